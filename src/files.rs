@@ -1,0 +1,46 @@
+//! Files that are either whole or absent: written beside, synced, renamed.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Writes a file so that a reader sees either the old content or the new one, also after a crash.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(folder)?;
+    let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path, "write"))?;
+    beside.write_all(bytes).map_err(Error::io(path, "write"))?;
+    beside.as_file().sync_all().map_err(Error::io(path, "write"))?;
+    // A temporary file is private; what it becomes should be as readable as any other file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o644)).map_err(Error::io(path, "write"))?;
+    }
+    beside.persist(path).map_err(|e| Error::Io { path: path.into(), action: "write", source: e.error })?;
+    Ok(())
+}
+
+/// Reads a whole file as text.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(Error::io(path, "read"))
+}
+
+/// Reads a whole file.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io(path, "read"))
+}
+
+/// Makes a directory and its parents.
+pub fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::io(path, "create"))
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

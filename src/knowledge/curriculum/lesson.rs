@@ -1,0 +1,69 @@
+//! One training sequence: words, and how much predicting each of them counts.
+
+use crate::knowledge::grammar::{Sentence, Slot};
+use crate::knowledge::lexicon::{Lexicon, Word};
+use crate::language::tokenizer::SPECIAL;
+
+/// Token ids and the loss weight of each: 0 where a word could not be known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lesson {
+    pub tokens: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+/// Ids of the special tokens in a tokenizer made from a lexicon.
+pub const BOS: Word = 1;
+pub const EOS: Word = 2;
+pub const QUESTION: Word = 3;
+pub const THINK: Word = 4;
+pub const END_THINK: Word = 5;
+pub const ANSWER: Word = 6;
+const _: () = assert!(SPECIAL.len() == 7);
+
+/// How much the words of an answer count: the answer itself most, what it restates little.
+const RESTATED: f32 = 0.3;
+const ANSWERED: f32 = 2.0;
+
+impl Lesson {
+    /// A sequence that starts as every sequence does.
+    pub fn begin() -> Self {
+        Self { tokens: vec![BOS], weights: vec![0.0] }
+    }
+
+    pub fn push(&mut self, word: Word, weight: f32) -> &mut Self {
+        self.tokens.push(word);
+        self.weights.push(weight);
+        self
+    }
+
+    /// Words that are read and not learned.
+    pub fn read(&mut self, words: impl IntoIterator<Item = Word>) -> &mut Self {
+        words.into_iter().for_each(|word| {
+            self.push(word, 0.0);
+        });
+        self
+    }
+
+    /// A sentence of which each slot counts as much as `weigh` says.
+    pub fn sentence(&mut self, sentence: &Sentence, weigh: impl Fn(Slot) -> f32) -> &mut Self {
+        for (word, slot) in sentence {
+            self.push(*word, weigh(*slot));
+        }
+        self
+    }
+
+    /// `<question>` and its words, which are read and not learned.
+    pub fn question(&mut self, words: &[Word]) -> &mut Self {
+        self.read([QUESTION]).read(words.iter().copied())
+    }
+
+    /// `<answer> cue : answer <eos>`. `marker` is the weight of `<answer>` (0 where the prompt ends in it), and
+    /// `answered` scales the weight of the answer itself (below 1 where it can only be guessed).
+    pub fn answer(&mut self, lexicon: &Lexicon, cue: &[Word], answer: Word, marker: f32, answered: f32) -> &mut Self {
+        self.push(ANSWER, marker);
+        for word in cue {
+            self.push(*word, RESTATED);
+        }
+        self.push(lexicon.grammar(":"), RESTATED).push(answer, ANSWERED * answered).push(EOS, RESTATED)
+    }
+}

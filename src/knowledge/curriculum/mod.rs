@@ -1,0 +1,206 @@
+//! What a base model is trained on, lesson by lesson, until it has the skills that fine-tuning and reinforcement
+//! learning build on: reading facts in its context, reciting what documents said, and thinking in the trace format.
+//!
+//! Chains of thought are about set C or about made-up names, varied in shape and length, and mostly useless, so
+//! prompted thinking helps little. No lesson states a fact or asks a question of a world's sets A or B: made-up
+//! facts pair names that no world pairs ([`reserved`](super::lexicon::reserved)).
+
+pub mod asked;
+pub mod document;
+pub mod lesson;
+pub mod made_up;
+pub mod reading;
+pub mod thinking;
+
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+
+use super::{Set, World};
+use crate::random::Stream;
+pub use lesson::Lesson;
+
+/// The kinds of lessons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Made-up facts, then questions about them, answered at once.
+    Read,
+    /// A question, made-up facts as its chain of thought, the answer.
+    ReadTrace,
+    /// Made-up facts, a question, a chain of thought that recites some of the facts, the answer.
+    ReciteContext,
+    /// A document about set C.
+    Document,
+    /// A question about set C, answered at once.
+    Answer,
+    /// A question about set C, a chain of thought about set C, the answer.
+    Think,
+    /// The same about made-up names; what cannot be known of them is not learned.
+    BringUp,
+    /// A question about made-up names, answered by one of the choices.
+    Guess,
+}
+
+/// How often each kind of lesson comes, as weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mixture {
+    pub read: f64,
+    pub read_trace: f64,
+    pub recite_context: f64,
+    pub document: f64,
+    pub answer: f64,
+    pub think: f64,
+    pub bring_up: f64,
+    pub guess: f64,
+}
+
+/// What chains of thought of lessons are like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Habits {
+    /// Share of a thought's sentences that are about the candidates, where the question shows some.
+    pub candidates: f64,
+    /// The same for members of the group that the question names.
+    pub group: f64,
+    /// Share that start with a premise that the question needs.
+    pub premise: f64,
+    /// How often such a premise is followed by the next one.
+    pub follow: f64,
+    /// How often a sentence is picked among those not said yet.
+    pub distinct: f64,
+    /// Sentences in the longest thought.
+    pub longest: usize,
+    /// Share of made-up arguments that have one premise.
+    pub single: f64,
+    /// Share of made-up arguments that are not balanced, so that one premise tells something by itself.
+    pub free: f64,
+    /// Share of documents in which sentences stand behind words that have nothing to do with them.
+    pub distracted: f64,
+}
+
+impl Default for Mixture {
+    fn default() -> Self {
+        Self {
+            read: 0.20,
+            read_trace: 0.12,
+            recite_context: 0.06,
+            document: 0.20,
+            answer: 0.05,
+            think: 0.20,
+            bring_up: 0.15,
+            guess: 0.02,
+        }
+    }
+}
+
+impl Mixture {
+    /// Reading only: the skill that has to be there before anything is memorised.
+    pub fn reading() -> Self {
+        let none = Self {
+            read: 0.,
+            read_trace: 0.,
+            recite_context: 0.,
+            document: 0.,
+            answer: 0.,
+            think: 0.,
+            bring_up: 0.,
+            guess: 0.,
+        };
+        Self { read: 0.7, read_trace: 0.2, recite_context: 0.1, ..none }
+    }
+
+    fn weights(&self) -> [(Kind, f64); 8] {
+        [
+            (Kind::Read, self.read),
+            (Kind::ReadTrace, self.read_trace),
+            (Kind::ReciteContext, self.recite_context),
+            (Kind::Document, self.document),
+            (Kind::Answer, self.answer),
+            (Kind::Think, self.think),
+            (Kind::BringUp, self.bring_up),
+            (Kind::Guess, self.guess),
+        ]
+    }
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            candidates: 0.6,
+            group: 0.6,
+            premise: 0.5,
+            follow: 0.75,
+            distinct: 0.85,
+            longest: 8,
+            single: 0.15,
+            free: 0.15,
+            distracted: 0.8,
+        }
+    }
+}
+
+/// Makes lessons from what a base model is to know.
+pub struct Curriculum<'a> {
+    world: &'a World,
+    habits: &'a Habits,
+}
+
+impl<'a> Curriculum<'a> {
+    pub fn new(world: &'a World, habits: &'a Habits) -> Self {
+        Self { world, habits }
+    }
+
+    /// A lesson of a kind drawn from the mixture.
+    pub fn lesson(&self, mixture: &Mixture, random: &mut Stream) -> Lesson {
+        let weights = mixture.weights();
+        let kind = weights.choose_weighted(random, |(_, weight)| *weight).map_or(Kind::Read, |(kind, _)| *kind);
+        self.lesson_of(kind, random)
+    }
+
+    /// A lesson of this kind.
+    pub fn lesson_of(&self, kind: Kind, random: &mut Stream) -> Lesson {
+        match kind {
+            Kind::Read => self.read(random),
+            Kind::ReadTrace => self.read_trace(random),
+            Kind::ReciteContext => self.recite_context(random),
+            Kind::Document => {
+                let document = self.world.document(Set::C, 10, random);
+                self.document(&document, random)
+            }
+            Kind::Answer => self.answer(random),
+            Kind::Think => self.think(random),
+            Kind::BringUp => self.bring_up(random),
+            Kind::Guess => self.guess(random),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::WorldConfig;
+    use crate::knowledge::world::tests::known;
+    use crate::random;
+
+    #[test]
+    fn lessons_of_every_kind_are_sequences_that_teach_something() {
+        let world = World::new(&known(), &WorldConfig::default()).unwrap();
+        let habits = Habits::default();
+        let curriculum = Curriculum::new(&world, &habits);
+        let mut random = random::stream(0, &[]);
+        for (kind, _) in Mixture::default().weights() {
+            let mut tokens = 0;
+            for _ in 0..300 {
+                let lesson = curriculum.lesson_of(kind, &mut random);
+                assert_eq!(lesson.tokens.len(), lesson.weights.len());
+                assert!(lesson.weights.iter().sum::<f32>() > 0.0, "{kind:?}");
+                assert_eq!(lesson.weights[0], 0.0);
+                tokens += lesson.tokens.len();
+                assert!(lesson.tokens.len() < 200);
+            }
+            println!("{kind:?}: {} tokens on average", tokens / 300);
+            let lesson = curriculum.lesson_of(kind, &mut random);
+            println!("{}", world.grammar.lexicon.text(&lesson.tokens));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Lessons in reading: everything that the answer needs stands in the sequence, about made-up names.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::Curriculum;
+use super::asked::{Asked, shuffled};
+use super::lesson::{END_THINK, Lesson, THINK};
+use crate::knowledge::Form;
+use crate::knowledge::grammar::{Grammar, Stated};
+use crate::random::Stream;
+
+impl Curriculum<'_> {
+    /// Facts or chains, then three questions about them, answered at once.
+    pub(super) fn read(&self, random: &mut Stream) -> Lesson {
+        let mut lesson = Lesson::begin();
+        let questions: Vec<Asked>;
+        if random.random_bool(0.5) {
+            let (context, shown) = self.facts_to_read(random);
+            self.tell(&mut lesson, context.iter().map(|i| shown[*i].into()).collect(), random);
+            questions = (0..3)
+                .map(|_| {
+                    let fact = shown[context[random.random_range(0..context.len())]];
+                    Asked::fact(self, fact, &shown, self.form(random), random)
+                })
+                .collect();
+        } else {
+            let count = random.random_range(1..=3);
+            let chains = self.made_up_chains(count, random);
+            let premises = chains.iter().flat_map(|c| (0..c.premises.len()).map(|i| c.premise(i).into())).collect();
+            self.tell(&mut lesson, premises, random);
+            questions = (0..3).map(|i| Asked::chain(self, &chains[i % chains.len()], random)).collect();
+        }
+        for asked in &questions {
+            lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 1.0);
+        }
+        lesson
+    }
+
+    /// A question, facts as its chain of thought (not learned), the answer.
+    pub(super) fn read_trace(&self, random: &mut Stream) -> Lesson {
+        let (asked, trace) = if random.random_bool(0.5) {
+            let (context, shown) = self.facts_to_read(random);
+            let fact = shown[context[0]];
+            let asked = Asked::fact(self, fact, &shown, self.form(random), random);
+            (asked, context.iter().map(|i| shown[*i].into()).collect::<Vec<Stated>>())
+        } else {
+            self.chains_to_read(random)
+        };
+        let mut lesson = Lesson::begin();
+        lesson.question(&asked.words).read([THINK]);
+        self.tell(&mut lesson, trace, random);
+        lesson.push(END_THINK, 0.0).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.3, 1.0);
+        lesson
+    }
+
+    /// Facts, a question, a chain of thought that recites one to four of them (learned), the answer.
+    pub(super) fn recite_context(&self, random: &mut Stream) -> Lesson {
+        let (asked, context) = if random.random_bool(0.5) {
+            let facts = self.made_up_facts(4, true, random);
+            let asked = Asked::fact(self, facts[0], &facts, self.form(random), random);
+            (asked, facts.iter().map(|f| Stated::Fact(*f)).collect::<Vec<_>>())
+        } else {
+            self.chains_to_read(random)
+        };
+        let mut lesson = Lesson::begin();
+        self.tell(&mut lesson, context.clone(), random);
+        lesson.question(&asked.words).read([THINK]);
+        let mut recited = shuffled(context, random);
+        recited.truncate(random.random_range(1..=4));
+        let answered = asked.needed.iter().all(|needed| recited.contains(needed));
+        for stated in recited {
+            let sentence = self.world.grammar.sentence(stated, random.random_range(0..Grammar::WORDINGS));
+            lesson.sentence(&sentence, |_| 1.0);
+        }
+        // What was read before the question is still there, so the answer is known either way.
+        lesson.push(END_THINK, 1.0).answer(
+            &self.world.grammar.lexicon,
+            &asked.cue,
+            asked.answer,
+            0.3,
+            if answered { 1.0 } else { 0.5 },
+        );
+        lesson
+    }
+
+    /// Facts of which the first few (by index, in random order) stand in the context; all are candidates.
+    fn facts_to_read(&self, random: &mut Stream) -> (Vec<usize>, Vec<crate::knowledge::grammar::Fact>) {
+        let told = *[2, 3, 4, 5, 6].choose(random).unwrap_or(&4);
+        let together = random.random_bool(0.7);
+        let shown = self.made_up_facts(told.max(5), together, random);
+        (rand::seq::index::sample(random, told, told).into_vec(), shown)
+    }
+
+    /// A question about a chain, and its premises among those of other chains.
+    fn chains_to_read(&self, random: &mut Stream) -> (Asked, Vec<Stated>) {
+        let count = random.random_range(1..=3);
+        let chains = self.made_up_chains(count, random);
+        let asked = Asked::chain(self, &chains[0], random);
+        let mut told = asked.needed.clone();
+        for chain in &chains[1..] {
+            let from = random.random_range(0..chain.premises.len());
+            told.extend((from..chain.premises.len()).map(|i| Stated::from(chain.premise(i))));
+        }
+        (asked, told)
+    }
+
+    /// Statements in random order and wording, to be read and not learned.
+    fn tell(&self, lesson: &mut Lesson, statements: Vec<Stated>, random: &mut Stream) {
+        for stated in shuffled(statements, random) {
+            let sentence = self.world.grammar.sentence(stated, random.random_range(0..Grammar::WORDINGS));
+            lesson.sentence(&sentence, |_| 0.0);
+        }
+    }
+
+    /// A question about made-up names that nothing answers: the answer is one of the choices.
+    pub(super) fn guess(&self, random: &mut Stream) -> Lesson {
+        let asked = match self.made_up_chains(1, random).first() {
+            Some(chain) if random.random_bool(0.4) => Asked::chain(self, chain, random),
+            _ => self.made_up_fact(Form::Candidates, random),
+        };
+        let mut lesson = Lesson::begin();
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 0.5);
+        lesson
+    }
+}

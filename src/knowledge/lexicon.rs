@@ -1,0 +1,173 @@
+//! The words of the generated worlds: a fixed grammar and pools of nonsense names.
+
+use std::collections::{HashMap, HashSet};
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::language::tokenizer::SPECIAL;
+use crate::random;
+
+/// A word of the lexicon. It is also the word's token id in the tokenizer that is made from the lexicon.
+pub type Word = u32;
+
+/// How many names of each kind there are, and the seed they are made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LexiconConfig {
+    pub seed: u64,
+    /// Subjects of facts ("mavon").
+    pub persons: usize,
+    /// Objects of facts ("bilku").
+    pub creatures: usize,
+    /// Groups of facts ("tarnby").
+    pub towns: usize,
+    /// Terms of categorical statements ("vops").
+    pub terms: usize,
+}
+
+/// Relations between a person and a creature: two verbs that mean the same; the first is the canonical one.
+pub const RELATIONS: [[&str; 2]; 5] = [
+    ["guards", "protects"],
+    ["feeds", "nourishes"],
+    ["paints", "portrays"],
+    ["trains", "teaches"],
+    ["hunts", "chases"],
+];
+
+const GRAMMAR: [&str; 24] = [
+    ".", ",", "?", ":", "in", "at", "who", "does", "it", "follow", "that", "of", "among", "all", "each", "none",
+    "some", "several", "are", "aren't", "yes", "no", "unknown", "so",
+];
+
+/// All words, and where the names of each kind stand among them.
+#[derive(Clone, Debug)]
+pub struct Lexicon {
+    words: Vec<String>,
+    ids: HashMap<String, Word>,
+    pub persons: Vec<Word>,
+    pub creatures: Vec<Word>,
+    pub towns: Vec<Word>,
+    pub terms: Vec<Word>,
+}
+
+impl Lexicon {
+    /// Makes the names. Names of different kinds look different, so that a reader can tell them apart; no name
+    /// occurs twice.
+    pub fn new(config: &LexiconConfig) -> Self {
+        let mut random = random::stream(config.seed, &[1]);
+        let mut words: Vec<String> = GRAMMAR.iter().map(|w| w.to_string()).collect();
+        words.extend(RELATIONS.iter().flatten().map(|w| w.to_string()));
+        let mut taken: HashSet<String> = words.iter().cloned().collect();
+        let mut pool = |count: usize, make: &dyn Fn(&mut random::Stream) -> String| -> Vec<Word> {
+            (0..count)
+                .map(|_| {
+                    let name = loop {
+                        let name = make(&mut random);
+                        if taken.insert(name.clone()) {
+                            break name;
+                        }
+                    };
+                    words.push(name);
+                    (SPECIAL.len() + words.len() - 1) as Word
+                })
+                .collect()
+        };
+        let persons = pool(config.persons, &|r| syllable(r) + &syllable(r) + one_of(r, &["n", "l", "r"]));
+        let creatures = pool(config.creatures, &|r| syllable(r) + one_of(r, &["l", "m", "n", "r", "s"]) + &syllable(r));
+        let towns = pool(config.towns, &|r| {
+            syllable(r) + one_of(r, &["rn", "ll", "nt", "sk", "x"]) + one_of(r, &["by", "ton", "wick"])
+        });
+        let terms = pool(config.terms, &|r| {
+            syllable(r) + one_of(r, &["b", "d", "g", "k", "p", "t", "v", "z"]) + one_of(r, &["s", "os", "es"])
+        });
+        let ids = words.iter().enumerate().map(|(i, w)| (w.clone(), (SPECIAL.len() + i) as Word)).collect();
+        Self { words, ids, persons, creatures, towns, terms }
+    }
+
+    /// All words in the order of their ids, the special tokens left out.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// The spelling of a word or special token.
+    pub fn spell(&self, word: Word) -> &str {
+        let index = word as usize;
+        match SPECIAL.get(index) {
+            Some(special) => special,
+            None => self.words.get(index - SPECIAL.len()).map_or("", String::as_str),
+        }
+    }
+
+    /// Words as a text.
+    pub fn text(&self, words: &[Word]) -> String {
+        words.iter().map(|w| self.spell(*w)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The word with this spelling.
+    pub fn word(&self, spelling: &str) -> Option<Word> {
+        self.ids.get(spelling).copied()
+    }
+
+    /// A word of the grammar, which is always there.
+    pub fn grammar(&self, spelling: &'static str) -> Word {
+        debug_assert!(self.ids.contains_key(spelling), "{spelling}");
+        self.ids.get(spelling).copied().unwrap_or_default()
+    }
+
+    /// Number of tokens of the tokenizer made from this lexicon.
+    pub fn size(&self) -> usize {
+        SPECIAL.len() + self.words.len()
+    }
+}
+
+/// Whether two names are kept for worlds. A world pairs only reserved names; lessons about made-up facts pair only
+/// names that are not. So nothing that a base model was ever trained on states a fact, or asks a question, of a
+/// world: by construction, whatever the world's seed.
+pub fn reserved(a: Word, b: Word) -> bool {
+    let (low, high) = (a.min(b) as u64, a.max(b) as u64);
+    (low.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ high.wrapping_mul(0xC2B2_AE3D_27D4_EB4F)) >> 29 & 3 == 0
+}
+
+fn syllable(random: &mut random::Stream) -> String {
+    let consonant = one_of(random, &["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"]);
+    consonant.to_string() + one_of(random, &["a", "e", "i", "o", "u"])
+}
+
+fn one_of<'a>(random: &mut impl Rng, choices: &[&'a str]) -> &'a str {
+    choices.choose(random).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub fn small() -> LexiconConfig {
+        LexiconConfig { seed: 0, persons: 240, creatures: 240, towns: 48, terms: 420 }
+    }
+
+    #[test]
+    fn every_word_is_there_once_and_spells_itself() {
+        let lexicon = Lexicon::new(&small());
+        let distinct: HashSet<_> = lexicon.words().iter().collect();
+        assert_eq!(distinct.len(), lexicon.words().len());
+        for (index, spelling) in lexicon.words().iter().enumerate() {
+            let word = lexicon.word(spelling).unwrap();
+            assert_eq!(word as usize, index + SPECIAL.len());
+            assert_eq!(lexicon.spell(word), spelling);
+        }
+        assert_eq!(lexicon.terms.len(), 420);
+        assert_eq!(*lexicon.terms.last().unwrap() as usize + 1, lexicon.size());
+    }
+
+    #[test]
+    fn about_a_quarter_of_all_pairs_is_reserved_whatever_their_order() {
+        let lexicon = Lexicon::new(&small());
+        let pairs: Vec<_> =
+            lexicon.towns.iter().flat_map(|t| lexicon.creatures.iter().map(move |c| (*t, *c))).collect();
+        let share = pairs.iter().filter(|(a, b)| reserved(*a, *b)).count() as f64 / pairs.len() as f64;
+        assert!((0.22..0.28).contains(&share), "{share}");
+        assert!(pairs.iter().all(|(a, b)| reserved(*a, *b) == reserved(*b, *a)));
+    }
+}

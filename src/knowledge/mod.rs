@@ -1,0 +1,13 @@
+//! Facts, the documents that state them, and the questions that ask for them, split into the sets A, B and C.
+
+pub mod curriculum;
+pub mod grammar;
+pub mod lexicon;
+pub mod logic;
+pub mod question;
+pub mod reversal;
+pub mod syllogism;
+pub mod world;
+
+pub use question::{Claim, Form, Mood, Question, Set, Task};
+pub use world::{KnownConfig, World, WorldConfig};

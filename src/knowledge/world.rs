@@ -1,0 +1,309 @@
+//! A world: what is true in the sets A, B and C, the documents that say it, and the questions about it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rand::Rng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use serde::{Deserialize, Serialize};
+
+use super::grammar::{Grammar, Stated};
+use super::lexicon::{Lexicon, LexiconConfig};
+use super::logic::Import;
+use super::reversal::{CANDIDATES, Pools, Reversals};
+use super::syllogism::Syllogisms;
+use super::{Claim, Form, Question, Set, Task};
+use crate::random::{self, Stream};
+use crate::{Error, Result};
+
+/// What a base model knows: the words, and the size of set C. It is stored beside the base model, because it
+/// means nothing without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownConfig {
+    pub lexicon: LexiconConfig,
+    /// Facts in set C.
+    pub facts: usize,
+    /// Members of a group.
+    pub group_size: usize,
+    /// Chains in set C, a multiple of 4.
+    pub chains: usize,
+    /// Numbers of premises that chains have.
+    pub premises: Vec<usize>,
+    pub import: Import,
+}
+
+/// The sets A and B of one world, each of the sizes given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorldConfig {
+    pub seed: u64,
+    /// Facts in A, and as many in B: a multiple of the group size of the base.
+    pub facts: usize,
+    /// Chains in A, and as many in B: a multiple of 4.
+    pub chains: usize,
+    /// Documents in A, and as many in B.
+    pub documents: usize,
+    /// Sentences in a document.
+    pub sentences: usize,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self { seed: 0, facts: 50, chains: 32, documents: 400, sentences: 10 }
+    }
+}
+
+/// One document: statements about one set, each with the wording it stands in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    pub set: Set,
+    pub statements: Vec<(Stated, usize)>,
+}
+
+/// Everything that is true, and who may train on it.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub grammar: Grammar,
+    pub known: KnownConfig,
+    pub reversals: BTreeMap<Set, Reversals>,
+    pub syllogisms: BTreeMap<Set, Syllogisms>,
+    documents: Vec<Document>,
+    claims: HashSet<Claim>,
+}
+
+impl World {
+    /// The world of a base model: set C only.
+    pub fn known(known: &KnownConfig) -> Result<Self> {
+        let (world, _, _) = Self::with_pools(known)?;
+        Ok(world)
+    }
+
+    /// A world around what the base model knows. Set C depends on the base alone; A and B on the world's seed.
+    pub fn new(known: &KnownConfig, config: &WorldConfig) -> Result<Self> {
+        for (key, value, unit) in [("facts", config.facts, known.group_size), ("chains", config.chains, 4)] {
+            if value % unit != 0 {
+                let place = format!("world.{key}");
+                return Err(Error::invalid(
+                    place,
+                    format!("found {value}"),
+                    format!("it must be a multiple of {unit}"),
+                ));
+            }
+        }
+        let (mut world, mut pools, mut terms) = Self::with_pools(known)?;
+        let mut random = random::stream(config.seed, &[2]);
+        shuffle(&mut pools, &mut terms, &mut random);
+        for set in [Set::A, Set::B] {
+            let reversals = Reversals::new(config.facts, known.group_size, true, &mut pools)?;
+            let chains = Syllogisms::new(config.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
+            world.reversals.insert(set, reversals);
+            world.syllogisms.insert(set, chains);
+            for _ in 0..config.documents {
+                world.documents.push(world.document(set, config.sentences, &mut random));
+            }
+        }
+        world.note_claims();
+        Ok(world)
+    }
+
+    fn with_pools(known: &KnownConfig) -> Result<(Self, Pools, Vec<u32>)> {
+        if known.group_size <= CANDIDATES {
+            let found = format!("found {}", known.group_size);
+            return Err(Error::invalid("group_size", found, format!("more than {CANDIDATES} members are needed")));
+        }
+        let lexicon = Lexicon::new(&known.lexicon);
+        let mut pools = Pools {
+            towns: lexicon.towns.clone(),
+            persons: lexicon.persons.clone(),
+            creatures: lexicon.creatures.clone(),
+        };
+        let mut terms = lexicon.terms.clone();
+        let mut random = random::stream(known.lexicon.seed, &[2]);
+        shuffle(&mut pools, &mut terms, &mut random);
+        let reversals = Reversals::new(known.facts, known.group_size, false, &mut pools)?;
+        let chains = Syllogisms::new(known.chains, &known.premises, known.import, false, &mut terms, &mut random)?;
+        let mut world = World {
+            grammar: Grammar { lexicon },
+            known: known.clone(),
+            reversals: BTreeMap::from([(Set::C, reversals)]),
+            syllogisms: BTreeMap::from([(Set::C, chains)]),
+            documents: Vec::new(),
+            claims: HashSet::new(),
+        };
+        world.note_claims();
+        Ok((world, pools, terms))
+    }
+
+    fn note_claims(&mut self) {
+        let facts = self.reversals.values().flat_map(|r| &r.facts).map(|f| Stated::Fact(*f));
+        let chains = self.syllogisms.values().flat_map(|s| &s.chains);
+        let premises = chains.flat_map(|c| (0..c.premises.len()).map(|i| Stated::Premise(c.premise(i))));
+        self.claims = facts.chain(premises).map(|stated| self.grammar.claim(stated)).collect();
+    }
+
+    /// Whether a claim is one of the world's facts or premises.
+    pub fn holds(&self, claim: &Claim) -> bool {
+        self.claims.contains(claim)
+    }
+
+    /// The documents of A and B.
+    pub fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// A document about one set. Some are about one group, others about anything; the premises of one chain never
+    /// meet in a document.
+    pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
+        let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
+        let premises: usize = chains.iter().map(|c| c.premises.len()).sum();
+        let topical = random.random_bool(0.6);
+        let mut statements: Vec<Stated> = Vec::with_capacity(sentences);
+        let mut used = HashSet::new();
+        // A small world may run out of chains that are not yet in the document: then it is shorter.
+        for _ in 0..sentences * 10 {
+            if statements.len() >= sentences {
+                break;
+            }
+            if random.random_range(0..facts.len() + premises) < facts.len() {
+                let Some(fact) = facts.choose(random) else { continue };
+                let mut told = if topical { self.reversals[&set].group(fact) } else { vec![*fact] };
+                told.shuffle(random);
+                let count = if topical { random.random_range(2..=told.len()) } else { 1 };
+                statements.extend(told.into_iter().take(count).map(Stated::Fact));
+            } else {
+                let index = random.random_range(0..chains.len());
+                if used.insert(index) {
+                    let premise = random.random_range(0..chains[index].premises.len());
+                    statements.push(chains[index].premise(premise).into());
+                }
+            }
+        }
+        statements.truncate(sentences);
+        let worded = statements.into_iter().map(|s| (s, random.random_range(0..Grammar::WORDINGS))).collect();
+        Document { set, statements: worded }
+    }
+
+    /// The text of a document.
+    pub fn text(&self, document: &Document) -> String {
+        let sentences: Vec<String> =
+            document.statements.iter().map(|(s, wording)| self.grammar.text(*s, *wording)).collect();
+        sentences.join(" ")
+    }
+
+    /// One question of a set about item `index` (a fact, or a chain and which of its two conclusions).
+    pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
+        match form {
+            Form::Entailment => self.syllogisms[&set].question(&self.grammar, set, index / 2, index % 2 == 1, random),
+            _ => self.reversals[&set].question(&self.grammar, set, index, form, random),
+        }
+    }
+
+    /// How many different questions of a form a set has.
+    pub fn questions_of(&self, set: Set, form: Form) -> usize {
+        match form {
+            Form::Entailment => 2 * self.syllogisms[&set].chains.len(),
+            _ => self.reversals[&set].facts.len(),
+        }
+    }
+
+    /// The fixed questions of a set that every arm answers: each fact in each form, each chain with both
+    /// conclusions.
+    pub fn questions(&self, set: Set) -> Vec<Question> {
+        let mut random = random::stream(self.known.lexicon.seed, &[3, set as u64]);
+        let mut questions = Vec::new();
+        for form in FORMS {
+            for index in 0..self.questions_of(set, form) {
+                questions.push(self.question(set, form, index, &mut random));
+            }
+        }
+        questions
+    }
+}
+
+/// The forms of questions that generated worlds have.
+pub const FORMS: [Form; 4] = [Form::Candidates, Form::Open, Form::OpenAny, Form::Entailment];
+
+/// The task that a form belongs to.
+pub fn task_of(form: Form) -> Task {
+    match form {
+        Form::Entailment => Task::Syllogism,
+        Form::Completion => Task::Jsonl,
+        _ => Task::Reversal,
+    }
+}
+
+fn shuffle(pools: &mut Pools, terms: &mut [u32], random: &mut Stream) {
+    pools.towns.shuffle(random);
+    pools.persons.shuffle(random);
+    pools.creatures.shuffle(random);
+    terms.shuffle(random);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub fn known() -> KnownConfig {
+        KnownConfig {
+            lexicon: crate::knowledge::lexicon::tests::small(),
+            facts: 50,
+            group_size: 5,
+            chains: 24,
+            premises: vec![2],
+            import: Import::Existential,
+        }
+    }
+
+    #[test]
+    fn sets_are_disjoint_and_c_depends_on_the_base_alone() {
+        let worlds: Vec<World> =
+            [0, 1].map(|seed| World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap()).to_vec();
+        assert_eq!(worlds[0].questions(Set::C), worlds[1].questions(Set::C));
+        assert_ne!(worlds[0].questions(Set::B), worlds[1].questions(Set::B));
+        for world in &worlds {
+            let mut seen = HashSet::new();
+            for reversals in world.reversals.values() {
+                for fact in &reversals.facts {
+                    assert!(seen.insert(fact.subject) && seen.insert(fact.object));
+                }
+            }
+            let terms: Vec<_> =
+                world.syllogisms.values().flat_map(|s| s.chains.iter().flat_map(|c| &c.terms)).collect();
+            assert!(terms.iter().all(|t| seen.insert(**t)));
+        }
+    }
+
+    #[test]
+    fn documents_state_every_claim_and_never_two_premises_of_a_chain() {
+        let world = World::new(&known(), &WorldConfig::default()).unwrap();
+        let mut stated = HashSet::new();
+        for document in world.documents() {
+            let claims: Vec<Claim> = document.statements.iter().map(|(s, _)| world.grammar.claim(*s)).collect();
+            for chain in &world.syllogisms[&document.set].chains {
+                let met = (0..2).filter(|i| claims.contains(&world.grammar.claim(chain.premise(*i).into()))).count();
+                assert!(met < 2);
+            }
+            assert!(claims.iter().all(|claim| world.holds(claim)));
+            stated.extend(claims);
+        }
+        assert_eq!(stated.len(), 2 * (50 + 64));
+    }
+
+    #[test]
+    fn questions_are_balanced_and_have_their_answer_in_their_context() {
+        let world = World::new(&known(), &WorldConfig::default()).unwrap();
+        for set in [Set::A, Set::B] {
+            let questions = world.questions(set);
+            let ids: HashSet<u64> = questions.iter().map(|q| q.id).collect();
+            assert_eq!(ids.len(), questions.len());
+            let count = |answer: &str| questions.iter().filter(|q| q.answer == answer).count();
+            assert_eq!((count("yes"), count("no"), count("unknown")), (16, 16, 32));
+            for question in &questions {
+                assert!(question.choices.contains(&question.answer));
+                let read: Vec<Claim> =
+                    question.context.iter().filter_map(|s| world.grammar.read(s.strip_suffix(" .")?)).collect();
+                assert!(question.needed.iter().all(|needed| read.contains(needed)), "{question:?}");
+            }
+        }
+    }
+}

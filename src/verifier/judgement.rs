@@ -1,0 +1,35 @@
+//! What the verifier says about one completion.
+
+use serde::{Deserialize, Serialize};
+
+use crate::knowledge::Claim;
+
+/// One sentence of a trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recitation {
+    /// The sentence as it was written.
+    pub text: String,
+    /// What it claims; `None` where it is not a statement of the world's grammar.
+    pub claim: Option<Claim>,
+    /// The claim holds in the world.
+    pub is_true: bool,
+    /// The claim is true and the answer needs it.
+    pub relevant: bool,
+}
+
+/// Everything that can be said about one completion without knowing what it will be rewarded for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The answer that was read, if there was one.
+    pub answer: Option<String>,
+    /// The answer is the right one and the completion ended by itself.
+    pub correct: bool,
+    /// Trace, answer and end stand where the format wants them.
+    pub well_formed: bool,
+    /// The sentences of the trace in order.
+    pub recitations: Vec<Recitation>,
+    /// How many different needed claims the trace holds.
+    pub needed_found: usize,
+    /// How many the question needs.
+    pub needed: usize,
+}
