@@ -19,6 +19,7 @@ pub mod random;
 pub mod report;
 pub mod reward;
 pub mod rollout;
+pub mod statistics;
 pub mod telemetry;
 pub mod verifier;
 

@@ -29,7 +29,8 @@ pub fn named(seed: u64, name: &str) -> Stream {
     stream(seed, &words)
 }
 
-fn mix(value: u64) -> u64 {
+/// A number that looks random and depends on every bit of `value` (the finaliser of SplitMix64).
+pub fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     value ^ (value >> 31)

@@ -126,8 +126,7 @@ impl Lexicon {
 /// names that are not. So nothing that a base model was ever trained on states a fact, or asks a question, of a
 /// world: by construction, whatever the world's seed.
 pub fn reserved(a: Word, b: Word) -> bool {
-    let (low, high) = (a.min(b) as u64, a.max(b) as u64);
-    (low.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ high.wrapping_mul(0xC2B2_AE3D_27D4_EB4F)) >> 29 & 3 == 0
+    random::mix((a.min(b) as u64) << 32 | a.max(b) as u64).is_multiple_of(4)
 }
 
 fn syllable(random: &mut random::Stream) -> String {

@@ -1,7 +1,9 @@
 //! Facts, the documents that state them, and the questions that ask for them, split into the sets A, B and C.
 
+pub mod audit;
 pub mod curriculum;
 pub mod grammar;
+pub mod leak;
 pub mod lexicon;
 pub mod logic;
 pub mod question;

@@ -1,5 +1,23 @@
 //! Sampling: token ids in, token ids out.
+//!
+//! [`Engine`] keeps its own packed copy of the weights ([`Panels`]) and a static cache; no tensor library stands in
+//! the way of a token. From the bottom up: `simd` (instruction sets), `rows` and `matrix` (products whose rows do not
+//! depend on each other), `arithmetic` and `attention`, `panels` and `forward` (the decoder), `sampler`, `engine`.
 
+mod arithmetic;
+mod attention;
+mod cache;
+mod engine;
+mod forward;
+mod matrix;
+mod panels;
 pub mod request;
+mod rows;
+mod sampler;
+mod simd;
+#[cfg(test)]
+mod tests;
 
+pub use engine::{Engine, Limits};
+pub use panels::Panels;
 pub use request::{Completion, Finish, Request};

@@ -1,0 +1,219 @@
+//! One step of the decoder over any rows: one new token of every slot, or many tokens of one prompt.
+//!
+//! Nothing in it mixes rows except attention, and attention reads only the row's own slot up to its own position.
+
+use super::arithmetic::{rms_norm, rms_norm_in_place, rotate, swiglu};
+use super::attention::{Attend, Place};
+use super::cache::Cache;
+use super::matrix::Store;
+use super::panels::{Layer, Panels};
+use super::rows::{Aligned, LINE, PANEL, Rows};
+use super::simd::{Kernel, Lanes, dispatch};
+use crate::policy::ModelConfig;
+
+/// The buffers of a step, allocated once.
+pub(super) struct Forward {
+    hidden: Rows,
+    normed: Rows,
+    /// Query, key and value heads.
+    heads: Rows,
+    attended: Rows,
+    gate_up: Rows,
+    inner: Rows,
+    logits: Rows,
+    scores: Aligned,
+    mixed: Aligned,
+    rotations: Rotations,
+}
+
+/// Cosines and sines of every position and frequency, `[positions, head_dim / 2]` each.
+struct Rotations {
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotations {
+    fn new(config: &ModelConfig, positions: usize) -> Rotations {
+        let half = config.head_dim / 2;
+        let angle = |position: usize, frequency: usize| {
+            position as f64 * config.rope_theta.powf(-(frequency as f64) / half as f64)
+        };
+        let angles = (0..positions).flat_map(|position| (0..half).map(move |frequency| angle(position, frequency)));
+        let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+        Rotations { half, cos, sin }
+    }
+
+    #[inline(always)]
+    fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let span = position * self.half..(position + 1) * self.half;
+        (&self.cos[span.clone()], &self.sin[span])
+    }
+}
+
+impl Forward {
+    /// Buffers for `rows` rows at once and slots of `positions` tokens.
+    pub(super) fn new(config: &ModelConfig, rows: usize, positions: usize) -> Forward {
+        let (queries, shared) =
+            (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        Forward {
+            hidden: Rows::zeros(rows, config.hidden_size),
+            normed: Rows::zeros(rows, config.hidden_size),
+            heads: Rows::zeros(rows, queries + 2 * shared),
+            attended: Rows::zeros(rows, queries),
+            gate_up: Rows::zeros(rows, 2 * config.intermediate_size),
+            inner: Rows::zeros(rows, config.intermediate_size),
+            logits: Rows::zeros(rows, config.vocab_size),
+            scores: Aligned::zeros(positions.next_multiple_of(LINE)),
+            mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
+            rotations: Rotations::new(config, positions),
+        }
+    }
+
+    /// How many rows fit into one step.
+    pub(super) fn capacity(&self) -> usize {
+        self.hidden.capacity()
+    }
+
+    /// Reads the tokens at their places into the cache. Several rows of one slot must be in ascending order.
+    pub(super) fn read(&mut self, panels: &Panels, cache: &mut Cache, places: &[Place]) {
+        let width = panels.config.hidden_size;
+        for (row, place) in places.iter().enumerate() {
+            let embedding = &panels.embedding[place.token as usize * width..][..width];
+            self.hidden.row_mut(row).copy_from_slice(embedding);
+        }
+        for (index, layer) in panels.layers.iter().enumerate() {
+            self.attention(&panels.config, index, layer, cache, places);
+            self.mlp(&panels.config, layer, places.len());
+        }
+    }
+
+    /// Computes the logits after the first `rows` rows of the last [`Forward::read`].
+    pub(super) fn predict(&mut self, panels: &Panels, rows: usize) {
+        let epsilon = panels.config.rms_norm_eps as f32;
+        dispatch(Norm { input: &self.hidden, weight: &panels.norm, epsilon, rows, output: &mut self.normed });
+        panels.head.product(&self.normed, rows, &mut self.logits, Store::Replace);
+    }
+
+    /// Makes one row the first, so that a prompt needs logits after its last token only.
+    pub(super) fn keep_only(&mut self, row: usize) {
+        let values = self.hidden.row(row).to_vec();
+        self.hidden.row_mut(0).copy_from_slice(&values);
+    }
+
+    /// Logits `[vocab]` of a row, after [`Forward::predict`].
+    pub(super) fn logits(&self, row: usize) -> &[f32] {
+        self.logits.row(row)
+    }
+
+    fn attention(&mut self, config: &ModelConfig, index: usize, layer: &Layer, cache: &mut Cache, places: &[Place]) {
+        let (rows, epsilon) = (places.len(), config.rms_norm_eps as f32);
+        let (input, output) = (&self.hidden, &mut self.normed);
+        dispatch(Norm { input, weight: &layer.input_norm, epsilon, rows, output });
+        layer.attention_in.product(&self.normed, rows, &mut self.heads, Store::Replace);
+        let (heads, rotations) = (&mut self.heads, &self.rotations);
+        dispatch(Position { config, index, norms: layer.head_norms.as_ref(), places, rotations, heads, cache });
+        dispatch(Attend {
+            places,
+            layer: index,
+            heads: config.num_attention_heads,
+            group: config.num_attention_heads / config.num_key_value_heads,
+            head_dim: config.head_dim,
+            queries: &self.heads,
+            cache,
+            scores: &mut self.scores,
+            mixed: &mut self.mixed,
+            output: &mut self.attended,
+        });
+        layer.attention_out.product(&self.attended, rows, &mut self.hidden, Store::Add);
+    }
+
+    fn mlp(&mut self, config: &ModelConfig, layer: &Layer, rows: usize) {
+        let epsilon = config.rms_norm_eps as f32;
+        let (input, output) = (&self.hidden, &mut self.normed);
+        dispatch(Norm { input, weight: &layer.post_norm, epsilon, rows, output });
+        layer.gate_up.product(&self.normed, rows, &mut self.gate_up, Store::Replace);
+        dispatch(Gate { input: &self.gate_up, rows, output: &mut self.inner });
+        layer.down.product(&self.inner, rows, &mut self.hidden, Store::Add);
+    }
+}
+
+/// RMSNorm of the first `rows` rows.
+struct Norm<'a> {
+    input: &'a Rows,
+    weight: &'a [f32],
+    epsilon: f32,
+    rows: usize,
+    output: &'a mut Rows,
+}
+
+impl Kernel for Norm<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for row in 0..self.rows {
+            rms_norm(self.input.row(row), self.weight, self.epsilon, self.output.row_mut(row));
+        }
+    }
+}
+
+/// SwiGLU of the first `rows` rows.
+struct Gate<'a> {
+    input: &'a Rows,
+    rows: usize,
+    output: &'a mut Rows,
+}
+
+impl Kernel for Gate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for row in 0..self.rows {
+            swiglu(self.input.row(row), self.output.row_mut(row));
+        }
+    }
+}
+
+/// Norms (Qwen3) and rotates query and key heads, scales the queries, and keeps keys and values in the cache.
+struct Position<'a> {
+    config: &'a ModelConfig,
+    index: usize,
+    norms: Option<&'a [Vec<f32>; 2]>,
+    places: &'a [Place],
+    rotations: &'a Rotations,
+    heads: &'a mut Rows,
+    cache: &'a mut Cache,
+}
+
+impl Kernel for Position<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let ModelConfig { head_dim, num_attention_heads, num_key_value_heads, rms_norm_eps, .. } = *self.config;
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        for (row, place) in self.places.iter().enumerate() {
+            let (cos, sin) = self.rotations.at(place.position);
+            let (queries, rest) = self.heads.row_mut(row).split_at_mut(num_attention_heads * head_dim);
+            let (keys, values) = rest.split_at_mut(num_key_value_heads * head_dim);
+            for query in queries.chunks_exact_mut(head_dim) {
+                if let Some([norm, _]) = self.norms {
+                    rms_norm_in_place(query, norm, rms_norm_eps as f32);
+                }
+                rotate(query, cos, sin);
+                for x in query {
+                    *x *= scale;
+                }
+            }
+            for (head, (key, value)) in keys.chunks_exact_mut(head_dim).zip(values.chunks_exact(head_dim)).enumerate() {
+                if let Some([_, norm]) = self.norms {
+                    rms_norm_in_place(key, norm, rms_norm_eps as f32);
+                }
+                rotate(key, cos, sin);
+                self.cache.put([place.slot, self.index, head], place.position, key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Products of a few rows with a weight matrix that is packed once per policy version.
+//!
+//! The matrix is stored as panels of [`PANEL`] output columns, `[panel][input][column]`, so that the product reads
+//! it front to back exactly once however many rows there are. Every output is one chain of multiply-adds over the
+//! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
+//! beside it, to the last bit.
+
+use super::rows::{Aligned, PANEL, Rows};
+use super::simd::{Kernel, Lanes, dispatch};
+
+/// A linear layer `[outputs, inputs]`, packed for decoding.
+pub(super) struct Packed {
+    inputs: usize,
+    outputs: usize,
+    /// `[panels, inputs, PANEL]`, zero beyond the last output.
+    panels: Aligned,
+    /// `[panels * PANEL]`, zero where there is none.
+    bias: Option<Aligned>,
+}
+
+/// What becomes of a product.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Store {
+    /// Replaces what was there.
+    Replace,
+    /// Is added to it: a residual connection.
+    Add,
+}
+
+impl Packed {
+    /// Stacks matrices `[outputs_i, inputs]` (row-major) that share their input, with their biases if they have any.
+    pub(super) fn stack(inputs: usize, matrices: &[&[f32]], biases: &[&[f32]]) -> Packed {
+        let outputs = matrices.iter().map(|matrix| matrix.len() / inputs).sum::<usize>();
+        let padded = outputs.next_multiple_of(PANEL);
+        let mut panels = Aligned::zeros(padded * inputs);
+        let columns = matrices.iter().flat_map(|matrix| matrix.chunks_exact(inputs));
+        for (output, column) in columns.enumerate() {
+            let panel = &mut panels[output / PANEL * inputs * PANEL..][..inputs * PANEL];
+            for (weight, place) in column.iter().zip(panel.chunks_exact_mut(PANEL)) {
+                place[output % PANEL] = *weight;
+            }
+        }
+        let bias = (!biases.is_empty()).then(|| {
+            let mut bias = Aligned::zeros(padded);
+            for (value, place) in biases.iter().flat_map(|bias| bias.iter()).zip(bias.iter_mut()) {
+                *place = *value;
+            }
+            bias
+        });
+        Packed { inputs, outputs, panels, bias }
+    }
+
+    /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
+    pub(super) fn product(&self, input: &Rows, rows: usize, output: &mut Rows, store: Store) {
+        assert!(input.width == self.inputs && output.width == self.outputs);
+        assert!(rows <= input.capacity() && rows <= output.capacity());
+        dispatch(Product { matrix: self, input, rows, output, store });
+    }
+}
+
+struct Product<'a> {
+    matrix: &'a Packed,
+    input: &'a Rows,
+    rows: usize,
+    output: &'a mut Rows,
+    store: Store,
+}
+
+impl Kernel for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Product { matrix, input, rows, output, store } = self;
+        let (input_stride, output_stride) = (input.stride, output.stride);
+        for panel in 0..matrix.outputs.div_ceil(PANEL) {
+            for part in (0..PANEL).step_by(2 * L::LEN) {
+                let column = panel * PANEL + part;
+                let mut row = 0;
+                while row < rows {
+                    // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
+                    // panels, and `stack` made panels and bias as long.
+                    unsafe {
+                        let tile = Tile {
+                            weights: matrix.panels.as_ptr().add(panel * matrix.inputs * PANEL + part),
+                            inputs: matrix.inputs,
+                            bias: matrix.bias.as_ref().map(|bias| bias.as_ptr().add(column)),
+                            input: input.as_ptr().add(row * input_stride),
+                            input_stride,
+                            output: output.as_mut_ptr().add(row * output_stride + column),
+                            output_stride,
+                            store,
+                        };
+                        row += match rows - row {
+                            8.. if L::ROWS >= 8 => tile.run::<L, 8>(),
+                            4.. => tile.run::<L, 4>(),
+                            2.. => tile.run::<L, 2>(),
+                            _ => tile.run::<L, 1>(),
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A block of rows times two registers of columns.
+struct Tile {
+    weights: *const f32,
+    inputs: usize,
+    bias: Option<*const f32>,
+    input: *const f32,
+    input_stride: usize,
+    output: *mut f32,
+    output_stride: usize,
+    store: Store,
+}
+
+impl Tile {
+    /// Computes `ROWS` rows and returns how many they were.
+    ///
+    /// # Safety
+    /// `ROWS` rows can be read at `input` and written at `output`, `inputs` rows of `PANEL` lie at `weights`.
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const ROWS: usize>(self) -> usize {
+        unsafe {
+            let mut sums = [[L::splat(0.0); 2]; ROWS];
+            for k in 0..self.inputs {
+                let left = L::load(self.weights.add(k * PANEL));
+                let right = L::load(self.weights.add(k * PANEL + L::LEN));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let value = L::splat(*self.input.add(row * self.input_stride + k));
+                    *sum = [value.mul_add(left, sum[0]), value.mul_add(right, sum[1])];
+                }
+            }
+            for (row, sum) in sums.into_iter().enumerate() {
+                for (part, mut value) in sum.into_iter().enumerate() {
+                    let place = self.output.add(row * self.output_stride + part * L::LEN);
+                    if let Some(bias) = self.bias {
+                        value = value.add(L::load(bias.add(part * L::LEN)));
+                    }
+                    if self.store == Store::Add {
+                        value = value.add(L::load(place));
+                    }
+                    value.store(place);
+                }
+            }
+        }
+        ROWS
+    }
+}

@@ -1,0 +1,150 @@
+//! Draws a token from logits.
+
+use super::arithmetic::{exp, largest, sum};
+use super::rows::LINE;
+use super::simd::{Kernel, Lanes, dispatch};
+
+/// Tokens whose weights are summed before the walk to the drawn one.
+const BLOCK: usize = 4 * LINE;
+
+/// A token and its log-probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Draw {
+    pub(super) token: u32,
+    pub(super) log_prob: f32,
+}
+
+/// Draws from `softmax(logits / temperature)` by the inverse of the cumulative distribution at `uniform()` in [0, 1).
+/// Temperature 0 takes the likeliest token (the first of equals), asks for no random number and reports the
+/// log-probability at temperature 1. `weights` is scratch. None when a logit is not finite.
+pub(super) fn draw(
+    logits: &[f32],
+    temperature: f32,
+    uniform: impl FnOnce() -> f64,
+    weights: &mut Vec<f32>,
+) -> Option<Draw> {
+    weights.resize(logits.len(), 0.0);
+    let greedy = temperature == 0.0;
+    let scale = if greedy { 1.0 } else { 1.0 / temperature };
+    let (most, total) = dispatch(Soften { logits, scale, weights })?;
+    let token = match greedy {
+        true => logits.iter().position(|logit| *logit == most)?,
+        false => walk(weights, uniform() * total),
+    };
+    let log_prob = f64::from((logits[token] - most) * scale) - total.ln();
+    Some(Draw { token: token as u32, log_prob: log_prob as f32 })
+}
+
+/// Fills `weights` with `e^(scale (logit - most))`; gives the largest logit and the sum of the weights.
+struct Soften<'a> {
+    logits: &'a [f32],
+    scale: f32,
+    weights: &'a mut [f32],
+}
+
+impl Kernel for Soften<'_> {
+    type Output = Option<(f32, f64)>;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) -> Self::Output {
+        // Zero times a finite number is zero, times anything else it is NaN.
+        let finite = sum(self.logits, |logit| logit * 0.0) == 0.0;
+        let most = largest(self.logits);
+        for (weight, logit) in self.weights.iter_mut().zip(self.logits) {
+            *weight = exp((logit - most) * self.scale);
+        }
+        finite.then(|| (most, self.weights.chunks(BLOCK).map(block_sum).sum()))
+    }
+}
+
+/// The sum of a block, in one fixed order.
+#[inline(always)]
+fn block_sum(block: &[f32]) -> f64 {
+    f64::from(sum(block, |weight| weight))
+}
+
+/// The first token at which the running sum of weights exceeds `target`.
+fn walk(weights: &[f32], target: f64) -> usize {
+    let mut below = 0.0;
+    for (index, block) in weights.chunks(BLOCK).enumerate() {
+        let sum = block_sum(block);
+        if below + sum > target {
+            let mut rest = target - below;
+            for (offset, weight) in block.iter().enumerate() {
+                rest -= f64::from(*weight);
+                if rest < 0.0 {
+                    return index * BLOCK + offset;
+                }
+            }
+            // The target fell into the rounding between a block's sum and its parts.
+            return index * BLOCK + block.len() - 1;
+        }
+        below += sum;
+    }
+    // The same beyond the last block.
+    weights.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+
+    use super::*;
+
+    fn softmax(logits: &[f32], temperature: f32) -> Vec<f64> {
+        let weights: Vec<f64> = logits.iter().map(|logit| (f64::from(*logit) / f64::from(temperature)).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / total).collect()
+    }
+
+    #[test]
+    fn frequencies_follow_the_softmax_at_every_temperature() {
+        let logits: Vec<f32> = (0..7).map(|token| (token as f32 * 1.7).sin() * 2.0).collect();
+        for temperature in [0.5f32, 1.0, 2.0] {
+            let mut stream = crate::random::stream(1, &[u64::from(temperature.to_bits())]);
+            let (mut counts, mut scratch) = ([0u32; 7], Vec::new());
+            let draws = 20_000;
+            for _ in 0..draws {
+                counts[draw(&logits, temperature, || stream.random(), &mut scratch).unwrap().token as usize] += 1;
+            }
+            let expected = softmax(&logits, temperature).into_iter().map(|probability| probability * f64::from(draws));
+            let squares = counts.iter().zip(expected).map(|(count, mean)| (f64::from(*count) - mean).powi(2) / mean);
+            // Six degrees of freedom: 22.46 is passed once in a thousand.
+            assert!(squares.sum::<f64>() < 22.46, "{counts:?} at temperature {temperature}");
+        }
+    }
+
+    #[test]
+    fn every_point_of_the_unit_interval_belongs_to_the_right_token() {
+        let logits: Vec<f32> = (0..1000).map(|token| (token as f32 * 0.37).cos() * 3.0).collect();
+        let probabilities = softmax(&logits, 1.0);
+        let (mut scratch, mut below) = (Vec::new(), 0.0);
+        for (token, probability) in probabilities.iter().enumerate() {
+            let draw = draw(&logits, 1.0, || below + probability / 2.0, &mut scratch).unwrap();
+            assert_eq!(draw.token as usize, token);
+            assert!((f64::from(draw.log_prob) - probability.ln()).abs() < 1e-5);
+            below += probability;
+        }
+        let last = draw(&logits, 1.0, || 1.0 - f64::EPSILON / 2.0, &mut scratch).unwrap();
+        assert!(last.token > 990);
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_the_likeliest() {
+        let draw = draw(&[0.0, 3.0, 3.0, 1.0], 0.0, || unreachable!(), &mut Vec::new()).unwrap();
+        assert_eq!(draw.token, 1);
+        assert!((f64::from(draw.log_prob) - softmax(&[0.0, 3.0, 3.0, 1.0], 1.0)[1].ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_give_nothing() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for place in [0, 17, 36] {
+                let mut logits = vec![0.5; 37];
+                logits[place] = bad;
+                assert_eq!(draw(&logits, 1.0, || 0.5, &mut Vec::new()), None);
+                assert_eq!(draw(&logits, 0.0, || 0.5, &mut Vec::new()), None);
+            }
+        }
+    }
+}

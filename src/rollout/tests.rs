@@ -1,0 +1,303 @@
+//! The engine against a plain decoder that recomputes everything for every token.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::{Completion, Engine, Finish, Request};
+use crate::policy::{Family, ModelConfig, Snapshot, Weight};
+use crate::random;
+
+/// A tiny model of sizes that are multiples of nothing.
+pub(crate) fn tiny(family: Family) -> ModelConfig {
+    ModelConfig {
+        family,
+        vocab_size: 37,
+        hidden_size: 20,
+        intermediate_size: 27,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 6,
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+        max_position_embeddings: 128,
+        tie_word_embeddings: family == Family::Qwen3,
+    }
+}
+
+/// Random weights under Hugging Face's names.
+pub(crate) fn snapshot(config: &ModelConfig, seed: u64) -> Snapshot {
+    let mut stream = random::stream(seed, &[]);
+    let mut weights = BTreeMap::new();
+    let mut add = |name: String, shape: &[usize], centre: f32, spread: f32| {
+        let values = (0..shape.iter().product()).map(|_| centre + stream.random_range(-spread..spread)).collect();
+        weights.insert(name, Weight { shape: shape.to_vec(), values });
+    };
+    let (hidden, inner, vocab, head) =
+        (config.hidden_size, config.intermediate_size, config.vocab_size, config.head_dim);
+    let (queries, shared) = (config.num_attention_heads * head, config.num_key_value_heads * head);
+    let spread = 2.0 / (hidden as f32).sqrt();
+    add("model.embed_tokens.weight".into(), &[vocab, hidden], 0.0, 1.0);
+    add("model.norm.weight".into(), &[hidden], 1.0, 0.3);
+    if !config.tie_word_embeddings {
+        add("lm_head.weight".into(), &[vocab, hidden], 0.0, spread);
+    }
+    for layer in 0..config.num_hidden_layers {
+        let mut add = |name: &str, shape: &[usize], centre, spread| {
+            add(format!("model.layers.{layer}.{name}"), shape, centre, spread)
+        };
+        add("input_layernorm.weight", &[hidden], 1.0, 0.3);
+        add("post_attention_layernorm.weight", &[hidden], 1.0, 0.3);
+        for (name, size) in [("q", queries), ("k", shared), ("v", shared)] {
+            add(&format!("self_attn.{name}_proj.weight"), &[size, hidden], 0.0, spread);
+            if config.family == Family::Qwen2 {
+                add(&format!("self_attn.{name}_proj.bias"), &[size], 0.0, 0.5);
+            }
+            if config.family == Family::Qwen3 && name != "v" {
+                add(&format!("self_attn.{name}_norm.weight"), &[head], 1.0, 0.3);
+            }
+        }
+        add("self_attn.o_proj.weight", &[hidden, queries], 0.0, spread);
+        add("mlp.gate_proj.weight", &[inner, hidden], 0.0, spread);
+        add("mlp.up_proj.weight", &[inner, hidden], 0.0, spread);
+        add("mlp.down_proj.weight", &[hidden, inner], 0.0, spread);
+    }
+    Snapshot { version: 5, config: Arc::new(config.clone()), weights: Arc::new(weights) }
+}
+
+pub(crate) fn request(prompt: &[u32], samples: usize, temperature: f32, key: u64) -> Request {
+    let (max_new_tokens, stop, seed) = (9, 3, 11);
+    Request { prompt: prompt.to_vec(), samples, temperature, max_new_tokens, stop, seed, key: [key, 0] }
+}
+
+/// Requests of uneven length, some greedy, with shared keys nowhere.
+pub(crate) fn mixture(count: u64) -> Vec<Request> {
+    let mixed = |key: u64| {
+        let prompt: Vec<u32> = (0..1 + key * 5 % 19).map(|i| ((key * 13 + i * 7) % 37) as u32).collect();
+        let temperature = [0.0, 0.7, 1.0, 1.5][key as usize % 4];
+        Request {
+            max_new_tokens: 1 + key as usize * 3 % 11,
+            ..request(&prompt, 1 + key as usize % 4, temperature, key)
+        }
+    };
+    (0..count).map(mixed).collect()
+}
+
+fn engine(snapshot: &Snapshot, slots: usize) -> Engine {
+    let mut engine = Engine::new(&snapshot.config, slots, 64).unwrap();
+    engine.load(snapshot).unwrap();
+    engine
+}
+
+/// Logits after the last of `tokens`, in f64 and without a cache: the oracle.
+fn oracle(snapshot: &Snapshot, tokens: &[u32]) -> Vec<f64> {
+    let config = &snapshot.config;
+    let get = |name: &str| snapshot.weights[name].values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+    let linear = |name: &str, x: &[f64]| -> Vec<f64> {
+        let matrix = get(&format!("{name}.weight"));
+        let mut y: Vec<f64> =
+            matrix.chunks(x.len()).map(|row| row.iter().zip(x).map(|(weight, x)| weight * x).sum()).collect();
+        if snapshot.weights.contains_key(&format!("{name}.bias")) {
+            y.iter_mut().zip(get(&format!("{name}.bias"))).for_each(|(y, bias)| *y += bias);
+        }
+        y
+    };
+    let norm = |name: &str, x: &[f64]| -> Vec<f64> {
+        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        x.iter().zip(get(name)).map(|(x, weight)| x / (mean + config.rms_norm_eps).sqrt() * weight).collect()
+    };
+    let head_dim = config.head_dim;
+    let rotated = |x: &[f64], position: usize| -> Vec<f64> {
+        let half = head_dim / 2;
+        let part = |i: usize| {
+            let angle = position as f64 / config.rope_theta.powf((i % half) as f64 / half as f64);
+            let turned = if i < half { -x[i + half] } else { x[i - half] };
+            x[i] * angle.cos() + turned * angle.sin()
+        };
+        (0..head_dim).map(part).collect()
+    };
+    let embedding = get("model.embed_tokens.weight");
+    let width = config.hidden_size;
+    let mut hidden: Vec<Vec<f64>> =
+        tokens.iter().map(|token| embedding[*token as usize * width..][..width].to_vec()).collect();
+    for layer in 0..config.num_hidden_layers {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        let heads = |part: &str, x: &[f64], position: usize| -> Vec<Vec<f64>> {
+            let split = linear(&name(&format!("self_attn.{part}_proj")), x);
+            let split = split.chunks(head_dim).map(|head| match (part, config.family) {
+                ("v", _) => head.to_vec(),
+                (_, Family::Qwen3) => rotated(&norm(&name(&format!("self_attn.{part}_norm.weight")), head), position),
+                _ => rotated(head, position),
+            });
+            split.collect()
+        };
+        let normed: Vec<_> = hidden.iter().map(|x| norm(&name("input_layernorm.weight"), x)).collect();
+        let all = |part: &str| -> Vec<_> { normed.iter().enumerate().map(|(t, x)| heads(part, x, t)).collect() };
+        let (queries, keys, values) = (all("q"), all("k"), all("v"));
+        for (position, x) in hidden.iter_mut().enumerate() {
+            let mut mixed = Vec::new();
+            for (head, query) in queries[position].iter().enumerate() {
+                let shared = head / (config.num_attention_heads / config.num_key_value_heads);
+                let score = |p: usize| {
+                    let product: f64 = query.iter().zip(&keys[p][shared]).map(|(q, k): (&f64, &f64)| q * k).sum();
+                    (product / (head_dim as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = (0..=position).map(score).collect();
+                let total: f64 = weights.iter().sum();
+                mixed.extend((0..head_dim).map(|d| {
+                    weights.iter().enumerate().map(|(p, weight)| weight * values[p][shared][d]).sum::<f64>() / total
+                }));
+            }
+            let attended = linear(&name("self_attn.o_proj"), &mixed);
+            x.iter_mut().zip(attended).for_each(|(x, y)| *x += y);
+            let normed = norm(&name("post_attention_layernorm.weight"), x);
+            let (gate, up) = (linear(&name("mlp.gate_proj"), &normed), linear(&name("mlp.up_proj"), &normed));
+            let inner: Vec<f64> = gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect();
+            x.iter_mut().zip(linear(&name("mlp.down_proj"), &inner)).for_each(|(x, y)| *x += y);
+        }
+    }
+    let last = norm("model.norm.weight", &hidden[tokens.len() - 1]);
+    linear(if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, &last)
+}
+
+/// Asserts that a completion's log-probs are the oracle's, and its tokens too where it is greedy.
+fn agree(snapshot: &Snapshot, request: &Request, completion: &Completion) {
+    let mut tokens = request.prompt.clone();
+    let temperature = if request.temperature == 0.0 { 1.0 } else { f64::from(request.temperature) };
+    for (token, log_prob) in completion.tokens.iter().zip(&completion.log_probs) {
+        let logits: Vec<f64> = oracle(snapshot, &tokens).into_iter().map(|logit| logit / temperature).collect();
+        let expected = logits[*token as usize] - logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+        assert!((expected - f64::from(*log_prob)).abs() < 1e-4, "{log_prob} for {expected}");
+        if request.temperature == 0.0 {
+            assert!(logits.iter().all(|logit| *logit <= logits[*token as usize] + 1e-5));
+        }
+        tokens.push(*token);
+    }
+}
+
+#[test]
+fn every_family_agrees_with_the_oracle() {
+    for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+        for shared in [1, 2, 4] {
+            let config = ModelConfig { num_key_value_heads: shared, ..tiny(family) };
+            let snapshot = snapshot(&config, 7);
+            let requests = mixture(8);
+            for completion in engine(&snapshot, 5).generate(&requests).unwrap() {
+                agree(&snapshot, &requests[completion.request], &completion);
+                assert_eq!(completion.version, 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prompt_longer_than_a_step_is_read_in_pieces() {
+    let snapshot = snapshot(&ModelConfig { max_position_embeddings: 200, ..tiny(Family::Llama) }, 1);
+    let mut engine = Engine::new(&snapshot.config, 2, 200).unwrap();
+    engine.load(&snapshot).unwrap();
+    let prompt: Vec<u32> = (0..150).map(|i| i * 11 % 37).collect();
+    let request = request(&prompt, 3, 1.0, 0);
+    for completion in engine.generate(std::slice::from_ref(&request)).unwrap() {
+        agree(&snapshot, &request, &completion);
+    }
+}
+
+#[test]
+fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
+    let snapshot = snapshot(&tiny(Family::Qwen3), 2);
+    let requests = mixture(40);
+    let together = engine(&snapshot, 64).generate(&requests).unwrap();
+    assert_eq!(together.len(), requests.iter().map(|request| request.samples).sum::<usize>());
+    for slots in [1, 2, 3, 7, 13] {
+        assert_eq!(engine(&snapshot, slots).generate(&requests).unwrap(), together, "{slots} slots");
+    }
+    for (number, request) in requests.iter().enumerate() {
+        let alone = engine(&snapshot, 1).generate(std::slice::from_ref(request)).unwrap();
+        let among = together.iter().filter(|completion| completion.request == number);
+        assert!(alone.into_iter().eq(among.map(|completion| Completion { request: 0, ..completion.clone() })));
+    }
+}
+
+#[test]
+fn slots_are_refilled_and_completions_come_sorted() {
+    let snapshot = snapshot(&tiny(Family::Llama), 3);
+    let mut engine = engine(&snapshot, 3);
+    let requests = mixture(30);
+    let completions = engine.generate(&requests).unwrap();
+    let wanted: Vec<_> = requests
+        .iter()
+        .enumerate()
+        .flat_map(|(number, r)| (0..r.samples).map(move |sample| (number, sample)))
+        .collect();
+    assert_eq!(completions.iter().map(|c| (c.request, c.sample)).collect::<Vec<_>>(), wanted);
+    assert_eq!(engine.generate(&requests).unwrap(), completions, "an engine remembers nothing");
+}
+
+#[test]
+fn a_completion_ends_with_the_stop_token_or_the_budget() {
+    let snapshot = snapshot(&tiny(Family::Llama), 4);
+    let requests: Vec<_> = (0..20).map(|key| request(&[1, 2], 10, 1.5, key)).collect();
+    let completions = engine(&snapshot, 16).generate(&requests).unwrap();
+    let mut stopped = 0;
+    for Completion { tokens, log_probs, finish, .. } in &completions {
+        assert_eq!(tokens.len(), log_probs.len());
+        assert!(!tokens[..tokens.len() - 1].contains(&3));
+        assert_eq!(*finish, if tokens[tokens.len() - 1] == 3 { Finish::Stop } else { Finish::Length });
+        assert!(*finish == Finish::Stop || tokens.len() == 9);
+        stopped += usize::from(*finish == Finish::Stop);
+    }
+    assert!(stopped > 0 && stopped < completions.len());
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused_by_name() {
+    let snapshot = snapshot(&tiny(Family::Llama), 5);
+    let mut engine = engine(&snapshot, 2);
+    let good = request(&[1, 2], 1, 1.0, 0);
+    let cases = [
+        (Request { prompt: vec![], ..good.clone() }, "empty prompt"),
+        (Request { prompt: vec![1, 37], ..good.clone() }, "token id 37"),
+        (Request { max_new_tokens: 63, ..good.clone() }, "a slot holds 64"),
+        (Request { max_new_tokens: usize::MAX, ..good.clone() }, "a slot holds 64"),
+        (Request { max_new_tokens: 0, ..good.clone() }, "max_new_tokens = 0"),
+        (Request { temperature: f32::NAN, ..good.clone() }, "temperature = NaN"),
+        (Request { temperature: -1.0, ..good.clone() }, "temperature = -1"),
+    ];
+    for (bad, reason) in cases {
+        let message = engine.generate(&[good.clone(), bad]).unwrap_err().to_string();
+        assert!(message.contains("request 1") && message.contains(reason), "{message}");
+    }
+    assert_eq!(engine.generate(&[Request { max_new_tokens: 62, ..good }]).unwrap().len(), 1);
+}
+
+#[test]
+fn broken_weights_are_refused_by_name() {
+    let good = snapshot(&tiny(Family::Qwen3), 6);
+    let mut engine = Engine::new(&good.config, 2, 16).unwrap();
+    let message = engine.generate(&[request(&[1], 1, 1.0, 0)]).unwrap_err().to_string();
+    assert!(message.contains("no weights"), "{message}");
+
+    let spoilt = |spoil: fn(&mut BTreeMap<String, Weight>)| {
+        let mut weights = good.weights.as_ref().clone();
+        spoil(&mut weights);
+        Snapshot { weights: Arc::new(weights), ..good.clone() }
+    };
+    let missing = spoilt(|weights| drop(weights.remove("model.layers.1.self_attn.k_norm.weight")));
+    let message = engine.load(&missing).unwrap_err().to_string();
+    assert!(message.contains("model.layers.1.self_attn.k_norm.weight: missing"), "{message}");
+
+    let bent = spoilt(|weights| weights.get_mut("model.norm.weight").unwrap().values.truncate(3));
+    assert!(engine.load(&bent).unwrap_err().to_string().contains("model.norm.weight"));
+
+    let diverged = spoilt(|weights| weights.get_mut("model.norm.weight").unwrap().values[0] = f32::NAN);
+    engine.load(&diverged).unwrap();
+    let message = engine.generate(&[request(&[1], 1, 1.0, 4)]).unwrap_err().to_string();
+    assert!(message.contains("request 0 (key 4, 0)") && message.contains("not finite"), "{message}");
+
+    let other = snapshot(&ModelConfig { rope_theta: 5e5, ..tiny(Family::Qwen3) }, 6);
+    assert!(engine.load(&other).is_err());
+    assert!(Engine::new(&good.config, 2, 129).is_err());
+    assert!(Engine::new(&ModelConfig { head_dim: 5, ..tiny(Family::Llama) }, 2, 8).is_err());
+}

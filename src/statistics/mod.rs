@@ -1,0 +1,6 @@
+//! Intervals and tests: how far a number can be trusted.
+
+pub mod interval;
+pub mod mcnemar;
+
+pub use interval::Interval;
