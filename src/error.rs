@@ -27,6 +27,9 @@ pub enum Error {
     /// A check of the science refused to go on (a shortcut, a leak).
     #[error("refused: {0}")]
     Refused(String),
+    /// Several things are wrong at once, a line each.
+    #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<Error>),
 }
 
 impl Error {
@@ -39,5 +42,17 @@ impl Error {
     /// A value that is not allowed: where it stands, what was found, what to do about it.
     pub fn invalid(place: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Error {
         Error::Invalid { place: place.into(), found: found.into(), remedy: remedy.into() }
+    }
+
+    /// Nothing if the list is empty, else the one error or all of them together.
+    pub fn all(mut errors: Vec<Error>) -> Result<()> {
+        match errors.pop() {
+            None => Ok(()),
+            Some(only) if errors.is_empty() => Err(only),
+            Some(last) => {
+                errors.push(last);
+                Err(Error::Several(errors))
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod report;
 pub mod reward;
 pub mod rollout;
 pub mod statistics;
+pub mod strict_toml;
 pub mod telemetry;
 pub mod verifier;
 

@@ -1,1 +1,6 @@
-//! TODO
+//! What moves weights and rollouts between actors and learner: threads and channels.
+
+mod pool;
+mod worker;
+
+pub use pool::{Throughput, WorkerPool};

@@ -1,1 +1,88 @@
-//! TODO
+//! A run from its config to its report: the stages in order, the directory that it lives in, and what is kept
+//! so that nothing is done twice.
+
+pub mod arithmetic;
+pub mod config;
+pub mod interrupt;
+pub mod run_dir;
+pub mod stage;
+pub mod stages;
+
+pub use config::Config;
+pub use interrupt::Interrupt;
+pub use run_dir::RunDir;
+pub use stage::{Stage, StageCache};
+
+use std::path::Path;
+
+use crate::reward::Reward;
+use crate::{Error, Result};
+
+/// What every stage works with: the config, what it names, and the run directory, held for this process.
+#[derive(Debug)]
+pub struct Experiment {
+    pub config: Config,
+    pub reward: Reward,
+    pub run: RunDir,
+    pub cache: StageCache,
+    pub interrupt: Interrupt,
+}
+
+impl Experiment {
+    /// Checks what the config names and takes its run directory.
+    pub fn open(config: Config, interrupt: Interrupt) -> Result<Experiment> {
+        let reward = preflight(&config)?;
+        let run = RunDir::open(&config.run.dir, &config)?;
+        let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
+        let cache = StageCache::new(root, &interrupt);
+        Ok(Experiment { config, reward, run, cache, interrupt })
+    }
+}
+
+/// Looks at every file that the config names, before any time is spent. A missing one is a line each.
+pub fn preflight(config: &Config) -> Result<Reward> {
+    let mut errors = Vec::new();
+    let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
+        if !there {
+            errors.push(Error::invalid(
+                path.display().to_string(),
+                format!("no such {what}"),
+                format!("{key} names it"),
+            ));
+        }
+    };
+    let jsonl = &config.world.jsonl;
+    for path in &jsonl.documents {
+        demand("world.jsonl.documents", path, path.is_file(), "file");
+    }
+    for path in &jsonl.questions {
+        demand("world.jsonl.questions", path, path.is_file(), "file");
+    }
+    if let Some(base) = config.base.dir() {
+        demand("base.path", base, base.is_dir(), "directory");
+    }
+    let file = &config.train.reward;
+    demand("train.reward", file, file.is_file(), "file");
+    Error::all(errors)?;
+    Reward::load(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_file_is_a_line_of_its_own() {
+        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\n[train]\nreward = 'no.toml'";
+        let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
+        let error = preflight(&config).unwrap_err().to_string();
+        assert_eq!(
+            error.lines().collect::<Vec<_>>(),
+            [
+                "no.jsonl: no such file; world.jsonl.documents names it",
+                "no/base: no such directory; base.path names it",
+                "no.toml: no such file; train.reward names it",
+            ]
+        );
+    }
+}

@@ -1,1 +1,31 @@
-//! TODO
+//! Operations of a transformer with hand-written forward and backward passes, fused where a fused loop is faster.
+//!
+//! Every operation takes and gives [`Value`]s: a tensor that remembers how it was computed. All of them work row by
+//! row over packed sequences; only attention knows where a sequence begins. One call runs on one thread and takes no
+//! shared lock, so as many workers as there are cores may differentiate through the same variables at once.
+
+pub mod adamw;
+pub mod attention;
+pub mod embedding;
+pub mod graph;
+pub mod linear;
+pub mod log_prob;
+pub(crate) mod memory;
+pub(crate) mod product;
+pub mod rms_norm;
+pub mod rope;
+pub(crate) mod simd;
+pub mod swiglu;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use adamw::{AdamW, Moments};
+pub use attention::{Heads, attention};
+pub use embedding::embedding;
+pub use graph::{Gradients, Value, add};
+pub use linear::linear;
+pub use log_prob::log_prob;
+pub use memory::keep_freed_memory;
+pub use rms_norm::{rms_norm, rms_norm_heads};
+pub use rope::Rope;
+pub use swiglu::swiglu;

@@ -1,1 +1,19 @@
-//! TODO
+//! From rewards and lessons to new weights. An algorithm is a value; the loss is a pure function of per-token numbers
+//! and a normaliser that is handed in, and knows nothing of where rollouts come from.
+
+pub mod advantage;
+pub mod aggregation;
+pub mod algorithm;
+pub mod loss;
+pub mod optimizer;
+pub mod parallel;
+pub mod policy_gradient;
+pub mod schedule;
+pub mod supervised;
+
+pub use advantage::{Advantage, Advantages};
+pub use aggregation::{Aggregation, GradientOn, Weights};
+pub use algorithm::{Algorithm, Clip, Ratio};
+pub use loss::{Loss, Statistics, Tokens, policy_loss};
+pub use optimizer::{Optimizer, OptimizerConfig};
+pub use schedule::Schedule;

@@ -1,6 +1,11 @@
 //! The shape of a policy, in the words of a Hugging Face `config.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::kernels::Heads;
+use crate::{Error, Result};
 
 /// Which family of decoder. They differ in two flags only; everything else is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +17,18 @@ pub enum Family {
     Qwen2,
     /// RMSNorm on each head's query and key, no biases.
     Qwen3,
+}
+
+impl Family {
+    /// Whether query, key and value have biases.
+    pub fn has_bias(self) -> bool {
+        self == Family::Qwen2
+    }
+
+    /// Whether each head's query and key are normalised.
+    pub fn has_head_norm(self) -> bool {
+        self == Family::Qwen3
+    }
 }
 
 /// Sizes and constants of a decoder-only transformer (pre-norm, RMSNorm, rotary positions, SwiGLU).
@@ -30,4 +47,133 @@ pub struct ModelConfig {
     pub rope_theta: f64,
     pub max_position_embeddings: usize,
     pub tie_word_embeddings: bool,
+}
+
+impl ModelConfig {
+    /// Query, key and value heads of every layer.
+    pub fn heads(&self) -> Heads {
+        Heads { query: self.num_attention_heads, key: self.num_key_value_heads, dim: self.head_dim }
+    }
+
+    /// The name and shape of every weight, as Hugging Face names them.
+    pub fn weight_shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let (d, f) = (self.hidden_size, self.intermediate_size);
+        let (query, key) = (self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim);
+        let mut shapes = BTreeMap::from([
+            ("model.embed_tokens.weight".to_owned(), vec![self.vocab_size, d]),
+            ("model.norm.weight".to_owned(), vec![d]),
+        ]);
+        if !self.tie_word_embeddings {
+            shapes.insert("lm_head.weight".to_owned(), vec![self.vocab_size, d]);
+        }
+        for layer in 0..self.num_hidden_layers {
+            let mut add = |name: &str, shape: &[usize]| {
+                shapes.insert(format!("model.layers.{layer}.{name}"), shape.to_vec());
+            };
+            add("input_layernorm.weight", &[d]);
+            add("post_attention_layernorm.weight", &[d]);
+            for (name, rows) in [("q_proj", query), ("k_proj", key), ("v_proj", key)] {
+                add(&format!("self_attn.{name}.weight"), &[rows, d]);
+                if self.family.has_bias() {
+                    add(&format!("self_attn.{name}.bias"), &[rows]);
+                }
+            }
+            if self.family.has_head_norm() {
+                add("self_attn.q_norm.weight", &[self.head_dim]);
+                add("self_attn.k_norm.weight", &[self.head_dim]);
+            }
+            add("self_attn.o_proj.weight", &[d, query]);
+            add("mlp.gate_proj.weight", &[f, d]);
+            add("mlp.up_proj.weight", &[f, d]);
+            add("mlp.down_proj.weight", &[d, f]);
+        }
+        shapes
+    }
+
+    /// How many numbers the policy consists of.
+    pub fn parameter_count(&self) -> usize {
+        self.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()
+    }
+
+    /// Refuses sizes that do not fit together; `place` (a file, a config section) begins the message.
+    pub fn check(&self, place: &str) -> Result<()> {
+        let refuse = |key: &str, found: String, remedy: &str| {
+            Err(Error::invalid(place, format!("{key} is {found}"), remedy.to_owned()))
+        };
+        for (key, value) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ] {
+            if value == 0 {
+                return refuse(key, "0".into(), "it has to be at least 1");
+            }
+        }
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
+            let found = format!("{} with {} key heads", self.num_attention_heads, self.num_key_value_heads);
+            return refuse("num_attention_heads", found, "it has to be a multiple of num_key_value_heads");
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return refuse("head_dim", self.head_dim.to_string(), "rotary positions need an even number");
+        }
+        for (key, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)] {
+            if !(value.is_finite() && value > 0.0) {
+                return refuse(key, value.to_string(), "it has to be a positive number");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A model of a few thousand weights, with grouped heads and odd sizes.
+    pub(crate) fn tiny(family: Family, tied: bool) -> ModelConfig {
+        ModelConfig {
+            family,
+            vocab_size: 23,
+            hidden_size: 12,
+            intermediate_size: 20,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 4,
+            rms_norm_eps: 1e-6,
+            rope_theta: 1e4,
+            max_position_embeddings: 64,
+            tie_word_embeddings: tied,
+        }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_family() {
+        let shapes = tiny(Family::Qwen2, true).weight_shapes();
+        assert_eq!(shapes["model.layers.1.self_attn.k_proj.bias"], [8]);
+        assert!(!shapes.contains_key("lm_head.weight"));
+        let shapes = tiny(Family::Qwen3, false).weight_shapes();
+        assert_eq!(shapes["model.layers.0.self_attn.q_norm.weight"], [4]);
+        assert_eq!(shapes["lm_head.weight"], [23, 12]);
+        assert!(tiny(Family::Llama, true).weight_shapes().keys().all(|name| !name.ends_with("bias")));
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_together_are_refused_by_name() {
+        let broken = |change: fn(&mut ModelConfig)| {
+            let mut config = tiny(Family::Llama, true);
+            config.check("model").unwrap();
+            change(&mut config);
+            config.check("model").unwrap_err().to_string()
+        };
+        assert!(broken(|c| c.hidden_size = 0).contains("model: hidden_size is 0"));
+        assert!(broken(|c| c.num_key_value_heads = 3).contains("num_attention_heads is 4 with 3"));
+        assert!(broken(|c| c.head_dim = 5).contains("head_dim is 5"));
+        assert!(broken(|c| c.rope_theta = f64::NAN).contains("rope_theta is NaN"));
+    }
 }

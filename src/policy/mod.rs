@@ -1,7 +1,17 @@
 //! The transformer that is trained.
 
+pub mod checkpoint;
 pub mod config;
+mod config_file;
+pub mod init;
+pub mod model;
+pub mod packed;
 pub mod snapshot;
+pub mod structured;
 
 pub use config::{Family, ModelConfig};
+pub use init::InitConfig;
+pub use model::{LogProbs, Policy};
+pub use packed::Packed;
 pub use snapshot::{Snapshot, Weight};
+pub use structured::{Code, Structured};

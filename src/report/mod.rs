@@ -1,1 +1,18 @@
-//! TODO
+//! What came of a run, for people: a table for the terminal and one self-contained page for the browser.
+//! Both are made from a [`Summary`](crate::evaluation::Summary) alone; the page also shows recorded answers.
+
+mod bars;
+mod curves;
+#[cfg(test)]
+mod fixture;
+mod html;
+mod numbers;
+mod plot;
+mod story;
+mod table;
+mod traces;
+mod words;
+
+pub use html::page;
+pub use story::Story;
+pub use table::table;

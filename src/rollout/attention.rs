@@ -45,15 +45,9 @@ impl Kernel for Attend<'_> {
                 let shared = head / self.group;
                 let keys = self.cache.keys(place.slot, self.layer, shared);
                 let values = self.cache.values(place.slot, self.layer, shared);
-                // What is needed next lies far away: it is asked for while this is worked on.
-                let (slot, head) = match (shared + 1) * self.group < self.heads {
-                    true => (place.slot, shared + 1),
-                    false => (self.places.get(row + 1).unwrap_or(place).slot, 0),
-                };
-                let next = self.cache.keys(slot, self.layer, head);
-                score::<L>(&self.queries.row(row)[span.clone()], keys, scores, values.as_ptr());
+                score::<L>(&self.queries.row(row)[span.clone()], keys, scores);
                 let total = soften(scores, length);
-                mix::<L>(&scores[..length], values, self.mixed, next.as_ptr());
+                mix::<L>(&scores[..length], values, self.mixed);
                 let output = &mut self.output.row_mut(row)[span];
                 for (out, value) in output.iter_mut().zip(self.mixed.iter()) {
                     *out = value / total;
@@ -63,10 +57,9 @@ impl Kernel for Attend<'_> {
     }
 }
 
-/// `scores[p] = query . key[p]` for whole blocks of positions; those beyond the length are meaningless. Fetches as much
-/// from `ahead` as it reads.
+/// `scores[p] = query . key[p]` for whole blocks of positions; those beyond the length are meaningless.
 #[inline(always)]
-fn score<L: Lanes>(query: &[f32], keys: &[f32], scores: &mut [f32], ahead: *const f32) {
+fn score<L: Lanes>(query: &[f32], keys: &[f32], scores: &mut [f32]) {
     let depth = query.len();
     assert!(keys.len() >= scores.len() * depth && scores.len().is_multiple_of(LINE));
     for start in (0..scores.len()).step_by(LINE) {
@@ -76,10 +69,8 @@ fn score<L: Lanes>(query: &[f32], keys: &[f32], scores: &mut [f32], ahead: *cons
             unsafe {
                 let block = keys.as_ptr().add(start * depth + part);
                 // Four chains in a fixed pattern: one alone would wait for each addition.
-                let add = |d: usize, sum: L| {
-                    L::prefetch(ahead.wrapping_add(start * depth + d * LINE));
-                    L::splat(*query.as_ptr().add(d)).mul_add(L::load(block.add(d * LINE)), sum)
-                };
+                let add =
+                    |d: usize, sum: L| L::splat(*query.as_ptr().add(d)).mul_add(L::load(block.add(d * LINE)), sum);
                 let mut chains = [L::splat(0.0); 4];
                 let whole = depth / 4 * 4;
                 for d in (0..whole).step_by(4) {
@@ -100,18 +91,22 @@ fn score<L: Lanes>(query: &[f32], keys: &[f32], scores: &mut [f32], ahead: *cons
 /// Turns scores into weights (not yet divided by their sum, which is returned); beyond the length they are zero.
 #[inline(always)]
 fn soften(scores: &mut [f32], length: usize) -> f32 {
-    scores[length..].fill(f32::NEG_INFINITY);
+    for score in &mut scores[length..] {
+        *score = f32::NEG_INFINITY;
+    }
     let most = largest(scores);
     for score in scores.iter_mut() {
         *score = exp(*score - most);
     }
-    scores[length..].fill(0.0);
+    for score in &mut scores[length..] {
+        *score = 0.0;
+    }
     sum(scores, |weight| weight)
 }
 
-/// `mixed = sum_p weights[p] * values[p]`. Fetches as much from `ahead` as it reads.
+/// `mixed = sum_p weights[p] * values[p]`.
 #[inline(always)]
-fn mix<L: Lanes>(weights: &[f32], values: &[f32], mixed: &mut [f32], ahead: *const f32) {
+fn mix<L: Lanes>(weights: &[f32], values: &[f32], mixed: &mut [f32]) {
     let depth = mixed.len();
     assert!(values.len() >= weights.len() * depth && depth.is_multiple_of(2 * L::LEN));
     for part in (0..depth).step_by(2 * L::LEN) {
@@ -120,8 +115,6 @@ fn mix<L: Lanes>(weights: &[f32], values: &[f32], mixed: &mut [f32], ahead: *con
         unsafe {
             let column = values.as_ptr().add(part);
             let add = |p: usize, [left, right]: [L; 2]| {
-                L::prefetch(ahead.wrapping_add(p * depth + part));
-                L::prefetch(ahead.wrapping_add(p * depth + part + L::LEN));
                 let (weight, value) = (L::splat(*weights.as_ptr().add(p)), column.add(p * depth));
                 [weight.mul_add(L::load(value), left), weight.mul_add(L::load(value.add(L::LEN)), right)]
             };

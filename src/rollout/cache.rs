@@ -60,7 +60,8 @@ impl Cache {
     }
 
     /// Keeps the key and the value (`[head_dim]` each) of a position.
-    #[inline(always)]
+    // Not part of any kernel: compiled for AVX-512, the strided stores become a scatter, which is slower.
+    #[inline(never)]
     pub(super) fn put(&mut self, [slot, layer, head]: [usize; 3], position: usize, key: &[f32], value: &[f32]) {
         let stretch = self.stretch(slot, layer, head);
         let block = (stretch + position / LINE * LINE) * self.key_depth;

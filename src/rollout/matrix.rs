@@ -149,3 +149,62 @@ impl Tile {
         ROWS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollout::simd::tests::under_each_set;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 37 + seed * 101) % 59) as f32 / 29.0 - 1.0).collect()
+    }
+
+    fn filled(rows: usize, width: usize) -> Rows {
+        let mut filled = Rows::zeros(rows, width);
+        for row in 0..rows {
+            filled.row_mut(row).copy_from_slice(&numbers(width, row));
+        }
+        filled
+    }
+
+    #[test]
+    fn products_are_right_for_shapes_that_are_multiples_of_nothing() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (8, 33, 32), (15, 20, 65), (64, 6, 37)] {
+            let (matrix, bias) = (numbers(inputs * outputs, 1000), numbers(outputs, 2000));
+            let (first, second) = matrix.split_at(outputs / 3 * inputs);
+            let (first_bias, second_bias) = bias.split_at(outputs / 3);
+            let packed = Packed::stack(inputs, &[first, second], &[first_bias, second_bias]);
+            let input = filled(rows, inputs);
+            under_each_set(|| {
+                for store in [Store::Replace, Store::Add] {
+                    let (before, mut output) = (filled(rows, outputs), filled(rows, outputs));
+                    packed.product(&input, rows, &mut output, store);
+                    for row in 0..rows {
+                        for column in 0..outputs {
+                            let weights = &matrix[column * inputs..][..inputs];
+                            let mut sum: f32 = input.row(row).iter().zip(weights).map(|(x, w)| x * w).sum();
+                            sum += bias[column] + if store == Store::Add { before.row(row)[column] } else { 0.0 };
+                            assert!((output.row(row)[column] - sum).abs() < 1e-4);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        let (inputs, outputs) = (45, 70);
+        let packed = Packed::stack(inputs, &[&numbers(inputs * outputs, 7)], &[]);
+        under_each_set(|| {
+            let (input, mut together) = (filled(31, inputs), Rows::zeros(31, outputs));
+            packed.product(&input, 31, &mut together, Store::Replace);
+            for row in 0..31 {
+                let (mut alone, mut output) = (Rows::zeros(1, inputs), Rows::zeros(1, outputs));
+                alone.row_mut(0).copy_from_slice(input.row(row));
+                packed.product(&alone, 1, &mut output, Store::Replace);
+                assert_eq!(output.row(0), together.row(row));
+            }
+        });
+    }
+}

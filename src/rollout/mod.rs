@@ -16,7 +16,7 @@ mod rows;
 mod sampler;
 mod simd;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use engine::{Engine, Limits};
 pub use panels::Panels;

@@ -1,6 +1,8 @@
 //! Buffers of the decoder: memory that starts on a cache line, and activations as rows of it.
 
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 /// Floats of a cache line, and the width of the widest register.
 pub(super) const LINE: usize = 16;
@@ -8,19 +10,49 @@ pub(super) const LINE: usize = 16;
 /// Output columns of a packed panel; rows are padded to whole panels.
 pub(super) const PANEL: usize = 32;
 
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
+/// Bytes of a huge page. A step walks through all of a cache of many megabytes: in small pages it would spend its time
+/// looking up addresses.
+const HUGE: usize = 2 << 20;
 
-/// Zeroed floats that start on a cache line: a register load that straddles two lines costs twice as much.
+/// Zeroed floats that start on a cache line (a register load that straddles two costs twice as much), in huge pages
+/// where there are many.
 pub(super) struct Aligned {
-    lines: Vec<Line>,
+    start: NonNull<f32>,
     len: usize,
+    layout: Layout,
 }
+
+// Safety: plain memory with one owner.
+unsafe impl Send for Aligned {}
+unsafe impl Sync for Aligned {}
 
 impl Aligned {
     pub(super) fn zeros(len: usize) -> Aligned {
-        Aligned { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+        let bytes = len.max(1) * size_of::<f32>();
+        let align = if bytes >= HUGE / 2 { HUGE } else { LINE * size_of::<f32>() };
+        let layout = match Layout::from_size_align(bytes.next_multiple_of(align), align) {
+            Ok(layout) => layout,
+            // As `vec![0.0; len]` would end.
+            Err(_) => handle_alloc_error(Layout::new::<f32>()),
+        };
+        // Safety: the layout is not empty; what is written and advised is what was allocated.
+        unsafe {
+            let Some(start) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+            #[cfg(target_os = "linux")]
+            if align == HUGE {
+                // Only advice: where the system has no huge pages, nothing changes.
+                libc::madvise(start.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
+            }
+            start.as_ptr().write_bytes(0, layout.size());
+            Aligned { start: start.cast(), len, layout }
+        }
+    }
+}
+
+impl Drop for Aligned {
+    fn drop(&mut self) {
+        // Safety: allocated with this layout and given back once.
+        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) }
     }
 }
 
@@ -28,15 +60,15 @@ impl Deref for Aligned {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // Safety: `Line` is exactly `LINE` floats without padding, and `len` does not exceed those held.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        // Safety: `len` floats were allocated and written.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
 impl DerefMut for Aligned {
     fn deref_mut(&mut self) -> &mut [f32] {
         // Safety: as in `deref`.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }
 

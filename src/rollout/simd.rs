@@ -36,9 +36,6 @@ pub(super) trait Lanes: Copy {
     /// # Safety
     /// See [`Lanes::splat`].
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
-
-    /// Asks for a cache line that will be read soon. Any address will do.
-    fn prefetch(from: *const f32);
 }
 
 /// A piece of arithmetic that is compiled for every instruction set.
@@ -49,21 +46,49 @@ pub(super) trait Kernel {
     fn run<L: Lanes>(self) -> Self::Output;
 }
 
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Set {
+    Avx512,
+    Avx2,
+    Portable,
+}
+
+impl Set {
+    /// Whether this processor has it.
+    fn is_here(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Set::Avx512 | Set::Avx2 => false,
+            Set::Portable => true,
+        }
+    }
+
+    /// The best of this processor.
+    fn best() -> Set {
+        #[cfg(test)]
+        if let Some(set) = tests::FORCED.get() {
+            return set;
+        }
+        [Set::Avx512, Set::Avx2].into_iter().find(|set| set.is_here()).unwrap_or(Set::Portable)
+    }
+}
+
 /// Runs a kernel with the best instruction set of this processor.
 #[inline]
 pub(super) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // Safety: the processor has just said so.
-            return unsafe { x86::with_avx512(kernel) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // Safety: as above.
-            return unsafe { x86::with_avx2(kernel) };
-        }
+    match Set::best() {
+        // Safety: `best` names only what the processor has.
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => unsafe { x86::with_avx512(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => unsafe { x86::with_avx2(kernel) },
+        _ => kernel.run::<Portable>(),
     }
-    kernel.run::<Portable>()
 }
 
 /// Four lanes in plain Rust: what is left on an old or foreign processor.
@@ -100,9 +125,6 @@ impl Lanes for Portable {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         Portable(std::array::from_fn(|lane| self.0[lane] * factor.0[lane] + addend.0[lane]))
     }
-
-    #[inline(always)]
-    fn prefetch(_from: *const f32) {}
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -157,15 +179,33 @@ mod x86 {
                 unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
                     $name(unsafe { $mul_add(self.0, factor.0, addend.0) })
                 }
-
-                #[inline(always)]
-                fn prefetch(from: *const f32) {
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-                }
             }
         };
     }
 
     lanes!(Avx512, __m512, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
     lanes!(Avx2, __m256, 8, 4, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    use super::Set;
+
+    thread_local! {
+        pub(super) static FORCED: Cell<Option<Set>> = const { Cell::new(None) };
+    }
+
+    /// What `work` gives under every instruction set that this processor has.
+    pub(crate) fn under_each_set<T>(mut work: impl FnMut() -> T) -> Vec<T> {
+        let here = [Set::Avx512, Set::Avx2, Set::Portable].into_iter().filter(|set| set.is_here());
+        let each = |set| {
+            FORCED.set(Some(set));
+            let result = work();
+            FORCED.set(None);
+            result
+        };
+        here.map(each).collect()
+    }
 }

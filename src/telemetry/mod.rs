@@ -1,1 +1,12 @@
-//! TODO
+//! What a run says about itself while it goes: metrics into files, progress to whoever listens, and the machine
+//! it runs on. Nothing here prints.
+
+pub mod hardware;
+pub mod memory;
+pub mod metrics_file;
+pub mod progress;
+pub mod recorder;
+
+pub use metrics_file::{MetricsFile, MetricsLine, read_metrics};
+pub use progress::{Meter, Progress, Silent};
+pub use recorder::JsonlRecorder;

@@ -1,5 +1,11 @@
 //! Reads an answer and a trace, and decides what is right in them.
 
+pub mod facts;
+pub mod judge;
 pub mod judgement;
 
+
+pub use facts::Facts;
+pub use judge::judge;
 pub use judgement::{Judgement, Recitation};
+

@@ -1,0 +1,72 @@
+//! Arguments that subcommands share, and what they resolve to.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process;
+
+use recollect::Result;
+use recollect::experiment::arithmetic::Line;
+use recollect::experiment::{Config, Experiment, Interrupt, preflight};
+
+use super::output;
+
+/// A config file and changes to it.
+#[derive(clap::Args)]
+pub struct ConfigArgs {
+    /// The config, a TOML file (see configs/)
+    pub config: PathBuf,
+    /// Change one key, for example --set train.steps=300; can be given several times, the last one wins
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub changes: Vec<String>,
+}
+
+/// What every stage takes.
+#[derive(clap::Args)]
+pub struct StageArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print the resolved config and what it adds up to, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl ConfigArgs {
+    /// The config with every change and every default.
+    pub fn resolve(&self) -> Result<Config> {
+        Config::load(&self.config, &self.changes)
+    }
+}
+
+impl StageArgs {
+    /// Prints what the stage adds up to, opens the experiment and hands it to the stage. With `--dry-run`, prints
+    /// the config and what it adds up to, and does no more.
+    pub fn perform(
+        &self,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        stage: impl FnOnce(&Experiment) -> Result<()>,
+    ) -> Result<()> {
+        let config = self.config.resolve()?;
+        let sums = comments(&arithmetic(&config));
+        if self.dry_run {
+            preflight(&config)?;
+            output::say(&format!("{}\n{sums}", config.to_toml()?));
+            return Ok(());
+        }
+        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
+        let experiment = Experiment::open(config, interrupt)?;
+        output::say(&sums);
+        stage(&experiment)
+    }
+}
+
+/// Derived numbers as TOML comments: the output of `--dry-run` is a config itself.
+fn comments(lines: &[Line]) -> String {
+    let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+    let digits = lines.iter().map(|line| line.value.to_string().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for line in lines {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "# {:width$}  {:>digits$}  ({})", line.name, line.value, line.because);
+    }
+    text
+}

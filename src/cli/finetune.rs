@@ -1,0 +1,24 @@
+//! `recollect finetune`.
+
+use recollect::Result;
+use recollect::experiment::{arithmetic, stages};
+
+use super::arguments::StageArgs;
+
+/// Teach the base the documents of A and B
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+const HELP: &str = "\
+What comes out is the fine-tuned baseline: it knows the documents and can hardly use them.
+
+Example:
+  recollect finetune configs/quickstart.toml";
+
+pub fn main(args: &Args) -> Result<()> {
+    args.stage.perform(arithmetic::of_run, stages::finetune)
+}

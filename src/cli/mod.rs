@@ -1,0 +1,71 @@
+//! A file per subcommand: raw arguments to resolved ones, and all printing.
+
+pub mod arguments;
+pub mod eval;
+pub mod finetune;
+pub mod output;
+pub mod pretrain;
+pub mod report;
+pub mod run;
+pub mod train;
+pub mod world;
+
+use clap::{Parser, Subcommand};
+use recollect::Result;
+
+/// Teaches language models to recall what they already know.
+///
+/// A model is fine-tuned on documents, measured, trained by reinforcement learning to recite its own knowledge
+/// into its chain of thought, and measured again on knowledge that this training never touched.
+#[derive(Parser)]
+#[command(name = "recollect", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  recollect run configs/quickstart.toml                  the whole experiment, left in runs/quickstart/
+  recollect run configs/quickstart.toml --dry-run        what would be run, and what it adds up to
+  recollect run configs/quickstart.toml --set run.seed=1 --set run.dir=runs/seed-1
+  recollect world configs/quickstart.toml --show questions --limit 5
+  recollect report runs/quickstart                       write the report again
+
+Ctrl-C stops after the step that is going on; the same command goes on from there.
+Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    World(world::Args),
+    Pretrain(pretrain::Args),
+    Finetune(finetune::Args),
+    Train(train::Args),
+    Eval(eval::Args),
+    Report(report::Args),
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> Result<()> {
+    match Cli::parse().command {
+        Command::Run(args) => run::main(&args),
+        Command::World(args) => world::main(&args),
+        Command::Pretrain(args) => pretrain::main(&args),
+        Command::Finetune(args) => finetune::main(&args),
+        Command::Train(args) => train::main(&args),
+        Command::Eval(args) => eval::main(&args),
+        Command::Report(args) => report::main(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,25 @@
+//! `recollect pretrain`.
+
+use recollect::Result;
+use recollect::experiment::{arithmetic, stages};
+
+use super::arguments::StageArgs;
+
+/// Make a base model from scratch
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+const HELP: &str = "\
+The base that ships was made by this command; [model] and [pretrain] say how.
+
+Examples:
+  recollect pretrain configs/base.toml
+  recollect pretrain configs/base.toml --set pretrain.seed=1 --set run.dir=runs/base-1";
+
+pub fn main(args: &Args) -> Result<()> {
+    args.stage.perform(arithmetic::of_pretraining, stages::pretrain)
+}

@@ -1,0 +1,27 @@
+//! `recollect run`.
+
+use recollect::Result;
+use recollect::experiment::{arithmetic, stages};
+
+use super::arguments::StageArgs;
+
+/// The whole experiment: fine-tune, measure, train, measure again, report
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+const HELP: &str = "\
+Everything is left in the run directory (run.dir; by default runs/ and the name of the config): metrics.jsonl,
+rollouts/, checkpoints/, report.json and report.html. Stages whose inputs have not changed are skipped.
+
+Examples:
+  recollect run configs/quickstart.toml
+  recollect run configs/quickstart.toml --set train.steps=50 --set run.dir=runs/short
+  recollect run configs/quickstart.toml --dry-run > resolved.toml";
+
+pub fn main(args: &Args) -> Result<()> {
+    args.stage.perform(arithmetic::of_run, stages::run)
+}

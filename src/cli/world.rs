@@ -1,0 +1,71 @@
+//! `recollect world`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use recollect::Result;
+use recollect::experiment::stages::{self, WorldPart};
+
+use super::arguments::ConfigArgs;
+use super::output;
+
+/// Look at the knowledge of a config: documents, questions, answers, the shortcut audit
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// What to print; can be given several times
+    #[arg(long, value_enum, value_name = "PART", default_value = "audit")]
+    show: Vec<Part>,
+    /// Print at most this many entries of each part
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Write everything into this directory instead of printing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["show", "limit"])]
+    export: Option<PathBuf>,
+}
+
+const HELP: &str = "\
+The audit looks for ways to answer without knowing: the majority answer, the position of a candidate, frequencies,
+a single premise. A world in which one of them beats chance is refused.
+
+Examples:
+  recollect world configs/quickstart.toml
+  recollect world configs/quickstart.toml --show documents --show questions --limit 5
+  recollect world configs/quickstart.toml --set world.seed=1 --export /tmp/world";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    Documents,
+    Questions,
+    Answers,
+    Audit,
+}
+
+impl From<Part> for WorldPart {
+    fn from(part: Part) -> WorldPart {
+        match part {
+            Part::Documents => WorldPart::Documents,
+            Part::Questions => WorldPart::Questions,
+            Part::Answers => WorldPart::Answers,
+            Part::Audit => WorldPart::Audit,
+        }
+    }
+}
+
+pub fn main(args: &Args) -> Result<()> {
+    let config = args.config.resolve()?;
+    match &args.export {
+        Some(dir) => {
+            for path in stages::export_world(&config, dir)? {
+                output::say(&format!("wrote {}", path.display()));
+            }
+        }
+        None => {
+            let parts: Vec<WorldPart> = args.show.iter().map(|part| (*part).into()).collect();
+            output::say(&stages::world(&config, &parts, args.limit)?);
+        }
+    }
+    Ok(())
+}

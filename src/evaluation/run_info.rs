@@ -1,0 +1,71 @@
+//! Where the numbers of a summary come from, and how they moved while the policy was trained.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::summary::ArmResult;
+
+/// What someone needs to know to trust a summary, and to make it again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Name of the run.
+    pub name: String,
+    /// Version of recollect.
+    pub version: String,
+    /// The resolved config as TOML.
+    pub config: String,
+    /// SHA-256 of what the run is made of, by what it is (`config`, `world`, `base`, …).
+    pub digests: BTreeMap<String, String>,
+    /// Seeds by what they seed (`world`, `fine-tuning`, …).
+    pub seeds: BTreeMap<String, u64>,
+    /// Wall-clock time of every stage, in the order in which they ran.
+    pub stages: Vec<StageTime>,
+    /// Peak resident memory in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Trainable numbers in the model.
+    pub model_parameters: u64,
+    /// Processor and number of cores.
+    pub hardware: String,
+}
+
+/// How long a stage took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTime {
+    pub name: String,
+    pub seconds: f64,
+}
+
+/// How a run went, step by step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curves {
+    /// Evaluations on a sample of the questions while the policy was trained.
+    pub evaluation: Vec<ArmResult>,
+    /// What the training itself measured, on the questions that it trains on.
+    pub training: Vec<TrainingPoint>,
+}
+
+/// What one optimizer step measured on its own rollouts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingPoint {
+    pub step: u64,
+    /// Mean reward.
+    pub reward: Option<f64>,
+    /// Mean tokens of a completion.
+    pub mean_length: Option<f64>,
+    /// Share of recited facts that are true.
+    pub true_share: Option<f64>,
+}
+
+impl TrainingPoint {
+    /// Picks the metrics `reward`, `completions/mean_length` and `recited/true_share` from those of one step.
+    pub fn from_metrics(step: u64, metrics: &BTreeMap<String, Option<f64>>) -> TrainingPoint {
+        let pick = |name: &str| metrics.get(name).copied().flatten();
+        TrainingPoint {
+            step,
+            reward: pick("reward"),
+            mean_length: pick("completions/mean_length"),
+            true_share: pick("recited/true_share"),
+        }
+    }
+}

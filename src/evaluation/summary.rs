@@ -1,0 +1,334 @@
+//! From many answered questions to the numbers that stand in `report.json`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::mcnemar::mcnemar;
+use super::{Answered, Arm, Curves, RunInfo};
+use crate::statistics::Interval;
+use crate::knowledge::{Form, Set, Task};
+
+/// Everything a report is made of; `report.json` is this value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub run: RunInfo,
+    /// One row for each (arm, task, form, set, step), in this order.
+    pub arms: Vec<ArmResult>,
+    pub curves: Curves,
+}
+
+/// How one arm did on the questions of one task, form and set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    pub arm: Arm,
+    pub task: Task,
+    pub form: Form,
+    pub set: Set,
+    pub step: u64,
+    /// Answers that are right.
+    pub correct: usize,
+    /// Answers.
+    pub n: usize,
+    /// Different questions; less than `n` where a question was answered several times.
+    pub questions: usize,
+    /// `correct / n`.
+    pub accuracy: f64,
+    /// 95 % Wilson interval of the accuracy. It counts questions, not answers: two answers to one question are
+    /// not independent.
+    pub low: f64,
+    pub high: f64,
+    /// Mean accuracy of a guesser who does not use the needed facts.
+    pub chance: f64,
+    /// Answers in which trace, answer and end stand where the format wants them.
+    pub well_formed: usize,
+    /// Sentences in all traces, and how many of them are true, and both true and needed for the answer.
+    pub recited: usize,
+    pub recited_true: usize,
+    pub recited_relevant: usize,
+    /// `recited_true / recited`; absent where nothing was recited.
+    pub true_share: Option<f64>,
+    /// `recited_relevant / recited`; absent where nothing was recited.
+    pub relevant_share: Option<f64>,
+    /// Coverage: share of the needed facts that the traces hold. Absent for arms that do not think.
+    pub needed_found_share: Option<f64>,
+    /// Mean number of sampled tokens.
+    pub mean_tokens: f64,
+    /// The paired comparison with the fine-tuned baseline; absent for the baseline and without common questions.
+    pub against_baseline: Option<AgainstBaseline>,
+}
+
+/// An arm and the fine-tuned baseline on the same questions (the first answer of each).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgainstBaseline {
+    /// Questions that only the arm got right.
+    pub b: u64,
+    /// Questions that only the baseline got right.
+    pub c: u64,
+    /// Two-sided p-value of the exact McNemar test.
+    pub p: f64,
+}
+
+/// An arm over several tasks and forms of one set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pooled {
+    pub correct: usize,
+    pub n: usize,
+    pub questions: usize,
+    pub accuracy: f64,
+    pub low: f64,
+    pub high: f64,
+    pub chance: f64,
+    pub recited: usize,
+    pub recited_true: usize,
+    pub against_baseline: Option<AgainstBaseline>,
+}
+
+impl Summary {
+    /// The numbers of an evaluation, with the curves and the provenance that belong to it.
+    pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
+        Summary { run, arms: tally(answered), curves }
+    }
+
+    /// For each (arm, task, form, set) the row of the last step at which it was evaluated.
+    pub fn latest(&self) -> impl Iterator<Item = &ArmResult> {
+        let mut last = BTreeMap::new();
+        for row in &self.arms {
+            let entry = last.entry((row.arm, row.task, row.form, row.set)).or_insert(row);
+            if row.step >= entry.step {
+                *entry = row;
+            }
+        }
+        last.into_values()
+    }
+
+    /// The latest row of one arm for one kind of question.
+    pub fn find(&self, arm: Arm, task: Task, form: Form, set: Set) -> Option<&ArmResult> {
+        self.latest().find(|row| (row.arm, row.task, row.form, row.set) == (arm, task, form, set))
+    }
+
+    /// One arm over all tasks and forms of a set, every question counted once.
+    pub fn pooled(&self, arm: Arm, set: Set) -> Option<Pooled> {
+        let rows: Vec<&ArmResult> = self.latest().filter(|row| row.arm == arm && row.set == set).collect();
+        let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
+        let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
+        if n == 0 {
+            return None;
+        }
+        let accuracy = share(correct, n)?;
+        let Interval { low, high } = Interval::wilson(accuracy, questions);
+        let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
+        let paired: Option<Vec<AgainstBaseline>> = rows.iter().map(|row| row.against_baseline).collect();
+        let against_baseline = paired.map(|pairs| {
+            let (b, c) = pairs.iter().fold((0, 0), |(b, c), pair| (b + pair.b, c + pair.c));
+            AgainstBaseline { b, c, p: mcnemar(b, c) }
+        });
+        let (recited, recited_true) = (sum(|row| row.recited), sum(|row| row.recited_true));
+        Some(Pooled { correct, n, questions, accuracy, low, high, chance, recited, recited_true, against_baseline })
+    }
+
+    /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
+    /// there is.
+    pub fn headline_set(&self) -> Option<Set> {
+        let sets: BTreeSet<Set> = self.arms.iter().map(|row| row.set).collect();
+        if sets.contains(&Set::B) { Some(Set::B) } else { sets.last().copied() }
+    }
+}
+
+/// One row for each (arm, task, form, set, step), in this order.
+pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
+    // Where the baseline was evaluated more than once, the last evaluation counts.
+    let mut baseline: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+    for one in answered.iter().filter(|one| one.arm == Arm::FineTuned && one.sample == 0) {
+        let entry = baseline.entry(one.question).or_insert((one.step, one.judgement.correct));
+        if one.step >= entry.0 {
+            *entry = (one.step, one.judgement.correct);
+        }
+    }
+    let mut groups: BTreeMap<_, Vec<&Answered>> = BTreeMap::new();
+    for one in answered {
+        groups.entry((one.arm, one.task, one.form, one.set, one.step)).or_default().push(one);
+    }
+    groups.into_values().filter_map(|group| row(&group, &baseline)).collect()
+}
+
+fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<ArmResult> {
+    let first = group.first()?;
+    let n = group.len();
+    let count = |keep: fn(&Answered) -> bool| group.iter().filter(|one| keep(one)).count();
+    let sum = |of: fn(&Answered) -> usize| group.iter().map(|one| of(one)).sum::<usize>();
+    let correct = count(|one| one.judgement.correct);
+    let questions = group.iter().map(|one| one.question).collect::<BTreeSet<_>>().len();
+    let accuracy = share(correct, n)?;
+    let Interval { low, high } = Interval::wilson(accuracy, questions);
+    let recited = sum(|one| one.judgement.recitations.len());
+    let recited_true = sum(|one| one.judgement.recitations.iter().filter(|fact| fact.is_true).count());
+    let recited_relevant = sum(|one| one.judgement.recitations.iter().filter(|fact| fact.relevant).count());
+    let coverage = share(sum(|one| one.judgement.needed_found), sum(|one| one.judgement.needed));
+    Some(ArmResult {
+        arm: first.arm,
+        task: first.task,
+        form: first.form,
+        set: first.set,
+        step: first.step,
+        correct,
+        n,
+        questions,
+        accuracy,
+        low,
+        high,
+        // As a difference from the first, the mean of equal numbers is that number to the last bit.
+        chance: first.chance + group.iter().map(|one| one.chance - first.chance).sum::<f64>() / n as f64,
+        well_formed: count(|one| one.judgement.well_formed),
+        recited,
+        recited_true,
+        recited_relevant,
+        true_share: share(recited_true, recited),
+        relevant_share: share(recited_relevant, recited),
+        needed_found_share: coverage.filter(|_| first.arm.thinks()),
+        mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
+        against_baseline: compare(group, baseline),
+    })
+}
+
+fn compare(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<AgainstBaseline> {
+    let (mut pairs, mut b, mut c) = (0, 0, 0);
+    for one in group.iter().filter(|one| one.arm != Arm::FineTuned && one.sample == 0) {
+        let Some((_, baseline_correct)) = baseline.get(&one.question) else { continue };
+        pairs += 1;
+        match (one.judgement.correct, baseline_correct) {
+            (true, false) => b += 1,
+            (false, true) => c += 1,
+            _ => (),
+        }
+    }
+    (pairs > 0).then(|| AgainstBaseline { b, c, p: mcnemar(b, c) })
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verifier::{Judgement, Recitation};
+
+    fn answered(arm: Arm, question: u64, correct: bool) -> Answered {
+        let recitation = |is_true, relevant| Recitation { text: String::new(), claim: None, is_true, relevant };
+        let recitations = match arm {
+            Arm::AfterRl => vec![recitation(true, true), recitation(true, false), recitation(false, false)],
+            _ => Vec::new(),
+        };
+        Answered {
+            arm,
+            step: 0,
+            question,
+            task: Task::Reversal,
+            form: Form::Open,
+            set: Set::B,
+            sample: 0,
+            chance: 0.2,
+            asked: String::new(),
+            prompt: String::new(),
+            completion: String::new(),
+            judgement: Judgement {
+                answer: None,
+                correct,
+                well_formed: true,
+                needed_found: recitations.len() / 3,
+                recitations,
+                needed: 2,
+            },
+            expected: String::new(),
+            tokens: question as usize,
+        }
+    }
+
+    /// The baseline is right on questions 0 and 1, the arm on 1 to 7, of ten each.
+    fn evaluation() -> Vec<Answered> {
+        let baseline = (0..10).map(|id| answered(Arm::FineTuned, id, id < 2));
+        let after = (0..10).map(|id| answered(Arm::AfterRl, id, (1..8).contains(&id)));
+        after.chain(baseline).collect()
+    }
+
+    #[test]
+    fn counts_what_there_is_to_count() {
+        let rows = tally(&evaluation());
+        assert_eq!(rows.iter().map(|row| row.arm).collect::<Vec<_>>(), [Arm::FineTuned, Arm::AfterRl]);
+        let after = &rows[1];
+        assert_eq!((after.correct, after.n, after.questions, after.well_formed), (7, 10, 10, 10));
+        assert_eq!(after.accuracy, 0.7);
+        assert!(after.low < 0.7 && 0.7 < after.high);
+        assert_eq!(after.chance, 0.2);
+        assert_eq!((after.recited, after.recited_true, after.recited_relevant), (30, 20, 10));
+        assert_eq!(after.true_share, Some(2.0 / 3.0));
+        assert_eq!(after.needed_found_share, Some(0.5));
+        assert_eq!(after.mean_tokens, 4.5);
+        assert_eq!((rows[0].true_share, rows[0].needed_found_share), (None, None), "it does not think");
+    }
+
+    #[test]
+    fn pairs_the_answers_to_the_same_question() {
+        let rows = tally(&evaluation());
+        assert_eq!(rows[0].against_baseline, None);
+        let paired = rows[1].against_baseline.unwrap();
+        assert_eq!((paired.b, paired.c), (6, 1));
+        assert!((paired.p - 0.125).abs() < 1e-12);
+        let strangers: Vec<Answered> = evaluation()
+            .into_iter()
+            .map(|mut one| {
+                one.question += if one.arm == Arm::AfterRl { 100 } else { 0 };
+                one
+            })
+            .collect();
+        assert_eq!(tally(&strangers)[1].against_baseline, None, "no question in common");
+    }
+
+    #[test]
+    fn several_answers_to_a_question_do_not_narrow_the_interval() {
+        let once = evaluation();
+        let mut thrice = once.clone();
+        for sample in 1..3 {
+            thrice.extend(once.iter().cloned().map(|one| Answered { sample, ..one }));
+        }
+        let (once, thrice) = (tally(&once), tally(&thrice));
+        assert_eq!((thrice[1].n, thrice[1].questions), (30, 10));
+        assert_eq!((thrice[1].low, thrice[1].high), (once[1].low, once[1].high));
+        assert_eq!(thrice[1].against_baseline, once[1].against_baseline);
+    }
+
+    #[test]
+    fn the_last_step_counts_and_forms_are_pooled() {
+        let mut all = evaluation();
+        all.extend((0..10).map(|id| Answered { step: 50, ..answered(Arm::AfterRl, id, true) }));
+        all.extend((20..30).map(|id| Answered { form: Form::Candidates, ..answered(Arm::AfterRl, id, false) }));
+        all.extend((20..30).map(|id| Answered { form: Form::Candidates, ..answered(Arm::FineTuned, id, false) }));
+        let summary = Summary::new(&all, Curves::default(), RunInfo::default());
+        assert_eq!(summary.arms.len(), 5);
+        assert_eq!(summary.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap().step, 50);
+        let pooled = summary.pooled(Arm::AfterRl, Set::B).unwrap();
+        assert_eq!((pooled.correct, pooled.n, pooled.accuracy), (10, 20, 0.5));
+        assert_eq!(pooled.against_baseline.map(|pair| (pair.b, pair.c)), Some((8, 0)));
+        assert_eq!(summary.pooled(Arm::AfterRl, Set::A), None);
+        assert_eq!(summary.headline_set(), Some(Set::B));
+    }
+
+    #[test]
+    fn report_json_has_the_promised_shape_and_reads_back() {
+        let summary = Summary::new(&evaluation(), Curves::default(), RunInfo::default());
+        let json = serde_json::to_string(&summary).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let row = &value["arms"][1];
+        assert_eq!(
+            (row["arm"].as_str(), row["task"].as_str(), row["form"].as_str(), row["set"].as_str()),
+            (Some("after-rl"), Some("reversal"), Some("open"), Some("B"))
+        );
+        for key in ["step", "correct", "n", "accuracy", "low", "high", "chance"] {
+            assert!(row[key].is_number(), "{key} is missing");
+        }
+        let again: Summary = serde_json::from_str(&json).unwrap();
+        assert_eq!(again.arms[1].against_baseline, summary.arms[1].against_baseline);
+        assert_eq!((again.run, again.curves, again.arms.len()), (summary.run, summary.curves, 2));
+    }
+}

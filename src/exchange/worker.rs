@@ -1,0 +1,99 @@
+//! A rollout worker: one thread that owns an engine and does what it is told over a channel.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::rollout::{Completion, Engine, Panels, Request};
+use crate::{Error, Result};
+
+/// A request with its number in the list that was handed in.
+pub(super) type Job = (usize, Request);
+
+/// What a worker is told.
+pub(super) enum Command {
+    /// Sample from these weights from now on.
+    Load(Arc<Panels>),
+    /// Share these jobs with the other workers until there are none, and report.
+    Generate { jobs: Receiver<Job>, reports: Sender<Report> },
+}
+
+/// What a worker says.
+pub(super) enum Report {
+    Completed(Completion),
+    /// No jobs are left and all of this worker's are done.
+    Finished {
+        worker: usize,
+    },
+    Failed(Error),
+}
+
+/// What does the sampling: the engine, or in tests something that hangs or panics.
+pub(super) trait Sampler {
+    fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
+
+    /// Takes jobs from `next` until there are none; hands each completion to `done`.
+    fn serve(
+        &mut self,
+        next: &mut dyn FnMut() -> Option<Job>,
+        done: &mut dyn FnMut(Completion) -> Result<()>,
+    ) -> Result<()>;
+}
+
+impl Sampler for Engine {
+    fn load(&mut self, panels: Arc<Panels>) -> Result<()> {
+        self.load_packed(panels)
+    }
+
+    fn serve(
+        &mut self,
+        next: &mut dyn FnMut() -> Option<Job>,
+        done: &mut dyn FnMut(Completion) -> Result<()>,
+    ) -> Result<()> {
+        Engine::serve(self, next, done)
+    }
+}
+
+/// The life of a worker: it ends when the pool is dropped, or with a panic, which it reports as an error.
+pub(super) fn work(worker: usize, mut sampler: impl Sampler, commands: Receiver<Command>) {
+    // Weights that do not fit are an error of every call that wants completions, until better ones come.
+    let mut unusable: Option<String> = None;
+    for command in commands {
+        match command {
+            Command::Load(panels) => unusable = sampler.load(panels).err().map(|error| error.to_string()),
+            Command::Generate { jobs, reports } => {
+                let outcome = catch_unwind(AssertUnwindSafe(|| match &unusable {
+                    Some(found) => {
+                        Err(Error::invalid(format!("rollout worker {worker}"), found, "publish weights that fit"))
+                    }
+                    None => sampler.serve(&mut || jobs.try_recv().ok(), &mut |completion| {
+                        reports.send(Report::Completed(completion)).map_err(|_| given_up())
+                    }),
+                }));
+                let (report, alive) = match outcome {
+                    Ok(Ok(())) => (Report::Finished { worker }, true),
+                    Ok(Err(error)) => (Report::Failed(error), true),
+                    Err(panic) => (Report::Failed(panicked(worker, panic.as_ref())), false),
+                };
+                // Nobody listens any more when the call has already ended with another worker's error.
+                let _ = reports.send(report);
+                if !alive {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Ends a worker's sampling early; its report finds no listener.
+fn given_up() -> Error {
+    Error::Interrupted("the call for these completions has ended".into())
+}
+
+fn panicked(worker: usize, panic: &(dyn Any + Send)) -> Error {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    Error::invalid(format!("rollout worker {worker}"), format!("panicked ({message})"), "this is a bug: report it")
+}

@@ -1,0 +1,97 @@
+//! What a config adds up to, worked out before anything runs: nobody should have to multiply batch sizes.
+
+use super::Config;
+
+/// One derived number: what it is, how many, and how it comes about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub name: &'static str,
+    pub value: u128,
+    pub because: String,
+}
+
+/// What making a base model adds up to.
+pub fn of_pretraining(config: &Config) -> Vec<Line> {
+    let pretrain = &config.pretrain;
+    let because = format!("{} steps × {} tokens", pretrain.steps, pretrain.tokens_per_step);
+    vec![line("pretraining tokens", product(&[pretrain.steps, pretrain.tokens_per_step]), because)]
+}
+
+/// What a run adds up to, in the order of its stages.
+pub fn of_run(config: &Config) -> Vec<Line> {
+    let Config { finetune, train, .. } = config;
+    let (questions, group, steps, length) =
+        (train.questions_per_step, train.group_size, train.steps, train.max_new_tokens);
+    let rollouts = product(&[questions, group]);
+    let sampled = product(&[questions, group, length]);
+    let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
+    let because = format!("{} steps × {} tokens, {replayed}", finetune.steps, finetune.tokens_per_step);
+    let mut lines = vec![
+        line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
+        line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
+        line("optimizer steps", product(&[steps]), "one for each step".into()),
+        line("rollouts in all", product(&[questions, group, steps]), format!("{rollouts} × {steps} steps")),
+        line("sampled tokens per step", sampled, format!("at most, {rollouts} rollouts × {length} new tokens")),
+        line(
+            "sampled tokens in all",
+            product(&[questions, group, length, steps]),
+            format!("at most, {sampled} × {steps} steps"),
+        ),
+    ];
+    if train.replay_tokens > 0 {
+        let because = format!("{} tokens × {steps} steps", train.replay_tokens);
+        lines.push(line("replayed tokens", product(&[train.replay_tokens, steps]), because));
+    }
+    // The one that falls on the last step is the one at the end.
+    let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);
+    let because = format!("before step 1, {between} on the way, and at the end");
+    lines.push(line("evaluations", product(&[between]).saturating_add(2), because));
+    let workers = config.run.resolved_workers();
+    lines.push(line("rollout workers", product(&[workers]), "the result does not depend on it".into()));
+    lines
+}
+
+fn line(name: &'static str, value: u128, because: String) -> Line {
+    Line { name, value, because }
+}
+
+/// A product that a hostile config cannot make overflow.
+fn product(factors: &[usize]) -> u128 {
+    factors.iter().fold(1, |product: u128, factor| product.saturating_mul(*factor as u128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(config: &Config, name: &str) -> Option<u128> {
+        of_run(config).into_iter().find(|line| line.name == name).map(|line| line.value)
+    }
+
+    #[test]
+    fn the_numbers_are_products_of_the_config() {
+        let mut config = Config::default();
+        config.train.questions_per_step = 8;
+        config.train.group_size = 16;
+        config.train.max_new_tokens = 64;
+        config.train.steps = 100;
+        config.train.evaluate_every = 50;
+        assert_eq!(value(&config, "rollouts per step"), Some(128));
+        assert_eq!(value(&config, "rollouts in all"), Some(12_800));
+        assert_eq!(value(&config, "sampled tokens in all"), Some(819_200));
+        // At 0, 50 and 100.
+        assert_eq!(value(&config, "evaluations"), Some(3));
+        assert_eq!(value(&config, "replayed tokens"), None);
+    }
+
+    #[test]
+    fn absurd_sizes_do_not_overflow() {
+        let mut config = Config::default();
+        config.train.questions_per_step = usize::MAX;
+        config.train.group_size = usize::MAX;
+        assert_eq!(value(&config, "sampled tokens in all"), Some(u128::MAX));
+        config.train.steps = 0;
+        config.train.evaluate_every = 0;
+        assert_eq!(value(&config, "evaluations"), Some(2));
+    }
+}

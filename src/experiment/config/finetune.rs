@@ -1,0 +1,57 @@
+//! `[finetune]`: learning the documents of A and B.
+
+use serde::{Deserialize, Serialize};
+
+use super::Ranges;
+
+/// AdamW on whole documents, with a share of the base's own mixture against forgetting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FinetuneConfig {
+    /// Seed of the order of documents.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Tokens of one step, padding not counted.
+    pub tokens_per_step: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+    /// The last share of the steps, over which the learning rate falls.
+    pub decay_share: f64,
+    /// On matrices only.
+    pub weight_decay: f64,
+    /// Longest gradient (2-norm over all weights) that is not scaled down.
+    pub max_gradient_norm: f64,
+    /// Share of the tokens that comes from the base's mixture.
+    pub replay: f64,
+}
+
+impl Default for FinetuneConfig {
+    fn default() -> Self {
+        FinetuneConfig {
+            seed: 0,
+            steps: 900,
+            tokens_per_step: 2048,
+            learning_rate: 1e-3,
+            warmup_steps: 30,
+            decay_share: 0.4,
+            weight_decay: 0.01,
+            max_gradient_norm: 1.0,
+            replay: 0.5,
+        }
+    }
+}
+
+impl FinetuneConfig {
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.at_least("finetune.steps", self.steps, 1);
+        ranges.at_least("finetune.tokens_per_step", self.tokens_per_step, 1);
+        ranges.positive("finetune.learning_rate", self.learning_rate);
+        ranges.within("finetune.decay_share", self.decay_share, 0.0..=1.0);
+        ranges.not_negative("finetune.weight_decay", self.weight_decay);
+        ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm);
+        ranges.within("finetune.replay", self.replay, 0.0..=1.0);
+    }
+}

@@ -1,0 +1,222 @@
+//! The config of a run: one TOML file, a section per stage, and overrides on the command line.
+//!
+//! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
+//! the working directory.
+
+mod evaluation;
+mod finetune;
+mod model;
+mod overrides;
+mod pretrain;
+mod ranges;
+mod run;
+mod train;
+mod world;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use evaluation::EvaluationConfig;
+pub use finetune::FinetuneConfig;
+pub use model::{BaseConfig, ModelSection};
+pub use pretrain::PretrainConfig;
+pub use ranges::Ranges;
+pub use run::RunConfig;
+pub use train::{Algorithm, TrainConfig};
+pub use world::{JsonlSection, KnownSection, WorldSection};
+
+use crate::{Error, Result, files, strict_toml};
+use overrides::Override;
+
+/// Everything that a run depends on. Whatever a file leaves out has a default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the run lives and how it is run.
+    pub run: RunConfig,
+    /// The knowledge: what is documented, asked and answered.
+    pub world: WorldSection,
+    /// The base model that fine-tuning starts from.
+    pub base: BaseConfig,
+    /// What `pretrain` makes a base know.
+    pub known: KnownSection,
+    /// The shape of a model that `pretrain` makes.
+    pub model: ModelSection,
+    /// How a base model is made.
+    pub pretrain: PretrainConfig,
+    /// Learning the documents of A and B.
+    pub finetune: FinetuneConfig,
+    /// Reinforcement learning on the questions of A.
+    pub train: TrainConfig,
+    /// Measuring every arm on A and B.
+    pub evaluation: EvaluationConfig,
+}
+
+impl Config {
+    /// Reads a config file and applies overrides (`train.steps=300`) in their order. Everything that is wrong
+    /// is reported, a line each. A run directory that is not named is `runs/` and the name of the file.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
+        let text = files::read_text(path)?;
+        let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+        Config::parse(&text, &path.display().to_string(), &name, overrides)
+    }
+
+    /// The same from text. `place` stands for the file in errors, `name` names the default run directory.
+    pub fn parse(text: &str, place: &str, name: &str, overrides: &[String]) -> Result<Config> {
+        let mut table = strict_toml::parse(text, place)?;
+        let overrides = overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>>>()?;
+        for change in &overrides {
+            change.apply(&mut table)?;
+        }
+        let (config, mut problems) = strict_toml::decode::<Config>(&table);
+        let in_ranges = config.as_ref().map(Config::problems).unwrap_or_default();
+        problems.extend(in_ranges);
+        // The last override of a key is the one that counts, so it is the one to blame.
+        let blame = |problem: strict_toml::Problem| match overrides.iter().rev().find(|o| o.sets(&problem.key)) {
+            Some(change) => problem.at(&format!("--set {}", change.text)),
+            None => problem.at(place),
+        };
+        Error::all(problems.into_iter().map(blame).collect())?;
+        let mut config = config.ok_or_else(|| Error::invalid(place, "not a config", "see the configs that ship"))?;
+        if config.run.dir.as_os_str().is_empty() {
+            config.run.dir = Path::new("runs").join(name);
+        }
+        Ok(config)
+    }
+
+    /// Values that have the right type and lie outside of their range.
+    pub fn problems(&self) -> Vec<strict_toml::Problem> {
+        let mut ranges = Ranges::default();
+        self.run.check(&mut ranges);
+        self.world.check(&mut ranges);
+        self.known.check(&mut ranges);
+        self.base.check(&mut ranges);
+        self.model.check(&mut ranges);
+        self.pretrain.check(&mut ranges);
+        self.finetune.check(&mut ranges);
+        self.train.check(&mut ranges);
+        self.evaluation.check(&mut ranges);
+        ranges.problems
+    }
+
+    /// The config with every default written out, as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| {
+            Error::invalid("config", strict_toml::one_line(&error.to_string()), "this value cannot be written as TOML")
+        })
+    }
+
+    /// What the results of a run depend on, by dotted key: everything but where it is written and on how many
+    /// threads.
+    pub fn identity(&self) -> Result<Vec<(String, String)>> {
+        let text = self.to_toml()?;
+        let mut flat = Vec::new();
+        flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
+        flat.retain(|(key, _)| !["run.dir", "run.workers", "run.cache"].contains(&key.as_str()));
+        Ok(flat)
+    }
+
+    /// A digest of the identity, in hexadecimal.
+    pub fn digest(&self) -> Result<String> {
+        let lines: Vec<String> = self.identity()?.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        Ok(files::digest(lines.join("\n").as_bytes()))
+    }
+}
+
+fn flatten(prefix: &str, table: &Table, flat: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(&key, inner, flat),
+            value => flat.push((key, value.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, overrides: &[&str]) -> Result<Config> {
+        let overrides: Vec<String> = overrides.iter().map(|s| s.to_string()).collect();
+        Config::parse(text, "x.toml", "x", &overrides)
+    }
+
+    fn line(text: &str, overrides: &[&str]) -> String {
+        parse(text, overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_valid_and_survive_a_round_trip() {
+        let config = parse("", &[]).unwrap();
+        assert_eq!(config.run.dir, Path::new("runs/x"));
+        let text = config.to_toml().unwrap();
+        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn a_config_with_nothing_left_to_default_survives_a_round_trip() {
+        let config = parse(
+            "[run]\ncache = 'c'\n[train]\nsteps = 3\nalgorithm = {preset = 'grpo', clip = 0.2}\n[world.jsonl]\ndocuments = ['a']",
+            &[],
+        )
+        .unwrap();
+        let text = config.to_toml().unwrap();
+        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn overrides_win_and_are_read_as_toml_or_else_as_text() {
+        let config = parse(
+            "[train]\nsteps = 5",
+            &["train.steps=7", "train.learning_rate=1e-4", "run.dir=runs/other", "known.premises=[2, 3]"],
+        )
+        .unwrap();
+        assert_eq!(config.train.steps, 7);
+        assert_eq!(config.train.learning_rate, 1e-4);
+        assert_eq!(config.run.dir, Path::new("runs/other"));
+        assert_eq!(config.known.premises, [2, 3]);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_nearest() {
+        assert_eq!(
+            line("[train]\nlearnig_rate = 1", &[]),
+            "x.toml: train.learnig_rate: unknown key; did you mean train.learning_rate?"
+        );
+        assert_eq!(line("", &["trian.steps=1"]), "--set trian.steps=1: trian: unknown key; did you mean train?");
+        assert_eq!(
+            line("", &["world.fact=1"]),
+            "--set world.fact=1: world.reversal.fact: unknown key; did you mean world.facts?"
+        );
+    }
+
+    #[test]
+    fn an_override_that_is_none_is_refused() {
+        assert!(line("", &["train.steps"]).contains("key=value"));
+        assert!(line("", &["=3"]).contains("key=value"));
+        assert!(line("", &["train..steps=3"]).contains("key=value"));
+        assert!(line("[train]\nsteps = 3", &["train.steps.x=3"]).contains("train.steps is a value"));
+    }
+
+    #[test]
+    fn ranges_are_checked_with_a_line_for_each_problem() {
+        let error = line("[train]\ntemperature = nan\ngroup_size = 1\n[finetune]\nreplay = 1.5", &["run.workers=-1"]);
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 4, "{error}");
+        assert!(lines.contains(&"x.toml: train.group_size: found 1; allowed is 2 or more"), "{error}");
+        assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
+        assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
+        assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
+    }
+
+    #[test]
+    fn the_digest_follows_what_matters_and_nothing_else() {
+        let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
+        assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
+        assert_ne!(digest(&[]), digest(&["run.seed=99"]));
+        assert_ne!(digest(&[]), digest(&["known.premises=[2, 3]"]));
+    }
+}

@@ -1,0 +1,112 @@
+//! `[base]` and `[model]`: the model that is fine-tuned, and the shape of one that is made from scratch.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ranges;
+use crate::policy::{Family, ModelConfig};
+
+/// Where the base model comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BaseConfig {
+    /// A directory in the Hugging Face layout, or "embedded" for the base that ships.
+    pub path: String,
+}
+
+impl Default for BaseConfig {
+    fn default() -> Self {
+        BaseConfig { path: "embedded".into() }
+    }
+}
+
+impl BaseConfig {
+    /// The directory of the base; `None` for the one that ships.
+    pub fn dir(&self) -> Option<&Path> {
+        (self.path != "embedded").then(|| Path::new(&self.path))
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.demand(!self.path.is_empty(), "base.path", "nothing", "a directory, or \"embedded\"");
+    }
+}
+
+/// Sizes of the model that `pretrain` makes, in the words of a Hugging Face `config.json`. The vocabulary is
+/// missing: the tokenizer decides it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSection {
+    pub family: Family,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub num_key_value_heads: usize,
+    pub head_dim: usize,
+    pub rms_norm_eps: f64,
+    pub rope_theta: f64,
+    /// Longest sequence, in tokens.
+    pub max_position_embeddings: usize,
+    pub tie_word_embeddings: bool,
+}
+
+impl Default for ModelSection {
+    fn default() -> Self {
+        ModelSection {
+            family: Family::Qwen2,
+            hidden_size: 128,
+            intermediate_size: 256,
+            num_hidden_layers: 3,
+            num_attention_heads: 4,
+            num_key_value_heads: 4,
+            head_dim: 32,
+            rms_norm_eps: 1e-6,
+            rope_theta: 1e5,
+            max_position_embeddings: 512,
+            tie_word_embeddings: true,
+        }
+    }
+}
+
+impl ModelSection {
+    /// The shape of the model for a vocabulary of this size.
+    pub fn with_vocabulary(&self, vocab_size: usize) -> ModelConfig {
+        ModelConfig {
+            family: self.family,
+            vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+            rms_norm_eps: self.rms_norm_eps,
+            rope_theta: self.rope_theta,
+            max_position_embeddings: self.max_position_embeddings,
+            tie_word_embeddings: self.tie_word_embeddings,
+        }
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        for (key, size) in [
+            ("model.hidden_size", self.hidden_size),
+            ("model.intermediate_size", self.intermediate_size),
+            ("model.num_hidden_layers", self.num_hidden_layers),
+            ("model.num_attention_heads", self.num_attention_heads),
+            ("model.num_key_value_heads", self.num_key_value_heads),
+        ] {
+            ranges.at_least(key, size, 1);
+        }
+        ranges.at_least("model.max_position_embeddings", self.max_position_embeddings, 8);
+        // Rotary positions turn the dimensions of a head in pairs.
+        let even = self.head_dim >= 2 && self.head_dim.is_multiple_of(2);
+        ranges.demand(even, "model.head_dim", self.head_dim, "an even number, 2 or more");
+        let heads = self.num_attention_heads;
+        let shared = self.num_key_value_heads == 0 || heads.is_multiple_of(self.num_key_value_heads);
+        let allowed = format!("a divisor of model.num_attention_heads, which is {heads}");
+        ranges.demand(shared, "model.num_key_value_heads", self.num_key_value_heads, allowed);
+        ranges.positive("model.rms_norm_eps", self.rms_norm_eps);
+        ranges.demand(self.rope_theta >= 1.0, "model.rope_theta", self.rope_theta, "1 or more");
+    }
+}

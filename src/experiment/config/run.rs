@@ -1,0 +1,36 @@
+//! `[run]`: where the run lives and how it is run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ranges;
+
+/// Nothing here but the seed changes a result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// The run directory. Empty: `runs/` and the name of the config file.
+    pub dir: PathBuf,
+    /// Seed of the reinforcement learning: order of questions, sampling.
+    pub seed: u64,
+    /// Rollout workers; 0 takes one for each core.
+    pub workers: usize,
+    /// Where finished stages are kept, for several runs to share. Without it, inside the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+}
+
+impl RunConfig {
+    /// The number of workers, with 0 resolved to the number of cores.
+    pub fn resolved_workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.demand(self.workers <= 1024, "run.workers", self.workers, "0 (one for each core) to 1024");
+    }
+}

@@ -1,0 +1,122 @@
+//! `[train]`: reinforcement learning on the questions of A.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::Table;
+
+use super::Ranges;
+
+/// Batch sizes are counted in questions, completions of each and optimizer steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Questions of one step.
+    pub questions_per_step: usize,
+    /// Completions of each question.
+    pub group_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+    /// On matrices only.
+    pub weight_decay: f64,
+    /// Longest gradient (2-norm over all weights) that is not scaled down.
+    pub max_gradient_norm: f64,
+    /// Longest completion in tokens, the end token included.
+    pub max_new_tokens: usize,
+    /// Logits are divided by this before sampling.
+    pub temperature: f64,
+    /// How the policy is updated.
+    pub algorithm: Algorithm,
+    /// What a completion is worth: a file with reward terms.
+    pub reward: PathBuf,
+    /// Tokens of the base's mixture that each step also learns; 0 for none.
+    pub replay_tokens: usize,
+    /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
+    pub evaluate_every: usize,
+    /// Steps between checkpoints; 0 for the last only.
+    pub checkpoint_every: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            steps: 300,
+            questions_per_step: 8,
+            group_size: 16,
+            learning_rate: 3e-4,
+            warmup_steps: 10,
+            weight_decay: 0.0,
+            max_gradient_norm: 1.0,
+            max_new_tokens: 64,
+            temperature: 1.0,
+            algorithm: Algorithm::Preset("grpo".into()),
+            reward: PathBuf::from("rewards/correct.toml"),
+            replay_tokens: 0,
+            evaluate_every: 50,
+            checkpoint_every: 50,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Completions sampled in one step.
+    pub fn rollouts_per_step(&self) -> usize {
+        self.questions_per_step.saturating_mul(self.group_size)
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.at_least("train.steps", self.steps, 1);
+        ranges.at_least("train.questions_per_step", self.questions_per_step, 1);
+        // An advantage compares the completions of one question: one alone has nothing to be compared with.
+        ranges.at_least("train.group_size", self.group_size, 2);
+        ranges.positive("train.learning_rate", self.learning_rate);
+        ranges.not_negative("train.weight_decay", self.weight_decay);
+        ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
+        ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);
+        ranges.positive("train.temperature", self.temperature);
+        ranges.demand(
+            !self.reward.as_os_str().is_empty(),
+            "train.reward",
+            "nothing",
+            "a file such as rewards/correct.toml",
+        );
+    }
+}
+
+/// The update rule: a preset by its name, or a table of the learner's own fields.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Algorithm {
+    Preset(String),
+    Custom(Table),
+}
+
+// By hand, because serde's message for an untagged enum does not say what was found.
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTable;
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = Algorithm;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("the name of an algorithm or a section")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Algorithm, E> {
+                Ok(Algorithm::Preset(name.to_string()))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Algorithm, M::Error> {
+                Table::deserialize(MapAccessDeserializer::new(map)).map(Algorithm::Custom)
+            }
+        }
+        deserializer.deserialize_any(NameOrTable)
+    }
+}

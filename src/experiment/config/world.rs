@@ -1,0 +1,129 @@
+//! `[world]`: the knowledge of a run; `[known]`: what a base model is made to know.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ranges;
+use crate::knowledge::lexicon::LexiconConfig;
+use crate::knowledge::logic::{Import, MAX_TERMS};
+use crate::knowledge::{KnownConfig, WorldConfig};
+
+/// A generated world, or files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorldSection {
+    /// Seed of the sets A and B.
+    pub seed: u64,
+    /// Facts in each of A and B.
+    pub facts: usize,
+    /// Chains of premises in each of A and B, a multiple of 4.
+    pub chains: usize,
+    /// Documents about each of A and B.
+    pub documents: usize,
+    /// Sentences in a document.
+    pub sentences: usize,
+    /// Documents and questions from files instead of a generated world.
+    pub jsonl: JsonlSection,
+}
+
+/// Files with one JSON object a line (`prompt`, `completion`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JsonlSection {
+    pub documents: Vec<PathBuf>,
+    pub questions: Vec<PathBuf>,
+}
+
+/// What `pretrain` makes a base know. A run takes it from its base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KnownSection {
+    /// Seed of the names and of set C.
+    pub seed: u64,
+    /// Names of subjects of facts, for all sets together.
+    pub persons: usize,
+    /// Names of objects of facts.
+    pub creatures: usize,
+    /// Names of groups of facts.
+    pub towns: usize,
+    /// Terms of categorical statements.
+    pub terms: usize,
+    /// Facts in set C, a multiple of the group size.
+    pub facts: usize,
+    /// Facts whose subjects live in one group, which open questions name.
+    pub group_size: usize,
+    /// Chains in set C, a multiple of 4.
+    pub chains: usize,
+    /// Lengths that a chain may have, in premises, in every set.
+    pub premises: Vec<usize>,
+    /// Whether every term has a member (24 valid forms of syllogism) or not (15).
+    pub import: Import,
+}
+
+impl Default for WorldSection {
+    fn default() -> Self {
+        let WorldConfig { seed, facts, chains, documents, sentences } = WorldConfig::default();
+        Self { seed, facts, chains, documents, sentences, jsonl: JsonlSection::default() }
+    }
+}
+
+impl Default for KnownSection {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            persons: 240,
+            creatures: 240,
+            towns: 48,
+            terms: 420,
+            facts: 100,
+            group_size: 5,
+            chains: 60,
+            premises: vec![2],
+            import: Import::Existential,
+        }
+    }
+}
+
+impl WorldSection {
+    /// The generated part, as `knowledge` takes it.
+    pub fn generated(&self) -> WorldConfig {
+        let Self { seed, facts, chains, documents, sentences, .. } = *self;
+        WorldConfig { seed, facts, chains, documents, sentences }
+    }
+
+    /// The world comes from files.
+    pub fn is_jsonl(&self) -> bool {
+        !self.jsonl.documents.is_empty() || !self.jsonl.questions.is_empty()
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.at_least("world.facts", self.facts, 1);
+        ranges.at_least("world.chains", self.chains, 4);
+        ranges.demand(self.chains.is_multiple_of(4), "world.chains", self.chains, "a multiple of 4");
+        ranges.at_least("world.documents", self.documents, 1);
+        ranges.at_least("world.sentences", self.sentences, 1);
+        let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
+        ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");
+    }
+}
+
+impl KnownSection {
+    /// As `knowledge` takes it.
+    pub fn known(&self) -> KnownConfig {
+        let Self { seed, persons, creatures, towns, terms, facts, group_size, chains, import, .. } = *self;
+        let lexicon = LexiconConfig { seed, persons, creatures, towns, terms };
+        KnownConfig { lexicon, facts, group_size, chains, premises: self.premises.clone(), import }
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.at_least("known.group_size", self.group_size, 5);
+        ranges.at_least("known.facts", self.facts, 1);
+        let whole = self.group_size > 0 && self.facts.is_multiple_of(self.group_size);
+        ranges.demand(whole, "known.facts", self.facts, format!("a multiple of known.group_size, {}", self.group_size));
+        ranges.demand(self.chains.is_multiple_of(4), "known.chains", self.chains, "a multiple of 4");
+        let some = !self.premises.is_empty() && self.premises.iter().all(|n| (2..MAX_TERMS).contains(n));
+        let allowed = format!("a list of lengths from 2 to {}", MAX_TERMS - 1);
+        ranges.demand(some, "known.premises", format!("{:?}", self.premises), allowed);
+    }
+}

@@ -1,0 +1,231 @@
+//! The directory of a run: what lies where, whose it is, and that one process at a time writes to it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use crate::{Error, Result, files, strict_toml};
+
+const CONFIG: &str = "config.toml";
+const LOCK: &str = "run.lock";
+
+/// Everything that one run leaves behind:
+///
+/// ```text
+/// config.toml                 the resolved config; the mark of a run directory
+/// world/                      documents, questions, answers and the audit, to be read by people
+/// stages/<name>-<key>/        finished stages
+/// checkpoints/step-000123/    where the reinforcement learning goes on from
+/// metrics.jsonl               one object for each step
+/// rollouts/step-000123.jsonl  every completion of a step
+/// report.json, report.html    what came of it
+/// run.lock                    held by the process that is writing
+/// ```
+#[derive(Debug)]
+pub struct RunDir {
+    root: PathBuf,
+    /// The system gives the lock back when the process ends, however it ends. `None` where the run is only read.
+    _lock: Option<File>,
+}
+
+impl RunDir {
+    /// Takes the run directory of a config, made if there is none. Refused, with nothing written: a directory that
+    /// holds something else, one that belongs to a config with other results, one that another process is using.
+    pub fn open(root: &Path, config: &Config) -> Result<RunDir> {
+        // Looked at before anything is written: a directory that is not ours must not even get a lock file.
+        let owned = root.join(CONFIG).exists();
+        if !owned && root.exists() {
+            refuse_strangers(root)?;
+        }
+        files::create_dir(root)?;
+        let lock = lock(root)?;
+        let run = RunDir { root: root.to_path_buf(), _lock: Some(lock) };
+        // Read under the lock: another process may have made the directory its own meanwhile.
+        if run.config().exists() {
+            run.refuse_other_configs(config)?;
+        }
+        files::write_atomic(&run.config(), config.to_toml()?.as_bytes())?;
+        Ok(run)
+    }
+
+    /// A run that is only looked at, with its config. It may be going on elsewhere.
+    pub fn read(root: &Path) -> Result<(RunDir, Config)> {
+        if root.is_dir() && !root.join(CONFIG).exists() {
+            let remedy = "name the directory of a run (runs/quickstart, for example)";
+            return Err(Error::invalid(root.display().to_string(), format!("no {CONFIG} in it"), remedy));
+        }
+        let config = Config::load(&root.join(CONFIG), &[])?;
+        Ok((RunDir { root: root.to_path_buf(), _lock: None }, config))
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The resolved config of the run.
+    pub fn config(&self) -> PathBuf {
+        self.root.join(CONFIG)
+    }
+
+    /// Documents, questions, answers and the audit.
+    pub fn world(&self) -> PathBuf {
+        self.root.join("world")
+    }
+
+    /// Finished stages, unless the config names a cache that several runs share.
+    pub fn stages(&self) -> PathBuf {
+        self.root.join("stages")
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// The checkpoint after `step` optimizer steps.
+    pub fn checkpoint(&self, step: usize) -> PathBuf {
+        self.checkpoints().join(format!("step-{step:06}"))
+    }
+
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// The completions of one step.
+    pub fn rollouts(&self, step: usize) -> PathBuf {
+        self.root.join("rollouts").join(format!("step-{step:06}.jsonl"))
+    }
+
+    pub fn report_json(&self) -> PathBuf {
+        self.root.join("report.json")
+    }
+
+    pub fn report_html(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    fn refuse_other_configs(&self, config: &Config) -> Result<()> {
+        let place = self.root.display().to_string();
+        let text = files::read_text(&self.config())?;
+        let stored = Config::parse(&text, &self.config().display().to_string(), "run", &[]).map_err(|error| {
+            let found = format!("its {CONFIG} is none of this version ({})", strict_toml::one_line(&error.to_string()));
+            Error::invalid(&place, found, "use another run.dir, or remove this one")
+        })?;
+        if stored.digest()? == config.digest()? {
+            return Ok(());
+        }
+        let differences = differences(&stored, config)?;
+        let shown = differences.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = differences.len().saturating_sub(3);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let found = format!("belongs to another config ({shown}{more})");
+        Err(Error::invalid(place, found, "use another run.dir, or remove this one"))
+    }
+}
+
+/// A directory without a config may be taken if it is empty, or if a run got no further than its lock.
+fn refuse_strangers(root: &Path) -> Result<()> {
+    let place = root.display().to_string();
+    if !root.is_dir() {
+        return Err(Error::invalid(place, "not a directory", "name another one in run.dir"));
+    }
+    for entry in fs::read_dir(root).map_err(Error::io(root, "read"))? {
+        let name = entry.map_err(Error::io(root, "read"))?.file_name();
+        if name != LOCK {
+            let found = format!("not a run directory (it holds {} and no {CONFIG})", name.to_string_lossy());
+            return Err(Error::invalid(place, strict_toml::one_line(&found), "name an empty or a new one in run.dir"));
+        }
+    }
+    Ok(())
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join(LOCK);
+    // Not truncated: the number of the process that holds the lock stands in it.
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.create(true).read(true).write(true).truncate(false).open(&path).map_err(Error::io(&path, "write"))?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(Error::io(&path, "write"))?;
+            write!(file, "{}", std::process::id()).map_err(Error::io(&path, "write"))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            let found = format!("in use by process {}", strict_toml::one_line(&holder));
+            Err(Error::invalid(root.display().to_string(), found, "wait until it ends, or use another run.dir"))
+        }
+        Err(TryLockError::Error(source)) => Err(Error::Io { path, action: "lock", source }),
+    }
+}
+
+/// "train.steps is 5 there and 6 here" for every key that differs.
+fn differences(there: &Config, here: &Config) -> Result<Vec<String>> {
+    let (there, here) = (there.identity()?, here.identity()?);
+    let value = |list: &[(String, String)], key: &str| {
+        list.iter().find(|(k, _)| k == key).map_or("absent".to_string(), |(_, value)| value.clone())
+    };
+    let mut keys: Vec<&String> = there.iter().chain(&here).map(|(key, _)| key).collect();
+    keys.sort();
+    keys.dedup();
+    Ok(keys
+        .into_iter()
+        .map(|key| (key, value(&there, key), value(&here, key)))
+        .filter(|(_, there, here)| there != here)
+        .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(overrides: &[&str]) -> Config {
+        let overrides: Vec<String> = overrides.iter().map(|s| s.to_string()).collect();
+        Config::parse("", "x.toml", "x", &overrides).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_taken_up_again_under_the_same_config_only() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("deep/run");
+        drop(RunDir::open(&root, &config(&[])).unwrap());
+        drop(RunDir::open(&root, &config(&["run.workers=2"])).unwrap());
+        let before = files::read_text(&root.join(CONFIG)).unwrap();
+        let error = RunDir::open(&root, &config(&["train.steps=7"])).unwrap_err().to_string();
+        assert!(error.contains("belongs to another config (train.steps is 300 there and 7 here)"), "{error}");
+        assert_eq!(files::read_text(&root.join(CONFIG)).unwrap(), before);
+        assert_eq!(RunDir::read(&root).unwrap().1, config(&["run.workers=2"]));
+    }
+
+    #[test]
+    fn what_is_no_run_directory_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("thesis.tex"), "years of work").unwrap();
+        let error = RunDir::open(home.path(), &config(&[])).unwrap_err().to_string();
+        assert!(error.contains("not a run directory (it holds thesis.tex"), "{error}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+
+        let file = home.path().join("thesis.tex");
+        assert!(RunDir::open(&file, &config(&[])).unwrap_err().to_string().contains("not a directory"));
+        assert!(RunDir::open(&file.join("run"), &config(&[])).unwrap_err().to_string().contains("cannot create"));
+        assert!(RunDir::read(home.path()).unwrap_err().to_string().contains("no config.toml"));
+
+        fs::write(home.path().join(CONFIG), "[other]\nprogram = 1").unwrap();
+        let error = RunDir::open(home.path(), &config(&[])).unwrap_err().to_string();
+        assert!(error.contains("none of this version") && !error.contains('\n'), "{error}");
+        assert_eq!(files::read_text(&home.path().join(CONFIG)).unwrap(), "[other]\nprogram = 1");
+    }
+
+    #[test]
+    fn two_at_once_are_refused_and_a_lock_left_behind_is_no_obstacle() {
+        let home = tempfile::tempdir().unwrap();
+        let run = RunDir::open(home.path(), &config(&[])).unwrap();
+        let error = RunDir::open(home.path(), &config(&[])).unwrap_err().to_string();
+        assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
+        drop(run);
+        fs::write(home.path().join(LOCK), "4194305").unwrap();
+        assert!(RunDir::open(home.path(), &config(&[])).is_ok());
+    }
+}

@@ -1,0 +1,216 @@
+//! Values that remember how they were computed, so that gradients can flow back through them.
+//!
+//! Why not candle's own graph: it lets an operation of ours have three inputs at most, adds every gradient to a
+//! fresh tensor of zeros (a quarter of a training step here), keeps all activations until the loss is dropped, and
+//! its element-wise additions take one process-wide lock, on which data-parallel workers would wait for one another.
+//! Here an operation has as many inputs as it needs, the first gradient is kept as it comes, and activations are
+//! freed as soon as the backward pass is through with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use candle_core::{Tensor, Var};
+
+use super::memory::{filled, read, tensor};
+use super::simd::vectorised;
+use crate::Result;
+
+/// A tensor with its place in the computation. Cheap to clone.
+#[derive(Clone)]
+pub struct Value(Arc<Node>);
+
+struct Node {
+    /// Later values have larger numbers: the order of the backward pass.
+    number: u64,
+    tensor: Tensor,
+    source: Source,
+}
+
+enum Source {
+    /// No gradient is wanted.
+    Constant,
+    /// A leaf whose gradient is collected under this name.
+    Variable(String),
+    /// The result of an operation.
+    Operation { inputs: Vec<Value>, backward: Backward },
+}
+
+/// From the gradient of an operation's result to the gradients of its inputs, in their order.
+type Backward = Box<dyn Fn(&Tensor) -> Result<Vec<Tensor>> + Send + Sync>;
+
+impl Value {
+    /// A value that nothing is differentiated by.
+    pub fn constant(tensor: Tensor) -> Value {
+        Value::new(tensor, Source::Constant)
+    }
+
+    /// A leaf: its gradient is collected under `name`. The variable's storage is shared, not copied.
+    pub fn variable(name: &str, variable: &Var) -> Value {
+        Value::new(variable.as_detached_tensor(), Source::Variable(name.to_owned()))
+    }
+
+    /// The result of an operation. `backward` turns the gradient of `result` into one gradient per input; it is
+    /// dropped at once, with all it holds, when no input wants a gradient.
+    pub fn computed<B>(result: Tensor, inputs: &[&Value], backward: B) -> Value
+    where
+        B: Fn(&Tensor) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    {
+        if inputs.iter().all(|input| input.is_constant()) {
+            return Value::constant(result);
+        }
+        let inputs = inputs.iter().map(|input| (*input).clone()).collect();
+        Value::new(result, Source::Operation { inputs, backward: Box::new(backward) })
+    }
+
+    fn new(tensor: Tensor, source: Source) -> Value {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Value(Arc::new(Node { number: COUNT.fetch_add(1, Ordering::Relaxed), tensor, source }))
+    }
+
+    /// The numbers themselves.
+    pub fn tensor(&self) -> &Tensor {
+        &self.0.tensor
+    }
+
+    /// Whether no gradient flows through this value.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.0.source, Source::Constant)
+    }
+
+    /// Gradients of every variable behind this value, given the gradient of the value itself (of its shape).
+    /// Consumes the value, so that activations are freed on the way.
+    pub fn backward(self, gradient: Tensor) -> Result<Gradients> {
+        let mut gradients = Gradients::default();
+        let mut waiting = BTreeMap::from([(self.0.number, (self, gradient))]);
+        // The latest value first: everything that used it has then handed in its share.
+        while let Some((_, (value, gradient))) = waiting.pop_last() {
+            match &value.0.source {
+                Source::Constant => {}
+                Source::Variable(name) => gradients.insert(name, gradient)?,
+                Source::Operation { inputs, backward } => {
+                    let shares = backward(&gradient)?;
+                    debug_assert_eq!(shares.len(), inputs.len(), "one gradient per input");
+                    for (input, share) in inputs.iter().zip(shares).filter(|(input, _)| !input.is_constant()) {
+                        let sum = match waiting.remove(&input.0.number) {
+                            Some((_, before)) => sum(&before, &share)?,
+                            None => share,
+                        };
+                        waiting.insert(input.0.number, (input.clone(), sum));
+                    }
+                }
+            }
+        }
+        Ok(gradients)
+    }
+}
+
+/// `a + b`, for residual connections.
+pub fn add(a: &Value, b: &Value) -> Result<Value> {
+    let result = sum(a.tensor(), b.tensor())?;
+    Ok(Value::computed(result, &[a, b], |gradient| Ok(vec![gradient.clone(), gradient.clone()])))
+}
+
+fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (left, right) = (read(a)?, read(b)?);
+    assert_eq!(left.len(), right.len(), "sizes of a sum");
+    tensor(filled(left.len(), |out| add_slices(out, &left, &right)), a.shape())
+}
+
+vectorised! {
+    fn add_slices(out: &mut [f32], a: &[f32], b: &[f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a + b;
+        }
+    }
+}
+
+/// The gradient of each variable, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients(BTreeMap<String, Tensor>);
+
+impl Gradients {
+    /// The gradient of a variable, of its shape.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// Names and gradients in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
+    }
+
+    /// Adds the gradients of another part of the batch. Floating-point sums depend on their order: add the parts
+    /// in the order of the batch, not as the workers finish.
+    pub fn add(&mut self, other: Gradients) -> Result<()> {
+        other.0.into_iter().try_for_each(|(name, gradient)| self.insert(&name, gradient))
+    }
+
+    /// Euclidean length of all gradients together (what clipping looks at).
+    pub fn norm(&self) -> Result<f64> {
+        let squares = self.0.values().map(|gradient| Ok(squares(&read(gradient)?))).sum::<Result<f64>>()?;
+        Ok(squares.sqrt())
+    }
+
+    fn insert(&mut self, name: &str, gradient: Tensor) -> Result<()> {
+        match self.0.get_mut(name) {
+            Some(before) => *before = sum(before, &gradient)?,
+            None => drop(self.0.insert(name.to_owned(), gradient)),
+        }
+        Ok(())
+    }
+}
+
+vectorised! {
+    /// Sum of squares in f64: millions of small terms would drown in an f32 sum.
+    fn squares(values: &[f32]) -> f64 {
+        let mut lanes = [0f64; 8];
+        for block in values.chunks(8) {
+            for (lane, value) in lanes.iter_mut().zip(block) {
+                *lane += f64::from(*value) * f64::from(*value);
+            }
+        }
+        lanes.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn variable(name: &str, values: &[f32]) -> Value {
+        Value::variable(name, &Var::from_vec(values.to_vec(), values.len(), &Device::Cpu).unwrap())
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.to_vec1().unwrap()
+    }
+
+    #[test]
+    fn gradients_of_a_value_used_several_times_are_summed() {
+        let (x, y) = (variable("x", &[1.0, 2.0]), variable("y", &[3.0, 4.0]));
+        let twice = add(&x, &x).unwrap();
+        let all = add(&add(&twice, &y).unwrap(), &twice).unwrap();
+        assert_eq!(values(all.tensor()), [7.0, 12.0]);
+        let gradients = all.backward(tensor(vec![1.0, 10.0], 2).unwrap()).unwrap();
+        assert_eq!(values(gradients.get("x").unwrap()), [4.0, 40.0]);
+        assert_eq!(values(gradients.get("y").unwrap()), [1.0, 10.0]);
+        assert!((gradients.norm().unwrap() - (16f64 + 1600.0 + 1.0 + 100.0).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn constants_leave_no_trace_and_activations_are_freed_on_the_way() {
+        let c = Value::constant(tensor(vec![1.0], 1).unwrap());
+        assert!(add(&c, &c).unwrap().is_constant());
+        let x = variable("x", &[1.0]);
+        let middle = add(&x, &c).unwrap();
+        let kept = Arc::downgrade(&middle.0);
+        let end = add(&middle, &c).unwrap();
+        drop(middle);
+        assert!(kept.upgrade().is_some());
+        let gradients = end.backward(tensor(vec![5.0], 1).unwrap()).unwrap();
+        assert!(kept.upgrade().is_none());
+        assert_eq!(gradients.iter().count(), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! Linear layers: `y = x w^T + b`, several of them side by side in one product.
+
+use candle_core::Tensor;
+
+use super::graph::Value;
+use super::memory::{filled, read, tensor};
+use super::product::{Matrix, Write, multiply};
+use super::simd::vectorised;
+use crate::Result;
+
+/// Applies one or more layers to the same input and sets their outputs side by side: with weights `[m_i, k]` and
+/// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
+/// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
+pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value]) -> Result<Value> {
+    let (n, k) = x.tensor().dims2()?;
+    let weight = stacked(weights)?;
+    let (m, weight_inputs) = weight.dims2()?;
+    assert_eq!(k, weight_inputs, "inputs of a linear layer");
+    let result = {
+        let (x, w) = (read(x.tensor())?, read(&weight)?);
+        let (x, w) = (Matrix::new(&x, n, k), Matrix::new(&w, m, k).transposed());
+        if biases.is_empty() {
+            filled(n * m, |y| multiply(y, m, x, w, Write::Replace))
+        } else {
+            let bias = stacked(biases)?;
+            assert_eq!(bias.elem_count(), m, "length of the bias of a linear layer");
+            let bias = read(&bias)?;
+            filled(n * m, |y| {
+                y.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias));
+                multiply(y, m, x, w, Write::Add);
+            })
+        }
+    };
+    let inputs: Vec<&Value> = std::iter::once(&x).chain(weights).chain(biases).copied().collect();
+    let sizes = weights.iter().map(|w| Ok(w.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
+    let (input, wants_input, has_bias) = (x.tensor().clone(), !x.is_constant(), !biases.is_empty());
+    Ok(Value::computed(tensor(result, (n, m))?, &inputs, move |gradient| {
+        let (dx, dw) = gradients(&input, &weight, gradient, wants_input)?;
+        let mut shares = vec![dx];
+        shares.extend(split(&dw, &sizes)?);
+        if has_bias {
+            let mut db = vec![0.0; m];
+            sum_rows(&mut db, &read(gradient)?);
+            shares.extend(split(&tensor(db, m)?, &sizes)?);
+        }
+        Ok(shares)
+    }))
+}
+
+/// `(dx, dw)` from `dy` `[n, m]`. An input that wants no gradient gets an empty one.
+fn gradients(x: &Tensor, w: &Tensor, dy: &Tensor, wants_input: bool) -> Result<(Tensor, Tensor)> {
+    let ((n, k), (m, _)) = (x.dims2()?, w.dims2()?);
+    let (xs, ws, dys) = (read(x)?, read(w)?, read(dy)?);
+    let dy = Matrix::new(&dys, n, m);
+    let dx = match wants_input {
+        true => tensor(filled(n * k, |dx| multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?,
+        false => tensor(Vec::new(), (0, k))?,
+    };
+    let dw = filled(m * k, |dw| multiply(dw, k, dy.transposed(), Matrix::new(&xs, n, k), Write::Replace));
+    Ok((dx, tensor(dw, (m, k))?))
+}
+
+/// Tensors one below the other (a copy only when there are several).
+fn stacked(parts: &[&Value]) -> Result<Tensor> {
+    if let [one] = parts {
+        return Ok(one.tensor().clone());
+    }
+    let mut shape = parts[0].tensor().dims().to_vec();
+    shape[0] = 0;
+    let mut values = Vec::with_capacity(parts.iter().map(|part| part.tensor().elem_count()).sum());
+    for part in parts {
+        assert_eq!(part.tensor().dims()[1..], shape[1..], "layers side by side have the same inputs");
+        values.extend_from_slice(&read(part.tensor())?);
+        shape[0] += part.tensor().dim(0)?;
+    }
+    tensor(values, shape)
+}
+
+/// The inverse of [`stacked`], without a copy.
+fn split(whole: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>> {
+    let mut start = 0;
+    let mut parts = Vec::with_capacity(sizes.len());
+    for &size in sizes {
+        parts.push(whole.narrow(0, start, size)?);
+        start += size;
+    }
+    Ok(parts)
+}
+
+vectorised! {
+    /// Adds every row of `rows` to `sums`.
+    fn sum_rows(sums: &mut [f32], rows: &[f32]) {
+        for row in rows.chunks_exact(sums.len()) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{check, random_tensor};
+
+    #[test]
+    fn agrees_with_candle_and_with_finite_differences() {
+        for (n, k, sizes) in [(1, 1, &[1][..]), (3, 5, &[7]), (17, 6, &[4, 9, 2]), (33, 40, &[16, 1])] {
+            for with_bias in [false, true] {
+                let mut inputs = vec![random_tensor(&[n, k], 1)];
+                inputs.extend(sizes.iter().map(|m| random_tensor(&[*m, k], 2 + *m as u64)));
+                if with_bias {
+                    inputs.extend(sizes.iter().map(|m| random_tensor(&[*m], 90 + *m as u64)));
+                }
+                let layers = sizes.len();
+                check(
+                    &inputs,
+                    |v| linear(v[0], &v[1..=layers], &v[layers + 1..]),
+                    |t| {
+                        let weight = Tensor::cat(&t[1..=layers], 0)?;
+                        let y = t[0].matmul(&weight.t()?)?;
+                        if with_bias { y.broadcast_add(&Tensor::cat(&t[layers + 1..], 0)?) } else { Ok(y) }
+                    },
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The output layer of a language model down to the log-probability of each target, without ever holding the
+//! logits of the whole batch: a chunk of rows at a time, computed again in the backward pass.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::graph::Value;
+use super::memory::{read, tensor};
+use super::product::{Matrix, Write, multiply};
+use super::simd::{LANES, exp, max, vectorised};
+use crate::{Error, Result};
+
+/// Logits held at once (1 MB).
+const CHUNK: usize = 1 << 18;
+
+/// For each of `rows` (indices into `hidden` `[n, d]`), the log-probability of `targets[i]` under
+/// softmax(hidden · head^T), head `[V, d]`: a value `[rows]`. Beside it the entropy of each distribution in nats,
+/// through which no gradient flows.
+pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32]) -> Result<(Value, Vec<f32>)> {
+    let ((n, d), (vocabulary, _)) = (hidden.tensor().dims2()?, head.tensor().dims2()?);
+    assert_eq!(rows.len(), targets.len(), "one target per row");
+    for (what, index, limit) in [("rows", rows.iter().max(), n), ("target token ids", targets.iter().max(), vocabulary)]
+    {
+        if let Some(index) = index.filter(|index| **index as usize >= limit) {
+            let remedy = "targets come from the tokenizer of the model, rows from the packed batch";
+            return Err(Error::invalid(what, format!("{index}, but there are only {limit}"), remedy));
+        }
+    }
+    let mut log_sums = vec![0.0; rows.len()];
+    let mut entropies = vec![0.0; rows.len()];
+    let mut log_probs = vec![0.0; rows.len()];
+    {
+        let (hidden, head) = (read(hidden.tensor())?, read(head.tensor())?);
+        let mut logits = vec![0.0; chunk(rows.len(), vocabulary) * vocabulary];
+        let mut inputs = Vec::new();
+        for (start, rows) in chunks(rows, vocabulary) {
+            let logits = &mut logits[..rows.len() * vocabulary];
+            gather(&mut inputs, &hidden, rows, d);
+            let head = Matrix::new(&head, vocabulary, d).transposed();
+            multiply(logits, vocabulary, Matrix::new(&inputs, rows.len(), d), head, Write::Replace);
+            let range = start..start + rows.len();
+            let (log_sums, entropies) = (&mut log_sums[range.clone()], &mut entropies[range.clone()]);
+            summarise(log_sums, entropies, logits, vocabulary);
+            for (i, logits) in logits.chunks_exact(vocabulary).enumerate() {
+                log_probs[start + i] = logits[targets[start + i] as usize] - log_sums[i];
+            }
+        }
+    }
+    let count = log_probs.len();
+    let (states, weights) = (hidden.tensor().clone(), head.tensor().clone());
+    let (rows, targets): (Arc<[u32]>, Arc<[u32]>) = (rows.into(), targets.into());
+    let result = Value::computed(tensor(log_probs, count)?, &[hidden, head], move |gradient| {
+        let (d_hidden, d_head) = gradients(&states, &weights, &rows, &targets, &log_sums, gradient)?;
+        Ok(vec![d_hidden, d_head])
+    });
+    Ok((result, entropies))
+}
+
+fn gradients(
+    hidden: &Tensor,
+    head: &Tensor,
+    rows: &[u32],
+    targets: &[u32],
+    log_sums: &[f32],
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let ((n, d), (vocabulary, _)) = (hidden.dims2()?, head.dims2()?);
+    let (hidden, head, gradient) = (read(hidden)?, read(head)?, read(gradient)?);
+    let (mut d_hidden, mut d_head) = (vec![0.0; n * d], vec![0.0; vocabulary * d]);
+    let mut logits = vec![0.0; chunk(rows.len(), vocabulary) * vocabulary];
+    let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk(rows.len(), vocabulary) * d]);
+    for (start, rows) in chunks(rows, vocabulary) {
+        let count = rows.len();
+        let logits = &mut logits[..count * vocabulary];
+        gather(&mut inputs, &hidden, rows, d);
+        let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(&head, vocabulary, d));
+        multiply(logits, vocabulary, input, head.transposed(), Write::Replace);
+        let range = start..start + count;
+        logit_gradients(logits, &log_sums[range.clone()], &gradient[range.clone()], vocabulary);
+        for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(&targets[range.clone()]).zip(&gradient[range])
+        {
+            row[*target as usize] += g;
+        }
+        let d_logits = Matrix::new(logits, count, vocabulary);
+        multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
+        multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+        for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
+            let d_row = &mut d_hidden[*row as usize * d..][..d];
+            d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);
+        }
+    }
+    Ok((tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?))
+}
+
+/// Rows per chunk.
+fn chunk(rows: usize, vocabulary: usize) -> usize {
+    (CHUNK / vocabulary).clamp(1, rows.max(1))
+}
+
+/// The chunks of `rows`, each with the index of its first.
+fn chunks(rows: &[u32], vocabulary: usize) -> impl Iterator<Item = (usize, &[u32])> {
+    let size = chunk(rows.len(), vocabulary);
+    rows.chunks(size).enumerate().map(move |(i, rows)| (i * size, rows))
+}
+
+fn gather(to: &mut Vec<f32>, from: &[f32], rows: &[u32], d: usize) {
+    to.clear();
+    for &row in rows {
+        to.extend_from_slice(&from[row as usize * d..][..d]);
+    }
+}
+
+vectorised! {
+    /// Log-sum-exp and entropy of each row of logits.
+    fn summarise(log_sums: &mut [f32], entropies: &mut [f32], logits: &[f32], vocabulary: usize) {
+        for ((row, log_sum), entropy) in logits.chunks_exact(vocabulary).zip(log_sums).zip(entropies) {
+            let top = max(row);
+            // Sums of e^z and of z e^z with z = logit - top, in one pass.
+            let (mut weights, mut moments) = ([0f32; LANES], [0f32; LANES]);
+            let blocks = row.chunks_exact(LANES);
+            for (lane, logit) in blocks.remainder().iter().enumerate() {
+                let z = logit - top;
+                weights[lane] = exp(z);
+                moments[lane] = exp(z) * z;
+            }
+            for block in blocks {
+                for lane in 0..LANES {
+                    let z = block[lane] - top;
+                    let weight = exp(z);
+                    weights[lane] += weight;
+                    moments[lane] = weight.mul_add(z, moments[lane]);
+                }
+            }
+            let (sum, moment) = (weights.iter().sum::<f32>(), moments.iter().sum::<f32>());
+            *log_sum = top + sum.ln();
+            *entropy = sum.ln() - moment / sum;
+        }
+    }
+}
+
+vectorised! {
+    /// Logits to -g * probability; the target's own +g is the caller's.
+    fn logit_gradients(logits: &mut [f32], log_sums: &[f32], gradient: &[f32], vocabulary: usize) {
+        for ((row, log_sum), g) in logits.chunks_exact_mut(vocabulary).zip(log_sums).zip(gradient) {
+            for logit in row {
+                *logit = -g * exp(*logit - log_sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{check, random_tensor};
+    use candle_core::{D, DType};
+
+    fn plain_log_softmax(hidden: &Tensor, head: &Tensor, rows: &[u32]) -> candle_core::Result<Tensor> {
+        let rows = Tensor::new(rows, hidden.device())?;
+        let logits = hidden.index_select(&rows, 0)?.matmul(&head.t()?)?;
+        let top = logits.max_keepdim(D::Minus1)?.detach();
+        let shifted = logits.broadcast_sub(&top)?;
+        shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+    }
+
+    #[test]
+    fn agrees_with_candle_and_with_finite_differences() {
+        for (n, d, vocabulary, rows) in [
+            (1, 1, 1, &[0][..]),
+            (4, 3, 5, &[0, 1, 2, 3]),
+            (9, 7, 33, &[1, 3, 4, 8]),
+            (3, 5, CHUNK / 2 + 1, &[0, 2, 2]),
+            (2, 2, 4, &[]),
+        ] {
+            // Wide enough that some probabilities are near 0 and 1.
+            let inputs = [(random_tensor(&[n, d], 1) * 3.0).unwrap(), random_tensor(&[vocabulary, d], 2)];
+            let targets: Vec<u32> = rows.iter().map(|row| (row * 7 + 3) % vocabulary as u32).collect();
+            if rows.is_empty() || vocabulary > 1000 {
+                // Too large for differences: the value only.
+                let leaves = inputs.each_ref().map(|t| Value::constant(t.clone()));
+                let (found, _) = log_prob(&leaves[0], &leaves[1], rows, &targets).unwrap();
+                assert_eq!(found.tensor().dims(), [rows.len()]);
+                let (h, w) = (inputs[0].to_dtype(DType::F64).unwrap(), inputs[1].to_dtype(DType::F64).unwrap());
+                for (i, found) in found.tensor().to_vec1::<f32>().unwrap().iter().enumerate() {
+                    let truth = plain_log_softmax(&h, &w, &rows[i..=i]).unwrap().to_vec2::<f64>().unwrap();
+                    assert!((truth[0][targets[i] as usize] - f64::from(*found)).abs() < 1e-4);
+                }
+                continue;
+            }
+            check(
+                &inputs,
+                |v| Ok(log_prob(v[0], v[1], rows, &targets)?.0),
+                |t| {
+                    let all = plain_log_softmax(&t[0], &t[1], rows)?;
+                    all.gather(&Tensor::new(&targets[..], all.device())?.unsqueeze(1)?, 1)?.squeeze(1)
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn the_backward_pass_agrees_across_several_chunks() {
+        // Rows of two chunks, the second one short.
+        let (n, d, vocabulary) = (7, 3, CHUNK / 5);
+        let rows: Vec<u32> = (0..7).collect();
+        let targets: Vec<u32> = (0..7).map(|i| i * 1000).collect();
+        assert_eq!(chunks(&rows, vocabulary).count(), 2);
+        let leaf = |name: &str, shape: &[usize], seed| {
+            Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
+        };
+        let run = |rows: &[u32], targets: &[u32], seed: Vec<f32>| {
+            let (h, w) = (leaf("h", &[n, d], 1), leaf("w", &[vocabulary, d], 2));
+            let (value, _) = log_prob(&h, &w, rows, targets).unwrap();
+            let count = seed.len();
+            value.backward(tensor(seed, count).unwrap()).unwrap()
+        };
+        let seed: Vec<f32> = (1..=7).map(|i| i as f32).collect();
+        let whole = run(&rows, &targets, seed.clone());
+        let mut parts = run(&rows[..3], &targets[..3], seed[..3].to_vec());
+        parts.add(run(&rows[3..], &targets[3..], seed[3..].to_vec())).unwrap();
+        for (name, gradient) in whole.iter() {
+            let (a, b) = (read(gradient).unwrap(), read(parts.get(name).unwrap()).unwrap());
+            assert!(a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn entropy_is_that_of_the_distribution() {
+        let (hidden, head) = (random_tensor(&[5, 3], 1), random_tensor(&[19, 3], 2));
+        let (_, entropies) =
+            log_prob(&Value::constant(hidden.clone()), &Value::constant(head.clone()), &[4, 0], &[1, 2]).unwrap();
+        let rows = plain_log_softmax(&hidden, &head, &[4, 0]).unwrap().to_vec2::<f32>().unwrap();
+        for (row, entropy) in rows.iter().zip(entropies) {
+            let truth: f32 = row.iter().map(|l| -l * l.exp()).sum();
+            assert!((truth - entropy).abs() < 1e-5, "{entropy} against {truth}");
+        }
+    }
+
+    #[test]
+    fn a_target_outside_the_vocabulary_is_one_clear_line() {
+        let (hidden, head) = (Value::constant(random_tensor(&[2, 3], 1)), Value::constant(random_tensor(&[4, 3], 2)));
+        let message = log_prob(&hidden, &head, &[1], &[4]).err().unwrap().to_string();
+        assert!(message.contains("target token ids: 4"), "{message}");
+    }
+}

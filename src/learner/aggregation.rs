@@ -1,0 +1,109 @@
+//! Which tokens the gradient falls on, and what each of them weighs.
+
+use serde::{Deserialize, Serialize};
+
+/// The tokens of a completion that are learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GradientOn {
+    /// All of them.
+    Completion,
+    /// Only the chain of thought, its closing token included. Where few answers are possible, a policy that is
+    /// rewarded for answer tokens memorises the answers of its training questions; that gains reward on them without
+    /// any recall, and nothing on other questions. Rewarded for the trace alone, it can only gain by writing traces
+    /// from which it answers right.
+    Trace,
+}
+
+impl GradientOn {
+    /// Whether each token of a completion is learned from; `trace_end` closes the chain of thought (one that is never
+    /// closed goes on to the end).
+    pub fn mask(self, tokens: &[u32], trace_end: u32) -> Vec<bool> {
+        let end = match self {
+            GradientOn::Completion => None,
+            GradientOn::Trace => tokens.iter().position(|token| *token == trace_end),
+        };
+        (0..tokens.len()).map(|position| end.is_none_or(|end| position <= end)).collect()
+    }
+}
+
+/// How the losses of tokens become one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// The mean over all tokens of the step (DAPO, arXiv 2503.14476): long completions weigh more than short ones.
+    Token,
+    /// The mean over completions of the mean over each one's tokens (GRPO, arXiv 2402.03300): a token of a long
+    /// completion weighs less than one of a short.
+    Sequence,
+    /// The sum over tokens, divided by completions times the longest length allowed (Dr. GRPO, arXiv 2503.20783): a
+    /// token weighs the same in every step, whatever the lengths.
+    Fixed,
+}
+
+/// Weights of tokens, and what the sum of a whole step is divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Per completion and token, zero where nothing is learned. The loss of a step is
+    /// `sum(weight * token loss) / normaliser`.
+    pub tokens: Vec<Vec<f32>>,
+    /// Of the whole step: every micro-batch, on every rank, divides by this one.
+    pub normaliser: f64,
+}
+
+impl Aggregation {
+    /// Weights of all completions of a step, by the masks of the tokens that are learned from.
+    pub fn weigh(self, masks: &[Vec<bool>], max_new_tokens: usize) -> Weights {
+        let learned = |mask: &Vec<bool>| mask.iter().filter(|learned| **learned).count();
+        let each = |mask: &Vec<bool>| match self {
+            Aggregation::Token | Aggregation::Fixed => 1.0,
+            Aggregation::Sequence => 1.0 / learned(mask).max(1) as f32,
+        };
+        let weigh = |mask: &Vec<bool>| -> Vec<f32> {
+            let weight = each(mask);
+            mask.iter().map(|learned| if *learned { weight } else { 0.0 }).collect()
+        };
+        let normaliser = match self {
+            Aggregation::Token => masks.iter().map(learned).sum(),
+            Aggregation::Sequence => masks.len(),
+            Aggregation::Fixed => masks.len() * max_new_tokens,
+        };
+        Weights { tokens: masks.iter().map(weigh).collect(), normaliser: normaliser.max(1) as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_ends_with_its_closing_token() {
+        let tokens = [5, 6, 9, 7, 9];
+        assert_eq!(GradientOn::Trace.mask(&tokens, 9), [true, true, true, false, false]);
+        assert_eq!(GradientOn::Trace.mask(&tokens, 8), [true; 5]);
+        assert_eq!(GradientOn::Completion.mask(&tokens, 9), [true; 5]);
+    }
+
+    #[test]
+    fn hand_computed_weights() {
+        let masks = [vec![true], vec![true, true, true, true, false]];
+        // What the short and the long completion weigh in the end.
+        let shares = |aggregation: Aggregation| {
+            let Weights { tokens, normaliser } = aggregation.weigh(&masks, 8);
+            assert_eq!(tokens.iter().map(Vec::len).collect::<Vec<_>>(), [1, 5]);
+            assert_eq!(tokens[1][4], 0.0);
+            [0, 1].map(|i| f64::from(tokens[i].iter().sum::<f32>()) / normaliser)
+        };
+        assert_eq!(shares(Aggregation::Token), [0.2, 0.8]);
+        assert_eq!(shares(Aggregation::Sequence), [0.5, 0.5]);
+        assert_eq!(shares(Aggregation::Fixed), [1.0 / 16.0, 4.0 / 16.0]);
+    }
+
+    #[test]
+    fn nothing_to_learn_divides_by_one() {
+        for aggregation in [Aggregation::Token, Aggregation::Sequence, Aggregation::Fixed] {
+            assert_eq!(aggregation.weigh(&[], 8), Weights { tokens: vec![], normaliser: 1.0 });
+        }
+        assert_eq!(Aggregation::Sequence.weigh(&[vec![false]], 8).tokens, [[0.0]]);
+    }
+}

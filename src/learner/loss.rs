@@ -1,0 +1,345 @@
+//! The policy-gradient loss: a pure function of per-token tensors and a normaliser that is handed in, so that neither
+//! micro-batches nor ranks can change the gradient.
+
+use std::ops::AddAssign;
+
+use candle_core::Tensor;
+
+use super::{Algorithm, Clip, Ratio};
+use crate::{Error, Result};
+
+/// Log-ratios beyond this are cut: a token that has become impossible must not make the loss infinite.
+const FARTHEST: f64 = 20.0;
+
+/// The tokens of a micro-batch, each `[tokens]` f32. Those of weight zero count nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    /// Log-probability under the policy that learns; the gradient flows into it.
+    pub log_prob: &'a Tensor,
+    /// Log-probability when it was sampled.
+    pub sampled: &'a Tensor,
+    /// Advantage of its completion.
+    pub advantage: &'a Tensor,
+    /// See [`Weights`](super::Weights).
+    pub weight: &'a Tensor,
+    /// Log-probability under the frozen reference; needed where `kl` is not 0.
+    pub reference: Option<&'a Tensor>,
+    /// Entropy of the distribution that it was drawn from, with gradient; needed where `entropy` is not 0.
+    pub entropy: Option<&'a Tensor>,
+}
+
+/// What a micro-batch gives.
+#[derive(Debug)]
+pub struct Loss {
+    /// Scalar with gradient: this micro-batch's part of the step's loss. Parts are added.
+    pub value: Tensor,
+    pub statistics: Statistics,
+}
+
+/// Sums over tokens of weight other than zero; add those of all micro-batches, then ask for means.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Statistics {
+    tokens: f64,
+    clipped_low: f64,
+    clipped_high: f64,
+    mismatch_kl: f64,
+    kl: f64,
+    entropy: f64,
+}
+
+impl Statistics {
+    /// Tokens that were learned from.
+    pub fn tokens(&self) -> u64 {
+        self.tokens as u64
+    }
+
+    /// Share of tokens whose gradient the lower bound took away (negative advantage, ratio below it).
+    pub fn clip_ratio_low(&self) -> f64 {
+        self.mean(self.clipped_low)
+    }
+
+    /// Share of tokens whose gradient the upper bound took away (positive advantage, ratio above it).
+    pub fn clip_ratio_high(&self) -> f64 {
+        self.mean(self.clipped_high)
+    }
+
+    /// Divergence of the learner from the sampler, k3 (Schulman 2020): before the first update of a step it is pure
+    /// numerical mismatch.
+    pub fn mismatch_kl(&self) -> f64 {
+        self.mean(self.mismatch_kl)
+    }
+
+    /// Divergence from the reference, k3; 0 without one.
+    pub fn kl(&self) -> f64 {
+        self.mean(self.kl)
+    }
+
+    /// Mean entropy in nats; 0 when none was handed in.
+    pub fn entropy(&self) -> f64 {
+        self.mean(self.entropy)
+    }
+
+    fn mean(&self, sum: f64) -> f64 {
+        sum / self.tokens.max(1.0)
+    }
+}
+
+impl AddAssign for Statistics {
+    fn add_assign(&mut self, other: Statistics) {
+        self.tokens += other.tokens;
+        self.clipped_low += other.clipped_low;
+        self.clipped_high += other.clipped_high;
+        self.mismatch_kl += other.mismatch_kl;
+        self.kl += other.kl;
+        self.entropy += other.entropy;
+    }
+}
+
+/// `sum(weight * (surrogate + kl * k3 - entropy * H)) / normaliser` over the tokens of a micro-batch, where
+/// `normaliser` is that of the whole step.
+///
+/// The surrogate is `-A log p` (REINFORCE) or `-min(r A, clip(r) A)` with `r = p / p_sampled` (PPO, arXiv 1707.06347).
+pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> Result<Loss> {
+    if !(normaliser > 0.0 && normaliser.is_finite()) {
+        return Err(Error::invalid("policy loss", format!("normaliser = {normaliser}"), "a positive number"));
+    }
+    let mut loss = surrogate(algorithm, tokens)?;
+    if algorithm.kl != 0.0 {
+        let reference = needed(tokens.reference, "kl", "log-probs of a reference")?;
+        loss = (loss + (k3(&(reference - tokens.log_prob)?)? * algorithm.kl)?)?;
+    }
+    if algorithm.entropy != 0.0 {
+        let entropy = needed(tokens.entropy, "entropy", "entropies of the tokens")?;
+        loss = (loss - (entropy * algorithm.entropy)?)?;
+    }
+    let value = ((loss * tokens.weight)?.sum_all()? / normaliser)?;
+    Ok(Loss { value, statistics: statistics(algorithm, tokens)? })
+}
+
+/// The loss of each token.
+fn surrogate(algorithm: &Algorithm, tokens: &Tokens) -> Result<Tensor> {
+    let gain = match algorithm.ratio {
+        Ratio::None => (tokens.log_prob * tokens.advantage)?,
+        Ratio::Token => {
+            let ratio = cut(&(tokens.log_prob - tokens.sampled)?)?.exp()?;
+            let gain = (&ratio * tokens.advantage)?;
+            match algorithm.clip {
+                Clip::None => gain,
+                Clip::Range { low, high } => {
+                    gain.minimum(&(ratio.clamp(1.0 - low, 1.0 + high)? * tokens.advantage)?)?
+                }
+            }
+        }
+    };
+    Ok(gain.neg()?)
+}
+
+/// `e^d - d - 1`: an estimate of the divergence from the distribution that was sampled from to another, unbiased and
+/// never negative, where `d` is the log-probability under the other less that under the first.
+fn k3(difference: &Tensor) -> Result<Tensor> {
+    let difference = cut(difference)?;
+    Ok(((difference.exp()? - difference)? - 1.0)?)
+}
+
+fn cut(log_ratio: &Tensor) -> Result<Tensor> {
+    Ok(log_ratio.clamp(-FARTHEST, FARTHEST)?)
+}
+
+fn needed<'a>(tensor: Option<&'a Tensor>, key: &str, what: &str) -> Result<&'a Tensor> {
+    let missing = || Error::invalid("policy loss", format!("{key} without {what}"), format!("set {key} = 0"));
+    tensor.ok_or_else(missing)
+}
+
+fn statistics(algorithm: &Algorithm, tokens: &Tokens) -> Result<Statistics> {
+    let plain = |tensor: &Tensor| tensor.to_vec1::<f32>();
+    let optional = |tensor: Option<&Tensor>| tensor.map(plain).transpose();
+    let (now, sampled, advantage) = (plain(tokens.log_prob)?, plain(tokens.sampled)?, plain(tokens.advantage)?);
+    let (reference, entropy) = (optional(tokens.reference)?, optional(tokens.entropy)?);
+    let k3 = |other: f32, first: f32| {
+        let difference = f64::from(other - first).clamp(-FARTHEST, FARTHEST);
+        difference.exp() - difference - 1.0
+    };
+    let mut sums = Statistics::default();
+    for (i, _) in plain(tokens.weight)?.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
+        sums.tokens += 1.0;
+        sums.mismatch_kl += k3(now[i], sampled[i]);
+        sums.kl += reference.as_ref().map_or(0.0, |reference| k3(reference[i], now[i]));
+        sums.entropy += entropy.as_ref().map_or(0.0, |entropy| f64::from(entropy[i]));
+        if let (Ratio::Token, Clip::Range { low, high }) = (algorithm.ratio, algorithm.clip) {
+            let ratio = f64::from(now[i] - sampled[i]).exp();
+            sums.clipped_low += f64::from(u8::from(advantage[i] < 0.0 && ratio < 1.0 - low));
+            sums.clipped_high += f64::from(u8::from(advantage[i] > 0.0 && ratio > 1.0 + high));
+        }
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::learner::{Aggregation, Weights};
+
+    /// Tokens of three completions of 1, 4 and 6 tokens; two tokens of the last are masked.
+    struct Batch {
+        log_prob: Vec<f32>,
+        sampled: Vec<f32>,
+        advantage: Vec<f32>,
+        reference: Vec<f32>,
+        entropy: Vec<f32>,
+        weights: Weights,
+    }
+
+    fn batch(aggregation: Aggregation) -> Batch {
+        let lengths = [1, 4, 6];
+        let masks: Vec<Vec<bool>> =
+            lengths.iter().map(|length| (0..*length).map(|position| position < 4).collect()).collect();
+        let wave = |phase: f32, size: f32| (0..11).map(|i| -1.5 + size * (i as f32 * 1.3 + phase).sin()).collect();
+        let advantages = [1.5, -0.7, 0.4];
+        let advantage =
+            lengths.iter().zip(advantages).flat_map(|(length, value)| vec![value; *length]).collect::<Vec<f32>>();
+        Batch {
+            log_prob: wave(0.0, 0.6),
+            sampled: wave(0.4, 0.5),
+            advantage,
+            reference: wave(2.0, 0.3),
+            entropy: (0..11).map(|i| 0.5 + i as f32 * 0.1).collect(),
+            weights: aggregation.weigh(&masks, 8),
+        }
+    }
+
+    fn tensor(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    /// Loss, gradient in the log-probs and statistics of the tokens `span` of a batch.
+    fn part(algorithm: &Algorithm, batch: &Batch, span: std::ops::Range<usize>) -> (f64, Vec<f32>, Statistics) {
+        let cut = |values: &[f32]| tensor(&values[span.clone()]);
+        let log_prob = Var::from_tensor(&cut(&batch.log_prob)).unwrap();
+        let tokens = Tokens {
+            log_prob: &log_prob,
+            sampled: &cut(&batch.sampled),
+            advantage: &cut(&batch.advantage),
+            weight: &cut(&batch.weights.tokens.concat()),
+            reference: Some(&cut(&batch.reference)),
+            entropy: Some(&cut(&batch.entropy)),
+        };
+        let Loss { value, statistics } = policy_loss(algorithm, &tokens, batch.weights.normaliser).unwrap();
+        let gradient = value.backward().unwrap().get(&log_prob).unwrap().to_vec1().unwrap();
+        (f64::from(value.to_scalar::<f32>().unwrap()), gradient, statistics)
+    }
+
+    fn every_algorithm() -> Vec<Algorithm> {
+        let clip = Clip::Range { low: 0.2, high: 0.28 };
+        let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
+        let variants = [
+            Algorithm { clip, kl: 0.1, entropy: 0.01, ..Algorithm::grpo() },
+            Algorithm { aggregation: Aggregation::Sequence, clip: Clip::None, ..Algorithm::grpo() },
+        ];
+        presets.into_iter().chain(variants).collect()
+    }
+
+    fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance)
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        for algorithm in every_algorithm() {
+            let mut batch = batch(algorithm.aggregation);
+            let (_, gradient, _) = part(&algorithm, &batch, 0..11);
+            for (token, exact) in gradient.iter().enumerate() {
+                let (kept, step) = (batch.log_prob[token], 2e-3);
+                let mut at = |value: f32| {
+                    batch.log_prob[token] = value;
+                    part(&algorithm, &batch, 0..11).0
+                };
+                let numeric = (at(kept + step) - at(kept - step)) / (2.0 * f64::from(step));
+                at(kept);
+                assert!((numeric - f64::from(*exact)).abs() < 2e-4, "{algorithm:?} at {token}: {exact} for {numeric}");
+            }
+        }
+    }
+
+    #[test]
+    fn on_policy_grpo_has_the_gradient_of_reinforce() {
+        let mut batch = batch(Aggregation::Token);
+        batch.sampled = batch.log_prob.clone();
+        let grpo = Algorithm::grpo();
+        let reinforce = Algorithm { ratio: Ratio::None, clip: Clip::None, ..grpo };
+        let (_, expected, _) = part(&reinforce, &batch, 0..11);
+        let (_, found, statistics) = part(&grpo, &batch, 0..11);
+        assert!(close(&found, &expected, 1e-7), "{found:?} for {expected:?}");
+        assert_eq!(expected[0], -1.5 / 9.0);
+        assert_eq!(expected[9..], [0.0, 0.0], "masked");
+        assert_eq!((statistics.mismatch_kl(), statistics.tokens()), (0.0, 9));
+    }
+
+    #[test]
+    fn the_number_of_micro_batches_does_not_change_the_gradient() {
+        for algorithm in every_algorithm() {
+            let batch = batch(algorithm.aggregation);
+            let (loss, gradient, statistics) = part(&algorithm, &batch, 0..11);
+            for cuts in [vec![0, 5, 11], vec![0, 1, 2, 4, 5, 8, 10, 11]] {
+                let parts: Vec<_> = cuts.windows(2).map(|cut| part(&algorithm, &batch, cut[0]..cut[1])).collect();
+                let (mut sum, mut joined, mut total) = (0.0, Vec::new(), Statistics::default());
+                for (loss, gradient, statistics) in parts {
+                    sum += loss;
+                    joined.extend(gradient);
+                    total += statistics;
+                }
+                assert!((sum - loss).abs() < 1e-6);
+                assert!(close(&joined, &gradient, 1e-6), "{algorithm:?}");
+                assert!((total.kl() - statistics.kl()).abs() < 1e-9 && total.tokens() == statistics.tokens());
+            }
+        }
+    }
+
+    #[test]
+    fn hand_computed_values() {
+        // Ratios 1.5, 1.5, 0.5, 0.5 with advantages of both signs; the fifth token is masked.
+        let ratios = [1.5f32, 1.5, 0.5, 0.5, 3.0];
+        let batch = Batch {
+            log_prob: ratios.iter().map(|ratio| ratio.ln() - 2.0).collect(),
+            sampled: vec![-2.0; 5],
+            advantage: vec![1.0, -1.0, 1.0, -1.0, 1.0],
+            reference: vec![-2.0; 5],
+            entropy: vec![0.25, 0.75, 0.25, 0.75, 9.0],
+            weights: Weights { tokens: vec![vec![1.0, 1.0, 1.0, 1.0, 0.0]], normaliser: 4.0 },
+        };
+        let (loss, gradient, statistics) = part(&Algorithm::grpo(), &batch, 0..5);
+        // -(1.2 - 1.5 + 0.5 - 0.8) / 4: the first and the last are clipped.
+        assert!((loss - 0.15).abs() < 1e-6);
+        assert!(close(&gradient, &[0.0, 0.375, -0.125, 0.0, 0.0], 1e-6), "{gradient:?}");
+        assert_eq!((statistics.clip_ratio_high(), statistics.clip_ratio_low()), (0.25, 0.25));
+        assert_eq!((statistics.tokens(), statistics.entropy()), (4, 0.5));
+        let ratio_k3 = |ratio: f64| ratio - ratio.ln() - 1.0;
+        assert!((statistics.mismatch_kl() - (ratio_k3(1.5) + ratio_k3(0.5)) / 2.0).abs() < 1e-6);
+        assert!((statistics.kl() - (ratio_k3(1.0 / 1.5) + ratio_k3(2.0)) / 2.0).abs() < 1e-6);
+
+        let rich = Algorithm { kl: 0.5, entropy: 0.1, ..Algorithm::grpo() };
+        let (with_terms, _, _) = part(&rich, &batch, 0..5);
+        assert!((with_terms - (loss + 0.5 * statistics.kl() - 0.1 * 0.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_nothing_overflows() {
+        let (values, weight) = (tensor(&[-200.0, 0.0]), tensor(&[1.0, 1.0]));
+        let sampled = tensor(&[0.0, -200.0]);
+        let tokens = Tokens {
+            log_prob: &values,
+            sampled: &sampled,
+            advantage: &weight,
+            weight: &weight,
+            reference: None,
+            entropy: None,
+        };
+        let unclipped = Algorithm { clip: Clip::None, ..Algorithm::grpo() };
+        assert!(policy_loss(&unclipped, &tokens, 1.0).unwrap().value.to_scalar::<f32>().unwrap().is_finite());
+        let missing = |algorithm| policy_loss(&algorithm, &tokens, 1.0).unwrap_err().to_string();
+        assert!(missing(Algorithm { kl: 0.1, ..Algorithm::grpo() }).contains("kl without"));
+        assert!(missing(Algorithm { entropy: 0.1, ..Algorithm::grpo() }).contains("entropy without"));
+        assert!(policy_loss(&unclipped, &tokens, 0.0).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! The gradient of a step of reinforcement learning: sampled completions and their advantages in, gradient out.
+
+use candle_core::{Device, Tensor};
+
+use super::supervised::MICRO_BATCH;
+use super::{Algorithm, Statistics, Tokens, parallel, policy_loss};
+use crate::kernels::Gradients;
+use crate::policy::{Packed, Policy};
+use crate::{Error, Result};
+
+/// One completion to learn from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampled<'a> {
+    pub prompt: &'a [u32],
+    /// Sampled token ids.
+    pub tokens: &'a [u32],
+    /// Log-probability of each token when it was sampled.
+    pub log_probs: &'a [f32],
+    pub advantage: f32,
+}
+
+/// What a step's gradient was made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Learned {
+    pub loss: f64,
+    /// Over the tokens that were learned from.
+    pub statistics: Statistics,
+    /// Mean entropy of the policy at those tokens, in nats.
+    pub entropy: f64,
+    /// Tokens that went through the model.
+    pub tokens: usize,
+}
+
+/// The gradient of the algorithm's loss over all completions of a step. `trace_end` closes a chain of thought, and
+/// `max_new_tokens` is the longest completion allowed. Completions without advantage count in the normaliser and
+/// cost nothing. `None` if no completion has any.
+pub fn gradients(
+    policy: &Policy,
+    algorithm: &Algorithm,
+    completions: &[Sampled],
+    trace_end: u32,
+    max_new_tokens: usize,
+    workers: usize,
+) -> Result<Option<(Gradients, Learned)>> {
+    if algorithm.kl != 0.0 || algorithm.entropy != 0.0 || algorithm.inner_epochs != 1 {
+        let found = "kl, entropy or inner_epochs";
+        return Err(Error::invalid("train.algorithm", found, "leave them at 0, 0 and 1: this version has no more"));
+    }
+    let masks: Vec<Vec<bool>> = completions.iter().map(|c| algorithm.gradient_on.mask(c.tokens, trace_end)).collect();
+    let weights = algorithm.aggregation.weigh(&masks, max_new_tokens);
+    let mut packed = Packed::default();
+    let (mut sampled, mut advantages) = (Vec::new(), Vec::new());
+    for (completion, weights) in completions.iter().zip(&weights.tokens) {
+        if completion.advantage == 0.0 {
+            continue;
+        }
+        let tokens: Vec<u32> = completion.prompt.iter().chain(completion.tokens).copied().collect();
+        let unread = std::iter::repeat_n(&0.0f32, completion.prompt.len());
+        packed.push(&tokens, &unread.chain(weights).copied().collect::<Vec<f32>>())?;
+        for (log_prob, _) in completion.log_probs.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+            sampled.push(*log_prob);
+            advantages.push(completion.advantage);
+        }
+    }
+    if packed.rows.is_empty() {
+        return Ok(None);
+    }
+    let mut row = 0;
+    let parts: Vec<(Packed, &[f32], &[f32])> = packed
+        .split(MICRO_BATCH)
+        .into_iter()
+        .map(|part| {
+            let rows = row..row + part.rows.len();
+            row = rows.end;
+            (part, &sampled[rows.clone()], &advantages[rows])
+        })
+        .collect();
+    let (gradients, learned) = parallel::gradients(&parts, workers, |(part, sampled, advantages)| {
+        let log_probs = policy.log_probs(part)?;
+        let entropy: f64 = log_probs.entropy.iter().map(|e| f64::from(*e)).sum();
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
+        let (sampled, advantage, weight) = (tensor(sampled)?, tensor(advantages)?, tensor(&part.weights)?);
+        let mut statistics = Statistics::default();
+        let (loss, gradients) = log_probs.backward(|log_prob| {
+            let tokens = Tokens {
+                log_prob,
+                sampled: &sampled,
+                advantage: &advantage,
+                weight: &weight,
+                reference: None,
+                entropy: None,
+            };
+            let loss = policy_loss(algorithm, &tokens, weights.normaliser)?;
+            statistics = loss.statistics;
+            Ok(loss.value)
+        })?;
+        Ok((gradients, Learned { loss, statistics, entropy, tokens: part.tokens.len() }))
+    })?;
+    let mut sum = Learned::default();
+    for part in learned {
+        sum.loss += part.loss;
+        sum.statistics += part.statistics;
+        sum.entropy += part.entropy;
+        sum.tokens += part.tokens;
+    }
+    sum.entropy /= packed.rows.len() as f64;
+    Ok(Some((gradients, sum)))
+}

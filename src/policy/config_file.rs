@@ -1,0 +1,230 @@
+//! `config.json` as Hugging Face transformers reads and writes it.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{Family, ModelConfig};
+use crate::{Error, Result, files};
+
+impl Family {
+    /// The class that transformers builds for this family.
+    fn architecture(self) -> &'static str {
+        match self {
+            Family::Llama => "LlamaForCausalLM",
+            Family::Qwen2 => "Qwen2ForCausalLM",
+            Family::Qwen3 => "Qwen3ForCausalLM",
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Reads a `config.json`. What is absent has the default of transformers; an option that this policy does not
+    /// compute is an error rather than a wrong answer.
+    pub fn read(path: &Path) -> Result<ModelConfig> {
+        let place = path.display().to_string();
+        let text = files::read_text(path)?;
+        let fields = match serde_json::from_str(&text) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err(Error::invalid(place, "no JSON object", "it has to be a model's config.json")),
+            Err(error) => return Err(Error::invalid(place, error.to_string(), "it has to be valid JSON")),
+        };
+        let fields = Fields { place: &place, fields: &fields };
+        let family = fields.family()?;
+        fields.refuse_unsupported(family)?;
+        let hidden_size = fields.size("hidden_size", None)?;
+        let heads = fields.size("num_attention_heads", None)?;
+        let config = ModelConfig {
+            family,
+            vocab_size: fields.size("vocab_size", None)?,
+            hidden_size,
+            intermediate_size: fields.size("intermediate_size", None)?,
+            num_hidden_layers: fields.size("num_hidden_layers", None)?,
+            num_attention_heads: heads,
+            num_key_value_heads: fields.size("num_key_value_heads", Some(heads))?,
+            head_dim: fields
+                .size("head_dim", Some(if family == Family::Qwen3 { 128 } else { hidden_size / heads.max(1) }))?,
+            rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+            rope_theta: fields.rope_theta()?,
+            max_position_embeddings: fields.size("max_position_embeddings", None)?,
+            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+        };
+        config.check(&place)?;
+        Ok(config)
+    }
+
+    /// The text of a `config.json` from which transformers and this program build the same model.
+    pub fn to_json(&self) -> String {
+        let mut fields = json!({
+            "architectures": [self.family.architecture()],
+            "hidden_act": "silu",
+            // Older and newer releases of transformers look for the base in different places.
+            "rope_parameters": { "rope_theta": self.rope_theta, "rope_type": "default" },
+            "dtype": "float32",
+        });
+        if let (Some(fields), Ok(Value::Object(sizes))) = (fields.as_object_mut(), serde_json::to_value(self)) {
+            fields.extend(sizes);
+            if self.family != Family::Qwen2 {
+                fields.insert("attention_bias".into(), false.into());
+            }
+        }
+        format!("{fields:#}\n")
+    }
+}
+
+/// The fields of one file, for messages that name it.
+struct Fields<'a> {
+    place: &'a str,
+    fields: &'a Map<String, Value>,
+}
+
+impl Fields<'_> {
+    /// A field that is there and not null.
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    fn refuse<T>(&self, key: &str, found: impl std::fmt::Display, remedy: &str) -> Result<T> {
+        Err(Error::invalid(self.place, format!("{key} is {found}"), remedy))
+    }
+
+    fn size(&self, key: &str, default: Option<usize>) -> Result<usize> {
+        match (self.get(key), default) {
+            (Some(value), _) => match value.as_u64().and_then(|size| usize::try_from(size).ok()) {
+                Some(size) => Ok(size),
+                None => self.refuse(key, value, "it has to be a whole number"),
+            },
+            (None, Some(default)) => Ok(default),
+            (None, None) => self.refuse(key, "missing", "add it"),
+        }
+    }
+
+    fn number(&self, key: &str, default: f64) -> Result<f64> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value.as_f64().map_or_else(|| self.refuse(key, value, "it has to be a number"), Ok),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(value) => value.as_bool().map_or_else(|| self.refuse(key, value, "it has to be true or false"), Ok),
+        }
+    }
+
+    fn family(&self) -> Result<Family> {
+        let known = "llama, qwen2 and qwen3 are supported";
+        match self.get("model_type") {
+            Some(name) => serde_json::from_value(name.clone()).or_else(|_| self.refuse("model_type", name, known)),
+            None => self.refuse("model_type", "missing", known),
+        }
+    }
+
+    /// At the top (transformers 4) or inside `rope_parameters` (transformers 5).
+    fn rope_theta(&self) -> Result<f64> {
+        match self.get("rope_parameters").and_then(Value::as_object) {
+            Some(parameters) if parameters.contains_key("rope_theta") => {
+                Fields { place: self.place, fields: parameters }.number("rope_theta", 1e4)
+            }
+            _ => self.number("rope_theta", 1e4),
+        }
+    }
+
+    fn refuse_unsupported(&self, family: Family) -> Result<()> {
+        let remedy = "this program does not compute it; choose a model without";
+        for key in ["attention_bias", "mlp_bias", "use_sliding_window"] {
+            // Biases on query, key and value belong to Qwen2, whatever the key says.
+            if self.flag(key)? && !(key == "attention_bias" && family == Family::Qwen2) {
+                return self.refuse(key, "true", remedy);
+            }
+        }
+        if let Some(activation) = self.get("hidden_act").filter(|activation| *activation != "silu") {
+            return self.refuse("hidden_act", activation, "only silu is supported");
+        }
+        if let Some(layers) = self.get("layer_types").and_then(Value::as_array)
+            && let Some(layer) = layers.iter().find(|layer| *layer != "full_attention")
+        {
+            return self.refuse("layer_types", layer, "only full_attention is supported");
+        }
+        for key in ["rope_scaling", "rope_parameters"] {
+            let kind = self.get(key).and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type")));
+            if let Some(kind) = kind.filter(|kind| *kind != "default") {
+                return self.refuse(&format!("{key}.rope_type"), kind, "only plain rotary positions are supported");
+            }
+        }
+        match self.get("partial_rotary_factor").filter(|factor| factor.as_f64() != Some(1.0)) {
+            Some(factor) => self.refuse("partial_rotary_factor", factor, remedy),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::config::tests::tiny;
+
+    fn read(text: &str) -> Result<ModelConfig> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, text).unwrap();
+        ModelConfig::read(&path)
+    }
+
+    /// A file of transformers 4, with a change.
+    fn changed(key: &str, value: Value) -> Result<ModelConfig> {
+        let mut fields = json!({
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32, "hidden_size": 64,
+            "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_act": "silu",
+            "max_position_embeddings": 2048, "rope_scaling": null, "rope_theta": 500000.0, "attention_bias": false,
+            "unheard_of": [1, 2],
+        });
+        fields[key] = value;
+        read(&fields.to_string())
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+            let config = tiny(family, family == Family::Qwen2);
+            assert_eq!(read(&config.to_json()).unwrap(), config);
+        }
+        let fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json()).unwrap();
+        assert_eq!(fields["architectures"][0], "Qwen3ForCausalLM");
+        assert_eq!(fields["model_type"], "qwen3");
+        assert_eq!(fields["rope_theta"], 10000.0);
+    }
+
+    #[test]
+    fn absent_fields_have_the_defaults_of_transformers() {
+        let config = changed("x", Value::Null).unwrap();
+        assert_eq!((config.head_dim, config.num_key_value_heads, config.rms_norm_eps), (16, 4, 1e-6));
+        assert_eq!((config.rope_theta, config.tie_word_embeddings), (5e5, false));
+        let newer = changed("rope_parameters", json!({"rope_theta": 1e6, "rope_type": "default"})).unwrap();
+        assert_eq!(newer.rope_theta, 1e6);
+    }
+
+    #[test]
+    fn what_cannot_be_computed_is_one_line_with_file_and_key() {
+        let message = |key: &str, value: Value| changed(key, value).unwrap_err().to_string();
+        for (key, value, part) in [
+            ("model_type", json!("mamba"), "model_type is \"mamba\""),
+            ("model_type", Value::Null, "model_type is missing"),
+            ("hidden_size", Value::Null, "hidden_size is missing"),
+            ("hidden_size", json!(-3), "hidden_size is -3"),
+            ("hidden_act", json!("gelu"), "hidden_act is \"gelu\""),
+            ("attention_bias", json!(true), "attention_bias is true"),
+            ("tie_word_embeddings", json!("yes"), "tie_word_embeddings is \"yes\""),
+            ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}), "rope_scaling.rope_type is \"yarn\""),
+            ("layer_types", json!(["full_attention", "sliding_attention"]), "layer_types is \"sliding_attention\""),
+            ("num_attention_heads", json!(0), "num_attention_heads is 0"),
+        ] {
+            let message = message(key, value);
+            assert!(message.contains(part) && message.contains("config.json"), "{message}");
+            assert!(!message.contains('\n'));
+        }
+        assert!(read("{\"model_type\": ").unwrap_err().to_string().contains("valid JSON"));
+        assert!(read("[]").unwrap_err().to_string().contains("no JSON object"));
+    }
+}

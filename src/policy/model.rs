@@ -1,0 +1,340 @@
+//! The transformer: token ids to hidden states, logits and log-probabilities, with gradients.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+
+use super::{ModelConfig, Packed, Weight};
+use crate::kernels::{self, Gradients, Rope, Value};
+use crate::{Error, Result};
+
+/// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
+/// the weights does so while none of them runs.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub config: Arc<ModelConfig>,
+    /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …).
+    pub variables: BTreeMap<String, Var>,
+}
+
+/// Log-probabilities of the targets of a batch, and the way back from them to the weights.
+pub struct LogProbs {
+    /// One per row of the batch, `[rows]`.
+    pub log_prob: Tensor,
+    /// Entropy in nats of each row's distribution; no gradient flows through it.
+    pub entropy: Vec<f32>,
+    value: Value,
+}
+
+impl LogProbs {
+    /// A loss and its gradients: `loss` computes a scalar from the log-probabilities with candle's operations.
+    pub fn backward<L>(self, loss: L) -> Result<(f64, Gradients)>
+    where
+        L: FnOnce(&Tensor) -> Result<Tensor>,
+    {
+        let leaf = Var::from_tensor(&self.log_prob)?;
+        let loss = loss(leaf.as_tensor())?;
+        let Some(gradient) = loss.backward()?.remove(&leaf) else {
+            let remedy = "compute it with operations that candle differentiates";
+            return Err(Error::invalid("loss", "it does not depend on the log-probabilities", remedy));
+        };
+        let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+        Ok((loss, self.value.backward(gradient.contiguous()?)?))
+    }
+
+    /// The same where the derivative of the loss by each log-probability is known already.
+    pub fn backward_from(self, gradient: Vec<f32>) -> Result<Gradients> {
+        let rows = self.entropy.len();
+        self.value.backward(Tensor::from_vec(gradient, rows, &Device::Cpu)?)
+    }
+}
+
+impl Policy {
+    /// A policy with these weights. `place` (a file, a stage) begins the message when one is missing, unknown,
+    /// misshapen or not finite.
+    pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
+        config.check(place)?;
+        let shapes = config.weight_shapes();
+        let refuse = |found: String| {
+            Err(Error::invalid(place, found, "the weights have to be those of the config that stands beside them"))
+        };
+        if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
+            return refuse(format!("{name} is missing"));
+        }
+        let mut variables = BTreeMap::new();
+        for (name, weight) in weights {
+            match shapes.get(&name) {
+                None => return refuse(format!("{name} is no weight of this model")),
+                Some(shape) if *shape != weight.shape => {
+                    return refuse(format!("{name} has shape {:?}, not {shape:?}", weight.shape));
+                }
+                Some(_) if !weight.values.iter().all(|value| value.is_finite()) => {
+                    return refuse(format!("{name} holds a number that is not finite"));
+                }
+                Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
+            };
+        }
+        Ok(Policy { config, variables })
+    }
+
+    /// A copy of all weights by name.
+    pub fn weights(&self) -> Result<BTreeMap<String, Weight>> {
+        let copy = |(name, variable): (&String, &Var)| {
+            let weight = Weight { shape: variable.dims().to_vec(), values: variable.flatten_all()?.to_vec1()? };
+            Ok((name.clone(), weight))
+        };
+        self.variables.iter().map(copy).collect()
+    }
+
+    /// Log-probabilities that a loss can be differentiated by.
+    pub fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
+        self.pass(true).log_probs(batch)
+    }
+
+    /// The same numbers without the way back: keeps no activations.
+    pub fn score(&self, batch: &Packed) -> Result<LogProbs> {
+        self.pass(false).log_probs(batch)
+    }
+
+    /// States after the final norm, `[tokens, hidden_size]`, without gradients. Sequence `s` covers
+    /// `tokens[starts[s]..starts[s + 1]]`.
+    pub fn hidden(&self, tokens: &[u32], starts: &[usize]) -> Result<Tensor> {
+        Ok(self.pass(false).hidden(tokens, starts)?.tensor().clone())
+    }
+
+    /// All logits, `[tokens, vocab_size]`, without gradients: for tests and small uses only.
+    pub fn logits(&self, tokens: &[u32], starts: &[usize]) -> Result<Tensor> {
+        let pass = self.pass(false);
+        let hidden = pass.hidden(tokens, starts)?;
+        Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[])?.tensor().clone())
+    }
+
+    fn head_name(&self) -> &'static str {
+        if self.config.tie_word_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" }
+    }
+
+    fn pass(&self, differentiable: bool) -> Pass<'_> {
+        Pass { policy: self, differentiable }
+    }
+}
+
+/// One forward pass.
+struct Pass<'a> {
+    policy: &'a Policy,
+    differentiable: bool,
+}
+
+/// What attention has to know about a batch.
+struct Positions {
+    starts: Arc<[usize]>,
+    rope: Arc<Rope>,
+}
+
+impl Pass<'_> {
+    fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
+        let hidden = self.hidden(&batch.tokens, &batch.starts)?;
+        let head = self.weight(self.policy.head_name())?;
+        let (value, entropy) = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets)?;
+        Ok(LogProbs { log_prob: value.tensor().clone(), entropy, value })
+    }
+
+    fn hidden(&self, tokens: &[u32], starts: &[usize]) -> Result<Value> {
+        let config = &self.policy.config;
+        let positions = self.positions(tokens, starts)?;
+        let mut x = kernels::embedding(&self.weight("model.embed_tokens.weight")?, tokens)?;
+        for layer in 0..config.num_hidden_layers {
+            let name = |part: &str| format!("model.layers.{layer}.{part}");
+            let normed = self.norm(&x, &name("input_layernorm"))?;
+            x = kernels::add(&x, &self.attention(&normed, &name("self_attn"), &positions)?)?;
+            let normed = self.norm(&x, &name("post_attention_layernorm"))?;
+            x = kernels::add(&x, &self.feed_forward(&normed, &name("mlp"))?)?;
+        }
+        self.norm(&x, "model.norm")
+    }
+
+    fn attention(&self, x: &Value, name: &str, positions: &Positions) -> Result<Value> {
+        let config = &self.policy.config;
+        let heads = config.heads();
+        let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.family.has_bias())?;
+        if config.family.has_head_norm() {
+            let query = self.weight(&format!("{name}.q_norm.weight"))?;
+            let key = self.weight(&format!("{name}.k_norm.weight"))?;
+            qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
+        }
+        let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.starts)?;
+        self.linear(&mixed, name, &["o_proj"], false)
+    }
+
+    fn feed_forward(&self, x: &Value, name: &str) -> Result<Value> {
+        let gate_up = self.linear(x, name, &["gate_proj", "up_proj"], false)?;
+        self.linear(&kernels::swiglu(&gate_up)?, name, &["down_proj"], false)
+    }
+
+    /// Several layers of one block, applied side by side.
+    fn linear(&self, x: &Value, block: &str, layers: &[&str], has_bias: bool) -> Result<Value> {
+        let all = |kind: &str| -> Result<Vec<Value>> {
+            layers.iter().map(|layer| self.weight(&format!("{block}.{layer}.{kind}"))).collect()
+        };
+        let weights = all("weight")?;
+        let biases = if has_bias { all("bias")? } else { Vec::new() };
+        kernels::linear(x, &weights.iter().collect::<Vec<_>>(), &biases.iter().collect::<Vec<_>>())
+    }
+
+    fn norm(&self, x: &Value, name: &str) -> Result<Value> {
+        kernels::rms_norm(x, &self.weight(&format!("{name}.weight"))?, self.policy.config.rms_norm_eps)
+    }
+
+    fn weight(&self, name: &str) -> Result<Value> {
+        let Some(variable) = self.policy.variables.get(name) else {
+            let remedy = "make policies with Policy::new, which checks their weights";
+            return Err(Error::invalid("policy", format!("{name} is missing"), remedy));
+        };
+        Ok(match self.differentiable {
+            true => Value::variable(name, variable),
+            false => Value::constant(variable.as_detached_tensor()),
+        })
+    }
+
+    fn positions(&self, tokens: &[u32], starts: &[usize]) -> Result<Positions> {
+        let refuse = |found: String, remedy: &str| Err(Error::invalid("packed sequences", found, remedy));
+        if starts.first() != Some(&0) || starts.last() != Some(&tokens.len()) || !starts.is_sorted() {
+            let found = format!("offsets {starts:?} for {} tokens", tokens.len());
+            return refuse(found, "offsets rise from 0 to the number of tokens");
+        }
+        let config = &self.policy.config;
+        let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        if longest > config.max_position_embeddings {
+            let found = format!("a sequence of {longest} tokens for {} positions", config.max_position_embeddings);
+            return refuse(found, "shorten it or raise max_position_embeddings");
+        }
+        let rope = Rope::new(config.head_dim, config.rope_theta, longest);
+        Ok(Positions { starts: starts.into(), rope: Arc::new(rope) })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::kernels::testing::random;
+    use crate::policy::Family;
+    use crate::policy::config::tests::tiny;
+
+    /// Every weight drawn, norms and biases too, so that nothing is 0 or 1 by accident.
+    pub(crate) fn random_policy(config: &ModelConfig, seed: u64) -> Policy {
+        let mut weights = BTreeMap::new();
+        for (i, (name, shape)) in config.weight_shapes().into_iter().enumerate() {
+            let mut values = random(shape.iter().product(), seed * 1000 + i as u64);
+            values.iter_mut().for_each(|v| *v = if name.contains("norm") { 1.0 + 0.5 * *v } else { 0.5 * *v });
+            weights.insert(name, Weight { shape, values });
+        }
+        Policy::new("test", Arc::new(config.clone()), weights).unwrap()
+    }
+
+    fn batch() -> Packed {
+        let mut batch = Packed::default();
+        for length in [2usize, 9, 5, 1, 14] {
+            let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 7 + length as u32) % 23).collect();
+            let weights: Vec<f32> = (0..length).map(|i| if i % 4 == 3 { 0.0 } else { 0.5 + i as f32 / 10.0 }).collect();
+            batch.push(&tokens, &weights).unwrap();
+        }
+        batch
+    }
+
+    fn loss(log_prob: &Tensor, weights: &[f32]) -> Result<Tensor> {
+        let weights = Tensor::new(weights, log_prob.device())?;
+        Ok((log_prob * weights)?.sum_all()?.neg()?)
+    }
+
+    #[test]
+    fn every_variable_gets_the_gradient_that_differences_see() {
+        for (family, tied) in [(Family::Llama, false), (Family::Qwen2, true), (Family::Qwen3, false)] {
+            let policy = random_policy(&tiny(family, tied), 3);
+            let batch = batch();
+            let (_, gradients) = policy.log_probs(&batch).unwrap().backward(|l| loss(l, &batch.weights)).unwrap();
+            assert!(gradients.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
+            let value = |policy: &Policy| -> f64 {
+                let scored = policy.score(&batch).unwrap().log_prob.to_vec1::<f32>().unwrap();
+                scored.iter().zip(&batch.weights).map(|(l, w)| -f64::from(l * w)).sum()
+            };
+            for (name, gradient) in gradients.iter() {
+                // Along the gradient itself: the slope is its squared length.
+                let gradient: Vec<f32> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+                let length = gradient.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
+                assert!(length > 1e-3, "{name} has no gradient");
+                let moved = |by: f64| {
+                    let mut weights = policy.weights().unwrap();
+                    let weight = weights.get_mut(name).unwrap();
+                    let step = by / length;
+                    weight.values.iter_mut().zip(&gradient).for_each(|(w, g)| *w += (step * f64::from(*g)) as f32);
+                    value(&Policy::new("test", policy.config.clone(), weights).unwrap())
+                };
+                let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                assert!(
+                    (slope - length).abs() < 2e-2 * length.max(0.05),
+                    "{family:?} {name}: {slope} against {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn log_probs_are_those_of_the_logits_and_do_not_depend_on_the_packing() {
+        let policy = random_policy(&tiny(Family::Qwen3, true), 5);
+        let batch = batch();
+        let whole = policy.score(&batch).unwrap();
+        let whole_log_probs = whole.log_prob.to_vec1::<f32>().unwrap();
+        let logits = policy.logits(&batch.tokens, &batch.starts).unwrap().to_vec2::<f32>().unwrap();
+        for (i, (row, target)) in batch.rows.iter().zip(&batch.targets).enumerate() {
+            let row = &logits[*row as usize];
+            let log_sum = row.iter().map(|l| l.exp()).sum::<f32>().ln();
+            assert!((whole_log_probs[i] - (row[*target as usize] - log_sum)).abs() < 1e-5);
+            let entropy: f32 = row.iter().map(|l| (log_sum - l) * (l - log_sum).exp()).sum();
+            assert!((whole.entropy[i] - entropy).abs() < 1e-5);
+        }
+        let parts = batch
+            .split(10)
+            .iter()
+            .flat_map(|part| policy.score(part).unwrap().log_prob.to_vec1::<f32>().unwrap())
+            .collect::<Vec<_>>();
+        assert!(
+            parts.len() == whole_log_probs.len()
+                && parts.iter().zip(&whole_log_probs).all(|(a, b)| (a - b).abs() < 1e-5)
+        );
+    }
+
+    #[test]
+    fn threads_share_the_variables_and_get_the_same_bits_as_one() {
+        let policy = random_policy(&tiny(Family::Qwen2, false), 7);
+        let batch = batch();
+        let run = || {
+            let gradients = policy.log_probs(&batch).unwrap().backward_from(batch.weights.clone()).unwrap();
+            gradients.iter().map(|(_, g)| g.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect::<Vec<_>>()
+        };
+        let alone = run();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+            workers.into_iter().for_each(|worker| assert_eq!(worker.join().unwrap(), alone));
+        });
+    }
+
+    #[test]
+    fn bad_input_is_one_clear_line() {
+        let config = tiny(Family::Llama, true);
+        let policy = random_policy(&config, 1);
+        let message = |tokens: &[u32], starts: &[usize]| policy.hidden(tokens, starts).unwrap_err().to_string();
+        assert!(message(&[1, 23], &[0, 2]).contains("23 in a vocabulary of 23"));
+        assert!(message(&[1, 2], &[0, 1]).contains("offsets [0, 1] for 2 tokens"));
+        assert!(message(&[1; 65], &[0, 65]).contains("65 tokens for 64 positions"));
+        assert_eq!(policy.hidden(&[], &[0]).unwrap().dims(), [0, 12]);
+        let refused = |change: fn(&mut BTreeMap<String, Weight>)| {
+            let mut weights = policy.weights().unwrap();
+            change(&mut weights);
+            Policy::new("here", Arc::new(config.clone()), weights).unwrap_err().to_string()
+        };
+        assert!(refused(|w| drop(w.remove("model.norm.weight"))).contains("here: model.norm.weight is missing"));
+        assert!(refused(|w| w.get_mut("model.norm.weight").unwrap().shape = vec![3, 4]).contains("[3, 4], not [12]"));
+        assert!(refused(|w| w.get_mut("model.norm.weight").unwrap().values[0] = f32::NAN).contains("not finite"));
+        assert!(refused(|w| drop(w.insert("x".into(), w["model.norm.weight"].clone()))).contains("x is no weight"));
+    }
+}

@@ -1,0 +1,356 @@
+//! The shape of a start from which reading is learned.
+//!
+//! A plain random start of this size does not learn to read facts from its context: attention has to find "the
+//! token before the one that equals mine", which takes two layers that are useless apart, and in millions of tokens
+//! nothing leads there. The structured start gives the two layers their shape: heads of layer 0 look a fixed
+//! distance back and write what they see into directions of their own; heads of layer 1 compare such directions
+//! (an induction circuit, Olsson et al., 2022). Reading then appears in seconds. Everything stays trainable and the
+//! architecture is unchanged.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+
+use super::init::normal;
+use super::{ModelConfig, Weight};
+use crate::kernels::rope::frequencies;
+use crate::random::{self, Stream};
+use crate::{Error, Result};
+
+/// Heads of layer 0 that look a fixed distance back, and heads of layer 1 that match what those have written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Structured {
+    /// Size of the biases that aim a head at its distance; from 8 on nearly all attention goes there.
+    pub sharpness: f64,
+    /// Size of the matching heads' query and key matrices.
+    pub gain: f64,
+    /// Head `i` of layer 0 looks `offsets[i]` tokens back.
+    pub offsets: Vec<usize>,
+    /// Head `i` of layer 1 looks for tokens whose second code equals the first code of the current token.
+    pub pairs: Vec<(Code, Code)>,
+    /// A token that heads of layer 1 prefer to look at, whatever they match: the one that ends a sentence, so that
+    /// a question does not match itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
+}
+
+/// A token that attention prefers, and how much (12 gives it nearly all attention where something matches).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    pub token: u32,
+    pub strength: f64,
+}
+
+/// What a token is recognised by after layer 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Code {
+    /// The token itself: `own`.
+    Own,
+    /// The token so many places before it: `prev1`, `prev2`, …
+    Previous(usize),
+}
+
+impl TryFrom<String> for Code {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Code, String> {
+        let distance = text.strip_prefix("prev").and_then(|distance| distance.parse().ok());
+        match (text.as_str(), distance) {
+            ("own", _) => Ok(Code::Own),
+            (_, Some(distance)) => Ok(Code::Previous(distance)),
+            _ => Err(format!("unknown code {text:?}: own, prev1, prev2, … are allowed")),
+        }
+    }
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> String {
+        match code {
+            Code::Own => "own".to_owned(),
+            Code::Previous(distance) => format!("prev{distance}"),
+        }
+    }
+}
+
+/// Random parts of an offset head's query and key matrices are this much smaller than elsewhere, so that what stands
+/// at a place does not draw the head away from its distance.
+const POSITIONAL: f32 = 0.2;
+/// How much the value matrices of offset heads differ from the one they share.
+const VALUE_NOISE: f32 = 0.05;
+/// Matching uses only dimensions that turn by less than this many radians per token: faster ones would make equal
+/// tokens at different distances look different.
+const SLOW: f32 = 0.04;
+
+impl Structured {
+    /// Gives the first two layers of freshly drawn weights their shape.
+    pub(super) fn shape(
+        &self,
+        weights: &mut BTreeMap<String, Weight>,
+        config: &ModelConfig,
+        embedding_std: f64,
+        seed: u64,
+    ) -> Result<()> {
+        self.check(config)?;
+        let codes = offset_heads(weights, config, self, embedding_std, seed)?;
+        matching_heads(weights, config, self, &codes)
+    }
+
+    fn check(&self, config: &ModelConfig) -> Result<()> {
+        let refuse = |found: String, remedy: &str| Err(Error::invalid("init.structured", found, remedy));
+        let heads = config.num_attention_heads;
+        if !config.family.has_bias() {
+            return refuse(format!("a {:?} model", config.family), "use model_type qwen2: heads are aimed by biases");
+        }
+        if config.num_key_value_heads != heads {
+            let found = format!("{} key heads for {heads} query heads", config.num_key_value_heads);
+            return refuse(found, "give each query head its own key head");
+        }
+        if config.num_hidden_layers < 2 || self.offsets.len() > heads || self.pairs.len() > heads {
+            let (offsets, pairs, layers) = (self.offsets.len(), self.pairs.len(), config.num_hidden_layers);
+            let found = format!("{offsets} offsets and {pairs} pairs for {heads} heads in {layers} layers");
+            return refuse(found, "at most one of each per head, and at least 2 layers");
+        }
+        if config.head_dim * self.offsets.len() > config.hidden_size {
+            let (count, dim) = (self.offsets.len(), config.head_dim);
+            let found = format!("{count} heads of {dim} in a hidden size of {}", config.hidden_size);
+            return refuse(found, "offset heads write at right angles, so all of them have to fit in hidden_size");
+        }
+        if let Some(anchor) = &self.anchor
+            && anchor.token as usize >= config.vocab_size
+        {
+            return refuse(format!("anchor.token {}", anchor.token), "it has to be a token of the vocabulary");
+        }
+        for code in self.pairs.iter().flat_map(|(query, key)| [query, key]) {
+            if let Code::Previous(distance) = code
+                && !self.offsets.contains(distance)
+            {
+                return refuse(format!("a pair with prev{distance}"), "only distances in offsets can be matched");
+            }
+        }
+        if frequencies(config.head_dim, config.rope_theta).iter().all(|frequency| *frequency >= SLOW) {
+            let found = format!("rope_theta {} with heads of {}", config.rope_theta, config.head_dim);
+            return refuse(found, "raise rope_theta (1e5), so that some dimensions turn slowly");
+        }
+        Ok(())
+    }
+}
+
+/// For each code, the matrix `[head_dim, hidden_size]` that reads it from a state after layer 0.
+type Codes = Vec<(Code, Vec<f32>)>;
+
+/// Aims the heads of layer 0. Their score for distance `s` is a sum of cosines of `(s - offset) * frequency`, which
+/// is largest where all agree: at the offset.
+fn offset_heads(
+    weights: &mut BTreeMap<String, Weight>,
+    config: &ModelConfig,
+    structured: &Structured,
+    embedding_std: f64,
+    seed: u64,
+) -> Result<Codes> {
+    let (d, dim) = (config.hidden_size, config.head_dim);
+    let frequencies = frequencies(dim, config.rope_theta);
+    let mut stream = random::named(seed, "offset heads");
+    let shared = normal(&mut stream, dim * d, 1.0 / (d as f64).sqrt());
+    let mut codes = vec![(Code::Own, shared.clone())];
+    // What the heads have seen goes, as large as an embedding, into directions at right angles to each other.
+    let directions = orthonormal(&mut stream, dim * structured.offsets.len(), d);
+    let name = |part: &str| format!("model.layers.0.self_attn.{part}");
+    for (head, &offset) in structured.offsets.iter().enumerate() {
+        let rows = head * dim..(head + 1) * dim;
+        for (i, frequency) in frequencies.iter().enumerate() {
+            let size = structured.sharpness as f32 * (frequency / frequencies[0]).sqrt();
+            let angle = offset as f32 * frequency;
+            let (first, second) = (rows.start + i, rows.start + dim / 2 + i);
+            let query = values(weights, &name("q_proj.bias"))?;
+            (query[first], query[second]) = (size, 0.0);
+            let key = values(weights, &name("k_proj.bias"))?;
+            (key[first], key[second]) = (size * angle.cos(), size * angle.sin());
+        }
+        let block = rows.start * d..rows.end * d;
+        for part in ["q_proj.weight", "k_proj.weight"] {
+            values(weights, &name(part))?[block.clone()].iter_mut().for_each(|weight| *weight *= POSITIONAL);
+        }
+        let noise = normal(&mut stream, dim * d, 1.0 / (d as f64).sqrt());
+        let value = &mut values(weights, &name("v_proj.weight"))?[block];
+        value.iter_mut().zip(shared.iter().zip(&noise)).for_each(|(v, (s, n))| *v = s + VALUE_NOISE * n);
+        let directions = &directions[rows.start * d..rows.end * d];
+        let scale = (embedding_std * (d as f64 / dim as f64).sqrt()) as f32;
+        let output_width = config.num_attention_heads * dim;
+        let output = values(weights, &name("o_proj.weight"))?;
+        for row in 0..d {
+            for column in 0..dim {
+                output[row * output_width + rows.start + column] = directions[column * d + row] * scale;
+            }
+        }
+        codes.push((Code::Previous(offset), directions.to_vec()));
+    }
+    Ok(codes)
+}
+
+/// Makes query and key of the heads of layer 1 read the codes of their pair.
+fn matching_heads(
+    weights: &mut BTreeMap<String, Weight>,
+    config: &ModelConfig,
+    structured: &Structured,
+    codes: &Codes,
+) -> Result<()> {
+    let (d, dim) = (config.hidden_size, config.head_dim);
+    let frequencies = frequencies(dim, config.rope_theta);
+    let slow = frequencies.iter().filter(|frequency| **frequency < SLOW).count();
+    let boost = (frequencies.len() as f32 / slow as f32).sqrt();
+    for (head, (query, key)) in structured.pairs.iter().enumerate() {
+        for (part, wanted) in [("q_proj", query), ("k_proj", key)] {
+            let Some((_, matrix)) = codes.iter().find(|(code, _)| code == wanted) else { continue };
+            let length = matrix.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let scale = structured.gain as f32 * boost * (dim as f32).sqrt() / length;
+            let block = &mut values(weights, &format!("model.layers.1.self_attn.{part}.weight"))?[head * dim * d..];
+            for (row, (to, from)) in block.chunks_exact_mut(d).zip(matrix.chunks_exact(d)).enumerate() {
+                let scale = if frequencies[row % (dim / 2)] < SLOW { scale } else { 0.0 };
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
+            }
+        }
+        if let Some(anchor) = &structured.anchor {
+            prefer(weights, config, head, anchor)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to every score of a head of layer 1 where the key is the anchor: the slowest dimension of all queries
+/// points one way, and that of the anchor's keys points along.
+fn prefer(weights: &mut BTreeMap<String, Weight>, config: &ModelConfig, head: usize, anchor: &Anchor) -> Result<()> {
+    let (d, dim) = (config.hidden_size, config.head_dim);
+    let slowest = head * dim + dim / 2 - 1;
+    let at = anchor.token as usize * d;
+    let embedding = values(weights, "model.embed_tokens.weight")?[at..at + d].to_vec();
+    let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let key = &mut values(weights, "model.layers.1.self_attn.k_proj.weight")?[slowest * d..(slowest + 1) * d];
+    let strength = anchor.strength as f32;
+    key.iter_mut().zip(&embedding).for_each(|(weight, value)| *weight += strength * value / length);
+    values(weights, "model.layers.1.self_attn.q_proj.bias")?[slowest] += strength;
+    Ok(())
+}
+
+fn values<'a>(weights: &'a mut BTreeMap<String, Weight>, name: &str) -> Result<&'a mut Vec<f32>> {
+    match weights.get_mut(name) {
+        Some(weight) => Ok(&mut weight.values),
+        None => Err(Error::invalid("initial weights", format!("{name} is missing"), "the model has no such layer")),
+    }
+}
+
+/// `count` random directions of length 1 at right angles to each other, `[count, d]` (Gram-Schmidt).
+fn orthonormal(stream: &mut Stream, count: usize, d: usize) -> Vec<f32> {
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(count);
+    while rows.len() < count {
+        let mut row: Vec<f64> = (0..d).map(|_| stream.sample(StandardNormal)).collect();
+        for before in &rows {
+            let along: f64 = before.iter().zip(&row).map(|(a, b)| a * b).sum();
+            row.iter_mut().zip(before).for_each(|(value, b)| *value -= along * b);
+        }
+        let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|value| *value /= length);
+        rows.push(row);
+    }
+    rows.into_iter().flatten().map(|value| value as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::init::tests::{model, structured};
+    use crate::policy::{Family, InitConfig, Policy};
+    use std::sync::Arc;
+
+    /// Attention weights of the last of `tokens` in one head, from the definition.
+    fn attention(policy: &Policy, states: &[Vec<f32>], layer: usize, head: usize) -> Vec<f64> {
+        let (d, dim) = (policy.config.hidden_size, policy.config.head_dim);
+        let weights = policy.weights().unwrap();
+        let turned = |part: &str, position: usize| -> Vec<f64> {
+            let matrix = &weights[&format!("model.layers.{layer}.self_attn.{part}.weight")].values;
+            let bias = &weights[&format!("model.layers.{layer}.self_attn.{part}.bias")].values;
+            let x = &states[position];
+            let mean = x.iter().map(|v| v * v).sum::<f32>() / d as f32;
+            let raw: Vec<f64> = (0..dim)
+                .map(|i| {
+                    let row = &matrix[(head * dim + i) * d..][..d];
+                    let product: f32 = row.iter().zip(x).map(|(w, x)| w * x).sum();
+                    f64::from(product / mean.sqrt() + bias[head * dim + i])
+                })
+                .collect();
+            let half = dim / 2;
+            let angle = |i: usize| position as f64 * 1e5f64.powf(-2.0 * i as f64 / dim as f64);
+            let first = (0..half).map(|i| raw[i] * angle(i).cos() - raw[i + half] * angle(i).sin());
+            let second = (0..half).map(|i| raw[i + half] * angle(i).cos() + raw[i] * angle(i).sin());
+            first.chain(second).collect()
+        };
+        let query = turned("q_proj", states.len() - 1);
+        let scores: Vec<f64> = (0..states.len())
+            .map(|p| turned("k_proj", p).iter().zip(&query).map(|(a, b)| a * b).sum::<f64>() / (dim as f64).sqrt())
+            .collect();
+        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = scores.iter().map(|s| (s - top).exp()).sum();
+        scores.iter().map(|s| (s - top).exp() / sum).collect()
+    }
+
+    fn rows(tensor: &candle_core::Tensor) -> Vec<Vec<f32>> {
+        tensor.to_vec2().unwrap()
+    }
+
+    #[test]
+    fn offset_heads_look_their_distance_back() {
+        let policy = Policy::initialise(Arc::new(model()), &structured(), 0).unwrap();
+        let tokens: Vec<u32> = (0..30).map(|i| i * 17 % 50).collect();
+        let states = rows(&policy.variables["model.embed_tokens.weight"].as_tensor().clone());
+        let states: Vec<Vec<f32>> = tokens.iter().map(|token| states[*token as usize].clone()).collect();
+        for head in 0..4 {
+            let weights = attention(&policy, &states, 0, head);
+            assert!(weights[30 - 2 - head] > 0.9, "head {head}: {weights:?}");
+        }
+    }
+
+    #[test]
+    fn matching_heads_find_the_token_after_the_same_word() {
+        let mut one_layer = model();
+        one_layer.num_hidden_layers = 1;
+        let policy = Policy::initialise(Arc::new(model()), &structured(), 0).unwrap();
+        // The states after layer 0 alone: a model of one layer with the same weights, before the final norm (which
+        // divides each row by one number and so changes no matching).
+        let first = policy.weights().unwrap().into_iter().filter(|(name, _)| !name.contains("layers.1")).collect();
+        let first = Policy::new("test", Arc::new(one_layer), first).unwrap();
+        let plain = InitConfig { structured: None, ..structured() };
+        let plain = Policy::initialise(Arc::new(model()), &plain, 0).unwrap();
+        let (mut matched, mut unmatched) = (0.0, 0.0);
+        for again in 0..29 {
+            let tokens: Vec<u32> = (10..40).chain([10 + again as u32]).collect();
+            let states = rows(&first.hidden(&tokens, &[0, tokens.len()]).unwrap());
+            // Head 0 compares own with prev1: from the repeated word it looks at what followed it the first time.
+            matched += attention(&policy, &states, 1, 0)[again + 1] / 29.0;
+            unmatched += attention(&plain, &states, 1, 0)[again + 1] / 29.0;
+        }
+        // The other heads' words are noise to this one: it hits often, not always; chance is 1 in 31.
+        assert!(matched > 0.2 && unmatched < 0.05, "{matched} {unmatched}");
+    }
+
+    #[test]
+    fn codes_are_words_in_a_config_and_impossible_wishes_are_refused() {
+        let text = toml::to_string(&structured()).unwrap();
+        assert!(text.contains("[\"own\", \"prev1\"]"), "{text}");
+        assert_eq!(toml::from_str::<InitConfig>(&text).unwrap(), structured());
+        assert!(toml::from_str::<InitConfig>(&text.replace("prev1", "next1")).is_err());
+        let refused = |config: ModelConfig, change: fn(&mut Structured)| {
+            let mut init = structured();
+            change(init.structured.as_mut().unwrap());
+            Policy::initialise(Arc::new(config), &init, 0).unwrap_err().to_string()
+        };
+        assert!(refused(ModelConfig { family: Family::Llama, ..model() }, |_| ()).contains("use model_type qwen2"));
+        assert!(refused(ModelConfig { num_key_value_heads: 2, ..model() }, |_| ()).contains("2 key heads"));
+        assert!(refused(model(), |s| s.pairs[0].0 = Code::Previous(9)).contains("prev9"));
+        assert!(refused(model(), |s| s.offsets.push(5)).contains("5 offsets"));
+        assert!(refused(ModelConfig { rope_theta: 10.0, ..model() }, |_| ()).contains("raise rope_theta"));
+    }
+}

@@ -1,0 +1,155 @@
+//! How the run went, step by step: which lines stand in which plot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::{HtmlEscape, Value};
+use serde::Serialize;
+
+use super::plot::{Band, Line, Plot, Point};
+use super::words::{kind, percent};
+use crate::evaluation::{Arm, ArmResult, Summary, TrainingPoint};
+use crate::statistics::Interval;
+use crate::knowledge::Set;
+
+/// Steps on either side that a smoothed training curve averages over.
+const SMOOTHING: usize = 7;
+
+/// A plot with its title and a line about what is to be seen.
+#[derive(Serialize)]
+pub struct Figure {
+    title: String,
+    note: &'static str,
+    svg: Value,
+}
+
+/// Accuracy for each kind of question, truth of what is recited, reward, and length of the traces; only those
+/// for which there is something to draw.
+pub fn figures(summary: &Summary) -> Vec<Figure> {
+    let rows: Vec<&ArmResult> = summary.curves.evaluation.iter().filter(|row| row.arm != Arm::SwappedTraces).collect();
+    let training = &summary.curves.training;
+    let kinds: BTreeSet<_> = rows.iter().map(|row| (row.task, row.form)).collect();
+    let accuracy = kinds.into_iter().filter_map(|(task, form)| {
+        let rows: Vec<&ArmResult> = rows.iter().copied().filter(|row| (row.task, row.form) == (task, form)).collect();
+        let chance = rows.first().map(|row| ("chance", row.chance));
+        let lines = by_set(&rows, |rows| proportion(rows, |row| (row.correct, row.n), |row| row.questions));
+        let plot = Plot { y_label: "answers right", percent: true, reference: chance, lines };
+        figure(kind(task, form), "", plot)
+    });
+    let truth = Plot {
+        y_label: "true",
+        percent: true,
+        reference: None,
+        // Facts of one answer are not independent, so no interval is claimed for them.
+        lines: by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0)),
+    };
+    let reward = Plot {
+        y_label: "mean reward",
+        percent: false,
+        reference: None,
+        lines: smoothed(training, |point| point.reward),
+    };
+    let length = Plot {
+        y_label: "tokens per answer",
+        percent: false,
+        reference: None,
+        lines: by_set(&rows, |rows| {
+            let n: usize = rows.iter().map(|row| row.n).sum();
+            let tokens: f64 = rows.iter().map(|row| row.mean_tokens * row.n as f64).sum();
+            (n > 0).then(|| (tokens / n as f64, None))
+        }),
+    };
+    let rest = [
+        figure("Recited facts that are true".into(), "over all kinds of questions", truth),
+        figure("Reward".into(), "of the rollouts that train; thin: every step, thick: moving mean", reward),
+        figure("Length".into(), "trace and answer, over all kinds of questions", length),
+    ];
+    accuracy.chain(rest.into_iter().flatten()).collect()
+}
+
+fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
+    let ends = plot.lines.iter().filter(|line| !line.label.is_empty()).filter_map(|line| {
+        let (first, last) = (line.points.first()?, line.points.last()?);
+        let say = |value: f64| if plot.percent { percent(value) } else { format!("{value:.2}") };
+        let name = if line.label.len() == 1 { format!("set {}", line.label) } else { line.label.to_owned() };
+        Some(format!("{name} from {} at step {} to {} at step {}", say(first.y), first.x, say(last.y), last.x))
+    });
+    let description = format!("{title}: {}", ends.collect::<Vec<_>>().join("; "));
+    let svg = plot.svg(&HtmlEscape(&description).to_string())?;
+    Some(Figure { title, note, svg: Value::from_safe_string(svg) })
+}
+
+/// A line for each set, with a point for each step at which there is something to say.
+fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, Band)>) -> Vec<Line> {
+    let mut grouped: BTreeMap<Set, BTreeMap<u64, Vec<&ArmResult>>> = BTreeMap::new();
+    for row in rows {
+        grouped.entry(row.set).or_default().entry(row.step).or_default().push(row);
+    }
+    let line = |(set, steps): (Set, BTreeMap<u64, Vec<&ArmResult>>)| {
+        let (label, class) = match set {
+            Set::A => ("A", "a"),
+            Set::B => ("B", "b"),
+            Set::C => ("C", "c"),
+        };
+        let point =
+            |(step, rows): (u64, Vec<&ArmResult>)| measure(&rows).map(|(y, band)| Point { x: step as f64, y, band });
+        Line { label, class, points: steps.into_iter().filter_map(point).collect() }
+    };
+    grouped.into_iter().map(line).collect()
+}
+
+fn proportion(
+    rows: &[&ArmResult],
+    of: impl Fn(&ArmResult) -> (usize, usize),
+    trials: impl Fn(&ArmResult) -> usize,
+) -> Option<(f64, Band)> {
+    let (part, whole) = rows.iter().map(|row| of(row)).fold((0, 0), |(a, b), (part, whole)| (a + part, b + whole));
+    let trials: usize = rows.iter().map(|row| trials(row)).sum();
+    let share = (whole > 0).then(|| part as f64 / whole as f64)?;
+    let band = (trials > 0).then(|| Interval::wilson(share, trials)).map(|interval| (interval.low, interval.high));
+    Some((share, band))
+}
+
+/// What every step measured as a thin line, and its moving mean.
+fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<f64>) -> Vec<Line> {
+    let measured = training.iter().filter_map(|point| pick(point).map(|y| (point.step as f64, y)));
+    let raw: Vec<Point> = measured.map(|(x, y)| Point { x, y, band: None }).collect();
+    let mean = |index: usize| {
+        // The window shrinks towards both ends and stays centred, so that it never leans to one side.
+        let reach = SMOOTHING.min(index).min(raw.len() - 1 - index);
+        let window = &raw[index - reach..=index + reach];
+        let y = window.iter().map(|point| point.y).sum::<f64>() / window.len() as f64;
+        Point { y, ..raw[index] }
+    };
+    let smooth = (0..raw.len()).map(mean).collect();
+    vec![Line { label: "", class: "faint", points: raw }, Line { label: "A", class: "a", points: smooth }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use crate::evaluation::{Curves, RunInfo};
+
+    #[test]
+    fn a_run_has_a_figure_for_everything_that_moves() {
+        let figures = figures(&fixture::summary());
+        let titles: Vec<&str> = figures.iter().map(|figure| figure.title.as_str()).collect();
+        assert_eq!(titles.len(), 6, "{titles:?}");
+        assert!(figures.iter().all(|figure| figure.svg.to_string().contains("<polyline")));
+        assert!(figures[0].svg.to_string().contains("band-b"), "accuracy has its interval");
+    }
+
+    #[test]
+    fn without_curves_there_are_no_figures() {
+        assert!(figures(&Summary::new(&fixture::answers(), Curves::default(), RunInfo::default())).is_empty());
+    }
+
+    #[test]
+    fn smoothing_keeps_a_straight_line_straight() {
+        let training: Vec<TrainingPoint> = (0..40)
+            .map(|step| TrainingPoint { step, reward: Some(step as f64), mean_length: None, true_share: None })
+            .collect();
+        let lines = smoothed(&training, |point| point.reward);
+        assert!(lines[1].points.iter().all(|point| (point.x - point.y).abs() < 1e-9));
+    }
+}

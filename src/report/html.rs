@@ -1,0 +1,205 @@
+//! The page of a run: one file that needs nothing else.
+
+use minijinja::{Environment, value::Serde};
+use serde::Serialize;
+
+use super::story::Story;
+use super::words::{grouped, seconds, set_purpose};
+use super::{bars, curves, numbers, traces};
+use crate::evaluation::{Answered, Arm, RunInfo, Summary};
+use crate::{Error, Result};
+
+/// The page and what it includes. A name that ends in `.html` turns escaping on.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("page.html", include_str!("page.html")),
+    ("page.css", include_str!("page.css")),
+    ("page.js", include_str!("page.js")),
+];
+
+/// Everything about a run in one self-contained HTML document: it loads nothing, and all text that a model or a
+/// file supplied is escaped. The same input gives the same document, byte for byte. `answered` are the answers
+/// behind the summary; a sample of them can be read in the page.
+pub fn page(summary: &Summary, answered: &[Answered]) -> Result<String> {
+    render(summary, answered).map_err(|e| {
+        Error::invalid("report page", format!("the template failed ({e})"), "report this as a bug of recollect")
+    })
+}
+
+fn render(summary: &Summary, answered: &[Answered]) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    environment.get_template("page.html")?.render(Serde(Page::new(summary, answered)))
+}
+
+/// What the template is filled with.
+#[derive(Serialize)]
+struct Page {
+    headline: String,
+    lead: Vec<String>,
+    evidence: Vec<String>,
+    set: Option<String>,
+    purpose: Option<&'static str>,
+    gaps: Vec<bars::Gap>,
+    arms: Vec<Legend>,
+    cards: Vec<bars::Card>,
+    figures: Vec<curves::Figure>,
+    recited: Vec<numbers::RecitedRow>,
+    results: Vec<numbers::ResultRow>,
+    traces: Vec<traces::Trace>,
+    /// How many answers the traces were chosen from.
+    answers: String,
+    run: Provenance,
+}
+
+impl Page {
+    fn new(summary: &Summary, answered: &[Answered]) -> Page {
+        let Story { headline, lead, evidence } = Story::new(summary);
+        let set = summary.headline_set();
+        Page {
+            headline,
+            lead,
+            evidence,
+            set: set.map(|set| set.to_string()),
+            purpose: set.map(set_purpose),
+            gaps: bars::gaps(summary),
+            arms: present(summary),
+            cards: bars::cards(summary, answered),
+            figures: curves::figures(summary),
+            recited: numbers::recited(summary),
+            results: numbers::results(summary),
+            traces: traces::choose(answered),
+            answers: grouped(answered.len() as u64),
+            run: Provenance::new(&summary.run),
+        }
+    }
+}
+
+/// An arm in the legend.
+#[derive(Serialize)]
+struct Legend {
+    class: &'static str,
+    name: &'static str,
+    label: &'static str,
+    description: &'static str,
+}
+
+fn present(summary: &Summary) -> Vec<Legend> {
+    let there = |arm: &Arm| summary.arms.iter().any(|row| row.arm == *arm);
+    let legend = |arm: Arm| Legend {
+        class: bars::class(arm),
+        name: arm.name(),
+        label: arm.label(),
+        description: arm.description(),
+    };
+    Arm::ALL.into_iter().filter(there).map(legend).collect()
+}
+
+/// Where the numbers come from, as names and values.
+#[derive(Serialize)]
+struct Provenance {
+    name: String,
+    config: String,
+    facts: Vec<(String, String)>,
+    digests: Vec<(String, String)>,
+    stages: Vec<(String, String)>,
+    total: Option<String>,
+}
+
+impl Provenance {
+    fn new(run: &RunInfo) -> Provenance {
+        let mut facts = vec![("recollect".to_owned(), run.version.clone())];
+        if run.model_parameters > 0 {
+            facts.push(("model".into(), format!("{} parameters", grouped(run.model_parameters))));
+        }
+        facts.extend(run.seeds.iter().map(|(of, seed)| (format!("seed of {of}"), seed.to_string())));
+        if let Some(bytes) = run.peak_memory {
+            facts.push(("peak memory".into(), format!("{} MiB", grouped(bytes >> 20))));
+        }
+        facts.push(("hardware".into(), run.hardware.clone()));
+        facts.retain(|(_, value)| !value.is_empty());
+        let total: f64 = run.stages.iter().map(|stage| stage.seconds).sum();
+        Provenance {
+            name: run.name.clone(),
+            config: run.config.clone(),
+            facts,
+            digests: run.digests.iter().map(|(of, digest)| (of.clone(), digest.clone())).collect(),
+            stages: run.stages.iter().map(|stage| (stage.name.clone(), seconds(stage.seconds))).collect(),
+            total: (run.stages.len() > 1).then(|| seconds(total)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use crate::evaluation::{Curves, RunInfo};
+
+    #[test]
+    fn the_page_loads_nothing_and_is_the_same_every_time() {
+        let (summary, answers) = (fixture::summary(), fixture::answers());
+        let document = page(&summary, &answers).unwrap();
+        assert_eq!(document, page(&summary, &answers).unwrap());
+        for way_out in ["http:", "https:", "//www", "src=", "@import", "url("] {
+            assert!(!document.contains(way_out), "{way_out}");
+        }
+        assert!(document.len() < 600_000, "{} bytes", document.len());
+    }
+
+    #[test]
+    fn every_part_is_there() {
+        let (summary, answers) = (fixture::summary(), fixture::answers());
+        let document = page(&summary, &answers).unwrap();
+        for arm in Arm::ALL {
+            assert!(document.contains(&format!("data-arm=\"{arm}\"")), "no trace of {arm}");
+        }
+        assert_eq!(document.matches("<svg").count(), 6);
+        for part in
+            ["set B", "★", "✓", "✗", "chance", "learning_rate = 3e-4", "598\u{202f}400", &summary.run.digests["world"]]
+        {
+            assert!(document.contains(part), "{part} is missing");
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let hostile = "</pre></details><script>alert('x')</script><img onerror=\"y\" &amp; \u{202e}\0";
+        let mut summary = fixture::summary();
+        summary.run.name = hostile.into();
+        summary.run.config = hostile.into();
+        let answers: Vec<Answered> = fixture::answers()
+            .into_iter()
+            .map(|mut one| {
+                for text in [&mut one.asked, &mut one.prompt, &mut one.completion, &mut one.expected] {
+                    *text = hostile.into();
+                }
+                one.judgement.answer = Some(hostile.into());
+                one.judgement.recitations.iter_mut().for_each(|fact| fact.text = hostile.into());
+                one
+            })
+            .collect();
+        let document = page(&summary, &answers).unwrap();
+        assert_eq!(document.matches("<script").count(), 1, "the page's own");
+        assert_eq!(document.matches("<img").count(), 0);
+        assert!(document.contains("&lt;script&gt;"));
+        assert_eq!(document.matches("</details>").count(), document.matches("<details").count());
+    }
+
+    #[test]
+    fn an_empty_run_is_still_a_page() {
+        let document = page(&Summary::new(&[], Curves::default(), RunInfo::default()), &[]).unwrap();
+        assert!(document.contains("No question was answered"));
+        assert!(document.trim_end().ends_with("</html>"));
+    }
+
+    /// `cargo test --release example_page -- --ignored` writes a page to look at.
+    #[test]
+    #[ignore = "writes target/example-report.html"]
+    fn example_page() {
+        let document = page(&fixture::summary(), &fixture::answers()).unwrap();
+        std::fs::create_dir_all("target").unwrap();
+        std::fs::write("target/example-report.html", document).unwrap();
+    }
+}

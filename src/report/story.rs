@@ -1,0 +1,227 @@
+//! What the numbers say, in sentences that follow the numbers wherever they go.
+
+use super::words::{p_value, percent, range};
+use crate::evaluation::{Arm, Pooled, Summary};
+use crate::knowledge::Set;
+
+/// The result of a run in plain words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    /// One line.
+    pub headline: String,
+    /// Two or three sentences for someone who has never heard of any of this.
+    pub lead: Vec<String>,
+    /// Why the lead may be believed: what is recited, and what the controls say.
+    pub evidence: Vec<String>,
+}
+
+/// The arms of a run over all kinds of questions of the set that the headline is measured on.
+struct Numbers {
+    set: Set,
+    fine_tuned: Option<Pooled>,
+    thinking: Option<Pooled>,
+    in_context: Option<Pooled>,
+    after: Option<Pooled>,
+    swapped: Option<Pooled>,
+    direct_after: Option<Pooled>,
+}
+
+/// How an arm compares with the fine-tuned baseline.
+enum Change {
+    Better,
+    Worse,
+    Unclear,
+}
+
+impl Story {
+    /// Tells the result. An arm that was not evaluated is not spoken of.
+    pub fn new(summary: &Summary) -> Story {
+        let Some(set) = summary.headline_set() else {
+            let headline = "No question was answered in this run".to_owned();
+            return Story { headline, lead: Vec::new(), evidence: Vec::new() };
+        };
+        let pooled = |arm| summary.pooled(arm, set);
+        let numbers = Numbers {
+            set,
+            fine_tuned: pooled(Arm::FineTuned),
+            thinking: pooled(Arm::ThinkingBeforeRl),
+            in_context: pooled(Arm::InContext),
+            after: pooled(Arm::AfterRl),
+            swapped: pooled(Arm::SwappedTraces),
+            direct_after: pooled(Arm::DirectAfterRl),
+        };
+        let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
+        let evidence = [numbers.recitation(), numbers.controls()].into_iter().flatten().collect();
+        Story { headline: numbers.headline(), lead, evidence }
+    }
+}
+
+impl Numbers {
+    fn headline(&self) -> String {
+        let on = match self.set {
+            Set::B => "on knowledge that reinforcement learning never touched".to_owned(),
+            set => format!("on set {set}"),
+        };
+        match (&self.fine_tuned, &self.after) {
+            (Some(before), Some(after)) => {
+                let (from, to) = (percent(before.accuracy), percent(after.accuracy));
+                match change(after) {
+                    Change::Better => format!("From {from} to {to} {on}"),
+                    Change::Worse => format!("From {from} down to {to} {on}"),
+                    Change::Unclear => format!("No clear change {on}: {from} before, {to} after"),
+                }
+            }
+            (_, Some(after)) => format!("{} right {on}", percent(after.accuracy)),
+            (Some(before), None) => format!("The fine-tuned model: {} right {on}", percent(before.accuracy)),
+            (None, None) => format!("What was measured {on}"),
+        }
+    }
+
+    /// What the fine-tuned model can do with what it learned.
+    fn baseline(&self) -> Option<String> {
+        let arm = self.fine_tuned?;
+        let verdict = if arm.low <= arm.chance {
+            "no better than guessing: it cannot use what it was trained on"
+        } else {
+            "better than guessing: it can use some of what it was trained on"
+        };
+        Some(format!(
+            "Trained on the documents, the model answers {} of the questions about set {} ({}; guessing gives {}), \
+             {verdict}.",
+            percent(arm.accuracy),
+            self.set,
+            counts(&arm),
+            percent(arm.chance),
+        ))
+    }
+
+    /// What it could do if it had the facts at hand.
+    fn context(&self) -> Option<String> {
+        let arm = self.in_context?;
+        let share = percent(arm.accuracy);
+        Some(match change(&arm) {
+            Change::Better => format!(
+                "With the same documents in its prompt it answers {share} of the same questions: the skill is there, \
+                 what is missing is the recall."
+            ),
+            _ => format!(
+                "With the same documents in its prompt it answers {share}, which is not clearly more: it lacks the \
+                 skill, not only the recall."
+            ),
+        })
+    }
+
+    /// What reinforcement learning changed.
+    fn learning(&self) -> Option<String> {
+        let arm = self.after?;
+        let how = if arm.recited > 0 { "it recites what it knows before it answers" } else { "it thinks first" };
+        let share = percent(arm.accuracy);
+        let trained = match self.set {
+            Set::B => "After reinforcement learning (RL) on the questions of set A alone,",
+            _ => "After reinforcement learning (RL),",
+        };
+        let from = self.fine_tuned.map(|before| format!("{} → {share}", percent(before.accuracy)));
+        let test = arm.against_baseline.map(|pair| format!("exact McNemar test {}", p_value(pair.p)));
+        let aside: Vec<String> =
+            [from, Some(format!("interval {}\u{a0}%", range(arm.low, arm.high))), test].into_iter().flatten().collect();
+        let aside = aside.join("; ");
+        Some(match change(&arm) {
+            Change::Better => format!("{trained} {how} and gets {share} of the same questions right ({aside})."),
+            Change::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
+            Change::Unclear => format!(
+                "{trained} {how} and gets {share} of the same questions right, which cannot be told from no change \
+                 ({aside})."
+            ),
+        })
+    }
+
+    fn recitation(&self) -> Option<String> {
+        let true_share = |arm: &Pooled| (arm.recited > 0).then(|| arm.recited_true as f64 / arm.recited as f64);
+        let after = true_share(self.after.as_ref()?)?;
+        let before = self.thinking.as_ref().and_then(true_share);
+        let before = before.map_or(String::new(), |before| format!(", against {} before", percent(before)));
+        Some(format!("Of the facts that it recites after reinforcement learning, {} are true{before}.", percent(after)))
+    }
+
+    fn controls(&self) -> Option<String> {
+        let swapped = self.swapped.map(|arm| {
+            let about = if arm.low <= arm.chance { "no more than guessing" } else { "more than guessing" };
+            format!(
+                "given the trace of another question it answers {}, {about} ({})",
+                percent(arm.accuracy),
+                percent(arm.chance)
+            )
+        });
+        let direct = self.direct_after.map(|arm| format!("answering at once it still gets {}", percent(arm.accuracy)));
+        let controls: Vec<String> = [swapped, direct].into_iter().flatten().collect();
+        (!controls.is_empty()).then(|| format!("Controls: {}.", controls.join("; ")))
+    }
+}
+
+fn change(arm: &Pooled) -> Change {
+    match arm.against_baseline {
+        Some(pair) if pair.p < 0.05 && pair.b > pair.c => Change::Better,
+        Some(pair) if pair.p < 0.05 => Change::Worse,
+        _ => Change::Unclear,
+    }
+}
+
+fn counts(arm: &Pooled) -> String {
+    format!("{} of {}, 95\u{a0}% interval {}\u{a0}%", arm.correct, arm.n, range(arm.low, arm.high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use crate::evaluation::{Curves, RunInfo};
+
+    #[test]
+    fn tells_a_newcomer_what_happened() {
+        let story = Story::new(&fixture::summary());
+        assert!(story.headline.starts_with("From "), "{}", story.headline);
+        assert!(story.headline.ends_with("on knowledge that reinforcement learning never touched"));
+        assert_eq!(story.lead.len(), 3);
+        assert!(story.lead[0].contains("it cannot use"), "{}", story.lead[0]);
+        assert!(story.lead[1].contains("recall"), "{}", story.lead[1]);
+        assert!(story.lead[2].contains("p\u{a0}<\u{a0}0.001"), "{}", story.lead[2]);
+        assert!(story.evidence[1].contains("no more than guessing"), "{}", story.evidence[1]);
+    }
+
+    #[test]
+    fn does_not_praise_what_did_not_work() {
+        let failed: Vec<_> = fixture::answers()
+            .into_iter()
+            .map(|mut one| {
+                one.judgement.correct &= one.arm != Arm::AfterRl && one.arm != Arm::InContext;
+                one
+            })
+            .collect();
+        let story = Story::new(&Summary::new(&failed, Curves::default(), RunInfo::default()));
+        assert!(story.headline.contains("down to 0\u{a0}%"), "{}", story.headline);
+        assert!(story.lead[1].contains("lacks the skill"), "{}", story.lead[1]);
+        assert!(story.lead[2].contains("only 0\u{a0}%"), "{}", story.lead[2]);
+        let same: Vec<_> = fixture::answers()
+            .into_iter()
+            .filter(|one| one.arm == Arm::FineTuned)
+            .flat_map(|one| {
+                let mut after = one.clone();
+                after.arm = Arm::AfterRl;
+                [one, after]
+            })
+            .collect();
+        let story = Story::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
+        assert!(story.headline.starts_with("No clear change"), "{}", story.headline);
+        assert!(story.lead[1].contains("cannot be told"), "{}", story.lead[1]);
+    }
+
+    #[test]
+    fn says_nothing_of_what_was_not_measured() {
+        let story = Story::new(&Summary::new(&[], Curves::default(), RunInfo::default()));
+        assert_eq!((story.headline.as_str(), story.lead.len()), ("No question was answered in this run", 0));
+        let only_a: Vec<_> = fixture::answers().into_iter().filter(|one| one.set == Set::A).collect();
+        let story = Story::new(&Summary::new(&only_a, Curves::default(), RunInfo::default()));
+        assert!(story.headline.ends_with("on set A"));
+        assert!(!story.lead.join(" ").contains("never touched"));
+    }
+}

@@ -1,0 +1,110 @@
+//! How numbers and kinds of questions are written for people.
+
+use crate::evaluation::AgainstBaseline;
+use crate::knowledge::{Form, Set, Task};
+
+/// A share as a percentage. Nothing but all is 100 % and nothing but none is 0 %. The space does not break, so
+/// that number and sign stay on one line.
+pub fn percent(share: f64) -> String {
+    let rounded = (share * 100.0).round();
+    match share {
+        _ if share > 0.0 && rounded == 0.0 => "<1\u{a0}%".into(),
+        _ if share < 1.0 && rounded == 100.0 => ">99\u{a0}%".into(),
+        _ => format!("{rounded:.0}\u{a0}%"),
+    }
+}
+
+/// An interval of shares in percent: "76–87".
+pub fn range(low: f64, high: f64) -> String {
+    format!("{:.0}–{:.0}", low * 100.0, high * 100.0)
+}
+
+/// A p-value as it stands in a sentence: "p = 0.012".
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "p\u{a0}<\u{a0}0.001".into() } else { format!("p\u{a0}=\u{a0}{p:.3}") }
+}
+
+/// Whether an arm differs from the baseline by more than chance explains: "+", "−" or nothing.
+pub fn sign(pair: Option<AgainstBaseline>) -> &'static str {
+    match pair {
+        Some(pair) if pair.p < 0.05 && pair.b > pair.c => "+",
+        Some(pair) if pair.p < 0.05 && pair.b < pair.c => "−",
+        _ => "",
+    }
+}
+
+/// A kind of question: "reversal, candidates shown".
+pub fn kind(task: Task, form: Form) -> String {
+    let form = match form {
+        Form::Candidates => "candidates shown",
+        Form::Open => "group named",
+        Form::OpenAny => "nothing named",
+        Form::Entailment => "does it follow?",
+        Form::Completion => "prompt to complete",
+    };
+    match task {
+        Task::Jsonl => format!("questions from a file, {form}"),
+        task => format!("{task}, {form}"),
+    }
+}
+
+/// What a set is for, after "Set B".
+pub fn set_purpose(set: Set) -> &'static str {
+    match set {
+        Set::A => "RL asks about it",
+        Set::B => "RL never touches it",
+        Set::C => "known to the base model",
+    }
+}
+
+/// A number with its thousands apart: "598 400".
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time: "8.3 s", "4 min 05 s".
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_all_is_all_and_only_none_is_none() {
+        let texts = [0.0, 0.002, 0.164, 0.998, 1.0].map(|share| percent(share).replace('\u{a0}', " "));
+        assert_eq!(texts, ["0 %", "<1 %", "16 %", ">99 %", "100 %"]);
+    }
+
+    #[test]
+    fn numbers_are_easy_to_read() {
+        assert_eq!([5, 999, 1_000, 598_400].map(grouped), ["5", "999", "1\u{202f}000", "598\u{202f}400"]);
+        assert_eq!([0.25, 59.96, 245.2, 7_260.0].map(seconds), ["0.2 s", "1 min 00 s", "4 min 05 s", "2 h 01 min"]);
+        assert_eq!([0.0004, 0.0123].map(p_value), ["p\u{a0}<\u{a0}0.001", "p\u{a0}=\u{a0}0.012"]);
+    }
+
+    #[test]
+    fn a_sign_needs_evidence() {
+        let pair = |b, c, p| Some(AgainstBaseline { b, c, p });
+        assert_eq!(sign(pair(20, 2, 0.001)), "+");
+        assert_eq!(sign(pair(2, 20, 0.001)), "−");
+        assert_eq!(sign(pair(4, 2, 0.6)), "");
+        assert_eq!(sign(None), "");
+    }
+}

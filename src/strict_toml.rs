@@ -1,0 +1,239 @@
+//! TOML read strictly: whatever is wrong becomes one line that names the key, what was found and what is
+//! allowed, and everything that is wrong is found at once.
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::{Error, Result};
+
+/// One thing that is wrong in a TOML text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted key, empty where the whole text is meant.
+    pub key: String,
+    /// What stands there.
+    pub found: String,
+    /// What is allowed, or the nearest thing that is.
+    pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(key: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem { key: key.into(), found: found.into(), remedy: remedy.into() }
+    }
+
+    /// The problem as an error; `place` is the file (and the part of it) in which the key stands.
+    pub fn at(self, place: &str) -> Error {
+        let place = if self.key.is_empty() { place.to_string() } else { format!("{place}: {}", self.key) };
+        Error::invalid(one_line(&place), one_line(&self.found), one_line(&self.remedy))
+    }
+}
+
+/// Parses TOML text into a table. A syntax error names the line and the column.
+pub fn parse(text: &str, place: &str) -> Result<Table> {
+    text.parse::<Table>().map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| text.floor_char_boundary(span.start))];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let place = format!("{place}: line {line}, column {column}");
+        Error::invalid(one_line(&place), one_line(error.message()), "write it as TOML: key = value")
+    })
+}
+
+/// Turns a table into a value and collects everything that is wrong. A key with a problem is set aside, so that
+/// its default stands in while the rest is looked at. The value is there if this was possible; it is to be used
+/// only where there are no problems.
+pub fn decode<T: DeserializeOwned>(table: &Table) -> (Option<T>, Vec<Problem>) {
+    let mut table = table.clone();
+    let mut problems = Vec::new();
+    loop {
+        match table.clone().try_into::<T>() {
+            Ok(value) => return (Some(value), problems),
+            Err(error) => {
+                let (path, problem) = explain(&error);
+                problems.push(problem);
+                if !remove(&mut table, &path) {
+                    return (None, problems);
+                }
+            }
+        }
+    }
+}
+
+/// The known word that a misspelt one most likely meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(word, candidate);
+    known
+        .into_iter()
+        .map(|candidate| (likeness(candidate), candidate))
+        .filter(|(score, candidate)| *score >= 0.4 || (word.len() > 2 && candidate.starts_with(word)))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The remedy for a word that is none of the known ones: the nearest, and otherwise all of them.
+pub fn suggest(word: &str, known: &[&str], prefix: &str) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(candidate) => format!("did you mean {prefix}{candidate}?"),
+        None if known.is_empty() => "nothing is allowed here".into(),
+        None => format!("allowed are {}", known.join(", ")),
+    }
+}
+
+/// Control characters (line breaks above all) would make two lines of one.
+pub fn one_line(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Reads serde's words. Returns the path of the offending key and the problem in ours.
+fn explain(error: &toml::de::Error) -> (Vec<String>, Problem) {
+    let message = error.message();
+    let path = path_of(error);
+    let child = |name: &str| path.iter().map(String::as_str).chain([name]).map(String::from).collect::<Vec<_>>();
+
+    if let Some((name, expected)) = quoted(message, "unknown field `") {
+        let prefix: String = path.iter().map(|part| format!("{part}.")).collect();
+        let path = child(name);
+        let remedy = suggest(name, &backticked(expected), &prefix);
+        return (path.clone(), Problem::new(path.join("."), "unknown key", remedy));
+    }
+    if let Some((name, expected)) = quoted(message, "unknown variant `") {
+        let allowed = backticked(expected);
+        let hint = nearest(name, allowed.iter().copied()).map(|n| format!(" (did you mean {n}?)")).unwrap_or_default();
+        let remedy = format!("allowed are {}{hint}", allowed.join(", "));
+        return (path.clone(), Problem::new(path.join("."), format!("found \"{name}\""), remedy));
+    }
+    if let Some((name, _)) = quoted(message, "missing field `") {
+        return (path.clone(), Problem::new(child(name).join("."), "missing", "give it a value"));
+    }
+    let described = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    let problem = match described.and_then(|text| text.rsplit_once(", expected ")) {
+        Some((found, expected)) => {
+            let remedy = format!("allowed is {}", in_plain_words(expected));
+            Problem::new(path.join("."), format!("found {}", found.replace('`', "")), remedy)
+        }
+        None => Problem::new(path.join("."), message, "see the documentation of this key"),
+    };
+    (path, problem)
+}
+
+/// The keys that lead to an error. The toml crate tells them in its printed form only, as a last line "in `a.b`".
+fn path_of(error: &toml::de::Error) -> Vec<String> {
+    let printed = error.to_string();
+    let place = printed.trim_end().rsplit('\n').next().and_then(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+    place.map(|keys| keys.split('.').map(String::from).collect()).unwrap_or_default()
+}
+
+/// Splits "START word`, rest" into the word and the rest.
+fn quoted<'a>(message: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
+    let rest = message.strip_prefix(start)?;
+    rest.split_once("`, ").or_else(|| rest.strip_suffix('`').map(|word| (word, "")))
+}
+
+/// The words that stand between backticks.
+fn backticked(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn in_plain_words(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" | "u32" => "a whole number, 0 or more",
+        "i64" | "i32" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "text in quotes",
+        "path string" => "a path in quotes",
+        "a sequence" => "a list in brackets",
+        _ if expected.starts_with("struct ") => "a section with keys of its own",
+        _ => expected,
+    }
+}
+
+fn remove(table: &mut Table, path: &[String]) -> bool {
+    match path {
+        [] => false,
+        [key] => table.remove(key).is_some(),
+        [key, rest @ ..] => match table.get_mut(key) {
+            Some(Value::Table(inner)) => remove(inner, rest),
+            _ => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Outer {
+        inner: Inner,
+        mode: Mode,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Inner {
+        steps: usize,
+        rate: f64,
+        names: Vec<String>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        #[default]
+        Fast,
+        Slow,
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        let (_, problems) = decode::<Outer>(&parse(text, "x.toml").unwrap());
+        problems.into_iter().map(|problem| problem.at("x.toml").to_string()).collect()
+    }
+
+    #[test]
+    fn every_kind_of_problem_is_one_line_and_all_are_found_at_once() {
+        let text = "mode = 'slwo'\ntypo = 1\n[inner]\nstep = 3\nsteps = -1\nrate = 'x'\nnames = [1]\n";
+        let found = problems(text);
+        for expected in [
+            "x.toml: mode: found \"slwo\"; allowed are fast, slow (did you mean slow?)",
+            "x.toml: typo: unknown key; allowed are inner, mode",
+            "x.toml: inner.step: unknown key; did you mean inner.steps?",
+            "x.toml: inner.steps: found integer -1; allowed is a whole number, 0 or more",
+            "x.toml: inner.rate: found string \"x\"; allowed is a number",
+            "x.toml: inner.names: found integer 1; allowed is text in quotes",
+        ] {
+            assert!(found.iter().any(|line| line == expected), "{expected}\nis missing in\n{}", found.join("\n"));
+        }
+        assert_eq!(found.len(), 6);
+        assert!(found.iter().all(|line| !line.contains('\n')));
+    }
+
+    #[test]
+    fn sections_and_values_are_not_taken_for_each_other() {
+        assert_eq!(
+            problems("inner = 3"),
+            ["x.toml: inner: found integer 3; allowed is a section with keys of its own"]
+        );
+        assert_eq!(
+            problems("[inner.steps]\nx = 1"),
+            ["x.toml: inner.steps: found map; allowed is a whole number, 0 or more"]
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_names_its_line() {
+        let error = parse("a = 1\nb = = 2\n", "x.toml").unwrap_err().to_string();
+        assert!(error.starts_with("x.toml: line 2, column"), "{error}");
+        assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn hostile_keys_do_not_break_the_line() {
+        let found = problems("\"a\\nb`c.d\" = 1\n\"\" = 2");
+        assert!(found.iter().all(|line| !line.contains('\n')), "{found:?}");
+        assert!(!found.is_empty());
+    }
+}

@@ -1,0 +1,23 @@
+//! What the verifier needs to know of a world.
+
+use crate::knowledge::{Claim, World};
+
+/// A world that sentences can be held against. Neither method may panic or take more than linear time, because
+/// what they are handed is whatever a policy wrote.
+pub trait Facts {
+    /// What a sentence claims, its full stop included; `None` where it is not a statement of the world's grammar.
+    fn read(&self, sentence: &str) -> Option<Claim>;
+
+    /// Whether the claim is stated in, or follows from, the documents of the world.
+    fn holds(&self, claim: &Claim) -> bool;
+}
+
+impl Facts for World {
+    fn read(&self, sentence: &str) -> Option<Claim> {
+        self.grammar.read(sentence.trim_end().strip_suffix(" .")?)
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        World::holds(self, claim)
+    }
+}

@@ -1,0 +1,176 @@
+//! The policy computes what the reference implementations compute: transformers (recorded by `make_golden.py`) and
+//! candle-transformers (run here).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Activation, VarBuilder};
+use candle_transformers::models::{llama, qwen2, qwen3};
+use rand::Rng;
+use recollect::policy::{Family, ModelConfig, Policy, Weight};
+use recollect::random;
+
+const TOLERANCE: f32 = 1e-4;
+
+fn close(place: &str, found: &[f32], truth: &[f32]) {
+    assert_eq!(found.len(), truth.len(), "{place}");
+    for (i, (found, truth)) in found.iter().zip(truth).enumerate() {
+        assert!((found - truth).abs() < TOLERANCE, "{place}, token {i}: {found} against {truth}");
+    }
+}
+
+#[test]
+fn logits_are_those_of_transformers() {
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        sequences: Vec<Vec<u32>>,
+        logits: Vec<Vec<Vec<f32>>>,
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let folder = entry.unwrap().path();
+        let place = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let policy = Policy::load(&folder).unwrap();
+        let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("logits.json")).unwrap()).unwrap();
+        // All sequences packed into one pass: what the reference computed one by one.
+        let mut starts = vec![0];
+        starts.extend(golden.sequences.iter().scan(0, |end, sequence| {
+            *end += sequence.len();
+            Some(*end)
+        }));
+        let logits: Vec<Vec<f32>> = policy.logits(&golden.sequences.concat(), &starts).unwrap().to_vec2().unwrap();
+        for (found, truth) in logits.iter().zip(golden.logits.concat()) {
+            close(&place, found, &truth);
+        }
+        // Saved and loaded, it is the same model.
+        let copy = tempfile::tempdir().unwrap();
+        policy.save(copy.path()).unwrap();
+        let again = Policy::load(copy.path()).unwrap();
+        assert_eq!(again.config, policy.config);
+        assert_eq!(again.weights().unwrap(), policy.weights().unwrap());
+        cases += 1;
+    }
+    assert_eq!(cases, 6);
+}
+
+fn model(family: Family, key_heads: usize, tied: bool) -> ModelConfig {
+    ModelConfig {
+        family,
+        vocab_size: 37,
+        hidden_size: 32,
+        intermediate_size: 44,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: key_heads,
+        head_dim: if family == Family::Qwen3 { 10 } else { 8 },
+        rms_norm_eps: 1e-6,
+        rope_theta: 5e4,
+        max_position_embeddings: 128,
+        tie_word_embeddings: tied,
+    }
+}
+
+/// Every weight drawn, norms around 1 and everything else around 0.
+fn policy(config: ModelConfig) -> Policy {
+    let mut weights = BTreeMap::new();
+    for (name, shape) in config.weight_shapes() {
+        let mut stream = random::named(5, &name);
+        let middle = if name.contains("norm") { 1.0 } else { 0.0 };
+        let values = (0..shape.iter().product()).map(|_| middle + stream.random_range(-0.4..0.4f32)).collect();
+        weights.insert(name, Weight { shape, values });
+    }
+    Policy::new("test", Arc::new(config), weights).unwrap()
+}
+
+/// candle-transformers' logits at the last position, from the files that the policy saved.
+fn reference(policy: &Policy, tokens: &[u32]) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    policy.save(folder.path()).unwrap();
+    let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+    let weights = VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu).unwrap();
+    let input = Tensor::new(tokens, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let c = policy.config.as_ref();
+    let logits = match c.family {
+        Family::Llama => {
+            let config = llama::Config {
+                hidden_size: c.hidden_size,
+                intermediate_size: c.intermediate_size,
+                vocab_size: c.vocab_size,
+                num_hidden_layers: c.num_hidden_layers,
+                num_attention_heads: c.num_attention_heads,
+                num_key_value_heads: c.num_key_value_heads,
+                use_flash_attn: false,
+                rms_norm_eps: c.rms_norm_eps,
+                rope_theta: c.rope_theta as f32,
+                bos_token_id: None,
+                eos_token_id: None,
+                rope_scaling: None,
+                max_position_embeddings: c.max_position_embeddings,
+                tie_word_embeddings: c.tie_word_embeddings,
+            };
+            let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
+            llama::Llama::load(weights, &config).unwrap().forward(&input, 0, &mut cache).unwrap()
+        }
+        Family::Qwen2 => {
+            let config = qwen2::Config {
+                vocab_size: c.vocab_size,
+                hidden_size: c.hidden_size,
+                intermediate_size: c.intermediate_size,
+                num_hidden_layers: c.num_hidden_layers,
+                num_attention_heads: c.num_attention_heads,
+                num_key_value_heads: c.num_key_value_heads,
+                max_position_embeddings: c.max_position_embeddings,
+                sliding_window: c.max_position_embeddings,
+                max_window_layers: c.num_hidden_layers,
+                tie_word_embeddings: c.tie_word_embeddings,
+                rope_theta: c.rope_theta,
+                rms_norm_eps: c.rms_norm_eps,
+                use_sliding_window: false,
+                hidden_act: Activation::Silu,
+            };
+            qwen2::ModelForCausalLM::new(&config, weights).unwrap().forward(&input, 0).unwrap()
+        }
+        Family::Qwen3 => {
+            let config = qwen3::Config {
+                vocab_size: c.vocab_size,
+                hidden_size: c.hidden_size,
+                intermediate_size: c.intermediate_size,
+                num_hidden_layers: c.num_hidden_layers,
+                num_attention_heads: c.num_attention_heads,
+                head_dim: c.head_dim,
+                attention_bias: false,
+                num_key_value_heads: c.num_key_value_heads,
+                max_position_embeddings: c.max_position_embeddings,
+                sliding_window: None,
+                max_window_layers: c.num_hidden_layers,
+                tie_word_embeddings: c.tie_word_embeddings,
+                rope_theta: c.rope_theta,
+                rms_norm_eps: c.rms_norm_eps,
+                use_sliding_window: false,
+                hidden_act: Activation::Silu,
+            };
+            qwen3::ModelForCausalLM::new(&config, weights).unwrap().forward(&input, 0).unwrap()
+        }
+    };
+    logits.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn logits_are_those_of_candle_transformers() {
+    for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+        for key_heads in [1, 2, 4] {
+            for tied in [false, true] {
+                let policy = policy(model(family, key_heads, tied));
+                for length in [1usize, 2, 23, 90] {
+                    let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 11 + 3) % 37).collect();
+                    let logits = policy.logits(&tokens, &[0, length]).unwrap().to_vec2::<f32>().unwrap();
+                    let place = format!("{family:?}, {key_heads} key heads, tied {tied}, {length} tokens");
+                    close(&place, &logits[length - 1], &reference(&policy, &tokens));
+                }
+            }
+        }
+    }
+}
