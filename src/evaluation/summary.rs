@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::mcnemar::mcnemar;
 use super::{Answered, Arm, Curves, RunInfo};
-use crate::statistics::Interval;
 use crate::knowledge::{Form, Set, Task};
+use crate::statistics::Interval;
+use crate::statistics::mcnemar::mcnemar;
 
 /// Everything a report is made of; `report.json` is this value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

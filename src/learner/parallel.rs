@@ -34,7 +34,8 @@ where
     let mut stats = Vec::with_capacity(parts.len());
     for cell in done {
         let result = cell.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (gradients, stat) = result.ok_or_else(|| Error::Refused("a micro-batch was not differentiated".into()))??;
+        let (gradients, stat) =
+            result.ok_or_else(|| Error::Refused("a micro-batch was not differentiated".into()))??;
         stats.push(stat);
         match &mut sum {
             None => sum = Some(gradients),

@@ -39,7 +39,13 @@ pub fn gradients(policy: &Policy, lessons: &[Lesson], scale: f64, workers: usize
 }
 
 /// One optimizer step on lessons.
-pub fn fit(policy: &Policy, optimizer: &mut Optimizer, lessons: &[Lesson], learning_rate: f64, workers: usize) -> Result<Fit> {
+pub fn fit(
+    policy: &Policy,
+    optimizer: &mut Optimizer,
+    lessons: &[Lesson],
+    learning_rate: f64,
+    workers: usize,
+) -> Result<Fit> {
     let (gradients, fit) = gradients(policy, lessons, 1.0, workers)?;
     let gradient_norm = optimizer.step(policy, &gradients, learning_rate)?;
     Ok(Fit { gradient_norm, ..fit })

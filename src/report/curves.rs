@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::plot::{Band, Line, Plot, Point};
 use super::words::{kind, percent};
 use crate::evaluation::{Arm, ArmResult, Summary, TrainingPoint};
-use crate::statistics::Interval;
 use crate::knowledge::Set;
+use crate::statistics::Interval;
 
 /// Steps on either side that a smoothed training curve averages over.
 const SMOOTHING: usize = 7;

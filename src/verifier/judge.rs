@@ -1,9 +1,9 @@
 //! Decides one completion: is the answer right, and is what was recited true?
 
-use crate::language::reading::same_words;
 use super::{Facts, Judgement, Recitation};
-use crate::language::{Opening, Reading};
 use crate::knowledge::{Form, Question};
+use crate::language::reading::same_words;
+use crate::language::{Opening, Reading};
 
 /// Judges what a policy wrote after its prompt. `finished` says that it ended by itself, with the stop token.
 ///

@@ -4,8 +4,6 @@ pub mod facts;
 pub mod judge;
 pub mod judgement;
 
-
 pub use facts::Facts;
 pub use judge::judge;
 pub use judgement::{Judgement, Recitation};
-
