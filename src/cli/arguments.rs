@@ -9,6 +9,7 @@ use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 
 use super::output;
+use super::progress::StderrProgress;
 
 /// A config file and changes to it.
 #[derive(clap::Args)]
@@ -53,7 +54,7 @@ impl StageArgs {
             return Ok(());
         }
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
-        let experiment = Experiment::open(config, interrupt)?;
+        let experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
         output::say(&sums);
         stage(&experiment)
     }

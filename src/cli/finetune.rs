@@ -4,6 +4,7 @@ use recollect::Result;
 use recollect::experiment::{arithmetic, stages};
 
 use super::arguments::StageArgs;
+use super::output;
 
 /// Teach the base the documents of A and B
 #[derive(clap::Args)]
@@ -20,5 +21,8 @@ Example:
   recollect finetune configs/quickstart.toml";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_run, stages::finetune)
+    args.stage.perform(arithmetic::of_run, |experiment| {
+        output::say(&format!("the fine-tuned policy is in {}", stages::finetune(experiment)?.dir.display()));
+        Ok(())
+    })
 }

@@ -5,6 +5,7 @@ pub mod eval;
 pub mod finetune;
 pub mod output;
 pub mod pretrain;
+pub mod progress;
 pub mod report;
 pub mod run;
 pub mod train;

@@ -1,9 +1,11 @@
 //! What the user sees: text on stdout, errors on stderr, exit codes.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use recollect::Error;
+use recollect::experiment::stages::Reported;
+use recollect::report::table;
 use recollect::strict_toml::one_line;
 
 /// The exit code of a run that was stopped by Ctrl-C, by custom 128 and the number of the signal.
@@ -13,6 +15,14 @@ pub const INTERRUPTED: u8 = 130;
 pub fn say(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+}
+
+/// Prints what a report says and where it was written.
+pub fn reported(report: &Reported) {
+    say(&table(&report.summary, io::stdout().is_terminal()));
+    for path in &report.files {
+        say(&format!("wrote {}", path.display()));
+    }
 }
 
 /// Prints an error, a line for each thing that is wrong, and says how the process should end.

@@ -4,6 +4,7 @@ use recollect::Result;
 use recollect::experiment::{arithmetic, stages};
 
 use super::arguments::StageArgs;
+use super::output;
 
 /// Make a base model from scratch
 #[derive(clap::Args)]
@@ -21,5 +22,8 @@ Examples:
   recollect pretrain configs/base.toml --set pretrain.seed=1 --set run.dir=runs/base-1";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_pretraining, stages::pretrain)
+    args.stage.perform(arithmetic::of_pretraining, |experiment| {
+        output::say(&format!("the base is in {}", stages::pretrain(experiment)?.display()));
+        Ok(())
+    })
 }

@@ -20,8 +20,6 @@ Example:
   recollect report runs/quickstart";
 
 pub fn main(args: &Args) -> Result<()> {
-    for path in stages::report(&args.run)? {
-        output::say(&format!("wrote {}", path.display()));
-    }
+    output::reported(&stages::report(&args.run)?);
     Ok(())
 }

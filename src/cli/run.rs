@@ -4,6 +4,7 @@ use recollect::Result;
 use recollect::experiment::{arithmetic, stages};
 
 use super::arguments::StageArgs;
+use super::output;
 
 /// The whole experiment: fine-tune, measure, train, measure again, report
 #[derive(clap::Args)]
@@ -23,5 +24,8 @@ Examples:
   recollect run configs/quickstart.toml --dry-run > resolved.toml";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_run, stages::run)
+    args.stage.perform(arithmetic::of_run, |experiment| {
+        output::reported(&stages::run(experiment)?);
+        Ok(())
+    })
 }

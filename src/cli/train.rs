@@ -4,6 +4,7 @@ use recollect::Result;
 use recollect::experiment::{arithmetic, stages};
 
 use super::arguments::StageArgs;
+use super::output;
 
 /// Reinforcement learning on the questions of A
 #[derive(clap::Args)]
@@ -22,5 +23,8 @@ Examples:
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_run, stages::train)
+    args.stage.perform(arithmetic::of_run, |experiment| {
+        output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
+        Ok(())
+    })
 }

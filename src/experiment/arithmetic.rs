@@ -13,8 +13,8 @@ pub struct Line {
 /// What making a base model adds up to.
 pub fn of_pretraining(config: &Config) -> Vec<Line> {
     let pretrain = &config.pretrain;
-    let because = format!("{} steps × {} tokens", pretrain.steps, pretrain.tokens_per_step);
-    vec![line("pretraining tokens", product(&[pretrain.steps, pretrain.tokens_per_step]), because)]
+    let because = format!("{} steps × {} tokens", pretrain.steps(), pretrain.tokens_per_step);
+    vec![line("pretraining tokens", product(&[pretrain.steps(), pretrain.tokens_per_step]), because)]
 }
 
 /// What a run adds up to, in the order of its stages.

@@ -2,8 +2,13 @@
 //! so that nothing is done twice.
 
 pub mod arithmetic;
+pub mod base;
 pub mod config;
+pub mod course;
 pub mod interrupt;
+pub mod lessons;
+pub mod manifest;
+pub mod rollouts;
 pub mod run_dir;
 pub mod stage;
 pub mod stages;
@@ -16,26 +21,28 @@ pub use stage::{Stage, StageCache};
 use std::path::Path;
 
 use crate::reward::Reward;
+use crate::telemetry::Progress;
 use crate::{Error, Result};
 
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
-#[derive(Debug)]
 pub struct Experiment {
     pub config: Config,
     pub reward: Reward,
     pub run: RunDir,
     pub cache: StageCache,
     pub interrupt: Interrupt,
+    /// Who wants to know how far it is.
+    pub progress: Box<dyn Progress>,
 }
 
 impl Experiment {
     /// Checks what the config names and takes its run directory.
-    pub fn open(config: Config, interrupt: Interrupt) -> Result<Experiment> {
+    pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let reward = preflight(&config)?;
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt })
+        Ok(Experiment { config, reward, run, cache, interrupt, progress })
     }
 }
 

@@ -1,10 +1,14 @@
 //! AdamW over all variables of a policy, with the norm of the whole gradient clipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use crate::Result;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
 use crate::kernels::{AdamW, Gradients, Moments};
 use crate::policy::Policy;
+use crate::{Error, Result, files};
 
 /// Constants of the optimizer that do not change during a stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,5 +58,51 @@ impl Optimizer {
             adamw.step_variable(variable, gradient, moments, self.steps, scale)?;
         }
         Ok(norm)
+    }
+
+    /// Writes moments and step count to a safetensors file.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+        let all: Vec<(String, Vec<u8>)> = self
+            .moments
+            .iter()
+            .flat_map(|(name, m)| {
+                [(format!("{name}.first"), bytes(&m.first)), (format!("{name}.second"), bytes(&m.second))]
+            })
+            .collect();
+        let broken = |error: safetensors::SafeTensorError| {
+            Error::invalid(path.display().to_string(), error.to_string(), "the optimizer's state cannot be written")
+        };
+        let mut views = Vec::with_capacity(all.len());
+        for (name, bytes) in &all {
+            views.push((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map_err(broken)?));
+        }
+        let metadata = HashMap::from([("steps".to_string(), self.steps.to_string())]);
+        files::write_atomic(path, &safetensors::serialize(views, Some(metadata)).map_err(broken)?)
+    }
+
+    /// Reads what [`Optimizer::save`] wrote.
+    pub fn load(path: &Path, config: OptimizerConfig) -> Result<Self> {
+        let bytes = files::read_bytes(path)?;
+        let broken = |found: String| {
+            Error::invalid(
+                path.display().to_string(),
+                found,
+                "remove this checkpoint; training goes on from the one before",
+            )
+        };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| broken(error.to_string()))?;
+        let steps = metadata.metadata().as_ref().and_then(|m| m.get("steps")?.parse().ok());
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| broken(error.to_string()))?;
+        let values = |data: &[u8]| -> Vec<f32> { data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };
+        let mut optimizer = Self::new(config);
+        optimizer.steps = steps.ok_or_else(|| broken("no count of steps".into()))?;
+        for (name, view) in tensors.iter() {
+            let Some(variable) = name.strip_suffix(".first") else { continue };
+            let second = tensors.tensor(&format!("{variable}.second")).map_err(|error| broken(error.to_string()))?;
+            let moments = Moments { first: values(view.data()), second: values(second.data()) };
+            optimizer.moments.insert(variable.to_string(), moments);
+        }
+        Ok(optimizer)
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::knowledge::curriculum::{Habits, Mixture};
 
 /// AdamW on whole documents, with a share of the base's own mixture against forgetting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +25,12 @@ pub struct FinetuneConfig {
     pub weight_decay: f64,
     /// Longest gradient (2-norm over all weights) that is not scaled down.
     pub max_gradient_norm: f64,
-    /// Share of the tokens that comes from the base's mixture.
+    /// Share of the lessons that are not documents but lessons of the base, against forgetting.
     pub replay: f64,
+    /// Kinds of those lessons by how often they come.
+    pub mixture: Mixture,
+    /// What lessons and documents are like.
+    pub habits: Habits,
 }
 
 impl Default for FinetuneConfig {
@@ -40,6 +45,8 @@ impl Default for FinetuneConfig {
             weight_decay: 0.01,
             max_gradient_norm: 1.0,
             replay: 0.5,
+            mixture: Mixture::rehearsal(),
+            habits: Habits::default(),
         }
     }
 }

@@ -9,6 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
 use super::Ranges;
+use crate::learner::{self};
+use crate::strict_toml;
+use crate::{Error, Result};
+
+const PRESETS: [&str; 4] = learner::Algorithm::PRESETS;
+use crate::knowledge::Form;
+use crate::knowledge::curriculum::Mixture;
 
 /// Batch sizes are counted in questions, completions of each and optimizer steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +23,8 @@ use super::Ranges;
 pub struct TrainConfig {
     /// Optimizer steps.
     pub steps: usize,
+    /// Forms of questions that a step asks, as many of each.
+    pub forms: Vec<Form>,
     /// Questions of one step.
     pub questions_per_step: usize,
     /// Completions of each question.
@@ -36,8 +45,12 @@ pub struct TrainConfig {
     pub algorithm: Algorithm,
     /// What a completion is worth: a file with reward terms.
     pub reward: PathBuf,
-    /// Tokens of the base's mixture that each step also learns; 0 for none.
+    /// Tokens of the base's lessons that each step also learns, against forgetting how to read; 0 for none.
     pub replay_tokens: usize,
+    /// Weight of their loss.
+    pub replay_weight: f64,
+    /// Kinds of those lessons by how often they come.
+    pub mixture: Mixture,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
     /// Steps between checkpoints; 0 for the last only.
@@ -48,7 +61,8 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             steps: 300,
-            questions_per_step: 8,
+            forms: vec![Form::Candidates, Form::Open, Form::Entailment],
+            questions_per_step: 12,
             group_size: 16,
             learning_rate: 3e-4,
             warmup_steps: 10,
@@ -58,7 +72,9 @@ impl Default for TrainConfig {
             temperature: 1.0,
             algorithm: Algorithm::Preset("grpo".into()),
             reward: PathBuf::from("rewards/correct.toml"),
-            replay_tokens: 0,
+            replay_tokens: 1024,
+            replay_weight: 0.2,
+            mixture: Mixture::reading(),
             evaluate_every: 50,
             checkpoint_every: 50,
         }
@@ -73,7 +89,9 @@ impl TrainConfig {
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.at_least("train.steps", self.steps, 1);
-        ranges.at_least("train.questions_per_step", self.questions_per_step, 1);
+        ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
+        ranges.at_least("train.questions_per_step", self.questions_per_step, self.forms.len().max(1));
+        ranges.not_negative("train.replay_weight", self.replay_weight);
         // An advantage compares the completions of one question: one alone has nothing to be compared with.
         ranges.at_least("train.group_size", self.group_size, 2);
         ranges.positive("train.learning_rate", self.learning_rate);
@@ -96,6 +114,23 @@ impl TrainConfig {
 pub enum Algorithm {
     Preset(String),
     Custom(Table),
+}
+
+impl Algorithm {
+    /// The algorithm that is meant.
+    pub fn resolve(&self) -> Result<learner::Algorithm> {
+        let algorithm = match self {
+            Algorithm::Preset(name) => learner::Algorithm::preset(name)
+                .map_err(|_| Error::invalid("train.algorithm", name, format!("one of {}", PRESETS.join(", "))))?,
+            Algorithm::Custom(table) => {
+                let (algorithm, problems) = strict_toml::decode::<learner::Algorithm>(table);
+                Error::all(problems.into_iter().map(|problem| problem.at("train.algorithm")).collect())?;
+                algorithm.ok_or_else(|| Error::invalid("train.algorithm", "no algorithm", "name a preset"))?
+            }
+        };
+        algorithm.check()?;
+        Ok(algorithm)
+    }
 }
 
 // By hand, because serde's message for an untagged enum does not say what was found.

@@ -94,19 +94,35 @@ impl Default for Mixture {
 }
 
 impl Mixture {
+    const NOTHING: Mixture = Mixture {
+        read: 0.0,
+        read_trace: 0.0,
+        recite_context: 0.0,
+        document: 0.0,
+        answer: 0.0,
+        think: 0.0,
+        bring_up: 0.0,
+        guess: 0.0,
+    };
+
     /// Reading only: the skill that has to be there before anything is memorised.
     pub fn reading() -> Self {
-        let none = Self {
-            read: 0.,
-            read_trace: 0.,
-            recite_context: 0.,
-            document: 0.,
-            answer: 0.,
-            think: 0.,
-            bring_up: 0.,
-            guess: 0.,
-        };
-        Self { read: 0.7, read_trace: 0.2, recite_context: 0.1, ..none }
+        Self { read: 0.7, read_trace: 0.2, recite_context: 0.1, ..Self::NOTHING }
+    }
+
+    /// What is rehearsed while documents are learned: thinking, and more reading than before, because reading is
+    /// what documents wash out first.
+    pub fn rehearsal() -> Self {
+        Self {
+            read: 0.22,
+            read_trace: 0.16,
+            recite_context: 0.06,
+            document: 0.12,
+            answer: 0.05,
+            think: 0.26,
+            bring_up: 0.11,
+            guess: 0.02,
+        }
     }
 
     fn weights(&self) -> [(Kind, f64); 8] {

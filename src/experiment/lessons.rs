@@ -1,0 +1,74 @@
+//! Maximum likelihood on lessons, step by step: what pretraining and fine-tuning have in common.
+
+use super::Experiment;
+use super::course::{Checkpoints, Progressed};
+use crate::knowledge::curriculum::Lesson;
+use crate::learner::{Optimizer, OptimizerConfig, Schedule, supervised};
+use crate::policy::Policy;
+use crate::random::{self, Stream};
+use crate::{Error, Result};
+
+/// How a stage of lessons is run.
+pub struct LessonPlan<'a> {
+    /// Shown while it goes on.
+    pub name: &'a str,
+    pub seed: u64,
+    pub steps: usize,
+    /// Lessons are added to a step until they have so many tokens.
+    pub tokens_per_step: usize,
+    pub schedule: Schedule,
+    pub optimizer: OptimizerConfig,
+    pub checkpoints: Checkpoints,
+}
+
+/// Steps between two checkpoints: a minute's work or so.
+const CHECKPOINT_EVERY: usize = 500;
+/// Steps over which the loss that is shown is averaged.
+const SHOWN: f64 = 50.0;
+
+impl LessonPlan<'_> {
+    /// Trains `fresh` (or goes on from a checkpoint) on what `lesson` makes for each step.
+    pub fn teach(
+        &self,
+        experiment: &Experiment,
+        fresh: impl FnOnce() -> Result<Policy>,
+        lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
+    ) -> Result<Policy> {
+        let Progressed { step: first, policy, mut optimizer, .. } =
+            self.checkpoints.resume::<()>(self.optimizer, fresh)?;
+        let workers = experiment.config.run.resolved_workers();
+        let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
+        let mut shown: Option<f64> = None;
+        for step in first..self.steps {
+            let mut random = random::stream(self.seed, &[step as u64]);
+            let mut lessons = Vec::new();
+            let mut tokens = 0;
+            while tokens < self.tokens_per_step {
+                let lesson = lesson(step, &mut random)?;
+                tokens += lesson.tokens.len();
+                lessons.push(lesson);
+            }
+            let fit = supervised::fit(&policy, &mut optimizer, &lessons, self.schedule.rate(step), workers)?;
+            if !fit.gradient_norm.is_finite() {
+                let found = format!("the gradient of step {} is not finite", step + 1);
+                return Err(Error::invalid(self.name, found, "lower the learning rate"));
+            }
+            let loss = shown.map_or(fit.loss, |shown| shown + (fit.loss - shown) / SHOWN);
+            shown = Some(loss);
+            meter.set(step as u64 + 1);
+            meter.note(&format!("loss {loss:.3}"));
+            self.keep(experiment, step + 1, &policy, &optimizer)?;
+        }
+        Ok(policy)
+    }
+
+    fn keep(&self, experiment: &Experiment, done: usize, policy: &Policy, optimizer: &Optimizer) -> Result<()> {
+        let stopping = experiment.interrupt.requested();
+        if done < self.steps && (stopping || done.is_multiple_of(CHECKPOINT_EVERY)) {
+            self.checkpoints.save(done, policy, optimizer, &())?;
+        }
+        experiment
+            .interrupt
+            .check(&format!("{} is saved at step {done}; the same command goes on from there", self.name))
+    }
+}

@@ -1,0 +1,79 @@
+//! Teaches the base the documents of A and B.
+
+use std::time::Instant;
+
+use rand::Rng;
+use serde::Serialize;
+
+use super::{Start, note_time};
+use crate::experiment::course::Checkpoints;
+use crate::experiment::lessons::LessonPlan;
+use crate::experiment::stage::Stage;
+use crate::experiment::{Experiment, base};
+use crate::knowledge::Set;
+use crate::knowledge::curriculum::Curriculum;
+use crate::knowledge::leak::Leaks;
+use crate::learner::{OptimizerConfig, Schedule};
+use crate::{Error, Result};
+
+/// Fine-tunes the base and gives the stage that holds the policy.
+pub fn finetune(experiment: &Experiment) -> Result<Stage> {
+    learn_documents(experiment, &Start::new(&experiment.config)?)
+}
+
+#[derive(Serialize)]
+struct Inputs<'a> {
+    start: &'a str,
+    finetune: &'a crate::experiment::config::FinetuneConfig,
+}
+
+pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
+    let finetune = &experiment.config.finetune;
+    let inputs = Inputs { start: &start.digest, finetune };
+    experiment.cache.get_or_make("finetune", &inputs, |dir| {
+        let started = Instant::now();
+        let (world, documents) = (&start.world, start.world.documents());
+        let curriculum = Curriculum::new(world, &finetune.habits);
+        let leaks = Leaks::of(world, Set::B);
+        let plan = LessonPlan {
+            name: "fine-tuning",
+            seed: finetune.seed,
+            steps: finetune.steps,
+            tokens_per_step: finetune.tokens_per_step,
+            schedule: Schedule {
+                peak: finetune.learning_rate,
+                warmup: finetune.warmup_steps,
+                decay: (finetune.decay_share * finetune.steps as f64) as usize,
+                total: finetune.steps,
+            },
+            optimizer: OptimizerConfig {
+                beta1: 0.9,
+                beta2: 0.98,
+                weight_decay: finetune.weight_decay,
+                max_gradient_norm: finetune.max_gradient_norm,
+            },
+            checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16]),
+        };
+        if documents.is_empty() {
+            return Err(Error::invalid("world.documents", "there are none", "ask for at least one"));
+        }
+        let policy = plan.teach(
+            experiment,
+            || Ok(start.base.policy.clone()),
+            |_, random| {
+                let lesson = match random.random_bool(finetune.replay) {
+                    true => curriculum.lesson(&finetune.mixture, random),
+                    false => {
+                        let document = &documents[random.random_range(0..documents.len())];
+                        curriculum.document(document, random)
+                    }
+                };
+                leaks.check(&lesson)?;
+                Ok(lesson)
+            },
+        )?;
+        plan.checkpoints.remove()?;
+        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
+        note_time(dir, started)
+    })
+}
