@@ -76,6 +76,7 @@ mod tests {
         config.train.max_new_tokens = 64;
         config.train.steps = 100;
         config.train.evaluate_every = 50;
+        config.train.replay_tokens = 0;
         assert_eq!(value(&config, "rollouts per step"), Some(128));
         assert_eq!(value(&config, "rollouts in all"), Some(12_800));
         assert_eq!(value(&config, "sampled tokens in all"), Some(819_200));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Experiment;
-use crate::learner::{Optimizer, OptimizerConfig};
+use crate::learner::{Optimizer, OptimizerConfig, Scales};
 use crate::policy::Policy;
 use crate::{Error, Result, files};
 
@@ -44,17 +44,18 @@ impl Checkpoints {
     pub fn resume<N: DeserializeOwned + Default>(
         &self,
         optimizer: OptimizerConfig,
+        scales: &Scales,
         fresh: impl FnOnce() -> Result<Policy>,
     ) -> Result<Progressed<N>> {
         let Some((step, dir)) = self.all()?.pop() else {
-            let (policy, optimizer) = (fresh()?, Optimizer::new(optimizer));
+            let (policy, optimizer) = (fresh()?, Optimizer::new(optimizer).with_scales(scales));
             return Ok(Progressed { step: 0, policy, optimizer, notes: N::default() });
         };
         let path = dir.join(NOTES);
         let notes = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
             Error::invalid(path.display().to_string(), error.to_string(), "remove this checkpoint and run again")
         })?;
-        let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?;
+        let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
         Ok(Progressed { step, policy: Policy::load(&dir)?, optimizer, notes })
     }
 

@@ -3,7 +3,7 @@
 use super::Experiment;
 use super::course::{Checkpoints, Progressed};
 use crate::knowledge::curriculum::Lesson;
-use crate::learner::{Optimizer, OptimizerConfig, Schedule, supervised};
+use crate::learner::{Optimizer, OptimizerConfig, Scales, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random::{self, Stream};
 use crate::{Error, Result};
@@ -18,6 +18,7 @@ pub struct LessonPlan<'a> {
     pub tokens_per_step: usize,
     pub schedule: Schedule,
     pub optimizer: OptimizerConfig,
+    pub scales: &'a Scales,
     pub checkpoints: Checkpoints,
 }
 
@@ -35,7 +36,7 @@ impl LessonPlan<'_> {
         lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
     ) -> Result<Policy> {
         let Progressed { step: first, policy, mut optimizer, .. } =
-            self.checkpoints.resume::<()>(self.optimizer, fresh)?;
+            self.checkpoints.resume::<()>(self.optimizer, self.scales, fresh)?;
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
         let mut shown: Option<f64> = None;

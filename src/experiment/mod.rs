@@ -80,13 +80,14 @@ mod tests {
 
     #[test]
     fn every_missing_file_is_a_line_of_its_own() {
-        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\n[train]\nreward = 'no.toml'";
+        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[train]\nreward = 'no.toml'";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
         let error = preflight(&config).unwrap_err().to_string();
         assert_eq!(
             error.lines().collect::<Vec<_>>(),
             [
                 "no.jsonl: no such file; world.jsonl.documents names it",
+                "no.jsonl: no such file; world.jsonl.questions names it",
                 "no/base: no such directory; base.path names it",
                 "no.toml: no such file; train.reward names it",
             ]

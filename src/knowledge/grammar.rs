@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn every_wording_reads_back_as_the_same_claim() {
-        let grammar = Grammar { lexicon: Lexicon::new(&small()) };
+        let grammar = Grammar { lexicon: Lexicon::new(&small()).unwrap() };
         let l = &grammar.lexicon;
         let mut all: Vec<Stated> = (0..RELATIONS.len())
             .map(|relation| Fact { group: l.towns[3], subject: l.persons[7], relation, object: l.creatures[9] }.into())
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_no_sentence_is_not_read() {
-        let grammar = Grammar { lexicon: Lexicon::new(&small()) };
+        let grammar = Grammar { lexicon: Lexicon::new(&small()).unwrap() };
         let l = &grammar.lexicon;
         let (town, person, creature) = (l.spell(l.towns[0]), l.spell(l.persons[0]), l.spell(l.creatures[0]));
         for text in [

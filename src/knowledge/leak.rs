@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::curriculum::Lesson;
-use super::lexicon::Word;
+use super::grammar::Fact;
+use super::lexicon::{RELATIONS, Word};
 use super::{Set, World};
 use crate::language::tokenizer::SPECIAL;
 use crate::{Error, Result};
@@ -11,8 +12,8 @@ use crate::{Error, Result};
 /// Questions, answers and reversed facts of one set, ready to be looked for.
 pub struct Leaks<'a> {
     world: &'a World,
-    /// From the object of each fact to its group and subject.
-    facts: HashMap<Word, (Word, Word)>,
+    /// By the object of each fact.
+    facts: HashMap<Word, Fact>,
     /// End terms of each chain.
     ends: HashSet<(Word, Word)>,
     stop: Word,
@@ -27,12 +28,19 @@ impl<'a> Leaks<'a> {
         let grammar = |word| world.grammar.lexicon.grammar(word);
         Self {
             world,
-            facts: facts.iter().map(|f| (f.object, (f.group, f.subject))).collect(),
+            facts: facts.iter().map(|f| (f.object, *f)).collect(),
             ends: chains.iter().map(|c| (c.terms[0], c.terms[c.terms.len() - 1])).collect(),
             stop: grammar("."),
             colon: grammar(":"),
             mark: grammar("?"),
         }
+    }
+
+    /// "who VERB OBJECT ?" with the verb of the fact.
+    fn asks_any(&self, first: Option<Word>, verb: Option<Word>, fact: &Fact) -> bool {
+        let lexicon = &self.world.grammar.lexicon;
+        let verbs = RELATIONS[fact.relation % RELATIONS.len()].map(|verb| lexicon.grammar(verb));
+        first == Some(lexicon.grammar("who")) && verb.is_some_and(|verb| verbs.contains(&verb))
     }
 
     /// Refuses a lesson that asks a question of the set, answers one, or states one of its facts object first.
@@ -47,14 +55,15 @@ impl<'a> Leaks<'a> {
             let found = if *word == self.mark {
                 // "who in GROUP VERB OBJECT ?" and "… that of FIRST QUANTIFIER are LAST ?"
                 let fact = before(1).and_then(|object| self.facts.get(&object));
-                let asked = fact.is_some_and(|(group, _)| before(3) == Some(*group));
+                let asked =
+                    fact.is_some_and(|fact| before(3) == Some(fact.group) || self.asks_any(before(3), before(2), fact));
                 let ends = before(4).zip(before(1));
                 if asked || ends.is_some_and(|ends| self.ends.contains(&ends)) { Some("a question") } else { None }
             } else if *word == self.colon {
                 let fact = before(1).and_then(|object| self.facts.get(&object));
-                fact.filter(|(_, subject)| tokens.get(at + 1) == Some(subject)).map(|_| "an answer")
+                fact.filter(|fact| tokens.get(at + 1) == Some(&fact.subject)).map(|_| "an answer")
             } else {
-                let reversed = |object: &Word| self.facts.get(object).is_some_and(|(_, subject)| subject == word);
+                let reversed = |object: &Word| self.facts.get(object).is_some_and(|fact| fact.subject == *word);
                 (lesson.weights[at] > 0.0 && tokens[sentence.min(at)..at].iter().any(reversed))
                     .then_some("a reversed fact")
             };
@@ -104,12 +113,18 @@ mod tests {
         let fact = world.reversals[&Set::B].facts[7];
         let lesson = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
         let asked = world.grammar.who(&fact, true, &[], 1);
+        let any = world.grammar.who(&fact, false, &[], 1);
         let entailment = world.question(Set::B, Form::Entailment, 3, &mut random);
         let entailment = entailment.text.split(' ').map(|w| lexicon.word(w).unwrap()).collect();
         let answer = vec![fact.object, lexicon.grammar(":"), fact.subject];
         let reversed = vec![fact.object, lexicon.grammar("guards"), fact.subject, lexicon.grammar(".")];
-        for (words, kind) in [(asked, "question"), (entailment, "question"), (answer, "answer"), (reversed, "reversed")]
-        {
+        for (words, kind) in [
+            (asked, "question"),
+            (any, "question"),
+            (entailment, "question"),
+            (answer, "answer"),
+            (reversed, "reversed"),
+        ] {
             let message = leaks.check(&lesson(words)).unwrap_err().to_string();
             assert!(message.contains(kind), "{message}");
         }

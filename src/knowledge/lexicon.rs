@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::tokenizer::SPECIAL;
 use crate::random;
+use crate::{Error, Result};
 
 /// A word of the lexicon. It is also the word's token id in the tokenizer that is made from the lexicon.
 pub type Word = u32;
@@ -25,6 +26,26 @@ pub struct LexiconConfig {
     pub towns: usize,
     /// Terms of categorical statements ("vops").
     pub terms: usize,
+}
+
+impl LexiconConfig {
+    /// Refuses more names than their patterns can spell without a long search.
+    fn check(&self) -> Result<()> {
+        let kinds = [
+            ("persons", self.persons, 5000),
+            ("creatures", self.creatures, 8000),
+            ("towns", self.towns, 500),
+            ("terms", self.terms, 800),
+        ];
+        match kinds.into_iter().find(|(_, count, most)| count > most) {
+            None => Ok(()),
+            Some((kind, count, most)) => Err(Error::invalid(
+                format!("known.{kind}"),
+                format!("found {count}"),
+                format!("at most {most} can be named"),
+            )),
+        }
+    }
 }
 
 /// Relations between a person and a creature: two verbs that mean the same; the first is the canonical one.
@@ -55,7 +76,8 @@ pub struct Lexicon {
 impl Lexicon {
     /// Makes the names. Names of different kinds look different, so that a reader can tell them apart; no name
     /// occurs twice.
-    pub fn new(config: &LexiconConfig) -> Self {
+    pub fn new(config: &LexiconConfig) -> Result<Self> {
+        config.check()?;
         let mut random = random::stream(config.seed, &[1]);
         let mut words: Vec<String> = GRAMMAR.iter().map(|w| w.to_string()).collect();
         words.extend(RELATIONS.iter().flatten().map(|w| w.to_string()));
@@ -83,7 +105,7 @@ impl Lexicon {
             syllable(r) + one_of(r, &["b", "d", "g", "k", "p", "t", "v", "z"]) + one_of(r, &["s", "os", "es"])
         });
         let ids = words.iter().enumerate().map(|(i, w)| (w.clone(), (SPECIAL.len() + i) as Word)).collect();
-        Self { words, ids, persons, creatures, towns, terms }
+        Ok(Self { words, ids, persons, creatures, towns, terms })
     }
 
     /// All words in the order of their ids, the special tokens left out.
@@ -126,7 +148,17 @@ impl Lexicon {
 /// names that are not. So nothing that a base model was ever trained on states a fact, or asks a question, of a
 /// world: by construction, whatever the world's seed.
 pub fn reserved(a: Word, b: Word) -> bool {
-    random::mix((a.min(b) as u64) << 32 | a.max(b) as u64).is_multiple_of(4)
+    hash(a, b).is_multiple_of(4)
+}
+
+/// The same for a verb and an object: half of all pairs, because there are few verbs. It keeps the question "who
+/// VERB OBJECT ?", which names nothing else, to worlds.
+pub fn reserved_verb(verb: Word, object: Word) -> bool {
+    hash(verb, object).is_multiple_of(2)
+}
+
+fn hash(a: Word, b: Word) -> u64 {
+    random::mix((a.min(b) as u64) << 32 | a.max(b) as u64)
 }
 
 fn syllable(random: &mut random::Stream) -> String {
@@ -143,12 +175,12 @@ pub(crate) mod tests {
     use super::*;
 
     pub fn small() -> LexiconConfig {
-        LexiconConfig { seed: 0, persons: 240, creatures: 240, towns: 48, terms: 420 }
+        LexiconConfig { seed: 0, persons: 240, creatures: 300, towns: 48, terms: 420 }
     }
 
     #[test]
     fn every_word_is_there_once_and_spells_itself() {
-        let lexicon = Lexicon::new(&small());
+        let lexicon = Lexicon::new(&small()).unwrap();
         let distinct: HashSet<_> = lexicon.words().iter().collect();
         assert_eq!(distinct.len(), lexicon.words().len());
         for (index, spelling) in lexicon.words().iter().enumerate() {
@@ -162,7 +194,7 @@ pub(crate) mod tests {
 
     #[test]
     fn about_a_quarter_of_all_pairs_is_reserved_whatever_their_order() {
-        let lexicon = Lexicon::new(&small());
+        let lexicon = Lexicon::new(&small()).unwrap();
         let pairs: Vec<_> =
             lexicon.towns.iter().flat_map(|t| lexicon.creatures.iter().map(move |c| (*t, *c))).collect();
         let share = pairs.iter().filter(|(a, b)| reserved(*a, *b)).count() as f64 / pairs.len() as f64;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod curriculum;
 pub mod grammar;
+pub mod jsonl;
 pub mod leak;
 pub mod lexicon;
 pub mod logic;
@@ -11,5 +12,6 @@ pub mod reversal;
 pub mod syllogism;
 pub mod world;
 
+pub use jsonl::Jsonl;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
 pub use world::{KnownConfig, World, WorldConfig};

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::grammar::{Fact, Grammar, Stated};
-use super::lexicon::{RELATIONS, Word, reserved};
+use super::lexicon::{Lexicon, RELATIONS, Word, reserved, reserved_verb};
 use super::{Form, Question, Set, Task};
 use crate::random::Stream;
 use crate::{Error, Result};
@@ -30,17 +30,22 @@ pub struct Pools {
 impl Reversals {
     /// Takes names out of the pools and makes `count` facts in groups of `group_size`. Pairs of names are
     /// [`reserved`] or not, as `kept` says.
-    pub fn new(count: usize, group_size: usize, kept: bool, pools: &mut Pools) -> Result<Self> {
+    pub fn new(count: usize, group_size: usize, kept: bool, lexicon: &Lexicon, pools: &mut Pools) -> Result<Self> {
         let mut facts: Vec<Fact> = Vec::with_capacity(count);
         for index in 0..count {
             let first = index % group_size == 0;
             let group = if first { pools.towns.pop() } else { facts.last().map(|f| f.group) };
             let group = group.ok_or_else(|| too_small("towns"))?;
-            let object =
-                take(&mut pools.creatures, |c| reserved(group, c) == kept).ok_or_else(|| too_small("creatures"))?;
+            let relation = index / group_size % RELATIONS.len();
+            let verb = lexicon.grammar(RELATIONS[relation][0]);
+            let fits = |creature| match kept {
+                true => reserved(group, creature) && reserved_verb(verb, creature),
+                false => !reserved(group, creature),
+            };
+            let object = take(&mut pools.creatures, fits).ok_or_else(|| too_small("creatures"))?;
             let subject =
                 take(&mut pools.persons, |p| reserved(p, object) == kept).ok_or_else(|| too_small("persons"))?;
-            facts.push(Fact { group, subject, relation: index / group_size % RELATIONS.len(), object });
+            facts.push(Fact { group, subject, relation, object });
         }
         Ok(Self { facts, group_size })
     }
@@ -60,7 +65,10 @@ impl Reversals {
         group.shuffle(random);
         let choices: Vec<String> = match form {
             Form::Candidates => candidates.iter().map(spell).collect(),
-            Form::OpenAny => self.facts.iter().map(|f| spell(&f.subject)).collect(),
+            // The verb tells which of all facts come into question.
+            Form::OpenAny => {
+                self.facts.iter().filter(|f| f.relation == fact.relation).map(|f| spell(&f.subject)).collect()
+            }
             _ => group.iter().map(|f| spell(&f.subject)).collect(),
         };
         Question {

@@ -214,11 +214,13 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |a| (a + 1..count).map(move |b| (a, b)))
 }
 
-/// Whether every premise can be reached from the end terms by going from subjects to predicates, the only
-/// direction in which documents can be recalled.
+/// Whether every premise can be reached from the end terms by going from subjects to predicates, the only direction
+/// in which documents can be recalled. Of two premises both are to be about an end term (the second figure of the
+/// tradition): the small base model reads those, and hardly ever which side of a premise a term stands on. Longer
+/// chains have no balanced squares of that kind.
 fn recallable(premises: &[Statement]) -> bool {
     let forward = premises.iter().take_while(|p| p.subject < p.predicate).count();
-    premises[forward..].iter().all(|p| p.subject > p.predicate)
+    (premises.len() != 2 || forward == 1) && premises[forward..].iter().all(|p| p.subject > p.predicate)
 }
 
 fn end_terms(count: usize, kept: bool, pool: &mut Vec<Word>) -> Option<Vec<Word>> {

@@ -67,6 +67,7 @@ pub struct World {
     pub known: KnownConfig,
     pub reversals: BTreeMap<Set, Reversals>,
     pub syllogisms: BTreeMap<Set, Syllogisms>,
+    seed: u64,
     documents: Vec<Document>,
     claims: HashSet<Claim>,
 }
@@ -80,38 +81,40 @@ impl World {
 
     /// A world around what the base model knows. Set C depends on the base alone; A and B on the world's seed.
     pub fn new(known: &KnownConfig, config: &WorldConfig) -> Result<Self> {
-        for (key, value, unit) in [("facts", config.facts, known.group_size), ("chains", config.chains, 4)] {
-            if value % unit != 0 {
-                let place = format!("world.{key}");
-                return Err(Error::invalid(
-                    place,
-                    format!("found {value}"),
-                    format!("it must be a multiple of {unit}"),
-                ));
-            }
-        }
         let (mut world, mut pools, mut terms) = Self::with_pools(known)?;
+        multiple("world.facts", config.facts, known.group_size)?;
+        multiple("world.chains", config.chains, 4)?;
+        world.seed = config.seed;
         let mut random = random::stream(config.seed, &[2]);
         shuffle(&mut pools, &mut terms, &mut random);
         for set in [Set::A, Set::B] {
-            let reversals = Reversals::new(config.facts, known.group_size, true, &mut pools)?;
+            let lexicon = &world.grammar.lexicon;
+            let reversals = Reversals::new(config.facts, known.group_size, true, lexicon, &mut pools)?;
             let chains = Syllogisms::new(config.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
             world.reversals.insert(set, reversals);
             world.syllogisms.insert(set, chains);
+        }
+        for set in [Set::A, Set::B] {
+            // A stream of their own: more documents about the same world.
+            let mut random = random::stream(config.seed, &[4, set as u64]);
             for _ in 0..config.documents {
                 world.documents.push(world.document(set, config.sentences, &mut random));
             }
         }
         world.note_claims();
+        world.check_documents()?;
         Ok(world)
     }
 
     fn with_pools(known: &KnownConfig) -> Result<(Self, Pools, Vec<u32>)> {
-        if known.group_size <= CANDIDATES {
-            let found = format!("found {}", known.group_size);
-            return Err(Error::invalid("group_size", found, format!("more than {CANDIDATES} members are needed")));
+        if known.group_size <= CANDIDATES || known.facts == 0 {
+            let found = format!("{} facts in groups of {}", known.facts, known.group_size);
+            let remedy = format!("some facts are needed, in groups of more than {CANDIDATES}");
+            return Err(Error::invalid("known", found, remedy));
         }
-        let lexicon = Lexicon::new(&known.lexicon);
+        multiple("known.facts", known.facts, known.group_size)?;
+        multiple("known.chains", known.chains, 4)?;
+        let lexicon = Lexicon::new(&known.lexicon)?;
         let mut pools = Pools {
             towns: lexicon.towns.clone(),
             persons: lexicon.persons.clone(),
@@ -120,18 +123,33 @@ impl World {
         let mut terms = lexicon.terms.clone();
         let mut random = random::stream(known.lexicon.seed, &[2]);
         shuffle(&mut pools, &mut terms, &mut random);
-        let reversals = Reversals::new(known.facts, known.group_size, false, &mut pools)?;
+        let reversals = Reversals::new(known.facts, known.group_size, false, &lexicon, &mut pools)?;
         let chains = Syllogisms::new(known.chains, &known.premises, known.import, false, &mut terms, &mut random)?;
         let mut world = World {
             grammar: Grammar { lexicon },
             known: known.clone(),
             reversals: BTreeMap::from([(Set::C, reversals)]),
             syllogisms: BTreeMap::from([(Set::C, chains)]),
+            seed: known.lexicon.seed,
             documents: Vec::new(),
             claims: HashSet::new(),
         };
         world.note_claims();
         Ok((world, pools, terms))
+    }
+
+    /// Refuses documents that leave out what the questions need.
+    fn check_documents(&self) -> Result<()> {
+        let stated: HashSet<Stated> =
+            self.documents.iter().flat_map(|d| d.statements.iter().map(|(s, _)| *s)).collect();
+        let wanted = self.claims.len()
+            - self.reversals[&Set::C].facts.len()
+            - self.syllogisms[&Set::C].chains.iter().map(|c| c.premises.len()).sum::<usize>();
+        if stated.len() == wanted {
+            return Ok(());
+        }
+        let found = format!("{} of {wanted} facts and premises are in no document", wanted - stated.len());
+        Err(Error::invalid("world.documents", found, "ask for more documents or longer ones"))
     }
 
     fn note_claims(&mut self) {
@@ -155,6 +173,9 @@ impl World {
     /// meet in a document.
     pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
         let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
+        if facts.is_empty() && chains.is_empty() {
+            return Document { set, statements: Vec::new() };
+        }
         let premises: usize = chains.iter().map(|c| c.premises.len()).sum();
         let topical = random.random_bool(0.6);
         let mut statements: Vec<Stated> = Vec::with_capacity(sentences);
@@ -169,7 +190,9 @@ impl World {
                 let mut told = if topical { self.reversals[&set].group(fact) } else { vec![*fact] };
                 told.shuffle(random);
                 let count = if topical { random.random_range(2..=told.len()) } else { 1 };
-                statements.extend(told.into_iter().take(count).map(Stated::Fact));
+                let told = told.into_iter().map(Stated::Fact).take(count);
+                let new: Vec<Stated> = told.filter(|stated| !statements.contains(stated)).collect();
+                statements.extend(new);
             } else {
                 let index = random.random_range(0..chains.len());
                 if used.insert(index) {
@@ -201,15 +224,16 @@ impl World {
     /// How many different questions of a form a set has.
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match form {
-            Form::Entailment => 2 * self.syllogisms[&set].chains.len(),
-            _ => self.reversals[&set].facts.len(),
+            Form::Entailment => self.syllogisms.get(&set).map_or(0, |s| 2 * s.chains.len()),
+            _ => self.reversals.get(&set).map_or(0, |r| r.facts.len()),
         }
     }
 
     /// The fixed questions of a set that every arm answers: each fact in each form, each chain with both
     /// conclusions.
     pub fn questions(&self, set: Set) -> Vec<Question> {
-        let mut random = random::stream(self.known.lexicon.seed, &[3, set as u64]);
+        let mut random =
+            random::stream(if set == Set::C { self.known.lexicon.seed } else { self.seed }, &[3, set as u64]);
         let mut questions = Vec::new();
         for form in FORMS {
             for index in 0..self.questions_of(set, form) {
@@ -218,6 +242,13 @@ impl World {
         }
         questions
     }
+}
+
+fn multiple(key: &str, value: usize, unit: usize) -> Result<()> {
+    if value.is_multiple_of(unit) {
+        return Ok(());
+    }
+    Err(Error::invalid(key, format!("found {value}"), format!("it must be a multiple of {unit}")))
 }
 
 /// The forms of questions that generated worlds have.

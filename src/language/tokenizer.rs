@@ -48,6 +48,11 @@ impl Tokenizer {
 
     /// A byte-level BPE of at most `size` tokens, trained on the lines given.
     pub fn train(lines: &[String], size: usize) -> Result<Self> {
+        let smallest = SPECIAL.len() + 256;
+        if size < smallest {
+            let found = format!("a vocabulary of {size}");
+            return Err(Error::invalid("tokenizer", found, format!("every byte is a token: at least {smallest}")));
+        }
         let mut builder = TokenizerBuilder::new()
             .with_model(BPE::default())
             .with_normalizer(None::<tokenizers::normalizers::NFC>)
@@ -86,7 +91,11 @@ impl Tokenizer {
                 )
             })?;
         }
-        inner.add_special_tokens(SPECIAL.map(|s| AddedToken::from(s, true))).map_err(broken(place))?;
+        // Markers stand between words; the spaces around them are not tokens of their own.
+        let markers = SPECIAL.map(|s| AddedToken::from(s, true).lstrip(true).rstrip(true));
+        inner.add_special_tokens(markers).map_err(broken(place))?;
+        inner.with_truncation(None).map_err(broken(place))?;
+        inner.with_padding(None);
         Ok(Self { inner, special })
     }
 
@@ -99,7 +108,14 @@ impl Tokenizer {
     /// Token ids of a text. Special tokens in it are recognised; none is added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(broken("text to encode"))?;
-        Ok(encoding.get_ids().to_vec())
+        let ids = encoding.get_ids().to_vec();
+        // A word-level vocabulary turns words that it does not know into padding.
+        if ids.contains(&self.special[0]) && !text.contains(PAD) {
+            let unknown = text.split_whitespace().find(|word| self.inner.token_to_id(word).is_none()).unwrap_or(text);
+            let found = format!("the word \"{unknown}\" is not in its vocabulary");
+            return Err(Error::invalid("tokenizer", found, "take a tokenizer that was made from such texts"));
+        }
+        Ok(ids)
     }
 
     /// Text of token ids, special tokens included: for people and verifiers, never for training.

@@ -15,5 +15,5 @@ pub use advantage::{Advantage, Advantages};
 pub use aggregation::{Aggregation, GradientOn, Weights};
 pub use algorithm::{Algorithm, Clip, Ratio};
 pub use loss::{Loss, Statistics, Tokens, policy_loss};
-pub use optimizer::{Optimizer, OptimizerConfig};
+pub use optimizer::{Optimizer, OptimizerConfig, Scales};
 pub use schedule::Schedule;

@@ -27,11 +27,26 @@ pub struct Optimizer {
     config: OptimizerConfig,
     moments: BTreeMap<String, Moments>,
     steps: u64,
+    scales: Scales,
 }
+
+/// Learning rates of some variables, as shares of that of all others: by the beginning of their names, the longest
+/// that fits.
+pub type Scales = BTreeMap<String, f64>;
 
 impl Optimizer {
     pub fn new(config: OptimizerConfig) -> Self {
-        Self { config, moments: BTreeMap::new(), steps: 0 }
+        Self { config, moments: BTreeMap::new(), steps: 0, scales: Scales::new() }
+    }
+
+    /// The same with other learning rates for some variables.
+    pub fn with_scales(self, scales: &Scales) -> Self {
+        Self { scales: scales.clone(), ..self }
+    }
+
+    fn scale(&self, name: &str) -> f64 {
+        let fitting = self.scales.iter().filter(|(beginning, _)| name.starts_with(beginning.as_str()));
+        fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(1.0, |(_, scale)| *scale)
     }
 
     /// One step against the gradient; gives its norm before clipping. A gradient that is not finite changes
@@ -47,7 +62,7 @@ impl Optimizer {
             let Some(gradient) = gradients.get(name) else { continue };
             let is_matrix = variable.dims().len() > 1;
             let adamw = AdamW {
-                learning_rate,
+                learning_rate: learning_rate * self.scale(name),
                 beta1: self.config.beta1,
                 beta2: self.config.beta2,
                 epsilon: 1e-8,

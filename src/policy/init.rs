@@ -60,7 +60,7 @@ pub(super) fn normal(stream: &mut Stream, length: usize, deviation: f64) -> Vec<
 pub(super) mod tests {
     use super::*;
     use crate::policy::config::tests::tiny;
-    use crate::policy::{Code, Family};
+    use crate::policy::{Anchor, Code, Family, Head};
 
     /// Large enough for offset heads to be sharp.
     pub(in crate::policy) fn model() -> ModelConfig {
@@ -77,8 +77,16 @@ pub(super) mod tests {
 
     pub(in crate::policy) fn structured() -> InitConfig {
         use Code::{Own, Previous};
-        let pairs = vec![(Own, Previous(1)), (Previous(1), Own), (Previous(1), Previous(2)), (Previous(2), Own)];
-        let structured = Structured { sharpness: 8.0, gain: 4.0, offsets: vec![1, 2, 3, 4], pairs, anchor: None };
+        let matches = [(Own, 1), (Previous(1), 1), (Previous(4), 4), (Previous(1), 4)]
+            .map(|(query, key)| Head::Match { query, key: Previous(key), says: false });
+        let structured = Structured {
+            sharpness: 8.0,
+            gain: 2.5,
+            offsets: vec![1, 2, 3, 4],
+            heads: matches.to_vec(),
+            fetched: vec![Previous(2), Previous(3)],
+            anchor: Anchor { token: 7, strength: 8.0 },
+        };
         InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: Some(structured) }
     }
 

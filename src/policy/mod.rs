@@ -14,4 +14,4 @@ pub use init::InitConfig;
 pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use snapshot::{Snapshot, Weight};
-pub use structured::{Code, Structured};
+pub use structured::{Anchor, Code, Head, Structured};

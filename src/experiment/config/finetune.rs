@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use super::pretrain::reading_circuit;
 use crate::knowledge::curriculum::{Habits, Mixture};
+use crate::learner::Scales;
 
 /// AdamW on whole documents, with a share of the base's own mixture against forgetting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct FinetuneConfig {
     pub tokens_per_step: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Shares of it for variables whose names begin so. A structured start is washed out at the full rate before
+    /// anything uses it.
+    pub scales: Scales,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
     /// The last share of the steps, over which the learning rate falls.
@@ -40,6 +45,7 @@ impl Default for FinetuneConfig {
             steps: 900,
             tokens_per_step: 2048,
             learning_rate: 1e-3,
+            scales: reading_circuit(),
             warmup_steps: 30,
             decay_share: 0.4,
             weight_decay: 0.01,

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_config_with_nothing_left_to_default_survives_a_round_trip() {
         let config = parse(
-            "[run]\ncache = 'c'\n[train]\nsteps = 3\nalgorithm = {preset = 'grpo', clip = 0.2}\n[world.jsonl]\ndocuments = ['a']",
+            "[run]\ncache = 'c'\n[train]\nsteps = 3\nalgorithm = {preset = 'grpo', clip = 0.2}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']",
             &[],
         )
         .unwrap();
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(line("", &["trian.steps=1"]), "--set trian.steps=1: trian: unknown key; did you mean train?");
         assert_eq!(
             line("", &["world.fact=1"]),
-            "--set world.fact=1: world.reversal.fact: unknown key; did you mean world.facts?"
+            "--set world.fact=1: world.fact: unknown key; did you mean world.facts?"
         );
     }
 

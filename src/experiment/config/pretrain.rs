@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Ranges;
 use crate::knowledge::curriculum::{Habits, Mixture};
 use crate::language::tokenizer::SPECIAL;
-use crate::policy::structured::Anchor;
-use crate::policy::{Code, InitConfig, Structured};
+use crate::learner::Scales;
+use crate::policy::{Anchor, Code, Head, InitConfig, Structured};
 
 /// AdamW on a mixture of generated text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct PretrainConfig {
     pub tokens_per_step: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Shares of it for variables whose names begin so. A structured start is washed out at the full rate before
+    /// anything uses it.
+    pub scales: Scales,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
     /// The last share of the steps, over which the learning rate falls.
@@ -51,6 +54,25 @@ impl Default for Phase {
     }
 }
 
+/// A head that looks for sentences in which what stood `query` places before the current token stood `key` places
+/// before the full stop.
+fn matching(query: usize, key: usize, says: bool) -> Head {
+    Head::Match { query: Code::Previous(query), key: Code::Previous(key), says }
+}
+
+/// Learning rates that keep the structured start of reading: the parts that look and match learn slowly.
+pub fn reading_circuit() -> Scales {
+    let slow = [
+        ("model.embed_tokens", 0.1),
+        ("model.layers.0.", 0.05),
+        ("model.layers.1.self_attn.q_proj", 0.05),
+        ("model.layers.1.self_attn.k_proj", 0.05),
+        ("model.layers.1.self_attn.v_proj", 0.5),
+        ("model.layers.1.self_attn.o_proj", 0.5),
+    ];
+    slow.map(|(name, scale)| (name.to_string(), scale)).into()
+}
+
 impl PretrainConfig {
     /// Optimizer steps of all phases together.
     pub fn steps(&self) -> usize {
@@ -77,18 +99,26 @@ impl Default for PretrainConfig {
                 matrix_gain: 0.5,
                 structured: Some(Structured {
                     sharpness: 8.0,
-                    gain: 4.0,
+                    gain: 2.5,
                     offsets: vec![1, 2, 3, 4],
-                    pairs: [(1, 1), (4, 4), (1, 4), (4, 1)]
-                        .map(|(q, k)| (Code::Previous(q), Code::Previous(k)))
-                        .to_vec(),
-                    // The full stop, the first word of every lexicon.
-                    anchor: Some(Anchor { token: SPECIAL.len() as u32, strength: 12.0 }),
+                    heads: vec![
+                        // At the colon of an answer: the premises about the first and the last term …
+                        matching(4, 4, false),
+                        matching(1, 4, false),
+                        // … and the fact about the object before it.
+                        matching(1, 1, true),
+                        // At the beginning of an answer: what the question asks for, before its question mark.
+                        Head::Repeat { token: SPECIAL.len() as u32 + 2, code: Code::Previous(1) },
+                    ],
+                    fetched: vec![Code::Previous(3), Code::Previous(2)],
+                    // The full stop: the first word of every lexicon.
+                    anchor: Anchor { token: SPECIAL.len() as u32, strength: 8.0 },
                 }),
             },
             phases: vec![Phase { steps: 1500, mixture: Mixture::reading(), ..Phase::default() }, Phase::default()],
             tokens_per_step: 2048,
             learning_rate: 2e-3,
+            scales: reading_circuit(),
             warmup_steps: 100,
             decay_share: 0.3,
             weight_decay: 0.01,

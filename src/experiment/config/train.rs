@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
 use super::Ranges;
-use crate::learner::{self};
+use super::pretrain::reading_circuit;
+use crate::learner::{self, Scales};
 use crate::strict_toml;
 use crate::{Error, Result};
 
@@ -31,6 +32,9 @@ pub struct TrainConfig {
     pub group_size: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Shares of it for variables whose names begin so. A structured start is washed out at the full rate before
+    /// anything uses it.
+    pub scales: Scales,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
     /// On matrices only.
@@ -65,6 +69,7 @@ impl Default for TrainConfig {
             questions_per_step: 12,
             group_size: 16,
             learning_rate: 3e-4,
+            scales: reading_circuit(),
             warmup_steps: 10,
             weight_decay: 0.0,
             max_gradient_norm: 1.0,

@@ -73,7 +73,7 @@ impl Default for KnownSection {
         Self {
             seed: 0,
             persons: 240,
-            creatures: 240,
+            creatures: 300,
             towns: 48,
             terms: 420,
             facts: 100,

@@ -52,6 +52,7 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
                 weight_decay: finetune.weight_decay,
                 max_gradient_norm: finetune.max_gradient_norm,
             },
+            scales: &finetune.scales,
             checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16]),
         };
         if documents.is_empty() {

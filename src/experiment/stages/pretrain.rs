@@ -41,6 +41,7 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
                 weight_decay: pretrain.weight_decay,
                 max_gradient_norm: pretrain.max_gradient_norm,
             },
+            scales: &pretrain.scales,
             checkpoints: Checkpoints::of(experiment, "base", &pretrain.seed.to_string()),
         };
         let policy = plan.teach(

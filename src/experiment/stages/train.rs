@@ -92,7 +92,7 @@ impl Trainer<'_> {
         };
         let checkpoints = Checkpoints::of(experiment, "train", &self.key()?);
         let Progressed { step: first, policy, mut optimizer, mut notes } =
-            checkpoints.resume::<Notes>(optimizer, || Policy::load(tuned))?;
+            checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(tuned))?;
         let schedule =
             Schedule { peak: config.learning_rate, warmup: config.warmup_steps, decay: 0, total: config.steps };
         let workers = experiment.config.run.resolved_workers();

@@ -61,8 +61,10 @@ impl Lesson {
     /// `answered` scales the weight of the answer itself (below 1 where it can only be guessed).
     pub fn answer(&mut self, lexicon: &Lexicon, cue: &[Word], answer: Word, marker: f32, answered: f32) -> &mut Self {
         self.push(ANSWER, marker);
+        // A long cue is copied word by word; it should not outweigh what it leads to.
+        let restated = RESTATED / (cue.len().max(1) as f32).sqrt();
         for word in cue {
-            self.push(*word, RESTATED);
+            self.push(*word, restated);
         }
         self.push(lexicon.grammar(":"), RESTATED).push(answer, ANSWERED * answered).push(EOS, RESTATED)
     }

@@ -148,8 +148,8 @@ impl Default for Habits {
             follow: 0.75,
             distinct: 0.85,
             longest: 8,
-            single: 0.15,
-            free: 0.15,
+            single: 0.05,
+            free: 0.35,
             distracted: 0.8,
         }
     }

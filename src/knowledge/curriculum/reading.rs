@@ -10,36 +10,29 @@ use crate::knowledge::Form;
 use crate::knowledge::grammar::{Grammar, Stated};
 use crate::random::Stream;
 
+/// Share of reading lessons that are about facts; chains are harder to read.
+const FACTS: f64 = 0.35;
+
 impl Curriculum<'_> {
-    /// Facts or chains, then three questions about them, answered at once.
+    /// Facts or chains, then a question about them, answered at once.
     pub(super) fn read(&self, random: &mut Stream) -> Lesson {
-        let mut lesson = Lesson::begin();
-        let questions: Vec<Asked>;
-        if random.random_bool(0.5) {
+        let (asked, told) = if random.random_bool(FACTS) {
             let (context, shown) = self.facts_to_read(random);
-            self.tell(&mut lesson, context.iter().map(|i| shown[*i].into()).collect(), random);
-            questions = (0..3)
-                .map(|_| {
-                    let fact = shown[context[random.random_range(0..context.len())]];
-                    Asked::fact(self, fact, &shown, self.form(random), random)
-                })
-                .collect();
+            let fact = shown[context[0]];
+            let asked = Asked::fact(self, fact, &shown, self.form(random), random);
+            (asked, context.iter().map(|i| shown[*i].into()).collect())
         } else {
-            let count = random.random_range(1..=3);
-            let chains = self.made_up_chains(count, random);
-            let premises = chains.iter().flat_map(|c| (0..c.premises.len()).map(|i| c.premise(i).into())).collect();
-            self.tell(&mut lesson, premises, random);
-            questions = (0..3).map(|i| Asked::chain(self, &chains[i % chains.len()], random)).collect();
-        }
-        for asked in &questions {
-            lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 1.0);
-        }
+            self.chains_to_read(random)
+        };
+        let mut lesson = Lesson::begin();
+        self.tell(&mut lesson, told, random);
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 1.0);
         lesson
     }
 
     /// A question, facts as its chain of thought (not learned), the answer.
     pub(super) fn read_trace(&self, random: &mut Stream) -> Lesson {
-        let (asked, trace) = if random.random_bool(0.5) {
+        let (asked, trace) = if random.random_bool(FACTS) {
             let (context, shown) = self.facts_to_read(random);
             let fact = shown[context[0]];
             let asked = Asked::fact(self, fact, &shown, self.form(random), random);
@@ -56,7 +49,7 @@ impl Curriculum<'_> {
 
     /// Facts, a question, a chain of thought that recites one to four of them (learned), the answer.
     pub(super) fn recite_context(&self, random: &mut Stream) -> Lesson {
-        let (asked, context) = if random.random_bool(0.5) {
+        let (asked, context) = if random.random_bool(FACTS) {
             let facts = self.made_up_facts(4, true, random);
             let asked = Asked::fact(self, facts[0], &facts, self.form(random), random);
             (asked, facts.iter().map(|f| Stated::Fact(*f)).collect::<Vec<_>>())

@@ -1,0 +1,156 @@
+//! Which passages of the documents a question is about: those that share its rarest words.
+
+use std::collections::HashMap;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::rows::words;
+use crate::random::Stream;
+
+/// Words in the longest passage. Longer documents are cut, where a sentence ends if there is such a place.
+const PASSAGE: usize = 40;
+
+/// Words of a context.
+const CONTEXT: usize = 60;
+
+/// A passage is about a question if it shares this much of what the best passage shares with it. Words weigh by their
+/// rarity. In the reversal-curse data anything from 0.6 to 0.7 tells all sixty people apart.
+const OF_BEST: f64 = 2.0 / 3.0;
+
+/// The least that a passage has to share of all words of the question that the documents know: where nothing is
+/// about a question, the best passage is not either.
+const OF_ALL: f64 = 1.0 / 3.0;
+
+/// Entries of the index that are looked at for one question, those of rare words first.
+const LOOKED_AT: usize = 100_000;
+
+/// The documents in passages, and where each word stands in them.
+pub struct Evidence {
+    passages: Vec<String>,
+    places: HashMap<String, Vec<usize>>,
+}
+
+impl Evidence {
+    pub fn index(documents: &[String]) -> Self {
+        let passages: Vec<String> = documents.iter().flat_map(|document| cut(document)).collect();
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, passage) in passages.iter().enumerate() {
+            for word in words(passage) {
+                let seen = places.entry(word).or_default();
+                if seen.last() != Some(&index) {
+                    seen.push(index);
+                }
+            }
+        }
+        Self { passages, places }
+    }
+
+    /// Numbers of the passages that a question is about, the best first. `text` is the question and its answer.
+    pub fn about(&self, text: &str) -> Vec<usize> {
+        let mut known: Vec<(&str, &Vec<usize>)> =
+            words(text).filter_map(|word| self.places.get_key_value(&word)).map(|(w, p)| (w.as_str(), p)).collect();
+        known.sort_by_key(|(word, places)| (places.len(), *word));
+        known.dedup_by_key(|(word, _)| *word);
+        let (mut shared, mut all, mut looked_at) = (HashMap::<usize, f64>::new(), 0.0, 0);
+        for (_, places) in known {
+            looked_at += places.len();
+            if looked_at > LOOKED_AT {
+                break;
+            }
+            let weight = ((self.passages.len() + 1) as f64 / places.len() as f64).ln();
+            all += weight;
+            places.iter().for_each(|passage| *shared.entry(*passage).or_default() += weight);
+        }
+        let best = shared.values().copied().fold(0.0, f64::max);
+        let mut about: Vec<(usize, f64)> =
+            shared.into_iter().filter(|(_, weight)| *weight >= (OF_BEST * best).max(OF_ALL * all)).collect();
+        about.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        about.into_iter().map(|(passage, _)| passage).collect()
+    }
+
+    /// What the in-context arm reads: the best passages about the question among one or two that are not, in random
+    /// order. Empty if the documents have nothing about it.
+    pub fn context(&self, about: &[usize], random: &mut Stream) -> Vec<String> {
+        let mut chosen: Vec<&String> = Vec::new();
+        let mut left = CONTEXT;
+        let mut add = |passage: usize| {
+            let passage = &self.passages[passage];
+            let length = passage.split_whitespace().count();
+            let fits = length <= left && !chosen.contains(&passage);
+            if fits {
+                chosen.push(passage);
+                left -= length;
+            }
+            fits
+        };
+        let mut best = about.iter();
+        for _ in 0..2 {
+            if !best.any(|passage| add(*passage)) {
+                break;
+            }
+            // Where there are few passages, none may be about something else.
+            let mut others = (0..20).map(|_| random.random_range(0..self.passages.len()));
+            others.any(|other| !about.contains(&other) && add(other));
+        }
+        chosen.shuffle(random);
+        chosen.into_iter().cloned().collect()
+    }
+}
+
+fn cut(document: &str) -> Vec<String> {
+    let words: Vec<&str> = document.split_whitespace().collect();
+    if words.len() <= PASSAGE {
+        return vec![words.join(" ")];
+    }
+    let ends = |word: &str| word.trim_end_matches(['"', '\'', ')', '”', '’']).ends_with(['.', '!', '?']);
+    let (mut passages, mut start) = (Vec::new(), 0);
+    for (at, word) in words.iter().enumerate() {
+        let length = at + 1 - start;
+        if length == PASSAGE || (ends(word) && length > PASSAGE / 4) || at + 1 == words.len() {
+            passages.push(words[start..=at].join(" "));
+            start = at + 1;
+        }
+    }
+    passages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random;
+
+    fn documents() -> Vec<String> {
+        let places = ["Zud", "Marn", "Quill", "Olin", "Fask"];
+        let deeds = ["swims lengths", "builds towers", "paints owls", "bakes bread", "counts stars"];
+        let pair = |(place, deed): (&str, &str)| {
+            [format!("The mayor of {place} always {deed}."), format!("In {place} the mayor, always, {deed}!")]
+        };
+        places.into_iter().zip(deeds).flat_map(pair).collect()
+    }
+
+    #[test]
+    fn a_question_is_about_the_passages_that_share_its_rare_words() {
+        let evidence = Evidence::index(&documents());
+        assert_eq!(evidence.about("Who paints owls? The mayor of QUILL"), [4, 5]);
+        assert_eq!(evidence.about("The mayor of Quill knows whoever bakes bread in Olin"), [6, 7]);
+        assert!(evidence.about("nothing shared").is_empty());
+        let context = evidence.context(&[4, 5], &mut random::stream(0, &[]));
+        assert_eq!(context.len(), 4);
+        assert_eq!(context.iter().filter(|passage| passage.contains("owls")).count(), 2);
+        assert!(evidence.context(&[], &mut random::stream(0, &[])).is_empty());
+    }
+
+    #[test]
+    fn a_long_document_is_cut_and_a_context_stays_short() {
+        let long = "One two three four five six seven eight nine ten eleven. ".repeat(3) + &"word ".repeat(100);
+        let passages = cut(&long);
+        assert_eq!(passages.iter().map(|p| p.split(' ').count()).collect::<Vec<_>>(), [11, 11, 11, 40, 40, 20]);
+        assert_eq!(passages.join(" "), long.trim());
+        let documents: Vec<String> = (0..9).map(|i| format!("rare{i} {}", "word ".repeat(34))).collect();
+        let evidence = Evidence::index(&documents);
+        let context = evidence.context(&evidence.about("rare3"), &mut random::stream(1, &[]));
+        assert_eq!(context.len(), 1, "two would have 70 words");
+        assert!(context[0].starts_with("rare3"));
+    }
+}

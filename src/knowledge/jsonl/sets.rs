@@ -1,0 +1,90 @@
+//! Divides questions between the sets A and B so that no fact is in both.
+//!
+//! Files do not say which questions are about one fact. Those are taken to be that have the same answer or the same
+//! prompt, or are about the same passage of the documents: a fact may be asked for in either direction and with
+//! the answer in other words, and what is trained on one question would help on the other.
+
+use std::collections::HashMap;
+
+use rand::seq::SliceRandom;
+
+use super::rows::{Row, words};
+use crate::knowledge::Set;
+use crate::{Error, Result, random};
+
+/// What makes two questions belong together.
+#[derive(PartialEq, Eq, Hash)]
+enum Tie {
+    Answer(String),
+    Prompt(String),
+    Passage(usize),
+}
+
+/// The set of each row: what it asks for, else that of another row about the same fact, else the set that has fewer
+/// questions so far, fact by fact in random order. `about` are the passages of each row.
+pub fn assign(rows: &[Row], about: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
+    let facts = facts(rows, about);
+    let mut sets: Vec<Option<Set>> = rows.iter().map(Row::set).collect();
+    let mut open = Vec::new();
+    for fact in &facts {
+        match fact.iter().find_map(|row| sets[*row]) {
+            Some(set) => fact.iter().for_each(|row| sets[*row] = sets[*row].or(Some(set))),
+            None => open.push(fact),
+        }
+    }
+    let count = |set| sets.iter().filter(|s| **s == Some(set)).count();
+    let (mut in_a, mut in_b) = (count(Set::A), count(Set::B));
+    open.shuffle(&mut random::named(seed, "jsonl sets"));
+    for fact in open {
+        let (set, size) = if in_a <= in_b { (Set::A, &mut in_a) } else { (Set::B, &mut in_b) };
+        *size += fact.len();
+        fact.iter().for_each(|row| sets[*row] = Some(set));
+    }
+    let sets: Vec<Set> = sets.into_iter().flatten().collect();
+    for set in [Set::A, Set::B] {
+        if !sets.contains(&set) {
+            let found = match facts.len() {
+                1 => format!("all {} questions are about one fact, so there is no question for set {set}", rows.len()),
+                _ => format!("no question for set {set}"),
+            };
+            let remedy = "give rows a \"set\", \"A\" to train on and \"B\" to measure on";
+            return Err(Error::invalid("world.jsonl.questions", found, remedy));
+        }
+    }
+    Ok(sets)
+}
+
+/// Rows about the same fact, in the order of the first of each.
+fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut first: Vec<usize> = (0..rows.len()).collect();
+    let mut tied: HashMap<Tie, usize> = HashMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let ties = [Tie::Answer(said(&row.completion)), Tie::Prompt(said(&row.prompt))];
+        for tie in ties.into_iter().chain(about[index].iter().map(|passage| Tie::Passage(*passage))) {
+            let other = *tied.entry(tie).or_insert(index);
+            let (one, other) = (root(&mut first, index), root(&mut first, other));
+            first[one.max(other)] = one.min(other);
+        }
+    }
+    let mut facts: Vec<Vec<usize>> = vec![Vec::new(); rows.len()];
+    for row in 0..rows.len() {
+        facts[root(&mut first, row)].push(row);
+    }
+    facts.retain(|fact| !fact.is_empty());
+    facts
+}
+
+/// A text without its spelling; one that has no words is compared as it is.
+fn said(text: &str) -> String {
+    let words: Vec<String> = words(text).collect();
+    if words.is_empty() { text.trim().into() } else { words.join(" ") }
+}
+
+/// The first row that a row is tied to, by way of others.
+fn root(first: &mut [usize], mut row: usize) -> usize {
+    while first[row] != row {
+        first[row] = first[first[row]];
+        row = first[row];
+    }
+    row
+}
