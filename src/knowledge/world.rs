@@ -169,39 +169,33 @@ impl World {
         &self.documents
     }
 
-    /// A document about one set. Some are about one group, others about anything; the premises of one chain never
-    /// meet in a document.
+    /// A document about one set: about people, often several of one group, or about terms. Facts and premises are
+    /// stated equally often, no statement twice in a document, and never two premises of one chain.
     pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
         let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
-        if facts.is_empty() && chains.is_empty() {
-            return Document { set, statements: Vec::new() };
-        }
         let premises: usize = chains.iter().map(|c| c.premises.len()).sum();
-        let topical = random.random_bool(0.6);
-        let mut statements: Vec<Stated> = Vec::with_capacity(sentences);
-        let mut used = HashSet::new();
-        // A small world may run out of chains that are not yet in the document: then it is shorter.
-        for _ in 0..sentences * 10 {
-            if statements.len() >= sentences {
-                break;
-            }
-            if random.random_range(0..facts.len() + premises) < facts.len() {
-                let Some(fact) = facts.choose(random) else { continue };
-                let mut told = if topical { self.reversals[&set].group(fact) } else { vec![*fact] };
+        let mut statements: Vec<Stated> = Vec::with_capacity(sentences + self.known.group_size);
+        if random.random_range(0..(facts.len() + premises).max(1)) < facts.len() {
+            let topical = random.random_bool(0.6);
+            // A small world may run out of facts that are not yet told: then the document is shorter.
+            for _ in 0..sentences * 10 {
+                if statements.len() >= sentences {
+                    break;
+                }
+                let fact = facts[random.random_range(0..facts.len())];
+                let mut told = if topical { self.reversals[&set].group(&fact) } else { vec![fact] };
                 told.shuffle(random);
-                let count = if topical { random.random_range(2..=told.len()) } else { 1 };
+                let count = random.random_range(told.len().min(2)..=told.len());
                 let told = told.into_iter().map(Stated::Fact).take(count);
                 let new: Vec<Stated> = told.filter(|stated| !statements.contains(stated)).collect();
                 statements.extend(new);
-            } else {
-                let index = random.random_range(0..chains.len());
-                if used.insert(index) {
-                    let premise = random.random_range(0..chains[index].premises.len());
-                    statements.push(chains[index].premise(premise).into());
-                }
+            }
+            statements.truncate(sentences);
+        } else {
+            for chain in chains.choose_multiple(random, sentences) {
+                statements.push(chain.premise(random.random_range(0..chain.premises.len())).into());
             }
         }
-        statements.truncate(sentences);
         let worded = statements.into_iter().map(|s| (s, random.random_range(0..Grammar::WORDINGS))).collect();
         Document { set, statements: worded }
     }

@@ -146,7 +146,7 @@ impl Default for Habits {
             group: 0.6,
             premise: 0.5,
             follow: 0.75,
-            distinct: 0.85,
+            distinct: 0.95,
             longest: 8,
             single: 0.05,
             free: 0.35,
