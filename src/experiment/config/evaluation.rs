@@ -14,7 +14,9 @@ pub struct EvaluationConfig {
     pub samples: usize,
     /// Longest completion in tokens, the end token included.
     pub max_new_tokens: usize,
-    /// 0 takes the likeliest token; otherwise logits are divided by this before sampling.
+    /// Of chains of thought: 0 takes the likeliest token, otherwise logits are divided by this before sampling. Below
+    /// the temperature of training, so that a slip of the sampler does not count as something the model believes.
+    /// Answers without a chain of thought are always the likeliest.
     pub temperature: f64,
     /// Questions of each task, form and set that an evaluation during training asks; 0 for all.
     pub questions_during_training: usize,
@@ -22,7 +24,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        EvaluationConfig { seed: 0, samples: 1, max_new_tokens: 96, temperature: 1.0, questions_during_training: 50 }
+        EvaluationConfig { seed: 0, samples: 1, max_new_tokens: 96, temperature: 0.5, questions_during_training: 50 }
     }
 }
 

@@ -74,7 +74,6 @@ struct Trainer<'a> {
 
 /// The completions of one step with what they are worth.
 struct Batch {
-    questions: Vec<Question>,
     prompts: Vec<Vec<u32>>,
     completions: Vec<Completion>,
     lines: Vec<rollouts::Line>,
@@ -197,7 +196,7 @@ impl Trainer<'_> {
             line.advantage = *advantage;
         }
         rollouts::measure(&lines, &groups, without_spread);
-        Ok(Batch { questions, prompts, completions, lines, advantages })
+        Ok(Batch { prompts, completions, lines, advantages })
     }
 
     fn learn(
@@ -221,7 +220,6 @@ impl Trainer<'_> {
                 advantage: *advantage,
             })
             .collect();
-        debug_assert_eq!(batch.questions.len(), batch.prompts.len());
         let end = tokenizer.end_think();
         let learned =
             policy_gradient::gradients(policy, &self.algorithm, &sampled, end, config.max_new_tokens, workers)?;
