@@ -50,9 +50,10 @@ impl Default for FinetuneConfig {
             decay_share: 0.4,
             weight_decay: 0.01,
             max_gradient_norm: 1.0,
-            replay: 0.5,
+            replay: 0.55,
             mixture: Mixture::rehearsal(),
-            habits: Habits::default(),
+            // Documents wash out what the question was before anything else.
+            habits: Habits { restated: 1.0, ..Habits::default() },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One training sequence: words, and how much predicting each of them counts.
 
+use super::asked::Asked;
 use crate::knowledge::grammar::{Sentence, Slot};
 use crate::knowledge::lexicon::{Lexicon, Word};
 use crate::language::tokenizer::SPECIAL;
@@ -20,9 +21,21 @@ pub const END_THINK: Word = 5;
 pub const ANSWER: Word = 6;
 const _: () = assert!(SPECIAL.len() == 7);
 
-/// How much the words of an answer count: the answer itself most, what it restates little.
-const RESTATED: f32 = 0.3;
+/// How much the answer itself counts; all other words count 1 or less.
 const ANSWERED: f32 = 2.0;
+/// How much the end of an answer counts.
+const ENDED: f32 = 0.3;
+
+/// How much the parts of an answer count.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerWeights {
+    /// `<answer>`: 0 where the prompt ends in it.
+    pub marker: f32,
+    /// The cue, all of it.
+    pub restated: f32,
+    /// Scales the answer itself: below 1 where it can only be guessed.
+    pub answered: f32,
+}
 
 impl Lesson {
     /// A sequence that starts as every sequence does.
@@ -57,15 +70,14 @@ impl Lesson {
         self.read([QUESTION]).read(words.iter().copied())
     }
 
-    /// `<answer> cue : answer <eos>`. `marker` is the weight of `<answer>` (0 where the prompt ends in it), and
-    /// `answered` scales the weight of the answer itself (below 1 where it can only be guessed).
-    pub fn answer(&mut self, lexicon: &Lexicon, cue: &[Word], answer: Word, marker: f32, answered: f32) -> &mut Self {
-        self.push(ANSWER, marker);
+    /// `<answer> cue : answer <eos>`.
+    pub fn answer(&mut self, lexicon: &Lexicon, asked: &Asked, weights: AnswerWeights) -> &mut Self {
+        self.push(ANSWER, weights.marker);
         // A long cue is copied word by word; it should not outweigh what it leads to.
-        let restated = RESTATED / (cue.len().max(1) as f32).sqrt();
-        for word in cue {
+        let restated = weights.restated / (asked.cue.len().max(1) as f32).sqrt();
+        for word in &asked.cue {
             self.push(*word, restated);
         }
-        self.push(lexicon.grammar(":"), RESTATED).push(answer, ANSWERED * answered).push(EOS, RESTATED)
+        self.push(lexicon.grammar(":"), ENDED).push(asked.answer, ANSWERED * weights.answered).push(EOS, ENDED)
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Set, World};
 use crate::random::Stream;
-pub use lesson::Lesson;
+pub use lesson::{AnswerWeights, Lesson};
 
 /// The kinds of lessons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct Habits {
     pub single: f64,
     /// Share of made-up arguments that are not balanced, so that one premise tells something by itself.
     pub free: f64,
+    /// How much restating the question counts, before an answer.
+    pub restated: f32,
     /// Share of documents in which sentences stand behind words that have nothing to do with them.
     pub distracted: f64,
 }
@@ -114,14 +116,14 @@ impl Mixture {
     /// what documents wash out first.
     pub fn rehearsal() -> Self {
         Self {
-            read: 0.22,
-            read_trace: 0.16,
-            recite_context: 0.06,
-            document: 0.12,
-            answer: 0.05,
-            think: 0.26,
-            bring_up: 0.11,
-            guess: 0.02,
+            read: 0.34,
+            read_trace: 0.18,
+            recite_context: 0.05,
+            document: 0.08,
+            answer: 0.03,
+            think: 0.22,
+            bring_up: 0.09,
+            guess: 0.01,
         }
     }
 
@@ -150,6 +152,7 @@ impl Default for Habits {
             longest: 8,
             single: 0.05,
             free: 0.35,
+            restated: 0.3,
             distracted: 0.8,
         }
     }
@@ -164,6 +167,10 @@ pub struct Curriculum<'a> {
 impl<'a> Curriculum<'a> {
     pub fn new(world: &'a World, habits: &'a Habits) -> Self {
         Self { world, habits }
+    }
+
+    fn weights(&self, marker: f32, answered: f32) -> AnswerWeights {
+        AnswerWeights { marker, restated: self.habits.restated, answered }
     }
 
     /// A lesson of a kind drawn from the mixture.

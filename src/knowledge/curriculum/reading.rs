@@ -26,7 +26,7 @@ impl Curriculum<'_> {
         };
         let mut lesson = Lesson::begin();
         self.tell(&mut lesson, told, random);
-        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 1.0);
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
         lesson
     }
 
@@ -43,7 +43,7 @@ impl Curriculum<'_> {
         let mut lesson = Lesson::begin();
         lesson.question(&asked.words).read([THINK]);
         self.tell(&mut lesson, trace, random);
-        lesson.push(END_THINK, 0.0).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.3, 1.0);
+        lesson.push(END_THINK, 0.0).answer(&self.world.grammar.lexicon, &asked, self.weights(0.3, 1.0));
         lesson
     }
 
@@ -69,10 +69,8 @@ impl Curriculum<'_> {
         // What was read before the question is still there, so the answer is known either way.
         lesson.push(END_THINK, 1.0).answer(
             &self.world.grammar.lexicon,
-            &asked.cue,
-            asked.answer,
-            0.3,
-            if answered { 1.0 } else { 0.5 },
+            &asked,
+            self.weights(0.3, if answered { 1.0 } else { 0.5 }),
         );
         lesson
     }
@@ -113,7 +111,7 @@ impl Curriculum<'_> {
             _ => self.made_up_fact(Form::Candidates, random),
         };
         let mut lesson = Lesson::begin();
-        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 0.5);
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 0.5));
         lesson
     }
 }

@@ -14,7 +14,7 @@ impl Curriculum<'_> {
     pub(super) fn answer(&self, random: &mut Stream) -> Lesson {
         let asked = self.known(random);
         let mut lesson = Lesson::begin();
-        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.0, 1.0);
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
         lesson
     }
 
@@ -64,7 +64,7 @@ impl Curriculum<'_> {
             let sentence = self.world.grammar.sentence(*stated, random.random_range(0..Grammar::WORDINGS));
             lesson.sentence(&sentence, |slot| weigh(*said, slot));
         }
-        lesson.push(END_THINK, 1.0).answer(&self.world.grammar.lexicon, &asked.cue, asked.answer, 0.3, answered);
+        lesson.push(END_THINK, 1.0).answer(&self.world.grammar.lexicon, &asked, self.weights(0.3, answered));
         lesson
     }
 }
