@@ -42,6 +42,7 @@ struct Marker {
     version: String,
     /// What went in, for people to read.
     inputs: serde_json::Value,
+    #[serde(default)]
     seconds: f64,
     /// Digest of each file, by its path inside the stage.
     files: BTreeMap<String, String>,
