@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use recollect::experiment::base::Base;
 use recollect::experiment::{Config, RunDir};
+use recollect::files;
 use recollect::knowledge::World;
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
@@ -64,8 +65,8 @@ impl Home {
         self
     }
 
-    /// Every file below a directory with its content.
-    fn files(&self, name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    /// A digest of every file below a directory, but for the number of the process that held a run last.
+    fn files(&self, name: &str) -> BTreeMap<PathBuf, String> {
         let mut all = BTreeMap::new();
         let mut folders = vec![self.path(name)];
         while let Some(folder) = folders.pop() {
@@ -73,10 +74,11 @@ impl Home {
                 let path = entry.unwrap().path();
                 match path.is_dir() {
                     true => folders.push(path),
-                    false => drop(all.insert(path.clone(), fs::read(&path).unwrap())),
+                    false => drop(all.insert(path.clone(), files::digest(&fs::read(&path).unwrap()))),
                 }
             }
         }
+        all.retain(|path, _| !path.ends_with("run.lock"));
         all
     }
 }
@@ -201,15 +203,9 @@ fn of_damaged(file: &str, damage: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
     drop(RunDir::open(&home.path("runs/x"), &config).unwrap());
     fs::write(home.path("runs/x/metrics.jsonl"), "{}\n").unwrap();
     fs::write(home.path("runs/x/report.json"), "{}").unwrap();
-    let left = |name: &str| {
-        let mut files = home.files(name);
-        // The number of the process that held it last.
-        files.retain(|path, _| !path.ends_with("run.lock"));
-        files
-    };
-    let before = (left("base"), left("runs/x"));
+    let before = (home.files("base"), home.files("runs/x"));
     let (lines, _) = home.failed(&["run", "x.toml"]);
-    assert_eq!((left("base"), left("runs/x")), before, "{lines:?}");
+    assert_eq!((home.files("base"), home.files("runs/x")), before, "{lines:?}");
     assert_eq!(lines.len(), 1, "{lines:?}");
     lines[0].clone()
 }
@@ -258,7 +254,8 @@ fn a_tokenizer_without_the_special_tokens_is_one_line() {
 fn a_checkpoint_to_evaluate_is_looked_at_before_anything_else() {
     let home = Home::with_config("[base]\npath = 'base'\n").with_base();
     fs::create_dir(home.path("trained")).unwrap();
-    for (path, bytes) in home.files("base") {
+    for path in home.files("base").into_keys() {
+        let bytes = fs::read(&path).unwrap();
         let cut = if path.ends_with("model.safetensors") { bytes.len() - 1 } else { bytes.len() };
         fs::write(home.path("trained").join(path.file_name().unwrap()), &bytes[..cut]).unwrap();
     }
