@@ -1,8 +1,21 @@
 //! Bad input gets one clear line on stderr and an exit code that is not 0, and nothing is overwritten.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use recollect::experiment::base::Base;
+use recollect::experiment::{Config, RunDir};
+use recollect::files;
+use recollect::knowledge::World;
+use recollect::language::Tokenizer;
+use recollect::policy::{InitConfig, Policy};
+
+/// A model of a few thousand weights.
+const SMALL: &str = "[model]\nhidden_size = 8\nintermediate_size = 8\nnum_hidden_layers = 1\nnum_attention_heads = 2\n\
+                     num_key_value_heads = 2\nhead_dim = 4";
 
 /// A directory with a config, and the program run inside of it.
 struct Home(tempfile::TempDir);
@@ -25,13 +38,48 @@ impl Home {
         Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
     }
 
-    /// Runs what must fail, and returns the lines that it said.
+    /// Runs what must fail before it begins, and returns the lines that it said.
     fn refused(&self, arguments: &[&str]) -> Vec<String> {
+        let (lines, stdout) = self.failed(arguments);
+        assert!(stdout.is_empty(), "{arguments:?}");
+        lines
+    }
+
+    /// Runs what must fail, and returns the lines of stderr, and stdout.
+    fn failed(&self, arguments: &[&str]) -> (Vec<String>, Vec<u8>) {
         let output = self.recollect(arguments);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
-        stderr.lines().map(String::from).collect()
+        (stderr.lines().map(String::from).collect(), output.stdout)
+    }
+
+    /// A base that has learned nothing, in `base/`.
+    fn with_base(self) -> Home {
+        let config = Config::parse(SMALL, "small", "small", &[]).unwrap();
+        let known = config.known.known();
+        let tokenizer = Tokenizer::from_words(World::known(&known).unwrap().grammar.lexicon.words()).unwrap();
+        let init = InitConfig { structured: None, ..config.pretrain.init };
+        let model = Arc::new(config.model.with_vocabulary(tokenizer.size()));
+        let policy = Policy::initialise(model, &init, 0).unwrap();
+        Base { policy, tokenizer, known: Some(known) }.save(&self.path("base")).unwrap();
+        self
+    }
+
+    /// A digest of every file below a directory, but for the number of the process that held a run last.
+    fn files(&self, name: &str) -> BTreeMap<PathBuf, String> {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => drop(all.insert(path.clone(), files::digest(&fs::read(&path).unwrap()))),
+                }
+            }
+        }
+        all.retain(|path, _| !path.ends_with("run.lock"));
+        all
     }
 }
 
@@ -104,9 +152,9 @@ fn a_directory_of_somebody_else_is_left_as_it_is() {
 #[test]
 fn a_run_directory_of_another_config_is_left_as_it_is() {
     let home = Home::with_config("");
-    let other = recollect::experiment::Config::parse("[train]\nsteps = 7", "other", "other", &[]).unwrap();
+    let other = Config::parse("[train]\nsteps = 7", "other", "other", &[]).unwrap();
     let run = home.path("runs/x");
-    drop(recollect::experiment::RunDir::open(&run, &other).unwrap());
+    drop(RunDir::open(&run, &other).unwrap());
     fs::write(run.join("metrics.jsonl"), "{}").unwrap();
     let before = fs::read_to_string(run.join("config.toml")).unwrap();
     let lines = home.refused(&["run", "x.toml"]);
@@ -119,8 +167,8 @@ fn a_run_directory_of_another_config_is_left_as_it_is() {
 #[test]
 fn a_run_that_is_going_on_is_not_disturbed() {
     let home = Home::with_config("");
-    let config = recollect::experiment::Config::parse("", "x.toml", "x", &[]).unwrap();
-    let _run = recollect::experiment::RunDir::open(&home.path("runs/x"), &config).unwrap();
+    let config = Config::parse("", "x.toml", "x", &[]).unwrap();
+    let _run = RunDir::open(&home.path("runs/x"), &config).unwrap();
     let lines = home.refused(&["run", "x.toml"]);
     assert!(lines.len() == 1 && lines[0].contains("in use by process"), "{lines:?}");
 }
@@ -132,7 +180,7 @@ fn a_dry_run_prints_a_config_and_writes_nothing() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("# rollouts in all"), "{text}");
-    let printed = recollect::experiment::Config::parse(&text, "printed", "printed", &[]).unwrap();
+    let printed = Config::parse(&text, "printed", "printed", &[]).unwrap();
     assert_eq!((printed.train.steps, printed.train.group_size), (10, 4));
     assert!(!home.path("runs").exists());
 }
@@ -143,4 +191,98 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
     assert_eq!(home.recollect(&["rnu", "x.toml"]).status.code(), Some(2));
     assert_eq!(home.recollect(&["run"]).status.code(), Some(2));
     assert_eq!(home.recollect(&["--help"]).status.code(), Some(0));
+}
+
+/// Damages one file of a base and gives the line that `run` says about it. Nothing may have been changed or begun.
+fn of_damaged(file: &str, damage: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
+    let home = Home::with_config("[base]\npath = 'base'\n").with_base();
+    let path = home.path("base").join(file);
+    fs::write(&path, damage(fs::read(&path).unwrap())).unwrap();
+    // A run that has got somewhere, so that there is something to lose.
+    let config = Config::load(&home.path("x.toml"), &[]).unwrap();
+    drop(RunDir::open(&home.path("runs/x"), &config).unwrap());
+    fs::write(home.path("runs/x/metrics.jsonl"), "{}\n").unwrap();
+    fs::write(home.path("runs/x/report.json"), "{}").unwrap();
+    let before = (home.files("base"), home.files("runs/x"));
+    let (lines, _) = home.failed(&["run", "x.toml"]);
+    assert_eq!((home.files("base"), home.files("runs/x")), before, "{lines:?}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines[0].clone()
+}
+
+/// A text with one part replaced; the part has to be there.
+fn replaced(bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains(from), "{text}");
+    text.replace(from, to).into_bytes()
+}
+
+#[test]
+fn a_truncated_checkpoint_is_one_line() {
+    for share in [0, 1, 50, 99] {
+        let line = of_damaged("model.safetensors", |bytes| bytes[..bytes.len() * share / 100].to_vec());
+        assert!(line.starts_with("error: base/model.safetensors: no safetensors"), "{line}");
+    }
+    for file in ["config.json", "tokenizer.json", "known.json"] {
+        let line = of_damaged(file, |bytes| bytes[..bytes.len() / 2].to_vec());
+        assert!(line.starts_with(&format!("error: base/{file}: ")), "{line}");
+    }
+}
+
+#[test]
+fn a_checkpoint_whose_config_does_not_match_is_one_line() {
+    for (from, to, found) in [
+        ("\"hidden_size\": 8", "\"hidden_size\": 16", "has shape"),
+        ("\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2", "is missing"),
+        ("\"qwen2\"", "\"llama\"", "is no weight of this model"),
+    ] {
+        let line = of_damaged("config.json", |bytes| replaced(bytes, from, to));
+        assert!(line.starts_with("error: base/model.safetensors: ") && line.contains(found), "{line}");
+        assert!(line.contains("the config that stands beside them"), "{line}");
+    }
+    let line = of_damaged("config.json", |bytes| replaced(bytes, "\"qwen2\"", "\"gpt2\""));
+    assert!(line.starts_with("error: base/config.json: model_type is \"gpt2\""), "{line}");
+}
+
+#[test]
+fn a_tokenizer_without_the_special_tokens_is_one_line() {
+    let line = of_damaged("tokenizer.json", |bytes| replaced(bytes, "</think>", "[end]"));
+    assert!(line.starts_with("error: base/tokenizer.json: the special token </think> is missing"), "{line}");
+}
+
+#[test]
+fn a_checkpoint_to_evaluate_is_looked_at_before_anything_else() {
+    let home = Home::with_config("[base]\npath = 'base'\n").with_base();
+    fs::create_dir(home.path("trained")).unwrap();
+    for path in home.files("base").into_keys() {
+        let bytes = fs::read(&path).unwrap();
+        let cut = if path.ends_with("model.safetensors") { bytes.len() - 1 } else { bytes.len() };
+        fs::write(home.path("trained").join(path.file_name().unwrap()), &bytes[..cut]).unwrap();
+    }
+    let (lines, _) = home.failed(&["eval", "x.toml", "--checkpoint", "trained"]);
+    assert!(lines.len() == 1 && lines[0].starts_with("error: trained/model.safetensors: no safetensors"), "{lines:?}");
+    assert!(!home.path("runs/x/stages").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unwritable_run_directory_is_one_line() {
+    use std::os::unix::fs::PermissionsExt;
+    // SAFETY: asks for a number and touches no memory.
+    if unsafe { libc::geteuid() } == 0 {
+        println!("skipped: nothing is unwritable for root");
+        return;
+    }
+    let home = Home::with_config("");
+    let config = Config::load(&home.path("x.toml"), &[]).unwrap();
+    drop(RunDir::open(&home.path("runs/x"), &config).unwrap());
+    let before = home.files("runs");
+    for (folder, dir) in [("runs/x", "runs/x"), ("runs", "runs/new")] {
+        fs::set_permissions(home.path(folder), fs::Permissions::from_mode(0o555)).unwrap();
+        let lines = home.refused(&["run", "x.toml", "--set", &format!("run.dir={dir}")]);
+        fs::set_permissions(home.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(lines.len() == 1 && lines[0].starts_with(&format!("error: {dir}")), "{lines:?}");
+        assert!(lines[0].contains("Permission denied"), "{lines:?}");
+    }
+    assert_eq!(home.files("runs"), before);
 }

@@ -34,8 +34,7 @@ pub struct StageRecord {
 impl Manifest {
     /// Adds a finished stage.
     pub fn add(&mut self, name: &str, stage: &Stage) {
-        let seconds = files::read_text(&stage.dir.join("seconds")).ok().and_then(|text| text.trim().parse().ok());
-        let record = StageRecord { name: name.into(), dir: stage.dir.clone(), seconds: seconds.unwrap_or(0.0) };
+        let record = StageRecord { name: name.into(), dir: stage.dir.clone(), seconds: stage.seconds };
         self.stages.push(record);
         self.digests.insert(name.into(), stage.content.clone());
     }

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn every_missing_file_is_a_line_of_its_own() {
-        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[train]\nreward = 'no.toml'";
+        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[finetune]\nreplay = 0\n\
+                    [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
         let error = preflight(&config).unwrap_err().to_string();
         assert_eq!(

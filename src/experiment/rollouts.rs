@@ -95,8 +95,13 @@ pub fn measure(lines: &[Line], groups: &[Vec<f64>], without_spread: usize) {
     let sentences: usize = lines.iter().map(|line| line.judgement.recitations.len()).sum();
     let true_ones = lines.iter().flat_map(|line| &line.judgement.recitations).filter(|r| r.is_true).count();
     gauge!("recited/count").set(sentences as f64 / lines.len().max(1) as f64);
-    gauge!("recited/true_share").set(true_ones as f64 / sentences.max(1) as f64);
-    gauge!("recited/needed_found").set(share(&|line| line.judgement.needed_found == line.judgement.needed));
+    // Of nothing, no share is true. Questions from files do not say what they need.
+    if sentences > 0 {
+        gauge!("recited/true_share").set(true_ones as f64 / sentences as f64);
+    }
+    if lines.iter().any(|line| line.judgement.needed > 0) {
+        gauge!("recited/needed_found").set(share(&|line| line.judgement.needed_found == line.judgement.needed));
+    }
 }
 
 fn deviation(values: &[f64]) -> f64 {

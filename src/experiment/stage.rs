@@ -30,6 +30,9 @@ pub struct Stage {
     pub dir: PathBuf,
     /// It was there already.
     pub reused: bool,
+    /// Wall-clock time that it took when it was made. No part of the content: the next stage is the same however
+    /// long this one took.
+    pub seconds: f64,
 }
 
 /// What stands in the marker of a finished stage.
@@ -39,6 +42,8 @@ struct Marker {
     version: String,
     /// What went in, for people to read.
     inputs: serde_json::Value,
+    #[serde(default)]
+    seconds: f64,
     /// Digest of each file, by its path inside the stage.
     files: BTreeMap<String, String>,
 }
@@ -89,7 +94,8 @@ impl StageCache {
         remove(&partial)?;
         remove(&dir)?;
         files::create_dir(&partial)?;
-        if let Err(error) = make(&partial).and_then(|()| seal(&partial, name, &inputs)) {
+        let start = Instant::now();
+        if let Err(error) = make(&partial).and_then(|()| seal(&partial, name, &inputs, start.elapsed())) {
             remove(&partial)?;
             return Err(error);
         }
@@ -134,7 +140,7 @@ impl StageCache {
         }
         let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
         let content = files::digest(lines.join("\n").as_bytes());
-        Ok(Some(Stage { key: key(name, inputs), content, dir, reused: true }))
+        Ok(Some(Stage { key: key(name, inputs), content, dir, reused: true, seconds: marker.seconds }))
     }
 
     /// Waits until no other process is making this stage. The lock ends with the returned file or the process.
@@ -180,11 +186,12 @@ fn key(name: &str, inputs: &serde_json::Value) -> String {
 }
 
 /// Syncs every file, then writes the marker with their digests.
-fn seal(dir: &Path, name: &str, inputs: &serde_json::Value) -> Result<()> {
+fn seal(dir: &Path, name: &str, inputs: &serde_json::Value, took: Duration) -> Result<()> {
     let mut digests = BTreeMap::new();
     collect(dir, "", &mut digests)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
-    let marker = Marker { stage: name.to_string(), version, inputs: inputs.clone(), files: digests };
+    let seconds = took.as_secs_f64();
+    let marker = Marker { stage: name.to_string(), version, inputs: inputs.clone(), seconds, files: digests };
     let text = serde_json::to_vec_pretty(&marker)
         .map_err(|error| Error::invalid(format!("stage {name}"), error.to_string(), "its inputs must serialise"))?;
     files::write_atomic(&dir.join(MARKER), &text)?;
@@ -262,9 +269,14 @@ mod tests {
 
         let other = stages.get_or_make("base", &("seed", 2), |dir| write(dir, "two")).unwrap();
         assert_ne!((&first.key, &first.content), (&other.key, &other.content));
-        let renamed = stages.get_or_make("tuned", &("seed", 1), |dir| write(dir, "one")).unwrap();
+        let slowly = |dir: &Path| {
+            std::thread::sleep(Duration::from_millis(20));
+            write(dir, "one")
+        };
+        let renamed = stages.get_or_make("tuned", &("seed", 1), slowly).unwrap();
         assert_ne!(first.key, renamed.key);
         assert_eq!(first.content, renamed.content);
+        assert!(renamed.seconds >= 0.02);
     }
 
     #[test]

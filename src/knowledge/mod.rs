@@ -9,9 +9,11 @@ pub mod lexicon;
 pub mod logic;
 pub mod question;
 pub mod reversal;
+pub mod source;
 pub mod syllogism;
 pub mod world;
 
 pub use jsonl::Jsonl;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
+pub use source::Knowledge;
 pub use world::{KnownConfig, World, WorldConfig};

@@ -84,8 +84,9 @@ fn sentences(trace: &str) -> Vec<&str> {
     sentences.into_iter().map(str::trim).filter(|sentence| !sentence.is_empty()).collect()
 }
 
+/// Whether nothing was broken off. In free text the full stop is glued to a word, and quotes may follow it.
 fn ends_a_sentence(sentence: &str) -> bool {
-    sentence.ends_with('.') && is_word(sentence, sentence.len() - 1, 1)
+    sentence.trim_end_matches(['"', '\'', ')', '”', '’']).ends_with(['.', '!'])
 }
 
 /// Where a word stands for the last time.
@@ -159,6 +160,7 @@ mod tests {
             assert_eq!((reading.answer, reading.well_formed), (answer, false), "{text}");
         }
         assert!(think("</think> <answer> bilu : mavo <eos>").well_formed, "an empty trace is a trace");
+        assert!(think("He wrote \"A b.\" </think> <answer> bilu : mavo <eos>").well_formed, "free text");
     }
 
     #[test]

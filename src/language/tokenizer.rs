@@ -12,6 +12,8 @@ use crate::{Error, Result, files};
 
 /// The tokens that carry the format. A tokenizer without them cannot be used.
 pub const SPECIAL: [&str; 7] = ["<pad>", "<bos>", "<eos>", "<question>", "<think>", "</think>", "<answer>"];
+/// Tokens of a byte-level tokenizer that has merged nothing.
+pub const SMALLEST_TRAINED: usize = SPECIAL.len() + 256;
 /// Fills nothing in recollect (sequences are packed) but is expected by other programs.
 pub const PAD: &str = SPECIAL[0];
 /// Starts every sequence.
@@ -48,10 +50,10 @@ impl Tokenizer {
 
     /// A byte-level BPE of at most `size` tokens, trained on the lines given.
     pub fn train(lines: &[String], size: usize) -> Result<Self> {
-        let smallest = SPECIAL.len() + 256;
-        if size < smallest {
+        if size < SMALLEST_TRAINED {
             let found = format!("a vocabulary of {size}");
-            return Err(Error::invalid("tokenizer", found, format!("every byte is a token: at least {smallest}")));
+            let remedy = format!("every byte is a token: at least {SMALLEST_TRAINED}");
+            return Err(Error::invalid("tokenizer", found, remedy));
         }
         let mut builder = TokenizerBuilder::new()
             .with_model(BPE::default())

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::bars::class;
 use super::words::{kind, p_value, percent, range, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
+use crate::knowledge::Task;
 
 /// A row of the table of all results.
 #[derive(Serialize)]
@@ -65,10 +66,11 @@ pub fn results(summary: &Summary) -> Vec<ResultRow> {
 }
 
 /// One row for each arm that thinks in its own words, and each set.
+/// What a trace says in free text from files cannot be checked, so it has no row.
 pub fn recited(summary: &Summary) -> Vec<RecitedRow> {
     let mut table = Vec::new();
     for arm in [Arm::ThinkingBeforeRl, Arm::AfterRl] {
-        let all: Vec<&ArmResult> = summary.latest().filter(|row| row.arm == arm).collect();
+        let all: Vec<&ArmResult> = summary.latest().filter(|row| row.arm == arm && row.task != Task::Jsonl).collect();
         let sets: std::collections::BTreeSet<_> = all.iter().map(|row| row.set).collect();
         for set in sets {
             let rows: Vec<&ArmResult> = all.iter().copied().filter(|row| row.set == set).collect();

@@ -2,7 +2,7 @@
 
 use super::words::{p_value, percent, range};
 use crate::evaluation::{Arm, Pooled, Summary};
-use crate::knowledge::Set;
+use crate::knowledge::{Set, Task};
 
 /// The result of a run in plain words.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,11 @@ enum Change {
     Unclear,
 }
 
+/// What a reader must know of numbers on text that recollect did not make.
+const FROM_FILES: &str = "The questions come from files, and the accuracy is whatever this model reached on them. \
+    Free text has no grammar, so nothing that a trace says is checked for truth; a question without choices cannot be \
+    guessed, so its chance is 0\u{a0}%.";
+
 impl Story {
     /// Tells the result. An arm that was not evaluated is not spoken of.
     pub fn new(summary: &Summary) -> Story {
@@ -51,7 +56,8 @@ impl Story {
             direct_after: pooled(Arm::DirectAfterRl),
         };
         let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
-        let evidence = [numbers.recitation(), numbers.controls()].into_iter().flatten().collect();
+        let from_files = summary.latest().any(|row| row.task == Task::Jsonl).then(|| FROM_FILES.to_owned());
+        let evidence = [numbers.recitation(), numbers.controls(), from_files].into_iter().flatten().collect();
         Story { headline: numbers.headline(), lead, evidence }
     }
 }
@@ -175,6 +181,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Curves, RunInfo};
+    use crate::knowledge::Form;
 
     #[test]
     fn tells_a_newcomer_what_happened() {
@@ -213,6 +220,22 @@ mod tests {
         let story = Story::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
         assert!(story.headline.starts_with("No clear change"), "{}", story.headline);
         assert!(story.lead[1].contains("cannot be told"), "{}", story.lead[1]);
+    }
+
+    #[test]
+    fn says_what_numbers_on_files_are_worth() {
+        let from_files: Vec<_> = fixture::answers()
+            .into_iter()
+            .map(|mut one| {
+                (one.task, one.form) = (Task::Jsonl, Form::Completion);
+                one.judgement.recitations.clear();
+                one
+            })
+            .collect();
+        let story = Story::new(&Summary::new(&from_files, Curves::default(), RunInfo::default()));
+        assert!(story.evidence.last().unwrap().contains("whatever this model reached"), "{:?}", story.evidence);
+        assert!(!story.evidence.join(" ").contains("facts that it recites"), "{:?}", story.evidence);
+        assert!(!Story::new(&fixture::summary()).evidence.join(" ").contains("files"));
     }
 
     #[test]

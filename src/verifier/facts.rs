@@ -1,10 +1,16 @@
 //! What the verifier needs to know of a world.
 
-use crate::knowledge::{Claim, World};
+use crate::knowledge::{Claim, Knowledge, World};
 
 /// A world that sentences can be held against. Neither method may panic or take more than linear time, because
 /// what they are handed is whatever a policy wrote.
 pub trait Facts {
+    /// Whether there is a grammar to read sentences in. Where there is none, as in free text from files, nothing
+    /// counts as recited: a sentence that nobody can check is neither true nor false.
+    fn has_grammar(&self) -> bool {
+        true
+    }
+
     /// What a sentence claims, its full stop included; `None` where it is not a statement of the world's grammar.
     fn read(&self, sentence: &str) -> Option<Claim>;
 
@@ -19,5 +25,25 @@ impl Facts for World {
 
     fn holds(&self, claim: &Claim) -> bool {
         World::holds(self, claim)
+    }
+}
+
+impl Facts for Knowledge {
+    fn has_grammar(&self) -> bool {
+        matches!(self, Knowledge::Generated(_))
+    }
+
+    fn read(&self, sentence: &str) -> Option<Claim> {
+        match self {
+            Knowledge::Generated(world) => world.read(sentence),
+            Knowledge::Files(_) => None,
+        }
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        match self {
+            Knowledge::Generated(world) => world.holds(claim),
+            Knowledge::Files(_) => false,
+        }
     }
 }

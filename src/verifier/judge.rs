@@ -11,8 +11,8 @@ use crate::language::{Opening, Reading};
 /// whether the format was kept stands beside it.
 pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completion: &str, finished: bool) -> Judgement {
     let reading = Reading::of(completion, opening, &question.cue);
-    let recitations: Vec<Recitation> =
-        reading.sentences.iter().map(|sentence| recitation(facts, question, sentence)).collect();
+    let readable = reading.sentences.iter().filter(|_| facts.has_grammar());
+    let recitations: Vec<Recitation> = readable.map(|sentence| recitation(facts, question, sentence)).collect();
     let found = |needed| recitations.iter().any(|r| r.relevant && r.claim.as_ref() == Some(needed));
     Judgement {
         answer: reading.answer.map(String::from),
@@ -130,6 +130,26 @@ mod tests {
         assert!(!judged("uriah hawthorne") && !judged("Hawthorne") && !judged(""));
         let empty = Question { answer: " . ".into(), ..file };
         assert!(!judge(&Toy, &empty, Opening::Answer, ".", true).correct);
+    }
+
+    #[test]
+    fn where_nothing_can_be_read_nothing_was_recited() {
+        struct FreeText;
+        impl Facts for FreeText {
+            fn has_grammar(&self) -> bool {
+                false
+            }
+            fn read(&self, _: &str) -> Option<Claim> {
+                None
+            }
+            fn holds(&self, _: &Claim) -> bool {
+                false
+            }
+        }
+        let file = Question { form: Form::Completion, cue: String::new(), needed: vec![], ..question() };
+        let text = "He composed \"Abyssal Melodies.\"</think><answer> mavo.<eos>";
+        let judgement = judge(&FreeText, &file, Opening::Think, text, true);
+        assert!(judgement.correct && judgement.well_formed && judgement.recitations.is_empty());
     }
 
     /// What a policy, or somebody who wishes the verifier ill, may write.

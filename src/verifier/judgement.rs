@@ -26,7 +26,7 @@ pub struct Judgement {
     pub correct: bool,
     /// Trace, answer and end stand where the format wants them.
     pub well_formed: bool,
-    /// The sentences of the trace in order.
+    /// The sentences of the trace in order; none where the world has no grammar to read them in.
     pub recitations: Vec<Recitation>,
     /// How many different needed claims the trace holds.
     pub needed_found: usize,

@@ -27,6 +27,8 @@ pub use run::RunConfig;
 pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
+use crate::knowledge::Form;
+use crate::knowledge::source::forms;
 use crate::{Error, Result, files, strict_toml};
 use overrides::Override;
 
@@ -98,7 +100,20 @@ impl Config {
         self.finetune.check(&mut ranges);
         self.train.check(&mut ranges);
         self.evaluation.check(&mut ranges);
+        self.check_together(&mut ranges);
         ranges.problems
+    }
+
+    /// What one section asks of another.
+    fn check_together(&self, ranges: &mut Ranges) {
+        let files = self.world.is_jsonl();
+        let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
+        let there = forms(files);
+        let known = self.train.forms.iter().all(|form| there.contains(form));
+        ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(there)));
+        let none = "0 with world.jsonl, because files hold no lessons to replay";
+        ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
+        ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
     }
 
     /// The config with every default written out, as TOML.
@@ -159,7 +174,7 @@ mod tests {
     #[test]
     fn a_config_with_nothing_left_to_default_survives_a_round_trip() {
         let config = parse(
-            "[run]\ncache = 'c'\n[train]\nsteps = 3\nalgorithm = {preset = 'grpo', clip = 0.2}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']",
+            "[run]\ncache = 'c'\n[train]\nsteps = 3\nforms = ['completion']\nreplay_tokens = 0\nalgorithm = {preset = 'grpo', clip = 0.2}\n[finetune]\nreplay = 0\nscales = {}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']",
             &[],
         )
         .unwrap();
@@ -210,6 +225,20 @@ mod tests {
         assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
         assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
         assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
+    }
+
+    #[test]
+    fn files_are_asked_for_what_they_have() {
+        let error = line("[world.jsonl]\ndocuments = ['a']\nquestions = ['b']", &[]);
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 3, "{error}");
+        assert_eq!(
+            lines[0],
+            "x.toml: train.forms: found candidates, open, entailment; allowed is completion in this world"
+        );
+        assert!(lines[1].contains("finetune.replay: found 0.5; allowed is 0 with world.jsonl"), "{error}");
+        assert!(line("[train]\nforms = ['completion']", &[]).contains("allowed is candidates, open, open-any"));
+        assert!(line("[world.jsonl]\nvocabulary = 100", &[]).contains("found 100; allowed is 263 or more"));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use crate::policy::{Family, ModelConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
-    /// A directory in the Hugging Face layout, or "embedded" for the base that ships.
+    /// A directory in the Hugging Face layout, or "embedded" for the base that ships. That base spells the words of
+    /// generated worlds only: where knowledge comes from files, "embedded" stands for a model that has learned
+    /// nothing, made from `[model]` with a tokenizer trained from the files.
     pub path: String,
 }
 

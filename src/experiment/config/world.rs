@@ -8,6 +8,7 @@ use super::Ranges;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, WorldConfig};
+use crate::language::tokenizer::SMALLEST_TRAINED;
 
 /// A generated world, or files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,11 +29,19 @@ pub struct WorldSection {
 }
 
 /// Files with one JSON object a line (`prompt`, `completion`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JsonlSection {
     pub documents: Vec<PathBuf>,
     pub questions: Vec<PathBuf>,
+    /// Tokens of the tokenizer that is trained from the files, if the run starts from no base of its own.
+    pub vocabulary: usize,
+}
+
+impl Default for JsonlSection {
+    fn default() -> Self {
+        Self { documents: Vec::new(), questions: Vec::new(), vocabulary: 1024 }
+    }
 }
 
 /// What `pretrain` makes a base know. A run takes it from its base.
@@ -105,6 +114,7 @@ impl WorldSection {
         ranges.at_least("world.sentences", self.sentences, 1);
         let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
         ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");
+        ranges.at_least("world.jsonl.vocabulary", self.jsonl.vocabulary, SMALLEST_TRAINED);
     }
 }
 

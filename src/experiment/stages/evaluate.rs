@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::Instant;
 
 use rand::seq::IndexedRandom;
 
+use super::Start;
 use super::finetune::learn_documents;
 use super::train::{SLOTS, reinforce};
-use super::{Start, note_time};
 use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, tally};
 use crate::exchange::WorkerPool;
+use crate::experiment::base::Base;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
@@ -31,7 +31,9 @@ pub(super) const ANSWERS: &str = "answers.jsonl";
 
 /// Measures the baseline and the trained policy; `checkpoint` stands for the trained policy if it is given.
 pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
-    let start = Start::new(&experiment.config)?;
+    // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
+    checkpoint.map(|dir| Base::load(Some(dir))).transpose()?;
+    let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;
     let before = [Arm::FineTuned, Arm::ThinkingBeforeRl, Arm::InContext];
     let after = [Arm::AfterRl, Arm::SwappedTraces, Arm::DirectAfterRl, Arm::InContextAfterRl];
@@ -69,13 +71,13 @@ pub(super) fn examine(
 ) -> Result<Stage> {
     let inputs = (content, &start.digest, &experiment.config.evaluation, arms);
     experiment.cache.get_or_make(name, &inputs, |dir| {
-        let started = Instant::now();
         let policy = Policy::load(policy)?;
         let workers = experiment.config.run.resolved_workers();
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.max_position_embeddings)?;
         pool.publish(&policy.snapshot(step)?)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
-        let questions: Vec<Question> = [Set::A, Set::B].iter().flat_map(|set| start.world.questions(*set)).collect();
+        let questions: Vec<Question> =
+            [Set::A, Set::B].iter().flat_map(|set| start.knowledge.questions(*set)).collect();
         let mut meter = experiment.progress.begin(&format!("answering ({name})"), "arms", 0, arms.len() as u64);
         let mut answered: Vec<Answered> = Vec::new();
         for (done, arm) in arms.iter().enumerate() {
@@ -87,8 +89,7 @@ pub(super) fn examine(
             meter.set(done as u64 + 1);
             experiment.interrupt.check("what is finished is kept; the same command goes on from there")?;
         }
-        write(&dir.join(ANSWERS), &answered)?;
-        note_time(dir, started)
+        write(&dir.join(ANSWERS), &answered)
     })
 }
 
@@ -98,7 +99,7 @@ pub(super) fn on_the_way(examiner: &mut Examiner, step: u64) -> Result<Vec<ArmRe
     let forms = &examiner.experiment.config.train.forms;
     let mut questions = Vec::new();
     for set in [Set::A, Set::B] {
-        let all = examiner.start.world.questions(set);
+        let all = examiner.start.knowledge.questions(set);
         for form in forms {
             let of_form: Vec<&Question> = all.iter().filter(|question| question.form == *form).collect();
             let mut random = random::stream(examiner.experiment.config.evaluation.seed, &[set as u64, *form as u64]);
@@ -173,7 +174,7 @@ impl<'a> Examiner<'a> {
         for completion in self.pool.generate(requests)? {
             let (question, (prompt, opening)) = (&questions[completion.request], &prompts[completion.request]);
             let text = tokenizer.decode(&completion.tokens)?;
-            let judgement = judge(&self.start.world, question, *opening, &text, completion.finish == Finish::Stop);
+            let judgement = judge(&self.start.knowledge, question, *opening, &text, completion.finish == Finish::Stop);
             let said = Said {
                 sample: completion.sample,
                 prompt: prompt.clone(),

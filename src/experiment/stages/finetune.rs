@@ -1,24 +1,22 @@
 //! Teaches the base the documents of A and B.
 
-use std::time::Instant;
-
 use rand::Rng;
 use serde::Serialize;
 
-use super::{Start, note_time};
+use super::Start;
+use crate::Result;
 use crate::experiment::course::Checkpoints;
 use crate::experiment::lessons::LessonPlan;
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
-use crate::knowledge::Set;
 use crate::knowledge::curriculum::Curriculum;
 use crate::knowledge::leak::Leaks;
+use crate::knowledge::{Knowledge, Set};
 use crate::learner::{OptimizerConfig, Schedule};
-use crate::{Error, Result};
 
 /// Fine-tunes the base and gives the stage that holds the policy.
 pub fn finetune(experiment: &Experiment) -> Result<Stage> {
-    learn_documents(experiment, &Start::new(&experiment.config)?)
+    learn_documents(experiment, &Start::new(experiment)?)
 }
 
 #[derive(Serialize)]
@@ -31,10 +29,6 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
     let finetune = &experiment.config.finetune;
     let inputs = Inputs { start: &start.digest, finetune };
     experiment.cache.get_or_make("finetune", &inputs, |dir| {
-        let started = Instant::now();
-        let (world, documents) = (&start.world, start.world.documents());
-        let curriculum = Curriculum::new(world, &finetune.habits);
-        let leaks = Leaks::of(world, Set::B);
         let plan = LessonPlan {
             name: "fine-tuning",
             seed: finetune.seed,
@@ -55,26 +49,31 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             scales: &finetune.scales,
             checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16]),
         };
-        if documents.is_empty() {
-            return Err(Error::invalid("world.documents", "there are none", "ask for at least one"));
-        }
-        let policy = plan.teach(
-            experiment,
-            || Ok(start.base.policy.clone()),
-            |_, random| {
-                let lesson = match random.random_bool(finetune.replay) {
-                    true => curriculum.lesson(&finetune.mixture, random),
-                    false => {
-                        let document = &documents[random.random_range(0..documents.len())];
-                        curriculum.document(document, random)
-                    }
-                };
-                leaks.check(&lesson)?;
-                Ok(lesson)
-            },
-        )?;
+        let fresh = || Ok(start.base.policy.clone());
+        let policy = match &start.knowledge {
+            Knowledge::Generated(world) => {
+                let documents = world.documents();
+                let curriculum = Curriculum::new(world, &finetune.habits);
+                let leaks = Leaks::of(world, Set::B);
+                plan.teach(experiment, fresh, |_, random| {
+                    let lesson = match random.random_bool(finetune.replay) {
+                        true => curriculum.lesson(&finetune.mixture, random),
+                        false => {
+                            let document = &documents[random.random_range(0..documents.len())];
+                            curriculum.document(document, random)
+                        }
+                    };
+                    leaks.check(&lesson)?;
+                    Ok(lesson)
+                })?
+            }
+            Knowledge::Files(jsonl) => {
+                let longest = start.base.policy.config.max_position_embeddings;
+                let lessons = jsonl.lessons(&start.base.tokenizer, longest)?;
+                plan.teach(experiment, fresh, |_, random| Ok(lessons[random.random_range(0..lessons.len())].clone()))?
+            }
+        };
         plan.checkpoints.remove()?;
-        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
-        note_time(dir, started)
+        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())
     })
 }

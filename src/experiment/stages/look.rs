@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::generated;
+use super::knowledge;
 use crate::experiment::Config;
-use crate::experiment::base::Base;
 use crate::knowledge::audit::{self, Shortcut};
-use crate::knowledge::{Set, World};
+use crate::knowledge::{Knowledge, Set};
 use crate::{Error, Result, files};
 
 /// A part of a world that can be looked at.
@@ -23,15 +22,18 @@ pub enum WorldPart {
 
 /// Parts of the world as text, at most `limit` entries of each set.
 pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<String> {
-    let world = generated(config, &Base::load(config.base.dir())?)?;
+    let knowledge = knowledge(config)?;
     let mut text = String::new();
     for part in parts {
         match part {
-            WorldPart::Audit => text += &table(&audit::audit(&world)),
+            WorldPart::Audit => match &knowledge {
+                Knowledge::Generated(world) => text += &table(&audit::audit(world)),
+                Knowledge::Files(_) => text += "no audit: what would be a shortcut in text from files is not known\n",
+            },
             _ => {
-                for set in [Set::A, Set::B] {
-                    lines(&world, *part, set).into_iter().take(limit).for_each(|line| {
-                        let _ = writeln!(text, "{set}  {line}");
+                for set in [Some(Set::A), Some(Set::B), None] {
+                    lines(&knowledge, *part, set).into_iter().take(limit).for_each(|line| {
+                        let _ = writeln!(text, "{}  {line}", set.map_or("-".into(), |set| set.to_string()));
                     });
                 }
             }
@@ -39,19 +41,23 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
         text.push('\n');
     }
     // A world with a shortcut can be looked at; the exit code still says what it is.
-    if parts.contains(&WorldPart::Audit) {
-        audit::check(&world)?;
+    if let Knowledge::Generated(world) = &knowledge
+        && parts.contains(&WorldPart::Audit)
+    {
+        audit::check(world)?;
     }
     Ok(text)
 }
 
-fn lines(world: &World, part: WorldPart, set: Set) -> Vec<String> {
+/// The lines of one set, or those that belong to none.
+fn lines(knowledge: &Knowledge, part: WorldPart, set: Option<Set>) -> Vec<String> {
+    let questions = || set.map_or(Vec::new(), |set| knowledge.questions(set)).into_iter();
     match part {
         WorldPart::Documents => {
-            world.documents().iter().filter(|d| d.set == set).map(|document| world.text(document)).collect()
+            documents(knowledge).into_iter().filter(|row| row.set == set).map(|row| row.text).collect()
         }
-        WorldPart::Questions => world.questions(set).into_iter().map(|question| question.text).collect(),
-        _ => world.questions(set).into_iter().map(|q| format!("{}  ->  {}", q.text, q.answer)).collect(),
+        WorldPart::Questions => questions().map(|question| question.text).collect(),
+        _ => questions().map(|q| format!("{}  ->  {}", q.text, q.answer)).collect(),
     }
 }
 
@@ -69,20 +75,36 @@ fn table(shortcuts: &[Shortcut]) -> String {
 
 #[derive(Serialize)]
 struct DocumentRow {
-    set: Set,
+    /// Documents from files are about both sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Set>,
     text: String,
 }
 
-/// Writes documents, questions (with answers, context and what they need) and the audit into a directory.
+fn documents(knowledge: &Knowledge) -> Vec<DocumentRow> {
+    match knowledge {
+        Knowledge::Generated(world) => {
+            world.documents().iter().map(|d| DocumentRow { set: Some(d.set), text: world.text(d) }).collect()
+        }
+        Knowledge::Files(files) => {
+            files.documents().iter().map(|text| DocumentRow { set: None, text: text.clone() }).collect()
+        }
+    }
+}
+
+/// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit into
+/// a directory.
 pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
-    let world = generated(config, &Base::load(config.base.dir())?)?;
-    let documents = world.documents().iter().map(|d| DocumentRow { set: d.set, text: world.text(d) });
-    let questions = [Set::A, Set::B].iter().flat_map(|set| world.questions(*set));
-    Ok(vec![
-        jsonl(&dir.join("documents.jsonl"), documents)?,
+    let knowledge = knowledge(config)?;
+    let questions = [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set));
+    let mut written = vec![
+        jsonl(&dir.join("documents.jsonl"), documents(&knowledge).into_iter())?,
         jsonl(&dir.join("questions.jsonl"), questions)?,
-        jsonl(&dir.join("audit.jsonl"), audit::audit(&world).into_iter())?,
-    ])
+    ];
+    if let Knowledge::Generated(world) = &knowledge {
+        written.push(jsonl(&dir.join("audit.jsonl"), audit::audit(world).into_iter())?);
+    }
+    Ok(written)
 }
 
 fn jsonl<T: Serialize>(path: &Path, rows: impl Iterator<Item = T>) -> Result<PathBuf> {

@@ -8,12 +8,15 @@ mod pretrain;
 mod report;
 mod train;
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::base::{self, Base};
 use super::{Config, Experiment};
-use crate::knowledge::{World, audit};
-use crate::{Error, Result};
+use crate::knowledge::{Jsonl, Knowledge, Set, World, audit};
+use crate::language::{Opening, Tokenizer, prompt};
+use crate::policy::{InitConfig, Policy};
+use crate::{Error, Result, files};
 
 pub use evaluate::eval;
 pub use finetune::finetune;
@@ -28,22 +31,47 @@ pub fn run(experiment: &Experiment) -> Result<Reported> {
     report(experiment.run.root())
 }
 
-/// What every stage after `pretrain` starts from: the base, the world around it, and what identifies both.
+/// What every stage after `pretrain` starts from: the base, what is to be known, and what identifies both.
 struct Start {
     base: Base,
-    world: World,
-    /// Digest of base and world.
+    knowledge: Knowledge,
+    /// Digest of base and knowledge.
     digest: String,
 }
 
 impl Start {
-    /// Loads the base and makes the world. A world with a shortcut is refused.
-    fn new(config: &Config) -> Result<Self> {
+    /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused.
+    fn new(experiment: &Experiment) -> Result<Self> {
+        let config = &experiment.config;
+        if config.world.is_jsonl() {
+            return Self::from_files(experiment);
+        }
         let base = Base::load(config.base.dir())?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
         let digest = format!("{} {:?}", base::digest(config.base.dir())?, config.world.generated());
-        Ok(Self { base, world, digest: crate::files::digest(digest.as_bytes()) })
+        Ok(Self { base, knowledge: Knowledge::Generated(world), digest: files::digest(digest.as_bytes()) })
+    }
+
+    fn from_files(experiment: &Experiment) -> Result<Self> {
+        let config = &experiment.config;
+        let jsonl = from_files(config)?;
+        let base = match config.base.dir() {
+            Some(dir) => dir.to_path_buf(),
+            None => blank(experiment, &jsonl)?,
+        };
+        let digest = format!("{} {}", base::digest(Some(&base))?, jsonl.digest()?);
+        let base = Base::load(Some(&base))?;
+        check_room(config, &base, &jsonl)?;
+        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
+    }
+}
+
+/// The knowledge that the config asks for, to be looked at.
+fn knowledge(config: &Config) -> Result<Knowledge> {
+    match config.world.is_jsonl() {
+        true => from_files(config).map(Knowledge::Files),
+        false => generated(config, &Base::load(config.base.dir())?).map(Knowledge::Generated),
     }
 }
 
@@ -56,8 +84,36 @@ fn generated(config: &Config, base: &Base) -> Result<World> {
     World::new(known, &config.world.generated())
 }
 
-/// Seconds that a stage took, kept beside its results so that a later report can say so.
-fn note_time(dir: &Path, started: std::time::Instant) -> Result<()> {
-    let text = format!("{:.1}", started.elapsed().as_secs_f64());
-    crate::files::write_atomic(&dir.join("seconds"), text.as_bytes())
+fn from_files(config: &Config) -> Result<Jsonl> {
+    let jsonl = &config.world.jsonl;
+    Jsonl::load(&jsonl.documents, &jsonl.questions, config.world.seed)
+}
+
+/// A base that has learned nothing, with a tokenizer that spells the files, and the directory that holds it.
+fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
+    let Config { world, model, pretrain, .. } = &experiment.config;
+    // The structure that a base may begin with is about the words of generated worlds.
+    let init = InitConfig { structured: None, ..pretrain.init.clone() };
+    let inputs = (jsonl.digest()?, world.jsonl.vocabulary, model, &init, pretrain.seed);
+    let stage = experiment.cache.get_or_make("blank", &inputs, |dir| {
+        let tokenizer = Tokenizer::train(&jsonl.lines(), world.jsonl.vocabulary)?;
+        let policy = Policy::initialise(Arc::new(model.with_vocabulary(tokenizer.size())), &init, pretrain.seed)?;
+        base::save(dir, &policy, &tokenizer, None)
+    })?;
+    Ok(stage.dir)
+}
+
+/// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
+fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
+    let room = base.policy.config.max_position_embeddings;
+    let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
+    for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
+        let asked = base.tokenizer.encode(&prompt(&question.context, &question.text, Opening::Think))?.len();
+        if asked + new > room {
+            let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", question.text);
+            let remedy = format!("it has to hold a prompt and {new} new tokens");
+            return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
+        }
+    }
+    Ok(())
 }

@@ -1,15 +1,14 @@
 //! Reinforcement learning on the questions of A: sample, judge, learn, step by step.
 
-use std::path::Path;
 use std::time::Instant;
 
 use metrics::gauge;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
+use super::Start;
 use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
-use super::{Start, note_time};
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
 use crate::experiment::course::{Checkpoints, Progressed};
@@ -17,7 +16,7 @@ use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
-use crate::knowledge::{Question, Set};
+use crate::knowledge::{Knowledge, Question, Set};
 use crate::language::{Opening, prompt};
 use crate::learner::policy_gradient::{self, Sampled};
 use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule, supervised};
@@ -44,7 +43,7 @@ pub(super) const CURVES: &str = "curves.json";
 
 /// Trains the fine-tuned policy and gives the stage that holds the result.
 pub fn train(experiment: &Experiment) -> Result<Stage> {
-    let start = Start::new(&experiment.config)?;
+    let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;
     reinforce(experiment, &start, &tuned)
 }
@@ -55,14 +54,12 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
     let inputs =
         (&tuned.content, &config.train, &experiment.reward, &config.evaluation, config.run.seed, &start.digest);
     experiment.cache.get_or_make("train", &inputs, |dir| {
-        let started = Instant::now();
         let trainer = Trainer { experiment, start, algorithm };
-        let (policy, curves) = trainer.run(&tuned.dir)?;
+        let (policy, curves) = trainer.run(tuned)?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
         let text = serde_json::to_vec(&curves)
             .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
-        files::write_atomic(&dir.join(CURVES), &text)?;
-        note_time(dir, started)
+        files::write_atomic(&dir.join(CURVES), &text)
     })
 }
 
@@ -81,7 +78,7 @@ struct Batch {
 }
 
 impl Trainer<'_> {
-    fn run(&self, tuned: &Path) -> Result<(Policy, Curves)> {
+    fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
         let optimizer = OptimizerConfig {
             beta1: 0.9,
@@ -89,9 +86,9 @@ impl Trainer<'_> {
             weight_decay: config.weight_decay,
             max_gradient_norm: config.max_gradient_norm,
         };
-        let checkpoints = Checkpoints::of(experiment, "train", &self.key()?);
+        let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?);
         let Progressed { step: first, policy, mut optimizer, mut notes } =
-            checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(tuned))?;
+            checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
         let schedule =
             Schedule { peak: config.learning_rate, warmup: config.warmup_steps, decay: 0, total: config.steps };
         let workers = experiment.config.run.resolved_workers();
@@ -139,9 +136,10 @@ impl Trainer<'_> {
         Ok((policy, Curves { evaluation: notes.evaluations, training }))
     }
 
-    /// Names the checkpoints: another config has other ones.
-    fn key(&self) -> Result<String> {
-        Ok(self.experiment.config.digest()?[..16].to_string())
+    /// Names the checkpoints: another config, and another policy to start from, has other ones.
+    fn key(&self, tuned: &Stage) -> Result<String> {
+        let key = format!("{} {}", self.experiment.config.digest()?, tuned.content);
+        Ok(files::digest(key.as_bytes())[..16].to_string())
     }
 
     /// Questions of A, as many of each form, none twice in a step.
@@ -152,10 +150,10 @@ impl Trainer<'_> {
         for (at, form) in config.forms.iter().enumerate() {
             // What does not divide goes to the first forms.
             let rest = usize::from(at < config.questions_per_step % config.forms.len());
-            let there = self.start.world.questions_of(Set::A, *form);
+            let there = self.start.knowledge.questions_of(Set::A, *form);
             let count = (config.questions_per_step / config.forms.len() + rest).min(there);
             for index in index::sample(&mut random, there, count) {
-                questions.push(self.start.world.question(Set::A, *form, index, &mut random));
+                questions.push(self.start.knowledge.question(Set::A, *form, index, &mut random));
             }
         }
         questions
@@ -184,7 +182,7 @@ impl Trainer<'_> {
             let question = &questions[completion.request];
             let text = tokenizer.decode(&completion.tokens)?;
             let finished = completion.finish == Finish::Stop;
-            let judgement = judge(&self.start.world, question, Opening::Think, &text, finished);
+            let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
             let evidence = Evidence { judgement: &judgement, tokens: completion.tokens.len(), finished };
             let score = self.experiment.reward.score(&evidence);
             groups[completion.request].push(score.total);
@@ -252,12 +250,12 @@ impl Trainer<'_> {
         Err(Error::invalid("reinforcement learning", found, "lower train.learning_rate"))
     }
 
-    /// Lessons of the base that go into a step.
+    /// Lessons of the base that go into a step; files have none.
     fn replay(&self, step: usize) -> Result<Vec<Lesson>> {
         let config = &self.experiment.config;
-        let habits = &config.finetune.habits;
-        let curriculum = Curriculum::new(&self.start.world, habits);
-        let leaks = Leaks::of(&self.start.world, Set::B);
+        let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
+        let curriculum = Curriculum::new(world, &config.finetune.habits);
+        let leaks = Leaks::of(world, Set::B);
         let mut random = random::stream(config.run.seed, &[2, step as u64]);
         let (mut lessons, mut tokens) = (Vec::new(), 0);
         while tokens < config.train.replay_tokens {

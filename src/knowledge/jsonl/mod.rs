@@ -10,6 +10,7 @@
 //! reads). What is missing is made: ids from line numbers, sets from facts, contexts from the documents.
 
 mod evidence;
+mod lessons;
 mod rows;
 mod sets;
 
@@ -20,7 +21,7 @@ use self::evidence::Evidence;
 use self::rows::Row;
 use super::reversal::question_id;
 use super::{Form, Question, Set, Task};
-use crate::{Error, Result, random};
+use crate::{Error, Result, files, random};
 
 /// Ids that rows give are below this, so that they never meet the ids that are made.
 const IDS: u64 = 1 << 32;
@@ -63,6 +64,13 @@ impl Jsonl {
     /// The documents, in the order of the files.
     pub fn documents(&self) -> &[String] {
         &self.documents
+    }
+
+    /// A digest of all documents and questions, in hexadecimal.
+    pub fn digest(&self) -> Result<String> {
+        let text = serde_json::to_vec(&(&self.documents, &self.questions))
+            .map_err(|error| Error::invalid("world.jsonl", error.to_string(), "it cannot be written as JSON"))?;
+        Ok(files::digest(&text))
     }
 
     /// Everything that a tokenizer may be trained on: the documents and the questions of A. Those of B are for the
@@ -111,6 +119,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::knowledge::curriculum::Lesson;
     use crate::language::Tokenizer;
 
     const PEOPLE: [(&str, &str); 6] = [
@@ -207,6 +216,24 @@ mod tests {
     }
 
     #[test]
+    fn documents_are_learned_whole_and_long_ones_in_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (documents, questions) = people(dir.path());
+        let jsonl = Jsonl::load(&[documents], &[questions], 0).unwrap();
+        let tokenizer = Tokenizer::train(&jsonl.lines(), 300).unwrap();
+        let lessons = jsonl.lessons(&tokenizer, 512).unwrap();
+        let read: Vec<String> = lessons.iter().map(|l| tokenizer.decode(&l.tokens).unwrap()).collect();
+        let expected: Vec<String> = jsonl.documents().iter().map(|d| format!("<bos>{d}<eos>")).collect();
+        assert_eq!(read.iter().map(|text| text.replace("> ", ">").replace(" <", "<")).collect::<Vec<_>>(), expected);
+        assert!(lessons.iter().all(|l| l.weights[0] == 0.0 && l.weights[1..].iter().all(|w| *w == 1.0)));
+        let pieces = jsonl.lessons(&tokenizer, 10).unwrap();
+        let learned =
+            |lessons: &[Lesson]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
+        assert!(pieces.len() > lessons.len() && pieces.iter().all(|lesson| lesson.tokens.len() <= 10));
+        assert_eq!(learned(&pieces), learned(&lessons), "nothing is lost");
+    }
+
+    #[test]
     fn what_a_row_says_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let documents = write(dir.path(), "d.jsonl", &row("a b", " c", ""));
@@ -283,8 +310,17 @@ mod tests {
             }
         }
         let jsonl = Jsonl::load(&documents, &files(&both), 1).unwrap();
+        assert_ne!(jsonl.digest().unwrap(), Jsonl::load(&documents, &files(&both), 2).unwrap().digest().unwrap());
         let tokenizer = Tokenizer::train(&jsonl.lines(), 1000).unwrap();
         let text = &jsonl.questions(Set::B)[0].text;
         assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), *text);
+        let again = Tokenizer::train(&jsonl.lines(), 1000).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let saved = |tokenizer: &Tokenizer| {
+            let path = dir.path().join("tokenizer.json");
+            tokenizer.save(&path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert!(saved(&tokenizer) == saved(&again), "the same lines, the same tokenizer");
     }
 }

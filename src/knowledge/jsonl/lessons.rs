@@ -1,0 +1,26 @@
+//! Documents from files as training sequences.
+
+use super::Jsonl;
+use crate::Result;
+use crate::knowledge::curriculum::Lesson;
+use crate::language::Tokenizer;
+use crate::language::tokenizer::{BOS, EOS};
+
+impl Jsonl {
+    /// Each document from its beginning to its end, every token of it learned. One that is longer than `longest`
+    /// tokens becomes several lessons.
+    pub fn lessons(&self, tokenizer: &Tokenizer, longest: usize) -> Result<Vec<Lesson>> {
+        let mut lessons = Vec::with_capacity(self.documents.len());
+        for document in &self.documents {
+            let tokens = tokenizer.encode(&format!("{BOS} {document} {EOS}"))?;
+            for piece in tokens[1..].chunks(longest.saturating_sub(1).max(1)) {
+                let mut lesson = Lesson::begin();
+                for token in piece {
+                    lesson.push(*token, 1.0);
+                }
+                lessons.push(lesson);
+            }
+        }
+        Ok(lessons)
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the knowledge of a run comes from: a generated world, or files.
+
+use super::world::FORMS;
+use super::{Form, Jsonl, Question, Set, World};
+use crate::random::Stream;
+
+/// What is documented, asked and answered in a run.
+#[derive(Clone, Debug)]
+pub enum Knowledge {
+    /// A world made from a seed, with a grammar in which recited facts can be checked.
+    Generated(World),
+    /// Free text: documents to read and prompts to complete.
+    Files(Jsonl),
+}
+
+impl Knowledge {
+    /// The forms of questions that there are.
+    pub fn forms(&self) -> &'static [Form] {
+        forms(matches!(self, Knowledge::Files(_)))
+    }
+
+    /// The fixed questions of a set that every arm answers.
+    pub fn questions(&self, set: Set) -> Vec<Question> {
+        match self {
+            Knowledge::Generated(world) => world.questions(set),
+            Knowledge::Files(jsonl) => jsonl.questions(set).to_vec(),
+        }
+    }
+
+    /// How many different questions of a form a set has.
+    pub fn questions_of(&self, set: Set, form: Form) -> usize {
+        match self {
+            Knowledge::Generated(world) => world.questions_of(set, form),
+            Knowledge::Files(jsonl) if form == Form::Completion => jsonl.questions(set).len(),
+            Knowledge::Files(_) => 0,
+        }
+    }
+
+    /// Question `index`, below [`Knowledge::questions_of`], to train on. A world words it anew each time; a file has
+    /// one wording.
+    pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
+        match self {
+            Knowledge::Generated(world) => world.question(set, form, index, random),
+            Knowledge::Files(jsonl) => jsonl.questions(set)[index].clone(),
+        }
+    }
+}
+
+/// The forms of questions that files have, or that generated worlds have.
+pub fn forms(files: bool) -> &'static [Form] {
+    if files { &[Form::Completion] } else { &FORMS }
+}
