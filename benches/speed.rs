@@ -193,7 +193,8 @@ impl<'a> Lab<'a> {
             })
             .collect();
         let end = self.tokenizer.end_think();
-        let learned = policy_gradient::gradients(&self.policy, &algorithm, &sampled, end, NEW_TOKENS, self.workers)?;
+        let learned =
+            policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, end, NEW_TOKENS, self.workers)?;
         if let Some((gradients, _)) = learned {
             self.optimizer.step(&self.policy, &gradients, 1e-4)?;
         }

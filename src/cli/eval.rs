@@ -23,7 +23,8 @@ Every arm answers the same questions of A and B: fine-tuned, thinking before tra
 
 Examples:
   recollect eval configs/quickstart.toml
-  recollect eval configs/quickstart.toml --checkpoint runs/quickstart/checkpoints/step-000100";
+  recollect eval configs/quickstart.toml --checkpoint runs/other/stages/train-0123456789abcdef \\
+    --set run.dir=runs/compared";
 
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| stages::eval(experiment, args.checkpoint.as_deref()))

@@ -151,8 +151,8 @@ pub fn reserved(a: Word, b: Word) -> bool {
     hash(a, b).is_multiple_of(4)
 }
 
-/// The same for a verb and an object: half of all pairs, because there are few verbs. It keeps the question "who
-/// VERB OBJECT ?", which names nothing else, to worlds.
+/// The same for a verb and an object, half of all pairs. It keeps the question "who VERB OBJECT ?" to worlds; that a
+/// verb and an object stand in one sentence is no secret, and a model that never saw it could not read it either.
 pub fn reserved_verb(verb: Word, object: Word) -> bool {
     hash(verb, object).is_multiple_of(2)
 }

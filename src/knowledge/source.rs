@@ -8,7 +8,7 @@ use crate::random::Stream;
 #[derive(Clone, Debug)]
 pub enum Knowledge {
     /// A world made from a seed, with a grammar in which recited facts can be checked.
-    Generated(World),
+    Generated(Box<World>),
     /// Free text: documents to read and prompts to complete.
     Files(Jsonl),
 }

@@ -169,11 +169,12 @@ impl World {
         &self.documents
     }
 
-    /// A document about one set: about people, often several of one group, or about terms. Facts and premises are
-    /// stated equally often, no statement twice in a document, and never two premises of one chain.
+    /// A document about one set: about people, often several of one group, or about terms. Premises are stated twice
+    /// as often as facts, because they are harder to remember; no statement stands twice in a document, and never two
+    /// premises of one chain.
     pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
         let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
-        let premises: usize = chains.iter().map(|c| c.premises.len()).sum();
+        let premises: usize = chains.iter().map(|c| 2 * c.premises.len()).sum();
         let mut statements: Vec<Stated> = Vec::with_capacity(sentences + self.known.group_size);
         if random.random_range(0..(facts.len() + premises).max(1)) < facts.len() {
             let topical = random.random_bool(0.6);

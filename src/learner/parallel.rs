@@ -6,6 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::kernels::Gradients;
 use crate::{Error, Result};
 
+/// Where a part's result is left.
+type Cell<S> = Mutex<Option<Result<(Gradients, S)>>>;
+
 /// Differentiates every part, `workers` at a time, and adds the gradients in the order of the parts: which thread
 /// took which part leaves no trace. Gives the sum and what each part says of itself.
 pub fn gradients<P, S, F>(parts: &[P], workers: usize, differentiate: F) -> Result<(Gradients, Vec<S>)>
@@ -15,7 +18,7 @@ where
     F: Fn(&P) -> Result<(Gradients, S)> + Sync,
 {
     let next = AtomicUsize::new(0);
-    let done: Vec<Mutex<Option<Result<(Gradients, S)>>>> = parts.iter().map(|_| Mutex::new(None)).collect();
+    let done: Vec<Cell<S>> = parts.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);

@@ -32,19 +32,20 @@ pub struct Learned {
 }
 
 /// The gradient of the algorithm's loss over all completions of a step. `trace_end` closes a chain of thought, and
-/// `max_new_tokens` is the longest completion allowed. Completions without advantage count in the normaliser and
-/// cost nothing. `None` if no completion has any.
+/// `max_new_tokens` is the longest completion allowed. `reference` is the frozen policy that `algorithm.kl` holds to.
+/// Completions without advantage count in the normaliser and cost nothing. `None` if no completion has any.
 pub fn gradients(
     policy: &Policy,
+    reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
     trace_end: u32,
     max_new_tokens: usize,
     workers: usize,
 ) -> Result<Option<(Gradients, Learned)>> {
-    if algorithm.kl != 0.0 || algorithm.entropy != 0.0 || algorithm.inner_epochs != 1 {
-        let found = "kl, entropy or inner_epochs";
-        return Err(Error::invalid("train.algorithm", found, "leave them at 0, 0 and 1: this version has no more"));
+    if algorithm.entropy != 0.0 || algorithm.inner_epochs != 1 {
+        let found = "entropy or inner_epochs";
+        return Err(Error::invalid("train.algorithm", found, "leave them at 0 and 1: this version has no more"));
     }
     let masks: Vec<Vec<bool>> = completions.iter().map(|c| algorithm.gradient_on.mask(c.tokens, trace_end)).collect();
     let weights = algorithm.aggregation.weigh(&masks, max_new_tokens);
@@ -80,6 +81,10 @@ pub fn gradients(
         let entropy: f64 = log_probs.entropy.iter().map(|e| f64::from(*e)).sum();
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
         let (sampled, advantage, weight) = (tensor(sampled)?, tensor(advantages)?, tensor(&part.weights)?);
+        let held = match reference {
+            Some(reference) if algorithm.kl != 0.0 => Some(reference.score(part)?.log_prob),
+            _ => None,
+        };
         let mut statistics = Statistics::default();
         let (loss, gradients) = log_probs.backward(|log_prob| {
             let tokens = Tokens {
@@ -87,7 +92,7 @@ pub fn gradients(
                 sampled: &sampled,
                 advantage: &advantage,
                 weight: &weight,
-                reference: None,
+                reference: held.as_ref(),
                 entropy: None,
             };
             let loss = policy_loss(algorithm, &tokens, weights.normaliser)?;

@@ -50,7 +50,7 @@ impl Start {
         let world = generated(config, &base)?;
         audit::check(&world)?;
         let digest = format!("{} {:?}", base::digest(config.base.dir())?, config.world.generated());
-        Ok(Self { base, knowledge: Knowledge::Generated(world), digest: files::digest(digest.as_bytes()) })
+        Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
     }
 
     fn from_files(experiment: &Experiment) -> Result<Self> {
@@ -71,7 +71,7 @@ impl Start {
 fn knowledge(config: &Config) -> Result<Knowledge> {
     match config.world.is_jsonl() {
         true => from_files(config).map(Knowledge::Files),
-        false => generated(config, &Base::load(config.base.dir())?).map(Knowledge::Generated),
+        false => generated(config, &Base::load(config.base.dir())?).map(|world| Knowledge::Generated(Box::new(world))),
     }
 }
 

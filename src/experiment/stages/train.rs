@@ -54,7 +54,8 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
     let inputs =
         (&tuned.content, &config.train, &experiment.reward, &config.evaluation, config.run.seed, &start.digest);
     experiment.cache.get_or_make("train", &inputs, |dir| {
-        let trainer = Trainer { experiment, start, algorithm };
+        let reference = if algorithm.kl == 0.0 { None } else { Some(Policy::load(&tuned.dir)?) };
+        let trainer = Trainer { experiment, start, algorithm, reference };
         let (policy, curves) = trainer.run(tuned)?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
         let text = serde_json::to_vec(&curves)
@@ -67,6 +68,8 @@ struct Trainer<'a> {
     experiment: &'a Experiment,
     start: &'a Start,
     algorithm: Algorithm,
+    /// The policy that the algorithm holds to, where it does.
+    reference: Option<Policy>,
 }
 
 /// The completions of one step with what they are worth.
@@ -219,13 +222,21 @@ impl Trainer<'_> {
             })
             .collect();
         let end = tokenizer.end_think();
-        let learned =
-            policy_gradient::gradients(policy, &self.algorithm, &sampled, end, config.max_new_tokens, workers)?;
+        let learned = policy_gradient::gradients(
+            policy,
+            self.reference.as_ref(),
+            &self.algorithm,
+            &sampled,
+            end,
+            config.max_new_tokens,
+            workers,
+        )?;
         let replayed = self.replay(step)?;
         let mut gradients = None;
         if let Some((gradient, learned)) = learned {
             gauge!("loss").set(learned.loss);
             gauge!("entropy").set(learned.entropy);
+            gauge!("kl").set(learned.statistics.kl());
             gauge!("mismatch_kl").set(learned.statistics.mismatch_kl());
             gauge!("clip_ratio/low").set(learned.statistics.clip_ratio_low());
             gauge!("clip_ratio/high").set(learned.statistics.clip_ratio_high());

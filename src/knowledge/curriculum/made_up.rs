@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom;
 use super::Curriculum;
 use super::asked::Asked;
 use crate::knowledge::grammar::Fact;
-use crate::knowledge::lexicon::{RELATIONS, Word, reserved, reserved_verb};
+use crate::knowledge::lexicon::{RELATIONS, Word, reserved};
 use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
 use crate::knowledge::syllogism::{Chain, Shape, square};
 use crate::knowledge::{Form, Mood};
@@ -25,9 +25,7 @@ impl Curriculum<'_> {
                 relation: if together { verb } else { random.random_range(0..RELATIONS.len()) },
                 object: pick(&lexicon.creatures, random),
             };
-            let kept = reserved(fact.group, fact.object)
-                || reserved(fact.subject, fact.object)
-                || reserved_verb(lexicon.grammar(RELATIONS[fact.relation][0]), fact.object);
+            let kept = reserved(fact.group, fact.object) || reserved(fact.subject, fact.object);
             let known = facts.iter().any(|f| f.subject == fact.subject || f.object == fact.object);
             if !kept && !known {
                 facts.push(fact);

@@ -64,7 +64,7 @@ impl Curriculum<'_> {
             let sentence = self.world.grammar.sentence(*stated, random.random_range(0..Grammar::WORDINGS));
             lesson.sentence(&sentence, |slot| weigh(*said, slot));
         }
-        lesson.push(END_THINK, 1.0).answer(&self.world.grammar.lexicon, &asked, self.weights(0.3, answered));
+        lesson.push(END_THINK, 1.0).answer(&self.world.grammar.lexicon, asked, self.weights(0.3, answered));
         lesson
     }
 }
