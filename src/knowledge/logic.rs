@@ -176,7 +176,7 @@ mod tests {
     fn chains_of_three_premises_agree_with_enumeration() {
         for code in 0..4usize.pow(4) * 8 {
             let mood = |i: u32| Mood::ALL[code / 4usize.pow(i) % 4];
-            let turned = |i: usize, a: usize, b: usize| if code / 256 >> i & 1 == 1 { (b, a) } else { (a, b) };
+            let turned = |i: usize, a: usize, b: usize| if (code / 256) >> i & 1 == 1 { (b, a) } else { (a, b) };
             let premises: Vec<_> = (0..3)
                 .map(|i| {
                     let (s, p) = turned(i, i, i + 1);

@@ -236,7 +236,7 @@ mod tests {
             lines[0],
             "x.toml: train.forms: found candidates, open, entailment; allowed is completion in this world"
         );
-        assert!(lines[1].contains("finetune.replay: found 0.5; allowed is 0 with world.jsonl"), "{error}");
+        assert!(lines[1].contains("finetune.replay: found 0.55; allowed is 0 with world.jsonl"), "{error}");
         assert!(line("[train]\nforms = ['completion']", &[]).contains("allowed is candidates, open, open-any"));
         assert!(line("[world.jsonl]\nvocabulary = 100", &[]).contains("found 100; allowed is 263 or more"));
     }
