@@ -1,7 +1,7 @@
 //! Values that remember how they were computed, so that gradients can flow back through them.
 //!
 //! Why not candle's own graph: it lets an operation of ours have three inputs at most, adds every gradient to a
-//! fresh tensor of zeros (a quarter of a training step here), keeps all activations until the loss is dropped, and
+//! fresh tensor of zeros, keeps all activations until the loss is dropped, and
 //! its element-wise additions take one process-wide lock, on which data-parallel workers would wait for one another.
 //! Here an operation has as many inputs as it needs, the first gradient is kept as it comes, and activations are
 //! freed as soon as the backward pass is through with them.
