@@ -14,7 +14,8 @@ pub trait Facts {
     /// What a sentence claims, its full stop included; `None` where it is not a statement of the world's grammar.
     fn read(&self, sentence: &str) -> Option<Claim>;
 
-    /// Whether the claim is stated in, or follows from, the documents of the world.
+    /// Whether the claim is one that the documents state. What merely follows from them does not hold: a recitation
+    /// is a fact that was read, not a conclusion.
     fn holds(&self, claim: &Claim) -> bool;
 }
 
