@@ -21,7 +21,7 @@ use gemm::Parallelism;
 
 use candle_core::{Device, Tensor, Var};
 use recollect::Result;
-use recollect::kernels::{self, AdamW, Heads, Moments, Rope, Value};
+use recollect::kernels::{self, AdamW, Heads, Moments, Precision, Rope, Value};
 use recollect::knowledge::curriculum::Lesson;
 use recollect::learner::{Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
@@ -199,14 +199,14 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     };
     time("embedding", &|| kernels::embedding(&table, &tokens))?;
     time("rms_norm", &|| kernels::rms_norm(&x, &norm, 1e-6))?;
-    time("linear qkv", &|| kernels::linear(&x, &[&query, &key, &value], &[]))?;
+    time("linear qkv", &|| kernels::linear(&x, &[&query, &key, &value], &[], Precision::F32))?;
     time("attention", &|| kernels::attention(&qkv, heads, &rope, &starts))?;
-    time("linear out", &|| kernels::linear(&mixed, &[&out], &[]))?;
+    time("linear out", &|| kernels::linear(&mixed, &[&out], &[], Precision::F32))?;
     time("add", &|| kernels::add(&x, &x))?;
-    time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[]))?;
+    time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[], Precision::F32))?;
     time("swiglu", &|| kernels::swiglu(&gate_up))?;
-    time("linear down", &|| kernels::linear(&activation, &[&down], &[]))?;
-    time("log_prob", &|| kernels::log_prob(&x, &table, &rows, &tokens).map(|(value, _)| value))?;
+    time("linear down", &|| kernels::linear(&activation, &[&down], &[], Precision::F32))?;
+    time("log_prob", &|| kernels::log_prob(&x, &table, &rows, &tokens, Precision::F32).map(|(value, _)| value))?;
     group.finish();
 
     let parameters: usize = config.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum();

@@ -37,6 +37,7 @@ impl LessonPlan<'_> {
     ) -> Result<Policy> {
         let Progressed { step: first, policy, mut optimizer, .. } =
             self.checkpoints.resume::<()>(self.optimizer, self.scales, fresh)?;
+        let policy = policy.with_precision(experiment.config.run.precision);
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
         let mut shown: Option<f64> = None;

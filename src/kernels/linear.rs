@@ -4,14 +4,14 @@ use candle_core::Tensor;
 
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
-use super::product::{Matrix, Write, multiply};
+use super::product::{Matrix, Precision, Write};
 use super::simd::vectorised;
 use crate::Result;
 
 /// Applies one or more layers to the same input and sets their outputs side by side: with weights `[m_i, k]` and
 /// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
 /// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
-pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value]) -> Result<Value> {
+pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
     let (n, k) = x.tensor().dims2()?;
     let weight = stacked(weights)?;
     let (m, weight_inputs) = weight.dims2()?;
@@ -20,14 +20,14 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value]) -> Result<Value>
         let (x, w) = (read(x.tensor())?, read(&weight)?);
         let (x, w) = (Matrix::new(&x, n, k), Matrix::new(&w, m, k).transposed());
         if biases.is_empty() {
-            filled(n * m, |y| multiply(y, m, x, w, Write::Replace))
+            filled(n * m, |y| precision.multiply(y, m, x, w, Write::Replace))
         } else {
             let bias = stacked(biases)?;
             assert_eq!(bias.elem_count(), m, "length of the bias of a linear layer");
             let bias = read(&bias)?;
             filled(n * m, |y| {
                 y.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias));
-                multiply(y, m, x, w, Write::Add);
+                precision.multiply(y, m, x, w, Write::Add);
             })
         }
     };
@@ -35,7 +35,7 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value]) -> Result<Value>
     let sizes = weights.iter().map(|w| Ok(w.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
     let (input, wants_input, has_bias) = (x.tensor().clone(), !x.is_constant(), !biases.is_empty());
     Ok(Value::computed(tensor(result, (n, m))?, &inputs, move |gradient| {
-        let (dx, dw) = gradients(&input, &weight, gradient, wants_input)?;
+        let (dx, dw) = gradients(&input, &weight, gradient, wants_input, precision)?;
         let mut shares = vec![dx];
         shares.extend(split(&dw, &sizes)?);
         if has_bias {
@@ -48,15 +48,17 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value]) -> Result<Value>
 }
 
 /// `(dx, dw)` from `dy` `[n, m]`. An input that wants no gradient gets an empty one.
-fn gradients(x: &Tensor, w: &Tensor, dy: &Tensor, wants_input: bool) -> Result<(Tensor, Tensor)> {
+fn gradients(x: &Tensor, w: &Tensor, dy: &Tensor, wants_input: bool, precision: Precision) -> Result<(Tensor, Tensor)> {
     let ((n, k), (m, _)) = (x.dims2()?, w.dims2()?);
     let (xs, ws, dys) = (read(x)?, read(w)?, read(dy)?);
     let dy = Matrix::new(&dys, n, m);
     let dx = match wants_input {
-        true => tensor(filled(n * k, |dx| multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?,
+        true => {
+            tensor(filled(n * k, |dx| precision.multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?
+        }
         false => tensor(Vec::new(), (0, k))?,
     };
-    let dw = filled(m * k, |dw| multiply(dw, k, dy.transposed(), Matrix::new(&xs, n, k), Write::Replace));
+    let dw = filled(m * k, |dw| precision.multiply(dw, k, dy.transposed(), Matrix::new(&xs, n, k), Write::Replace));
     Ok((dx, tensor(dw, (m, k))?))
 }
 
@@ -101,7 +103,9 @@ vectorised! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::bf16::rounded;
     use crate::kernels::testing::{check, random_tensor};
+    use candle_core::Var;
 
     #[test]
     fn agrees_with_candle_and_with_finite_differences() {
@@ -115,7 +119,7 @@ mod tests {
                 let layers = sizes.len();
                 check(
                     &inputs,
-                    |v| linear(v[0], &v[1..=layers], &v[layers + 1..]),
+                    |v| linear(v[0], &v[1..=layers], &v[layers + 1..], Precision::F32),
                     |t| {
                         let weight = Tensor::cat(&t[1..=layers], 0)?;
                         let y = t[0].matmul(&weight.t()?)?;
@@ -124,5 +128,28 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn in_bf16_only_the_operands_are_rounded() {
+        let round = |t: Tensor| -> Tensor {
+            let values: Vec<f32> = read(&t).unwrap().iter().map(|value| rounded(*value)).collect();
+            tensor(values, t.dims()).unwrap()
+        };
+        let run = |round: &dyn Fn(Tensor) -> Tensor, precision| {
+            let leaf = |name: &str, shape: &[usize], seed| {
+                Value::variable(name, &Var::from_tensor(&round(random_tensor(shape, seed))).unwrap())
+            };
+            let bias = Value::constant(random_tensor(&[19], 3));
+            let y = linear(&leaf("x", &[5, 37], 1), &[&leaf("w", &[19, 37], 2)], &[&bias], precision).unwrap();
+            let values = read(y.tensor()).unwrap().to_vec();
+            let gradients = y.backward(round(random_tensor(&[5, 19], 4))).unwrap();
+            let gradient = |name: &str| read(gradients.get(name).unwrap()).unwrap().to_vec();
+            [values, gradient("x"), gradient("w")].concat()
+        };
+        let found = run(&|t| t, Precision::Bf16);
+        let near = |other: Vec<f32>, within: f32| found.iter().zip(other).all(|(a, b)| (a - b).abs() < within);
+        assert!(near(run(&round, Precision::F32), 1e-5));
+        assert!(near(run(&|t| t, Precision::F32), 0.1) && !near(run(&|t| t, Precision::F32), 1e-3));
     }
 }

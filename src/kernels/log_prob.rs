@@ -2,13 +2,12 @@
 //! of a large batch: a chunk of rows at a time, computed again in the backward pass. A batch of a single chunk keeps
 //! its logits instead.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use candle_core::Tensor;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::graph::Value;
 use super::memory::{read, tensor};
-use super::product::{Matrix, Write, multiply};
+use super::product::{Matrix, Precision, Write};
 use super::simd::{LANES, exp, max, vectorised};
 use crate::{Error, Result};
 
@@ -19,8 +18,14 @@ const CHUNK: usize = 1 << 22;
 /// For each of `rows` (indices into `hidden` `[n, d]`), the log-probability of `targets[i]` under
 /// softmax(hidden · head^T), head `[V, d]`: a value `[rows]`. Beside it the entropy of each distribution in nats,
 /// through which no gradient flows.
-pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32]) -> Result<(Value, Vec<f32>)> {
-    in_chunks(hidden, head, rows, targets, CHUNK)
+pub fn log_prob(
+    hidden: &Value,
+    head: &Value,
+    rows: &[u32],
+    targets: &[u32],
+    precision: Precision,
+) -> Result<(Value, Vec<f32>)> {
+    in_chunks(hidden, head, rows, targets, precision, CHUNK)
 }
 
 fn in_chunks(
@@ -28,6 +33,7 @@ fn in_chunks(
     head: &Value,
     rows: &[u32],
     targets: &[u32],
+    precision: Precision,
     most_logits: usize,
 ) -> Result<(Value, Vec<f32>)> {
     let ((n, d), (vocabulary, _)) = (hidden.tensor().dims2()?, head.tensor().dims2()?);
@@ -39,85 +45,106 @@ fn in_chunks(
             return Err(Error::invalid(what, format!("{index}, but there are only {limit}"), remedy));
         }
     }
-    let mut log_sums = vec![0.0; rows.len()];
-    let mut entropies = vec![0.0; rows.len()];
-    let mut log_probs = vec![0.0; rows.len()];
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
+    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk };
     let mut logits = vec![0.0; chunk * vocabulary];
-    {
-        let (hidden, head) = (read(hidden.tensor())?, read(head.tensor())?);
-        let mut inputs = Vec::new();
-        for (start, rows) in chunks(rows, chunk) {
-            let logits = &mut logits[..rows.len() * vocabulary];
-            gather(&mut inputs, &hidden, rows, d);
-            let head = Matrix::new(&head, vocabulary, d).transposed();
-            multiply(logits, vocabulary, Matrix::new(&inputs, rows.len(), d), head, Write::Replace);
-            let range = start..start + rows.len();
-            let (log_sums, entropies) = (&mut log_sums[range.clone()], &mut entropies[range.clone()]);
-            summarise(log_sums, entropies, logits, vocabulary);
-            for (i, logits) in logits.chunks_exact(vocabulary).enumerate() {
-                log_probs[start + i] = logits[targets[start + i] as usize] - log_sums[i];
-            }
-        }
-    }
-    let count = log_probs.len();
+    let Summary { log_probs, log_sums, entropies } =
+        plan.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
     let kept = Mutex::new((rows.len() <= chunk).then_some(logits));
     let (states, weights) = (hidden.tensor().clone(), head.tensor().clone());
-    let (rows, targets): (Arc<[u32]>, Arc<[u32]>) = (rows.into(), targets.into());
-    let result = Value::computed(tensor(log_probs, count)?, &[hidden, head], move |gradient| {
+    let result = Value::computed(tensor(log_probs, rows.len())?, &[hidden, head], move |gradient| {
         // They become their own gradients; a second backward pass has to compute them again.
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (d_hidden, d_head) = gradients(&states, &weights, &rows, &targets, &log_sums, gradient, chunk, kept)?;
-        Ok(vec![d_hidden, d_head])
+        let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, &log_sums, &read(gradient)?);
+        Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
     });
     Ok((result, entropies))
 }
 
-#[allow(clippy::too_many_arguments)]
-fn gradients(
-    hidden: &Tensor,
-    head: &Tensor,
-    rows: &[u32],
-    targets: &[u32],
-    log_sums: &[f32],
-    gradient: &Tensor,
+/// What both passes know about the batch.
+struct Plan {
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+    d: usize,
+    vocabulary: usize,
+    precision: Precision,
+    /// Rows whose logits are held at once.
     chunk: usize,
-    kept: Option<Vec<f32>>,
-) -> Result<(Tensor, Tensor)> {
-    let ((n, d), (vocabulary, _)) = (hidden.dims2()?, head.dims2()?);
-    let (hidden, head, gradient) = (read(hidden)?, read(head)?, read(gradient)?);
-    let (mut d_hidden, mut d_head) = (vec![0.0; n * d], vec![0.0; vocabulary * d]);
-    let known = kept.is_some();
-    let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
-    let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
-    for (start, rows) in chunks(rows, chunk) {
-        let count = rows.len();
-        let logits = &mut logits[..count * vocabulary];
-        gather(&mut inputs, &hidden, rows, d);
-        let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(&head, vocabulary, d));
-        if !known {
-            multiply(logits, vocabulary, input, head.transposed(), Write::Replace);
-        }
-        let range = start..start + count;
-        logit_gradients(logits, &log_sums[range.clone()], &gradient[range.clone()], vocabulary);
-        for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(&targets[range.clone()]).zip(&gradient[range])
-        {
-            row[*target as usize] += g;
-        }
-        let d_logits = Matrix::new(logits, count, vocabulary);
-        multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
-        multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
-        for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
-            let d_row = &mut d_hidden[*row as usize * d..][..d];
-            d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);
-        }
-    }
-    Ok((tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?))
 }
 
-/// The chunks of `rows`, each with the index of its first.
-fn chunks(rows: &[u32], size: usize) -> impl Iterator<Item = (usize, &[u32])> {
-    rows.chunks(size).enumerate().map(move |(i, rows)| (i * size, rows))
+/// One number each for every row.
+struct Summary {
+    log_probs: Vec<f32>,
+    log_sums: Vec<f32>,
+    entropies: Vec<f32>,
+}
+
+impl Plan {
+    /// Leaves the logits of the last chunk.
+    fn forward(&self, logits: &mut [f32], hidden: &[f32], head: &[f32]) -> Summary {
+        let Plan { d, vocabulary, .. } = *self;
+        let (mut log_sums, mut entropies) = (vec![0.0; self.rows.len()], vec![0.0; self.rows.len()]);
+        let mut log_probs = Vec::with_capacity(self.rows.len());
+        let mut inputs = Vec::new();
+        for range in self.chunks() {
+            gather(&mut inputs, hidden, &self.rows[range.clone()], d);
+            let logits = &mut logits[..range.len() * vocabulary];
+            self.logits(logits, &inputs, head);
+            summarise(&mut log_sums[range.clone()], &mut entropies[range.clone()], logits, vocabulary);
+            let rows = logits.chunks_exact(vocabulary).zip(&self.targets[range.clone()]).zip(&log_sums[range]);
+            log_probs.extend(rows.map(|((logits, target), log_sum)| logits[*target as usize] - log_sum));
+        }
+        Summary { log_probs, log_sums, entropies }
+    }
+
+    /// Gradients of states and head. `kept` are the logits where there is one chunk only.
+    fn backward(
+        &self,
+        kept: Option<Vec<f32>>,
+        hidden: &[f32],
+        head: &[f32],
+        log_sums: &[f32],
+        gradient: &[f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let Plan { d, vocabulary, precision, chunk, .. } = *self;
+        let (mut d_hidden, mut d_head) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
+        let known = kept.is_some();
+        let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
+        let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
+        for range in self.chunks() {
+            let (rows, count) = (&self.rows[range.clone()], range.len());
+            gather(&mut inputs, hidden, rows, d);
+            let logits = &mut logits[..count * vocabulary];
+            if !known {
+                self.logits(logits, &inputs, head);
+            }
+            let (targets, gradient) = (&self.targets[range.clone()], &gradient[range.clone()]);
+            logit_gradients(logits, &log_sums[range], gradient, vocabulary);
+            for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(gradient) {
+                row[*target as usize] += g;
+            }
+            let d_logits = Matrix::new(logits, count, vocabulary);
+            let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(head, vocabulary, d));
+            precision.multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
+            precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
+                let d_row = &mut d_hidden[*row as usize * d..][..d];
+                d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        (d_hidden, d_head)
+    }
+
+    fn logits(&self, logits: &mut [f32], inputs: &[f32], head: &[f32]) {
+        let inputs = Matrix::new(inputs, inputs.len() / self.d, self.d);
+        let head = Matrix::new(head, self.vocabulary, self.d).transposed();
+        self.precision.multiply(logits, self.vocabulary, inputs, head, Write::Replace);
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (rows, chunk) = (self.rows.len(), self.chunk);
+        (0..rows).step_by(chunk).map(move |start| start..rows.min(start + chunk))
+    }
 }
 
 fn gather(to: &mut Vec<f32>, from: &[f32], rows: &[u32], d: usize) {
@@ -170,7 +197,7 @@ vectorised! {
 mod tests {
     use super::*;
     use crate::kernels::testing::{check, random_tensor};
-    use candle_core::D;
+    use candle_core::{D, Tensor};
 
     fn plain_log_softmax(hidden: &Tensor, head: &Tensor, rows: &[u32]) -> candle_core::Result<Tensor> {
         let rows = Tensor::new(rows, hidden.device())?;
@@ -195,7 +222,7 @@ mod tests {
             for most_logits in [0, 2 * vocabulary, CHUNK] {
                 check(
                     &inputs,
-                    |v| Ok(in_chunks(v[0], v[1], rows, &targets, most_logits)?.0),
+                    |v| Ok(in_chunks(v[0], v[1], rows, &targets, Precision::F32, most_logits)?.0),
                     |t| {
                         let all = plain_log_softmax(&t[0], &t[1], rows)?;
                         all.gather(&Tensor::new(&targets[..], all.device())?.unsqueeze(1)?, 1)?.squeeze(1)
@@ -210,7 +237,7 @@ mod tests {
         let leaf = |name: &str, shape: &[usize]| {
             Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, 1)).unwrap())
         };
-        let (value, entropies) = log_prob(&leaf("h", &[2, 3]), &leaf("w", &[4, 3]), &[], &[]).unwrap();
+        let (value, entropies) = log_prob(&leaf("h", &[2, 3]), &leaf("w", &[4, 3]), &[], &[], Precision::F32).unwrap();
         assert!(value.tensor().dims() == [0] && entropies.is_empty());
         let gradients = value.backward(tensor(Vec::new(), 0).unwrap()).unwrap();
         for name in ["h", "w"] {
@@ -221,8 +248,14 @@ mod tests {
     #[test]
     fn entropy_is_that_of_the_distribution() {
         let (hidden, head) = (random_tensor(&[5, 3], 1), random_tensor(&[19, 3], 2));
-        let (_, entropies) =
-            log_prob(&Value::constant(hidden.clone()), &Value::constant(head.clone()), &[4, 0], &[1, 2]).unwrap();
+        let (_, entropies) = log_prob(
+            &Value::constant(hidden.clone()),
+            &Value::constant(head.clone()),
+            &[4, 0],
+            &[1, 2],
+            Precision::F32,
+        )
+        .unwrap();
         let rows = plain_log_softmax(&hidden, &head, &[4, 0]).unwrap().to_vec2::<f32>().unwrap();
         for (row, entropy) in rows.iter().zip(entropies) {
             let truth: f32 = row.iter().map(|l| -l * l.exp()).sum();
@@ -233,7 +266,7 @@ mod tests {
     #[test]
     fn a_target_outside_the_vocabulary_is_one_clear_line() {
         let (hidden, head) = (Value::constant(random_tensor(&[2, 3], 1)), Value::constant(random_tensor(&[4, 3], 2)));
-        let message = log_prob(&hidden, &head, &[1], &[4]).err().unwrap().to_string();
+        let message = log_prob(&hidden, &head, &[1], &[4], Precision::F32).err().unwrap().to_string();
         assert!(message.contains("target token ids: 4"), "{message}");
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod adamw;
 pub mod attention;
+mod bf16;
 pub mod embedding;
 pub mod graph;
 pub mod linear;
@@ -26,6 +27,7 @@ pub use graph::{Gradients, Value, add};
 pub use linear::linear;
 pub use log_prob::log_prob;
 pub use memory::keep_freed_memory;
+pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};
 pub use rope::Rope;
 pub use swiglu::swiglu;

@@ -2,15 +2,29 @@
 //! which other precisions and instructions come in.
 
 use gemm::Parallelism;
+use serde::{Deserialize, Serialize};
+
+use super::bf16;
+
+/// What the operands of products are rounded to. Sums, weights, activations and everything else are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Not rounded.
+    #[default]
+    F32,
+    /// Eight bits of mantissa: twice as fast on a processor with AVX512-BF16, and no faster than f32 elsewhere.
+    Bf16,
+}
 
 /// A matrix inside a slice: element (i, j) stands at `i * row_step + j * column_step`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_step: usize,
-    column_step: usize,
+    pub values: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    pub row_step: usize,
+    pub column_step: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -29,6 +43,12 @@ impl<'a> Matrix<'a> {
         let Matrix { values, rows, columns, row_step, column_step } = self;
         Matrix { values, rows: columns, columns: rows, row_step: column_step, column_step: row_step }
     }
+
+    /// Some rows and columns, without moving anything.
+    pub fn part(self, row: usize, rows: usize, column: usize, columns: usize) -> Matrix<'a> {
+        let values = &self.values[row * self.row_step + column * self.column_step..];
+        Matrix { values, rows, columns, ..self }
+    }
 }
 
 /// Whether a product replaces what stands in the output or is added to it.
@@ -41,16 +61,11 @@ pub(crate) enum Write {
 /// `out = a b` or `out += a b`; `out` has a row every `out_step` values. Single-threaded: one worker is one thread.
 pub(crate) fn multiply(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(b.rows, k, "inner sizes of a product");
+    check(out, out_step, &a, &b);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(out_step >= n && out.len() >= (m - 1) * out_step + n, "output of a product is too small");
-    for matrix in [&a, &b] {
-        let end = (matrix.rows.max(1) - 1) * matrix.row_step + (matrix.columns.max(1) - 1) * matrix.column_step;
-        assert!(k == 0 || end < matrix.values.len(), "operand of a product is too small");
-    }
-    // SAFETY: the three asserts above keep every access inside its slice, and `out` is borrowed alone.
+    // SAFETY: the checks keep every access inside its slice, and `out` is borrowed alone.
     unsafe {
         gemm::gemm(
             m,
@@ -73,6 +88,31 @@ pub(crate) fn multiply(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, w
             false,
             Parallelism::None,
         );
+    }
+}
+
+impl Precision {
+    /// [`multiply`] with operands of this precision.
+    pub(crate) fn multiply(self, out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
+        if self == Precision::F32 || a.rows == 0 || b.columns == 0 || a.columns == 0 {
+            return multiply(out, out_step, a, b, write);
+        }
+        check(out, out_step, &a, &b);
+        bf16::multiply(out, out_step, a, b, write);
+    }
+}
+
+/// Panics where a product would reach outside of a slice.
+fn check(out: &[f32], out_step: usize, a: &Matrix, b: &Matrix) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(b.rows, k, "inner sizes of a product");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(out_step >= n && out.len() >= (m - 1) * out_step + n, "output of a product is too small");
+    for matrix in [a, b] {
+        let end = (matrix.rows.max(1) - 1) * matrix.row_step + (matrix.columns.max(1) - 1) * matrix.column_step;
+        assert!(k == 0 || end < matrix.values.len(), "operand of a product is too small");
     }
 }
 

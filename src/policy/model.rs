@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 
 use super::{ModelConfig, Packed, Weight};
-use crate::kernels::{self, Gradients, Rope, Value};
+use crate::kernels::{self, Gradients, Precision, Rope, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -16,6 +16,8 @@ pub struct Policy {
     pub config: Arc<ModelConfig>,
     /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …).
     pub variables: BTreeMap<String, Var>,
+    /// Of the products with weights.
+    pub precision: Precision,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
@@ -75,7 +77,12 @@ impl Policy {
                 Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
             };
         }
-        Ok(Policy { config, variables })
+        Ok(Policy { config, variables, precision: Precision::F32 })
+    }
+
+    /// The same policy, whose products have operands of this precision.
+    pub fn with_precision(self, precision: Precision) -> Policy {
+        Policy { precision, ..self }
     }
 
     /// A copy of all weights by name.
@@ -107,7 +114,7 @@ impl Policy {
     pub fn logits(&self, tokens: &[u32], starts: &[usize]) -> Result<Tensor> {
         let pass = self.pass(false);
         let hidden = pass.hidden(tokens, starts)?;
-        Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[])?.tensor().clone())
+        Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?.tensor().clone())
     }
 
     fn head_name(&self) -> &'static str {
@@ -135,7 +142,7 @@ impl Pass<'_> {
     fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
         let hidden = self.hidden(&batch.tokens, &batch.starts)?;
         let head = self.weight(self.policy.head_name())?;
-        let (value, entropy) = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets)?;
+        let (value, entropy) = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
         Ok(LogProbs { log_prob: value.tensor().clone(), entropy, value })
     }
 
@@ -178,7 +185,8 @@ impl Pass<'_> {
         };
         let weights = all("weight")?;
         let biases = if has_bias { all("bias")? } else { Vec::new() };
-        kernels::linear(x, &weights.iter().collect::<Vec<_>>(), &biases.iter().collect::<Vec<_>>())
+        let (weights, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
+        kernels::linear(x, &weights, &biases, self.policy.precision)
     }
 
     fn norm(&self, x: &Value, name: &str) -> Result<Value> {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::kernels::Precision;
 
-/// Nothing here but the seed changes a result.
+/// Nothing here but seed and precision changes a result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
@@ -14,6 +15,9 @@ pub struct RunConfig {
     pub dir: PathBuf,
     /// Seed of the reinforcement learning: order of questions, sampling.
     pub seed: u64,
+    /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16". Sampling and
+    /// evaluation stay f32, and `mismatch_kl` says how far the two are apart.
+    pub precision: Precision,
     /// Rollout workers; 0 takes one for each core.
     pub workers: usize,
     /// Where finished stages are kept, for several runs to share. Without it, inside the run directory.

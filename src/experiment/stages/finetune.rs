@@ -9,6 +9,7 @@ use crate::experiment::course::Checkpoints;
 use crate::experiment::lessons::LessonPlan;
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
+use crate::kernels::Precision;
 use crate::knowledge::curriculum::Curriculum;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
@@ -22,12 +23,13 @@ pub fn finetune(experiment: &Experiment) -> Result<Stage> {
 #[derive(Serialize)]
 struct Inputs<'a> {
     start: &'a str,
+    precision: Precision,
     finetune: &'a crate::experiment::config::FinetuneConfig,
 }
 
 pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
-    let inputs = Inputs { start: &start.digest, finetune };
+    let inputs = Inputs { start: &start.digest, precision: experiment.config.run.precision, finetune };
     experiment.cache.get_or_make("finetune", &inputs, |dir| {
         let plan = LessonPlan {
             name: "fine-tuning",

@@ -17,7 +17,7 @@ use crate::policy::Policy;
 pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
     let config = &experiment.config;
     let pretrain = &config.pretrain;
-    let inputs = (&config.known, &config.model, pretrain);
+    let inputs = (&config.known, &config.model, pretrain, config.run.precision);
     let stage = experiment.cache.get_or_make("base", &inputs, |dir| {
         let known = config.known.known();
         let world = World::known(&known)?;

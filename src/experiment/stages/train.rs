@@ -51,10 +51,21 @@ pub fn train(experiment: &Experiment) -> Result<Stage> {
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     let algorithm = config.train.algorithm.resolve()?;
-    let inputs =
-        (&tuned.content, &config.train, &experiment.reward, &config.evaluation, config.run.seed, &start.digest);
+    let inputs = (
+        &tuned.content,
+        &config.train,
+        &experiment.reward,
+        &config.evaluation,
+        config.run.seed,
+        config.run.precision,
+        &start.digest,
+    );
     experiment.cache.get_or_make("train", &inputs, |dir| {
-        let reference = if algorithm.kl == 0.0 { None } else { Some(Policy::load(&tuned.dir)?) };
+        let precision = config.run.precision;
+        let reference = match algorithm.kl {
+            0.0 => None,
+            _ => Some(Policy::load(&tuned.dir)?.with_precision(precision)),
+        };
         let trainer = Trainer { experiment, start, algorithm, reference };
         let (policy, curves) = trainer.run(tuned)?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
@@ -92,6 +103,7 @@ impl Trainer<'_> {
         let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?);
         let Progressed { step: first, policy, mut optimizer, mut notes } =
             checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
+        let policy = policy.with_precision(experiment.config.run.precision);
         let schedule =
             Schedule { peak: config.learning_rate, warmup: config.warmup_steps, decay: 0, total: config.steps };
         let workers = experiment.config.run.resolved_workers();
