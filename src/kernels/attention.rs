@@ -66,22 +66,21 @@ impl Plan {
     /// Log-sum-exps come sequence by sequence, in each head by head, in each row by row.
     fn forward(&self, out: &mut [f32], log_sums: &mut [f32], qkv: &[f32]) {
         let Heads { query, key, dim } = self.heads;
-        let (width, turned_width, out_width) = (self.heads.width(), (query + key) * dim, query * dim);
-        let mut turned = vec![0.0; self.longest * turned_width];
+        let (width, out_width) = (self.heads.width(), query * dim);
+        let mut turned = vec![0.0; self.longest * self.turned_heads() * dim];
         let mut scores = vec![0.0; self.longest * BLOCK];
         for (start, length) in self.sequences() {
             let qkv = &qkv[start * width..][..length * width];
             let out = &mut out[start * out_width..][..length * out_width];
             let log_sums = &mut log_sums[start * query..][..length * query];
-            self.turn(&mut turned, qkv);
+            self.turn(&mut turned, qkv, length);
             for (head, log_sums) in log_sums.chunks_exact_mut(length).enumerate() {
                 let key_head = head / (query / key);
                 for first in (0..length).step_by(BLOCK) {
                     let end = length.min(first + BLOCK);
                     let size = end - first;
-                    let queries =
-                        Matrix::with_step(&turned[first * turned_width + head * dim..], size, dim, turned_width);
-                    let keys = Matrix::with_step(&turned[(query + key_head) * dim..], end, dim, turned_width);
+                    let queries = Matrix::new(&turned[(head * length + first) * dim..], size, dim);
+                    let keys = Matrix::new(&turned[(query + key_head) * length * dim..], end, dim);
                     let values = Matrix::with_step(&qkv[(query + key + key_head) * dim..], end, dim, width);
                     let scores = &mut scores[..size * end];
                     multiply(scores, end, queries, keys.transposed(), Write::Replace);
@@ -95,8 +94,8 @@ impl Plan {
 
     fn backward(&self, d_qkv: &mut [f32], qkv: &[f32], output: &[f32], gradient: &[f32], log_sums: &[f32]) {
         let Heads { query, key, dim } = self.heads;
-        let (width, turned_width, out_width) = (self.heads.width(), (query + key) * dim, query * dim);
-        let mut turned = vec![0.0; self.longest * turned_width];
+        let (width, out_width) = (self.heads.width(), query * dim);
+        let mut turned = vec![0.0; self.longest * self.turned_heads() * dim];
         let mut d_turned = turned.clone();
         let mut probabilities = vec![0.0; self.longest * BLOCK];
         let mut d_scores = probabilities.clone();
@@ -106,19 +105,19 @@ impl Plan {
             let span = start * out_width..(start + length) * out_width;
             let (output, gradient) = (&output[span.clone()], &gradient[span]);
             let log_sums = &log_sums[start * query..][..length * query];
-            self.turn(&mut turned, qkv);
+            self.turn(&mut turned, qkv, length);
             for (head, log_sums) in log_sums.chunks_exact(length).enumerate() {
                 let key_head = head / (query / key);
-                let (key_column, value_column) = ((query + key_head) * dim, (query + key + key_head) * dim);
+                let (key_start, value_column) = ((query + key_head) * length * dim, (query + key + key_head) * dim);
                 // From the last block, which sees every key: the first product for a key head replaces what the
                 // buffer held, the others add to it.
                 for first in (0..length).step_by(BLOCK).rev() {
                     let end = length.min(first + BLOCK);
                     let size = end - first;
                     let write = if end == length && head % (query / key) == 0 { Write::Replace } else { Write::Add };
-                    let column = first * turned_width + head * dim;
-                    let queries = Matrix::with_step(&turned[column..], size, dim, turned_width);
-                    let keys = Matrix::with_step(&turned[key_column..], end, dim, turned_width);
+                    let query_start = (head * length + first) * dim;
+                    let queries = Matrix::new(&turned[query_start..], size, dim);
+                    let keys = Matrix::new(&turned[key_start..], end, dim);
                     let values = Matrix::with_step(&qkv[value_column..], end, dim, width);
                     let at = first * out_width + head * dim;
                     let (output, gradient) = (&output[at..], &gradient[at..]);
@@ -130,11 +129,11 @@ impl Plan {
                     softmax_backward(d, p, &log_sums[first..end], output, gradient, out_width, dim, first, end);
                     let (p, d) = (Matrix::new(p, size, end), Matrix::new(d, size, end));
                     multiply(&mut d_qkv[value_column..], width, p.transposed(), d_out, write);
-                    multiply(&mut d_turned[key_column..], turned_width, d.transposed(), queries, write);
-                    multiply(&mut d_turned[column..], turned_width, d, keys, Write::Replace);
+                    multiply(&mut d_turned[key_start..], dim, d.transposed(), queries, write);
+                    multiply(&mut d_turned[query_start..], dim, d, keys, Write::Replace);
                 }
             }
-            self.turn_back(d_qkv, &d_turned[..length * turned_width]);
+            self.turn_back(d_qkv, &d_turned, length);
         }
     }
 
@@ -143,20 +142,29 @@ impl Plan {
         self.starts.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|(_, length)| *length > 0)
     }
 
-    /// Rotated queries (scaled by 1 / sqrt(dim)) and keys of one sequence, side by side.
-    fn turn(&self, turned: &mut [f32], qkv: &[f32]) {
-        let Heads { query, key, dim } = self.heads;
-        let (width, turned_width) = (self.heads.width(), (query + key) * dim);
-        self.rope.turn(turned, turned_width, qkv, width, query, 1.0 / (dim as f32).sqrt());
-        self.rope.turn(&mut turned[query * dim..], turned_width, &qkv[query * dim..], width, key, 1.0);
+    /// Rotated queries (scaled by 1 / sqrt(dim)) and keys of one sequence, head after head: the rows of a head lie
+    /// side by side for the products.
+    fn turn(&self, turned: &mut [f32], qkv: &[f32], length: usize) {
+        let Heads { dim, .. } = self.heads;
+        for (head, turned) in turned.chunks_exact_mut(length * dim).take(self.turned_heads()).enumerate() {
+            self.rope.turn(turned, dim, &qkv[head * dim..], self.heads.width(), self.scale(head));
+        }
     }
 
     /// The gradients that belong to them.
-    fn turn_back(&self, d_qkv: &mut [f32], d_turned: &[f32]) {
-        let Heads { query, key, dim } = self.heads;
-        let (width, turned_width) = (self.heads.width(), (query + key) * dim);
-        self.rope.turn_back(d_qkv, width, d_turned, turned_width, query, 1.0 / (dim as f32).sqrt());
-        self.rope.turn_back(&mut d_qkv[query * dim..], width, &d_turned[query * dim..], turned_width, key, 1.0);
+    fn turn_back(&self, d_qkv: &mut [f32], d_turned: &[f32], length: usize) {
+        let Heads { dim, .. } = self.heads;
+        for (head, d_turned) in d_turned.chunks_exact(length * dim).take(self.turned_heads()).enumerate() {
+            self.rope.turn_back(&mut d_qkv[head * dim..], self.heads.width(), d_turned, dim, self.scale(head));
+        }
+    }
+
+    fn turned_heads(&self) -> usize {
+        self.heads.query + self.heads.key
+    }
+
+    fn scale(&self, head: usize) -> f32 {
+        if head < self.heads.query { 1.0 / (self.heads.dim as f32).sqrt() } else { 1.0 }
     }
 }
 

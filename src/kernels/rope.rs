@@ -28,31 +28,15 @@ impl Rope {
         self.cosines.len() / self.half
     }
 
-    /// Turns `heads` heads side by side in every row: row `i`, at position `i`, of `from` (a row every `from_step`
-    /// values) goes to row `i` of `to` (a row every `to_step` values), multiplied by `scale`.
-    pub(crate) fn turn(
-        &self,
-        to: &mut [f32],
-        to_step: usize,
-        from: &[f32],
-        from_step: usize,
-        heads: usize,
-        scale: f32,
-    ) {
-        turn(to, to_step, from, from_step, heads, &self.cosines, &self.sines, self.half, scale);
+    /// Turns a head: row `i`, at position `i`, of `from` (a row every `from_step` values) goes to row `i` of `to` (a
+    /// row every `to_step` values), multiplied by `scale`.
+    pub(crate) fn turn(&self, to: &mut [f32], to_step: usize, from: &[f32], from_step: usize, scale: f32) {
+        turn(to, to_step, from, from_step, &self.cosines, &self.sines, self.half, scale);
     }
 
     /// The inverse turn, for gradients.
-    pub(crate) fn turn_back(
-        &self,
-        to: &mut [f32],
-        to_step: usize,
-        from: &[f32],
-        from_step: usize,
-        heads: usize,
-        scale: f32,
-    ) {
-        turn_back(to, to_step, from, from_step, heads, &self.cosines, &self.sines, self.half, scale);
+    pub(crate) fn turn_back(&self, to: &mut [f32], to_step: usize, from: &[f32], from_step: usize, scale: f32) {
+        turn_back(to, to_step, from, from_step, &self.cosines, &self.sines, self.half, scale);
     }
 }
 
@@ -67,7 +51,6 @@ vectorised! {
         to_step: usize,
         from: &[f32],
         from_step: usize,
-        heads: usize,
         cosines: &[f32],
         sines: &[f32],
         half: usize,
@@ -75,13 +58,11 @@ vectorised! {
     ) {
         let tables = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
         for ((to, from), (cosines, sines)) in to.chunks_mut(to_step).zip(from.chunks(from_step)).zip(tables) {
-            for (to, from) in to.chunks_exact_mut(2 * half).zip(from.chunks_exact(2 * half)).take(heads) {
-                let ((a, b), (to_a, to_b)) = (from.split_at(half), to.split_at_mut(half));
-                let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
-                for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
-                    *to_a = (a * cosine - b * sine) * scale;
-                    *to_b = (b * cosine + a * sine) * scale;
-                }
+            let ((a, b), (to_a, to_b)) = (from[..2 * half].split_at(half), to[..2 * half].split_at_mut(half));
+            let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
+            for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
+                *to_a = (a * cosine - b * sine) * scale;
+                *to_b = (b * cosine + a * sine) * scale;
             }
         }
     }
@@ -93,7 +74,6 @@ vectorised! {
         to_step: usize,
         from: &[f32],
         from_step: usize,
-        heads: usize,
         cosines: &[f32],
         sines: &[f32],
         half: usize,
@@ -101,13 +81,11 @@ vectorised! {
     ) {
         let tables = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
         for ((to, from), (cosines, sines)) in to.chunks_mut(to_step).zip(from.chunks(from_step)).zip(tables) {
-            for (to, from) in to.chunks_exact_mut(2 * half).zip(from.chunks_exact(2 * half)).take(heads) {
-                let ((a, b), (to_a, to_b)) = (from.split_at(half), to.split_at_mut(half));
-                let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
-                for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
-                    *to_a = (a * cosine + b * sine) * scale;
-                    *to_b = (b * cosine - a * sine) * scale;
-                }
+            let ((a, b), (to_a, to_b)) = (from[..2 * half].split_at(half), to[..2 * half].split_at_mut(half));
+            let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
+            for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
+                *to_a = (a * cosine + b * sine) * scale;
+                *to_b = (b * cosine - a * sine) * scale;
             }
         }
     }
@@ -122,19 +100,19 @@ mod tests {
     fn turning_back_undoes_turning_and_products_depend_on_the_distance_only() {
         for dim in [2, 6, 32] {
             let rope = Rope::new(dim, 100.0, 9);
-            // Two heads side by side in rows with room to spare.
-            let (step, wide) = (2 * dim + 3, 2 * dim);
+            // Rows with room to spare.
+            let step = dim + 3;
             let row = random(step, 1);
             let rows = row.repeat(9);
-            let (mut turned, mut back) = (vec![0.0; 9 * wide], vec![7.0; 9 * step]);
-            rope.turn(&mut turned, wide, &rows, step, 2, 2.0);
-            rope.turn_back(&mut back, step, &turned, wide, 2, 0.5);
+            let (mut turned, mut back) = (vec![0.0; 9 * dim], vec![7.0; 9 * step]);
+            rope.turn(&mut turned, dim, &rows, step, 2.0);
+            rope.turn_back(&mut back, step, &turned, dim, 0.5);
             for (back, row) in back.chunks(step).zip(rows.chunks(step)) {
-                assert!(back[..wide].iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-5));
-                assert_eq!(back[wide..], [7.0; 3]);
+                assert!(back[..dim].iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-5));
+                assert_eq!(back[dim..], [7.0; 3]);
             }
             let product =
-                |i: usize, j: usize| -> f32 { (dim..wide).map(|c| turned[i * wide + c] * turned[j * wide + c]).sum() };
+                |i: usize, j: usize| -> f32 { (0..dim).map(|c| turned[i * dim + c] * turned[j * dim + c]).sum() };
             assert!((product(2, 5) - product(4, 7)).abs() < 1e-4);
             assert!(dim == 2 || (product(2, 5) - product(2, 8)).abs() > 1e-3);
         }
