@@ -196,7 +196,7 @@ impl<'a> Lab<'a> {
         let learned =
             policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, end, NEW_TOKENS, self.workers)?;
         if let Some((gradients, _)) = learned {
-            self.optimizer.step(&self.policy, &gradients, 1e-4)?;
+            self.optimizer.step(&self.policy, &gradients, 1e-4, self.workers)?;
         }
         Ok(())
     }

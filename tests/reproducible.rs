@@ -6,6 +6,7 @@ use std::path::Path;
 
 use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
+use recollect::kernels::Precision;
 use recollect::telemetry::{Meter, Progress, Silent};
 use recollect::{Error, Result};
 
@@ -150,6 +151,14 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     });
     let weights = made.each_ref().map(|dir| fs::read(dir.join("model.safetensors")).unwrap());
     assert!(weights[0] == weights[1], "pretraining depends on the number of workers");
+    let rounded = [("rounded", 2), ("rounded-again", 1)].map(|(name, workers)| {
+        let mut config = config(root, name, workers);
+        config.run.precision = Precision::Bf16;
+        let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
+        fs::read(stages::pretrain(&experiment).unwrap().join("model.safetensors")).unwrap()
+    });
+    assert!(rounded[0] == rounded[1], "pretraining in bf16 depends on the number of workers");
+    assert!(rounded[0] != weights[0], "the precision has to matter");
     fs::rename(&made[0], root.join("base")).unwrap();
 
     run(config(root, "one", 1)).unwrap();

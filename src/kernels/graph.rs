@@ -93,7 +93,7 @@ impl Value {
                     debug_assert_eq!(shares.len(), inputs.len(), "one gradient per input");
                     for (input, share) in inputs.iter().zip(shares).filter(|(input, _)| !input.is_constant()) {
                         let sum = match waiting.remove(&input.0.number) {
-                            Some((_, before)) => sum(&before, &share)?,
+                            Some((_, before)) => sum(&[&before, &share])?,
                             None => share,
                         };
                         waiting.insert(input.0.number, (input.clone(), sum));
@@ -107,20 +107,35 @@ impl Value {
 
 /// `a + b`, for residual connections.
 pub fn add(a: &Value, b: &Value) -> Result<Value> {
-    let result = sum(a.tensor(), b.tensor())?;
+    let result = sum(&[a.tensor(), b.tensor()])?;
     Ok(Value::computed(result, &[a, b], |gradient| Ok(vec![gradient.clone(), gradient.clone()])))
 }
 
-fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let (left, right) = (read(a)?, read(b)?);
-    assert_eq!(left.len(), right.len(), "sizes of a sum");
-    tensor(filled(left.len(), |out| add_slices(out, &left, &right)), a.shape())
+/// The sum of one or more tensors of one shape, term after term.
+pub fn sum(terms: &[&Tensor]) -> Result<Tensor> {
+    let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
+    let (a, b) = (read(first)?, read(second)?);
+    let rest = rest.iter().map(|term| read(term)).collect::<Result<Vec<_>>>()?;
+    assert!(rest.iter().chain([&b]).all(|term| term.len() == a.len()), "sizes of a sum");
+    let values = filled(a.len(), |out| {
+        add_slices(out, &a, &b);
+        rest.iter().for_each(|term| add_to_slice(out, term));
+    });
+    tensor(values, first.shape())
 }
 
 vectorised! {
     fn add_slices(out: &mut [f32], a: &[f32], b: &[f32]) {
         for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
             *out = a + b;
+        }
+    }
+}
+
+vectorised! {
+    fn add_to_slice(out: &mut [f32], term: &[f32]) {
+        for (out, term) in out.iter_mut().zip(term) {
+            *out += term;
         }
     }
 }
@@ -146,24 +161,29 @@ impl Gradients {
         other.0.into_iter().try_for_each(|(name, gradient)| self.insert(&name, gradient))
     }
 
-    /// Euclidean length of all gradients together (what clipping looks at).
-    pub fn norm(&self) -> Result<f64> {
-        let squares = self.0.values().map(|gradient| Ok(squares(&read(gradient)?))).sum::<Result<f64>>()?;
-        Ok(squares.sqrt())
-    }
-
     fn insert(&mut self, name: &str, gradient: Tensor) -> Result<()> {
         match self.0.get_mut(name) {
-            Some(before) => *before = sum(before, &gradient)?,
+            Some(before) => *before = sum(&[before, &gradient])?,
             None => drop(self.0.insert(name.to_owned(), gradient)),
         }
         Ok(())
     }
 }
 
+impl FromIterator<(String, Tensor)> for Gradients {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(gradients: I) -> Self {
+        Gradients(gradients.into_iter().collect())
+    }
+}
+
+/// Sum of the squares of a tensor's values.
+pub fn squares(tensor: &Tensor) -> Result<f64> {
+    Ok(sum_of_squares(&read(tensor)?))
+}
+
 vectorised! {
-    /// Sum of squares in f64: millions of small terms would drown in an f32 sum.
-    fn squares(values: &[f32]) -> f64 {
+    /// In f64: millions of small terms would drown in an f32 sum.
+    fn sum_of_squares(values: &[f32]) -> f64 {
         let mut lanes = [0f64; 8];
         for block in values.chunks(8) {
             for (lane, value) in lanes.iter_mut().zip(block) {
@@ -177,6 +197,7 @@ vectorised! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::testing::{check, random_tensor};
     use candle_core::Device;
 
     fn variable(name: &str, values: &[f32]) -> Value {
@@ -196,7 +217,21 @@ mod tests {
         let gradients = all.backward(tensor(vec![1.0, 10.0], 2).unwrap()).unwrap();
         assert_eq!(values(gradients.get("x").unwrap()), [4.0, 40.0]);
         assert_eq!(values(gradients.get("y").unwrap()), [1.0, 10.0]);
-        assert!((gradients.norm().unwrap() - (16f64 + 1600.0 + 1.0 + 100.0).sqrt()).abs() < 1e-9);
+        assert_eq!(squares(gradients.get("x").unwrap()).unwrap(), 1616.0);
+    }
+
+    #[test]
+    fn sums_agree_with_candle_and_with_finite_differences() {
+        for shape in [&[1][..], &[3, 7], &[2, 33]] {
+            let inputs = [random_tensor(shape, 1), random_tensor(shape, 2)];
+            check(&inputs, |v| add(&add(v[0], v[1])?, v[0]), |t| (&t[0] + &t[1])? + &t[0]);
+            let terms = [1, 2, 3, 4].map(|seed| random_tensor(shape, seed));
+            let [a, b, c, d] = &terms;
+            let truth = (((a + b).unwrap() + c).unwrap() + d).unwrap();
+            let (found, truth) = (sum(&terms.each_ref()).unwrap(), read(&truth).unwrap().to_vec());
+            assert_eq!(read(&found).unwrap().to_vec(), truth);
+            assert_eq!(read(&sum(&[a]).unwrap()).unwrap().to_vec(), read(a).unwrap().to_vec());
+        }
     }
 
     #[test]

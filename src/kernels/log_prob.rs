@@ -233,6 +233,25 @@ mod tests {
     }
 
     #[test]
+    fn bf16_moves_log_probs_and_gradients_a_little() {
+        let run = |precision, most_logits| {
+            let leaf = |name: &str, shape: &[usize], seed| {
+                Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
+            };
+            let (hidden, head) = (leaf("hidden", &[9, 37], 1), leaf("head", &[53, 37], 2));
+            let (value, _) = in_chunks(&hidden, &head, &[1, 3, 8], &[5, 0, 52], precision, most_logits).unwrap();
+            let log_probs = read(value.tensor()).unwrap().to_vec();
+            let gradients = value.backward(random_tensor(&[3], 3)).unwrap();
+            let gradient = |name: &str| read(gradients.get(name).unwrap()).unwrap().to_vec();
+            [log_probs, gradient("hidden"), gradient("head")].concat()
+        };
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+        let (exact, rounded) = (run(Precision::F32, CHUNK), run(Precision::Bf16, CHUNK));
+        assert!(apart(&exact, &rounded) > 1e-5 && apart(&exact, &rounded) < 0.03);
+        assert!(apart(&rounded, &run(Precision::Bf16, 0)) < 1e-3, "chunks do not matter");
+    }
+
+    #[test]
     fn no_rows_give_no_log_probs_and_gradients_of_zero() {
         let leaf = |name: &str, shape: &[usize]| {
             Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, 1)).unwrap())

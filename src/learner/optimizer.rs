@@ -6,7 +6,8 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::kernels::{AdamW, Gradients, Moments};
+use super::parallel;
+use crate::kernels::{AdamW, Gradients, Moments, squares};
 use crate::policy::Policy;
 use crate::{Error, Result, files};
 
@@ -44,34 +45,34 @@ impl Optimizer {
         Self { scales: scales.clone(), ..self }
     }
 
-    fn scale(&self, name: &str) -> f64 {
-        let fitting = self.scales.iter().filter(|(beginning, _)| name.starts_with(beginning.as_str()));
-        fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(1.0, |(_, scale)| *scale)
-    }
-
-    /// One step against the gradient; gives its norm before clipping. A gradient that is not finite changes
-    /// nothing, and its norm is given back for the caller to see.
-    pub fn step(&mut self, policy: &Policy, gradients: &Gradients, learning_rate: f64) -> Result<f64> {
-        let norm = gradients.norm()?;
+    /// One step against the gradient, variables shared out among threads; gives its norm before clipping. A gradient
+    /// that is not finite changes nothing, and its norm is given back for the caller to see.
+    pub fn step(&mut self, policy: &Policy, gradients: &Gradients, learning_rate: f64, workers: usize) -> Result<f64> {
+        let squares = parallel::each(gradients.iter().collect(), workers, |(_, gradient)| squares(gradient))?;
+        let norm = squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
             return Ok(norm);
         }
-        self.steps += 1;
-        let scale = (self.config.max_gradient_norm / norm).min(1.0);
-        for (name, variable) in &policy.variables {
-            let Some(gradient) = gradients.get(name) else { continue };
+        let Self { config, moments, steps, scales } = self;
+        *steps += 1;
+        for (name, gradient) in gradients.iter() {
+            moments.entry(name.to_owned()).or_insert_with(|| Moments::zeros(gradient.elem_count()));
+        }
+        let clip = (config.max_gradient_norm / norm).min(1.0);
+        let updates = moments
+            .iter_mut()
+            .filter_map(|(name, moments)| Some((name, policy.variables.get(name)?, gradients.get(name)?, moments)));
+        parallel::each(updates.collect(), workers, |(name, variable, gradient, moments)| {
             let is_matrix = variable.dims().len() > 1;
             let adamw = AdamW {
-                learning_rate: learning_rate * self.scale(name),
-                beta1: self.config.beta1,
-                beta2: self.config.beta2,
+                learning_rate: learning_rate * scale(scales, name),
+                beta1: config.beta1,
+                beta2: config.beta2,
                 epsilon: 1e-8,
-                weight_decay: if is_matrix { self.config.weight_decay } else { 0.0 },
+                weight_decay: if is_matrix { config.weight_decay } else { 0.0 },
             };
-            let length = variable.elem_count();
-            let moments = self.moments.entry(name.clone()).or_insert_with(|| Moments::zeros(length));
-            adamw.step_variable(variable, gradient, moments, self.steps, scale)?;
-        }
+            adamw.step_variable(variable, gradient, moments, *steps, clip)
+        })?;
         Ok(norm)
     }
 
@@ -120,4 +121,10 @@ impl Optimizer {
         }
         Ok(optimizer)
     }
+}
+
+/// The share of the learning rate that a variable gets.
+fn scale(scales: &Scales, name: &str) -> f64 {
+    let fitting = scales.iter().filter(|(beginning, _)| name.starts_with(beginning.as_str()));
+    fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(1.0, |(_, scale)| *scale)
 }

@@ -1,50 +1,77 @@
-//! Gradients of many micro-batches on several threads, the same bits whatever their number.
+//! Work on several threads that gives the same bits whatever their number.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use crate::kernels::Gradients;
+use crate::kernels::{Gradients, sum};
 use crate::{Error, Result};
 
-/// Where a part's result is left.
-type Cell<S> = Mutex<Option<Result<(Gradients, S)>>>;
+/// Does `work` on every item, `workers` at a time. Results come in the order of the items: which thread took which
+/// item leaves no trace.
+pub fn each<T, R, F>(items: Vec<T>, workers: usize, work: F) -> Result<Vec<R>>
+where
+    T: Send,
+    R: Send,
+    F: Fn(T) -> Result<R> + Sync,
+{
+    let threads = workers.min(items.len());
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((index, item)) = next else { return done };
+            done.push((index, work(item)));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
 
-/// Differentiates every part, `workers` at a time, and adds the gradients in the order of the parts: which thread
-/// took which part leaves no trace. Gives the sum and what each part says of itself.
+/// Differentiates every part of a batch and adds the gradients in the order of the parts. Gives the sum and what each
+/// part says of itself.
 pub fn gradients<P, S, F>(parts: &[P], workers: usize, differentiate: F) -> Result<(Gradients, Vec<S>)>
 where
     P: Sync,
     S: Send,
     F: Fn(&P) -> Result<(Gradients, S)> + Sync,
 {
-    let next = AtomicUsize::new(0);
-    let done: Vec<Cell<S>> = parts.iter().map(|_| Mutex::new(None)).collect();
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = parts.get(index) else { break };
-            let result = differentiate(part);
-            *done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..workers.min(parts.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut sum: Option<Gradients> = None;
-    let mut stats = Vec::with_capacity(parts.len());
-    for cell in done {
-        let result = cell.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (gradients, stat) =
-            result.ok_or_else(|| Error::Refused("a micro-batch was not differentiated".into()))??;
-        stats.push(stat);
-        match &mut sum {
-            None => sum = Some(gradients),
-            Some(sum) => sum.add(gradients)?,
+    if parts.is_empty() {
+        return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
+    }
+    let done = each(parts.iter().collect(), workers, differentiate)?;
+    let (gradients, stats): (Vec<Gradients>, Vec<S>) = done.into_iter().unzip();
+    let names: BTreeSet<&str> = gradients.iter().flat_map(|part| part.iter().map(|(name, _)| name)).collect();
+    let sums = each(names.into_iter().collect(), workers, |name| {
+        let terms: Vec<_> = gradients.iter().filter_map(|part| part.get(name)).collect();
+        Ok((name.to_owned(), sum(&terms)?))
+    })?;
+    Ok((sums.into_iter().collect(), stats))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_and_the_first_error_in_that_order_wins() {
+        for workers in [0, 1, 3, 50] {
+            let squares = each((0..20).collect(), workers, |item: u64| Ok(item * item)).unwrap();
+            assert_eq!(squares, (0..20).map(|item| item * item).collect::<Vec<_>>());
+            let failing = |item: u64| match item {
+                0..7 => Ok(item),
+                _ => Err(Error::Refused(format!("item {item}"))),
+            };
+            assert!(each((0..20).collect(), workers, failing).unwrap_err().to_string().contains("item 7"));
+            assert!(each(Vec::new(), workers, failing).unwrap().is_empty());
         }
     }
-    let sum = sum.ok_or_else(|| Error::invalid("batch", "no sequence in it", "give at least one"))?;
-    Ok((sum, stats))
 }

@@ -47,6 +47,6 @@ pub fn fit(
     workers: usize,
 ) -> Result<Fit> {
     let (gradients, fit) = gradients(policy, lessons, 1.0, workers)?;
-    let gradient_norm = optimizer.step(policy, &gradients, learning_rate)?;
+    let gradient_norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
     Ok(Fit { gradient_norm, ..fit })
 }

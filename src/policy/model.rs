@@ -287,6 +287,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn bf16_products_point_the_gradient_the_same_way() {
+        let batch = batch();
+        let run = |precision| {
+            let policy = random_policy(&tiny(Family::Qwen3, true), 3).with_precision(precision);
+            let log_probs = policy.log_probs(&batch).unwrap();
+            let scored = log_probs.log_prob.to_vec1::<f32>().unwrap();
+            let gradients = log_probs.backward_from(batch.weights.clone()).unwrap();
+            let flat = |(_, g): (&str, &Tensor)| g.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            (scored, gradients.iter().flat_map(flat).collect::<Vec<f32>>())
+        };
+        let ((exact, gradient), (rounded, rounded_gradient)) = (run(Precision::F32), run(Precision::Bf16));
+        assert!(exact.iter().zip(&rounded).all(|(a, b)| (a - b).abs() < 0.1) && exact != rounded);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let lengths = (dot(&gradient, &gradient) * dot(&rounded_gradient, &rounded_gradient)).sqrt();
+        assert!(dot(&gradient, &rounded_gradient) / lengths > 0.999);
+    }
+
+    #[test]
     fn log_probs_are_those_of_the_logits_and_do_not_depend_on_the_packing() {
         let policy = random_policy(&tiny(Family::Qwen3, true), 5);
         let batch = batch();

@@ -264,7 +264,7 @@ impl Trainer<'_> {
         }
         gauge!("learning_rate").set(learning_rate);
         let Some(gradients) = gradients else { return Ok(()) };
-        let norm = optimizer.step(policy, &gradients, learning_rate)?;
+        let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
         gauge!("grad_norm").set(norm);
         if norm.is_finite() {
             return Ok(());
