@@ -1,5 +1,5 @@
 //! Every kernel and a whole training step at two shapes, and the share of the machine's product ceiling that the step
-//! reaches: `cargo bench --bench kernels`, about two minutes.
+//! reaches: `cargo bench --bench kernels`, about three minutes.
 //!
 //! | shape | model | batch |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | `wide` | 4 layers, width 256, 4 heads of 64, feed-forward 704, vocabulary 2,048: 3.7 M parameters | 32 x 128 tokens |
 //!
 //! A kernel is timed forward and backward on one thread, on one micro-batch. A step is forward, backward and AdamW on
-//! the whole batch; the number after it is that of worker threads. Every token is predicted, so nothing is saved by
+//! the whole batch; the number after the precision of its products is that of worker threads. Every token is predicted, so nothing is saved by
 //! rows that a lesson does not weigh. The ceiling is the best rate of one thread on large square products, times the
 //! workers; what counts as work are the products that the mathematics asks for, not those computed a second time, and
 //! of attention only what causality lets through.
@@ -28,6 +28,7 @@ use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
 use recollect::telemetry::memory;
 
 const WORKERS: [usize; 2] = [1, 2];
+const PRECISIONS: [(&str, Precision); 2] = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
 
 /// A model and the batch that it is trained on.
 struct Shape {
@@ -40,9 +41,9 @@ struct Shape {
 fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3))
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let mut steps = Vec::new();
     for shape in shapes() {
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
     }
     criterion.final_summary();
     let ceiling = ceiling();
-    println!("ceiling of f32 products: {:.0} GFLOP/s a thread", ceiling / 1e9);
+    println!("ceiling of f32 products, of which all shares are: {:.0} GFLOP/s a thread", ceiling / 1e9);
     for step in steps {
         println!("{}", step.line(ceiling));
     }
@@ -109,6 +110,7 @@ impl Shape {
 /// Medians of one figure.
 struct Step {
     name: String,
+    precision: &'static str,
     workers: usize,
     work: f64,
     seconds: f64,
@@ -117,9 +119,9 @@ struct Step {
 
 impl Step {
     fn line(&self, ceiling: f64) -> String {
-        let Step { name, workers, work, seconds, tokens } = self;
+        let Step { name, precision, workers, work, seconds, tokens } = self;
         format!(
-            "step of {name}, {workers} workers: median {:.1} ms, {:.0} tokens/s, {:.0} GFLOP/s: {:.0} % of the ceiling",
+            "step of {name}, {precision}, {workers} workers: median {:.1} ms, {:.0} tokens/s, {:.0} GFLOP/s: {:.0} % of the ceiling",
             seconds * 1e3,
             *tokens as f64 / seconds,
             work / seconds / 1e9,
@@ -140,11 +142,11 @@ fn training_step(criterion: &mut Criterion, shape: &Shape) -> Result<Vec<Step>> 
     let mut group = criterion.benchmark_group(format!("{}/step", shape.name));
     group.throughput(Throughput::Elements(shape.tokens() as u64));
     let mut steps = Vec::new();
-    for workers in WORKERS {
-        let policy = Policy::initialise(Arc::new(shape.config.clone()), &init, 0)?;
+    for ((precision_name, precision), workers) in PRECISIONS.into_iter().flat_map(|p| WORKERS.map(|w| (p, w))) {
+        let policy = Policy::initialise(Arc::new(shape.config.clone()), &init, 0)?.with_precision(precision);
         let optimizer = RefCell::new(Optimizer::new(constants));
         let times = RefCell::new(Vec::new());
-        group.bench_function(workers.to_string(), |bencher| {
+        group.bench_function(format!("{precision_name}/{workers}"), |bencher| {
             bencher.iter_custom(|iterations| {
                 let start = Instant::now();
                 for _ in 0..iterations {
@@ -159,7 +161,14 @@ fn training_step(criterion: &mut Criterion, shape: &Shape) -> Result<Vec<Step>> 
         times.sort_by(f64::total_cmp);
         if let Some(seconds) = times.get(times.len() / 2) {
             let (name, tokens) = (shape.name.to_owned(), shape.tokens());
-            steps.push(Step { name, workers, work: shape.work(), seconds: *seconds, tokens });
+            steps.push(Step {
+                name,
+                precision: precision_name,
+                workers,
+                work: shape.work(),
+                seconds: *seconds,
+                tokens,
+            });
         }
     }
     group.finish();

@@ -15,8 +15,9 @@ pub struct RunConfig {
     pub dir: PathBuf,
     /// Seed of the reinforcement learning: order of questions, sampling.
     pub seed: u64,
-    /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16". Sampling and
-    /// evaluation stay f32, and `mismatch_kl` says how far the two are apart.
+    /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16", which is faster on
+    /// processors with AVX512-BF16. Sampling and evaluation stay f32, and the metric `mismatch_kl` says how far the
+    /// two are apart: about 3e-5 nats a token in bf16 with the quickstart's model, 1e-12 in f32.
     pub precision: Precision,
     /// Rollout workers; 0 takes one for each core.
     pub workers: usize,
