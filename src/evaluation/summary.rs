@@ -239,6 +239,7 @@ mod tests {
                 needed_found: recitations.len() / 3,
                 recitations,
                 needed: 2,
+                grounding: None,
             },
             expected: String::new(),
             tokens: question as usize,
