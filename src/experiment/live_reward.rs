@@ -50,8 +50,8 @@ impl LiveReward {
         }
         note.digest = digest;
         let scorer = Scorer::open(&experiment.reward)?;
-        let seen = files::read_text(&path).unwrap_or_default();
-        Ok(LiveReward { path, scorer, reload, seen, note, told: Vec::new() })
+        // The file is read before the first step: it may have changed since the run began.
+        Ok(LiveReward { path, scorer, reload, seen: String::new(), note, told: Vec::new() })
     }
 
     /// What a checkpoint is to remember.

@@ -1,6 +1,7 @@
 //! A run from its config to its report: the stages in order, the directory that it lives in, and what is kept
 //! so that nothing is done twice.
 
+pub mod alarm;
 pub mod arithmetic;
 pub mod base;
 pub mod config;

@@ -36,7 +36,7 @@ pub fn main(args: &Args) -> Result<()> {
     }
     text += &match loophole(&explained) {
         Some((wrong, right)) => format!(
-            "LOOPHOLE: the wrong answer of who {} earns {}, and a right answer of who {} earns {}.\n",
+            "LOOPHOLE: who {} is wrong and earns\n  {}\nwho {} is right and earns\n  {}\n",
             wrong.example.name,
             paid(&wrong.score),
             right.example.name,

@@ -32,10 +32,7 @@ pub fn main(args: &Args) -> Result<()> {
     for reward in &found.rewards {
         text += &format!("{}\n\n{}", distributions(reward), signal(&found, reward));
     }
-    text += &format!(
-        "another completion is the best in      {}\n",
-        percent(found.new_best, found.groups) + " of the groups than was under the reward of the run"
-    );
+    text += &format!("groups with another best completion    {}\n", percent(found.new_best, found.groups));
     text += &moved(&found.moved, "What changes places most in its group", ["then", "now"]);
     output::say(&text);
     Ok(())

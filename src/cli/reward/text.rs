@@ -13,7 +13,7 @@ const LONGEST: usize = 400;
 /// A table whose first column is text and whose other columns are numbers.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
     table.set_header(header.to_vec());
     for row in rows {
@@ -47,7 +47,7 @@ pub fn percent(part: u64, whole: u64) -> String {
 pub fn bars(distribution: &Distribution) -> String {
     let most = distribution.bars().iter().copied().max().unwrap_or(0).max(1);
     let level = |n: u64| match n {
-        0 => ' ',
+        0 => '·',
         n => ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][((8 * n).div_ceil(most) as usize).clamp(1, 8) - 1],
     };
     distribution.bars().iter().map(|n| level(*n)).collect()

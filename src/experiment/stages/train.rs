@@ -11,6 +11,7 @@ use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
+use crate::experiment::alarm::Alarm;
 use crate::experiment::course::{Checkpoints, Progressed};
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
@@ -39,6 +40,8 @@ struct Notes {
     evaluations: Vec<ArmResult>,
     #[serde(default)]
     reward: RewardNote,
+    #[serde(default)]
+    alarm: Alarm,
 }
 
 /// File in the stage's directory that holds the learning curves.
@@ -117,6 +120,11 @@ impl Trainer<'_> {
                 reward.look(step + 1, experiment.progress.as_ref())?;
                 let batch = self.sample(step, &mut pool, &mut reward)?;
                 reward.measure(experiment.progress.as_ref());
+                let (hacked, words) = notes.alarm.hear(&batch.lines);
+                if hacked {
+                    gauge!("alarm/hacked").set(1.0);
+                }
+                words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
                 let learning = Instant::now();
                 self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
