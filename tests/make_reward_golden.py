@@ -1,4 +1,4 @@
-"""Writes tests/golden/rewards.json: the hand-made completions of `recollect reward explain`, what a person says about
+"""Writes tests/rewards.json: the hand-made completions of `recollect reward explain`, what a person says about
 each, and what every file under rewards/ pays for them, computed here a second time.
 
 Run again when a shipped reward or an example changes: python tests/make_reward_golden.py (needs Python 3.11).
@@ -100,7 +100,7 @@ def main():
         reward = tomllib.loads(path.read_text())
         rewards[path.stem] = [pay(reward, example) for example in EXAMPLES]
     golden = dict(examples=[dict(zip(keys, example)) for example in EXAMPLES], rewards=rewards)
-    (root / "golden" / "rewards.json").write_text(json.dumps(golden, indent=1) + "\n")
+    (root / "rewards.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ fn root() -> &'static Path {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(&fs::read_to_string(root().join("tests/golden/rewards.json")).unwrap()).unwrap()
+    serde_json::from_str(&fs::read_to_string(root().join("tests/rewards.json")).unwrap()).unwrap()
 }
 
 /// The shipped rewards by name.
