@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::gates::{cycle, lead_nowhere};
 use super::score::{Anneal, Clip, Normalise};
 use super::{Reward, Term, Weighted};
 use crate::strict_toml::{self, Problem};
@@ -88,7 +89,7 @@ impl Reward {
         let names: Vec<String> = tables.iter().map(name_of).collect();
         let mut terms = Vec::new();
         for (index, table) in tables.iter().enumerate() {
-            let read = weighted(table).and_then(|term| match gates_lead_nowhere(&term, &names) {
+            let read = weighted(table).and_then(|term| match lead_nowhere(&term, &names) {
                 problems if problems.is_empty() => Ok(term),
                 problems => Err(problems),
             });
@@ -201,18 +202,6 @@ fn keys<T: DeserializeOwned>(own: &Table) -> Result<T, Vec<Problem>> {
     }
 }
 
-/// Gates that name no term.
-fn gates_lead_nowhere(term: &Weighted, names: &[String]) -> Vec<Problem> {
-    let gates = [("only_if", &term.only_if), ("unless", &term.unless)];
-    let unknown = |(key, gate): (&str, &Option<String>)| {
-        let gate = gate.as_ref().filter(|gate| !names.contains(gate))?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let remedy = strict_toml::suggest(gate, &names, "");
-        Some(Problem::new(key, format!("no term is called \"{gate}\""), remedy))
-    };
-    gates.into_iter().filter_map(unknown).collect()
-}
-
 /// What only shows when all terms are there.
 fn together(reward: &Reward) -> Vec<Problem> {
     let terms = &reward.terms;
@@ -226,7 +215,7 @@ fn together(reward: &Reward) -> Vec<Problem> {
         let found = format!("found {} terms", terms.len());
         problems.push(Problem::new("term", found, format!("allowed are {MOST_TERMS}")));
     }
-    if let Some(cycle) = cycle_of_gates(reward) {
+    if let Some(cycle) = cycle(reward) {
         let found = format!("{cycle} wait for each other");
         problems.push(Problem::new("term", found, "take one of these gates (only_if, unless) away"));
     }
@@ -236,32 +225,6 @@ fn together(reward: &Reward) -> Vec<Problem> {
         problems.push(Problem::new("term", "no term is worth anything", remedy));
     }
     problems
-}
-
-/// The names of terms that stand behind each other's gates, if there are such.
-fn cycle_of_gates(reward: &Reward) -> Option<String> {
-    let mut waiting: Vec<&Weighted> = reward.terms.iter().collect();
-    loop {
-        let waits_for = |term: &Weighted| {
-            let gates = [&term.only_if, &term.unless];
-            gates.into_iter().flatten().any(|gate| waiting.iter().any(|other| other.name == *gate))
-        };
-        let (still, free): (Vec<&Weighted>, Vec<&Weighted>) = waiting.iter().partition(|term| waits_for(term));
-        if free.is_empty() {
-            break;
-        }
-        waiting = still;
-    }
-    // What is left waits for a cycle or is part of one; following gates ends in it.
-    let mut at = *waiting.first()?;
-    let mut way: Vec<&str> = Vec::new();
-    while !way.contains(&at.name.as_str()) {
-        way.push(&at.name);
-        let next = [&at.only_if, &at.unless].into_iter().flatten();
-        at = next.filter_map(|gate| waiting.iter().find(|term| term.name == *gate)).next()?;
-    }
-    let from = way.iter().position(|name| *name == at.name)?;
-    Some(way[from..].join(", "))
 }
 
 #[cfg(test)]
@@ -399,24 +362,6 @@ mod tests {
         }
         let both = line("[[term]]\nkind = 'corect'\nweight = inf\n[[term]]\nweight = 1");
         assert_eq!(both.lines().count(), 3, "{both}");
-    }
-
-    #[test]
-    fn gates_that_wait_for_each_other_are_refused() {
-        let term = |name: &str, gate: &str| format!("[[term]]\nkind = 'format'\nname = '{name}'\n{gate}\n");
-        let own = line(&term("a", "only_if = 'a'"));
-        assert!(own.contains("term: a wait for each other; take one of these gates"), "{own}");
-        let text = [
-            term("d", "unless = 'c'"),
-            term("a", "only_if = 'b'"),
-            term("b", "unless = 'c'"),
-            term("c", "only_if = 'a'"),
-        ];
-        let cycle = line(&text.concat());
-        assert!(cycle.contains("term: c, a, b wait for each other"), "{cycle}");
-        assert!(Reward::parse(&text[..3].concat().replace("'c'", "'x'"), "r.toml").is_err());
-        let fine = [term("a", "only_if = 'b'"), term("b", "unless = 'c'"), term("c", "")];
-        assert!(Reward::parse(&fine.concat(), "r.toml").is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod examples;
 pub mod external;
+mod gates;
 pub mod record;
 pub mod rescore;
 pub mod score;

@@ -21,7 +21,7 @@ use super::progress::StderrProgress;
 #[command(after_help = HELP)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    job: Job,
 }
 
 const HELP: &str = "\
@@ -36,7 +36,7 @@ Examples:
   recollect reward hunt rewards/mine.toml runs/quickstart/rollouts/step-000020.jsonl";
 
 #[derive(Subcommand)]
-enum Command {
+enum Job {
     Check(check::Args),
     Explain(explain::Args),
     Score(score::Args),
@@ -58,6 +58,21 @@ struct RolloutArgs {
     workers: Option<usize>,
 }
 
+/// One reward on rollouts.
+#[derive(clap::Args)]
+struct RescoreArgs {
+    /// The reward, a TOML file (see rewards/)
+    reward: PathBuf,
+    #[command(flatten)]
+    rollouts: RolloutArgs,
+}
+
+impl RescoreArgs {
+    fn rescore(&self) -> Result<Rescored> {
+        self.rollouts.rescore(&[load(&self.reward)?])
+    }
+}
+
 impl RolloutArgs {
     fn rescore(&self, rewards: &[Reward]) -> Result<Rescored> {
         let there = std::thread::available_parallelism().map_or(1, usize::from);
@@ -67,12 +82,12 @@ impl RolloutArgs {
 }
 
 pub fn main(args: &Args) -> Result<()> {
-    match &args.command {
-        Command::Check(args) => check::main(args),
-        Command::Explain(args) => explain::main(args),
-        Command::Score(args) => score::main(args),
-        Command::Compare(args) => compare::main(args),
-        Command::Hunt(args) => hunt::main(args),
+    match &args.job {
+        Job::Check(args) => check::main(args),
+        Job::Explain(args) => explain::main(args),
+        Job::Score(args) => score::main(args),
+        Job::Compare(args) => compare::main(args),
+        Job::Hunt(args) => hunt::main(args),
     }
 }
 

@@ -1,11 +1,9 @@
 //! `recollect reward score`.
 
-use std::path::PathBuf;
-
 use recollect::Result;
 use recollect::reward::rescore::{Distribution, Moved, OfReward, Rescored};
 
-use super::RolloutArgs;
+use super::RescoreArgs;
 use super::text::{bars, head, number, percent, rollout, table};
 use crate::cli::output;
 
@@ -13,10 +11,8 @@ use crate::cli::output;
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The reward, a TOML file (see rewards/)
-    reward: PathBuf,
     #[command(flatten)]
-    rollouts: RolloutArgs,
+    rescore: RescoreArgs,
 }
 
 const HELP: &str = "\
@@ -27,7 +23,7 @@ Example:
   recollect reward score rewards/concise.toml runs/quickstart";
 
 pub fn main(args: &Args) -> Result<()> {
-    let found = args.rollouts.rescore(&[super::load(&args.reward)?])?;
+    let found = args.rescore.rescore()?;
     let mut text = head(&found) + "\n";
     for reward in &found.rewards {
         text += &format!("{}\n\n{}", distributions(reward), signal(&found, reward));
