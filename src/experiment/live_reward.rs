@@ -67,10 +67,12 @@ impl LiveReward {
         self.scorer.score(evidence)
     }
 
-    /// Looks at the file before a step. A file that is gone or wrong changes nothing.
-    pub fn look(&mut self, step: usize, progress: &dyn Progress) -> Result<()> {
+    /// Looks at the file before a step, and says whether another reward took over. A file that is gone or wrong changes
+    /// nothing.
+    pub fn look(&mut self, step: usize, progress: &dyn Progress) -> Result<bool> {
+        let before = self.note.changes;
         let path = self.path.display();
-        let Ok(text) = files::read_text(&self.path) else { return Ok(()) };
+        let Ok(text) = files::read_text(&self.path) else { return Ok(false) };
         if text != self.seen {
             let read = Reward::parse(&text, &path.to_string());
             self.seen = text;
@@ -79,7 +81,7 @@ impl LiveReward {
                 Err(error) if self.reload => {
                     let why = one_line(&error.to_string());
                     progress.tell(&format!("{path} changed and is not taken, because it is wrong: {why}"));
-                    return Ok(());
+                    return Ok(false);
                 }
                 // Whatever it says, it is not what this run began with.
                 Err(_) => Reward::default(),
@@ -89,7 +91,7 @@ impl LiveReward {
         if self.reload {
             gauge!("reward_changes").set(self.note.changes as f64);
         }
-        Ok(())
+        Ok(self.note.changes > before)
     }
 
     fn change(&mut self, step: usize, reward: Reward, progress: &dyn Progress) -> Result<()> {

@@ -40,12 +40,12 @@ pub fn grounding(
     if !facts.has_grammar() {
         return None;
     }
-    let follows = |keep: fn(&&Recitation) -> bool| {
-        let claims = recitations.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
-        match (said(facts, question, &claims), answer) {
-            (Some(said), Some(answer)) => same_words(said, answer),
-            _ => false,
-        }
+    let Some(answer) = answer else { return Some(Grounding::Guessed) };
+    // One pass: a hostile trace has a million sentences.
+    let claims: Vec<&Recitation> = recitations.iter().filter(|recitation| recitation.claim.is_some()).collect();
+    let follows = |keep: fn(&&&Recitation) -> bool| {
+        let claims = claims.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
+        said(facts, question, &claims).is_some_and(|said| same_words(said, answer))
     };
     Some(match (follows(|_| true), follows(|recitation| recitation.is_true)) {
         (true, true) => Grounding::Known,
@@ -111,6 +111,7 @@ mod tests {
     use crate::knowledge::{Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;
+    use proptest::prelude::*;
 
     fn world() -> World {
         World::new(&KnownSection::default().known(), &WorldConfig::default()).unwrap()
@@ -179,6 +180,73 @@ mod tests {
         let (old, new) = (middle(&question.needed[0]), other.unwrap());
         let trace: Vec<String> = needed(&world, &question).iter().map(|s| s.replace(&old, new)).collect();
         assert_eq!(grounded(&world, &question, &trace, "yes"), Grounding::Follows);
+    }
+
+    /// Statements about a few terms that are letters.
+    struct Letters;
+
+    impl Facts for Letters {
+        fn read(&self, sentence: &str) -> Option<Claim> {
+            let words: Vec<&str> = sentence.split_whitespace().take(6).collect();
+            let ["of", subject, quantifier, copula, predicate, "."] = words[..] else { return None };
+            let mood = match (quantifier, copula) {
+                ("all", "are") => Mood::All,
+                ("none", "are") => Mood::No,
+                ("some", "are") => Mood::Some,
+                ("some", "aren't") => Mood::SomeNot,
+                _ => return None,
+            };
+            Some(Claim::Categorical { subject: subject.into(), mood, predicate: predicate.into() })
+        }
+
+        fn holds(&self, claim: &Claim) -> bool {
+            matches!(claim, Claim::Categorical { subject, .. } if subject < &"d".to_string())
+        }
+    }
+
+    fn letters(trace: &str, answer: &str) -> Grounding {
+        let question = Question {
+            id: 1,
+            task: crate::knowledge::Task::Syllogism,
+            form: Form::Entailment,
+            set: Set::A,
+            text: String::new(),
+            cue: "of a some are b".into(),
+            answer: "yes".into(),
+            choices: vec![],
+            needed: vec![Letters.read("of a all are c .").unwrap()],
+            context: vec![],
+            chance: 0.5,
+        };
+        let text = format!("{trace} </think> <answer> of a some are b : {answer} <eos>");
+        judge(&Letters, &question, Opening::Think, &text, true).grounding.unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn no_trace_grounds_two_answers(
+            trace in prop::collection::vec("of [a-f] (all|none|some) (are|aren't) [a-f] \\.|\\PC{0,9}", 0..30)
+        ) {
+            let trace = trace.join(" ");
+            let grounded = |least| ["yes", "no", "unknown"].map(|a| letters(&trace, a)).iter().filter(|g| **g >= least).count();
+            prop_assert!(grounded(Grounding::Follows) <= 1);
+            prop_assert!(grounded(Grounding::Known) <= grounded(Grounding::Follows));
+        }
+    }
+
+    #[test]
+    fn long_traces_take_no_longer_than_their_length() {
+        let time = |count: usize| {
+            let trace: String = (0..count).map(|i| format!("of t{i} all are t{} . ", i + 1)).collect();
+            let start = std::time::Instant::now();
+            assert_eq!(letters(&trace, "unknown"), Grounding::Guessed);
+            start.elapsed().as_secs_f64()
+        };
+        let (short, long) = ((0..5).map(|_| time(2_000)).fold(1.0, f64::min), time(32_000));
+        // 16 times the text; quadratic would be 256 times the time. The floor is for the clock.
+        assert!(long < 80.0 * short.max(2e-4), "{short} s, then {long} s");
     }
 
     #[test]

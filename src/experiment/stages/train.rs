@@ -117,7 +117,10 @@ impl Trainer<'_> {
             }
             metrics::with_local_recorder(&recorder, || -> Result<()> {
                 let sampling = Instant::now();
-                reward.look(step + 1, experiment.progress.as_ref())?;
+                if reward.look(step + 1, experiment.progress.as_ref())? {
+                    // What another reward paid cannot be compared.
+                    notes.alarm = Alarm::default();
+                }
                 let batch = self.sample(step, &mut pool, &mut reward)?;
                 reward.measure(experiment.progress.as_ref());
                 let (hacked, words) = notes.alarm.hear(&batch.lines);
