@@ -205,8 +205,16 @@ impl<'a> Lab<'a> {
     fn score(&self, completion: &Completion) -> Result<f64> {
         let text = self.tokenizer.decode(&completion.tokens)?;
         let judgement = judge(self.world, &self.questions[completion.request], Opening::Think, &text, false);
-        let evidence = Evidence { judgement: &judgement, tokens: completion.tokens.len(), finished: false };
+        let evidence = Evidence {
+            judgement: &judgement,
+            prompt: &self.questions[completion.request].text,
+            completion: &text,
+            expected: &self.questions[completion.request].answer,
+            tokens: completion.tokens.len(),
+            finished: false,
+            step: 1,
+        };
         let coin = random::mix(completion.sample as u64) % 2;
-        Ok(self.reward.score(&evidence).total + coin as f64)
+        Ok(self.reward.score(&evidence, &mut std::iter::empty()).total + coin as f64)
     }
 }

@@ -2,7 +2,8 @@
 //! allowed, and everything that is wrong is found at once.
 
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
 
 use crate::{Error, Result};
 
@@ -32,12 +33,49 @@ impl Problem {
 /// Parses TOML text into a table. A syntax error names the line and the column.
 pub fn parse(text: &str, place: &str) -> Result<Table> {
     text.parse::<Table>().map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| text.floor_char_boundary(span.start))];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        let place = format!("{place}: line {line}, column {column}");
+        let place = format!("{place}: {}", line_and_column(text, error.span().map_or(0, |span| span.start)));
         Error::invalid(one_line(&place), one_line(error.message()), "write it as TOML: key = value")
     })
+}
+
+/// "line 3, column 1": where the last of these keys stands, or the last of them that is there. A number stands for an
+/// element of a list.
+pub fn locate(text: &str, keys: &[&str]) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let mut start = table.span().start;
+    let mut tables = Some(table.get_ref());
+    let mut list = None;
+    for key in keys {
+        let (at, value): (usize, &Spanned<DeValue>) = match (tables, list) {
+            (Some(table), _) => match table.get_key_value(*key) {
+                Some((name, value)) => (name.span().start, value),
+                None => break,
+            },
+            (None, Some(values)) => {
+                let values: &toml::de::DeArray = values;
+                match key.parse().ok().and_then(|index: usize| values.get(index)) {
+                    Some(value) => (value.span().start, value),
+                    None => break,
+                }
+            }
+            (None, None) => break,
+        };
+        start = at;
+        (tables, list) = match value.get_ref() {
+            DeValue::Table(inner) => (Some(inner), None),
+            DeValue::Array(inner) => (None, Some(inner)),
+            _ => (None, None),
+        };
+    }
+    Some(line_and_column(text, start))
+}
+
+/// Where a byte of a text stands.
+fn line_and_column(text: &str, at: usize) -> String {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!("line {line}, column {column}")
 }
 
 /// Turns a table into a value and collects everything that is wrong. A key with a problem is set aside, so that
@@ -228,6 +266,24 @@ mod tests {
         let error = parse("a = 1\nb = = 2\n", "x.toml").unwrap_err().to_string();
         assert!(error.starts_with("x.toml: line 2, column"), "{error}");
         assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn keys_are_found_in_tables_and_lists() {
+        let text = "a = 1\n[[term]]\nx = 1\n\n[[term]]\n  y = { \"é\" = [7, 8] }\n";
+        for (keys, place) in [
+            (&["a"][..], "line 1, column 1"),
+            (&["term", "0", "x"], "line 3, column 1"),
+            (&["term", "1"], "line 5, column 1"),
+            (&["term", "1", "y"], "line 6, column 3"),
+            (&["term", "1", "y", "é"], "line 6, column 9"),
+            (&["term", "1", "y", "é", "1"], "line 6, column 19"),
+            (&["term", "1", "missing"], "line 5, column 1"),
+            (&["nothing"], "line 1, column 1"),
+        ] {
+            assert_eq!(locate(text, keys).as_deref(), Some(place), "{keys:?}");
+        }
+        assert_eq!(locate("a = = 1", &["a"]), None);
     }
 
     #[test]

@@ -118,7 +118,10 @@ fn a_reward_that_is_wrong_is_found_before_anything_runs() {
     let home = Home::with_config("");
     fs::write(home.path("rewards/correct.toml"), "[[term]]\nkind = 'corect'\n").unwrap();
     let lines = home.refused(&["run", "x.toml", "--dry-run"]);
-    assert_eq!(lines, ["error: rewards/correct.toml: term 1: kind: unknown term \"corect\"; did you mean correct?"]);
+    assert_eq!(
+        lines,
+        ["error: rewards/correct.toml: line 2, column 1: term 1: kind: unknown term \"corect\"; did you mean correct?"]
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod output;
 pub mod pretrain;
 pub mod progress;
 pub mod report;
+pub mod reward;
 pub mod run;
 pub mod train;
 pub mod world;
@@ -32,6 +33,7 @@ Examples:
   recollect run configs/quickstart.toml --set run.seed=1 --set run.dir=runs/seed-1
   recollect world configs/quickstart.toml --show questions --limit 5
   recollect report runs/quickstart                       write the report again
+  recollect reward explain rewards/faithful.toml         what a reward pays for
 
 Ctrl-C stops after the step that is going on; the same command goes on from there.
 Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 130 interrupted.";
@@ -45,6 +47,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Report(report::Args),
+    Reward(reward::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -57,6 +60,7 @@ pub fn run() -> Result<()> {
         Command::Train(args) => train::main(&args),
         Command::Eval(args) => eval::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Reward(args) => reward::main(&args),
     }
 }
 

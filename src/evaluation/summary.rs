@@ -8,6 +8,7 @@ use super::{Answered, Arm, Curves, RunInfo};
 use crate::knowledge::{Form, Set, Task};
 use crate::statistics::Interval;
 use crate::statistics::mcnemar::mcnemar;
+use crate::verifier::Grounding;
 
 /// Everything a report is made of; `report.json` is this value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,10 @@ pub struct ArmResult {
     pub relevant_share: Option<f64>,
     /// Coverage: share of the needed facts that the traces hold. Absent for arms that do not think.
     pub needed_found_share: Option<f64>,
+    /// Right answers that follow from the true recitations of their traces: the others were lucky. Absent for arms that
+    /// do not think, and where it cannot be decided.
+    #[serde(default)]
+    pub correct_known: Option<usize>,
     /// Mean number of sampled tokens.
     pub mean_tokens: f64,
     /// The paired comparison with the fine-tuned baseline; absent for the baseline and without common questions.
@@ -186,6 +191,8 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         true_share: share(recited_true, recited),
         relevant_share: share(recited_relevant, recited),
         needed_found_share: coverage.filter(|_| first.arm.thinks()),
+        correct_known: (first.arm.thinks() && group.iter().any(|one| one.judgement.grounding.is_some()))
+            .then(|| count(|one| one.judgement.correct && one.judgement.grounding == Some(Grounding::Known))),
         mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
         against_baseline: compare(group, baseline),
     })
@@ -239,6 +246,7 @@ mod tests {
                 needed_found: recitations.len() / 3,
                 recitations,
                 needed: 2,
+                grounding: None,
             },
             expected: String::new(),
             tokens: question as usize,
@@ -265,6 +273,13 @@ mod tests {
         assert_eq!(after.true_share, Some(2.0 / 3.0));
         assert_eq!(after.needed_found_share, Some(0.5));
         assert_eq!(after.mean_tokens, 4.5);
+        assert_eq!((after.correct_known, rows[0].correct_known), (None, None));
+        let mut decided = evaluation();
+        decided.iter_mut().for_each(|one| {
+            one.judgement.grounding = Some(if one.question < 4 { Grounding::Known } else { Grounding::Follows });
+        });
+        let rows_decided = tally(&decided);
+        assert_eq!((rows_decided[1].correct_known, rows_decided[0].correct_known), (Some(3), None));
         assert_eq!((rows[0].true_share, rows[0].needed_found_share), (None, None), "it does not think");
     }
 

@@ -1,12 +1,14 @@
 //! A run from its config to its report: the stages in order, the directory that it lives in, and what is kept
 //! so that nothing is done twice.
 
+pub mod alarm;
 pub mod arithmetic;
 pub mod base;
 pub mod config;
 pub mod course;
 pub mod interrupt;
 pub mod lessons;
+pub mod live_reward;
 pub mod manifest;
 pub mod rollouts;
 pub mod run_dir;
@@ -20,7 +22,7 @@ pub use stage::{Stage, StageCache};
 
 use std::path::Path;
 
-use crate::reward::Reward;
+use crate::reward::{Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
 
@@ -71,7 +73,10 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     let file = &config.train.reward;
     demand("train.reward", file, file.is_file(), "file");
     Error::all(errors)?;
-    Reward::load(file)
+    let reward = Reward::load(file)?;
+    // Its commands can be started.
+    Scorer::open(&reward)?;
+    Ok(reward)
 }
 
 #[cfg(test)]

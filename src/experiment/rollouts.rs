@@ -3,68 +3,14 @@
 use std::path::Path;
 
 use metrics::{gauge, histogram};
-use serde::{Deserialize, Serialize};
 
-use crate::knowledge::{Form, Question, Set, Task};
-use crate::reward::{Score, TermScore};
+use crate::reward::Record;
 use crate::rollout::{Completion, Finish};
-use crate::verifier::Judgement;
+use crate::verifier::Grounding;
 use crate::{Error, Result, files};
 
-/// One rollout as it stands in `rollouts/step-000123.jsonl`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Line {
-    pub step: u64,
-    pub question: u64,
-    pub task: Task,
-    pub form: Form,
-    pub set: Set,
-    pub sample: usize,
-    pub prompt: String,
-    pub completion: String,
-    pub answer: String,
-    pub reward: f64,
-    pub terms: Vec<TermScore>,
-    pub advantage: f32,
-    /// Optimizer steps behind the policy that sampled it.
-    pub version: u64,
-    pub finish: Finish,
-    pub tokens: usize,
-    pub judgement: Judgement,
-}
-
-impl Line {
-    pub fn new(
-        step: u64,
-        question: &Question,
-        completion: &Completion,
-        text: String,
-        judgement: Judgement,
-        score: Score,
-    ) -> Self {
-        Self {
-            step,
-            question: question.id,
-            task: question.task,
-            form: question.form,
-            set: question.set,
-            sample: completion.sample,
-            prompt: question.text.clone(),
-            completion: text,
-            answer: question.answer.clone(),
-            reward: score.total,
-            terms: score.terms,
-            advantage: 0.0,
-            version: completion.version,
-            finish: completion.finish,
-            tokens: completion.tokens.len(),
-            judgement,
-        }
-    }
-}
-
 /// Writes the rollouts of a step.
-pub fn write(path: &Path, lines: &[Line]) -> Result<()> {
+pub fn write(path: &Path, lines: &[Record]) -> Result<()> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -75,11 +21,24 @@ pub fn write(path: &Path, lines: &[Line]) -> Result<()> {
     files::write_atomic(path, &text)
 }
 
+/// The values of each term by question, with the term's weight. `completions` says whose the lines are.
+pub fn by_term(completions: &[Completion], lines: &[Record], questions: usize) -> Vec<(f64, Vec<Vec<f64>>)> {
+    let terms = lines.first().map_or(&[][..], |line| &line.terms);
+    let mut all: Vec<(f64, Vec<Vec<f64>>)> =
+        terms.iter().map(|term| (term.weight, vec![Vec::new(); questions])).collect();
+    for (completion, line) in completions.iter().zip(lines) {
+        for ((_, groups), term) in all.iter_mut().zip(&line.terms) {
+            groups[completion.request].push(term.value);
+        }
+    }
+    all
+}
+
 /// Records the metrics of a step's rollouts. `groups` holds the rewards of each question's completions.
-pub fn measure(lines: &[Line], groups: &[Vec<f64>], without_spread: usize) {
+pub fn measure(lines: &[Record], groups: &[Vec<f64>], without_spread: usize) {
     let share =
-        |of: &dyn Fn(&Line) -> bool| lines.iter().filter(|line| of(line)).count() as f64 / lines.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&Line) -> f64| lines.iter().map(of).sum::<f64>() / lines.len().max(1) as f64;
+        |of: &dyn Fn(&Record) -> bool| lines.iter().filter(|line| of(line)).count() as f64 / lines.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&Record) -> f64| lines.iter().map(of).sum::<f64>() / lines.len().max(1) as f64;
     gauge!("reward").set(mean(&|line| line.reward));
     let spread = groups.iter().map(|group| deviation(group)).sum::<f64>() / groups.len().max(1) as f64;
     gauge!("reward_std").set(spread);
@@ -98,6 +57,12 @@ pub fn measure(lines: &[Line], groups: &[Vec<f64>], without_spread: usize) {
     // Of nothing, no share is true. Questions from files do not say what they need.
     if sentences > 0 {
         gauge!("recited/true_share").set(true_ones as f64 / sentences as f64);
+    }
+    let right: Vec<_> =
+        lines.iter().filter(|line| line.judgement.correct).map(|line| line.judgement.grounding).collect();
+    if right.iter().any(Option::is_some) {
+        let known = right.iter().filter(|grounding| **grounding == Some(Grounding::Known)).count();
+        gauge!("recited/right_and_known").set(known as f64 / right.len() as f64);
     }
     if lines.iter().any(|line| line.judgement.needed > 0) {
         gauge!("recited/needed_found").set(share(&|line| line.judgement.needed_found == line.judgement.needed));

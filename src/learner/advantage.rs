@@ -38,6 +38,30 @@ impl Advantage {
         }
     }
 
+    /// Advantages of several terms, each with its weight and its values in the shape of the groups (GDPO,
+    /// arXiv 2601.05242): each term is compared by itself, what comes of it is added up by weight and brought to mean 0
+    /// and deviation 1 over all completions. A group is without spread where no term that has a weight has any.
+    pub fn of_terms(self, terms: &[(f64, Vec<Vec<f64>>)]) -> Advantages {
+        let weighted: Vec<&(f64, Vec<Vec<f64>>)> = terms.iter().filter(|(weight, _)| *weight != 0.0).collect();
+        let Some((_, shape)) = terms.first() else { return Advantages { values: Vec::new(), without_spread: 0 } };
+        let mut sums: Vec<Vec<f64>> = shape.iter().map(|group| vec![0.0; group.len()]).collect();
+        for (weight, groups) in &weighted {
+            for (sum, group) in sums.iter_mut().zip(self.of(groups).values) {
+                sum.iter_mut().zip(group).for_each(|(sum, advantage)| *sum += weight * f64::from(advantage));
+            }
+        }
+        let all: Vec<f64> = sums.iter().flatten().copied().collect();
+        let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+        let squares: f64 = all.iter().map(|sum| (sum - mean).powi(2)).sum();
+        let deviation = (squares / all.len().saturating_sub(1).max(1) as f64).sqrt();
+        let scale = if deviation > TOLERANCE { 1.0 / deviation } else { 0.0 };
+        let spread = |index: usize| weighted.iter().any(|(_, groups)| has_spread(&groups[index]));
+        Advantages {
+            values: sums.iter().map(|sum| sum.iter().map(|s| ((s - mean) * scale) as f32).collect()).collect(),
+            without_spread: (0..shape.len()).filter(|index| !spread(*index)).count(),
+        }
+    }
+
     fn of_group(self, rewards: &[f64]) -> Vec<f32> {
         if self == Advantage::None {
             return rewards.iter().map(|reward| *reward as f32).collect();
@@ -88,6 +112,26 @@ mod tests {
         // 1 - 1/3, 0 - 2/3; 3 - 0, 0 - 1.5.
         close(Advantage::LeaveOneOut, [&[2. / 3., -2. / 3., -2. / 3., 2. / 3.], &[3.0, -1.5, -1.5]]);
         close(Advantage::None, [&[1.0, 0.0, 0.0, 1.0], &[3.0, 0.0, 0.0]]);
+    }
+
+    #[test]
+    fn terms_are_compared_by_themselves_and_brought_to_one_scale() {
+        let rare = vec![vec![0.0, 0.0, 0.0, 1.0], vec![0.0; 4]];
+        let common = vec![vec![0.0, 1.0, 1.0, 1.0], vec![1.0, 0.0, 1.0, 0.0]];
+        let logged = vec![vec![5.0, 0.0, 0.0, 0.0], vec![9.0, 0.0, 0.0, 0.0]];
+        let found = Advantage::Normalised.of_terms(&[(1.0, rare), (0.5, common), (0.0, logged)]);
+        assert_eq!(found.without_spread, 0);
+        // Deviations: 1/2 and 1/2 in the first group, sqrt(1/3) in the second.
+        let third = 0.25 * 3f64.sqrt();
+        let sums = [[-0.5 - 0.75, -0.5 + 0.25, -0.5 + 0.25, 1.5 + 0.25], [third, -third, third, -third]];
+        let deviation = (sums.iter().flatten().map(|s| s * s).sum::<f64>() / 7.0).sqrt();
+        for (found, sums) in found.values.iter().zip(sums) {
+            let far = found.iter().zip(sums).any(|(f, s)| (f64::from(*f) - s / deviation).abs() > 1e-6);
+            assert!(!far, "{found:?} for {sums:?}");
+        }
+        let flat = Advantage::Normalised.of_terms(&[(1.0, vec![vec![1.0; 3]]), (0.0, vec![vec![0.0, 1.0, 2.0]])]);
+        assert_eq!((flat.values, flat.without_spread), (vec![vec![0.0; 3]], 1));
+        assert_eq!(Advantage::Normalised.of_terms(&[]).values, Vec::<Vec<f32>>::new());
     }
 
     #[test]

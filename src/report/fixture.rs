@@ -127,6 +127,7 @@ fn answer(arm: Arm, step: u64, id: u64, (task, form, chance, set): (Task, Form, 
             recitations,
             needed_found: found,
             needed: needed.len(),
+            grounding: None,
         },
         expected,
     }

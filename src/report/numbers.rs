@@ -37,6 +37,7 @@ pub struct RecitedRow {
     true_share: String,
     needed_share: String,
     covered: String,
+    known: String,
     tokens: String,
 }
 
@@ -65,6 +66,13 @@ pub fn results(summary: &Summary) -> Vec<ResultRow> {
     summary.arms.iter().map(row).collect()
 }
 
+/// Share of right answers that follow from true recitations, over the rows for which that can be decided.
+fn known(rows: &[&ArmResult]) -> String {
+    let decided: Vec<(usize, usize)> = rows.iter().filter_map(|row| Some((row.correct_known?, row.correct))).collect();
+    let (known, right) = decided.iter().fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+    if right > 0 { percent(known as f64 / right as f64) } else { "—".into() }
+}
+
 /// One row for each arm that thinks in its own words, and each set.
 /// What a trace says in free text from files cannot be checked, so it has no row.
 pub fn recited(summary: &Summary) -> Vec<RecitedRow> {
@@ -90,6 +98,7 @@ pub fn recited(summary: &Summary) -> Vec<RecitedRow> {
                     0 => "—".into(),
                     kinds => percent(covered.iter().sum::<f64>() / kinds as f64),
                 },
+                known: known(&rows),
                 tokens: format!("{:.1}", sum(|row| row.mean_tokens * row.n as f64) / n),
             });
         }

@@ -1,15 +1,20 @@
 //! Reads `rewards/*.toml`.
 //!
 //! ```toml
+//! normalise = "sum"       # or "terms": the advantage is made from each term by itself
+//!
 //! [[term]]
-//! kind = "correct"      # one of Term::KINDS
-//! weight = 1.0          # default 1; 0 measures and logs only, below 0 punishes
+//! kind = "correct"        # one of Term::KINDS
+//! weight = 1.0            # default 1; 0 measures and logs only, below 0 punishes
 //!
 //! [[term]]
 //! kind = "length"
-//! name = "long"         # what metrics call it; default the kind
+//! name = "long"           # what metrics and gates call it; default the kind
 //! weight = -0.2
-//! free = 40             # the term's own keys
+//! only_if = "correct"     # counts by the value of another term; `unless` counts by what that lacks of 1
+//! clip = { high = 0.5 }   # values beyond are cut off, before the gate
+//! anneal = { to = 0.0, start = 50, end = 150 }   # the weight goes there in a straight line
+//! free = 40               # the term's own keys
 //! limit = 64
 //! ```
 
@@ -20,19 +25,25 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::gates::{cycle, lead_nowhere};
+use super::score::{Anneal, Clip, Normalise};
 use super::{Reward, Term, Weighted};
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result, files};
 
 /// The largest weight either way, so that totals and their spread stay far from overflow.
 const LARGEST_WEIGHT: f64 = 1e6;
+/// The most terms of a file. Each is a column of the metrics.
+const MOST_TERMS: usize = 64;
 
 /// The keys that every term has, beside those of its kind.
-const COMMON: [&str; 3] = ["kind", "name", "weight"];
+const COMMON: [&str; 7] = ["kind", "name", "weight", "only_if", "unless", "clip", "anneal"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RewardFile {
+    #[serde(default)]
+    normalise: Normalise,
     #[serde(default)]
     term: Vec<Table>,
 }
@@ -43,11 +54,15 @@ struct RewardFile {
 struct Common {
     name: Option<String>,
     weight: f64,
+    only_if: Option<String>,
+    unless: Option<String>,
+    clip: Option<Clip>,
+    anneal: Option<Anneal>,
 }
 
 impl Default for Common {
     fn default() -> Self {
-        Common { name: None, weight: 1.0 }
+        Common { name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None }
     }
 }
 
@@ -60,23 +75,46 @@ impl Reward {
     /// The same from text; `place` stands for the file in errors.
     pub fn parse(text: &str, place: &str) -> Result<Reward> {
         let (file, problems) = strict_toml::decode::<RewardFile>(&strict_toml::parse(text, place)?);
-        let mut errors: Vec<Error> = problems.into_iter().map(|problem| problem.at(place)).collect();
+        let located = |problem: Problem, keys: &[&str]| {
+            let of_problem: Vec<&str> = keys.iter().copied().chain(problem.key.split('.')).collect();
+            match strict_toml::locate(text, &of_problem) {
+                Some(place_in_text) => format!("{place}: {place_in_text}"),
+                None => place.to_string(),
+            }
+        };
+        let whole = |problem: Problem| problem.clone().at(&located(problem, &[]));
+        let mut errors: Vec<Error> = problems.into_iter().map(whole).collect();
+        let RewardFile { normalise, term: tables } =
+            file.unwrap_or(RewardFile { normalise: Normalise::Sum, term: vec![] });
+        let names: Vec<String> = tables.iter().map(name_of).collect();
         let mut terms = Vec::new();
-        for (index, table) in file.into_iter().flat_map(|file| file.term).enumerate() {
-            match weighted(&table) {
+        for (index, table) in tables.iter().enumerate() {
+            let read = weighted(table).and_then(|term| match lead_nowhere(&term, &names) {
+                problems if problems.is_empty() => Ok(term),
+                problems => Err(problems),
+            });
+            let number = index.to_string();
+            match read {
                 Ok(term) => terms.push(term),
-                Err(problems) => {
-                    let place = format!("{place}: term {}", index + 1);
-                    errors.extend(problems.into_iter().map(|problem| problem.at(&place)));
-                }
+                Err(problems) => errors.extend(problems.into_iter().map(|problem| {
+                    let place = located(problem.clone(), &["term", &number]);
+                    problem.at(&format!("{place}: term {}", index + 1))
+                })),
             }
         }
+        let reward = Reward { normalise, terms };
         if errors.is_empty() {
-            errors.extend(together(&terms).map(|problem| problem.at(place)));
+            errors.extend(together(&reward).into_iter().map(whole));
         }
         Error::all(errors)?;
-        Ok(Reward { terms })
+        Ok(reward)
     }
+}
+
+/// What a term will be called, as far as that can be told before it is read.
+fn name_of(table: &Table) -> String {
+    let text = |key| table.get(key).and_then(Value::as_str);
+    text("name").or(text("kind")).unwrap_or_default().to_string()
 }
 
 /// Reads one `[[term]]`.
@@ -90,32 +128,50 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
         }
         None => return Err(vec![Problem::new("kind", "missing", format!("allowed are {allowed}"))]),
     };
-    let common = ["name", "weight"].into_iter().filter_map(|key| Some((key.to_string(), own.remove(key)?))).collect();
+    let common = COMMON.into_iter().filter_map(|key| Some((key.to_string(), own.remove(key)?))).collect();
     let (common, mut problems) = strict_toml::decode::<Common>(&common);
     let term = match kind.as_str() {
-        "correct" => plain(&own, Term::Correct),
+        "correct" => keys(&own).map(Term::Correct),
         "format" => plain(&own, Term::Format),
         "recitation" => plain(&own, Term::Recitation),
-        "relevance" => plain(&own, Term::Relevance),
-        "truncated" => plain(&own, Term::Truncated),
+        "relevance" => keys(&own).map(Term::Relevance),
+        "groundedness" => keys(&own).map(Term::Groundedness),
         "length" => keys(&own).map(Term::Length),
+        "repetition" => keys(&own).map(Term::Repetition),
+        "truncated" => plain(&own, Term::Truncated),
+        "external" => keys(&own).map(Term::External),
         other => {
             let remedy = strict_toml::suggest(other, &Term::KINDS, "");
             Err(vec![Problem::new("kind", format!("unknown term \"{other}\""), remedy)])
         }
     };
-    let term = term.and_then(in_range).map_err(|own| problems.extend(own)).ok();
-    let Common { name, weight } = common.unwrap_or_default();
-    if !(weight.is_finite() && weight.abs() <= LARGEST_WEIGHT) {
-        let allowed = format!("allowed is a number from {} to {LARGEST_WEIGHT}", -LARGEST_WEIGHT);
-        problems.push(Problem::new("weight", format!("found {weight}"), allowed));
+    let term = term.map_err(|own| problems.extend(own)).ok();
+    problems.extend(term.iter().flat_map(Term::problems));
+    let Common { name, weight, only_if, unless, clip, anneal } = common.unwrap_or_default();
+    problems.extend(weight_problem("weight", weight));
+    problems.extend(anneal.and_then(|anneal| weight_problem("anneal.to", anneal.to)));
+    if let Some(Anneal { start, end, .. }) = anneal.filter(|anneal| anneal.end <= anneal.start) {
+        let allowed = format!("allowed is more than anneal.start, which is {start}");
+        problems.push(Problem::new("anneal.end", format!("found {end}"), allowed));
+    }
+    if let Some(Clip { low, high }) = clip.filter(|clip| !(0.0 <= clip.low && clip.low < clip.high && clip.high <= 1.0))
+    {
+        let found = format!("found {{ low = {low}, high = {high} }}");
+        problems.push(Problem::new("clip", found, "allowed is 0 <= low < high <= 1"));
     }
     match term {
         Some(term) if problems.is_empty() => {
-            Ok(Weighted { name: name.unwrap_or_else(|| term.kind().to_string()), weight, term })
+            let name = name.unwrap_or_else(|| term.kind().to_string());
+            Ok(Weighted { name, weight, only_if, unless, clip, anneal, term })
         }
         _ => Err(problems),
     }
+}
+
+fn weight_problem(key: &str, weight: f64) -> Option<Problem> {
+    let fine = weight.is_finite() && weight.abs() <= LARGEST_WEIGHT;
+    let allowed = format!("allowed is a number from {} to {LARGEST_WEIGHT}", -LARGEST_WEIGHT);
+    (!fine).then(|| Problem::new(key, format!("found {weight}"), allowed))
 }
 
 /// A kind of term without keys of its own.
@@ -131,9 +187,14 @@ fn keys<T: DeserializeOwned>(own: &Table) -> Result<T, Vec<Problem>> {
         (Some(value), problems) if problems.is_empty() => Ok(value),
         (_, mut problems) => {
             // Where none of its own is near, one of the common keys may have been meant.
-            for problem in problems.iter_mut().filter(|problem| problem.remedy.starts_with("allowed are")) {
+            for problem in problems
+                .iter_mut()
+                .filter(|problem| problem.found == "unknown key" && !problem.remedy.starts_with("did"))
+            {
                 if let Some(near) = strict_toml::nearest(&problem.key, COMMON) {
                     problem.remedy = format!("did you mean {near}?");
+                } else {
+                    problem.remedy += &format!(", {}", COMMON.join(", "));
                 }
             }
             Err(problems)
@@ -141,34 +202,34 @@ fn keys<T: DeserializeOwned>(own: &Table) -> Result<T, Vec<Problem>> {
     }
 }
 
-fn in_range(term: Term) -> Result<Term, Vec<Problem>> {
-    match &term {
-        Term::Length(length) if length.limit <= length.free => {
-            let allowed = format!("allowed is more than free, which is {}", length.free);
-            Err(vec![Problem::new("limit", format!("found {}", length.limit), allowed)])
-        }
-        _ => Ok(term),
-    }
-}
-
 /// What only shows when all terms are there.
-fn together(terms: &[Weighted]) -> Option<Problem> {
+fn together(reward: &Reward) -> Vec<Problem> {
+    let terms = &reward.terms;
+    let mut problems = Vec::new();
     let mut names = BTreeSet::new();
-    if let Some(twice) = terms.iter().find(|term| !names.insert(&term.name)) {
+    for twice in terms.iter().filter(|term| !names.insert(&term.name)) {
         let remedy = "give one of them a name of its own";
-        return Some(Problem::new("term", format!("two terms are called {}", twice.name), remedy));
+        problems.push(Problem::new("term", format!("two terms are called {}", twice.name), remedy));
+    }
+    if terms.len() > MOST_TERMS {
+        let found = format!("found {} terms", terms.len());
+        problems.push(Problem::new("term", found, format!("allowed are {MOST_TERMS}")));
+    }
+    if let Some(cycle) = cycle(reward) {
+        let found = format!("{cycle} wait for each other");
+        problems.push(Problem::new("term", found, "take one of these gates (only_if, unless) away"));
     }
     // Also true of a file without terms.
-    if terms.iter().all(|term| term.weight == 0.0) {
+    if terms.iter().all(|term| term.weights().all(|weight| weight == 0.0)) {
         let remedy = "give at least one [[term]] a weight that is not 0";
-        return Some(Problem::new("term", "no term is worth anything", remedy));
+        problems.push(Problem::new("term", "no term is worth anything", remedy));
     }
-    None
+    problems
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::term::Length;
+    use super::super::terms::{Correct, Length, Shape};
     use super::*;
 
     fn line(text: &str) -> String {
@@ -179,71 +240,125 @@ mod tests {
     fn terms_keep_their_order_and_their_defaults() {
         let text = "[[term]]\nkind = 'truncated'\nweight = -1\n[[term]]\nkind = 'correct'\n\
                     [[term]]\nkind = 'length'\nname = 'long'\nweight = 0\nlimit = 64";
-        let weighted = |name: &str, weight, term| Weighted { name: name.into(), weight, term };
+        let length = Term::Length(Length { free: 0, buffer: None, limit: 64, shape: Shape::Linear });
         let terms = vec![
-            weighted("truncated", -1.0, Term::Truncated),
-            weighted("correct", 1.0, Term::Correct),
-            weighted("long", 0.0, Term::Length(Length { free: 0, limit: 64 })),
+            Weighted::new(Term::Truncated, -1.0),
+            Weighted::new(Term::Correct(Correct::default()), 1.0),
+            Weighted { name: "long".into(), ..Weighted::new(length, 0.0) },
         ];
-        assert_eq!(Reward::parse(text, "r.toml").unwrap(), Reward { terms });
+        assert_eq!(Reward::parse(text, "r.toml").unwrap(), Reward { normalise: Normalise::Sum, terms });
     }
 
     #[test]
     fn every_kind_can_be_written_and_is_called_by_its_name() {
         for kind in Term::KINDS {
-            let limit = if kind == "length" { "limit = 9" } else { "" };
-            let reward = Reward::parse(&format!("[[term]]\nkind = '{kind}'\n{limit}"), "r.toml").unwrap();
+            let needs = match kind {
+                "length" => "limit = 9",
+                "external" => "command = ['true']",
+                _ => "",
+            };
+            let reward = Reward::parse(&format!("[[term]]\nkind = '{kind}'\n{needs}"), "r.toml").unwrap();
             assert_eq!((reward.terms[0].term.kind(), reward.terms[0].name.as_str()), (kind, kind));
         }
     }
 
     #[test]
-    fn what_is_wrong_is_named_in_one_line() {
+    fn what_is_wrong_is_named_in_one_line_with_its_place() {
         for (text, expected) in [
-            ("[[terms]]\nkind = 'correct'", "r.toml: terms: unknown key; did you mean term?"),
-            ("[[term]]\nkind = 'corect'", "r.toml: term 1: kind: unknown term \"corect\"; did you mean correct?"),
-            ("[[term]]\nkind = 'correct'\nwieght = 1", "r.toml: term 1: wieght: unknown key; did you mean weight?"),
+            ("[[terms]]\nkind = 'correct'", "1, column 3: terms: unknown key; did you mean term?"),
+            (
+                "\n[[term]]\nkind = 'corect'",
+                "3, column 1: term 1: kind: unknown term \"corect\"; did you mean correct?",
+            ),
+            (
+                "[[term]]\nkind = 'correct'\n  wieght = 1",
+                "3, column 3: term 1: wieght: unknown key; did you mean weight?",
+            ),
             (
                 "[[term]]\nkind = 'length'\nlimt = 3\nlimit = 5",
-                "r.toml: term 1: limt: unknown key; did you mean limit?",
+                "3, column 1: term 1: limt: unknown key; did you mean limit?",
             ),
             (
                 "[[term]]\nkind = 'length'\nlimit = 9\nweigt = 3",
-                "r.toml: term 1: weigt: unknown key; did you mean weight?",
+                "4, column 1: term 1: weigt: unknown key; did you mean weight?",
             ),
-            ("[[term]]\nkind = 'length'", "r.toml: term 1: limit: missing; give it a value"),
+            ("[[term]]\nkind = 'length'", "1, column 1: term 1: limit: missing; give it a value"),
             (
                 "[[term]]\nkind = 'length'\nlimit = 3\nfree = 3",
-                "r.toml: term 1: limit: found 3; allowed is more than free, which is 3",
+                "3, column 1: term 1: limit: found 3; allowed is more than free, which is 3",
+            ),
+            (
+                "[[term]]\nkind = 'length'\nlimit = 3\nbuffer = 4",
+                "4, column 1: term 1: buffer: found 4; allowed is 1 to limit, which is 3",
+            ),
+            (
+                "[[term]]\nkind = 'length'\nlimit = 3\nshape = 'cosin'",
+                "4, column 1: term 1: shape: found \"cosin\"; allowed are linear, cosine (did you mean cosine?)",
+            ),
+            (
+                "[[term]]\nkind = 'format'\nlimit = 3",
+                "3, column 1: term 1: limit: unknown key; allowed are kind, name, weight, only_if, unless, clip, anneal",
             ),
             (
                 "[[term]]\nkind = 'correct'\nlimit = 3",
-                "r.toml: term 1: limit: unknown key; allowed are kind, name, weight",
+                "3, column 1: term 1: limit: unknown key; allowed are credit, kind, name, weight, only_if, unless, clip, \
+                 anneal",
             ),
             (
                 "[[term]]\nkind = 'correct'\nweight = nan",
-                "r.toml: term 1: weight: found NaN; allowed is a number from -1000000 to 1000000",
+                "3, column 1: term 1: weight: found NaN; allowed is a number from -1000000 to 1000000",
             ),
             (
                 "[[term]]\nkind = 'correct'\nweight = 'x'",
-                "r.toml: term 1: weight: found string \"x\"; allowed is a number",
+                "3, column 1: term 1: weight: found string \"x\"; allowed is a number",
+            ),
+            (
+                "[[term]]\nkind = 'correct'\nanneal = { to = inf, end = 9 }",
+                "3, column 12: term 1: anneal.to: found inf; allowed is a number from -1000000 to 1000000",
+            ),
+            (
+                "[[term]]\nkind = 'correct'\n[term.anneal]\nto = 1\nstart = 5\nend = 5",
+                "6, column 1: term 1: anneal.end: found 5; allowed is more than anneal.start, which is 5",
+            ),
+            (
+                "[[term]]\nkind = 'correct'\nclip = { low = 0.5, high = nan }",
+                "3, column 1: term 1: clip: found { low = 0.5, high = NaN }; allowed is 0 <= low < high <= 1",
+            ),
+            ("[[term]]\nkind = 'repetition'\nwords = 0", "3, column 1: term 1: words: found 0; allowed is 1 to 64"),
+            (
+                "[[term]]\nkind = 'external'\ncommand = []",
+                "3, column 1: term 1: command: found no program; allowed is a program and its arguments, such as \
+                 [\"python3\", \"score.py\"]",
+            ),
+            (
+                "[[term]]\nkind = 'external'\ncommand = ['x']\ntimeout_s = 0",
+                "4, column 1: term 1: timeout_s: found 0; allowed is a number of seconds from 0.001 to 3600",
+            ),
+            (
+                "[[term]]\nkind = 'correct'\nonly_if = 'fromat'\n[[term]]\nkind = 'format'",
+                "3, column 1: term 1: only_if: no term is called \"fromat\"; did you mean format?",
             ),
             (
                 "[[term]]\nkind = 'correct'\nweight = 0",
-                "r.toml: term: no term is worth anything; give at least one [[term]] a weight that is not 0",
+                "1, column 3: term: no term is worth anything; give at least one [[term]] a weight that is not 0",
             ),
-            ("", "r.toml: term: no term is worth anything; give at least one [[term]] a weight that is not 0"),
+            ("", "1, column 1: term: no term is worth anything; give at least one [[term]] a weight that is not 0"),
             (
                 "[[term]]\nkind = 'format'\n[[term]]\nkind = 'format'",
-                "r.toml: term: two terms are called format; give one of them a name of its own",
+                "1, column 3: term: two terms are called format; give one of them a name of its own",
             ),
-            ("term = 3", "r.toml: term: found integer 3; allowed is a list in brackets"),
+            ("term = 3", "1, column 1: term: found integer 3; allowed is a list in brackets"),
+            (
+                "normalise = 'term'\n[[term]]\nkind = 'correct'",
+                "1, column 1: normalise: found \"term\"; allowed are sum, terms (did you mean terms?)",
+            ),
             (
                 "[[term]]\nweight = 1",
-                "r.toml: term 1: kind: missing; allowed are correct, format, recitation, relevance, length, truncated",
+                "1, column 1: term 1: kind: missing; allowed are correct, format, recitation, relevance, groundedness, \
+                 length, repetition, truncated, external",
             ),
         ] {
-            assert_eq!(line(text), expected);
+            assert_eq!(line(text), format!("r.toml: line {expected}"));
         }
         let both = line("[[term]]\nkind = 'corect'\nweight = inf\n[[term]]\nweight = 1");
         assert_eq!(both.lines().count(), 3, "{both}");

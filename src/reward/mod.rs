@@ -1,8 +1,19 @@
-//! What a completion is worth: terms from a file under `rewards/`, each a number from 0 to 1, added up by weight.
+//! What a completion is worth: terms from a file under `rewards/`, each a number from 0 to 1, added up by weight; and
+//! what another reward would have paid for completions that were recorded.
 
 pub mod config;
+pub mod examples;
+pub mod external;
+mod gates;
+pub mod record;
+pub mod rescore;
 pub mod score;
+pub mod scorer;
 pub mod term;
+pub mod terms;
 
-pub use score::{Reward, Score, TermScore, Weighted};
+pub use external::{External, Failure};
+pub use record::Record;
+pub use score::{Normalise, Reward, Score, TermScore, Weighted};
+pub use scorer::Scorer;
 pub use term::{Evidence, Term};

@@ -5,9 +5,23 @@ use serde::{Deserialize, Serialize};
 use super::{Evidence, Term};
 
 /// A reward: terms in the order of their file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Reward {
+    /// What is compared within a group.
+    pub normalise: Normalise,
     pub terms: Vec<Weighted>,
+}
+
+/// What the advantage is made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// The weighted sum of the terms.
+    #[default]
+    Sum,
+    /// Each term by itself: its advantages are added up by weight and put on one scale over the step, so that a term
+    /// that varies little is not drowned by one that varies much (GDPO, Liu et al. 2026, arXiv 2601.05242).
+    Terms,
 }
 
 /// One term and what it is worth.
@@ -17,7 +31,42 @@ pub struct Weighted {
     pub name: String,
     /// Finite. 0 measures and logs the term without paying for it.
     pub weight: f64,
+    /// The term counts by the value of the term with this name: not at all where that is 0.
+    pub only_if: Option<String>,
+    /// The term counts by what the term with this name lacks of 1: not at all where that is 1.
+    pub unless: Option<String>,
+    /// Values outside of this range are set to its nearer end, before any gate.
+    pub clip: Option<Clip>,
+    /// How the weight changes.
+    pub anneal: Option<Anneal>,
     pub term: Term,
+}
+
+/// A range of values, within 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clip {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Default for Clip {
+    fn default() -> Self {
+        Clip { low: 0.0, high: 1.0 }
+    }
+}
+
+/// The weight goes in a straight line to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anneal {
+    /// The weight from step `end` on.
+    pub to: f64,
+    /// Up to this step the weight stays what it is.
+    #[serde(default)]
+    pub start: u64,
+    /// After `start`.
+    pub end: u64,
 }
 
 /// What one completion is worth.
@@ -33,70 +82,232 @@ pub struct Score {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TermScore {
     pub name: String,
-    /// From 0 to 1, before the weight.
+    /// From 0 to 1, after clip and gates and before the weight.
     pub value: f64,
+    /// The weight of this step.
     pub weight: f64,
 }
 
+impl TermScore {
+    /// What the term adds to the total.
+    pub fn paid(&self) -> f64 {
+        self.weight * self.value
+    }
+}
+
+impl Weighted {
+    /// A term under the name of its kind, with nothing but a weight.
+    pub fn new(term: Term, weight: f64) -> Weighted {
+        let name = term.kind().to_string();
+        Weighted { name, weight, only_if: None, unless: None, clip: None, anneal: None, term }
+    }
+
+    /// The weight at an optimizer step, counted from 1.
+    pub fn weight_at(&self, step: u64) -> f64 {
+        match self.anneal {
+            Some(Anneal { to, start, end }) if step > start => {
+                let way = (step - start) as f64 / end.saturating_sub(start).max(1) as f64;
+                if way >= 1.0 { to } else { self.weight + way * (to - self.weight) }
+            }
+            _ => self.weight,
+        }
+    }
+
+    /// Every weight that it starts or ends with.
+    pub fn weights(&self) -> impl Iterator<Item = f64> {
+        std::iter::once(self.weight).chain(self.anneal.map(|anneal| anneal.to))
+    }
+
+    /// The least and the greatest value that can be paid for.
+    fn values(&self) -> (f64, f64) {
+        let Clip { low, high } = self.clip.unwrap_or_default();
+        let gated = self.only_if.is_some() || self.unless.is_some();
+        (if gated { 0.0 } else { low }, high)
+    }
+}
+
 impl Reward {
-    /// What this completion is worth: a finite number within `range`.
-    pub fn score(&self, evidence: &Evidence) -> Score {
+    /// What this completion is worth: a finite number within `range`. `external` says what the commands among the
+    /// terms answered, in their order.
+    pub fn score(&self, evidence: &Evidence, external: &mut dyn Iterator<Item = f64>) -> Score {
+        let measured: Vec<f64> = self
+            .terms
+            .iter()
+            .map(|term| {
+                let value = term.term.value(evidence).or_else(|| external.next()).unwrap_or(0.0);
+                let Clip { low, high } = term.clip.unwrap_or_default();
+                // Not `clamp`, which panics on a range that a file would have been refused for.
+                value.max(low).min(high)
+            })
+            .collect();
+        let mut gated = vec![None; measured.len()];
         let terms: Vec<TermScore> = self
             .terms
             .iter()
-            .map(|Weighted { name, weight, term }| TermScore {
-                name: name.clone(),
-                value: term.value(evidence),
-                weight: *weight,
+            .enumerate()
+            .map(|(index, term)| TermScore {
+                name: term.name.clone(),
+                value: self.gated(&measured, &mut gated, index),
+                weight: term.weight_at(evidence.step),
             })
             .collect();
-        let total = terms.iter().map(|term| term.weight * term.value).sum();
+        let total = terms.iter().map(TermScore::paid).sum();
         Score { total, terms }
     }
 
-    /// The least and the greatest total that there can be.
+    /// The value of a term behind its gates, each of which may stand behind others. `done` holds those that are known.
+    fn gated(&self, measured: &[f64], done: &mut [Option<f64>], index: usize) -> f64 {
+        if let Some(value) = done[index] {
+            return value;
+        }
+        // Files with a cycle of gates are refused; a cycle that was built by hand ends at this value.
+        done[index] = Some(measured[index]);
+        let Weighted { only_if, unless, .. } = &self.terms[index];
+        let mut gate = |name: &Option<String>| {
+            let other = self.index(name.as_deref()?)?;
+            Some(self.gated(measured, done, other))
+        };
+        let (only_if, unless) = (gate(only_if).unwrap_or(1.0), gate(unless).unwrap_or(0.0));
+        let value = measured[index] * only_if * (1.0 - unless);
+        done[index] = Some(value);
+        value
+    }
+
+    /// Where the term with this name stands.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.terms.iter().position(|term| term.name == name)
+    }
+
+    /// The least and the greatest total that there can be, at any step.
     pub fn range(&self) -> (f64, f64) {
-        let sum = |keep: fn(&f64) -> bool| self.terms.iter().map(|term| term.weight).filter(keep).sum();
-        (sum(|weight| *weight < 0.0), sum(|weight| *weight > 0.0))
+        let extreme = |pick: fn(f64, f64) -> f64| {
+            let of = |term: &Weighted| {
+                let (low, high) = term.values();
+                term.weights().flat_map(|weight| [weight * low, weight * high]).reduce(pick).unwrap_or(0.0)
+            };
+            self.terms.iter().map(of).sum()
+        };
+        (extreme(f64::min), extreme(f64::max))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::term::tests::{any_term, judgement};
+    use super::super::term::tests::{any_term, evidence, judgement};
+    use super::super::terms::Correct;
     use super::*;
     use proptest::prelude::*;
 
+    fn correct() -> Term {
+        Term::Correct(Correct::default())
+    }
+
+    fn named(name: &str, term: Term, weight: f64) -> Weighted {
+        Weighted { name: name.into(), ..Weighted::new(term, weight) }
+    }
+
+    fn values(terms: Vec<Weighted>, evidence: Evidence) -> Vec<f64> {
+        let reward = Reward { terms, ..Reward::default() };
+        reward.score(&evidence, &mut std::iter::empty()).terms.iter().map(|term| term.value).collect()
+    }
+
     #[test]
     fn a_term_without_weight_is_kept_and_not_paid() {
-        let weighted = |weight, term: Term| Weighted { name: term.kind().into(), weight, term };
-        let terms =
-            vec![weighted(2.0, Term::Correct), weighted(0.0, Term::Recitation), weighted(-0.5, Term::Truncated)];
-        let reward = Reward { terms };
+        let terms = vec![
+            Weighted::new(correct(), 2.0),
+            Weighted::new(Term::Recitation, 0.0),
+            Weighted::new(Term::Truncated, -0.5),
+        ];
+        let reward = Reward { terms, ..Reward::default() };
         let judgement = judgement(true, &[true, false]);
-        let score = reward.score(&Evidence { judgement: &judgement, tokens: 9, finished: false });
+        let score = reward.score(&Evidence { finished: false, ..evidence(&judgement) }, &mut std::iter::empty());
         assert_eq!(score.total, 1.5);
         let terms: Vec<(&str, f64, f64)> = score.terms.iter().map(|t| (t.name.as_str(), t.value, t.weight)).collect();
         assert_eq!(terms, [("correct", 1.0, 2.0), ("recitation", 0.5, 0.0), ("truncated", 1.0, -0.5)]);
         assert_eq!(reward.range(), (-0.5, 2.0));
     }
 
+    #[test]
+    fn gates_scale_a_term_and_may_stand_behind_each_other() {
+        let half = Weighted::new(Term::Recitation, 0.0);
+        let only = Weighted { only_if: Some("recitation".into()), ..named("only", correct(), 1.0) };
+        let unless = Weighted { unless: Some("recitation".into()), ..named("unless", correct(), 1.0) };
+        let both =
+            Weighted { only_if: Some("only".into()), unless: Some("unless".into()), ..named("x", correct(), 1.0) };
+        let (right, wrong) = (judgement(true, &[true, true, true, false]), judgement(false, &[true]));
+        let terms = vec![both, only, unless, half];
+        assert_eq!(values(terms.clone(), evidence(&right)), [0.75 * 0.75, 0.75, 0.25, 0.75]);
+        assert_eq!(values(terms, evidence(&wrong)), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn values_are_clipped_before_their_gate() {
+        let clip = Some(Clip { low: 0.25, high: 0.5 });
+        let clipped = Weighted { clip, ..named("clipped", Term::Recitation, 2.0) };
+        let gated = Weighted { only_if: Some("correct".into()), name: "gated".into(), ..clipped.clone() };
+        let terms = vec![clipped, gated, Weighted::new(correct(), 0.0)];
+        assert_eq!(values(terms.clone(), evidence(&judgement(false, &[true]))), [0.5, 0.0, 0.0]);
+        assert_eq!(values(terms.clone(), evidence(&judgement(true, &[false]))), [0.25, 0.25, 1.0]);
+        assert_eq!(Reward { terms, ..Reward::default() }.range(), (0.5, 2.0));
+    }
+
+    #[test]
+    fn a_weight_is_annealed_in_a_straight_line() {
+        let anneal = Some(Anneal { to: -1.0, start: 10, end: 20 });
+        let term = Weighted { anneal, ..Weighted::new(correct(), 1.0) };
+        assert_eq!([0, 10, 15, 20, u64::MAX].map(|step| term.weight_at(step)), [1.0, 1.0, 0.0, -1.0, -1.0]);
+        assert_eq!(Reward { terms: vec![term], ..Reward::default() }.range(), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn hand_built_cycles_end() {
+        let one = Weighted { only_if: Some("b".into()), ..named("a", correct(), 1.0) };
+        let other = Weighted { only_if: Some("a".into()), ..named("b", correct(), 1.0) };
+        assert_eq!(values(vec![one, other], evidence(&judgement(true, &[]))), [1.0, 1.0]);
+    }
+
+    /// Terms with every combination of gates on those before them, clips and annealing.
+    fn any_terms() -> impl Strategy<Value = Vec<Weighted>> {
+        let gate = || prop::option::of(any::<prop::sample::Index>());
+        let clip = prop::option::of((0.0..=1.0f64, 0.0..=1.0f64));
+        let anneal = prop::option::of((-1e6..1e6f64, any::<u64>(), any::<u64>()));
+        let one = (any_term(), -1e6..1e6f64, gate(), gate(), clip, anneal);
+        prop::collection::vec(one, 1..8).prop_map(|parts| {
+            let terms = parts.into_iter().enumerate();
+            terms
+                .map(|(at, (term, weight, only_if, unless, clip, anneal))| {
+                    let before =
+                        |gate: Option<prop::sample::Index>| gate.filter(|_| at > 0).map(|g| g.index(at).to_string());
+                    Weighted {
+                        only_if: before(only_if),
+                        unless: before(unless),
+                        clip: clip.map(|(a, b)| Clip { low: a.min(b), high: a.max(b) }),
+                        anneal: anneal.map(|(to, start, end)| Anneal { to, start, end }),
+                        ..named(&at.to_string(), term, weight)
+                    }
+                })
+                .collect()
+        })
+    }
+
     proptest! {
         #[test]
         fn totals_are_finite_and_in_range(
-            terms in prop::collection::vec((any_term(), -1e6..1e6f64), 1..8),
+            terms in any_terms(),
             facts in prop::collection::vec(any::<bool>(), 0..9),
             tokens in any::<usize>(),
+            step in any::<u64>(),
             flags in any::<(bool, bool)>(),
         ) {
-            let name = |term: &Term| term.kind().to_string();
-            let terms = terms.into_iter().map(|(term, weight)| Weighted { name: name(&term), weight, term }).collect();
-            let reward = Reward { terms };
+            let reward = Reward { terms, ..Reward::default() };
             let judgement = judgement(flags.0, &facts);
-            let total = reward.score(&Evidence { judgement: &judgement, tokens, finished: flags.1 }).total;
+            let evidence = Evidence { tokens, finished: flags.1, step, ..evidence(&judgement) };
+            let score = reward.score(&evidence, &mut std::iter::empty());
+            prop_assert!(score.terms.iter().all(|term| (0.0..=1.0).contains(&term.value)));
             let (low, high) = reward.range();
-            let rounding = 1e-9 * (high - low);
-            prop_assert!(total.is_finite() && low - rounding <= total && total <= high + rounding);
+            let rounding = 1e-9 * (1.0 + high - low);
+            prop_assert!(score.total.is_finite());
+            prop_assert!(low - rounding <= score.total && score.total <= high + rounding);
         }
     }
 }

@@ -1,95 +1,121 @@
 //! The terms, one for each thing that a reward may pay for or charge. A term only measures: its value lies
 //! between 0 and 1, and the sign of its weight says whether that is good.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::External;
+use super::terms::{Correct, Groundedness, Length, Relevance, Repetition, share};
+use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
 
 /// Everything that a term may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     pub judgement: &'a Judgement,
+    /// The question as a person reads it.
+    pub prompt: &'a str,
+    /// Everything that the policy wrote.
+    pub completion: &'a str,
+    /// The right answer.
+    pub expected: &'a str,
     /// Tokens of the completion, the end token included.
     pub tokens: usize,
     /// It ended by itself rather than by running out of tokens.
     pub finished: bool,
+    /// The optimizer step that it was sampled for, from 1.
+    pub step: u64,
 }
 
 /// One measure of a completion.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Term {
-    /// 1 for the right answer of a completion that ended by itself, else 0.
-    Correct,
+    /// The right answer of a completion that ended by itself; other answers may earn a part.
+    Correct(Correct),
     /// 1 if trace, answer and end stand where the format wants them, else 0.
     Format,
     /// Share of the sentences of the trace that are true facts. A sentence that is no fact counts as not true,
     /// and a trace without sentences is worth 0: silence is not truth. Saying one true fact often keeps it at 1.
     Recitation,
-    /// Share of the facts that the answer needs which the trace holds; 0 where nothing is needed.
-    Relevance,
-    /// 0 up to `free` tokens, rising in a straight line to 1 at `limit` tokens and more. A negative weight makes
-    /// long completions cost something.
+    /// The facts that the answer needs: how many the trace holds, or lacks, or how much else it says.
+    Relevance(Relevance),
+    /// 1 where the answer follows from what was recited.
+    Groundedness(Groundedness),
+    /// From 0 for short completions to 1 for long ones. A negative weight makes length cost something.
     Length(Length),
+    /// Share of the completion that was said before. A negative weight punishes it.
+    Repetition(Repetition),
     /// 1 if the completion ran out of tokens, else 0. A negative weight punishes it.
     Truncated,
-}
-
-/// Lengths in tokens, the end token included.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Length {
-    /// Up to here length costs nothing.
-    #[serde(default)]
-    pub free: usize,
-    /// From here on it costs all. More than `free`.
-    pub limit: usize,
+    /// What a command of the user says.
+    External(External),
 }
 
 impl Term {
     /// The kinds by name, as they are written in a reward file.
-    pub const KINDS: [&'static str; 6] = ["correct", "format", "recitation", "relevance", "length", "truncated"];
+    pub const KINDS: [&'static str; 9] = [
+        "correct",
+        "format",
+        "recitation",
+        "relevance",
+        "groundedness",
+        "length",
+        "repetition",
+        "truncated",
+        "external",
+    ];
 
     /// The name of this kind.
     pub fn kind(&self) -> &'static str {
         match self {
-            Term::Correct => "correct",
+            Term::Correct(_) => "correct",
             Term::Format => "format",
             Term::Recitation => "recitation",
-            Term::Relevance => "relevance",
+            Term::Relevance(_) => "relevance",
+            Term::Groundedness(_) => "groundedness",
             Term::Length(_) => "length",
+            Term::Repetition(_) => "repetition",
             Term::Truncated => "truncated",
+            Term::External(_) => "external",
         }
     }
 
-    /// The value for one completion, from 0 to 1.
-    pub fn value(&self, evidence: &Evidence) -> f64 {
+    /// The value for one completion, from 0 to 1. Total: any text has one, in linear time. `None` where a command has
+    /// to be asked, which a [`Scorer`](super::Scorer) does.
+    pub fn value(&self, evidence: &Evidence) -> Option<f64> {
         let judgement = evidence.judgement;
-        match self {
-            Term::Correct => f64::from(judgement.correct),
+        Some(match self {
+            Term::Correct(correct) => correct.value(evidence),
             Term::Format => f64::from(judgement.well_formed),
             Term::Recitation => {
                 let is_true = judgement.recitations.iter().filter(|recitation| recitation.is_true).count();
                 share(is_true, judgement.recitations.len())
             }
-            Term::Relevance => share(judgement.needed_found, judgement.needed),
-            Term::Length(Length { free, limit }) => {
-                share(evidence.tokens.saturating_sub(*free), limit.saturating_sub(*free))
-            }
+            Term::Relevance(relevance) => relevance.value(judgement),
+            Term::Groundedness(groundedness) => groundedness.value(judgement),
+            Term::Length(length) => length.value(evidence.tokens),
+            Term::Repetition(repetition) => repetition.value(evidence.completion),
             Term::Truncated => f64::from(!evidence.finished),
+            Term::External(_) => return None,
+        })
+    }
+
+    /// Parameters of the right type that lie outside of their range.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        match self {
+            Term::Length(length) => length.problems(),
+            Term::Repetition(repetition) => repetition.problems(),
+            Term::External(external) => external.problems(),
+            _ => Vec::new(),
         }
     }
-}
-
-/// A part of a whole, from 0 to 1; 0 where there is no whole.
-fn share(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { (part as f64 / whole as f64).min(1.0) }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::verifier::Recitation;
+    use crate::reward::terms::{Claims, Counted, Credit, Shape};
+    use crate::verifier::{Grounding, Recitation};
     use proptest::prelude::*;
 
     /// A completion that recited `facts` (true or not) and found one of two needed claims.
@@ -97,67 +123,111 @@ pub(super) mod tests {
         let recitation =
             |is_true: &bool| Recitation { text: "x .".into(), claim: None, is_true: *is_true, relevant: false };
         let recitations = facts.iter().map(recitation).collect();
-        Judgement { answer: None, correct, well_formed: !correct, recitations, needed_found: 1, needed: 2 }
+        let (well_formed, grounding) = (!correct, None);
+        Judgement { answer: None, correct, well_formed, recitations, needed_found: 1, needed: 2, grounding }
     }
 
-    fn value(term: Term, judgement: &Judgement, tokens: usize, finished: bool) -> f64 {
-        term.value(&Evidence { judgement, tokens, finished })
+    /// A completion of five tokens that ended by itself.
+    pub fn evidence(judgement: &Judgement) -> Evidence<'_> {
+        Evidence { judgement, prompt: "", completion: "", expected: "", tokens: 5, finished: true, step: 1 }
+    }
+
+    fn value(term: Term, evidence: Evidence) -> f64 {
+        term.value(&evidence).unwrap()
     }
 
     #[test]
     fn each_term_measures_its_own_thing() {
         let judgement = judgement(true, &[true, false, true, true]);
-        assert_eq!(value(Term::Correct, &judgement, 5, true), 1.0);
-        assert_eq!(value(Term::Format, &judgement, 5, true), 0.0);
-        assert_eq!(value(Term::Recitation, &judgement, 5, true), 0.75);
-        assert_eq!(value(Term::Relevance, &judgement, 5, true), 0.5);
-        assert_eq!(value(Term::Truncated, &judgement, 5, true), 0.0);
-        assert_eq!(value(Term::Truncated, &judgement, 5, false), 1.0);
-        let length = |tokens| value(Term::Length(Length { free: 10, limit: 30 }), &judgement, tokens, true);
-        assert_eq!([0, 10, 15, 30, 99].map(length), [0.0, 0.0, 0.25, 1.0, 1.0]);
+        let of = |term| value(term, evidence(&judgement));
+        assert_eq!(of(Term::Correct(Correct::default())), 1.0);
+        assert_eq!(of(Term::Format), 0.0);
+        assert_eq!(of(Term::Recitation), 0.75);
+        assert_eq!(of(Term::Relevance(Relevance::default())), 0.5);
+        assert_eq!(of(Term::Groundedness(Groundedness::default())), 0.0);
+        assert_eq!(of(Term::Truncated), 0.0);
+        assert_eq!(value(Term::Truncated, Evidence { finished: false, ..evidence(&judgement) }), 1.0);
+        let again = Evidence { completion: "a b a b", ..evidence(&judgement) };
+        assert_eq!(value(Term::Repetition(Repetition { words: 1 }), again), 0.5);
+        let length = Length { free: 3, buffer: None, limit: 7, shape: Shape::Linear };
+        assert_eq!(of(Term::Length(length)), 0.5);
     }
 
     #[test]
     fn an_empty_trace_earns_nothing() {
         let silent = Judgement { needed: 0, needed_found: 0, ..judgement(true, &[]) };
-        assert_eq!(value(Term::Recitation, &silent, 0, true), 0.0);
-        assert_eq!(value(Term::Relevance, &silent, 0, true), 0.0);
+        assert_eq!(value(Term::Recitation, evidence(&silent)), 0.0);
+        assert_eq!(value(Term::Relevance(Relevance::default()), evidence(&silent)), 0.0);
     }
 
     fn any_judgement() -> impl Strategy<Value = Judgement> {
         let facts = prop::collection::vec(any::<bool>(), 0..20);
-        (any::<bool>(), facts, any::<usize>(), any::<usize>()).prop_map(|(correct, facts, needed_found, needed)| {
-            Judgement { needed_found, needed, ..judgement(correct, &facts) }
-        })
+        let grounding =
+            prop::option::of(prop::sample::select(vec![Grounding::Guessed, Grounding::Follows, Grounding::Known]));
+        let answer = prop::option::of(any::<String>());
+        (any::<bool>(), facts, any::<usize>(), any::<usize>(), grounding, answer).prop_map(
+            |(correct, facts, needed_found, needed, grounding, answer)| Judgement {
+                needed_found,
+                needed,
+                grounding,
+                answer,
+                ..judgement(correct, &facts)
+            },
+        )
     }
 
+    /// Any term but an external one, with parameters that a file may or may not give.
     pub fn any_term() -> impl Strategy<Value = Term> {
-        let length = (any::<usize>(), any::<usize>()).prop_map(|(free, limit)| Term::Length(Length { free, limit }));
-        let plain = vec![Term::Correct, Term::Format, Term::Recitation, Term::Relevance, Term::Truncated];
-        prop_oneof![prop::sample::select(plain), length]
+        let shape = prop::sample::select(vec![Shape::Linear, Shape::Cosine]);
+        let length = (any::<usize>(), any::<Option<usize>>(), any::<usize>(), shape)
+            .prop_map(|(free, buffer, limit, shape)| Term::Length(Length { free, buffer, limit, shape }));
+        let repetition = (0..70usize).prop_map(|words| Term::Repetition(Repetition { words }));
+        let plain = [Term::Format, Term::Recitation, Term::Truncated].into_iter();
+        let correct = [Credit::Exact, Credit::SetF1, Credit::Partial].map(|credit| Term::Correct(Correct { credit }));
+        let counts = [Counted::Found, Counted::Missing, Counted::Surplus];
+        let relevance = counts.map(|count| Term::Relevance(Relevance { count }));
+        let grounded = [Claims::Recited, Claims::True].map(|claims| Term::Groundedness(Groundedness { claims }));
+        let fixed: Vec<Term> = plain.chain(correct).chain(relevance).chain(grounded).collect();
+        prop_oneof![4 => prop::sample::select(fixed), 1 => length, 1 => repetition]
+    }
+
+    /// Texts that a policy, or somebody who wishes the reward ill, may write.
+    fn hostile() -> impl Strategy<Value = String> {
+        let words = vec!["a", ".", ",", "</think>", "<answer>", "<eos>", ":", "\u{0}", "\u{feff}", "\u{a0}", "é", "👩‍👩‍👧"];
+        let word = prop::sample::select(words);
+        let soup = prop::collection::vec(word.clone(), 0..60).prop_map(|words| words.join(" "));
+        let repeated = (word, 0..500usize).prop_map(|(word, times)| format!("{word} ").repeat(times));
+        prop_oneof![soup, repeated, any::<String>()]
     }
 
     proptest! {
-        #[test]
-        fn every_value_lies_between_0_and_1(
-            term in any_term(), judgement in any_judgement(), tokens in any::<usize>(), finished in any::<bool>()
-        ) {
-            let value = value(term, &judgement, tokens, finished);
-            prop_assert!((0.0..=1.0).contains(&value), "{}", value);
-        }
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
 
         #[test]
-        fn length_never_falls_as_tokens_are_added(free in 0..500usize, more in 1..500usize, tokens in 0..2000usize) {
-            let judgement = judgement(true, &[]);
-            let at = |tokens| value(Term::Length(Length { free, limit: free + more }), &judgement, tokens, true);
-            prop_assert!(at(tokens) <= at(tokens + 1));
+        fn every_value_lies_between_0_and_1(
+            term in any_term(), judgement in any_judgement(), completion in hostile(), expected in hostile(),
+            tokens in any::<usize>(), finished in any::<bool>(), step in any::<u64>(),
+        ) {
+            let (prompt, completion, expected) = (&*completion, &*completion, &*expected);
+            let evidence = Evidence { judgement: &judgement, prompt, completion, expected, tokens, finished, step };
+            let value = value(term, evidence);
+            prop_assert!((0.0..=1.0).contains(&value), "{}", value);
         }
 
         #[test]
         fn a_true_fact_more_never_lowers_the_recitation(facts in prop::collection::vec(any::<bool>(), 0..20)) {
             let more = [&facts[..], &[true]].concat();
-            let at = |facts: &[bool]| value(Term::Recitation, &judgement(true, facts), 0, true);
+            let at = |facts: &[bool]| value(Term::Recitation, evidence(&judgement(true, facts)));
             prop_assert!(at(&facts) <= at(&more));
+        }
+
+        #[test]
+        fn the_right_answer_is_worth_1_under_every_credit(answer in "[a-z ,.]{0,20}") {
+            for credit in [Credit::Exact, Credit::SetF1, Credit::Partial] {
+                let judgement = Judgement { answer: Some(answer.clone()), ..judgement(true, &[]) };
+                let evidence = Evidence { expected: &answer, ..evidence(&judgement) };
+                prop_assert_eq!(value(Term::Correct(Correct { credit }), evidence), 1.0);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the verifier needs to know of a world.
 
+use crate::knowledge::logic::Import;
 use crate::knowledge::{Claim, Knowledge, World};
 
 /// A world that sentences can be held against. Neither method may panic or take more than linear time, because
@@ -17,6 +18,11 @@ pub trait Facts {
     /// Whether the claim is one that the documents state. What merely follows from them does not hold: a recitation
     /// is a fact that was read, not a conclusion.
     fn holds(&self, claim: &Claim) -> bool;
+
+    /// Whether terms are taken to have members, which decides what follows from statements about them.
+    fn import(&self) -> Import {
+        Import::Existential
+    }
 }
 
 impl Facts for World {
@@ -26,6 +32,10 @@ impl Facts for World {
 
     fn holds(&self, claim: &Claim) -> bool {
         World::holds(self, claim)
+    }
+
+    fn import(&self) -> Import {
+        self.known.import
     }
 }
 
@@ -45,6 +55,13 @@ impl Facts for Knowledge {
         match self {
             Knowledge::Generated(world) => world.holds(claim),
             Knowledge::Files(_) => false,
+        }
+    }
+
+    fn import(&self) -> Import {
+        match self {
+            Knowledge::Generated(world) => world.import(),
+            Knowledge::Files(_) => Import::Existential,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Decides one completion: is the answer right, and is what was recited true?
 
+use super::grounding::grounding;
 use super::{Facts, Judgement, Recitation};
 use crate::knowledge::{Form, Question};
 use crate::language::reading::same_words;
@@ -20,6 +21,7 @@ pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completio
         well_formed: finished && reading.well_formed,
         needed_found: question.needed.iter().filter(|claim| found(claim)).count(),
         needed: question.needed.len(),
+        grounding: grounding(facts, question, reading.answer, &recitations),
         recitations,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Grounding;
 use crate::knowledge::Claim;
 
 /// One sentence of a trace.
@@ -32,4 +33,7 @@ pub struct Judgement {
     pub needed_found: usize,
     /// How many the question needs.
     pub needed: usize,
+    /// Whether the answer follows from the trace; `None` where that cannot be decided.
+    #[serde(default)]
+    pub grounding: Option<Grounding>,
 }

@@ -49,6 +49,8 @@ pub struct TrainConfig {
     pub algorithm: Algorithm,
     /// What a completion is worth: a file with reward terms.
     pub reward: PathBuf,
+    /// Take changes of that file while the run goes on, from the next step; otherwise they are refused.
+    pub reload_reward: bool,
     /// Tokens of the base's lessons that each step also learns, against forgetting how to read; 0 for none.
     pub replay_tokens: usize,
     /// Weight of their loss.
@@ -77,6 +79,7 @@ impl Default for TrainConfig {
             temperature: 1.0,
             algorithm: Algorithm::Preset("grpo".into()),
             reward: PathBuf::from("rewards/correct.toml"),
+            reload_reward: false,
             replay_tokens: 1024,
             replay_weight: 0.2,
             mixture: Mixture::reading(),

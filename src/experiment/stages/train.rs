@@ -11,7 +11,9 @@ use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
+use crate::experiment::alarm::Alarm;
 use crate::experiment::course::{Checkpoints, Progressed};
+use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::curriculum::{Curriculum, Lesson};
@@ -22,7 +24,7 @@ use crate::learner::policy_gradient::{self, Sampled};
 use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random;
-use crate::reward::Evidence;
+use crate::reward::{Normalise, Record};
 use crate::rollout::{Completion, Finish, Request};
 use crate::telemetry::{JsonlRecorder, read_metrics};
 use crate::verifier::judge;
@@ -36,6 +38,10 @@ pub(super) const SLOTS: usize = 16;
 #[derive(Default, Serialize, Deserialize)]
 struct Notes {
     evaluations: Vec<ArmResult>,
+    #[serde(default)]
+    reward: RewardNote,
+    #[serde(default)]
+    alarm: Alarm,
 }
 
 /// File in the stage's directory that holds the learning curves.
@@ -51,10 +57,12 @@ pub fn train(experiment: &Experiment) -> Result<Stage> {
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     let algorithm = config.train.algorithm.resolve()?;
+    // A reward that may change on the way is known by the name of its file alone.
+    let reward = (!config.train.reload_reward).then_some(&experiment.reward);
     let inputs = (
         &tuned.content,
         &config.train,
-        &experiment.reward,
+        reward,
         &config.evaluation,
         config.run.seed,
         config.run.precision,
@@ -87,7 +95,7 @@ struct Trainer<'a> {
 struct Batch {
     prompts: Vec<Vec<u32>>,
     completions: Vec<Completion>,
-    lines: Vec<rollouts::Line>,
+    lines: Vec<Record>,
     advantages: Vec<f32>,
 }
 
@@ -104,6 +112,7 @@ impl Trainer<'_> {
         let Progressed { step: first, policy, mut optimizer, mut notes } =
             checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
         let policy = policy.with_precision(experiment.config.run.precision);
+        let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule =
             Schedule { peak: config.learning_rate, warmup: config.warmup_steps, decay: 0, total: config.steps };
         let workers = experiment.config.run.resolved_workers();
@@ -121,7 +130,17 @@ impl Trainer<'_> {
             }
             metrics::with_local_recorder(&recorder, || -> Result<()> {
                 let sampling = Instant::now();
-                let batch = self.sample(step, &mut pool)?;
+                if reward.look(step + 1, experiment.progress.as_ref())? {
+                    // What another reward paid cannot be compared.
+                    notes.alarm = Alarm::default();
+                }
+                let batch = self.sample(step, &mut pool, &mut reward)?;
+                reward.measure(experiment.progress.as_ref());
+                let (hacked, words) = notes.alarm.hear(&batch.lines);
+                if hacked {
+                    gauge!("alarm/hacked").set(1.0);
+                }
+                words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
                 let learning = Instant::now();
                 self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
@@ -140,6 +159,7 @@ impl Trainer<'_> {
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
             if done < config.steps && (stopping || due) {
+                notes.reward = reward.note();
                 checkpoints.save(done, &policy, &optimizer, &notes)?;
             }
             let saved = format!("reinforcement learning is saved at step {done}; the same command goes on from there");
@@ -174,7 +194,7 @@ impl Trainer<'_> {
         questions
     }
 
-    fn sample(&self, step: usize, pool: &mut WorkerPool) -> Result<Batch> {
+    fn sample(&self, step: usize, pool: &mut WorkerPool, reward: &mut LiveReward) -> Result<Batch> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let questions = self.questions(step);
         let prompts: Vec<Vec<u32>> = questions
@@ -198,12 +218,17 @@ impl Trainer<'_> {
             let text = tokenizer.decode(&completion.tokens)?;
             let finished = completion.finish == Finish::Stop;
             let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
-            let evidence = Evidence { judgement: &judgement, tokens: completion.tokens.len(), finished };
-            let score = self.experiment.reward.score(&evidence);
-            groups[completion.request].push(score.total);
-            lines.push(rollouts::Line::new(step as u64 + 1, question, completion, text, judgement, score));
+            let mut line = Record::new(step as u64 + 1, question, completion, text, judgement);
+            line.pay(reward.score(&line.evidence()));
+            groups[completion.request].push(line.reward);
+            lines.push(line);
         }
-        let Advantages { values, without_spread } = self.algorithm.advantage.of(&groups);
+        let Advantages { values, without_spread } = match reward.reward().normalise {
+            Normalise::Sum => self.algorithm.advantage.of(&groups),
+            Normalise::Terms => {
+                self.algorithm.advantage.of_terms(&rollouts::by_term(&completions, &lines, questions.len()))
+            }
+        };
         let advantages: Vec<f32> = values.into_iter().flatten().collect();
         for (line, advantage) in lines.iter_mut().zip(&advantages) {
             line.advantage = *advantage;

@@ -1,0 +1,66 @@
+//! `recollect reward explain`.
+
+use std::path::PathBuf;
+
+use recollect::Result;
+use recollect::reward::Scorer;
+use recollect::reward::examples::{Explained, explain, loophole};
+
+use super::text::{number, paid, table};
+use crate::cli::output;
+
+/// See what a reward pays for: hand-made completions from perfect to hostile
+#[derive(clap::Args)]
+pub struct Args {
+    /// The reward, a TOML file (see rewards/)
+    reward: PathBuf,
+    /// Print the completions as well
+    #[arg(long)]
+    text: bool,
+}
+
+pub fn main(args: &Args) -> Result<()> {
+    let mut scorer = Scorer::open(&super::load(&args.reward)?)?;
+    let explained = explain(&mut scorer);
+    let mut text = String::new();
+    for of_question in explained.chunk_by(|a, b| a.example.question.id == b.example.question.id) {
+        let question = of_question.first().map(|one| &one.example.question);
+        let asked = question.map_or(String::new(), |q| format!("{} ({})\n", q.text, q.answer));
+        text += &format!("{asked}{}\n\n", grid(of_question));
+    }
+    if args.text {
+        for one in &explained {
+            text += &format!("{}\n  {}\n  {}\n", one.example.name, one.example.completion, paid(&one.score));
+        }
+        text.push('\n');
+    }
+    text += &match loophole(&explained) {
+        Some((wrong, right)) => format!(
+            "LOOPHOLE: who {} is wrong and earns\n  {}\nwho {} is right and earns\n  {}\n",
+            wrong.example.name,
+            paid(&wrong.score),
+            right.example.name,
+            paid(&right.score)
+        ),
+        None => "No wrong answer here earns as much as a right one from true recitations.\n".into(),
+    };
+    output::say(&text);
+    Ok(())
+}
+
+/// A row for each completion with what each term pays, best paid first.
+fn grid(explained: &[Explained]) -> String {
+    let mut sorted: Vec<&Explained> = explained.iter().collect();
+    sorted.sort_by(|a, b| b.score.total.total_cmp(&a.score.total));
+    let terms = sorted.first().map_or(&[][..], |one| &one.score.terms);
+    let paying: Vec<usize> = (0..terms.len()).filter(|index| terms[*index].weight != 0.0).collect();
+    let mut header = vec!["completion: who …", "right", "total"];
+    header.extend(paying.iter().map(|index| terms[*index].name.as_str()));
+    let row = |one: &&Explained| {
+        let right = if one.example.judgement.correct { "yes" } else { "no" };
+        let mut row = vec![one.example.name.to_string(), right.into(), number(one.score.total)];
+        row.extend(paying.iter().map(|index| number(one.score.terms[*index].paid())));
+        row
+    };
+    table(&header, sorted.iter().map(row).collect())
+}

@@ -1,0 +1,99 @@
+//! `recollect reward`.
+
+mod check;
+mod compare;
+mod explain;
+mod hunt;
+mod score;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use recollect::reward::Reward;
+use recollect::reward::rescore::{Options, Rescored, rescore};
+use recollect::{Error, Result};
+
+use super::progress::StderrProgress;
+
+/// Tune what a completion is worth, without a run
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(subcommand)]
+    job: Job,
+}
+
+const HELP: &str = "\
+A reward is a TOML file of terms with weights (see rewards/). Rollouts are what a run wrote: its directory, its
+rollouts/ or single step-*.jsonl files.
+
+Examples:
+  recollect reward check rewards/mine.toml
+  recollect reward explain rewards/mine.toml
+  recollect reward score rewards/mine.toml runs/quickstart
+  recollect reward compare rewards/correct.toml rewards/mine.toml runs/quickstart
+  recollect reward hunt rewards/mine.toml runs/quickstart/rollouts/step-000020.jsonl";
+
+#[derive(Subcommand)]
+enum Job {
+    Check(check::Args),
+    Explain(explain::Args),
+    Score(score::Args),
+    Compare(compare::Args),
+    Hunt(hunt::Args),
+}
+
+/// The rollouts to score and how.
+#[derive(clap::Args)]
+struct RolloutArgs {
+    /// Run directories or files of rollouts
+    #[arg(required = true, value_name = "ROLLOUTS")]
+    rollouts: Vec<PathBuf>,
+    /// Completions that are shown
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    show: usize,
+    /// Threads [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+/// One reward on rollouts.
+#[derive(clap::Args)]
+struct RescoreArgs {
+    /// The reward, a TOML file (see rewards/)
+    reward: PathBuf,
+    #[command(flatten)]
+    rollouts: RolloutArgs,
+}
+
+impl RescoreArgs {
+    fn rescore(&self) -> Result<Rescored> {
+        self.rollouts.rescore(&[load(&self.reward)?])
+    }
+}
+
+impl RolloutArgs {
+    fn rescore(&self, rewards: &[Reward]) -> Result<Rescored> {
+        let there = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self.workers.unwrap_or(there).clamp(1, 64);
+        rescore(rewards, &self.rollouts, Options { kept: self.show, workers }, &StderrProgress::detect())
+    }
+}
+
+pub fn main(args: &Args) -> Result<()> {
+    match &args.job {
+        Job::Check(args) => check::main(args),
+        Job::Explain(args) => explain::main(args),
+        Job::Score(args) => score::main(args),
+        Job::Compare(args) => compare::main(args),
+        Job::Hunt(args) => hunt::main(args),
+    }
+}
+
+fn load(path: &Path) -> Result<Reward> {
+    if !path.is_file() {
+        return Err(Error::invalid(path.display().to_string(), "no such file", "name a reward file (see rewards/)"));
+    }
+    Reward::load(path)
+}

@@ -1,0 +1,79 @@
+//! Notices a reward that is being hacked: it rises while right answers become fewer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::reward::Record;
+
+/// Steps whose means are compared.
+const WINDOW: usize = 10;
+/// Answers have to become fewer by this share. Ten steps of the quickstart are 120 questions, whose share of right
+/// answers strays by about 0.05.
+const FALL: f64 = 0.15;
+
+/// What every step paid and got right.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Alarm {
+    steps: Vec<Step>,
+    rung: bool,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Step {
+    reward: f64,
+    right: f64,
+}
+
+impl Alarm {
+    /// Adds a step. Whether the reward is being hacked, and what to tell of it when that is first seen.
+    pub fn hear(&mut self, rollouts: &[Record]) -> (bool, Option<String>) {
+        let mean = |of: &dyn Fn(&Record) -> f64| rollouts.iter().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
+        let right = mean(&|record| f64::from(u8::from(record.judgement.correct)));
+        self.steps.push(Step { reward: mean(&|record| record.reward), right });
+        let Some((from, before, now)) = self.hacked() else { return (false, None) };
+        let words = format!(
+            "ALARM: the reward is being hacked. Since steps {} to {} it rose from {:.2} to {:.2}, and right answers fell \
+             from {:.0} % to {:.0} %. `recollect reward hunt` shows what is paid instead.",
+            from + 1,
+            from + WINDOW,
+            before.reward,
+            now.reward,
+            100.0 * before.right,
+            100.0 * now.right
+        );
+        let first = !self.rung;
+        self.rung = true;
+        (true, first.then_some(words))
+    }
+
+    /// The earlier window, with its number, from which right answers fell most while the reward rose, and the last one.
+    fn hacked(&self) -> Option<(usize, Step, Step)> {
+        let mean = |steps: &[Step], of: fn(&Step) -> f64| steps.iter().map(of).sum::<f64>() / WINDOW as f64;
+        let windows =
+            || self.steps.windows(WINDOW).map(|w| Step { reward: mean(w, |s| s.reward), right: mean(w, |s| s.right) });
+        let now = windows().next_back()?;
+        let earlier = windows().take((self.steps.len() + 1).saturating_sub(2 * WINDOW)).enumerate();
+        let worse = earlier.filter(|(_, then)| now.right <= then.right - FALL && now.reward > then.reward);
+        worse.max_by(|(_, a), (_, b)| a.right.total_cmp(&b.right)).map(|(from, then)| (from, then, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it rings at the end of a run with these rewards and shares of right answers.
+    fn rings(steps: impl Iterator<Item = (f64, f64)>) -> bool {
+        Alarm { steps: steps.map(|(reward, right)| Step { reward, right }).collect(), rung: false }.hacked().is_some()
+    }
+
+    #[test]
+    fn only_a_reward_that_rises_while_right_answers_fall_is_hacked() {
+        let way = |step: usize| step as f64 / 40.0;
+        assert!(rings((0..40).map(|s| (way(s), 0.6 - 0.4 * way(s)))));
+        assert!(!rings((0..40).map(|s| (way(s), 0.2 + 0.4 * way(s)))), "both rise");
+        assert!(!rings((0..40).map(|s| (1.0 - way(s), 0.6 - 0.4 * way(s)))), "both fall");
+        assert!(!rings((0..40).map(|s| (way(s), 0.6 - 0.1 * way(s)))), "hardly a fall");
+        assert!(!rings((0..19).map(|s| (way(s), 0.6 - 0.4 * way(s)))), "too early to tell");
+        assert!(!rings(std::iter::empty()));
+    }
+}

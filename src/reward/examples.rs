@@ -1,0 +1,206 @@
+//! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
+
+use super::{Evidence, Score, Scorer};
+use crate::knowledge::{Claim, Form, Mood, Question, Set, Task};
+use crate::language::Opening;
+use crate::verifier::{Facts, Judgement, judge};
+
+/// A completion that somebody might write.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// What is special about it, in a few words.
+    pub name: &'static str,
+    pub question: Question,
+    pub completion: String,
+    /// Tokens, a word each.
+    pub tokens: usize,
+    pub finished: bool,
+    pub judgement: Judgement,
+}
+
+/// All of them, those about the first question first.
+pub fn examples() -> Vec<Example> {
+    let who = |name, text: &str| example(name, guards(), text);
+    let whether = |name, text: &str| example(name, follows(), text);
+    let fact = "in tarn mavo guards bilu .";
+    let others = "in tarn rik guards tal . in tarn sova guards nem . in tarn pell guards dro .";
+    vec![
+        who("recites the fact and answers", &format!("{fact} {RIGHT}")),
+        who("recites the whole group and answers", &format!("{others} {fact} {RIGHT}")),
+        who("recites the fact six times", &format!("{} {RIGHT}", [fact; 6].join(" "))),
+        who("is right by luck, after an idle fact", &format!("in tarn rik guards tal . {RIGHT}")),
+        who("is right by luck, in silence", RIGHT),
+        who("is right after a false recitation", &format!("in tarn rik guards bilu . {RIGHT}")),
+        who("recites two answers and picks the right one", &format!("{fact} in tarn rik guards bilu . {RIGHT}")),
+        who("is right, with words out of place", &format!("{fact} <think> guards {RIGHT}")),
+        who("recites the fact and answers wrongly", &format!("{fact} {WRONG}")),
+        who("draws a wrong answer from a false fact", &format!("in tarn rik guards bilu . {WRONG}")),
+        who("is wrong in silence", WRONG),
+        who("names everybody", &format!("{others} </think> <answer> bilu : mavo rik sova pell <eos>")),
+        who("recites one true fact and never answers", &["in tarn rik guards tal ."; 11].join(" ")),
+        who("writes markers only", "</think> </think> <answer> : <answer> . <eos> <eos>"),
+        who("writes nothing", "<eos>"),
+        whether("recites both premises and concludes", &format!("{MAJOR} {MINOR} {NO}")),
+        whether("is right after one premise", &format!("{MAJOR} {NO}")),
+        whether("is right, by a false middle term", &format!("of vops all are gols . of zeds none are gols . {NO}")),
+        whether("recites the conclusion itself", &format!("of vops none are zeds . {NO}")),
+        whether("recites both premises, concludes wrongly", &format!("{MAJOR} {MINOR} {YES}")),
+    ]
+}
+
+const RIGHT: &str = "</think> <answer> bilu : mavo <eos>";
+const WRONG: &str = "</think> <answer> bilu : rik <eos>";
+const MAJOR: &str = "of vops all are mibs .";
+const MINOR: &str = "of zeds none are mibs .";
+const NO: &str = "</think> <answer> of vops some are zeds : no <eos>";
+const YES: &str = "</think> <answer> of vops some are zeds : yes <eos>";
+
+/// What an example is worth.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    pub example: Example,
+    pub score: Score,
+}
+
+/// Scores every example, as if it had been sampled for the first step.
+pub fn explain(scorer: &mut Scorer) -> Vec<Explained> {
+    let score = |example: Example| Explained { score: scorer.score(&example.evidence()), example };
+    examples().into_iter().map(score).collect()
+}
+
+/// A wrong answer that is paid at least as much as a right one that was recited honestly to the same question: the
+/// worst such pair (the wrong one first), if there is any. A policy will find it.
+pub fn loophole(explained: &[Explained]) -> Option<(&Explained, &Explained)> {
+    let honest = |one: &&Explained| one.example.judgement.correct && one.example.is_honest();
+    let pairs = explained.iter().filter(|one| !one.example.judgement.correct).flat_map(|wrong| {
+        let same = move |one: &&Explained| one.example.question.id == wrong.example.question.id;
+        explained.iter().filter(honest).filter(same).map(move |right| (wrong, right))
+    });
+    let margin = |(wrong, right): &(&Explained, &Explained)| wrong.score.total - right.score.total;
+    pairs.filter(|pair| margin(pair) >= 0.0).max_by(|a, b| margin(a).total_cmp(&margin(b)))
+}
+
+impl Example {
+    /// What the terms of a reward look at.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            judgement: &self.judgement,
+            prompt: &self.question.text,
+            completion: &self.completion,
+            expected: &self.question.answer,
+            tokens: self.tokens,
+            finished: self.finished,
+            step: 1,
+        }
+    }
+
+    /// Nothing false was recited, and everything that is needed.
+    fn is_honest(&self) -> bool {
+        let judgement = &self.judgement;
+        judgement.needed_found == judgement.needed && judgement.recitations.iter().all(|one| one.is_true)
+    }
+}
+
+fn example(name: &'static str, question: Question, completion: &str) -> Example {
+    let finished = completion.contains("<eos>");
+    let judgement = judge(&Village, &question, Opening::Think, completion, finished);
+    let tokens = completion.split_whitespace().count();
+    Example { name, question, completion: completion.into(), tokens, finished, judgement }
+}
+
+fn guards() -> Question {
+    Question {
+        id: 1,
+        task: Task::Reversal,
+        form: Form::Open,
+        set: Set::A,
+        text: "who in tarn guards bilu ?".into(),
+        cue: "bilu".into(),
+        answer: "mavo".into(),
+        choices: ["mavo", "rik", "sova", "pell"].map(String::from).to_vec(),
+        needed: vec![relation("tarn", "mavo", "bilu")],
+        context: vec![],
+        chance: 0.25,
+    }
+}
+
+fn follows() -> Question {
+    Question {
+        id: 2,
+        task: Task::Syllogism,
+        form: Form::Entailment,
+        set: Set::A,
+        text: "does it follow that of vops some are zeds ?".into(),
+        cue: "of vops some are zeds".into(),
+        answer: "no".into(),
+        choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
+        needed: vec![categorical("vops", Mood::All, "mibs"), categorical("zeds", Mood::No, "mibs")],
+        context: vec![],
+        chance: 0.5,
+    }
+}
+
+fn relation(group: &str, subject: &str, object: &str) -> Claim {
+    let [group, subject, relation, object] = [group, subject, "guards", object].map(String::from);
+    Claim::Relation { group, subject, relation, object }
+}
+
+fn categorical(subject: &str, mood: Mood, predicate: &str) -> Claim {
+    Claim::Categorical { subject: subject.into(), mood, predicate: predicate.into() }
+}
+
+/// A place where four people guard four creatures, and a lesson in logic.
+struct Village;
+
+impl Facts for Village {
+    fn read(&self, sentence: &str) -> Option<Claim> {
+        let words: Vec<&str> = sentence.split_whitespace().take(7).collect();
+        match words[..] {
+            ["in", group, subject, "guards", object, "."] => Some(relation(group, subject, object)),
+            ["of", subject, quantifier, "are", predicate, ..] => {
+                let mood = match quantifier {
+                    "all" => Mood::All,
+                    "none" => Mood::No,
+                    "some" => Mood::Some,
+                    _ => return None,
+                };
+                Some(categorical(subject, mood, predicate))
+            }
+            _ => None,
+        }
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        let facts = [("mavo", "bilu"), ("rik", "tal"), ("sova", "nem"), ("pell", "dro")];
+        let premises = follows().needed;
+        facts.iter().any(|(subject, object)| *claim == relation("tarn", subject, object)) || premises.contains(claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::Reward;
+
+    fn loophole_of(text: &str) -> Option<(&'static str, &'static str)> {
+        let explained = explain(&mut Scorer::open(&Reward::parse(text, "r.toml").unwrap()).unwrap());
+        loophole(&explained).map(|(wrong, right)| (wrong.example.name, right.example.name))
+    }
+
+    #[test]
+    fn a_reward_for_truth_alone_has_a_loophole_and_one_for_right_answers_has_none() {
+        let (wrong, right) = loophole_of("[[term]]\nkind = 'recitation'").unwrap();
+        assert_eq!(wrong, "recites both premises, concludes wrongly");
+        assert_eq!(right, "recites both premises and concludes");
+        assert_eq!(loophole_of("[[term]]\nkind = 'correct'"), None);
+        assert!(loophole_of("[[term]]\nkind = 'length'\nlimit = 64").is_some());
+    }
+
+    #[test]
+    fn names_differ() {
+        let mut names: Vec<&str> = examples().iter().map(|example| example.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), examples().len());
+    }
+}

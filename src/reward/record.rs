@@ -1,0 +1,78 @@
+//! One recorded rollout: what training writes down of a completion, and all that it needs to be scored again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Evidence, Score, TermScore};
+use crate::knowledge::{Form, Question, Set, Task};
+use crate::rollout::{Completion, Finish};
+use crate::verifier::Judgement;
+
+/// One rollout as it stands in `rollouts/step-000123.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The optimizer step that it was sampled for, from 1.
+    pub step: u64,
+    /// Id of the question. Completions of one question in one step are a group.
+    pub question: u64,
+    pub task: Task,
+    pub form: Form,
+    pub set: Set,
+    pub sample: usize,
+    /// The question as a person reads it.
+    pub prompt: String,
+    /// Everything that the policy wrote.
+    pub completion: String,
+    /// The right answer.
+    pub answer: String,
+    /// What it was worth when it was sampled.
+    pub reward: f64,
+    pub terms: Vec<TermScore>,
+    pub advantage: f32,
+    /// Optimizer steps behind the policy that sampled it.
+    pub version: u64,
+    pub finish: Finish,
+    pub tokens: usize,
+    pub judgement: Judgement,
+}
+
+impl Record {
+    /// A completion that is not paid for yet.
+    pub fn new(step: u64, question: &Question, completion: &Completion, text: String, judgement: Judgement) -> Self {
+        Self {
+            step,
+            question: question.id,
+            task: question.task,
+            form: question.form,
+            set: question.set,
+            sample: completion.sample,
+            prompt: question.text.clone(),
+            completion: text,
+            answer: question.answer.clone(),
+            reward: 0.0,
+            terms: Vec::new(),
+            advantage: 0.0,
+            version: completion.version,
+            finish: completion.finish,
+            tokens: completion.tokens.len(),
+            judgement,
+        }
+    }
+
+    /// Notes what it is worth.
+    pub fn pay(&mut self, score: Score) {
+        (self.reward, self.terms) = (score.total, score.terms);
+    }
+
+    /// What the terms of a reward look at.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            judgement: &self.judgement,
+            prompt: &self.prompt,
+            completion: &self.completion,
+            expected: &self.answer,
+            tokens: self.tokens,
+            finished: self.finish == Finish::Stop,
+            step: self.step,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How long is the completion?
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+use super::share;
+use crate::strict_toml::Problem;
+
+/// 0 up to `free` tokens, 1 from `limit` tokens on, rising in between; the end token counts. A negative weight makes
+/// long completions cost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Length {
+    /// Up to here length costs nothing.
+    #[serde(default)]
+    pub free: usize,
+    /// In the place of `free`: only the last so many tokens before `limit` cost something (the overlong buffer of
+    /// DAPO, arXiv 2503.14476).
+    #[serde(default)]
+    pub buffer: Option<usize>,
+    /// From here on it costs all. More than `free`.
+    pub limit: usize,
+    #[serde(default)]
+    pub shape: Shape,
+}
+
+/// How the value rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// In a straight line.
+    #[default]
+    Linear,
+    /// In half a wave, flat at both ends (Yeo et al. 2025, arXiv 2502.03373). Their reward is two terms of this shape:
+    /// one below 0 with `only_if = "correct"`, one above 0 with `unless = "correct"`.
+    Cosine,
+}
+
+impl Length {
+    /// The value of a completion of so many tokens: never falls as they are added.
+    pub fn value(self, tokens: usize) -> f64 {
+        let free = self.buffer.map_or(self.free, |buffer| self.limit.saturating_sub(buffer));
+        let way = share(tokens.saturating_sub(free), self.limit.saturating_sub(free));
+        match self.shape {
+            Shape::Linear => way,
+            Shape::Cosine => (1.0 - (PI * way).cos()) / 2.0,
+        }
+    }
+
+    /// Values that do not go together.
+    pub(in crate::reward) fn problems(self) -> Vec<Problem> {
+        let problem = |key: &str, found: usize, allowed: String| Problem::new(key, format!("found {found}"), allowed);
+        match self.buffer {
+            Some(_) if self.free > 0 => vec![problem("free", self.free, "leave it out, or leave buffer out".into())],
+            Some(buffer) if buffer == 0 || buffer > self.limit => {
+                vec![problem("buffer", buffer, format!("allowed is 1 to limit, which is {}", self.limit))]
+            }
+            None if self.limit <= self.free => {
+                let allowed = format!("allowed is more than free, which is {}", self.free);
+                vec![problem("limit", self.limit, allowed)]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LINEAR: Length = Length { free: 10, buffer: None, limit: 30, shape: Shape::Linear };
+
+    #[test]
+    fn hand_computed_values() {
+        let linear = |tokens| LINEAR.value(tokens);
+        assert_eq!([0, 10, 15, 30, 99].map(linear), [0.0, 0.0, 0.25, 1.0, 1.0]);
+        let cosine = |tokens| Length { shape: Shape::Cosine, ..LINEAR }.value(tokens);
+        for (tokens, expected) in
+            [(0, 0.0), (10, 0.0), (15, 0.5 - 0.5f64.sqrt() / 2.0), (20, 0.5), (30, 1.0), (99, 1.0)]
+        {
+            assert!((cosine(tokens) - expected).abs() < 1e-12, "{tokens}");
+        }
+        let buffered = |tokens| Length { free: 0, buffer: Some(8), ..LINEAR }.value(tokens);
+        assert_eq!([0, 22, 26, 30, 31].map(buffered), [0.0, 0.0, 0.5, 1.0, 1.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_falls_as_tokens_are_added(
+            free in 0..500usize, more in 1..500usize, cosine in any::<bool>(), buffered in any::<bool>(),
+            tokens in 0..2000usize
+        ) {
+            let shape = if cosine { Shape::Cosine } else { Shape::Linear };
+            let (free, buffer) = if buffered { (0, Some(more)) } else { (free, None) };
+            let length = Length { free, buffer, limit: free + more, shape };
+            prop_assert!(length.problems().is_empty());
+            prop_assert!(length.value(tokens) <= length.value(tokens + 1));
+        }
+    }
+}
