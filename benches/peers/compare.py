@@ -44,11 +44,14 @@ def pairs():
         for model in ("quickstart", "4m"):
             for mode in ("eager", "compiled"):
                 for precision in ("f32", "bf16"):
-                    yield figure, model, [f"{figure}-{model}"], *pytorch(figure, model, mode, precision)
+                    # Training meets like with like; there is one way of sampling.
+                    ours = f"train-{model}-{precision}" if figure == "train" else f"decode-{model}"
+                    yield figure, model, [ours], *pytorch(figure, model, mode, precision)
             if figure == "decode":
                 yield figure, model, [f"{figure}-{model}"], *hugging_face("transformers generate", figure, model)
     for figure in ("grpo", "start"):
-        yield figure, "0.85m", ["grpo"], *hugging_face("TRL GRPOTrainer", "grpo")
+        for precision in ("f32", "bf16"):
+            yield figure, "0.85m", [f"grpo-{precision}"], *hugging_face(f"TRL GRPO {precision}", "grpo", precision)
 
 
 class Skipped(Exception):

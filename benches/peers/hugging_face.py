@@ -1,4 +1,4 @@
-"""transformers and TRL: `hugging_face.py decode MODEL` or `hugging_face.py grpo`."""
+"""transformers and TRL: `hugging_face.py decode MODEL` or `hugging_face.py grpo f32|bf16`."""
 
 import sys
 import tempfile
@@ -32,7 +32,7 @@ def decoding(name):
     answer(sample)
 
 
-def reinforcement():
+def reinforcement(precision):
     """GRPOTrainer: 8 prompts of 24 tokens, groups of 8, completions of 46; the reward is the share of even tokens."""
     from datasets import Dataset
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -67,7 +67,7 @@ def reinforcement():
 
     with tempfile.TemporaryDirectory() as scratch:
         config = GRPOConfig(
-            output_dir=scratch, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+            output_dir=scratch, use_cpu=True, bf16=precision == "bf16", gradient_checkpointing=False, report_to="none",
             disable_tqdm=True, save_strategy="no", logging_strategy="no", learning_rate=LEARNING_RATE,
             per_device_train_batch_size=GRPO_PROMPTS * GRPO_GROUP, num_generations=GRPO_GROUP,
             max_completion_length=GRPO_NEW, beta=0.0, max_steps=1_000_000,
@@ -84,6 +84,6 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(THREADS)
     if sys.argv[1] == "grpo":
-        reinforcement()
+        reinforcement(sys.argv[2])
     else:
         decoding(sys.argv[2])

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use recollect::exchange::WorkerPool;
-use recollect::kernels;
+use recollect::kernels::{self, Precision};
 use recollect::knowledge::curriculum::Lesson;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::rollout::Request;
+use recollect::rollout::{Request, SLOTS};
 use recollect::telemetry::memory;
 use recollect::{Error, Result};
 
@@ -26,11 +26,14 @@ fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let figure = std::env::args().nth(1).unwrap_or_default();
     match figure.as_str() {
-        "train-quickstart" => training(quickstart()),
-        "train-4m" => training(four_million()),
+        "train-quickstart-f32" => training(quickstart(), Precision::F32),
+        "train-quickstart-bf16" => training(quickstart(), Precision::Bf16),
+        "train-4m-f32" => training(four_million(), Precision::F32),
+        "train-4m-bf16" => training(four_million(), Precision::Bf16),
         "decode-quickstart" => decoding(quickstart()),
         "decode-4m" => decoding(four_million()),
-        "grpo" => reinforcement(),
+        "grpo-f32" => reinforcement(Precision::F32),
+        "grpo-bf16" => reinforcement(Precision::Bf16),
         _ => Err(Error::invalid("figure", figure, "one of those in compare.py")),
     }
 }
@@ -81,7 +84,9 @@ fn one_million() -> ModelConfig {
 
 /// One measurement for every line of the input.
 fn answer(mut measure: impl FnMut() -> Result<()>) -> Result<()> {
-    let say = |line: String| writeln!(stdout(), "{line}").map_err(|source| Error::invalid("stdout", source.to_string(), "keep it open"));
+    let say = |line: String| {
+        writeln!(stdout(), "{line}").map_err(|source| Error::invalid("stdout", source.to_string(), "keep it open"))
+    };
     say("ready".into())?;
     for _ in stdin().lock().lines() {
         let started = Instant::now();
@@ -106,14 +111,14 @@ fn rows(config: &ModelConfig, count: usize, length: usize) -> Vec<Vec<u32>> {
 }
 
 /// Forward, backward and AdamW on 32 sequences of 128 tokens.
-fn training(config: ModelConfig) -> Result<()> {
+fn training(config: ModelConfig, precision: Precision) -> Result<()> {
     let lesson = |tokens: Vec<u32>| {
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
         Lesson { tokens, weights }
     };
     let lessons: Vec<Lesson> = rows(&config, 32, 128).into_iter().map(lesson).collect();
-    let (policy, mut optimizer) = (policy(config)?, optimizer());
-    let mut step = || supervised::fit(&policy, &mut optimizer, &lessons, LEARNING_RATE, WORKERS).map(|_| ());
+    let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
+    let mut step = || supervised::fit(&policy, &mut optimizer, &lessons, LEARNING_RATE, WORKERS).map(drop);
     step()?;
     answer(step)
 }
@@ -134,21 +139,22 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
 /// 128 new tokens after each of 64 prompts of 16.
 fn decoding(config: ModelConfig) -> Result<()> {
     let requests = requests(&rows(&config, 64, 16), 1, 128, 0);
-    let mut pool = WorkerPool::start(WORKERS, &config, 16, 144)?;
+    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 144)?;
     pool.publish(&policy(config)?.snapshot(0)?)?;
-    let mut sample = || pool.generate(requests.clone()).map(|_| ());
+    let mut sample = || pool.generate(requests.clone()).map(drop);
     sample()?;
     answer(sample)
 }
 
 /// GRPO: 8 prompts of 24 tokens, groups of 8, completions of 46; the reward is the share of even tokens.
-fn reinforcement() -> Result<()> {
+fn reinforcement(precision: Precision) -> Result<()> {
     const GROUP: usize = 8;
     const NEW: usize = 46;
     let config = one_million();
     let prompts = rows(&config, 8, 24);
-    let mut pool = WorkerPool::start(WORKERS, &config, 16, 70)?;
-    let (policy, mut optimizer, algorithm) = (policy(config)?, optimizer(), Algorithm::grpo());
+    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 70)?;
+    let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
+    let algorithm = Algorithm::grpo();
     let mut step = 0;
     answer(|| {
         pool.publish(&policy.snapshot(step)?)?;
@@ -170,7 +176,7 @@ fn reinforcement() -> Result<()> {
             .collect();
         let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, NEVER, NEW, WORKERS)?;
         if let Some((gradients, _)) = learned {
-            optimizer.step(&policy, &gradients, LEARNING_RATE)?;
+            optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;
         }
         Ok(())
     })
