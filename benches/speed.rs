@@ -28,12 +28,11 @@ use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
 use recollect::random;
 use recollect::reward::{Evidence, Reward};
-use recollect::rollout::{Completion, Request};
+use recollect::rollout::{Completion, Request, SLOTS};
 use recollect::telemetry::memory;
 use recollect::verifier::judge;
 
 const TOKENS_PER_STEP: usize = 2048;
-const SLOTS: usize = 16;
 const GROUPS: usize = 12;
 const GROUP_SIZE: usize = 16;
 const PROMPT: usize = 12;

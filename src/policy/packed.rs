@@ -50,9 +50,44 @@ impl Packed {
         self.starts.len() - 1
     }
 
-    /// Cuts the batch between sequences into parts of at most `token_budget` tokens, in order. A sequence that is
-    /// longer than the budget makes a part of its own.
+    /// Cuts the batch between sequences into parts of at most `token_budget` tokens, in order and as even as they come:
+    /// the last part is not left with the rest, and of several there is an even number, so that two workers end
+    /// together. A sequence that is longer than the budget makes a part of its own.
     pub fn split(&self, token_budget: usize) -> Vec<Packed> {
+        self.cut(self.even(token_budget))
+    }
+
+    /// The least budget that gives no more parts than this one does, or one more where their number is odd.
+    fn even(&self, token_budget: usize) -> usize {
+        let parts = match self.parts(token_budget) {
+            0 | 1 => return token_budget,
+            parts => parts.next_multiple_of(2),
+        };
+        let (mut least, mut most) = (0, token_budget);
+        while least < most {
+            let middle = least.midpoint(most);
+            match self.parts(middle) <= parts {
+                true => most = middle,
+                false => least = middle + 1,
+            }
+        }
+        most
+    }
+
+    /// How many parts a budget gives.
+    fn parts(&self, token_budget: usize) -> usize {
+        let (mut parts, mut tokens) = (0, 0);
+        for length in self.starts.windows(2).map(|sequence| sequence[1] - sequence[0]) {
+            if parts == 0 || (tokens > 0 && tokens + length > token_budget) {
+                (parts, tokens) = (parts + 1, 0);
+            }
+            tokens += length;
+        }
+        parts
+    }
+
+    /// Fills one part after the other.
+    fn cut(&self, token_budget: usize) -> Vec<Packed> {
         let mut parts: Vec<Packed> = Vec::new();
         let mut row = 0;
         for sequence in self.starts.windows(2) {
@@ -117,5 +152,19 @@ mod tests {
         assert_eq!(packed.split(100), std::slice::from_ref(&packed));
         assert_eq!(packed.split(4)[1].rows, [4]);
         assert!(Packed::default().split(10).is_empty());
+    }
+
+    #[test]
+    fn parts_are_even_and_so_is_their_number() {
+        let tokens = |sequences: usize, budget| {
+            let mut packed = Packed::default();
+            (0..sequences).for_each(|_| packed.push(&[1; 70], &[1.0; 70]).unwrap());
+            packed.split(budget).iter().map(|part| part.tokens.len()).collect::<Vec<_>>()
+        };
+        // Filled one after the other they would be 14, 14, 14, 14 and 8 sequences of 69 inputs.
+        assert_eq!(tokens(64, 1024), [11, 11, 11, 11, 11, 9].map(|sequences| sequences * 69));
+        assert_eq!(tokens(15, 1024), [8 * 69, 7 * 69]);
+        assert_eq!(tokens(14, 1024), [14 * 69]);
+        assert_eq!(tokens(3, 1).len(), 3, "nothing is cut inside a sequence");
     }
 }

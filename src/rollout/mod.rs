@@ -18,6 +18,6 @@ mod simd;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use engine::{Engine, Limits};
+pub use engine::{Engine, Limits, SLOTS};
 pub use panels::Panels;
 pub use request::{Completion, Finish, Request};

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 
 use super::Start;
 use super::finetune::learn_documents;
-use super::train::{SLOTS, reinforce};
+use super::train::reinforce;
 use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, tally};
 use crate::exchange::WorkerPool;
@@ -21,7 +21,7 @@ use crate::language::tokenizer::{ANSWER, END_THINK};
 use crate::language::{Opening, prompt};
 use crate::policy::Policy;
 use crate::random;
-use crate::rollout::{Finish, Request};
+use crate::rollout::{Finish, Request, SLOTS};
 use crate::telemetry::{hardware, memory};
 use crate::verifier::judge;
 use crate::{Error, Result};

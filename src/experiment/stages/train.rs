@@ -25,14 +25,10 @@ use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule
 use crate::policy::Policy;
 use crate::random;
 use crate::reward::{Normalise, Record};
-use crate::rollout::{Completion, Finish, Request};
+use crate::rollout::{Completion, Finish, Request, SLOTS};
 use crate::telemetry::{JsonlRecorder, read_metrics};
 use crate::verifier::judge;
 use crate::{Error, Result, files};
-
-/// Slots of a rollout engine: more do not pay on a CPU, because the cache of their keys no longer fits the
-/// processor's.
-pub(super) const SLOTS: usize = 16;
 
 /// What training remembers beside weights and moments.
 #[derive(Default, Serialize, Deserialize)]

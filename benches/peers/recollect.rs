@@ -1,0 +1,183 @@
+//! Our side of the comparison with peers: `recollect-side FIGURE`, where `compare.py` lists the figures. It prepares
+//! and warms up, says `ready`, measures once for every line that it reads and answers with the seconds; at the end of
+//! its input it says how much memory it held at most, in MiB.
+
+use std::io::{BufRead, Write, stdin, stdout};
+use std::sync::Arc;
+use std::time::Instant;
+
+use recollect::exchange::WorkerPool;
+use recollect::kernels::{self, Precision};
+use recollect::knowledge::curriculum::Lesson;
+use recollect::learner::policy_gradient::{self, Sampled};
+use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
+use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
+use recollect::rollout::{Request, SLOTS};
+use recollect::telemetry::memory;
+use recollect::{Error, Result};
+
+const WORKERS: usize = 2;
+const LEARNING_RATE: f64 = 1e-4;
+
+/// No token ends a completion: all are of one length.
+const NEVER: u32 = u32::MAX;
+
+fn main() -> Result<()> {
+    kernels::keep_freed_memory();
+    let figure = std::env::args().nth(1).unwrap_or_default();
+    match figure.as_str() {
+        "train-quickstart-f32" => training(quickstart(), Precision::F32),
+        "train-quickstart-bf16" => training(quickstart(), Precision::Bf16),
+        "train-4m-f32" => training(four_million(), Precision::F32),
+        "train-4m-bf16" => training(four_million(), Precision::Bf16),
+        "decode-quickstart" => decoding(quickstart()),
+        "decode-4m" => decoding(four_million()),
+        "grpo-f32" => reinforcement(Precision::F32),
+        "grpo-bf16" => reinforcement(Precision::Bf16),
+        _ => Err(Error::invalid("figure", figure, "one of those in compare.py")),
+    }
+}
+
+/// The shape of `configs/quickstart.toml`.
+fn quickstart() -> ModelConfig {
+    ModelConfig {
+        family: Family::Qwen2,
+        vocab_size: 1060,
+        hidden_size: 128,
+        intermediate_size: 256,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 4,
+        head_dim: 32,
+        rms_norm_eps: 1e-6,
+        rope_theta: 1e5,
+        max_position_embeddings: 512,
+        tie_word_embeddings: true,
+    }
+}
+
+/// 4.26 million parameters.
+fn four_million() -> ModelConfig {
+    ModelConfig {
+        family: Family::Llama,
+        vocab_size: 2048,
+        hidden_size: 256,
+        intermediate_size: 704,
+        num_hidden_layers: 4,
+        head_dim: 64,
+        tie_word_embeddings: false,
+        ..quickstart()
+    }
+}
+
+/// 0.85 million parameters.
+fn one_million() -> ModelConfig {
+    ModelConfig {
+        family: Family::Qwen3,
+        vocab_size: 512,
+        intermediate_size: 336,
+        num_hidden_layers: 4,
+        tie_word_embeddings: true,
+        ..quickstart()
+    }
+}
+
+/// One measurement for every line of the input.
+fn answer(mut measure: impl FnMut() -> Result<()>) -> Result<()> {
+    let say = |line: String| {
+        writeln!(stdout(), "{line}").map_err(|source| Error::invalid("stdout", source.to_string(), "keep it open"))
+    };
+    say("ready".into())?;
+    for _ in stdin().lock().lines() {
+        let started = Instant::now();
+        measure()?;
+        say(started.elapsed().as_secs_f64().to_string())?;
+    }
+    say((memory::peak_resident().unwrap_or_default() >> 20).to_string())
+}
+
+fn policy(config: ModelConfig) -> Result<Policy> {
+    Policy::initialise(Arc::new(config), &InitConfig { embedding_std: 0.02, matrix_gain: 0.5, structured: None }, 0)
+}
+
+fn optimizer() -> Optimizer {
+    Optimizer::new(OptimizerConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.01, max_gradient_norm: 1.0 })
+}
+
+/// `count` rows of `length` token ids, the same on every side.
+fn rows(config: &ModelConfig, count: usize, length: usize) -> Vec<Vec<u32>> {
+    let token = |row: usize, at: usize| ((row * 7919 + at * 104_729) % config.vocab_size) as u32;
+    (0..count).map(|row| (0..length).map(|at| token(row, at)).collect()).collect()
+}
+
+/// Forward, backward and AdamW on 32 sequences of 128 tokens.
+fn training(config: ModelConfig, precision: Precision) -> Result<()> {
+    let lesson = |tokens: Vec<u32>| {
+        let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
+        Lesson { tokens, weights }
+    };
+    let lessons: Vec<Lesson> = rows(&config, 32, 128).into_iter().map(lesson).collect();
+    let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
+    let mut step = || supervised::fit(&policy, &mut optimizer, &lessons, LEARNING_RATE, WORKERS).map(drop);
+    step()?;
+    answer(step)
+}
+
+fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u64) -> Vec<Request> {
+    let request = |(number, prompt): (usize, &Vec<u32>)| Request {
+        prompt: prompt.clone(),
+        samples,
+        temperature: 1.0,
+        max_new_tokens,
+        stop: NEVER,
+        seed: 0,
+        key: [step, number as u64],
+    };
+    prompts.iter().enumerate().map(request).collect()
+}
+
+/// 128 new tokens after each of 64 prompts of 16.
+fn decoding(config: ModelConfig) -> Result<()> {
+    let requests = requests(&rows(&config, 64, 16), 1, 128, 0);
+    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 144)?;
+    pool.publish(&policy(config)?.snapshot(0)?)?;
+    let mut sample = || pool.generate(requests.clone()).map(drop);
+    sample()?;
+    answer(sample)
+}
+
+/// GRPO: 8 prompts of 24 tokens, groups of 8, completions of 46; the reward is the share of even tokens.
+fn reinforcement(precision: Precision) -> Result<()> {
+    const GROUP: usize = 8;
+    const NEW: usize = 46;
+    let config = one_million();
+    let prompts = rows(&config, 8, 24);
+    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 70)?;
+    let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
+    let algorithm = Algorithm::grpo();
+    let mut step = 0;
+    answer(|| {
+        pool.publish(&policy.snapshot(step)?)?;
+        let completions = pool.generate(requests(&prompts, GROUP, NEW, step))?;
+        step += 1;
+        let even = |tokens: &[u32]| tokens.iter().filter(|token| *token % 2 == 0).count() as f64 / tokens.len() as f64;
+        let scores: Vec<f64> = completions.iter().map(|completion| even(&completion.tokens)).collect();
+        let groups: Vec<Vec<f64>> = scores.chunks(GROUP).map(<[f64]>::to_vec).collect();
+        let advantages = algorithm.advantage.of(&groups).values.concat();
+        let sampled: Vec<Sampled> = completions
+            .iter()
+            .zip(advantages)
+            .map(|(completion, advantage)| Sampled {
+                prompt: &prompts[completion.request],
+                tokens: &completion.tokens,
+                log_probs: &completion.log_probs,
+                advantage,
+            })
+            .collect();
+        let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, NEVER, NEW, WORKERS)?;
+        if let Some((gradients, _)) = learned {
+            optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;
+        }
+        Ok(())
+    })
+}
