@@ -153,7 +153,7 @@ def main():
     row = "{:8}{:12}{:24}{:>16}{:>16}{:>9}{:>15}{:>11}{:>9}".format
     print(row("figure", "model", "peer", "peer", "recollect", "faster", "(least, most)", "MiB", "ours"), flush=True)
     for figure, model, ours, name, peer in pairs():
-        if not all(word in f"{figure} {model} {name}" for word in options.only.split()):
+        if not set(options.only.split()) <= set(f"{figure} {model} {name}".split()):
             continue
         try:
             measure = start_again if figure == "start" else alternate
