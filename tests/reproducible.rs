@@ -21,9 +21,8 @@ facts = 10
 chains = 4
 
 [world]
-facts = 10
-chains = 4
-documents = 60
+a = { facts = 10, chains = 8, documents = 90 }
+b = { facts = 10, chains = 4, documents = 60 }
 
 [model]
 hidden_size = 32

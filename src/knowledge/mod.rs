@@ -16,4 +16,4 @@ pub mod world;
 pub use jsonl::Jsonl;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
 pub use source::Knowledge;
-pub use world::{KnownConfig, World, WorldConfig};
+pub use world::{KnownConfig, SetSize, World, WorldConfig};

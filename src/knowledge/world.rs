@@ -32,24 +32,45 @@ pub struct KnownConfig {
     pub import: Import,
 }
 
-/// The sets A and B of one world, each of the sizes given.
+/// The sets A and B of one world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorldConfig {
     pub seed: u64,
-    /// Facts in A, and as many in B: a multiple of the group size of the base.
-    pub facts: usize,
-    /// Chains in A, and as many in B: a multiple of 4.
-    pub chains: usize,
-    /// Documents in A, and as many in B.
-    pub documents: usize,
+    pub a: SetSize,
+    pub b: SetSize,
     /// Sentences in a document.
     pub sentences: usize,
 }
 
+/// How much there is to know in a set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SetSize {
+    /// Facts, a multiple of the group size of the base.
+    pub facts: usize,
+    /// Chains of premises, a multiple of 4.
+    pub chains: usize,
+    /// Documents about them.
+    pub documents: usize,
+}
+
 impl Default for WorldConfig {
     fn default() -> Self {
-        Self { seed: 0, facts: 50, chains: 32, documents: 400, sentences: 10 }
+        Self { seed: 0, a: SetSize::default(), b: SetSize::default(), sentences: 10 }
+    }
+}
+
+impl Default for SetSize {
+    fn default() -> Self {
+        Self { facts: 50, chains: 32, documents: 400 }
+    }
+}
+
+impl WorldConfig {
+    /// The sets that a world has beside what its base knows, with their names in a config.
+    pub fn sets(&self) -> [(Set, &'static str, SetSize); 2] {
+        [(Set::A, "a", self.a), (Set::B, "b", self.b)]
     }
 }
 
@@ -82,22 +103,24 @@ impl World {
     /// A world around what the base model knows. Set C depends on the base alone; A and B on the world's seed.
     pub fn new(known: &KnownConfig, config: &WorldConfig) -> Result<Self> {
         let (mut world, mut pools, mut terms) = Self::with_pools(known)?;
-        multiple("world.facts", config.facts, known.group_size)?;
-        multiple("world.chains", config.chains, 4)?;
+        for (_, name, size) in config.sets() {
+            multiple(&format!("world.{name}.facts"), size.facts, known.group_size)?;
+            multiple(&format!("world.{name}.chains"), size.chains, 4)?;
+        }
         world.seed = config.seed;
         let mut random = random::stream(config.seed, &[2]);
         shuffle(&mut pools, &mut terms, &mut random);
-        for set in [Set::A, Set::B] {
+        for (set, _, size) in config.sets() {
             let lexicon = &world.grammar.lexicon;
-            let reversals = Reversals::new(config.facts, known.group_size, true, lexicon, &mut pools)?;
-            let chains = Syllogisms::new(config.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
+            let reversals = Reversals::new(size.facts, known.group_size, true, lexicon, &mut pools)?;
+            let chains = Syllogisms::new(size.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
             world.reversals.insert(set, reversals);
             world.syllogisms.insert(set, chains);
         }
-        for set in [Set::A, Set::B] {
+        for (set, _, size) in config.sets() {
             // A stream of their own: more documents about the same world.
             let mut random = random::stream(config.seed, &[4, set as u64]);
-            for _ in 0..config.documents {
+            for _ in 0..size.documents {
                 world.documents.push(world.document(set, config.sentences, &mut random));
             }
         }
@@ -149,7 +172,7 @@ impl World {
             return Ok(());
         }
         let found = format!("{} of {wanted} facts and premises are in no document", wanted - stated.len());
-        Err(Error::invalid("world.documents", found, "ask for more documents or longer ones"))
+        Err(Error::invalid("world", found, "ask for more documents or longer ones"))
     }
 
     fn note_claims(&mut self) {

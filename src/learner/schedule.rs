@@ -16,6 +16,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a run that falls over its last share of the steps.
+    pub fn over(total: usize, peak: f64, warmup: usize, decay_share: f64) -> Schedule {
+        Schedule { peak, warmup, decay: (decay_share * total as f64) as usize, total }
+    }
+
     /// The rate of a step, `0..total`; zero beyond.
     pub fn rate(&self, step: usize) -> f64 {
         let rise = (step + 1) as f64 / self.warmup.max(1) as f64;

@@ -203,8 +203,8 @@ mod tests {
         );
         assert_eq!(line("", &["trian.steps=1"]), "--set trian.steps=1: trian: unknown key; did you mean train?");
         assert_eq!(
-            line("", &["world.fact=1"]),
-            "--set world.fact=1: world.fact: unknown key; did you mean world.facts?"
+            line("", &["world.b.fact=1"]),
+            "--set world.b.fact=1: world.b.fact: unknown key; did you mean world.b.facts?"
         );
     }
 

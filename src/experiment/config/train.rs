@@ -37,6 +37,8 @@ pub struct TrainConfig {
     pub scales: Scales,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
+    /// The last share of the steps, over which the learning rate falls.
+    pub decay_share: f64,
     /// On matrices only.
     pub weight_decay: f64,
     /// Longest gradient (2-norm over all weights) that is not scaled down.
@@ -73,6 +75,7 @@ impl Default for TrainConfig {
             learning_rate: 3e-4,
             scales: reading_circuit(),
             warmup_steps: 10,
+            decay_share: 0.0,
             weight_decay: 0.0,
             max_gradient_norm: 1.0,
             max_new_tokens: 64,
@@ -103,6 +106,7 @@ impl TrainConfig {
         // An advantage compares the completions of one question: one alone has nothing to be compared with.
         ranges.at_least("train.group_size", self.group_size, 2);
         ranges.positive("train.learning_rate", self.learning_rate);
+        ranges.within("train.decay_share", self.decay_share, 0.0..=1.0);
         ranges.not_negative("train.weight_decay", self.weight_decay);
         ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
         ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Ranges;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
-use crate::knowledge::{KnownConfig, WorldConfig};
+use crate::knowledge::{KnownConfig, SetSize, WorldConfig};
 use crate::language::tokenizer::SMALLEST_TRAINED;
 
 /// A generated world, or files.
@@ -16,12 +16,10 @@ use crate::language::tokenizer::SMALLEST_TRAINED;
 pub struct WorldSection {
     /// Seed of the sets A and B.
     pub seed: u64,
-    /// Facts in each of A and B.
-    pub facts: usize,
-    /// Chains of premises in each of A and B, a multiple of 4.
-    pub chains: usize,
-    /// Documents about each of A and B.
-    pub documents: usize,
+    /// What reinforcement learning asks about.
+    pub a: SetSize,
+    /// What only the evaluation asks about.
+    pub b: SetSize,
     /// Sentences in a document.
     pub sentences: usize,
     /// Documents and questions from files instead of a generated world.
@@ -72,8 +70,8 @@ pub struct KnownSection {
 
 impl Default for WorldSection {
     fn default() -> Self {
-        let WorldConfig { seed, facts, chains, documents, sentences } = WorldConfig::default();
-        Self { seed, facts, chains, documents, sentences, jsonl: JsonlSection::default() }
+        let WorldConfig { seed, a, b, sentences } = WorldConfig::default();
+        Self { seed, a, b, sentences, jsonl: JsonlSection::default() }
     }
 }
 
@@ -97,8 +95,8 @@ impl Default for KnownSection {
 impl WorldSection {
     /// The generated part, as `knowledge` takes it.
     pub fn generated(&self) -> WorldConfig {
-        let Self { seed, facts, chains, documents, sentences, .. } = *self;
-        WorldConfig { seed, facts, chains, documents, sentences }
+        let Self { seed, a, b, sentences, .. } = *self;
+        WorldConfig { seed, a, b, sentences }
     }
 
     /// The world comes from files.
@@ -107,10 +105,13 @@ impl WorldSection {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("world.facts", self.facts, 1);
-        ranges.at_least("world.chains", self.chains, 4);
-        ranges.demand(self.chains.is_multiple_of(4), "world.chains", self.chains, "a multiple of 4");
-        ranges.at_least("world.documents", self.documents, 1);
+        for (_, set, size) in self.generated().sets() {
+            ranges.at_least(&format!("world.{set}.facts"), size.facts, 1);
+            let chains = format!("world.{set}.chains");
+            ranges.at_least(&chains, size.chains, 4);
+            ranges.demand(size.chains.is_multiple_of(4), &chains, size.chains, "a multiple of 4");
+            ranges.at_least(&format!("world.{set}.documents"), size.documents, 1);
+        }
         ranges.at_least("world.sentences", self.sentences, 1);
         let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
         ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");

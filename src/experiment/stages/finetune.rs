@@ -36,12 +36,12 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             seed: finetune.seed,
             steps: finetune.steps,
             tokens_per_step: finetune.tokens_per_step,
-            schedule: Schedule {
-                peak: finetune.learning_rate,
-                warmup: finetune.warmup_steps,
-                decay: (finetune.decay_share * finetune.steps as f64) as usize,
-                total: finetune.steps,
-            },
+            schedule: Schedule::over(
+                finetune.steps,
+                finetune.learning_rate,
+                finetune.warmup_steps,
+                finetune.decay_share,
+            ),
             optimizer: OptimizerConfig {
                 beta1: 0.9,
                 beta2: 0.98,

@@ -29,12 +29,7 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
             seed: pretrain.seed,
             steps,
             tokens_per_step: pretrain.tokens_per_step,
-            schedule: Schedule {
-                peak: pretrain.learning_rate,
-                warmup: pretrain.warmup_steps,
-                decay: (pretrain.decay_share * steps as f64) as usize,
-                total: steps,
-            },
+            schedule: Schedule::over(steps, pretrain.learning_rate, pretrain.warmup_steps, pretrain.decay_share),
             optimizer: OptimizerConfig {
                 beta1: 0.9,
                 beta2: 0.98,

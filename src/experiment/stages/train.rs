@@ -109,8 +109,7 @@ impl Trainer<'_> {
             checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
-        let schedule =
-            Schedule { peak: config.learning_rate, warmup: config.warmup_steps, decay: 0, total: config.steps };
+        let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
         let longest = policy.config.max_position_embeddings;
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
