@@ -136,12 +136,9 @@ impl<'a> Examiner<'a> {
             answered.iter().find(|a| a.arm == Arm::AfterRl && a.sample == 0 && a.question == question.id)
         };
         let mut prompts = Vec::with_capacity(questions.len());
-        for (index, question) in questions.iter().enumerate() {
-            let peers: Vec<&Question> =
-                questions.iter().filter(|q| (q.form, q.set) == (question.form, question.set)).collect();
-            // Far enough away to be about another group and another square.
-            let other = peers[(index + peers.len() / 2) % peers.len()];
-            let trace = of(other).map_or("", |a| a.completion.split(END_THINK).next().unwrap_or("").trim());
+        for question in questions {
+            let trace = of(partner(questions, question))
+                .map_or("", |a| a.completion.split(END_THINK).next().unwrap_or("").trim());
             let opened = prompt(&[], &question.text, Opening::Think);
             prompts.push((format!("{opened} {trace} {END_THINK} {ANSWER}"), Opening::Answer));
         }
@@ -188,6 +185,14 @@ impl<'a> Examiner<'a> {
     }
 }
 
+/// The question whose trace a question is answered from in [`Arm::SwappedTraces`]: of the same form and set, and half
+/// of them away, so that it is about another group or square. A trace about the same group may well recite the answer.
+fn partner<'q>(questions: &'q [Question], question: &'q Question) -> &'q Question {
+    let peers: Vec<&Question> = questions.iter().filter(|q| (q.form, q.set) == (question.form, question.set)).collect();
+    let at = peers.iter().position(|peer| peer.id == question.id).unwrap_or(0);
+    peers.get((at + peers.len() / 2) % peers.len().max(1)).copied().unwrap_or(question)
+}
+
 /// What an arm is given.
 fn asked(arm: Arm, question: &Question) -> (String, Opening) {
     let (context, opening) = match arm {
@@ -207,4 +212,31 @@ fn write(path: &Path, answered: &[Answered]) -> Result<()> {
         file.write_all(b"\n").map_err(Error::io(path, "write"))?;
     }
     file.flush().map_err(Error::io(path, "write"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::config::KnownSection;
+    use crate::knowledge::{Form, SetSize, World, WorldConfig};
+    use crate::verifier::Facts;
+
+    #[test]
+    fn a_swapped_trace_is_about_nothing_that_the_question_is_about() {
+        let a = SetSize { facts: 75, chains: 44, ..SetSize::default() };
+        let world = World::new(&KnownSection::default().known(), &WorldConfig { a, ..WorldConfig::default() }).unwrap();
+        let questions: Vec<Question> = [Set::A, Set::B].iter().flat_map(|set| world.questions(*set)).collect();
+        for question in &questions {
+            let other = partner(&questions, question);
+            assert_eq!((other.form, other.set), (question.form, question.set));
+            // Contexts hold the whole group of a fact, and the premises of a chain.
+            let about = |q: &Question| -> Vec<_> { q.context.iter().filter_map(|s| world.read(s)).collect() };
+            let (here, there) = (about(question), about(other));
+            assert!(question.needed.iter().all(|claim| here.contains(claim)), "{question:?}");
+            if question.form != Form::Entailment {
+                assert!(!here.iter().any(|claim| there.contains(claim)), "{question:?} {other:?}");
+            }
+            assert!(!question.needed.iter().any(|claim| other.needed.contains(claim)), "{question:?} {other:?}");
+        }
+    }
 }
