@@ -57,9 +57,9 @@ pub const RELATIONS: [[&str; 2]; 5] = [
     ["hunts", "chases"],
 ];
 
-const GRAMMAR: [&str; 24] = [
+const GRAMMAR: [&str; 23] = [
     ".", ",", "?", ":", "in", "at", "who", "does", "it", "follow", "that", "of", "among", "all", "each", "none",
-    "some", "several", "are", "aren't", "yes", "no", "unknown", "so",
+    "some", "several", "are", "aren't", "yes", "no", "unknown",
 ];
 
 /// All words, and where the names of each kind stand among them.

@@ -82,7 +82,7 @@ impl Default for KnownSection {
             persons: 240,
             creatures: 300,
             towns: 48,
-            terms: 420,
+            terms: 540,
             facts: 100,
             group_size: 5,
             chains: 60,

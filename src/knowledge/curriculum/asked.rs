@@ -127,7 +127,7 @@ impl Curriculum<'_> {
 
     /// A form of questions about facts.
     pub(super) fn form(&self, random: &mut Stream) -> Form {
-        *[(Form::Candidates, 0.5), (Form::Open, 0.42), (Form::OpenAny, 0.08)]
+        *[(Form::Candidates, 0.45), (Form::Open, 0.37), (Form::OpenAny, 0.18)]
             .choose_weighted(random, |(_, weight)| *weight)
             .map_or(&Form::Open, |(form, _)| form)
     }
