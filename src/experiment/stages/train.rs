@@ -149,7 +149,9 @@ impl Trainer<'_> {
             let line = recorder.write_step(step as u64 + 1)?;
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
-                meter.note(&format!("reward {reward:.2}{}", shown(&notes.evaluations)));
+                let newest = shown(&notes.evaluations);
+                let between = if newest.is_empty() { "" } else { " | " };
+                meter.note(&format!("reward {reward:.2}{between}{newest}"));
             }
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
@@ -316,5 +318,5 @@ fn shown(evaluations: &[ArmResult]) -> String {
     let Some(newest) = evaluations.last().map(|row| row.step) else { return String::new() };
     let rows = evaluations.iter().filter(|row| row.step == newest && row.set == Set::B);
     let words: Vec<String> = rows.map(|row| format!("{} {:.2}", row.form, row.accuracy)).collect();
-    format!(" | B at step {newest}: {}", words.join(", "))
+    format!("B at step {newest}: {}", words.join(", "))
 }
