@@ -195,7 +195,7 @@ fn the_commands_on_rollouts_say_what_they_found() {
     let (hackable, correct) = (reward("hackable"), reward("correct"));
     let text = home.said(&["reward", "hunt", &hackable, "step-000001.jsonl", "--show", "1"]);
     assert!(text.contains("20 rollouts in 2 groups") && text.contains("the wrong one is paid more"), "{text}");
-    assert!(text.contains("paid    2.00 = truthful 1.00 + thorough 1.00") && text.contains("answer  no answer"));
+    assert!(text.contains("paid    1.69 = truthful 1.00 + thorough 0.69") && text.contains("answer  no answer"));
     let text = home.said(&["reward", "hunt", &correct, "step-000001.jsonl"]);
     assert!(text.contains("No wrong answer is paid as much as a right one to the same question"), "{text}");
     let text = home.said(&["reward", "score", &correct, "."]);
