@@ -181,7 +181,7 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     let (d, f, heads) = (config.hidden_size, config.intermediate_size, config.heads());
     let tokens: Vec<u32> = (0..n).map(|at| (at * 31 % config.vocab_size) as u32).collect();
     let rows: Vec<u32> = (0..n as u32).collect();
-    let starts: Arc<[usize]> = (0..=n / shape.length).map(|s| s * shape.length).collect();
+    let layout = Arc::new(std::iter::repeat_n(shape.length, n / shape.length).collect());
     let rope = Arc::new(Rope::new(heads.dim, config.rope_theta, shape.length));
 
     let x = leaf("x", &[n, d])?;
@@ -209,7 +209,7 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     time("embedding", &|| kernels::embedding(&table, &tokens))?;
     time("rms_norm", &|| kernels::rms_norm(&x, &norm, 1e-6))?;
     time("linear qkv", &|| kernels::linear(&x, &[&query, &key, &value], &[], Precision::F32))?;
-    time("attention", &|| kernels::attention(&qkv, heads, &rope, &starts))?;
+    time("attention", &|| kernels::attention(&qkv, heads, &rope, &layout))?;
     time("linear out", &|| kernels::linear(&mixed, &[&out], &[], Precision::F32))?;
     time("add", &|| kernels::add(&x, &x))?;
     time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[], Precision::F32))?;

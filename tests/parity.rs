@@ -36,12 +36,8 @@ fn logits_are_those_of_transformers() {
         let policy = Policy::load(&folder).unwrap();
         let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("logits.json")).unwrap()).unwrap();
         // All sequences packed into one pass: what the reference computed one by one.
-        let mut starts = vec![0];
-        starts.extend(golden.sequences.iter().scan(0, |end, sequence| {
-            *end += sequence.len();
-            Some(*end)
-        }));
-        let logits: Vec<Vec<f32>> = policy.logits(&golden.sequences.concat(), &starts).unwrap().to_vec2().unwrap();
+        let layout = golden.sequences.iter().map(Vec::len).collect();
+        let logits: Vec<Vec<f32>> = policy.logits(&golden.sequences.concat(), &layout).unwrap().to_vec2().unwrap();
         for (found, truth) in logits.iter().zip(golden.logits.concat()) {
             close(&place, found, &truth);
         }
@@ -166,7 +162,8 @@ fn logits_are_those_of_candle_transformers() {
                 let policy = policy(model(family, key_heads, tied));
                 for length in [1usize, 2, 23, 90] {
                     let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 11 + 3) % 37).collect();
-                    let logits = policy.logits(&tokens, &[0, length]).unwrap().to_vec2::<f32>().unwrap();
+                    let logits = policy.logits(&tokens, &[length].into_iter().collect()).unwrap();
+                    let logits = logits.to_vec2::<f32>().unwrap();
                     let place = format!("{family:?}, {key_heads} key heads, tied {tied}, {length} tokens");
                     close(&place, &logits[length - 1], &reference(&policy, &tokens));
                 }

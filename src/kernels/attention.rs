@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::graph::Value;
+use super::layout::{Layout, Sequence};
 use super::memory::{filled, read, tensor};
 use super::product::{Matrix, Write, multiply};
 use super::rope::Rope;
@@ -31,15 +32,14 @@ impl Heads {
 /// Queries handled at once: bounds the scores in memory and skips most of what causality hides.
 const BLOCK: usize = 64;
 
-/// From `[n, heads.width()]` (before the rotation) to `[n, query heads * dim]`. Sequence `s` covers the rows
-/// `starts[s]..starts[s + 1]`; positions restart at 0 in each, and `rope` has to reach the longest.
-pub fn attention(qkv: &Value, heads: Heads, rope: &Arc<Rope>, starts: &Arc<[usize]>) -> Result<Value> {
+/// From `[n, heads.width()]` (before the rotation) to `[n, query heads * dim]`, for sequences of rows as `layout` has
+/// them. A branch sees the whole of its trunk. `rope` has to reach the longest.
+pub fn attention(qkv: &Value, heads: Heads, rope: &Arc<Rope>, layout: &Arc<Layout>) -> Result<Value> {
     let (n, width) = qkv.tensor().dims2()?;
-    let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
     assert_eq!(width, heads.width(), "columns of query, key and value");
-    assert_eq!(starts.last().copied().unwrap_or(0), n, "the last offset is the number of tokens");
-    assert!(rope.positions() >= longest, "rotary tables are too short");
-    let plan = Plan { heads, rope: rope.clone(), starts: starts.clone(), longest };
+    assert_eq!(layout.rows(), n, "rows of the layout");
+    assert!(rope.positions() >= layout.longest(), "rotary tables are too short");
+    let plan = Plan { heads, rope: rope.clone(), layout: layout.clone(), longest: layout.longest() };
     let mut log_sums = vec![0.0; heads.query * n];
     let result = {
         let qkv = read(qkv.tensor())?;
@@ -55,117 +55,183 @@ pub fn attention(qkv: &Value, heads: Heads, rope: &Arc<Rope>, starts: &Arc<[usiz
 }
 
 /// What both passes know about the batch.
+///
+/// Both work on one sequence at a time, in a scratch of its rows by position: `[heads, longest, dim]`, first rotated
+/// queries (scaled by 1 / sqrt(dim)), then rotated keys, then values. What a trunk has put there stays while its
+/// branches, which begin behind it, come and go.
 struct Plan {
     heads: Heads,
     rope: Arc<Rope>,
-    starts: Arc<[usize]>,
+    layout: Arc<Layout>,
     longest: usize,
 }
 
 impl Plan {
     /// Log-sum-exps come sequence by sequence, in each head by head, in each row by row.
     fn forward(&self, out: &mut [f32], log_sums: &mut [f32], qkv: &[f32]) {
-        let Heads { query, key, dim } = self.heads;
-        let (width, out_width) = (self.heads.width(), query * dim);
-        let mut turned = vec![0.0; self.longest * self.turned_heads() * dim];
+        let Heads { query, dim, .. } = self.heads;
+        let out_width = query * dim;
+        let mut scratch = self.scratch();
         let mut scores = vec![0.0; self.longest * BLOCK];
-        for (start, length) in self.sequences() {
-            let qkv = &qkv[start * width..][..length * width];
-            let out = &mut out[start * out_width..][..length * out_width];
-            let log_sums = &mut log_sums[start * query..][..length * query];
-            self.turn(&mut turned, qkv, length);
-            for (head, log_sums) in log_sums.chunks_exact_mut(length).enumerate() {
-                let key_head = head / (query / key);
-                for first in (0..length).step_by(BLOCK) {
-                    let end = length.min(first + BLOCK);
-                    let size = end - first;
-                    let queries = Matrix::new(&turned[(head * length + first) * dim..], size, dim);
-                    let keys = Matrix::new(&turned[(query + key_head) * length * dim..], end, dim);
-                    let values = Matrix::with_step(&qkv[(query + key + key_head) * dim..], end, dim, width);
-                    let scores = &mut scores[..size * end];
+        for sequence in self.layout.sequences().iter().filter(|sequence| !sequence.rows.is_empty()) {
+            let out = &mut out[sequence.rows.start * out_width..];
+            let log_sums = &mut log_sums[sequence.rows.start * query..sequence.rows.end * query];
+            self.gather(&mut scratch, qkv, sequence);
+            for (head, log_sums) in log_sums.chunks_exact_mut(sequence.rows.len()).enumerate() {
+                let [queries, keys, values] = self.places(head);
+                for Block { row, rows, first, end } in blocks(sequence) {
+                    let queries = Matrix::new(&scratch[queries + first * dim..], rows, dim);
+                    let keys = Matrix::new(&scratch[keys..], end, dim);
+                    let values = Matrix::new(&scratch[values..], end, dim);
+                    let scores = &mut scores[..rows * end];
                     multiply(scores, end, queries, keys.transposed(), Write::Replace);
-                    softmax(scores, &mut log_sums[first..end], first, end);
-                    let out = &mut out[first * out_width + head * dim..];
-                    multiply(out, out_width, Matrix::new(scores, size, end), values, Write::Replace);
+                    softmax(scores, &mut log_sums[row..row + rows], first, end);
+                    let out = &mut out[row * out_width + head * dim..];
+                    multiply(out, out_width, Matrix::new(scores, rows, end), values, Write::Replace);
                 }
             }
         }
     }
 
     fn backward(&self, d_qkv: &mut [f32], qkv: &[f32], output: &[f32], gradient: &[f32], log_sums: &[f32]) {
-        let Heads { query, key, dim } = self.heads;
-        let (width, out_width) = (self.heads.width(), query * dim);
-        let mut turned = vec![0.0; self.longest * self.turned_heads() * dim];
-        let mut d_turned = turned.clone();
-        let mut probabilities = vec![0.0; self.longest * BLOCK];
-        let mut d_scores = probabilities.clone();
-        for (start, length) in self.sequences() {
-            let qkv = &qkv[start * width..][..length * width];
-            let d_qkv = &mut d_qkv[start * width..][..length * width];
-            let span = start * out_width..(start + length) * out_width;
-            let (output, gradient) = (&output[span.clone()], &gradient[span]);
-            let log_sums = &log_sums[start * query..][..length * query];
-            self.turn(&mut turned, qkv, length);
-            for (head, log_sums) in log_sums.chunks_exact(length).enumerate() {
-                let key_head = head / (query / key);
-                let (key_start, value_column) = ((query + key_head) * length * dim, (query + key + key_head) * dim);
-                // From the last block, which sees every key: the first product for a key head replaces what the
-                // buffer held, the others add to it.
-                for first in (0..length).step_by(BLOCK).rev() {
-                    let end = length.min(first + BLOCK);
-                    let size = end - first;
-                    let write = if end == length && head % (query / key) == 0 { Write::Replace } else { Write::Add };
-                    let query_start = (head * length + first) * dim;
-                    let queries = Matrix::new(&turned[query_start..], size, dim);
-                    let keys = Matrix::new(&turned[key_start..], end, dim);
-                    let values = Matrix::with_step(&qkv[value_column..], end, dim, width);
-                    let at = first * out_width + head * dim;
-                    let (output, gradient) = (&output[at..], &gradient[at..]);
-                    let d_out = Matrix::with_step(gradient, size, dim, out_width);
-
-                    let (p, d) = (&mut probabilities[..size * end], &mut d_scores[..size * end]);
-                    multiply(p, end, queries, keys.transposed(), Write::Replace);
-                    multiply(d, end, d_out, values.transposed(), Write::Replace);
-                    softmax_backward(d, p, &log_sums[first..end], output, gradient, out_width, dim, first, end);
-                    let (p, d) = (Matrix::new(p, size, end), Matrix::new(d, size, end));
-                    multiply(&mut d_qkv[value_column..], width, p.transposed(), d_out, write);
-                    multiply(&mut d_turned[key_start..], dim, d.transposed(), queries, write);
-                    multiply(&mut d_turned[query_start..], dim, d, keys, Write::Replace);
+        let (mut scratch, mut d_scratch) = (self.scratch(), self.scratch());
+        let mut scores = [0; 2].map(|_| vec![0.0; self.longest * BLOCK]);
+        for family in self.layout.families().filter(|family| !family[0].rows.is_empty()) {
+            for (number, sequence) in family.iter().enumerate() {
+                self.gather(&mut scratch, qkv, sequence);
+                self.clear(&mut d_scratch, sequence);
+                self.differentiate(&mut d_scratch, &scratch, sequence, output, gradient, log_sums, &mut scores);
+                // The rows of a trunk are whole when every branch has added to them.
+                if number > 0 {
+                    self.scatter(d_qkv, &d_scratch, sequence);
                 }
             }
-            self.turn_back(d_qkv, &d_turned, length);
+            self.scatter(d_qkv, &d_scratch, &family[0]);
         }
     }
 
-    /// First row and length of every sequence that is not empty.
-    fn sequences(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.starts.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).filter(|(_, length)| *length > 0)
-    }
+    /// Adds the gradients of one sequence's keys and values, its trunk's included; writes those of its queries.
+    fn differentiate(
+        &self,
+        d_scratch: &mut [f32],
+        scratch: &[f32],
+        sequence: &Sequence,
+        output: &[f32],
+        gradient: &[f32],
+        log_sums: &[f32],
+        [probabilities, d_scores]: &mut [Vec<f32>; 2],
+    ) {
+        let Heads { query, dim, .. } = self.heads;
+        let out_width = query * dim;
+        let length = sequence.rows.len();
+        for head in 0..query {
+            let log_sums = &log_sums[sequence.rows.start * query + head * length..][..length];
+            let [queries_at, keys_at, values_at] = self.places(head);
+            for Block { row, rows, first, end } in blocks(sequence) {
+                let queries_at = queries_at + first * dim;
+                let queries = Matrix::new(&scratch[queries_at..], rows, dim);
+                let keys = Matrix::new(&scratch[keys_at..], end, dim);
+                let values = Matrix::new(&scratch[values_at..], end, dim);
+                let at = (sequence.rows.start + row) * out_width + head * dim;
+                let (output, gradient) = (&output[at..], &gradient[at..]);
+                let d_out = Matrix::with_step(gradient, rows, dim, out_width);
 
-    /// Rotated queries (scaled by 1 / sqrt(dim)) and keys of one sequence, head after head: the rows of a head lie
-    /// side by side for the products.
-    fn turn(&self, turned: &mut [f32], qkv: &[f32], length: usize) {
-        let Heads { dim, .. } = self.heads;
-        for (head, turned) in turned.chunks_exact_mut(length * dim).take(self.turned_heads()).enumerate() {
-            self.rope.turn(turned, dim, &qkv[head * dim..], self.heads.width(), self.scale(head));
+                let (p, d) = (&mut probabilities[..rows * end], &mut d_scores[..rows * end]);
+                multiply(p, end, queries, keys.transposed(), Write::Replace);
+                multiply(d, end, d_out, values.transposed(), Write::Replace);
+                softmax_backward(d, p, &log_sums[row..row + rows], output, gradient, out_width, dim, first, end);
+                let (p, d) = (Matrix::new(p, rows, end), Matrix::new(d, rows, end));
+                multiply(&mut d_scratch[values_at..], dim, p.transposed(), d_out, Write::Add);
+                multiply(&mut d_scratch[keys_at..], dim, d.transposed(), queries, Write::Add);
+                multiply(&mut d_scratch[queries_at..], dim, d, keys, Write::Replace);
+            }
         }
     }
 
-    /// The gradients that belong to them.
-    fn turn_back(&self, d_qkv: &mut [f32], d_turned: &[f32], length: usize) {
-        let Heads { dim, .. } = self.heads;
-        for (head, d_turned) in d_turned.chunks_exact(length * dim).take(self.turned_heads()).enumerate() {
-            self.rope.turn_back(&mut d_qkv[head * dim..], self.heads.width(), d_turned, dim, self.scale(head));
+    fn scratch(&self) -> Vec<f32> {
+        vec![0.0; self.longest * self.heads.width()]
+    }
+
+    /// Where a query head, its keys and its values begin in the scratch.
+    fn places(&self, head: usize) -> [usize; 3] {
+        let Heads { query, key, dim } = self.heads;
+        let key_head = query + head / (query / key);
+        [head, key_head, key_head + key].map(|head| head * self.longest * dim)
+    }
+
+    /// Puts a sequence's own rows into the scratch, behind its trunk.
+    fn gather(&self, scratch: &mut [f32], qkv: &[f32], sequence: &Sequence) {
+        let (Heads { dim, .. }, width) = (self.heads, self.heads.width());
+        let qkv = &qkv[sequence.rows.start * width..sequence.rows.end * width];
+        for (head, scratch) in self.own(scratch, sequence).enumerate() {
+            let from = qkv.get(head * dim..).unwrap_or_default();
+            match self.scale(head) {
+                Some(scale) => self.rope.turn(sequence.trunk.len(), scratch, dim, from, width, scale),
+                None => {
+                    let rows = scratch.chunks_exact_mut(dim).zip(from.chunks(width));
+                    rows.for_each(|(to, from)| to.copy_from_slice(&from[..dim]));
+                }
+            }
         }
     }
 
-    fn turned_heads(&self) -> usize {
-        self.heads.query + self.heads.key
+    /// The gradients that belong to them: the way back.
+    fn scatter(&self, d_qkv: &mut [f32], d_scratch: &[f32], sequence: &Sequence) {
+        let (Heads { dim, .. }, width) = (self.heads, self.heads.width());
+        let d_qkv = &mut d_qkv[sequence.rows.start * width..sequence.rows.end * width];
+        for (head, whole) in d_scratch.chunks_exact(self.longest * dim).enumerate() {
+            let from = &whole[sequence.trunk.len() * dim..sequence.positions() * dim];
+            let to = d_qkv.get_mut(head * dim..).unwrap_or_default();
+            match self.scale(head) {
+                Some(scale) => self.rope.turn_back(sequence.trunk.len(), to, width, from, dim, scale),
+                None => {
+                    let rows = to.chunks_mut(width).zip(from.chunks_exact(dim));
+                    rows.for_each(|(to, from)| to[..dim].copy_from_slice(from));
+                }
+            }
+        }
     }
 
-    fn scale(&self, head: usize) -> f32 {
-        if head < self.heads.query { 1.0 / (self.heads.dim as f32).sqrt() } else { 1.0 }
+    fn clear(&self, d_scratch: &mut [f32], sequence: &Sequence) {
+        self.own(d_scratch, sequence).for_each(|rows| rows.fill(0.0));
     }
+
+    /// A sequence's own rows in the scratch, head by head.
+    fn own<'a>(&self, scratch: &'a mut [f32], sequence: &Sequence) -> impl Iterator<Item = &'a mut [f32]> {
+        let dim = self.heads.dim;
+        let rows = sequence.trunk.len() * dim..sequence.positions() * dim;
+        scratch.chunks_exact_mut(self.longest * dim).map(move |head| &mut head[rows.clone()])
+    }
+
+    /// What a rotated head is multiplied by; values are not rotated.
+    fn scale(&self, head: usize) -> Option<f32> {
+        let Heads { query, key, dim } = self.heads;
+        match head {
+            _ if head < query => Some(1.0 / (dim as f32).sqrt()),
+            _ if head < query + key => Some(1.0),
+            _ => None,
+        }
+    }
+}
+
+/// Some queries of a sequence, and the keys that the last of them sees.
+struct Block {
+    /// The first query among the sequence's own rows.
+    row: usize,
+    /// How many.
+    rows: usize,
+    /// The first query's position.
+    first: usize,
+    /// The position behind the last query.
+    end: usize,
+}
+
+fn blocks(sequence: &Sequence) -> impl Iterator<Item = Block> {
+    let (length, before) = (sequence.rows.len(), sequence.trunk.len());
+    (0..length).step_by(BLOCK).map(move |row| {
+        let rows = BLOCK.min(length - row);
+        Block { row, rows, first: before + row, end: before + row + rows }
+    })
 }
 
 vectorised! {
@@ -265,13 +331,57 @@ mod tests {
             let heads = Heads { query, key, dim };
             let n = *starts.last().unwrap();
             let rope = Arc::new(Rope::new(dim, 50.0, n));
-            let starts: Arc<[usize]> = starts.into();
+            let layout = Arc::new(lengths(starts).collect());
             check(
                 &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
-                |v| attention(v[0], heads, &rope, &starts),
-                |t| plain(&t[0], heads, 50.0, &starts),
+                |v| attention(v[0], heads, &rope, &layout),
+                |t| plain(&t[0], heads, 50.0, starts),
             );
         }
+    }
+
+    fn lengths(starts: &[usize]) -> impl Iterator<Item = usize> {
+        starts.windows(2).map(|pair| pair[1] - pair[0])
+    }
+
+    #[test]
+    fn branches_compute_what_whole_sequences_do() {
+        // Trunks of 3, 0 and 70 rows, a sequence alone between them, branches of many lengths, one of them empty.
+        let mut layout = Layout::default();
+        let mut whole = Vec::new();
+        for (trunk, branches) in [(3, &[2, 5, 1][..]), (4, &[]), (0, &[2, 3]), (70, &[1, 66, 0, 9])] {
+            let first = layout.rows();
+            layout.push(trunk);
+            if branches.is_empty() {
+                whole.push((first..first + trunk, first..first));
+            }
+            for length in branches {
+                let start = layout.rows();
+                layout.branch(*length);
+                whole.push((first..first + trunk, start..start + length));
+            }
+        }
+        let n = layout.rows();
+        let rows: Vec<u32> =
+            whole.iter().flat_map(|(trunk, own)| trunk.clone().chain(own.clone())).map(|row| row as u32).collect();
+        let starts: Vec<usize> = [0]
+            .into_iter()
+            .chain(whole.iter().scan(0, |sum, (trunk, own)| {
+                *sum += trunk.len() + own.len();
+                Some(*sum)
+            }))
+            .collect();
+        // Where each row of the shared form stands among the rows of whole sequences, first or only.
+        let shown: Vec<u32> = (0..n as u32).map(|row| rows.iter().position(|r| *r == row).unwrap() as u32).collect();
+        let heads = Heads { query: 4, key: 2, dim: 6 };
+        let rope = Arc::new(Rope::new(6, 50.0, layout.longest()));
+        let layout = Arc::new(layout);
+        let select = |t: &Tensor, rows: &[u32]| t.index_select(&Tensor::new(rows, t.device())?, 0);
+        check(
+            &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
+            |v| attention(v[0], heads, &rope, &layout),
+            |t| select(&plain(&select(&t[0], &rows)?, heads, 50.0, &starts)?, &shown),
+        );
     }
 
     #[test]
@@ -280,7 +390,8 @@ mod tests {
         let rope = Arc::new(Rope::new(4, 50.0, 9));
         let input = random_tensor(&[9, heads.width()], 1);
         let run = |input: &Tensor, starts: &[usize]| -> Vec<Vec<f32>> {
-            let out = attention(&Value::constant(input.clone()), heads, &rope, &starts.into()).unwrap();
+            let out = attention(&Value::constant(input.clone()), heads, &rope, &Arc::new(lengths(starts).collect()));
+            let out = out.unwrap();
             out.tensor().to_vec2().unwrap()
         };
         let packed = run(&input, &[0, 4, 9]);

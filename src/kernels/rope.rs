@@ -28,15 +28,33 @@ impl Rope {
         self.cosines.len() / self.half
     }
 
-    /// Turns a head: row `i`, at position `i`, of `from` (a row every `from_step` values) goes to row `i` of `to` (a
-    /// row every `to_step` values), multiplied by `scale`.
-    pub(crate) fn turn(&self, to: &mut [f32], to_step: usize, from: &[f32], from_step: usize, scale: f32) {
-        turn(to, to_step, from, from_step, &self.cosines, &self.sines, self.half, scale);
+    /// Turns a head: row `i`, at position `first + i`, of `from` (a row every `from_step` values) goes to row `i` of
+    /// `to` (a row every `to_step` values), multiplied by `scale`.
+    pub(crate) fn turn(
+        &self,
+        first: usize,
+        to: &mut [f32],
+        to_step: usize,
+        from: &[f32],
+        from_step: usize,
+        scale: f32,
+    ) {
+        let skipped = first * self.half;
+        turn(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half, scale);
     }
 
     /// The inverse turn, for gradients.
-    pub(crate) fn turn_back(&self, to: &mut [f32], to_step: usize, from: &[f32], from_step: usize, scale: f32) {
-        turn_back(to, to_step, from, from_step, &self.cosines, &self.sines, self.half, scale);
+    pub(crate) fn turn_back(
+        &self,
+        first: usize,
+        to: &mut [f32],
+        to_step: usize,
+        from: &[f32],
+        from_step: usize,
+        scale: f32,
+    ) {
+        let skipped = first * self.half;
+        turn_back(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half, scale);
     }
 }
 
@@ -105,12 +123,15 @@ mod tests {
             let row = random(step, 1);
             let rows = row.repeat(9);
             let (mut turned, mut back) = (vec![0.0; 9 * dim], vec![7.0; 9 * step]);
-            rope.turn(&mut turned, dim, &rows, step, 2.0);
-            rope.turn_back(&mut back, step, &turned, dim, 0.5);
+            rope.turn(0, &mut turned, dim, &rows, step, 2.0);
+            rope.turn_back(0, &mut back, step, &turned, dim, 0.5);
             for (back, row) in back.chunks(step).zip(rows.chunks(step)) {
                 assert!(back[..dim].iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-5));
                 assert_eq!(back[dim..], [7.0; 3]);
             }
+            let mut later = vec![0.0; 5 * dim];
+            rope.turn(4, &mut later, dim, &rows, step, 2.0);
+            assert_eq!(later, turned[4 * dim..]);
             let product =
                 |i: usize, j: usize| -> f32 { (0..dim).map(|c| turned[i * dim + c] * turned[j * dim + c]).sum() };
             assert!((product(2, 5) - product(4, 7)).abs() < 1e-4);

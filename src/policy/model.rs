@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 
 use super::{ModelConfig, Packed, Weight};
-use crate::kernels::{self, Gradients, Precision, Rope, Value};
+use crate::kernels::{self, Gradients, Layout, Precision, Rope, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -104,16 +104,15 @@ impl Policy {
         self.pass(false).log_probs(batch)
     }
 
-    /// States after the final norm, `[tokens, hidden_size]`, without gradients. Sequence `s` covers
-    /// `tokens[starts[s]..starts[s + 1]]`.
-    pub fn hidden(&self, tokens: &[u32], starts: &[usize]) -> Result<Tensor> {
-        Ok(self.pass(false).hidden(tokens, starts)?.tensor().clone())
+    /// States after the final norm, `[tokens, hidden_size]`, without gradients.
+    pub fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
+        Ok(self.pass(false).hidden(tokens, layout)?.tensor().clone())
     }
 
     /// All logits, `[tokens, vocab_size]`, without gradients: for tests and small uses only.
-    pub fn logits(&self, tokens: &[u32], starts: &[usize]) -> Result<Tensor> {
+    pub fn logits(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
         let pass = self.pass(false);
-        let hidden = pass.hidden(tokens, starts)?;
+        let hidden = pass.hidden(tokens, layout)?;
         Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?.tensor().clone())
     }
 
@@ -134,21 +133,21 @@ struct Pass<'a> {
 
 /// What attention has to know about a batch.
 struct Positions {
-    starts: Arc<[usize]>,
+    layout: Arc<Layout>,
     rope: Arc<Rope>,
 }
 
 impl Pass<'_> {
     fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
-        let hidden = self.hidden(&batch.tokens, &batch.starts)?;
+        let hidden = self.hidden(&batch.tokens, &batch.layout)?;
         let head = self.weight(self.policy.head_name())?;
         let (value, entropy) = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
         Ok(LogProbs { log_prob: value.tensor().clone(), entropy, value })
     }
 
-    fn hidden(&self, tokens: &[u32], starts: &[usize]) -> Result<Value> {
+    fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Value> {
         let config = &self.policy.config;
-        let positions = self.positions(tokens, starts)?;
+        let positions = self.positions(tokens, layout)?;
         let mut x = kernels::embedding(&self.weight("model.embed_tokens.weight")?, tokens)?;
         for layer in 0..config.num_hidden_layers {
             let name = |part: &str| format!("model.layers.{layer}.{part}");
@@ -169,7 +168,7 @@ impl Pass<'_> {
             let key = self.weight(&format!("{name}.k_norm.weight"))?;
             qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
         }
-        let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.starts)?;
+        let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.layout)?;
         self.linear(&mixed, name, &["o_proj"], false)
     }
 
@@ -204,20 +203,19 @@ impl Pass<'_> {
         })
     }
 
-    fn positions(&self, tokens: &[u32], starts: &[usize]) -> Result<Positions> {
+    fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Positions> {
         let refuse = |found: String, remedy: &str| Err(Error::invalid("packed sequences", found, remedy));
-        if starts.first() != Some(&0) || starts.last() != Some(&tokens.len()) || !starts.is_sorted() {
-            let found = format!("offsets {starts:?} for {} tokens", tokens.len());
-            return refuse(found, "offsets rise from 0 to the number of tokens");
+        if layout.rows() != tokens.len() {
+            let found = format!("a layout of {} rows for {} tokens", layout.rows(), tokens.len());
+            return refuse(found, "give one row per token");
         }
-        let config = &self.policy.config;
-        let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        let (config, longest) = (&self.policy.config, layout.longest());
         if longest > config.max_position_embeddings {
             let found = format!("a sequence of {longest} tokens for {} positions", config.max_position_embeddings);
             return refuse(found, "shorten it or raise max_position_embeddings");
         }
         let rope = Rope::new(config.head_dim, config.rope_theta, longest);
-        Ok(Positions { starts: starts.into(), rope: Arc::new(rope) })
+        Ok(Positions { layout: Arc::new(layout.clone()), rope: Arc::new(rope) })
     }
 }
 
@@ -310,7 +308,7 @@ pub(crate) mod tests {
         let batch = batch();
         let whole = policy.score(&batch).unwrap();
         let whole_log_probs = whole.log_prob.to_vec1::<f32>().unwrap();
-        let logits = policy.logits(&batch.tokens, &batch.starts).unwrap().to_vec2::<f32>().unwrap();
+        let logits = policy.logits(&batch.tokens, &batch.layout).unwrap().to_vec2::<f32>().unwrap();
         for (i, (row, target)) in batch.rows.iter().zip(&batch.targets).enumerate() {
             let row = &logits[*row as usize];
             let log_sum = row.iter().map(|l| l.exp()).sum::<f32>().ln();
@@ -348,11 +346,14 @@ pub(crate) mod tests {
     fn bad_input_is_one_clear_line() {
         let config = tiny(Family::Llama, true);
         let policy = random_policy(&config, 1);
-        let message = |tokens: &[u32], starts: &[usize]| policy.hidden(tokens, starts).unwrap_err().to_string();
-        assert!(message(&[1, 23], &[0, 2]).contains("23 in a vocabulary of 23"));
-        assert!(message(&[1, 2], &[0, 1]).contains("offsets [0, 1] for 2 tokens"));
-        assert!(message(&[1; 65], &[0, 65]).contains("65 tokens for 64 positions"));
-        assert_eq!(policy.hidden(&[], &[0]).unwrap().dims(), [0, 12]);
+        let message = |tokens: &[u32], length: usize| {
+            policy.hidden(tokens, &[length].into_iter().collect()).unwrap_err().to_string()
+        };
+        assert!(message(&[1, 23], 2).contains("23 in a vocabulary of 23"));
+        assert!(message(&[1, 2], 1).contains("a layout of 1 rows for 2 tokens"));
+        assert!(message(&[1; 65], 65).contains("65 tokens for 64 positions"));
+        assert_eq!(policy.hidden(&[], &Layout::default()).unwrap().dims(), [0, 12]);
+        assert_eq!(policy.hidden(&[], &[0].into_iter().collect()).unwrap().dims(), [0, 12]);
         let refused = |change: fn(&mut BTreeMap<String, Weight>)| {
             let mut weights = policy.weights().unwrap();
             change(&mut weights);

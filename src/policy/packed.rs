@@ -1,14 +1,17 @@
 //! Sequences one after the other without padding, and which of their tokens are predicted.
 
+use std::ops::Range;
+
+use crate::kernels::{Layout, Sequence};
 use crate::{Error, Result};
 
 /// A batch for one forward pass: tokens of all sequences in a row, and one row per predicted token.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Packed {
     /// All input tokens.
     pub tokens: Vec<u32>,
-    /// Where each sequence begins, and at the end the number of tokens: one more entry than sequences.
-    pub starts: Vec<usize>,
+    /// Which of them make up a sequence.
+    pub layout: Layout,
     /// Positions in `tokens` whose next token is predicted, rising.
     pub rows: Vec<u32>,
     /// The token that follows each of `rows`.
@@ -17,17 +20,38 @@ pub struct Packed {
     pub weights: Vec<f32>,
 }
 
-impl Default for Packed {
-    fn default() -> Packed {
-        Packed { tokens: Vec::new(), starts: vec![0], rows: Vec::new(), targets: Vec::new(), weights: Vec::new() }
-    }
-}
-
 impl Packed {
     /// Appends a sequence. `weights[i]` is the loss weight of predicting `tokens[i]` from what stands before it, so
     /// `weights[0]` has no meaning; a weight of 0 gives no row. What comes after the last predicted token's
     /// predecessor is no input of anything and is left out, so a sequence may come out shorter, even empty.
     pub fn push(&mut self, tokens: &[u32], weights: &[f32]) -> Result<()> {
+        let length = self.append(tokens, weights)?;
+        self.layout.push(length);
+        Ok(())
+    }
+
+    /// Appends a prompt, once, and completions that go on from it, each with a weight for every one of its tokens.
+    pub fn push_group<'a>(
+        &mut self,
+        prompt: &[u32],
+        completions: impl IntoIterator<Item = (&'a [u32], &'a [f32])>,
+    ) -> Result<()> {
+        // Its last token predicts the first of every completion, so each has one of its own.
+        let Some((last, trunk)) = prompt.split_last() else {
+            return Err(Error::invalid("packed group", "an empty prompt", "give at least one token"));
+        };
+        self.tokens.extend_from_slice(trunk);
+        self.layout.push(trunk.len());
+        for (tokens, weights) in completions {
+            let tokens: Vec<u32> = [last].into_iter().chain(tokens).copied().collect();
+            let weights: Vec<f32> = [&0.0].into_iter().chain(weights).copied().collect();
+            let length = self.append(&tokens, &weights)?;
+            self.layout.branch(length);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, tokens: &[u32], weights: &[f32]) -> Result<usize> {
         if tokens.len() != weights.len() {
             let found = format!("{} tokens with {} loss weights", tokens.len(), weights.len());
             return Err(Error::invalid("packed sequence", found, "give one weight per token"));
@@ -41,32 +65,29 @@ impl Packed {
             self.weights.push(weights[position]);
         }
         self.tokens.extend_from_slice(&tokens[..inputs]);
-        self.starts.push(self.tokens.len());
-        Ok(())
-    }
-
-    /// How many sequences.
-    pub fn sequences(&self) -> usize {
-        self.starts.len() - 1
+        Ok(inputs)
     }
 
     /// Cuts the batch between sequences into parts of at most `token_budget` tokens, in order and as even as they come:
     /// the last part is not left with the rest, and of several there is an even number, so that two workers end
-    /// together. A sequence that is longer than the budget makes a part of its own.
+    /// together. A prompt whose completions fall into several parts stands in each of them. A sequence that is longer
+    /// than the budget makes a part of its own.
     pub fn split(&self, token_budget: usize) -> Vec<Packed> {
-        self.cut(self.even(token_budget))
+        let plan = self.plan(self.even(token_budget));
+        let mut row = 0;
+        plan.into_iter().map(|sequences| self.part(sequences, &mut row)).collect()
     }
 
     /// The least budget that gives no more parts than this one does, or one more where their number is odd.
     fn even(&self, token_budget: usize) -> usize {
-        let parts = match self.parts(token_budget) {
+        let parts = match self.plan(token_budget).len() {
             0 | 1 => return token_budget,
             parts => parts.next_multiple_of(2),
         };
         let (mut least, mut most) = (0, token_budget);
         while least < most {
             let middle = least.midpoint(most);
-            match self.parts(middle) <= parts {
+            match self.plan(middle).len() <= parts {
                 true => most = middle,
                 false => least = middle + 1,
             }
@@ -74,39 +95,59 @@ impl Packed {
         most
     }
 
-    /// How many parts a budget gives.
-    fn parts(&self, token_budget: usize) -> usize {
-        let (mut parts, mut tokens) = (0, 0);
-        for length in self.starts.windows(2).map(|sequence| sequence[1] - sequence[0]) {
-            if parts == 0 || (tokens > 0 && tokens + length > token_budget) {
-                (parts, tokens) = (parts + 1, 0);
+    /// Fills one part after the other with sequences that predict something, or would: trunks come with their first
+    /// branch.
+    fn plan(&self, token_budget: usize) -> Vec<Vec<&Sequence>> {
+        let mut parts: Vec<Vec<&Sequence>> = Vec::new();
+        let mut tokens = 0;
+        for sequence in self.layout.families().flat_map(|family| if family.len() > 1 { &family[1..] } else { family }) {
+            let shared = |part: &Vec<&Sequence>| part.last().is_some_and(|last| last.trunk == sequence.trunk);
+            let more = match parts.last() {
+                Some(part) if shared(part) => sequence.rows.len(),
+                _ => sequence.positions(),
+            };
+            match parts.last_mut() {
+                Some(part) if tokens == 0 || tokens + more <= token_budget => {
+                    tokens += more;
+                    part.push(sequence);
+                }
+                _ => {
+                    tokens = sequence.positions();
+                    parts.push(vec![sequence]);
+                }
             }
-            tokens += length;
         }
         parts
     }
 
-    /// Fills one part after the other.
-    fn cut(&self, token_budget: usize) -> Vec<Packed> {
-        let mut parts: Vec<Packed> = Vec::new();
-        let mut row = 0;
-        for sequence in self.starts.windows(2) {
-            let (start, end) = (sequence[0], sequence[1]);
-            let fits = |part: &Packed| part.tokens.len() + (end - start) <= token_budget;
-            if parts.last().is_none_or(|part| !part.tokens.is_empty() && !fits(part)) {
-                parts.push(Packed::default());
+    /// These sequences alone; `row` counts the rows that earlier parts have taken.
+    fn part(&self, sequences: Vec<&Sequence>, row: &mut usize) -> Packed {
+        let mut part = Packed::default();
+        let mut trunk = 0..0;
+        for sequence in sequences {
+            let known = std::mem::replace(&mut trunk, sequence.trunk.clone());
+            if !trunk.is_empty() && trunk != known {
+                part.tokens.extend_from_slice(&self.tokens[trunk.clone()]);
+                part.layout.push(trunk.len());
             }
-            let Some(part) = parts.last_mut() else { continue };
-            let rows_end = row + self.rows[row..].partition_point(|position| (*position as usize) < end);
-            let offset = part.tokens.len();
-            part.rows.extend(self.rows[row..rows_end].iter().map(|r| (*r as usize - start + offset) as u32));
-            part.targets.extend_from_slice(&self.targets[row..rows_end]);
-            part.weights.extend_from_slice(&self.weights[row..rows_end]);
-            part.tokens.extend_from_slice(&self.tokens[start..end]);
-            part.starts.push(part.tokens.len());
-            row = rows_end;
+            let rows = self.rows_of(*row, &sequence.rows);
+            let (start, offset) = (sequence.rows.start, part.tokens.len());
+            part.rows.extend(self.rows[rows.clone()].iter().map(|r| (*r as usize - start + offset) as u32));
+            part.targets.extend_from_slice(&self.targets[rows.clone()]);
+            part.weights.extend_from_slice(&self.weights[rows.clone()]);
+            part.tokens.extend_from_slice(&self.tokens[sequence.rows.clone()]);
+            match trunk.is_empty() {
+                true => part.layout.push(sequence.rows.len()),
+                false => part.layout.branch(sequence.rows.len()),
+            }
+            *row = rows.end;
         }
-        parts
+        part
+    }
+
+    /// Which of the predicted rows, from number `first` on, belong to a sequence.
+    fn rows_of(&self, first: usize, sequence: &Range<usize>) -> Range<usize> {
+        first..first + self.rows[first..].partition_point(|position| (*position as usize) < sequence.end)
     }
 }
 
@@ -127,7 +168,7 @@ mod tests {
     fn rows_name_the_position_before_each_weighted_token() {
         let packed = batch();
         assert_eq!(packed.tokens, [1, 2, 3, 7, 1, 2, 3, 4, 5]);
-        assert_eq!(packed.starts, [0, 3, 3, 4, 9]);
+        assert_eq!(packed.layout, [3, 0, 1, 5].into_iter().collect());
         assert_eq!(packed.rows, [1, 2, 3, 8]);
         assert_eq!(packed.targets, [3, 4, 8, 6]);
         assert_eq!(packed.weights, [1.0, 2.0, 0.5, 1.0]);
@@ -142,10 +183,10 @@ mod tests {
             let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
             assert_eq!(joined(|p| p.tokens.clone()), packed.tokens);
             assert_eq!(joined(|p| p.targets.clone()), packed.targets);
-            assert_eq!(parts.iter().map(Packed::sequences).sum::<usize>(), packed.sequences());
+            let sequences = |packed: &Packed| packed.layout.sequences().len();
+            assert_eq!(parts.iter().map(sequences).sum::<usize>(), sequences(&packed));
             for part in &parts {
-                let longest = part.starts.windows(2).map(|s| s[1] - s[0]).max().unwrap();
-                assert!(part.tokens.len() <= budget.max(longest));
+                assert!(part.tokens.len() <= budget.max(part.layout.longest()));
                 assert!(part.rows.iter().all(|row| (*row as usize) < part.tokens.len()));
             }
         }
@@ -166,5 +207,50 @@ mod tests {
         assert_eq!(tokens(15, 1024), [8 * 69, 7 * 69]);
         assert_eq!(tokens(14, 1024), [14 * 69]);
         assert_eq!(tokens(3, 1).len(), 3, "nothing is cut inside a sequence");
+    }
+
+    /// Two groups of a prompt of three tokens, with a lesson between them.
+    fn groups() -> Packed {
+        let mut packed = Packed::default();
+        let completion = |tokens: &'static [u32]| (tokens, &[1.0, 0.5, 2.0][..tokens.len()]);
+        packed.push_group(&[1, 2, 3], [completion(&[4, 5, 6]), completion(&[7, 8]), completion(&[])]).unwrap();
+        packed.push(&[7, 2], &[0.0, 1.0]).unwrap();
+        packed.push_group(&[2, 2, 9], (0..4).map(|_| completion(&[5, 6]))).unwrap();
+        packed
+    }
+
+    #[test]
+    fn a_prompt_stands_once_before_its_completions() {
+        let packed = groups();
+        assert_eq!(packed.tokens, [1, 2, 3, 4, 5, 3, 7, 7, 2, 2, 9, 5, 9, 5, 9, 5, 9, 5]);
+        assert_eq!(packed.rows, [2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]);
+        assert_eq!(packed.targets, [4, 5, 6, 7, 8, 2, 5, 6, 5, 6, 5, 6, 5, 6]);
+        assert_eq!(packed.weights[..6], [1.0, 0.5, 2.0, 1.0, 0.5, 1.0]);
+        assert_eq!((packed.layout.rows(), packed.layout.longest()), (18, 5));
+        assert!(Packed::default().push_group(&[], []).unwrap_err().to_string().contains("an empty prompt"));
+    }
+
+    #[test]
+    fn a_prompt_stands_once_in_every_part_that_needs_it() {
+        let packed = groups();
+        for budget in 0..20 {
+            let parts = packed.split(budget);
+            let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
+            assert_eq!(joined(|p| p.targets.clone()), packed.targets);
+            assert_eq!(parts.iter().flat_map(|p| p.weights.clone()).collect::<Vec<_>>(), packed.weights);
+            for part in &parts {
+                assert!(part.tokens.len() <= budget.max(5), "{budget}: {part:?}");
+                // Each prompt has a first token that nothing else has before this second one.
+                let prompts = part.tokens.windows(2).filter(|pair| *pair == [1, 2] || *pair == [2, 2]);
+                let trunks = part.layout.families().filter(|family| family.len() > 1).count();
+                assert_eq!(prompts.count(), trunks);
+                for (row, target) in part.rows.iter().zip(&part.targets) {
+                    let before = part.tokens[*row as usize];
+                    assert!([(3, 4), (4, 5), (5, 6), (3, 7), (7, 8), (7, 2), (9, 5)].contains(&(before, *target)));
+                }
+            }
+        }
+        assert_eq!(packed.split(10).iter().map(|part| part.tokens.len()).collect::<Vec<_>>(), [8, 10]);
+        assert_eq!(packed.split(100), std::slice::from_ref(&packed));
     }
 }

@@ -467,7 +467,7 @@ mod tests {
         for again in 0..8 {
             let sentence = |i: u32| [10 + 3 * i, 11 + 3 * i, 12 + 3 * i, 7];
             let tokens: Vec<u32> = (0..8).flat_map(sentence).chain([12 + 3 * again]).collect();
-            let states = rows(&first.hidden(&tokens, &[0, tokens.len()]).unwrap());
+            let states = rows(&first.hidden(&tokens, &[tokens.len()].into_iter().collect()).unwrap());
             // Head 0 compares own with prev1 at anchors: from a repeated word it looks at the end of its sentence.
             matched += attention(&policy, &states, 1, 0)[4 * again as usize + 3] / 8.0;
             unmatched += attention(&plain, &states, 1, 0)[4 * again as usize + 3] / 8.0;
