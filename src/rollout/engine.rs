@@ -100,6 +100,12 @@ impl Engine {
         })
     }
 
+    /// Positions that went through the model so far: those of a request's prompt once, whatever its samples, and those
+    /// of sampled tokens but for the last of each completion.
+    pub fn positions(&self) -> u64 {
+        self.forward.positions()
+    }
+
     /// What this engine can take.
     pub fn limits(&self) -> Limits {
         self.limits

@@ -24,6 +24,8 @@ pub(super) struct Forward {
     scores: Aligned,
     mixed: Aligned,
     rotations: Rotations,
+    /// Positions read so far.
+    positions: u64,
 }
 
 /// Cosines and sines of every position and frequency, `[positions, head_dim / 2]` each.
@@ -67,6 +69,7 @@ impl Forward {
             scores: Aligned::zeros(positions.next_multiple_of(LINE)),
             mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
             rotations: Rotations::new(config, positions),
+            positions: 0,
         }
     }
 
@@ -75,8 +78,14 @@ impl Forward {
         self.hidden.capacity()
     }
 
+    /// Positions read so far.
+    pub(super) fn positions(&self) -> u64 {
+        self.positions
+    }
+
     /// Reads the tokens at their places into the cache. Several rows of one slot must be in ascending order.
     pub(super) fn read(&mut self, panels: &Panels, cache: &mut Cache, places: &[Place]) {
+        self.positions += places.len() as u64;
         let width = panels.config.hidden_size;
         for (row, place) in places.iter().enumerate() {
             let embedding = &panels.embedding[place.token as usize * width..][..width];

@@ -206,6 +206,20 @@ fn a_prompt_longer_than_a_step_is_read_in_pieces() {
 }
 
 #[test]
+fn a_prompt_is_computed_once_for_all_completions_of_its_group() {
+    let snapshot = snapshot(&tiny(Family::Qwen2), 8);
+    let prompts = [7usize, 1, 30].map(|length| (0..length as u32).map(|i| i * 5 % 37).collect::<Vec<u32>>());
+    let requests: Vec<_> = prompts.iter().enumerate().map(|(key, p)| request(p, 16, 1.0, key as u64)).collect();
+    for slots in [1, 5, 16] {
+        let mut engine = engine(&snapshot, slots);
+        let completions = engine.generate(&requests).unwrap();
+        // The last token of a completion is sampled and never read.
+        let sampled: usize = completions.iter().map(|completion| completion.tokens.len() - 1).sum();
+        assert_eq!(engine.positions(), (7 + 1 + 30 + sampled) as u64, "{slots} slots");
+    }
+}
+
+#[test]
 fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
     let snapshot = snapshot(&tiny(Family::Qwen3), 2);
     let requests = mixture(40);
