@@ -8,11 +8,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".unfinished-";
+
 /// Writes a file so that a reader sees either the old content or the new one, also after a crash.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(folder)?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path, "write"))?;
+    let mut beside =
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(Error::io(path, "write"))?;
     beside.write_all(bytes).map_err(Error::io(path, "write"))?;
     beside.as_file().sync_all().map_err(Error::io(path, "write"))?;
     // A temporary file is private; what it becomes should be as readable as any other file.
@@ -23,6 +27,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     beside.persist(path).map_err(|e| Error::Io { path: path.into(), action: "write", source: e.error })?;
     Ok(())
+}
+
+/// Removes what processes that were killed while they wrote have left in a directory, if there is one. Nobody may be
+/// writing there.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let unfinished = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    unfinished.map(|entry| entry.path()).try_for_each(|path| fs::remove_file(&path).map_err(Error::io(&path, "remove")))
 }
 
 /// Reads a whole file as text.

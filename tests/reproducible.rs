@@ -1,5 +1,7 @@
 //! The same config gives the same bytes: with any number of workers, and after any interruption.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -10,55 +12,7 @@ use recollect::kernels::Precision;
 use recollect::telemetry::{Meter, Progress, Silent};
 use recollect::{Error, Result};
 
-/// Everything that the real experiment has, as small as it can be.
-const TINY: &str = "
-[known]
-persons = 120
-creatures = 150
-towns = 24
-terms = 160
-facts = 10
-chains = 4
-
-[world]
-a = { facts = 10, chains = 8, documents = 90 }
-b = { facts = 10, chains = 4, documents = 60 }
-
-[model]
-hidden_size = 32
-intermediate_size = 48
-num_hidden_layers = 2
-num_attention_heads = 2
-num_key_value_heads = 2
-head_dim = 16
-max_position_embeddings = 256
-
-[pretrain]
-tokens_per_step = 512
-warmup_steps = 2
-init = { embedding_std = 0.1, matrix_gain = 0.5 }
-phases = [{ steps = 30 }]
-scales = {}
-
-[finetune]
-steps = 12
-tokens_per_step = 512
-scales = {}
-
-[train]
-steps = 6
-questions_per_step = 6
-group_size = 4
-max_new_tokens = 32
-replay_tokens = 256
-evaluate_every = 2
-checkpoint_every = 4
-scales = {}
-
-[evaluation]
-max_new_tokens = 32
-questions_during_training = 3
-";
+use common::{TINY, left_by, same};
 
 /// Asks to stop as soon as a piece of work has got so far.
 struct StopAt {
@@ -109,32 +63,6 @@ fn run_until(config: Config, work: &'static str, done: u64) {
     let stopped =
         Experiment::open(config, interrupt, Box::new(progress)).and_then(|experiment| stages::run(&experiment));
     assert!(matches!(stopped, Err(Error::Interrupted(_))), "{work} was not stopped at {done}");
-}
-
-/// What a run is compared by: metrics without times, every rollout, and the content of every stage.
-fn left_by(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    let metrics = fs::read_to_string(root.join("metrics.jsonl")).unwrap();
-    let lines = metrics.lines().map(|line| {
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line.as_object_mut().unwrap().remove("time").is_some());
-        line.to_string()
-    });
-    all.insert("metrics.jsonl".into(), lines.collect::<Vec<_>>().join("\n").into_bytes());
-    for entry in fs::read_dir(root.join("rollouts")).unwrap() {
-        let path = entry.unwrap().path();
-        all.insert(path.file_name().unwrap().to_string_lossy().into(), fs::read(path).unwrap());
-    }
-    for entry in fs::read_dir(root.join("stages")).unwrap() {
-        let stage = entry.unwrap();
-        let name = stage.file_name().to_string_lossy().into_owned();
-        for file in ["model.safetensors", "answers.jsonl"] {
-            if let Ok(bytes) = fs::read(stage.path().join(file)) {
-                all.insert(format!("{name}/{file}"), bytes);
-            }
-        }
-    }
-    all
 }
 
 #[test]
@@ -188,14 +116,42 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     run(stopped(2)).unwrap();
     same(&expected, &left_by(&root.join("stopped")), "stopped and continued");
 
+    // A step that fails loses none of those before it: they are saved, and done again by nobody.
+    let hindered = || config(root, "hindered", 2);
+    run_until(hindered(), "fine-tuning", 5);
+    let obstacle = root.join("hindered/rollouts/step-000004.jsonl");
+    fs::create_dir_all(obstacle.join("in the way")).unwrap();
+    let error = run(hindered()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("step-000004.jsonl"), "{error}");
+    fs::remove_dir_all(obstacle).unwrap();
+    let untouched = root.join("hindered/rollouts/step-000003.jsonl");
+    let written = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let before = written(&untouched);
+    run(hindered()).unwrap();
+    assert_eq!(written(&untouched), before, "step 3 was done twice");
+    same(&expected, &left_by(&root.join("hindered")), "hindered and continued");
+
+    // A branch under the same config is the same run from there on.
+    let branching = |name: &str, from: Option<String>| {
+        let mut config = config(root, name, 2);
+        (config.train.checkpoint_every, config.train.keep_last, config.train.from) = (1, 9, from);
+        run(config).map(|_| left_by(&root.join(name)))
+    };
+    let trained = |left: &BTreeMap<String, Vec<u8>>| {
+        let of_training = |name: &&String| name.starts_with("train-") && name.ends_with("model.safetensors");
+        left[left.keys().find(of_training).unwrap()].clone()
+    };
+    let trunk = branching("trunk", None).unwrap();
+    let branch = branching("branch", Some(format!("{}@3", root.join("trunk").display()))).unwrap();
+    assert!(trained(&trunk) == trained(&expected) && trained(&branch) == trained(&expected));
+    let lines = |left: &BTreeMap<String, Vec<u8>>| String::from_utf8(left["metrics.jsonl"].clone()).unwrap();
+    assert_eq!(lines(&branch).lines().collect::<Vec<_>>(), lines(&trunk).lines().skip(3).collect::<Vec<_>>());
+    assert!(!branch.contains_key("step-000003.jsonl") && branch["step-000004.jsonl"] == trunk["step-000004.jsonl"]);
+    let refused = |at: &str| branching(at, Some(format!("{}@{at}", root.join("trunk").display()))).unwrap_err();
+    assert!(refused("7").to_string().contains("no checkpoint of step 7"));
+
     let mut other = config(root, "other", 1);
     other.run.seed = 1;
     run(other).unwrap();
     assert_ne!(left_by(&root.join("other"))["metrics.jsonl"], expected["metrics.jsonl"], "the seed has to matter");
-}
-
-fn same(expected: &BTreeMap<String, Vec<u8>>, found: &BTreeMap<String, Vec<u8>>, which: &str) {
-    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{which}");
-    let differing: Vec<&String> = expected.keys().filter(|name| expected[*name] != found[*name]).collect();
-    assert!(differing.is_empty(), "{which}: {differing:?} differ");
 }

@@ -6,17 +6,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::Experiment;
+use super::seal::{self, Digests};
+use super::{Experiment, RunDir};
 use crate::learner::{Optimizer, OptimizerConfig, Scales};
 use crate::policy::Policy;
+use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
-/// Where a stretch of training keeps its checkpoints, newest last.
+/// Where a stretch of training keeps its checkpoints.
 pub struct Checkpoints {
     root: PathBuf,
+    /// How many of the newest stay.
+    last: usize,
 }
 
 /// What training goes on from.
@@ -29,70 +33,278 @@ pub struct Progressed<N> {
     pub notes: N,
 }
 
+/// Written last into a checkpoint: what else is in it.
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    version: String,
+    step: usize,
+    files: Digests,
+}
+
 const NOTES: &str = "notes.json";
 const MOMENTS: &str = "optimizer.safetensors";
-/// Checkpoints that are kept: the newest, and the one before it.
-const KEPT: usize = 2;
+const MARKER: &str = "complete.json";
+const PREFIX: &str = "step-";
 
-impl Checkpoints {
-    /// The checkpoints of the stage with this name and key.
-    pub fn of(experiment: &Experiment, stage: &str, key: &str) -> Self {
-        Self { root: experiment.run.checkpoints().join(format!("{stage}-{key}")) }
+impl<N: Default> Progressed<N> {
+    /// A policy that has learned nothing yet.
+    pub fn begin(policy: Policy, optimizer: OptimizerConfig, scales: &Scales) -> Progressed<N> {
+        Progressed { step: 0, policy, optimizer: Optimizer::new(optimizer).with_scales(scales), notes: N::default() }
     }
+}
 
-    /// The newest checkpoint that is whole, or `fresh` policy at step 0.
-    pub fn resume<N: DeserializeOwned + Default>(
-        &self,
-        optimizer: OptimizerConfig,
-        scales: &Scales,
-        fresh: impl FnOnce() -> Result<Policy>,
-    ) -> Result<Progressed<N>> {
-        let Some((step, dir)) = self.all()?.pop() else {
-            let (policy, optimizer) = (fresh()?, Optimizer::new(optimizer).with_scales(scales));
-            return Ok(Progressed { step: 0, policy, optimizer, notes: N::default() });
-        };
+impl<N: DeserializeOwned> Progressed<N> {
+    /// What stands in a checkpoint. One that is not whole is an error.
+    pub fn load(dir: &Path, optimizer: OptimizerConfig, scales: &Scales) -> Result<Progressed<N>> {
+        let step = verify(dir)?.step;
         let path = dir.join(NOTES);
         let notes = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-            Error::invalid(path.display().to_string(), error.to_string(), "remove this checkpoint and run again")
+            let remedy = "it is of another version or another stage: use another checkpoint";
+            Error::invalid(path.display().to_string(), error.to_string(), remedy)
         })?;
         let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
-        Ok(Progressed { step, policy: Policy::load(&dir)?, optimizer, notes })
+        Ok(Progressed { step, policy: Policy::load(dir)?, optimizer, notes })
+    }
+}
+
+impl Checkpoints {
+    /// The checkpoints of the stage with this name and key, of which the `last` newest are kept.
+    pub fn of(experiment: &Experiment, stage: &str, key: &str, last: usize) -> Self {
+        Self { root: experiment.run.checkpoints().join(format!("{stage}-{key}")), last }
     }
 
-    /// Saves the state after `step` steps; older checkpoints but one go.
-    pub fn save<N: Serialize>(&self, step: usize, policy: &Policy, optimizer: &Optimizer, notes: &N) -> Result<()> {
+    /// The newest checkpoint that is whole, or `fresh`. One that is not is removed, and `progress` told so.
+    pub fn resume<N: DeserializeOwned>(
+        &self,
+        progress: &dyn Progress,
+        optimizer: OptimizerConfig,
+        scales: &Scales,
+        fresh: impl FnOnce() -> Result<Progressed<N>>,
+    ) -> Result<Progressed<N>> {
+        self.sweep()?;
+        for (_, dir) in steps(&self.root).into_iter().rev() {
+            match verify(&dir) {
+                Ok(_) => return Progressed::load(&dir, optimizer, scales),
+                Err(error) => {
+                    progress
+                        .tell(&format!("warning: {error}; it is removed, and training goes on from the one before"));
+                    seal::remove(&dir)?;
+                }
+            }
+        }
+        fresh()
+    }
+
+    /// Saves the state after `step` steps; `model` writes the policy into the directory that it is given. Of the others
+    /// the newest and `best` stay.
+    pub fn save<N: Serialize>(
+        &self,
+        step: usize,
+        model: impl FnOnce(&Path) -> Result<()>,
+        optimizer: &Optimizer,
+        notes: &N,
+        best: Option<usize>,
+    ) -> Result<()> {
         files::create_dir(&self.root)?;
         let beside = tempfile::tempdir_in(&self.root).map_err(Error::io(&self.root, "write"))?;
-        policy.save(beside.path())?;
+        model(beside.path())?;
         optimizer.save(&beside.path().join(MOMENTS))?;
-        let text = serde_json::to_string(notes)
-            .map_err(|error| Error::invalid(NOTES, error.to_string(), "this state cannot be written as JSON"))?;
-        files::write_atomic(&beside.path().join(NOTES), text.as_bytes())?;
-        let dir = self.root.join(format!("step-{step:06}"));
-        if dir.exists() {
-            fs::remove_dir_all(&dir).map_err(Error::io(&dir, "replace"))?;
-        }
+        write(&beside.path().join(NOTES), notes)?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let marker = Marker { version, step, files: seal::digests(beside.path())? };
+        write(&beside.path().join(MARKER), &marker)?;
+        let dir = self.root.join(format!("{PREFIX}{step:06}"));
+        seal::remove(&dir)?;
         // The name appears only when everything under it is whole.
         fs::rename(beside.keep(), &dir).map_err(Error::io(&dir, "write"))?;
-        let mut all = self.all()?;
-        all.truncate(all.len().saturating_sub(KEPT));
-        all.into_iter().try_for_each(|(_, dir)| fs::remove_dir_all(&dir).map_err(Error::io(&dir, "remove")))
+        seal::sync_dir(&self.root)?;
+        let mut others = steps(&self.root);
+        others.truncate(others.len().saturating_sub(self.last.max(1)));
+        others.retain(|(step, _)| Some(*step) != best);
+        others.into_iter().try_for_each(|(_, dir)| seal::remove(&dir))
     }
 
     /// Removes all of them: the stage is finished.
     pub fn remove(&self) -> Result<()> {
-        if self.root.exists() {
-            fs::remove_dir_all(&self.root).map_err(Error::io(&self.root, "remove"))?;
-        }
-        Ok(())
+        seal::remove(&self.root)
     }
 
-    fn all(&self) -> Result<Vec<(usize, PathBuf)>> {
-        let Ok(entries) = fs::read_dir(&self.root) else { return Ok(Vec::new()) };
-        let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok();
-        let mut all: Vec<(usize, PathBuf)> =
-            entries.flatten().filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect();
-        all.sort();
-        Ok(all)
+    /// Removes what a process that was killed while it wrote a checkpoint has left.
+    fn sweep(&self) -> Result<()> {
+        let Ok(entries) = fs::read_dir(&self.root) else { return Ok(()) };
+        let unfinished = entries.flatten().map(|entry| entry.path()).filter(|path| step_of(path).is_none());
+        unfinished.filter(|path| path.is_dir()).try_for_each(|path| seal::remove(&path))
+    }
+}
+
+/// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps.
+pub fn named(text: &str) -> Result<PathBuf> {
+    let place = || format!("train.from = {text:?}");
+    let parts = text.rsplit_once('@').and_then(|(run, step)| Some((run, step.parse::<usize>().ok()?)));
+    let Some((run, step)) = parts else {
+        let remedy = "name a run directory and a step, such as runs/quickstart@100";
+        return Err(Error::invalid(place(), "no RUN@STEP", remedy));
+    };
+    let (run, _) = RunDir::read(Path::new(run))?;
+    let stages = fs::read_dir(run.checkpoints()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let training =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("train-"));
+    let mut all: Vec<(usize, PathBuf)> = stages.filter(training).flat_map(|stage| steps(&stage)).collect();
+    all.sort();
+    if let Some((_, dir)) = all.iter().find(|(there, _)| *there == step) {
+        return Ok(dir.clone());
+    }
+    let there: Vec<String> = all.iter().map(|(step, _)| step.to_string()).collect();
+    let found = format!("no checkpoint of step {step} in {}", run.root().display());
+    let remedy = match there.is_empty() {
+        true => "it has none; train.checkpoint_every says when they are made, train.keep_last how many stay".to_owned(),
+        false => format!("it has those of steps {}; train.keep_last says how many stay", there.join(", ")),
+    };
+    Err(Error::invalid(place(), found, remedy))
+}
+
+/// A digest of everything in a checkpoint.
+pub fn content(dir: &Path) -> Result<String> {
+    verify(dir)?;
+    Ok(files::digest(&files::read_bytes(&dir.join(MARKER))?))
+}
+
+/// The marker of a checkpoint in which nothing is missing or changed.
+fn verify(dir: &Path) -> Result<Marker> {
+    let damaged = |path: &Path, found: String| {
+        Err(Error::invalid(path.display().to_string(), found, "the checkpoint is damaged: use another one"))
+    };
+    let path = dir.join(MARKER);
+    let marker: Marker = match fs::read(&path).map(|text| serde_json::from_slice(&text)) {
+        Ok(Ok(marker)) => marker,
+        Ok(Err(error)) => return damaged(&path, error.to_string()),
+        Err(error) => return damaged(&path, error.to_string()),
+    };
+    match seal::damage(dir, &marker.files)? {
+        Some((file, what)) => damaged(&file, format!("{what} since it was saved")),
+        None => Ok(marker),
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(value).map_err(|error| {
+        Error::invalid(path.display().to_string(), error.to_string(), "this state cannot be written as JSON")
+    })?;
+    files::write_atomic(path, &text)
+}
+
+/// The checkpoints in a directory, oldest first.
+fn steps(root: &Path) -> Vec<(usize, PathBuf)> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all: Vec<(usize, PathBuf)> = entries.filter_map(|path| Some((step_of(&path)?, path))).collect();
+    all.sort();
+    all
+}
+
+fn step_of(path: &Path) -> Option<usize> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::policy::Family;
+    use crate::policy::config::tests::tiny;
+    use crate::policy::model::tests::random_policy;
+    use crate::telemetry::{Meter, Silent};
+
+    const OPTIMIZER: OptimizerConfig =
+        OptimizerConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.0, max_gradient_norm: 1.0 };
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Ear(Mutex<Vec<String>>);
+
+    impl Progress for Ear {
+        fn begin(&self, _: &str, _: &str, _: u64, _: u64) -> Box<dyn Meter> {
+            Box::new(Silent)
+        }
+
+        fn tell(&self, text: &str) {
+            self.0.lock().unwrap().push(text.into());
+        }
+    }
+
+    fn checkpoints(root: &Path, last: usize) -> Checkpoints {
+        Checkpoints { root: root.join("checkpoints/train-0"), last }
+    }
+
+    fn save(checkpoints: &Checkpoints, step: usize, best: Option<usize>) {
+        let policy = random_policy(&tiny(Family::Llama, true), step as u64);
+        checkpoints
+            .save(step, |dir| policy.save(dir), &Optimizer::new(OPTIMIZER), &format!("note {step}"), best)
+            .unwrap();
+    }
+
+    fn resume(checkpoints: &Checkpoints, ear: &Ear) -> (usize, String) {
+        let fresh = || Ok(Progressed::begin(random_policy(&tiny(Family::Llama, true), 0), OPTIMIZER, &Scales::new()));
+        let found = checkpoints.resume::<String>(ear, OPTIMIZER, &Scales::new(), fresh).unwrap();
+        (found.step, found.notes)
+    }
+
+    #[test]
+    fn the_newest_and_the_best_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let checkpoints = checkpoints(home.path(), 2);
+        assert_eq!(resume(&checkpoints, &Ear::default()), (0, String::new()));
+        for (step, best) in [(10, None), (20, Some(20)), (30, Some(20)), (40, Some(20)), (50, Some(20))] {
+            save(&checkpoints, step, best);
+        }
+        let there = |root: &Path| steps(root).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+        assert_eq!(there(&checkpoints.root), [20, 40, 50]);
+        assert_eq!(resume(&checkpoints, &Ear::default()), (50, "note 50".into()));
+        fs::write(home.path().join("config.toml"), "").unwrap();
+        let run = home.path().display();
+        assert_eq!(named(&format!("{run}@20")).unwrap(), checkpoints.root.join("step-000020"));
+        let error = named(&format!("{run}@30")).unwrap_err().to_string();
+        assert!(error.contains("no checkpoint of step 30") && error.contains("steps 20, 40, 50"), "{error}");
+        assert!(named("runs/quickstart").unwrap_err().to_string().contains("runs/quickstart@100"));
+        checkpoints.remove().unwrap();
+        assert!(named(&format!("{run}@20")).unwrap_err().to_string().contains("it has none"));
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_told_of_and_the_one_before_it_is_taken() {
+        let damages: [fn(&Path); 5] = [
+            |dir| fs::write(dir.join("model.safetensors"), "half").unwrap(),
+            |dir| fs::remove_file(dir.join(MOMENTS)).unwrap(),
+            |dir| fs::write(dir.join(NOTES), "\"note 9\"").unwrap(),
+            |dir| fs::remove_file(dir.join(MARKER)).unwrap(),
+            |dir| fs::write(dir.join(MARKER), "{").unwrap(),
+        ];
+        for damage in damages {
+            let home = tempfile::tempdir().unwrap();
+            let (checkpoints, ear) = (checkpoints(home.path(), 3), Ear::default());
+            [10, 20].into_iter().for_each(|step| save(&checkpoints, step, None));
+            // Left by a process that was killed while it wrote.
+            fs::create_dir(checkpoints.root.join(".tmpabc")).unwrap();
+            let newest = checkpoints.root.join("step-000020");
+            damage(&newest);
+            assert!(Progressed::<String>::load(&newest, OPTIMIZER, &Scales::new()).is_err());
+            assert_eq!(resume(&checkpoints, &ear), (10, "note 10".into()));
+            let told = ear.0.into_inner().unwrap();
+            assert!(told.len() == 1 && told[0].contains("the checkpoint is damaged"), "{told:?}");
+            assert_eq!(fs::read_dir(&checkpoints.root).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_content_is_that_of_the_files() {
+        let home = tempfile::tempdir().unwrap();
+        let checkpoints = checkpoints(home.path(), 2);
+        let content = |step| {
+            save(&checkpoints, step, None);
+            content(&checkpoints.root.join(format!("step-{step:06}"))).unwrap()
+        };
+        let first = content(10);
+        assert_eq!(content(10), first);
+        assert_ne!(content(20), first);
     }
 }

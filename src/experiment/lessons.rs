@@ -24,6 +24,8 @@ pub struct LessonPlan<'a> {
 
 /// Steps between two checkpoints: a minute's work or so.
 const CHECKPOINT_EVERY: usize = 500;
+/// The newest, and the one before it should the newest be damaged.
+pub const KEPT: usize = 2;
 /// Steps over which the loss that is shown is averaged.
 const SHOWN: f64 = 50.0;
 
@@ -35,8 +37,9 @@ impl LessonPlan<'_> {
         fresh: impl FnOnce() -> Result<Policy>,
         lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
     ) -> Result<Policy> {
+        let fresh = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
         let Progressed { step: first, policy, mut optimizer, .. } =
-            self.checkpoints.resume::<()>(self.optimizer, self.scales, fresh)?;
+            self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, fresh)?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
@@ -67,7 +70,7 @@ impl LessonPlan<'_> {
     fn keep(&self, experiment: &Experiment, done: usize, policy: &Policy, optimizer: &Optimizer) -> Result<()> {
         let stopping = experiment.interrupt.requested();
         if done < self.steps && (stopping || done.is_multiple_of(CHECKPOINT_EVERY)) {
-            self.checkpoints.save(done, policy, optimizer, &())?;
+            self.checkpoints.save(done, |dir| policy.save(dir), optimizer, &(), None)?;
         }
         experiment
             .interrupt

@@ -12,6 +12,7 @@ pub mod live_reward;
 pub mod manifest;
 pub mod rollouts;
 pub mod run_dir;
+mod seal;
 pub mod stage;
 pub mod stages;
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use crate::{Error, Result, files, strict_toml};
 
-const CONFIG: &str = "config.toml";
+/// The resolved config of a run, in its directory.
+pub(super) const CONFIG: &str = "config.toml";
 const LOCK: &str = "run.lock";
+const ROLLOUTS: &str = "rollouts";
 
 /// Everything that one run leaves behind:
 ///
@@ -16,7 +18,7 @@ const LOCK: &str = "run.lock";
 /// config.toml                 the resolved config; the mark of a run directory
 /// world/                      documents, questions, answers and the audit, to be read by people
 /// stages/<name>-<key>/        finished stages
-/// checkpoints/step-000123/    where the reinforcement learning goes on from
+/// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off
 /// metrics.jsonl               one object for each step
 /// rollouts/step-000123.jsonl  every completion of a step
 /// report.json, report.html    what came of it
@@ -44,6 +46,9 @@ impl RunDir {
         // Read under the lock: another process may have made the directory its own meanwhile.
         if run.config().exists() {
             run.refuse_other_configs(config)?;
+        }
+        for folder in [root, &run.world(), &run.root.join(ROLLOUTS)] {
+            files::remove_unfinished(folder)?;
         }
         files::write_atomic(&run.config(), config.to_toml()?.as_bytes())?;
         Ok(run)
@@ -78,13 +83,9 @@ impl RunDir {
         self.root.join("stages")
     }
 
+    /// Where training goes on from, a directory for each stage.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
-    }
-
-    /// The checkpoint after `step` optimizer steps.
-    pub fn checkpoint(&self, step: usize) -> PathBuf {
-        self.checkpoints().join(format!("step-{step:06}"))
     }
 
     pub fn metrics(&self) -> PathBuf {
@@ -93,7 +94,7 @@ impl RunDir {
 
     /// The completions of one step.
     pub fn rollouts(&self, step: usize) -> PathBuf {
-        self.root.join("rollouts").join(format!("step-{step:06}.jsonl"))
+        self.root.join(ROLLOUTS).join(format!("step-{step:06}.jsonl"))
     }
 
     pub fn report_json(&self) -> PathBuf {
@@ -197,6 +198,7 @@ mod tests {
         assert!(error.contains("belongs to another config (train.steps is 300 there and 7 here)"), "{error}");
         assert_eq!(files::read_text(&root.join(CONFIG)).unwrap(), before);
         assert_eq!(RunDir::read(&root).unwrap().1, config(&["run.workers=2"]));
+        assert_eq!(Config::load(&root, &["run.workers=3".into()]).unwrap(), config(&["run.workers=3"]));
     }
 
     #[test]
@@ -226,6 +228,9 @@ mod tests {
         assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
         drop(run);
         fs::write(home.path().join(LOCK), "4194305").unwrap();
+        fs::create_dir(home.path().join(ROLLOUTS)).unwrap();
+        fs::write(home.path().join(ROLLOUTS).join(".unfinished-4cX"), "half").unwrap();
         assert!(RunDir::open(home.path(), &config(&[])).is_ok());
+        assert_eq!(fs::read_dir(home.path().join(ROLLOUTS)).unwrap().count(), 0);
     }
 }

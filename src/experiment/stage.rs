@@ -6,16 +6,15 @@
 //! has the digest in the marker is an error rather than a reason to make the stage again, because it means that
 //! a disk is failing or that somebody edited the file, and either should be known before it is overwritten.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Interrupt;
+use super::seal::{self, Digests, remove, sync_dir};
 use crate::{Error, Result, files};
 
 const MARKER: &str = "complete.json";
@@ -45,7 +44,7 @@ struct Marker {
     #[serde(default)]
     seconds: f64,
     /// Digest of each file, by its path inside the stage.
-    files: BTreeMap<String, String>,
+    files: Digests,
 }
 
 /// A folder of finished stages, which several runs and processes may share.
@@ -128,15 +127,9 @@ impl StageCache {
         let remedy = || format!("remove {} to have the stage made again", dir.display());
         let marker: Marker = serde_json::from_slice(&text)
             .map_err(|error| Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy()))?;
-        for (file, expected) in &marker.files {
-            let path = dir.join(file);
-            let place = path.display().to_string();
-            if !path.exists() {
-                return Err(Error::invalid(place, "missing from a finished stage", remedy()));
-            }
-            if digest_file(&path)? != *expected {
-                return Err(Error::invalid(place, "changed since the stage was finished", remedy()));
-            }
+        if let Some((file, what)) = seal::damage(&dir, &marker.files)? {
+            let found = format!("{what} since the stage was finished");
+            return Err(Error::invalid(file.display().to_string(), found, remedy()));
         }
         let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
         let content = files::digest(lines.join("\n").as_bytes());
@@ -187,61 +180,14 @@ fn key(name: &str, inputs: &serde_json::Value) -> String {
 
 /// Syncs every file, then writes the marker with their digests.
 fn seal(dir: &Path, name: &str, inputs: &serde_json::Value, took: Duration) -> Result<()> {
-    let mut digests = BTreeMap::new();
-    collect(dir, "", &mut digests)?;
+    let files = seal::digests(dir)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
     let seconds = took.as_secs_f64();
-    let marker = Marker { stage: name.to_string(), version, inputs: inputs.clone(), seconds, files: digests };
+    let marker = Marker { stage: name.to_string(), version, inputs: inputs.clone(), seconds, files };
     let text = serde_json::to_vec_pretty(&marker)
         .map_err(|error| Error::invalid(format!("stage {name}"), error.to_string(), "its inputs must serialise"))?;
     files::write_atomic(&dir.join(MARKER), &text)?;
     sync_dir(dir)
-}
-
-fn collect(dir: &Path, prefix: &str, digests: &mut BTreeMap<String, String>) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(Error::io(dir, "read"))? {
-        let path = entry.map_err(Error::io(dir, "read"))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return Err(Error::invalid(path.display().to_string(), "a name that is no text", "rename the file"));
-        };
-        let name = format!("{prefix}{name}");
-        if path.is_dir() {
-            collect(&path, &format!("{name}/"), digests)?;
-            sync_dir(&path)?;
-        } else {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path, "write"))?;
-            digests.insert(name, digest_file(&path)?);
-        }
-    }
-    Ok(())
-}
-
-/// SHA-256 of a file in hexadecimal, in pieces: a checkpoint may be larger than memory.
-fn digest_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
-            0 => break,
-            length => hasher.update(&buffer[..length]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove")(error)),
-        _ => Ok(()),
-    }
-}
-
-/// A rename is safe against a crash only once the directory that holds the name is on disk.
-fn sync_dir(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(Error::io(path, "write"))?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -310,7 +256,7 @@ mod tests {
         let dir = stages.get_or_make("base", &1, |dir| write(dir, "whole")).unwrap().dir;
         fs::write(dir.join("note"), "a file that is not the stage's is nobody's business").unwrap();
         assert!(stages.find("base", &1).unwrap().is_some());
-        for (damage, word) in [(true, "changed since"), (false, "missing from")] {
+        for (damage, word) in [(true, "changed since"), (false, "missing since")] {
             let weights = dir.join("deep/weights");
             if damage {
                 fs::write(weights, "whole!").unwrap()

@@ -54,6 +54,13 @@ pub fn attention(qkv: &Value, heads: Heads, rope: &Arc<Rope>, layout: &Arc<Layou
     }))
 }
 
+/// What came out of the forward pass, and the gradient of it.
+struct Came<'a> {
+    output: &'a [f32],
+    gradient: &'a [f32],
+    log_sums: &'a [f32],
+}
+
 /// What both passes know about the batch.
 ///
 /// Both work on one sequence at a time, in a scratch of its rows by position: `[heads, longest, dim]`, first rotated
@@ -96,11 +103,12 @@ impl Plan {
     fn backward(&self, d_qkv: &mut [f32], qkv: &[f32], output: &[f32], gradient: &[f32], log_sums: &[f32]) {
         let (mut scratch, mut d_scratch) = (self.scratch(), self.scratch());
         let mut scores = [0; 2].map(|_| vec![0.0; self.longest * BLOCK]);
+        let came = Came { output, gradient, log_sums };
         for family in self.layout.families().filter(|family| !family[0].rows.is_empty()) {
             for (number, sequence) in family.iter().enumerate() {
                 self.gather(&mut scratch, qkv, sequence);
                 self.clear(&mut d_scratch, sequence);
-                self.differentiate(&mut d_scratch, &scratch, sequence, output, gradient, log_sums, &mut scores);
+                self.differentiate(&mut d_scratch, &scratch, sequence, &came, &mut scores);
                 // The rows of a trunk are whole when every branch has added to them.
                 if number > 0 {
                     self.scatter(d_qkv, &d_scratch, sequence);
@@ -116,9 +124,7 @@ impl Plan {
         d_scratch: &mut [f32],
         scratch: &[f32],
         sequence: &Sequence,
-        output: &[f32],
-        gradient: &[f32],
-        log_sums: &[f32],
+        &Came { output, gradient, log_sums }: &Came,
         [probabilities, d_scores]: &mut [Vec<f32>; 2],
     ) {
         let Heads { query, dim, .. } = self.heads;

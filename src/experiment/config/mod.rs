@@ -27,6 +27,7 @@ pub use run::RunConfig;
 pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
+use super::run_dir;
 use crate::knowledge::Form;
 use crate::knowledge::source::forms;
 use crate::{Error, Result, files, strict_toml};
@@ -57,9 +58,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config file and applies overrides (`train.steps=300`) in their order. Everything that is wrong
-    /// is reported, a line each. A run directory that is not named is `runs/` and the name of the file.
+    /// Reads a config file, or that of a run directory, and applies overrides (`train.steps=300`) in their order.
+    /// Everything that is wrong is reported, a line each. A run directory that is not named is `runs/` and the name
+    /// of the file.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
+        if path.join(run_dir::CONFIG).is_file() {
+            return Config::load(&path.join(run_dir::CONFIG), overrides);
+        }
         let text = files::read_text(path)?;
         let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
         Config::parse(&text, &path.display().to_string(), &name, overrides)

@@ -63,6 +63,14 @@ pub struct TrainConfig {
     pub evaluate_every: usize,
     /// Steps between checkpoints; 0 for the last only.
     pub checkpoint_every: usize,
+    /// How many of the newest checkpoints stay.
+    pub keep_last: usize,
+    /// Keep the checkpoint that answered most questions of A as well, of those that were evaluated.
+    pub keep_best: bool,
+    /// Branch off from a checkpoint of another run, `RUN@STEP` (runs/quickstart@100), with its weights, its
+    /// optimizer's state and its count of steps, instead of beginning with the fine-tuned policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 impl Default for TrainConfig {
@@ -88,6 +96,9 @@ impl Default for TrainConfig {
             mixture: Mixture::reading(),
             evaluate_every: 50,
             checkpoint_every: 50,
+            keep_last: 2,
+            keep_best: true,
+            from: None,
         }
     }
 }
@@ -111,6 +122,7 @@ impl TrainConfig {
         ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
         ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);
         ranges.positive("train.temperature", self.temperature);
+        ranges.at_least("train.keep_last", self.keep_last, 1);
         ranges.demand(
             !self.reward.as_os_str().is_empty(),
             "train.reward",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Start;
 use crate::Result;
 use crate::experiment::course::Checkpoints;
-use crate::experiment::lessons::LessonPlan;
+use crate::experiment::lessons::{KEPT, LessonPlan};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
 use crate::kernels::Precision;
@@ -49,7 +49,7 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
                 max_gradient_norm: finetune.max_gradient_norm,
             },
             scales: &finetune.scales,
-            checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16]),
+            checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16], KEPT),
         };
         let fresh = || Ok(start.base.policy.clone());
         let policy = match &start.knowledge {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::experiment::course::Checkpoints;
-use crate::experiment::lessons::LessonPlan;
+use crate::experiment::lessons::{KEPT, LessonPlan};
 use crate::experiment::{Experiment, base};
 use crate::knowledge::World;
 use crate::knowledge::curriculum::Curriculum;
@@ -37,7 +37,7 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
                 max_gradient_norm: pretrain.max_gradient_norm,
             },
             scales: &pretrain.scales,
-            checkpoints: Checkpoints::of(experiment, "base", &pretrain.seed.to_string()),
+            checkpoints: Checkpoints::of(experiment, "base", &pretrain.seed.to_string(), KEPT),
         };
         let policy = plan.teach(
             experiment,

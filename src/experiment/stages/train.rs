@@ -1,5 +1,6 @@
 //! Reinforcement learning on the questions of A: sample, judge, learn, step by step.
 
+use std::path::Path;
 use std::time::Instant;
 
 use metrics::gauge;
@@ -12,7 +13,7 @@ use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
 use crate::experiment::alarm::Alarm;
-use crate::experiment::course::{Checkpoints, Progressed};
+use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
@@ -38,6 +39,11 @@ struct Notes {
     reward: RewardNote,
     #[serde(default)]
     alarm: Alarm,
+    /// The evaluated step with the most right answers about A, and their share.
+    #[serde(default)]
+    best: Option<(usize, f64)>,
+    /// Content of the fine-tuned policy that all began with.
+    tuned: String,
 }
 
 /// File in the stage's directory that holds the learning curves.
@@ -63,6 +69,7 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         config.run.seed,
         config.run.precision,
         &start.digest,
+        config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?,
     );
     experiment.cache.get_or_make("train", &inputs, |dir| {
         let precision = config.run.precision;
@@ -104,9 +111,11 @@ impl Trainer<'_> {
             weight_decay: config.weight_decay,
             max_gradient_norm: config.max_gradient_norm,
         };
-        let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?);
+        let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?, config.keep_last);
         let Progressed { step: first, policy, mut optimizer, mut notes } =
-            checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
+            checkpoints.resume::<Notes>(experiment.progress.as_ref(), optimizer, &config.scales, || {
+                self.begin(tuned, optimizer)
+            })?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
@@ -118,12 +127,19 @@ impl Trainer<'_> {
         for step in first..config.steps {
             let began = Instant::now();
             pool.publish(&policy.snapshot(step as u64)?)?;
-            if config.evaluate_every > 0 && step % config.evaluate_every == 0 {
+            let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
+            if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
                 let mut examiner = Examiner::new(experiment, self.start, &mut pool);
-                notes.evaluations.extend(on_the_way(&mut examiner, step as u64)?);
+                let rows = on_the_way(&mut examiner, step as u64)?;
+                let right = right_about_a(&rows);
+                notes.evaluations.extend(rows);
                 meter.note(&shown(&notes.evaluations));
+                if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
+                    notes.best = Some((step, right));
+                    self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
+                }
             }
-            metrics::with_local_recorder(&recorder, || -> Result<()> {
+            let outcome = metrics::with_local_recorder(&recorder, || -> Result<()> {
                 let sampling = Instant::now();
                 if reward.look(step + 1, experiment.progress.as_ref())? {
                     // What another reward paid cannot be compared.
@@ -137,15 +153,24 @@ impl Trainer<'_> {
                 }
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
+                // Before anything is learned from them: whatever happens then, they are kept.
+                rollouts::write(&experiment.run.rollouts(step + 1), &batch.lines)?;
                 let learning = Instant::now();
                 self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
-                rollouts::write(&experiment.run.rollouts(step + 1), &batch.lines)?;
                 let tokens: usize = batch.completions.iter().map(|c| c.tokens.len()).sum();
                 gauge!("tokens_per_sec").set(tokens as f64 / began.elapsed().as_secs_f64());
                 gauge!("step_time").set(began.elapsed().as_secs_f64());
                 Ok(())
-            })?;
+            });
+            if let Err(error) = outcome {
+                // Nothing that can fail comes after the weights have changed, so they are those of the step before.
+                // That this may fail too (a full disk) says less than what came first.
+                if step > first {
+                    let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
+                }
+                return Err(error);
+            }
             let line = recorder.write_step(step as u64 + 1)?;
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
@@ -156,16 +181,50 @@ impl Trainer<'_> {
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
             if done < config.steps && (stopping || due) {
-                notes.reward = reward.note();
-                checkpoints.save(done, &policy, &optimizer, &notes)?;
+                self.save(&checkpoints, done, &policy, &optimizer, &mut notes, &reward)?;
             }
             let saved = format!("reinforcement learning is saved at step {done}; the same command goes on from there");
             experiment.interrupt.check(&saved)?;
         }
         let training = read_metrics(&experiment.run.metrics())?;
         let training = training.iter().map(|line| TrainingPoint::from_metrics(line.step, &line.values)).collect();
-        checkpoints.remove()?;
         Ok((policy, Curves { evaluation: notes.evaluations, training }))
+    }
+
+    /// The fine-tuned policy, or the checkpoint of another run.
+    fn begin(&self, tuned: &Stage, optimizer: OptimizerConfig) -> Result<Progressed<Notes>> {
+        let config = &self.experiment.config.train;
+        let Some(from) = &config.from else {
+            let begun = Progressed::<Notes>::begin(Policy::load(&tuned.dir)?, optimizer, &config.scales);
+            return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
+        };
+        let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
+        let progressed = Progressed::<Notes>::load(&course::named(from)?, optimizer, &config.scales)?;
+        if progressed.notes.tuned != tuned.content {
+            let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
+            return refuse("it began with another fine-tuned policy than this run".into(), remedy);
+        }
+        if progressed.step >= config.steps {
+            return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
+        }
+        // What another reward paid cannot be compared.
+        let notes = Notes { reward: RewardNote::default(), alarm: Alarm::default(), ..progressed.notes };
+        Ok(Progressed { notes, ..progressed })
+    }
+
+    fn save(
+        &self,
+        checkpoints: &Checkpoints,
+        step: usize,
+        policy: &Policy,
+        optimizer: &Optimizer,
+        notes: &mut Notes,
+        reward: &LiveReward,
+    ) -> Result<()> {
+        notes.reward = reward.note();
+        let base = &self.start.base;
+        let model = |dir: &Path| base::save(dir, policy, &base.tokenizer, base.known.as_ref());
+        checkpoints.save(step, model, optimizer, notes, notes.best.map(|(step, _)| step))
     }
 
     /// Names the checkpoints: another config, and another policy to start from, has other ones.
@@ -311,6 +370,12 @@ impl Trainer<'_> {
         }
         Ok(lessons)
     }
+}
+
+/// The mean over forms of the right answers about A. What training asks is what it may be chosen by; B never is.
+fn right_about_a(rows: &[ArmResult]) -> f64 {
+    let of_a: Vec<f64> = rows.iter().filter(|row| row.set == Set::A).map(|row| row.accuracy).collect();
+    of_a.iter().sum::<f64>() / of_a.len().max(1) as f64
 }
 
 /// The newest evaluation in a few words.

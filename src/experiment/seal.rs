@@ -1,0 +1,82 @@
+//! Directories that are whole or not there: the digest of every file, taken when it was written and looked at before it
+//! is used.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Digest of each file, by its path inside the directory.
+pub type Digests = BTreeMap<String, String>;
+
+/// Puts every file of a directory on disk and takes its digest.
+pub fn digests(dir: &Path) -> Result<Digests> {
+    let mut digests = BTreeMap::new();
+    collect(dir, "", &mut digests)?;
+    Ok(digests)
+}
+
+/// The first file that is gone or is not what it was, and which of both.
+pub fn damage(dir: &Path, digests: &Digests) -> Result<Option<(PathBuf, &'static str)>> {
+    for (file, expected) in digests {
+        let path = dir.join(file);
+        if !path.exists() {
+            return Ok(Some((path, "missing")));
+        }
+        if digest_file(&path)? != *expected {
+            return Ok(Some((path, "changed")));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a directory; that there is none is no error.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A rename is safe against a crash only once the directory that holds the name is on disk.
+pub fn sync_dir(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(Error::io(path, "write"))?;
+    Ok(())
+}
+
+fn collect(dir: &Path, prefix: &str, digests: &mut Digests) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(Error::io(dir, "read"))? {
+        let path = entry.map_err(Error::io(dir, "read"))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(Error::invalid(path.display().to_string(), "a name that is no text", "rename the file"));
+        };
+        let name = format!("{prefix}{name}");
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), digests)?;
+            sync_dir(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path, "write"))?;
+            digests.insert(name, digest_file(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file in hexadecimal, in pieces: a checkpoint may be larger than memory.
+fn digest_file(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
+            0 => break,
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
