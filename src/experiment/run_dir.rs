@@ -20,6 +20,7 @@ const ROLLOUTS: &str = "rollouts";
 /// stages/<name>-<key>/        finished stages
 /// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off
 /// metrics.jsonl               one object for each step
+/// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
 /// report.json, report.html    what came of it
 /// run.lock                    held by the process that is writing
@@ -90,6 +91,11 @@ impl RunDir {
 
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// Event files for TensorBoard.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
     }
 
     /// The completions of one step.

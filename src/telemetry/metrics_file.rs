@@ -5,6 +5,7 @@
 //! Everything beside `time` depends on config and seeds alone, so two equal runs can be compared byte for byte
 //! once that one key is taken out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -24,6 +25,15 @@ pub struct MetricsLine {
     /// By name, sorted: times, rates and memory, which differ from run to run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub time: BTreeMap<String, Option<f64>>,
+}
+
+impl MetricsLine {
+    /// Every number that is one, by name; times among them under `time/`.
+    pub fn finite(&self) -> impl Iterator<Item = (Cow<'_, str>, f64)> {
+        let values = self.values.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), *value));
+        let times = self.time.iter().map(|(name, value)| (Cow::Owned(format!("time/{name}")), *value));
+        values.chain(times).filter_map(|(name, value)| Some((name, value?)))
+    }
 }
 
 /// A metrics file that is open for the next step.

@@ -6,7 +6,9 @@ pub mod memory;
 pub mod metrics_file;
 pub mod progress;
 pub mod recorder;
+pub mod tensorboard;
 
 pub use metrics_file::{MetricsFile, MetricsLine, read_metrics};
 pub use progress::{Meter, Progress, Silent};
 pub use recorder::JsonlRecorder;
+pub use tensorboard::TensorBoard;

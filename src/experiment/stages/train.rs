@@ -27,7 +27,7 @@ use crate::policy::Policy;
 use crate::random;
 use crate::reward::{Normalise, Record};
 use crate::rollout::{Completion, Finish, Request, SLOTS};
-use crate::telemetry::{JsonlRecorder, read_metrics};
+use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
 use crate::verifier::judge;
 use crate::{Error, Result, files};
 
@@ -123,6 +123,7 @@ impl Trainer<'_> {
         let longest = policy.config.max_position_embeddings;
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
+        let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
         for step in first..config.steps {
             let began = Instant::now();
@@ -132,6 +133,8 @@ impl Trainer<'_> {
                 let mut examiner = Examiner::new(experiment, self.start, &mut pool);
                 let rows = on_the_way(&mut examiner, step as u64)?;
                 let right = right_about_a(&rows);
+                let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
+                board.write(step as u64, rows.iter().map(scalar))?;
                 notes.evaluations.extend(rows);
                 meter.note(&shown(&notes.evaluations));
                 if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
@@ -172,6 +175,7 @@ impl Trainer<'_> {
                 return Err(error);
             }
             let line = recorder.write_step(step as u64 + 1)?;
+            board.write(line.step, line.finite())?;
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
                 let newest = shown(&notes.evaluations);
