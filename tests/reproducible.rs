@@ -1,5 +1,7 @@
 //! The same config gives the same bytes: with any number of workers, and after any interruption.
 
+mod tiny;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -7,85 +9,9 @@ use std::path::Path;
 use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
 use recollect::kernels::Precision;
-use recollect::telemetry::{Meter, Progress, Silent};
+use recollect::telemetry::Silent;
 use recollect::{Error, Result};
-
-/// Everything that the real experiment has, as small as it can be.
-const TINY: &str = "
-[known]
-persons = 120
-creatures = 150
-towns = 24
-terms = 160
-facts = 10
-chains = 4
-
-[world]
-a = { facts = 10, chains = 8, documents = 90 }
-b = { facts = 10, chains = 4, documents = 60 }
-
-[model]
-hidden_size = 32
-intermediate_size = 48
-num_hidden_layers = 2
-num_attention_heads = 2
-num_key_value_heads = 2
-head_dim = 16
-max_position_embeddings = 256
-
-[pretrain]
-tokens_per_step = 512
-warmup_steps = 2
-init = { embedding_std = 0.1, matrix_gain = 0.5 }
-phases = [{ steps = 30 }]
-scales = {}
-
-[finetune]
-steps = 12
-tokens_per_step = 512
-scales = {}
-
-[train]
-steps = 6
-questions_per_step = 6
-group_size = 4
-max_new_tokens = 32
-replay_tokens = 256
-evaluate_every = 2
-checkpoint_every = 4
-scales = {}
-
-[evaluation]
-max_new_tokens = 32
-questions_during_training = 3
-";
-
-/// Asks to stop as soon as a piece of work has got so far.
-struct StopAt {
-    interrupt: Interrupt,
-    work: &'static str,
-    done: u64,
-}
-
-struct Watch(Option<(Interrupt, u64)>);
-
-impl Progress for StopAt {
-    fn begin(&self, name: &str, _: &str, _: u64, _: u64) -> Box<dyn Meter> {
-        Box::new(Watch((name == self.work).then(|| (self.interrupt.clone(), self.done))))
-    }
-
-    fn tell(&self, _: &str) {}
-}
-
-impl Meter for Watch {
-    fn set(&mut self, done: u64) {
-        if let Some((interrupt, _)) = self.0.as_ref().filter(|(_, stop)| done == *stop) {
-            interrupt.request();
-        }
-    }
-
-    fn note(&mut self, _: &str) {}
-}
+use tiny::{StopAt, TINY};
 
 fn config(root: &Path, name: &str, workers: usize) -> Config {
     let base = root.join("base");

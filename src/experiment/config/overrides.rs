@@ -36,8 +36,7 @@ impl Override {
         whole.then(|| Override { place: place.to_string(), key, value })
     }
 
-    /// The dotted key.
-    pub fn key(&self) -> String {
+    fn key(&self) -> String {
         self.key.join(".")
     }
 

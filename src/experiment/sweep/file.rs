@@ -55,7 +55,9 @@ impl SweepFile {
         let place = path.display().to_string();
         let (written, mut problems) = strict_toml::decode::<Written>(&strict_toml::parse(&text, &place)?);
         let Some(Written { base: base_path, seeds, search, set, axes }) = written else {
-            return Err(all(problems, &place));
+            let errors = problems.into_iter().map(|problem| problem.at(&place)).collect();
+            let none = || Error::invalid(&place, "not a sweep", "see configs/sweep.toml");
+            return Err(Error::all(errors).err().unwrap_or_else(none));
         };
         let named = |problem: Problem| Problem { key: format!("axes.{}", problem.key), ..problem };
         problems.extend(search.problems());
@@ -71,43 +73,29 @@ impl SweepFile {
         let mut all_changes = Vec::new();
         overrides("", &set, &format!("{place}: set"), &mut all_changes, &mut problems);
         all_changes.extend(asked);
+        let mut errors: Vec<Error> = problems.into_iter().map(|problem| problem.at(&place)).collect();
         for change in &all_changes {
             if let Some(axis) = axes.iter().find(|axis| change.sets(&axis.key)) {
-                let remedy = "change the axis, or take it away";
-                problems.push(Problem::new(
-                    change.key(),
-                    format!("set to one value, and {} is an axis", axis.key),
-                    remedy,
-                ));
+                let found = format!("{} is an axis of the sweep", axis.key);
+                errors.push(Error::invalid(change.place(), found, "change the axis, or take it away"));
             }
         }
-        if !problems.is_empty() {
-            return Err(all(problems, &place));
-        }
+        Error::all(errors)?;
         let base_place = base_path.display().to_string();
         let table = strict_toml::parse(&files::read_text(&base_path)?, &base_place)?;
         let name = path.file_stem().map_or("sweep".into(), |stem| stem.to_string_lossy().into_owned());
         let mut base = Config::with_changes(table, &base_place, &name, &all_changes)?;
-        let refused = axes.iter().filter_map(|axis| refusal(&axis.key, &search, &base).map(|why| (axis, why)));
-        let refused: Vec<Problem> =
-            refused.map(|(axis, why)| Problem::new(format!("axes.{}", axis.key), "no key to search", why)).collect();
-        if !refused.is_empty() {
-            return Err(all(refused, &place));
-        }
+        let refused = axes.iter().filter_map(|axis| {
+            let why = refusal(&axis.key, &search, &base)?;
+            Some(Problem::new(format!("axes.{}", axis.key), "no key to search", why).at(&place))
+        });
+        Error::all(refused.collect())?;
         if base.train.held_out == 0.0 {
             base.train.held_out = HELD_OUT;
         }
         // An evaluation on the way would ask about B.
         base.train.evaluate_every = 0;
         Ok(SweepFile { path: path.to_path_buf(), text, base_path, base, seeds, search, axes })
-    }
-}
-
-fn all(problems: Vec<Problem>, place: &str) -> Error {
-    let errors = problems.into_iter().map(|problem| problem.at(place)).collect();
-    match Error::all(errors) {
-        Err(error) => error,
-        Ok(()) => Error::invalid(place, "not a sweep", "see configs/sweep.toml"),
     }
 }
 

@@ -136,6 +136,15 @@ impl Sweep {
             finished.push(stages::find_judged(&open(cell, *seed)?, self.forms())?);
             interrupt.check("nothing was under way; the same command goes on from there")?;
         }
+        // Fine-tuning comes first: runs share it, and without it they take about as long as each other, so that the progress
+        // of the sweep tells how long the rest will take.
+        for ((cell, seed), _) in runs.iter().zip(&finished).filter(|(_, judged)| judged.is_none()) {
+            match open(cell, *seed).and_then(|experiment| stages::finetune(&experiment)) {
+                Err(error) if !is_the_cells_fault(&error) => return Err(error),
+                // What is wrong with a cell is told when its turn comes.
+                _ => (),
+            }
+        }
         let mut done = finished.iter().flatten().count();
         let mut meter = progress.begin("sweep", "runs", done as u64, runs.len() as u64);
         let mut judged: BTreeMap<usize, Vec<(u64, Judged)>> = BTreeMap::new();
