@@ -264,7 +264,8 @@ impl Sweep {
 
     /// Trains the cell as the base config says, with nothing held out and for all its steps.
     fn command(&self, cell: &Cell) -> String {
-        let set: Vec<String> = cell.changes(&self.file.axes).iter().map(|change| format!(" --set {change}")).collect();
+        let set = cell.changes(&self.file.axes).into_iter().map(|change| format!(" --set {}", quoted(change)));
+        let set: Vec<String> = set.collect();
         format!("recollect run {}{} --set run.dir=runs/tuned", self.file.base_path.display(), set.concat())
     }
 
@@ -283,7 +284,71 @@ impl Sweep {
     }
 }
 
+/// Text as a shell takes it for one word.
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "=._/+-,".contains(c);
+    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// Whether another cell may fare better.
 fn is_the_cells_fault(error: &Error) -> bool {
     matches!(error, Error::Invalid { .. } | Error::Refused(_) | Error::Tensor(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sweep(home: &Path, axes: &str) -> Sweep {
+        let (base, sweep) = (home.join("base.toml"), home.join("s.toml"));
+        let reward = home.join("r.toml");
+        std::fs::write(&reward, "[[term]]\nkind = 'correct'\n[[term]]\nkind = 'length'\nlimit = 9\n").unwrap();
+        std::fs::write(&base, format!("[train]\nreward = '{}'\nevaluate_every = 9", reward.display())).unwrap();
+        std::fs::write(&sweep, format!("base = '{}'\n[axes]\n{axes}", base.display())).unwrap();
+        Sweep::load(&sweep, &[format!("run.dir={}", home.join("runs").display())]).unwrap()
+    }
+
+    #[test]
+    fn cells_differ_by_their_axes_and_by_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let axes =
+            "train.algorithm = ['grpo', { preset = 'grpo', clip = 0.1 }]\nreward.term.length.weight = [-0.5, 0.0]";
+        let sweep = sweep(home.path(), axes);
+        assert_eq!(sweep.cells.len(), 4);
+        let (base, held_out) = (&sweep.file.base, sweep.file.base.train.held_out);
+        assert_eq!(
+            (base.train.evaluate_every, held_out),
+            (0, 0.25),
+            "nothing of B on the way, and something to judge by"
+        );
+        let mut places = std::collections::BTreeSet::new();
+        for (cell, seed) in sweep.cells.iter().flat_map(|cell| [(cell, 0), (cell, 5)]) {
+            let mut config = cell.config(&sweep.root, seed, base.train.steps).unwrap();
+            assert_eq!((config.world.seed, config.finetune.seed, config.run.seed), (seed, seed, seed));
+            assert!(places.insert(config.run.dir.clone()), "every run has a directory of its own");
+            (config.world.seed, config.finetune.seed, config.run.seed) = (0, 0, 0);
+            config.train.algorithm = base.train.algorithm.clone();
+            config.train.reward = base.train.reward.clone();
+            assert_eq!(config.digest().unwrap(), base.digest().unwrap());
+        }
+        let rewards: std::collections::BTreeSet<_> =
+            sweep.cells.iter().map(|c| c.reward.as_ref().unwrap().path.clone()).collect();
+        assert_eq!(rewards.len(), 2, "a reward is one file, whichever cells have it");
+        assert!(!sweep.root.exists(), "reading writes nothing");
+    }
+
+    #[test]
+    fn the_command_for_the_winner_can_be_pasted() {
+        let home = tempfile::tempdir().unwrap();
+        let sweep =
+            sweep(home.path(), "train.algorithm = [{ preset = 'grpo', clip = 0.1 }]\ntrain.learning_rate = [1e-4]");
+        let command = sweep.command(&sweep.cells[0]);
+        assert!(
+            command.contains(" --set train.learning_rate=1e-4 ") && command.contains(" --set 'train.algorithm={"),
+            "{command}"
+        );
+        let change = command.split('\'').nth(1).unwrap().to_string();
+        assert!(crate::experiment::Config::parse("", "x.toml", "x", &[change]).is_ok(), "{command}");
+        assert_eq!(quoted("a'b".into()), r"'a'\''b'");
+    }
 }

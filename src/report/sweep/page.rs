@@ -170,6 +170,7 @@ fn pictured(summary: &SweepSummary, at: usize, cell: &RankedCell) -> Rail {
 }
 
 fn effect(effect: &crate::evaluation::sweep::Effect) -> Effect {
+    // Where several are best, all of them stand out.
     let best = effect.values.iter().map(|value| value.score.accuracy).fold(0.0, f64::max);
     let rails = effect.values.iter().map(|EffectOf { value, cells, score }| {
         let cells = if *cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
@@ -182,7 +183,7 @@ fn row(at: usize, cell: &RankedCell, forms: &[ArmResult], seeds: &[u64]) -> Row 
     let none = || "—".to_owned();
     let of_form = |wanted: &ArmResult| {
         let found = cell.forms.iter().find(|row| (row.task, row.form) == (wanted.task, wanted.form));
-        found.map_or_else(none, |row| percent(row.accuracy))
+        found.map_or_else(none, |row| format!("{} ({})", percent(row.accuracy), range(row.low, row.high)))
     };
     Row {
         rank: at + 1,

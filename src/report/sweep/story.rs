@@ -33,7 +33,10 @@ impl Story {
         let score = percent(winner.score.accuracy);
         let headline = match next {
             Some((_, lead)) if is_clear(&lead) => format!("{name}: {score} right, clearly ahead of the next"),
-            Some(_) => format!("{name}: {score} right, ahead of the next but not clearly"),
+            Some((_, lead)) if lead.difference > 0.0 => {
+                format!("{name}: {score} right, ahead of the next but not clearly")
+            }
+            Some(_) => format!("{name}: {score} right, level with the next"),
             None => format!("{name}: {score} right"),
         };
         let lead = [Some(judged(summary, winner, &name)), next.map(|(next, lead)| against(summary, next, &lead))];
@@ -77,6 +80,9 @@ fn against(summary: &SweepSummary, next: &RankedCell, lead: &Lead) -> String {
     let told = match unclear {
         0 => "Every other cell is clearly behind.".to_owned(),
         1 if others == 1 => "The two cannot be told apart on so many questions.".to_owned(),
+        _ if unclear == others => {
+            format!("None of the {others} other cells can be told apart from it on so many questions.")
+        }
         _ => format!("{unclear} of the {others} other cells cannot be told apart from it on so many questions."),
     };
     format!(
