@@ -187,6 +187,19 @@ fn in_plain_words(expected: &str) -> &str {
     }
 }
 
+/// Puts a value where a path of keys says, making the tables on the way. The problem: one of them is a value.
+pub fn insert(table: &mut Table, path: &[String], value: Value) -> Result<(), Problem> {
+    let Some((last, sections)) = path.split_last() else { return Ok(()) };
+    let mut table = table;
+    for (depth, section) in sections.iter().enumerate() {
+        let inner = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+        let found = || format!("{} is a value", path[..=depth].join("."));
+        table = inner.as_table_mut().ok_or_else(|| Problem::new("", found(), "it has no keys of its own"))?;
+    }
+    table.insert(last.clone(), value);
+    Ok(())
+}
+
 fn remove(table: &mut Table, path: &[String]) -> bool {
     match path {
         [] => false,

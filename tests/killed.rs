@@ -2,7 +2,10 @@
 //! `RECOLLECT_CASES=50` says how many instants are tried.
 #![cfg(unix)]
 
-mod common;
+#[path = "support/left.rs"]
+mod left;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use common::{TINY, left_by, same};
+use left::{left_by, same};
+use tiny::TINY;
 
 /// Longest wait for a process that has nothing to wait for.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,6 +1,11 @@
 //! The same config gives the same bytes: with any number of workers, and after any interruption.
 
-mod common;
+#[path = "support/left.rs"]
+mod left;
+#[path = "support/stop_at.rs"]
+mod stop_at;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,37 +14,12 @@ use std::path::Path;
 use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
 use recollect::kernels::Precision;
-use recollect::telemetry::{Meter, Progress, Silent};
+use recollect::telemetry::Silent;
 use recollect::{Error, Result};
 
-use common::{TINY, left_by, same};
-
-/// Asks to stop as soon as a piece of work has got so far.
-struct StopAt {
-    interrupt: Interrupt,
-    work: &'static str,
-    done: u64,
-}
-
-struct Watch(Option<(Interrupt, u64)>);
-
-impl Progress for StopAt {
-    fn begin(&self, name: &str, _: &str, _: u64, _: u64) -> Box<dyn Meter> {
-        Box::new(Watch((name == self.work).then(|| (self.interrupt.clone(), self.done))))
-    }
-
-    fn tell(&self, _: &str) {}
-}
-
-impl Meter for Watch {
-    fn set(&mut self, done: u64) {
-        if let Some((interrupt, _)) = self.0.as_ref().filter(|(_, stop)| done == *stop) {
-            interrupt.request();
-        }
-    }
-
-    fn note(&mut self, _: &str) {}
-}
+use left::{left_by, same};
+use stop_at::StopAt;
+use tiny::TINY;
 
 fn config(root: &Path, name: &str, workers: usize) -> Config {
     let base = root.join("base");

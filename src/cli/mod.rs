@@ -9,6 +9,7 @@ pub mod progress;
 pub mod report;
 pub mod reward;
 pub mod run;
+pub mod sweep;
 pub mod train;
 pub mod world;
 
@@ -34,6 +35,7 @@ Examples:
   recollect world configs/quickstart.toml --show questions --limit 5
   recollect report runs/quickstart                       write the report again
   recollect reward explain rewards/faithful.toml         what a reward pays for
+  recollect sweep configs/sweep.toml                     which reward, learning rate and group size is best
 
 Ctrl-C stops after the step that is going on; the same command goes on from there.
 Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 130 interrupted.";
@@ -48,6 +50,7 @@ enum Command {
     Eval(eval::Args),
     Report(report::Args),
     Reward(reward::Args),
+    Sweep(sweep::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -61,6 +64,7 @@ pub fn run() -> Result<()> {
         Command::Eval(args) => eval::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Reward(args) => reward::main(&args),
+        Command::Sweep(args) => sweep::main(&args),
     }
 }
 

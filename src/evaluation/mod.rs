@@ -4,7 +4,9 @@
 pub mod record;
 pub mod run_info;
 pub mod summary;
+pub mod sweep;
 
 pub use record::{Answered, Arm};
 pub use run_info::{Curves, RunInfo, StageTime, TrainingPoint};
 pub use summary::{AgainstBaseline, ArmResult, Pooled, Summary, tally};
+pub use sweep::{Cost, Measured, Setting, SweepSummary};

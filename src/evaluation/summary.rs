@@ -75,7 +75,7 @@ pub struct AgainstBaseline {
 }
 
 /// An arm over several tasks and forms of one set.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
     pub correct: usize,
     pub n: usize,

@@ -15,11 +15,13 @@ pub mod run_dir;
 mod seal;
 pub mod stage;
 pub mod stages;
+pub mod sweep;
 
 pub use config::Config;
 pub use interrupt::Interrupt;
 pub use run_dir::RunDir;
 pub use stage::{Stage, StageCache};
+pub use sweep::Sweep;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod curriculum;
 pub mod grammar;
+pub mod held_out;
 pub mod jsonl;
 pub mod leak;
 pub mod lexicon;
@@ -13,6 +14,7 @@ pub mod source;
 pub mod syllogism;
 pub mod world;
 
+pub use held_out::Division;
 pub use jsonl::Jsonl;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
 pub use source::Knowledge;

@@ -44,6 +44,15 @@ impl Knowledge {
             Knowledge::Files(jsonl) => jsonl.questions(set)[index].clone(),
         }
     }
+
+    /// The number of what question `index` is about: a group of facts, a square of chains, a fact of a file. Questions
+    /// of different numbers share no fact, so what is learned from one is no answer to the other.
+    pub fn topic(&self, set: Set, form: Form, index: usize) -> usize {
+        match self {
+            Knowledge::Generated(world) => world.topic(form, index),
+            Knowledge::Files(jsonl) => jsonl.fact(set, index),
+        }
+    }
 }
 
 /// The forms of questions that files have, or that generated worlds have.

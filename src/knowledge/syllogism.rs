@@ -143,8 +143,11 @@ pub fn spell(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Chains of a square. They stand one after another in a set.
+pub const SQUARE: usize = 4;
+
 /// Four shapes that differ in their first and last premise only, balanced as the module says.
-pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[Shape; 4]> {
+pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[Shape; SQUARE]> {
     if !(2..MAX_TERMS).contains(&premises) {
         let found = format!("chains of {premises} premises");
         return Err(Error::invalid("world.premises", found, format!("2 to {} are possible", MAX_TERMS - 1)));

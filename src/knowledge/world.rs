@@ -10,7 +10,7 @@ use super::grammar::{Grammar, Stated};
 use super::lexicon::{Lexicon, LexiconConfig};
 use super::logic::Import;
 use super::reversal::{CANDIDATES, Pools, Reversals};
-use super::syllogism::Syllogisms;
+use super::syllogism::{SQUARE, Syllogisms};
 use super::{Claim, Form, Question, Set, Task};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
@@ -236,6 +236,15 @@ impl World {
         match form {
             Form::Entailment => self.syllogisms[&set].question(&self.grammar, set, index / 2, index % 2 == 1, random),
             _ => self.reversals[&set].question(&self.grammar, set, index, form, random),
+        }
+    }
+
+    /// The number of the group or the square of chains that question `index` of a form is about. Whole squares, because
+    /// only they are balanced.
+    pub fn topic(&self, form: Form, index: usize) -> usize {
+        match form {
+            Form::Entailment => index / (2 * SQUARE),
+            _ => index / self.known.group_size,
         }
     }
 

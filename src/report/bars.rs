@@ -173,6 +173,6 @@ fn mark(row: &ArmResult) -> Mark {
 }
 
 /// A share as a CSS percentage.
-fn css(share: f64) -> String {
+pub fn css(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }

@@ -10,8 +10,10 @@ use crate::evaluation::{Answered, Arm, RunInfo, Summary};
 use crate::{Error, Result};
 
 /// The page and what it includes. A name that ends in `.html` turns escaping on.
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("page.html", include_str!("page.html")),
+    ("sweep.html", include_str!("sweep/page.html")),
+    ("gaps.html", include_str!("gaps.html")),
     ("page.css", include_str!("page.css")),
     ("page.js", include_str!("page.js")),
 ];
@@ -20,17 +22,22 @@ const TEMPLATES: [(&str, &str); 3] = [
 /// file supplied is escaped. The same input gives the same document, byte for byte. `answered` are the answers
 /// behind the summary; a sample of them can be read in the page.
 pub fn page(summary: &Summary, answered: &[Answered]) -> Result<String> {
-    render(summary, answered).map_err(|e| {
+    fill("page.html", Page::new(summary, answered))
+}
+
+/// A template filled with what it shows.
+pub(super) fn fill(template: &str, page: impl Serialize) -> Result<String> {
+    render(template, page).map_err(|e| {
         Error::invalid("report page", format!("the template failed ({e})"), "report this as a bug of recollect")
     })
 }
 
-fn render(summary: &Summary, answered: &[Answered]) -> Result<String, minijinja::Error> {
+fn render(template: &str, page: impl Serialize) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }
-    environment.get_template("page.html")?.render(Serde(Page::new(summary, answered)))
+    environment.get_template(template)?.render(Serde(page))
 }
 
 /// What the template is filled with.

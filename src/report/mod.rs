@@ -9,10 +9,12 @@ mod html;
 mod numbers;
 mod plot;
 mod story;
+mod sweep;
 mod table;
 mod traces;
 mod words;
 
 pub use html::page;
 pub use story::Story;
+pub use sweep::{sweep_page, sweep_table};
 pub use table::table;

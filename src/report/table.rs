@@ -38,11 +38,8 @@ pub fn table(summary: &Summary, styled: bool) -> String {
     text
 }
 
-fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, Set)>, styled: bool) -> String {
-    let heading = |text: &str| {
-        let cell = Cell::new(text);
-        if styled { cell.add_attribute(Attribute::Bold) } else { cell }
-    };
+/// A table in the style of all of them, still empty.
+pub(super) fn empty(styled: bool) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     if styled {
@@ -50,6 +47,29 @@ fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, S
     } else {
         table.force_no_tty();
     }
+    table
+}
+
+/// A cell that stands out on a terminal.
+pub(super) fn heading(text: &str, styled: bool) -> Cell {
+    let cell = Cell::new(text);
+    if styled { cell.add_attribute(Attribute::Bold) } else { cell }
+}
+
+/// The table as text, with all columns from number `right` on aligned to the right.
+pub(super) fn finish(mut table: Table, right: usize) -> String {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= right {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, Set)>, styled: bool) -> String {
+    let heading = |text: &str| heading(text, styled);
+    let mut table = empty(styled);
     let mut header = vec![heading("questions"), heading("set"), heading("chance")];
     header.extend(arms.iter().map(|arm| heading(&two_lines(arm.label()))));
     table.set_header(header);
@@ -60,13 +80,7 @@ fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, S
         cells.extend(rows.into_iter().map(|row| Cell::new(row.map_or("—".into(), accuracy))));
         table.add_row(cells);
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 1));
-        if index > 1 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+    finish(table, 2)
 }
 
 fn accuracy(row: &ArmResult) -> String {
@@ -76,7 +90,7 @@ fn accuracy(row: &ArmResult) -> String {
 }
 
 /// Breaks a label at its middle space, so that a column is as narrow as it can be.
-fn two_lines(label: &str) -> String {
+pub(super) fn two_lines(label: &str) -> String {
     let middle = label.match_indices(' ').map(|(index, _)| index);
     match middle.min_by_key(|index| index.abs_diff(label.len() / 2)) {
         Some(index) => format!("{}\n{}", &label[..index], &label[index + 1..]),
@@ -85,7 +99,7 @@ fn two_lines(label: &str) -> String {
 }
 
 /// Text in lines of at most `WIDTH` characters.
-fn wrap(text: &str) -> String {
+pub(super) fn wrap(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {

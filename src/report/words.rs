@@ -19,6 +19,16 @@ pub fn range(low: f64, high: f64) -> String {
     format!("{:.0}–{:.0}", low * 100.0, high * 100.0)
 }
 
+/// A difference of shares in points: "+3.2", "−0.7".
+pub fn points(difference: f64) -> String {
+    let points = format!("{:.1}", difference.abs() * 100.0);
+    match difference {
+        _ if points == "0.0" => points,
+        _ if difference < 0.0 => format!("−{points}"),
+        _ => format!("+{points}"),
+    }
+}
+
 /// A p-value as it stands in a sentence: "p = 0.012".
 pub fn p_value(p: f64) -> String {
     if p < 0.001 { "p\u{a0}<\u{a0}0.001".into() } else { format!("p\u{a0}=\u{a0}{p:.3}") }
@@ -96,6 +106,7 @@ mod tests {
     fn numbers_are_easy_to_read() {
         assert_eq!([5, 999, 1_000, 598_400].map(grouped), ["5", "999", "1\u{202f}000", "598\u{202f}400"]);
         assert_eq!([0.25, 59.96, 245.2, 7_260.0].map(seconds), ["0.2 s", "1 min 00 s", "4 min 05 s", "2 h 01 min"]);
+        assert_eq!([0.032, -0.0074, -0.0001].map(points), ["+3.2", "−0.7", "0.0"]);
         assert_eq!([0.0004, 0.0123].map(p_value), ["p\u{a0}<\u{a0}0.001", "p\u{a0}=\u{a0}0.012"]);
     }
 

@@ -112,7 +112,7 @@ impl Reward {
 }
 
 /// What a term will be called, as far as that can be told before it is read.
-fn name_of(table: &Table) -> String {
+pub(super) fn name_of(table: &Table) -> String {
     let text = |key| table.get(key).and_then(Value::as_str);
     text("name").or(text("kind")).unwrap_or_default().to_string()
 }

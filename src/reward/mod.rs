@@ -2,6 +2,7 @@
 //! what another reward would have paid for completions that were recorded.
 
 pub mod config;
+mod edit;
 pub mod examples;
 pub mod external;
 mod gates;
@@ -12,6 +13,7 @@ pub mod scorer;
 pub mod term;
 pub mod terms;
 
+pub use edit::changed;
 pub use external::{External, Failure};
 pub use record::Record;
 pub use score::{Normalise, Reward, Score, TermScore, Weighted};

@@ -1,7 +1,7 @@
 //! How far an accuracy can be trusted.
 
 /// The standard normal deviate that leaves 2.5 % on either side.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// A range that holds the true share in 95 of 100 experiments.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,5 +2,6 @@
 
 pub mod interval;
 pub mod mcnemar;
+pub mod paired;
 
 pub use interval::Interval;

@@ -1,5 +1,7 @@
 //! How long-running work tells that it goes on. The library only speaks to these traits; who listens prints.
 
+use std::sync::Arc;
+
 /// Someone who wants to know how far the work is.
 pub trait Progress: Send + Sync {
     /// A piece of work begins: its name ("fine-tuning"), how many units of what it has ("steps") and how many of
@@ -17,6 +19,17 @@ pub trait Meter: Send {
 
     /// A few words about how it goes ("reward 0.41"), shown beside the rest.
     fn note(&mut self, text: &str);
+}
+
+/// Several may speak to one listener.
+impl<P: Progress + ?Sized> Progress for Arc<P> {
+    fn begin(&self, name: &str, unit: &str, done: u64, total: u64) -> Box<dyn Meter> {
+        (**self).begin(name, unit, done, total)
+    }
+
+    fn tell(&self, text: &str) {
+        (**self).tell(text);
+    }
 }
 
 /// Nobody listens.

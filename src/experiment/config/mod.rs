@@ -21,6 +21,7 @@ use toml::{Table, Value};
 pub use evaluation::EvaluationConfig;
 pub use finetune::FinetuneConfig;
 pub use model::{BaseConfig, ModelSection};
+pub use overrides::Override;
 pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
 pub use run::RunConfig;
@@ -31,7 +32,6 @@ use super::run_dir;
 use crate::knowledge::Form;
 use crate::knowledge::source::forms;
 use crate::{Error, Result, files, strict_toml};
-use overrides::Override;
 
 /// Everything that a run depends on. Whatever a file leaves out has a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,20 +72,20 @@ impl Config {
 
     /// The same from text. `place` stands for the file in errors, `name` names the default run directory.
     pub fn parse(text: &str, place: &str, name: &str, overrides: &[String]) -> Result<Config> {
-        let mut table = strict_toml::parse(text, place)?;
-        let overrides = overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>>>()?;
-        for change in &overrides {
+        let changes = overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>>>()?;
+        Config::with_changes(strict_toml::parse(text, place)?, place, name, &changes)
+    }
+
+    /// The config that a table becomes by changes, applied in their order.
+    pub fn with_changes(mut table: Table, place: &str, name: &str, changes: &[Override]) -> Result<Config> {
+        for change in changes {
             change.apply(&mut table)?;
         }
         let (config, mut problems) = strict_toml::decode::<Config>(&table);
         let in_ranges = config.as_ref().map(Config::problems).unwrap_or_default();
         problems.extend(in_ranges);
-        // The last override of a key is the one that counts, so it is the one to blame.
-        let blame = |problem: strict_toml::Problem| match overrides.iter().rev().find(|o| o.sets(&problem.key)) {
-            Some(change) => problem.at(&format!("--set {}", change.text)),
-            None => problem.at(place),
-        };
-        Error::all(problems.into_iter().map(blame).collect())?;
+        // The last change of a key is the one that counts, so it is the one to blame.
+        Error::all(problems.into_iter().map(|problem| Override::blame(changes, problem, place)).collect())?;
         let mut config = config.ok_or_else(|| Error::invalid(place, "not a config", "see the configs that ship"))?;
         if config.run.dir.as_os_str().is_empty() {
             config.run.dir = Path::new("runs").join(name);

@@ -26,6 +26,11 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Forms of questions that a step asks, as many of each.
     pub forms: Vec<Form>,
+    /// Share of what is known in A (groups of facts, squares of syllogisms) that is asked of nobody in training, so that
+    /// runs can be compared by it and B stays for the end; a sweep takes a quarter. 0: training asks about all of A.
+    // Left out where it is 0: a run that holds nothing out is the run that it was before this key existed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held_out: f64,
     /// Questions of one step.
     pub questions_per_step: usize,
     /// Completions of each question.
@@ -78,6 +83,7 @@ impl Default for TrainConfig {
         TrainConfig {
             steps: 300,
             forms: vec![Form::Candidates, Form::Open, Form::Entailment],
+            held_out: 0.0,
             questions_per_step: 12,
             group_size: 16,
             learning_rate: 3e-4,
@@ -109,9 +115,16 @@ impl TrainConfig {
         self.questions_per_step.saturating_mul(self.group_size)
     }
 
+    /// Questions of form number `at` in one step. What does not divide goes to the first forms.
+    pub fn questions_of(&self, at: usize) -> usize {
+        let forms = self.forms.len().max(1);
+        self.questions_per_step / forms + usize::from(at < self.questions_per_step % forms)
+    }
+
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.at_least("train.steps", self.steps, 1);
         ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
+        ranges.within("train.held_out", self.held_out, 0.0..=0.9);
         ranges.at_least("train.questions_per_step", self.questions_per_step, self.forms.len().max(1));
         ranges.not_negative("train.replay_weight", self.replay_weight);
         // An advantage compares the completions of one question: one alone has nothing to be compared with.
@@ -130,6 +143,10 @@ impl TrainConfig {
             "a file such as rewards/correct.toml",
         );
     }
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// The update rule: a preset by its name, or a table of the learner's own fields.

@@ -25,7 +25,7 @@ use crate::random;
 use crate::rollout::{Finish, Request, SLOTS};
 use crate::telemetry::{hardware, memory};
 use crate::verifier::judge;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// File in an evaluation's directory that holds every answer, a JSON object a line.
 pub(super) const ANSWERS: &str = "answers.jsonl";
@@ -72,26 +72,39 @@ pub(super) fn examine(
 ) -> Result<Stage> {
     let inputs = (content, &start.digest, &experiment.config.evaluation, arms);
     experiment.cache.get_or_make(name, &inputs, |dir| {
-        let policy = Policy::load(policy)?;
-        let workers = experiment.config.run.resolved_workers();
-        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.max_position_embeddings)?;
-        pool.publish(&policy.snapshot(step)?)?;
-        let mut examiner = Examiner::new(experiment, start, &mut pool);
         let questions: Vec<Question> =
             [Set::A, Set::B].iter().flat_map(|set| start.knowledge.questions(*set)).collect();
-        let mut meter = experiment.progress.begin(&format!("answering ({name})"), "arms", 0, arms.len() as u64);
-        let mut answered: Vec<Answered> = Vec::new();
-        for (done, arm) in arms.iter().enumerate() {
-            let new = match arm {
-                Arm::SwappedTraces => examiner.swapped(step, &questions, &answered)?,
-                arm => examiner.answer(*arm, step, &questions, experiment.config.evaluation.samples)?,
-            };
-            answered.extend(new);
-            meter.set(done as u64 + 1);
-            experiment.interrupt.check("what is finished is kept; the same command goes on from there")?;
-        }
-        write(&dir.join(ANSWERS), &answered)
+        write(&dir.join(ANSWERS), &ask(experiment, start, name, arms, policy, step, &questions)?)
     })
+}
+
+/// Puts questions to the policy in a directory, in several arms.
+pub(super) fn ask(
+    experiment: &Experiment,
+    start: &Start,
+    name: &str,
+    arms: &[Arm],
+    policy: &Path,
+    step: u64,
+    questions: &[Question],
+) -> Result<Vec<Answered>> {
+    let policy = Policy::load(policy)?;
+    let workers = experiment.config.run.resolved_workers();
+    let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.max_position_embeddings)?;
+    pool.publish(&policy.snapshot(step)?)?;
+    let mut examiner = Examiner::new(experiment, start, &mut pool);
+    let mut meter = experiment.progress.begin(&format!("answering ({name})"), "arms", 0, arms.len() as u64);
+    let mut answered: Vec<Answered> = Vec::new();
+    for (done, arm) in arms.iter().enumerate() {
+        let new = match arm {
+            Arm::SwappedTraces => examiner.swapped(step, questions, &answered)?,
+            arm => examiner.answer(*arm, step, questions, experiment.config.evaluation.samples)?,
+        };
+        answered.extend(new);
+        meter.set(done as u64 + 1);
+        experiment.interrupt.check("what is finished is kept; the same command goes on from there")?;
+    }
+    Ok(answered)
 }
 
 /// An evaluation during training: thinking, on a fixed sample of the questions.
@@ -207,7 +220,17 @@ fn asked(arm: Arm, question: &Question) -> (String, Opening) {
     (prompt(context, &question.text, opening), opening)
 }
 
-fn write(path: &Path, answered: &[Answered]) -> Result<()> {
+/// Reads what [`write`] wrote.
+pub(super) fn read(path: &Path) -> Result<Vec<Answered>> {
+    let text = files::read_text(path)?;
+    let one = |(number, line): (usize, &str)| {
+        let place = format!("{}:{}", path.display(), number + 1);
+        serde_json::from_str(line).map_err(|error| Error::invalid(place, error.to_string(), "evaluate the run again"))
+    };
+    text.lines().enumerate().map(one).collect()
+}
+
+pub(super) fn write(path: &Path, answered: &[Answered]) -> Result<()> {
     let mut file = BufWriter::new(File::create(path).map_err(Error::io(path, "write"))?);
     for one in answered {
         serde_json::to_writer(&mut file, one).map_err(|error| {

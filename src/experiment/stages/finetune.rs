@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Start;
 use crate::Result;
+use crate::experiment::config::{Config, FinetuneConfig};
 use crate::experiment::course::Checkpoints;
 use crate::experiment::lessons::{KEPT, LessonPlan};
 use crate::experiment::stage::Stage;
@@ -24,13 +25,21 @@ pub fn finetune(experiment: &Experiment) -> Result<Stage> {
 struct Inputs<'a> {
     start: &'a str,
     precision: Precision,
-    finetune: &'a crate::experiment::config::FinetuneConfig,
+    finetune: &'a FinetuneConfig,
+}
+
+/// Name of the stage.
+pub(super) const FINETUNE: &str = "finetune";
+
+/// What the fine-tuned policy depends on.
+pub(super) fn inputs<'a>(experiment: &'a Experiment, start: &'a Start) -> impl Serialize + 'a {
+    let Config { run, finetune, .. } = &experiment.config;
+    Inputs { start: &start.digest, precision: run.precision, finetune }
 }
 
 pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
-    let inputs = Inputs { start: &start.digest, precision: experiment.config.run.precision, finetune };
-    experiment.cache.get_or_make("finetune", &inputs, |dir| {
+    experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
         let plan = LessonPlan {
             name: "fine-tuning",
             seed: finetune.seed,

@@ -3,6 +3,7 @@
 
 mod evaluate;
 mod finetune;
+mod judge;
 mod look;
 mod pretrain;
 mod report;
@@ -20,6 +21,7 @@ use crate::{Error, Result, files};
 
 pub use evaluate::eval;
 pub use finetune::finetune;
+pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
 pub use pretrain::pretrain;
 pub use report::{Reported, report};

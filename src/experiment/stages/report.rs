@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::evaluate::ANSWERS;
-use super::train::CURVES;
+use super::evaluate::{self, ANSWERS};
+use super::train;
 use crate::evaluation::{Answered, Curves, RunInfo, StageTime, Summary};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::{Config, RunDir};
@@ -21,22 +21,9 @@ pub fn report(run: &Path) -> Result<Reported> {
     let manifest = Manifest::read(run.root())?;
     let mut answered: Vec<Answered> = Vec::new();
     for stage in ["baseline", "evaluation"] {
-        let path = manifest.dir(stage)?.join(ANSWERS);
-        for (number, line) in files::read_text(&path)?.lines().enumerate() {
-            let place = format!("{}:{}", path.display(), number + 1);
-            let one = serde_json::from_str(line);
-            answered.push(one.map_err(|error| Error::invalid(place, error.to_string(), "evaluate the run again"))?);
-        }
+        answered.extend(evaluate::read(&manifest.dir(stage)?.join(ANSWERS))?);
     }
-    let curves = match manifest.dir("train") {
-        Err(_) => Curves::default(),
-        Ok(dir) => {
-            let path = dir.join(CURVES);
-            let place = path.display().to_string();
-            serde_json::from_str(&files::read_text(&path)?)
-                .map_err(|error| Error::invalid(place, error.to_string(), "train the run again"))?
-        }
-    };
+    let curves = manifest.dir("train").map_or(Ok(Curves::default()), train::read_curves)?;
     let summary = Summary::new(&answered, curves, info(run.root(), &config, manifest)?);
     let json = serde_json::to_vec_pretty(&summary)
         .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;

@@ -13,13 +13,14 @@ use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
 use crate::experiment::alarm::Alarm;
+use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
-use crate::knowledge::{Knowledge, Question, Set};
+use crate::knowledge::{Division, Knowledge, Question, Set};
 use crate::language::{Opening, prompt};
 use crate::learner::policy_gradient::{self, Sampled};
 use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule, supervised};
@@ -46,8 +47,10 @@ struct Notes {
     tuned: String,
 }
 
+/// Name of the stage.
+pub(super) const TRAIN: &str = "train";
 /// File in the stage's directory that holds the learning curves.
-pub(super) const CURVES: &str = "curves.json";
+const CURVES: &str = "curves.json";
 
 /// Trains the fine-tuned policy and gives the stage that holds the result.
 pub fn train(experiment: &Experiment) -> Result<Stage> {
@@ -56,28 +59,31 @@ pub fn train(experiment: &Experiment) -> Result<Stage> {
     reinforce(experiment, &start, &tuned)
 }
 
+/// What the trained policy depends on.
+pub(super) fn inputs<'a>(
+    experiment: &'a Experiment,
+    start: &'a Start,
+    tuned: &'a Stage,
+) -> Result<impl Serialize + 'a> {
+    let config = &experiment.config;
+    // A reward that may change on the way is known by the name of its file alone.
+    let reward = (!config.train.reload_reward).then_some(&experiment.reward);
+    let RunConfig { seed, precision, .. } = config.run;
+    let from = config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?;
+    Ok((&tuned.content, &config.train, reward, &config.evaluation, seed, precision, &start.digest, from))
+}
+
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     let algorithm = config.train.algorithm.resolve()?;
-    // A reward that may change on the way is known by the name of its file alone.
-    let reward = (!config.train.reload_reward).then_some(&experiment.reward);
-    let inputs = (
-        &tuned.content,
-        &config.train,
-        reward,
-        &config.evaluation,
-        config.run.seed,
-        config.run.precision,
-        &start.digest,
-        config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?,
-    );
-    experiment.cache.get_or_make("train", &inputs, |dir| {
+    experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
             _ => Some(Policy::load(&tuned.dir)?.with_precision(precision)),
         };
-        let trainer = Trainer { experiment, start, algorithm, reference };
+        let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
+        let trainer = Trainer { experiment, start, algorithm, reference, division };
         let (policy, curves) = trainer.run(tuned)?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
         let text = serde_json::to_vec(&curves)
@@ -86,12 +92,21 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
     })
 }
 
+/// The learning curves in the directory of a finished stage.
+pub(super) fn read_curves(stage: &Path) -> Result<Curves> {
+    let path = stage.join(CURVES);
+    serde_json::from_str(&files::read_text(&path)?)
+        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "train the run again"))
+}
+
 struct Trainer<'a> {
     experiment: &'a Experiment,
     start: &'a Start,
     algorithm: Algorithm,
     /// The policy that the algorithm holds to, where it does.
     reference: Option<Policy>,
+    /// Which questions of A may be asked.
+    division: Division,
 }
 
 /// The completions of one step with what they are worth.
@@ -237,18 +252,16 @@ impl Trainer<'_> {
         Ok(files::digest(key.as_bytes())[..16].to_string())
     }
 
-    /// Questions of A, as many of each form, none twice in a step.
+    /// Questions of A that are not held out, as many of each form, none twice in a step.
     fn questions(&self, step: usize) -> Vec<Question> {
         let config = &self.experiment.config.train;
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
         let mut questions = Vec::with_capacity(config.questions_per_step);
         for (at, form) in config.forms.iter().enumerate() {
-            // What does not divide goes to the first forms.
-            let rest = usize::from(at < config.questions_per_step % config.forms.len());
-            let there = self.start.knowledge.questions_of(Set::A, *form);
-            let count = (config.questions_per_step / config.forms.len() + rest).min(there);
-            for index in index::sample(&mut random, there, count) {
-                questions.push(self.start.knowledge.question(Set::A, *form, index, &mut random));
+            let there = self.division.trained(*form);
+            let count = config.questions_of(at).min(there.len());
+            for at in index::sample(&mut random, there.len(), count) {
+                questions.push(self.start.knowledge.question(Set::A, *form, there[at], &mut random));
             }
         }
         questions

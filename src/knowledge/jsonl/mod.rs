@@ -31,6 +31,8 @@ const IDS: u64 = 1 << 32;
 pub struct Jsonl {
     documents: Vec<String>,
     questions: BTreeMap<Set, Vec<Question>>,
+    /// The number of the fact that each question is about.
+    facts: BTreeMap<Set, Vec<usize>>,
 }
 
 impl Jsonl {
@@ -46,19 +48,28 @@ impl Jsonl {
         check_ids(&rows)?;
         let evidence = Evidence::index(&documents);
         let about: Vec<Vec<usize>> = rows.iter().map(|row| evidence.about(&row.text())).collect();
-        let sets = sets::assign(&rows, &about, seed)?;
+        let rows_of_facts = sets::facts(&rows, &about);
+        let sets = sets::assign(&rows, &rows_of_facts, seed)?;
+        let fact_of = |row: usize| rows_of_facts.iter().position(|rows| rows.contains(&row)).unwrap_or(row);
+        let mut facts = BTreeMap::<Set, Vec<usize>>::new();
+        (0..rows.len()).for_each(|row| facts.entry(sets[row]).or_default().push(fact_of(row)));
         let mut questions = BTreeMap::<Set, Vec<Question>>::new();
         for (index, (row, set)) in rows.into_iter().zip(sets).enumerate() {
             let mut random = random::stream(seed, &[4, index as u64]);
             let context = row.context.clone().unwrap_or_else(|| evidence.context(&about[index], &mut random));
             questions.entry(set).or_default().push(question(row, index, set, context));
         }
-        Ok(Jsonl { documents, questions })
+        Ok(Jsonl { documents, questions, facts })
     }
 
     /// The questions of a set, in the order of the files. Set C has none.
     pub fn questions(&self, set: Set) -> &[Question] {
         self.questions.get(&set).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number of the fact that question `index` of a set is about. Questions about one fact have one number.
+    pub fn fact(&self, set: Set, index: usize) -> usize {
+        self.facts.get(&set).and_then(|facts| facts.get(index)).copied().unwrap_or(index)
     }
 
     /// The documents, in the order of the files.

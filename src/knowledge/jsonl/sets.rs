@@ -21,12 +21,11 @@ enum Tie {
 }
 
 /// The set of each row: what it asks for, else that of another row about the same fact, else the set that has fewer
-/// questions so far, fact by fact in random order. `about` are the passages of each row.
-pub fn assign(rows: &[Row], about: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
-    let facts = facts(rows, about);
+/// questions so far, fact by fact in random order. `facts` are the rows of each fact.
+pub fn assign(rows: &[Row], facts: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
     let mut sets: Vec<Option<Set>> = rows.iter().map(Row::set).collect();
     let mut open = Vec::new();
-    for fact in &facts {
+    for fact in facts {
         match fact.iter().find_map(|row| sets[*row]) {
             Some(set) => fact.iter().for_each(|row| sets[*row] = sets[*row].or(Some(set))),
             None => open.push(fact),
@@ -54,8 +53,8 @@ pub fn assign(rows: &[Row], about: &[Vec<usize>], seed: u64) -> Result<Vec<Set>>
     Ok(sets)
 }
 
-/// Rows about the same fact, in the order of the first of each.
-fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
+/// Rows about the same fact, in the order of the first of each. `about` are the passages of each row.
+pub fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut first: Vec<usize> = (0..rows.len()).collect();
     let mut tied: HashMap<Tie, usize> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
