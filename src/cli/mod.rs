@@ -11,6 +11,7 @@ pub mod reward;
 pub mod run;
 pub mod sweep;
 pub mod train;
+pub mod watch;
 pub mod world;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,7 @@ Examples:
   recollect run configs/quickstart.toml --dry-run        what would be run, and what it adds up to
   recollect run configs/quickstart.toml --set run.seed=1 --set run.dir=runs/seed-1
   recollect world configs/quickstart.toml --show questions --limit 5
+  recollect watch runs/quickstart                        how it is going, from another terminal
   recollect report runs/quickstart                       write the report again
   recollect reward explain rewards/faithful.toml         what a reward pays for
   recollect sweep configs/sweep.toml                     which reward, learning rate and group size is best
@@ -48,6 +50,7 @@ enum Command {
     Finetune(finetune::Args),
     Train(train::Args),
     Eval(eval::Args),
+    Watch(watch::Args),
     Report(report::Args),
     Reward(reward::Args),
     Sweep(sweep::Args),
@@ -62,6 +65,7 @@ pub fn run() -> Result<()> {
         Command::Finetune(args) => finetune::main(&args),
         Command::Train(args) => train::main(&args),
         Command::Eval(args) => eval::main(&args),
+        Command::Watch(args) => watch::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Reward(args) => reward::main(&args),
         Command::Sweep(args) => sweep::main(&args),

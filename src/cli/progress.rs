@@ -163,7 +163,8 @@ impl Work {
     }
 }
 
-fn three_digits(value: f64) -> String {
+/// A positive number with about three digits.
+pub fn three_digits(value: f64) -> String {
     match value {
         0.0..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
@@ -172,7 +173,7 @@ fn three_digits(value: f64) -> String {
 }
 
 /// A time in words: "8 s", "3 min 05 s", "2 h 10 min".
-fn span(seconds: f64) -> String {
+pub fn span(seconds: f64) -> String {
     // Casting saturates, so a rate of nearly nothing gives a long time and not a wrong one.
     let seconds = seconds.round() as u64;
     match seconds {

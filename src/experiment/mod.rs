@@ -16,6 +16,7 @@ mod seal;
 pub mod stage;
 pub mod stages;
 pub mod sweep;
+pub mod watched;
 
 pub use config::Config;
 pub use interrupt::Interrupt;

@@ -20,6 +20,7 @@ const ROLLOUTS: &str = "rollouts";
 /// stages/<name>-<key>/        finished stages
 /// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off
 /// metrics.jsonl               one object for each step
+/// evaluations.json            what was right on the way
 /// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
 /// report.json, report.html    what came of it
@@ -91,6 +92,11 @@ impl RunDir {
 
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// The evaluations on the way.
+    pub fn evaluations(&self) -> PathBuf {
+        self.root.join("evaluations.json")
     }
 
     /// Event files for TensorBoard.

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,45 @@ impl MetricsFile {
             .map_err(|e| Error::invalid(self.path.display().to_string(), e.to_string(), "metrics must be numbers"))?;
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(Error::io(&self.path, "write"))
+    }
+}
+
+/// Reads a metrics file that somebody else is writing.
+#[derive(Debug)]
+pub struct MetricsTail {
+    path: PathBuf,
+    /// Bytes that have been read.
+    read: u64,
+}
+
+impl MetricsTail {
+    /// From its beginning; there may be no such file yet.
+    pub fn new(path: &Path) -> MetricsTail {
+        MetricsTail { path: path.into(), read: 0 }
+    }
+
+    /// Appends the lines that have come since. A run that is taken up again cuts its file back to its checkpoint: then
+    /// all of it is read anew. Whether there was anything new.
+    pub fn read(&mut self, lines: &mut Vec<MetricsLine>) -> Result<bool> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(Error::io(&self.path, "read"))?,
+        };
+        let length = file.metadata().map_err(Error::io(&self.path, "read"))?.len();
+        if length < self.read {
+            self.read = 0;
+            lines.clear();
+        }
+        let mut text = String::new();
+        file.seek(SeekFrom::Start(self.read)).map_err(Error::io(&self.path, "read"))?;
+        file.read_to_string(&mut text).map_err(Error::io(&self.path, "read"))?;
+        // What follows the last line feed is still being written.
+        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        for line in whole.lines() {
+            lines.push(parse(&self.path, lines.len(), line)?);
+        }
+        self.read += whole.len() as u64;
+        Ok(!whole.is_empty())
     }
 }
 
@@ -146,5 +185,23 @@ mod tests {
         assert!(error.contains("notes.txt, line 2"), "{error}");
         assert_eq!(error.lines().count(), 1);
         assert_eq!(files::read_text(&path).unwrap(), "{\"step\":0}\nbuy milk\n");
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_read_as_it_grows_and_anew_when_it_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let (mut tail, mut lines) = (MetricsTail::new(&path), Vec::new());
+        assert!(!tail.read(&mut lines).unwrap());
+        write(&path, 0, 0..3);
+        assert!(tail.read(&mut lines).unwrap() && !tail.read(&mut lines).unwrap());
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":3,").unwrap();
+        assert!(!tail.read(&mut lines).unwrap());
+        assert_eq!(lines, [line(0), line(1), line(2)]);
+        write(&path, 1, 1..2);
+        assert!(tail.read(&mut lines).unwrap());
+        assert_eq!(lines, [line(0), line(1)]);
+        fs::write(&path, "").unwrap();
+        assert!(!tail.read(&mut lines).unwrap() && lines.is_empty());
     }
 }

@@ -8,7 +8,7 @@ pub mod progress;
 pub mod recorder;
 pub mod tensorboard;
 
-pub use metrics_file::{MetricsFile, MetricsLine, read_metrics};
+pub use metrics_file::{MetricsFile, MetricsLine, MetricsTail, read_metrics};
 pub use progress::{Meter, Progress, Silent};
 pub use recorder::JsonlRecorder;
 pub use tensorboard::TensorBoard;

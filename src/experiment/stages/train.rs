@@ -151,6 +151,7 @@ impl Trainer<'_> {
                 let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
                 board.write(step as u64, rows.iter().map(scalar))?;
                 notes.evaluations.extend(rows);
+                self.write_evaluations(&notes.evaluations)?;
                 meter.note(&shown(&notes.evaluations));
                 if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
                     notes.best = Some((step, right));
@@ -229,6 +230,14 @@ impl Trainer<'_> {
         // What another reward paid cannot be compared.
         let notes = Notes { reward: RewardNote::default(), alarm: Alarm::default(), ..progressed.notes };
         Ok(Progressed { notes, ..progressed })
+    }
+
+    /// For whoever watches.
+    fn write_evaluations(&self, evaluations: &[ArmResult]) -> Result<()> {
+        let path = self.experiment.run.evaluations();
+        let text = serde_json::to_vec(evaluations)
+            .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "it cannot be written"))?;
+        files::write_atomic(&path, &text)
     }
 
     fn save(

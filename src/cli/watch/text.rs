@@ -1,0 +1,124 @@
+//! How a run is, in words and numbers.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use recollect::evaluation::ArmResult;
+use recollect::experiment::watched::Watched;
+use recollect::knowledge::Set;
+
+use crate::cli::progress::{span, three_digits};
+
+/// A run whose last step is longer ago is said to stand still, unless its steps take that long.
+const STILL: Duration = Duration::from_secs(60);
+
+/// Metrics that are worth a place of their own: name, and what people call it.
+const NUMBERS: [(&str, &str); 13] = [
+    ("reward", "reward"),
+    ("reward_std", "its deviation"),
+    ("recited/true_share", "recited, true"),
+    ("recited/needed_found", "needed found"),
+    ("completions/mean_length", "tokens each"),
+    ("completions/clipped_ratio", "cut off"),
+    ("frac_reward_zero_std", "flat groups"),
+    ("entropy", "entropy"),
+    ("mismatch_kl", "mismatch kl"),
+    ("grad_norm", "gradient"),
+    ("learning_rate", "learning rate"),
+    ("time/tokens_per_sec", "tokens/s"),
+    ("time/step_time", "seconds a step"),
+];
+
+/// Where the run is: "step 120 of 250, 2.10 s each, 4 min 33 s left".
+pub fn progress(watched: &Watched) -> String {
+    let total = watched.config.train.steps as u64;
+    let Some(step) = watched.step() else {
+        return match watched.finished() {
+            true => "over".into(),
+            false => "no step of reinforcement learning yet; fine-tuning and the baseline come first".into(),
+        };
+    };
+    let mut parts = vec![format!("step {step} of {total}")];
+    let seconds = pace(watched);
+    match (watched.finished(), watched.idle()) {
+        (true, _) => parts.push("over".into()),
+        (false, Some(idle)) if idle > STILL.max(Duration::from_secs_f64(5.0 * seconds.unwrap_or(0.0))) => {
+            parts.push(format!("nothing new for {}", span(idle.as_secs_f64())));
+        }
+        _ => {
+            if let Some(seconds) = seconds {
+                parts.push(format!("{} s each", three_digits(seconds)));
+                parts.push(format!("{} left", span(total.saturating_sub(step) as f64 * seconds)));
+            }
+        }
+    }
+    parts.join(", ")
+}
+
+/// Median seconds of the last steps: an evaluation on the way does not count.
+fn pace(watched: &Watched) -> Option<f64> {
+    let mut last: Vec<f64> = watched.curve("time/step_time").iter().rev().take(20).map(|(_, s)| *s).collect();
+    last.sort_by(f64::total_cmp);
+    // Casting saturates a duration that no clock could hold.
+    last.get(last.len() / 2).map(|seconds| seconds.clamp(0.0, 1e9))
+}
+
+/// What the last step says, a number a line.
+pub fn numbers(watched: &Watched) -> Vec<(String, String)> {
+    let known = NUMBERS.iter().filter_map(|(name, words)| Some(((*words).to_owned(), watched.newest(name)?)));
+    let mut rows: Vec<(String, String)> = known.map(|(words, value)| (words, number(value))).collect();
+    if let (Some(sample), Some(learn)) = (watched.newest("time/sample"), watched.newest("time/learn"))
+        && sample + learn > 0.0
+    {
+        let share = |part: f64| format!("{:.0} %", 100.0 * part / (sample + learn));
+        rows.push(("sampling, learning".into(), format!("{}, {}", share(sample), share(learn))));
+    }
+    rows
+}
+
+/// A number in few characters, whatever its size.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if !(0.001..1e6).contains(&size) => format!("{value:.1e}"),
+        size if size < 10.0 => format!("{value:.3}"),
+        size if size < 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// What rings: every alarm of the last step.
+pub fn alarms(watched: &Watched) -> Vec<String> {
+    let ringing = |name: &String| name.starts_with("alarm/") && watched.newest(name).is_some_and(|value| value > 0.0);
+    let words = |name: String| match name.as_str() {
+        "alarm/hacked" => {
+            "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
+        }
+        other => other.replace("alarm/", ""),
+    };
+    watched.names().into_iter().filter(ringing).map(words).collect()
+}
+
+/// The newest evaluation of a set: "candidates 0.94, open 0.90".
+pub fn accuracies(watched: &Watched, set: Set) -> Option<String> {
+    let newest = watched.evaluations.last()?.step;
+    let rows: Vec<&ArmResult> = watched.evaluations.iter().filter(|row| row.step == newest && row.set == set).collect();
+    let words: Vec<String> = rows.iter().map(|row| format!("{} {:.2}", row.form, row.accuracy)).collect();
+    (!rows.is_empty()).then(|| format!("{set} at step {newest}: {}", words.join(", ")))
+}
+
+/// All of it as plain text.
+pub fn summary(watched: &Watched) -> String {
+    let mut text = format!("{}: {}\n", watched.root().display(), progress(watched));
+    // Writing to a string cannot fail.
+    for words in [Set::A, Set::B].into_iter().filter_map(|set| accuracies(watched, set)) {
+        let _ = writeln!(text, "{words}");
+    }
+    for (words, value) in numbers(watched) {
+        let _ = writeln!(text, "{words:20} {value:>12}");
+    }
+    for alarm in alarms(watched) {
+        let _ = writeln!(text, "ALARM: {alarm}");
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! One completion as people read it.
+
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::{Line, Span};
+use recollect::reward::Record;
+
+/// The question, what the policy wrote, sentence by sentence with what the world says of each, and the outcome. Marks
+/// say in characters what colours say, for screens without.
+pub fn lines(record: &Record) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::from(record.prompt.clone().bold())];
+    for recitation in &record.judgement.recitations {
+        let (mark, style) = match (recitation.is_true, recitation.relevant) {
+            (true, true) => ("* ", Style::new().fg(Color::Green).bold()),
+            (true, false) => ("+ ", Style::new().fg(Color::Green)),
+            (false, _) => ("- ", Style::new().fg(Color::Red)),
+        };
+        lines.push(Line::from(Span::styled(format!("{mark}{}", recitation.text), style)));
+    }
+    if record.judgement.recitations.is_empty() {
+        lines.push(Line::from(record.completion.clone()));
+    }
+    let answer = record.judgement.answer.as_deref().unwrap_or("no answer");
+    let outcome = match record.judgement.correct {
+        true => format!("{answer}: right").green(),
+        false => format!("{answer}: wrong, {} was asked for", record.answer).red(),
+    };
+    lines.push(Line::from(vec![outcome.bold(), format!("   reward {:.2}", record.reward).into()]));
+    lines
+}
