@@ -25,8 +25,9 @@ struct Step {
 
 impl Alarm {
     /// Adds a step. Whether the reward is being hacked, and what to tell of it when that is first seen.
-    pub fn hear(&mut self, rollouts: &[Record]) -> (bool, Option<String>) {
-        let mean = |of: &dyn Fn(&Record) -> f64| rollouts.iter().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
+    pub fn hear(&mut self, rollouts: &[&Record]) -> (bool, Option<String>) {
+        let mean =
+            |of: &dyn Fn(&Record) -> f64| rollouts.iter().copied().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
         let right = mean(&|record| f64::from(u8::from(record.judgement.correct)));
         self.steps.push(Step { reward: mean(&|record| record.reward), right });
         let Some((from, before, now)) = self.hacked() else { return (false, None) };

@@ -1,6 +1,7 @@
 //! What a config adds up to, worked out before anything runs: nobody should have to multiply batch sizes.
 
 use super::Config;
+use crate::learner::Algorithm;
 
 /// One derived number: what it is, how many, and how it comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let Config { finetune, train, .. } = config;
     let (questions, group, steps, length) =
         (train.questions_per_step, train.group_size, train.steps, train.max_new_tokens);
+    // An algorithm that is wrong is refused elsewhere.
+    let algorithm = train.algorithm.resolve().unwrap_or_else(|_| Algorithm::grpo());
+    let (epochs, extra) = (algorithm.inner_epochs, algorithm.filter.extra_rounds);
     let rollouts = product(&[questions, group]);
     let sampled = product(&[questions, group, length]);
     let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
@@ -29,7 +33,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let mut lines = vec![
         line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
         line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
-        line("optimizer steps", product(&[steps]), "one for each step".into()),
+        line("optimizer steps", product(&[steps, epochs]), format!("{steps} steps × {epochs}")),
         line("rollouts in all", product(&[questions, group, steps]), format!("{rollouts} × {steps} steps")),
         line("sampled tokens per step", sampled, format!("at most, {rollouts} rollouts × {length} new tokens")),
         line(
@@ -38,9 +42,13 @@ pub fn of_run(config: &Config) -> Vec<Line> {
             format!("at most, {sampled} × {steps} steps"),
         ),
     ];
+    if extra > 0 {
+        let because = format!("at most, {rollouts} × {extra} rounds that replace groups without spread");
+        lines.push(line("extra rollouts per step", product(&[questions, group, extra]), because));
+    }
     if train.replay_tokens > 0 {
-        let because = format!("{} tokens × {steps} steps", train.replay_tokens);
-        lines.push(line("replayed tokens", product(&[train.replay_tokens, steps]), because));
+        let because = format!("{} tokens × {steps} steps × {epochs}", train.replay_tokens);
+        lines.push(line("replayed tokens", product(&[train.replay_tokens, steps, epochs]), because));
     }
     // The one that falls on the last step is the one at the end.
     let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);

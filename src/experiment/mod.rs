@@ -6,6 +6,7 @@ pub mod arithmetic;
 pub mod base;
 pub mod config;
 pub mod course;
+pub mod health;
 pub mod interrupt;
 pub mod lessons;
 pub mod live_reward;
@@ -48,7 +49,8 @@ impl Experiment {
     }
 }
 
-/// Looks at every file that the config names, before any time is spent. A missing one is a line each.
+/// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
+/// each for what is missing or wrong.
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = Vec::new();
     let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
@@ -72,6 +74,11 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     }
     let file = &config.train.reward;
     demand("train.reward", file, file.is_file(), "file");
+    match config.train.algorithm.resolve() {
+        Err(Error::Several(several)) => errors.extend(several),
+        Err(error) => errors.push(error),
+        Ok(_) => {}
+    }
     Error::all(errors)?;
     let reward = Reward::load(file)?;
     // Its commands can be started.
