@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
-use recollect::learner::{Aggregation, Algorithm, Clip, Loss, Range, Ratio, Tokens, Weights, policy_loss};
+use recollect::learner::{Aggregation, Algorithm, Clip, Estimator, Loss, Range, Ratio, Tokens, Weights, policy_loss};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -42,6 +42,7 @@ struct Options {
     importance_sampling_level: String,
     importance: f64,
     masked: bool,
+    unbiased_kl: bool,
 }
 
 impl Default for Options {
@@ -56,6 +57,7 @@ impl Default for Options {
             importance_sampling_level: "token".into(),
             importance: 0.0,
             masked: false,
+            unbiased_kl: false,
         }
     }
 }
@@ -84,6 +86,7 @@ impl Options {
             clip: Clip::Range(clip),
             aggregation,
             kl: self.beta,
+            kl_estimator: if self.unbiased_kl { Estimator::K3Unbiased } else { Estimator::K3 },
             entropy: self.entropy_coef,
             importance_cap: self.importance,
             ..Algorithm::grpo()
@@ -114,7 +117,7 @@ fn apart(found: &[f32], truth: &[Vec<f64>]) -> f64 {
 #[test]
 fn losses_and_gradients_are_those_of_trl() {
     let golden = golden();
-    assert_eq!(golden.cases.len(), 19);
+    assert_eq!(golden.cases.len(), 21);
     for (name, case) in &golden.cases {
         let algorithm = case.options.algorithm();
         // LUSPO adds up the tokens of a completion and divides by nothing but the number of completions.

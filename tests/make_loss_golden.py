@@ -23,6 +23,7 @@ MASKED = 2
 CASES = {
     "grpo": dict(loss_type="grpo"),
     "grpo-kl": dict(loss_type="grpo", beta=0.3),
+    "grpo-kl-unbiased": dict(loss_type="grpo", beta=0.3, unbiased_kl=True),
     "dapo": dict(loss_type="dapo"),
     "dapo-kl": dict(loss_type="dapo", beta=0.3),
     "dapo-clip-higher": dict(loss_type="dapo", epsilon=0.2, epsilon_high=0.28),
@@ -39,6 +40,9 @@ CASES = {
     "cispo-kl": dict(loss_type="cispo", epsilon_high=1.15, beta=0.3),
     "gspo": dict(loss_type="grpo", importance_sampling_level="sequence", epsilon=0.05, epsilon_high=0.08),
     "gspo-kl": dict(loss_type="grpo", importance_sampling_level="sequence", epsilon=0.05, epsilon_high=0.08, beta=0.3),
+    "gspo-kl-unbiased": dict(
+        loss_type="grpo", importance_sampling_level="sequence", epsilon=0.05, epsilon_high=0.08, beta=0.3, unbiased_kl=True,
+    ),
     "luspo": dict(loss_type="luspo", importance_sampling_level="sequence", epsilon=0.05, epsilon_high=0.08),
 }
 
@@ -58,14 +62,15 @@ def batch(masked):
     )
 
 
-def loss_of(scratch, data, importance=0.0, masked=False, **options):
+def loss_of(scratch, data, importance=0.0, masked=False, unbiased_kl=False, **options):
     spelling = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
     trainer = GRPOTrainer(
         f"{scratch}/model",
         lambda completions, **_: [0.0] * len(completions),
         GRPOConfig(
             output_dir=scratch, use_cpu=True, bf16=False, report_to="none", per_device_train_batch_size=len(LENGTHS),
-            num_generations=2, max_completion_length=LONGEST, **options,
+            num_generations=2, max_completion_length=LONGEST,
+            use_bias_correction_kl=unbiased_kl, **options,
         ),
         Dataset.from_dict({"prompt": ["a"] * len(LENGTHS)}),
         processing_class=PreTrainedTokenizerFast(tokenizer_object=spelling, eos_token="b", pad_token="a"),

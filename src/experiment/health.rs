@@ -112,7 +112,7 @@ impl Health {
         (now > 0.01).then(|| {
             format!(
                 "sampler and learner disagree by {now:.3} nats a token (mean of {WINDOW} steps) before anything is \
-                 learned: the gradient is that of another policy. Try train.temperature = 1, run.precision = \"f32\" or \
+                 learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
                  train.algorithm.importance_cap = 2."
             )
         })

@@ -91,13 +91,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_missing_file_is_a_line_of_its_own() {
+    fn every_missing_file_and_all_that_is_wrong_with_the_algorithm_is_a_line_of_its_own() {
         let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[finetune]\nreplay = 0\n\
                     [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
+        let algorithm = "preset = 'gspo'\naggregation = 'token'\ninner_epochs = 0";
+        let config = Config {
+            train: config::TrainConfig {
+                algorithm: config::Algorithm::Custom(algorithm.parse().unwrap()),
+                ..config.train
+            },
+            ..config
+        };
         let error = preflight(&config).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines[4].starts_with("train.algorithm: inner_epochs: found 0;"), "{error}");
+        assert!(lines[5].starts_with("train.algorithm: aggregation: found \"token\" with ratio"), "{error}");
         assert_eq!(
-            error.lines().collect::<Vec<_>>(),
+            lines[..4],
             [
                 "no.jsonl: no such file; world.jsonl.documents names it",
                 "no.jsonl: no such file; world.jsonl.questions names it",

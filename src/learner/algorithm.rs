@@ -271,6 +271,7 @@ mod tests {
             ("kl = -0.1", "kl: found -0.1"),
             ("entropy = nan", "entropy: found NaN"),
             ("kl = 0.1\nkl_estimator = 'k1'", "mean zero"),
+            ("kl = 0.1\nkl_in = 'reward'\nkl_estimator = 'k3-unbiased'", "no gradient to correct"),
             ("kl_in = 'reward'", "kl_in: set without kl"),
             ("preset = 'star'\nkl = 0.1\nkl_in = 'reward'", "no reward is looked at"),
             ("preset = 'gspo'\naggregation = 'token'", "one loss for all tokens of a completion"),

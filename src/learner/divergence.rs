@@ -17,8 +17,12 @@ pub enum Estimator {
     K1,
     /// `d² / 2`: biased, with the gradient of the divergence where both policies are close.
     K2,
-    /// `e^d - d - 1`: unbiased and never negative.
+    /// `e^d - d - 1`: unbiased and never negative, but its gradient is that of another divergence.
     K3,
+    /// k3 times the differentiable ratio to the policy that sampled: its gradient is that of the divergence itself
+    /// (DeepSeek-V3.2, arXiv 2512.02556). For the loss; what is handed in here are the values of k3.
+    #[serde(rename = "k3-unbiased")]
+    K3Unbiased,
 }
 
 /// Where the divergence is held against the policy.
@@ -38,7 +42,7 @@ impl Estimator {
         Ok(match self {
             Estimator::K1 => difference.neg()?,
             Estimator::K2 => (difference.sqr()? * 0.5)?,
-            Estimator::K3 => ((difference.exp()? - difference)? - 1.0)?,
+            Estimator::K3 | Estimator::K3Unbiased => ((difference.exp()? - difference)? - 1.0)?,
         })
     }
 
@@ -48,7 +52,7 @@ impl Estimator {
         match self {
             Estimator::K1 => -difference,
             Estimator::K2 => difference * difference / 2.0,
-            Estimator::K3 => difference.exp() - difference - 1.0,
+            Estimator::K3 | Estimator::K3Unbiased => difference.exp() - difference - 1.0,
         }
     }
 }

@@ -118,7 +118,11 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
     let mut loss = surrogate(algorithm, tokens)?;
     if algorithm.kl != 0.0 && algorithm.kl_in == Penalty::Loss {
         let reference = needed(tokens.reference, "kl", "log-probs of a reference")?;
-        loss = (loss + (algorithm.kl_estimator.of(tokens.log_prob, reference)? * algorithm.kl)?)?;
+        let mut divergence = algorithm.kl_estimator.of(tokens.log_prob, reference)?;
+        if algorithm.kl_estimator == Estimator::K3Unbiased {
+            divergence = (divergence * ratio(algorithm, tokens, &before(algorithm, tokens))?)?;
+        }
+        loss = (loss + (divergence * algorithm.kl)?)?;
     }
     if algorithm.entropy != 0.0 {
         let entropy = needed(tokens.entropy, "entropy", "entropies of the tokens")?;
@@ -131,11 +135,9 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
 /// The loss of each token.
 fn surrogate(algorithm: &Algorithm, tokens: &Tokens) -> Result<Tensor> {
     let before = before(algorithm, tokens);
-    let log_ratio = || tokens.log_prob - &before;
     let gain = match algorithm.ratio {
         Ratio::None => (tokens.log_prob * tokens.advantage)?,
-        Ratio::Token => clipped(algorithm.clip, &cut(&log_ratio()?)?.exp()?, tokens)?,
-        Ratio::Sequence => clipped(algorithm.clip, &cut(&mean_of_completion(&log_ratio()?, tokens)?)?.exp()?, tokens)?,
+        Ratio::Token | Ratio::Sequence => clipped(algorithm.clip, &ratio(algorithm, tokens, &before)?, tokens)?,
     };
     let gain = match algorithm.importance_cap {
         0.0 => gain,
@@ -151,6 +153,16 @@ fn before(algorithm: &Algorithm, tokens: &Tokens) -> Tensor {
         (_, Some(before)) => before.clone(),
         (_, None) => tokens.log_prob.detach(),
     }
+}
+
+/// The ratio of each token's probability to that before, or that of its completion.
+fn ratio(algorithm: &Algorithm, tokens: &Tokens, before: &Tensor) -> Result<Tensor> {
+    let log_ratio = (tokens.log_prob - before)?;
+    let log_ratio = match algorithm.ratio {
+        Ratio::Sequence => mean_of_completion(&log_ratio, tokens)?,
+        Ratio::None | Ratio::Token => log_ratio,
+    };
+    Ok(cut(&log_ratio)?.exp()?)
 }
 
 /// What each token gains, with the ratio kept in its range.
@@ -286,6 +298,8 @@ mod tests {
         let variants = [
             Algorithm { clip, kl: 0.1, entropy: 0.01, ..Algorithm::grpo() },
             Algorithm { kl: 0.1, kl_estimator: Estimator::K2, importance_cap: 1.02, ..Algorithm::gspo() },
+            Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::gspo() },
+            Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::rloo() },
             Algorithm { aggregation: Aggregation::Sequence, clip: Clip::None, ..Algorithm::grpo() },
             Algorithm { clip: Clip::None, importance_cap: 1.02, ..Algorithm::gspo() },
             Algorithm { clip: dual, ..Algorithm::grpo() },
@@ -406,6 +420,41 @@ mod tests {
         let rich = Algorithm { kl: 0.5, entropy: 0.1, ..Algorithm::grpo() };
         let (with_terms, _, _) = part(&rich, &batch, 0..5);
         assert!((with_terms - (loss + 0.5 * statistics.kl() - 0.1 * 0.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_unbiased_estimate_has_the_gradient_of_the_divergence() {
+        // The policy is softmax(x) over three tokens; the mean over what it samples is taken exactly.
+        let (x, reference) = ([0.3f32, -0.2, 0.1], [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()]);
+        let p: Vec<f32> = {
+            let sum: f32 = x.iter().map(|x| x.exp()).sum();
+            x.iter().map(|x| x.exp() / sum).collect()
+        };
+        let divergence: f32 = p.iter().zip(&reference).map(|(p, r)| p * (p.ln() - r)).sum();
+        // d KL / d x_i = p_i (ln p_i - ln r_i - KL)
+        let truth: Vec<f32> = (0..3).map(|i| p[i] * (p[i].ln() - reference[i] - divergence)).collect();
+        let gradient = |kl_estimator| {
+            let log_prob = Var::from_tensor(&tensor(&p.iter().map(|p| p.ln()).collect::<Vec<_>>())).unwrap();
+            let tokens = Tokens {
+                log_prob: &log_prob,
+                sampled: &log_prob.detach(),
+                before: None,
+                completion: &[0, 1, 2],
+                advantage: &tensor(&[0.0; 3]),
+                weight: &tensor(&p),
+                reference: Some(&tensor(&reference)),
+                entropy: None,
+            };
+            let loss = policy_loss(&Algorithm { kl: 1.0, kl_estimator, ..Algorithm::grpo() }, &tokens, 1.0).unwrap();
+            let by_log_prob: Vec<f32> = loss.value.backward().unwrap().get(&log_prob).unwrap().to_vec1().unwrap();
+            // Through the softmax: d ln p_j / d x_i = [i = j] - p_i.
+            let total: f32 = by_log_prob.iter().sum();
+            (0..3).map(|i| by_log_prob[i] - p[i] * total).collect::<Vec<f32>>()
+        };
+        assert!(close(&gradient(Estimator::K3Unbiased), &truth, 1e-6));
+        assert!(close(&gradient(Estimator::K2), &truth, 1e-6), "in the mean k2 has it too");
+        assert!(!close(&gradient(Estimator::K3), &truth, 1e-2), "k3 has that of another divergence");
+        assert!(close(&gradient(Estimator::K1), &[0.0; 3], 1e-6), "k1 has none");
     }
 
     #[test]

@@ -67,6 +67,10 @@ fn objective(algorithm: &Algorithm) -> Vec<Problem> {
                       kl_in = \"reward\"";
         found.push(problem("kl_estimator", "found \"k1\" in the loss", remedy));
     }
+    if algorithm.kl > 0.0 && algorithm.kl_in == Penalty::Reward && algorithm.kl_estimator == Estimator::K3Unbiased {
+        let remedy = "a reward has no gradient to correct: set kl_estimator = \"k3\" or \"k1\"";
+        found.push(problem("kl_estimator", "found \"k3-unbiased\" in the reward", remedy));
+    }
     found
 }
 

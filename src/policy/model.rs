@@ -18,6 +18,8 @@ pub struct Policy {
     pub variables: BTreeMap<String, Var>,
     /// Of the products with weights.
     pub precision: Precision,
+    /// Logits are divided by this before they become log-probabilities.
+    pub temperature: f32,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
@@ -82,12 +84,17 @@ impl Policy {
                 Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
             };
         }
-        Ok(Policy { config, variables, precision: Precision::F32 })
+        Ok(Policy { config, variables, precision: Precision::F32, temperature: 1.0 })
     }
 
     /// The same policy, whose products have operands of this precision.
     pub fn with_precision(self, precision: Precision) -> Policy {
         Policy { precision, ..self }
+    }
+
+    /// The same policy, whose log-probabilities and entropies are those of sampling at a temperature.
+    pub fn with_temperature(self, temperature: f32) -> Policy {
+        Policy { temperature, ..self }
     }
 
     /// A copy of all weights by name.
@@ -145,7 +152,11 @@ struct Positions {
 
 impl Pass<'_> {
     fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
-        let hidden = self.hidden(&batch.tokens, &batch.starts)?;
+        let mut hidden = self.hidden(&batch.tokens, &batch.starts)?;
+        if self.policy.temperature != 1.0 {
+            // The head is linear: states divided by the temperature have logits divided by it.
+            hidden = kernels::scale(&hidden, 1.0 / self.policy.temperature)?;
+        }
         let head = self.weight(self.policy.head_name())?;
         let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
         Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, value })
@@ -261,8 +272,10 @@ pub(crate) mod tests {
 
     #[test]
     fn every_variable_gets_the_gradient_that_differences_see() {
-        for (family, tied) in [(Family::Llama, false), (Family::Qwen2, true), (Family::Qwen3, false)] {
-            let policy = random_policy(&tiny(family, tied), 3);
+        for (family, tied, temperature) in
+            [(Family::Llama, false, 1.0), (Family::Qwen2, true, 0.7), (Family::Qwen3, false, 1.0)]
+        {
+            let policy = random_policy(&tiny(family, tied), 3).with_temperature(temperature);
             let batch = batch();
             let with_entropy =
                 |l: &Tensor, entropy: &Tensor| Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?);
@@ -284,7 +297,7 @@ pub(crate) mod tests {
                     let weight = weights.get_mut(name).unwrap();
                     let step = by / length;
                     weight.values.iter_mut().zip(&gradient).for_each(|(w, g)| *w += (step * f64::from(*g)) as f32);
-                    value(&Policy::new("test", policy.config.clone(), weights).unwrap())
+                    value(&Policy::new("test", policy.config.clone(), weights).unwrap().with_temperature(temperature))
                 };
                 let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
                 assert!(
@@ -327,6 +340,12 @@ pub(crate) mod tests {
             assert!((whole_log_probs[i] - (row[*target as usize] - log_sum)).abs() < 1e-5);
             let entropy: f32 = row.iter().map(|l| (log_sum - l) * (l - log_sum).exp()).sum();
             assert!((entropies[i] - entropy).abs() < 1e-5);
+        }
+        let hot = policy.clone().with_temperature(2.0).score(&batch).unwrap().log_prob.to_vec1::<f32>().unwrap();
+        for (i, (row, target)) in batch.rows.iter().zip(&batch.targets).enumerate() {
+            let row: Vec<f32> = logits[*row as usize].iter().map(|logit| logit / 2.0).collect();
+            let log_sum = row.iter().map(|l| l.exp()).sum::<f32>().ln();
+            assert!((hot[i] - (row[*target as usize] - log_sum)).abs() < 1e-5);
         }
         let parts = batch
             .split(10)

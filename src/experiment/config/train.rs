@@ -19,7 +19,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Optimizer steps.
+    /// Steps: each samples completions, judges them and learns from them, by one optimizer step for each of the
+    /// algorithm's inner epochs.
     pub steps: usize,
     /// Forms of questions that a step asks, as many of each.
     pub forms: Vec<Form>,

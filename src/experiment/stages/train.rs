@@ -69,7 +69,10 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
-            _ => Some(Policy::load(&tuned.dir)?.with_precision(precision)),
+            _ => {
+                let temperature = config.train.temperature as f32;
+                Some(Policy::load(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+            }
         };
         let trainer = Trainer { experiment, start, algorithm, reference };
         let (policy, curves) = trainer.run(tuned)?;
@@ -202,11 +205,13 @@ impl Trainer<'_> {
     ) -> Result<Update> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
+        // Completions were sampled at this temperature, so that is where their probabilities are compared.
+        let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled(&self.algorithm);
         let weights = policy_gradient::weigh(&self.algorithm, &sampled, tokenizer.end_think(), config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
         let before = match importance_cap != 0.0 && inner_epochs > 1 {
-            true => policy_gradient::score(policy, &sampled, workers)?,
+            true => policy_gradient::score(&tempered, &sampled, workers)?,
             false => Vec::new(),
         };
         sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
@@ -214,7 +219,8 @@ impl Trainer<'_> {
         let mut update = Update::default();
         for epoch in 0..inner_epochs {
             let reference = self.reference.as_ref();
-            let learned = policy_gradient::gradients(policy, reference, &self.algorithm, &sampled, &weights, workers)?;
+            let learned =
+                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
             let gradients = learned.map(|(gradients, learned)| {
                 update.add(learned);
                 gradients
