@@ -95,7 +95,7 @@ impl Options {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("golden/losses.json")).unwrap()
+    serde_json::from_str(include_str!("losses.json")).unwrap()
 }
 
 fn leaf(values: &[Vec<f32>]) -> Var {

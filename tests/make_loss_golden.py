@@ -1,4 +1,4 @@
-"""Writes tests/golden/losses.json: what TRL's GRPOTrainer makes of a small batch, for each loss type and option.
+"""Writes tests/losses.json: what TRL's GRPOTrainer makes of a small batch, for each loss type and option.
 
 Run again only to add a case: python tests/make_loss_golden.py (needs torch, transformers, datasets and trl 1.16).
 
@@ -116,7 +116,7 @@ def main():
             if of_entropy.any():
                 golden["cases"][name]["entropy_gradient"] = rows(of_entropy)
     text = json.dumps(golden).replace('], "', '],\n"').replace('}, "', '},\n"')
-    (pathlib.Path(__file__).parent / "golden" / "losses.json").write_text(text + "\n")
+    (pathlib.Path(__file__).parent / "losses.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     // An algorithm that is wrong is refused elsewhere.
     let algorithm = train.algorithm.resolve().unwrap_or_else(|_| Algorithm::grpo());
     let (epochs, extra) = (algorithm.inner_epochs, algorithm.filter.extra_rounds);
+    let optimizer_steps = match epochs {
+        1 => "one for each step".to_string(),
+        _ => format!("{steps} steps × {epochs} inner epochs"),
+    };
     let rollouts = product(&[questions, group]);
     let sampled = product(&[questions, group, length]);
     let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
@@ -33,7 +37,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let mut lines = vec![
         line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
         line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
-        line("optimizer steps", product(&[steps, epochs]), format!("{steps} steps × {epochs}")),
+        line("optimizer steps", product(&[steps, epochs]), optimizer_steps),
         line("rollouts in all", product(&[questions, group, steps]), format!("{rollouts} × {steps} steps")),
         line("sampled tokens per step", sampled, format!("at most, {rollouts} rollouts × {length} new tokens")),
         line(
@@ -47,7 +51,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
         lines.push(line("extra rollouts per step", product(&[questions, group, extra]), because));
     }
     if train.replay_tokens > 0 {
-        let because = format!("{} tokens × {steps} steps × {epochs}", train.replay_tokens);
+        let because = format!("{} tokens × {} optimizer steps", train.replay_tokens, product(&[steps, epochs]));
         lines.push(line("replayed tokens", product(&[train.replay_tokens, steps, epochs]), because));
     }
     // The one that falls on the last step is the one at the end.
@@ -71,6 +75,7 @@ fn product(factors: &[usize]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::config::Algorithm;
 
     fn value(config: &Config, name: &str) -> Option<u128> {
         of_run(config).into_iter().find(|line| line.name == name).map(|line| line.value)
@@ -91,6 +96,10 @@ mod tests {
         // At 0, 50 and 100.
         assert_eq!(value(&config, "evaluations"), Some(3));
         assert_eq!(value(&config, "replayed tokens"), None);
+        assert_eq!(value(&config, "extra rollouts per step"), None);
+        config.train.algorithm = Algorithm::Custom("preset = 'dapo'\ninner_epochs = 2".parse().unwrap());
+        assert_eq!(value(&config, "optimizer steps"), Some(200));
+        assert_eq!(value(&config, "extra rollouts per step"), Some(3 * 128));
     }
 
     #[test]

@@ -193,7 +193,8 @@ fn differentiate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::{Clip, Estimator};
+    use crate::knowledge::curriculum::Lesson;
+    use crate::learner::{Clip, Estimator, supervised};
     use crate::policy::model::tests::random_policy;
     use crate::policy::{Family, config};
 
@@ -321,5 +322,28 @@ mod tests {
         assert!(run(Algorithm::grpo()).is_none());
         let (gradients, learned) = run(Algorithm { kl: 0.1, ..Algorithm::grpo() }).unwrap();
         assert!(flat(&gradients).iter().any(|g| g.abs() > 1e-4) && learned.statistics.kl() > 0.0);
+    }
+
+    #[test]
+    fn rejection_fine_tuning_is_maximum_likelihood_on_what_is_kept() {
+        let policy = random_policy(&config::tests::tiny(Family::Qwen2, true), 3);
+        let step = Step::new();
+        let star = Algorithm::star();
+        let sampled: Vec<Sampled> =
+            step.sampled().into_iter().map(|completion| Sampled { advantage: 1.0, ..completion }).collect();
+        let weights = weigh(&star, &sampled, END, LONGEST);
+        let (found, learned) = gradients(&policy, None, &star, &sampled, &weights, 1).unwrap().unwrap();
+        let lesson = |completion: &Sampled| Lesson {
+            tokens: [completion.prompt, completion.tokens].concat(),
+            weights: [vec![0.0; completion.prompt.len()], vec![1.0; completion.tokens.len()]].concat(),
+        };
+        let lessons: Vec<Lesson> = sampled.iter().filter(|completion| completion.kept).map(lesson).collect();
+        assert_eq!(lessons.len(), 13);
+        let (truth, fit) = supervised::gradients(&policy, &lessons, 1.0, 1).unwrap();
+        assert!((learned.loss - fit.loss).abs() < 1e-6, "{} for {}", learned.loss, fit.loss);
+        let (found, truth) = (flat(&found), flat(&truth));
+        let size = truth.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
+        let far = found.iter().zip(&truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(far <= 1e-6 * size, "{} apart", far / size);
     }
 }
