@@ -215,7 +215,7 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[], Precision::F32))?;
     time("swiglu", &|| kernels::swiglu(&gate_up))?;
     time("linear down", &|| kernels::linear(&activation, &[&down], &[], Precision::F32))?;
-    time("log_prob", &|| kernels::log_prob(&x, &table, &rows, &tokens, Precision::F32).map(|(value, _)| value))?;
+    time("log_prob", &|| kernels::log_prob(&x, &table, &rows, &tokens, Precision::F32))?;
     group.finish();
 
     let parameters: usize = config.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum();

@@ -180,7 +180,7 @@ impl<'a> Lab<'a> {
         let scores = completions.iter().map(|completion| self.score(completion)).collect::<Result<Vec<f64>>>()?;
         let groups: Vec<Vec<f64>> = scores.chunks(GROUP_SIZE).map(<[f64]>::to_vec).collect();
         let algorithm = Algorithm::grpo();
-        let advantages = algorithm.advantage.of(&groups).values.concat();
+        let advantages = algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
@@ -188,12 +188,14 @@ impl<'a> Lab<'a> {
                 prompt: &self.requests[completion.request].prompt,
                 tokens: &completion.tokens,
                 log_probs: &completion.log_probs,
+                before: None,
                 advantage,
+                kept: true,
             })
             .collect();
         let end = self.tokenizer.end_think();
-        let learned =
-            policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, end, NEW_TOKENS, self.workers)?;
+        let weights = policy_gradient::weigh(&algorithm, &sampled, end, NEW_TOKENS);
+        let learned = policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, &weights, self.workers)?;
         if let Some((gradients, _)) = learned {
             self.optimizer.step(&self.policy, &gradients, 1e-4, self.workers)?;
         }

@@ -10,11 +10,13 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
 use recollect::kernels::Precision;
-use recollect::telemetry::Silent;
+use recollect::learner::Algorithm;
+use recollect::telemetry::{Meter, Progress, Silent};
 use recollect::{Error, Result};
 
 use left::{left_by, same};
@@ -38,10 +40,13 @@ fn run(config: Config) -> Result<Reported> {
 
 /// Stops the run there, and checks that it did.
 fn run_until(config: Config, work: &'static str, done: u64) {
+    stop(config, work, done, |experiment| stages::run(experiment).map(drop));
+}
+
+fn stop(config: Config, work: &'static str, done: u64, what: fn(&Experiment) -> Result<()>) {
     let interrupt = Interrupt::default();
     let progress = StopAt { interrupt: interrupt.clone(), work, done };
-    let stopped =
-        Experiment::open(config, interrupt, Box::new(progress)).and_then(|experiment| stages::run(&experiment));
+    let stopped = Experiment::open(config, interrupt, Box::new(progress)).and_then(|experiment| what(&experiment));
     assert!(matches!(stopped, Err(Error::Interrupted(_))), "{work} was not stopped at {done}");
 }
 
@@ -134,4 +139,96 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     other.run.seed = 1;
     run(other).unwrap();
     assert_ne!(left_by(&root.join("other"))["metrics.jsonl"], expected["metrics.jsonl"], "the seed has to matter");
+}
+
+/// A config whose base is made here, with this algorithm.
+fn with_algorithm(root: &Path, name: &str, workers: usize, algorithm: &str) -> Config {
+    let mut config = config(root, name, workers);
+    config.train.algorithm = recollect::experiment::config::Algorithm::Custom(algorithm.parse().unwrap());
+    config.train.steps = 3;
+    config.train.checkpoint_every = 0;
+    config
+}
+
+/// What a run says beside its progress.
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Progress for Told {
+    fn begin(&self, _: &str, _: &str, _: u64, _: u64) -> Box<dyn Meter> {
+        Box::new(Silent)
+    }
+
+    fn tell(&self, words: &str) {
+        self.0.lock().unwrap().push(words.to_string());
+    }
+}
+
+/// Trains, and gives what was told and every line of metrics.
+fn train(config: Config) -> (Vec<String>, Vec<serde_json::Value>) {
+    let (told, metrics) = (Told::default(), config.run.dir.join("metrics.jsonl"));
+    let experiment = Experiment::open(config, Interrupt::default(), Box::new(told.clone())).unwrap();
+    stages::train(&experiment).unwrap();
+    let lines = fs::read_to_string(metrics).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (told.0.lock().unwrap().clone(), lines)
+}
+
+#[test]
+fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
+    let experiment = Experiment::open(config(root, "made", 2), Interrupt::default(), Box::new(Silent)).unwrap();
+    fs::rename(stages::pretrain(&experiment).unwrap(), root.join("base")).unwrap();
+
+    for preset in Algorithm::PRESETS {
+        let (_, lines) = train(with_algorithm(root, preset, 2, &format!("preset = '{preset}'")));
+        assert_eq!(lines.len(), 3);
+        // So small a model is never right, so there is nothing to imitate; all others learn that completions should end.
+        let learned = lines.iter().filter(|line| line["loss"].is_number()).count();
+        assert_eq!(learned > 0, preset != "star", "{preset}: {lines:?}");
+        assert!(lines.iter().all(|line| line["grad_norm"].as_f64().is_some_and(|norm| norm > 0.0)), "{preset}");
+        let rounds: f64 = lines.iter().filter_map(|line| line["filter/extra_rounds"].as_f64()).sum();
+        assert_eq!(rounds > 0.0, preset == "dapo", "{preset}");
+        assert_eq!(
+            lines.iter().any(|line| line["kl"].as_f64() != Some(0.0)),
+            preset == "reinforce++" || preset == "star"
+        );
+    }
+
+    // Everything that a step may remember from its first optimizer step to its last.
+    for (name, algorithm) in [
+        (
+            "all",
+            "preset = 'dapo'\ninner_epochs = 3\nimportance_cap = 2.0\nkl = 0.1\nentropy = 0.01\nfilter.keep = 'all'",
+        ),
+        ("held", "preset = 'reinforce++'\ninner_epochs = 2"),
+    ] {
+        let (_, lines) = train(with_algorithm(root, name, 1, algorithm));
+        assert!(lines.iter().all(|line| line["kl"].as_f64().is_some_and(f64::is_finite)), "{name}");
+        let expected = left_by(&root.join(name));
+        let stopped = format!("{name}-stopped");
+        let stopped_config = with_algorithm(root, &stopped, 3, algorithm);
+        stop(stopped_config, "reinforcement learning", 2, |experiment| stages::train(experiment).map(drop));
+        train(with_algorithm(root, &stopped, 2, algorithm));
+        same(&expected, &left_by(&root.join(&stopped)), &stopped);
+    }
+
+    // A reward that nothing earns is told of at once.
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'correct'\n").unwrap();
+    let (told, lines) = train(with_algorithm(root, "flat", 2, "preset = 'grpo'"));
+    let start = "ALARM: every completion of every group got the same reward, because ";
+    assert_eq!(told.iter().filter(|line| line.starts_with(start)).count(), 1, "{told:?}");
+    assert!(lines.iter().all(|line| line["alarm/no_signal"] == 1.0), "{lines:?}");
+
+    // A loss that is not a number (infinity times a divergence of nothing) changes nothing, and ends the run in time.
+    let told = Told::default();
+    let broken = with_algorithm(root, "broken", 1, "kl = 1e300");
+    let experiment = Experiment::open(broken, Interrupt::default(), Box::new(told.clone())).unwrap();
+    let error = stages::train(&experiment).unwrap_err().to_string();
+    assert!(error.contains("3 steps in a row had a loss that is not finite, the last was step 3"), "{error}");
+    let skipped = told.0.lock().unwrap().iter().filter(|line| line.contains("the step is skipped")).count();
+    assert_eq!(skipped, 2, "{told:?}");
+    let metrics = fs::read_to_string(root.join("broken/metrics.jsonl")).unwrap();
+    assert_eq!(metrics.matches("\"skipped_steps\":1.0").count(), 2, "{metrics}");
 }

@@ -163,7 +163,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
         let even = |tokens: &[u32]| tokens.iter().filter(|token| *token % 2 == 0).count() as f64 / tokens.len() as f64;
         let scores: Vec<f64> = completions.iter().map(|completion| even(&completion.tokens)).collect();
         let groups: Vec<Vec<f64>> = scores.chunks(GROUP).map(<[f64]>::to_vec).collect();
-        let advantages = algorithm.advantage.of(&groups).values.concat();
+        let advantages = algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
@@ -171,10 +171,13 @@ fn reinforcement(precision: Precision) -> Result<()> {
                 prompt: &prompts[completion.request],
                 tokens: &completion.tokens,
                 log_probs: &completion.log_probs,
+                before: None,
                 advantage,
+                kept: true,
             })
             .collect();
-        let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, NEVER, NEW, WORKERS)?;
+        let weights = policy_gradient::weigh(&algorithm, &sampled, NEVER, NEW);
+        let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, WORKERS)?;
         if let Some((gradients, _)) = learned {
             optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;
         }

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 
-use recollect::Result;
+use recollect::evaluation::{Requirement, Summary};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
+use recollect::{Error, Result};
 
 use super::output;
 use super::progress::StderrProgress;
@@ -19,6 +20,22 @@ pub struct ConfigArgs {
     /// Change one key, for example --set train.steps=300; can be given several times, the last one wins
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub changes: Vec<String>,
+}
+
+/// What the numbers have to be.
+#[derive(clap::Args)]
+pub struct RequireArgs {
+    /// End with exit code 1 unless a share of right answers holds, as in \"after-rl.B.reversal >= 0.9\" (ARM.SET.TASK
+    /// or ARM.SET.TASK.FORM); can be given several times
+    #[arg(long = "require", value_name = "ARM.SET.TASK >= SHARE")]
+    requirements: Vec<Requirement>,
+}
+
+impl RequireArgs {
+    /// Refuses a report that does not meet all of them, a line for each.
+    pub fn check(&self, summary: &Summary) -> Result<()> {
+        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
+    }
 }
 
 /// What every stage takes.

@@ -3,7 +3,7 @@
 use recollect::Result;
 use recollect::experiment::{arithmetic, stages};
 
-use super::arguments::StageArgs;
+use super::arguments::{RequireArgs, StageArgs};
 use super::output;
 
 /// The whole experiment: fine-tune, measure, train, measure again, report
@@ -12,6 +12,8 @@ use super::output;
 pub struct Args {
     #[command(flatten)]
     stage: StageArgs,
+    #[command(flatten)]
+    require: RequireArgs,
 }
 
 const HELP: &str = "\
@@ -25,7 +27,8 @@ Examples:
 
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
-        output::reported(&stages::run(experiment)?);
-        Ok(())
+        let report = stages::run(experiment)?;
+        output::reported(&report);
+        args.require.check(&report.summary)
     })
 }

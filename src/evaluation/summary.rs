@@ -61,6 +61,10 @@ pub struct ArmResult {
     pub mean_tokens: f64,
     /// The paired comparison with the fine-tuned baseline; absent for the baseline and without common questions.
     pub against_baseline: Option<AgainstBaseline>,
+    /// How much of the way from the fine-tuned baseline to answering in context the arm goes: 0 at the one, 1 at the
+    /// other, below 0 where it does worse than the baseline. Absent for these two, and where context does not help.
+    #[serde(default)]
+    pub gap_closed: Option<f64>,
 }
 
 /// An arm and the fine-tuned baseline on the same questions (the first answer of each).
@@ -87,6 +91,8 @@ pub struct Pooled {
     pub recited: usize,
     pub recited_true: usize,
     pub against_baseline: Option<AgainstBaseline>,
+    /// As [`ArmResult::gap_closed`].
+    pub gap_closed: Option<f64>,
 }
 
 impl Summary {
@@ -129,7 +135,24 @@ impl Summary {
             AgainstBaseline { b, c, p: mcnemar(b, c) }
         });
         let (recited, recited_true) = (sum(|row| row.recited), sum(|row| row.recited_true));
-        Some(Pooled { correct, n, questions, accuracy, low, high, chance, recited, recited_true, against_baseline })
+        let share_of = |arm: Arm| {
+            let rows = || self.latest().filter(move |row| row.arm == arm && row.set == set);
+            share(rows().map(|row| row.correct).sum(), rows().map(|row| row.n).sum())
+        };
+        let gap_closed = gap_closed(arm, accuracy, share_of(Arm::FineTuned), share_of(Arm::InContext));
+        Some(Pooled {
+            correct,
+            n,
+            questions,
+            accuracy,
+            low,
+            high,
+            chance,
+            recited,
+            recited_true,
+            against_baseline,
+            gap_closed,
+        })
     }
 
     /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
@@ -154,7 +177,21 @@ pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
     for one in answered {
         groups.entry((one.arm, one.task, one.form, one.set, one.step)).or_default().push(one);
     }
-    groups.into_values().filter_map(|group| row(&group, &baseline)).collect()
+    let mut rows: Vec<ArmResult> = groups.into_values().filter_map(|group| row(&group, &baseline)).collect();
+    let shares: BTreeMap<_, f64> =
+        rows.iter().map(|row| ((row.arm, row.task, row.form, row.set), row.accuracy)).collect();
+    for row in &mut rows {
+        let of = |arm: Arm| shares.get(&(arm, row.task, row.form, row.set)).copied();
+        row.gap_closed = gap_closed(row.arm, row.accuracy, of(Arm::FineTuned), of(Arm::InContext));
+    }
+    rows
+}
+
+/// See [`ArmResult::gap_closed`].
+fn gap_closed(arm: Arm, accuracy: f64, baseline: Option<f64>, in_context: Option<f64>) -> Option<f64> {
+    let (baseline, in_context) = (baseline?, in_context?);
+    let is_an_end = [Arm::FineTuned, Arm::InContext].contains(&arm);
+    (!is_an_end && in_context > baseline).then(|| (accuracy - baseline) / (in_context - baseline))
 }
 
 fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<ArmResult> {
@@ -254,6 +291,24 @@ mod tests {
     }
 
     /// The baseline is right on questions 0 and 1, the arm on 1 to 7, of ten each.
+    #[test]
+    fn the_gap_is_that_between_the_baseline_and_answering_in_context() {
+        // Of four questions the baseline gets one right, context all four, thinking two.
+        let right = |arm: Arm, count: u64| (0..4).map(move |question| answered(arm, question, question < count));
+        let all: Vec<Answered> =
+            right(Arm::FineTuned, 1).chain(right(Arm::InContext, 4)).chain(right(Arm::AfterRl, 2)).collect();
+        let summary = Summary::new(&all, Curves::default(), RunInfo::default());
+        let closed = |arm: Arm| summary.latest().find(|row| row.arm == arm).unwrap().gap_closed;
+        assert_eq!(closed(Arm::AfterRl), Some(1.0 / 3.0));
+        assert_eq!((closed(Arm::FineTuned), closed(Arm::InContext)), (None, None));
+        let set = summary.headline_set().unwrap();
+        assert_eq!(summary.pooled(Arm::AfterRl, set).unwrap().gap_closed, Some(1.0 / 3.0));
+        // Where context does not help there is no gap.
+        let none: Vec<Answered> =
+            right(Arm::FineTuned, 4).chain(right(Arm::InContext, 4)).chain(right(Arm::AfterRl, 2)).collect();
+        assert!(tally(&none).iter().all(|row| row.gap_closed.is_none()));
+    }
+
     fn evaluation() -> Vec<Answered> {
         let baseline = (0..10).map(|id| answered(Arm::FineTuned, id, id < 2));
         let after = (0..10).map(|id| answered(Arm::AfterRl, id, (1..8).contains(&id)));

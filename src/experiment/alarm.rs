@@ -10,6 +10,9 @@ const WINDOW: usize = 10;
 /// answers strays by about 0.05.
 const FALL: f64 = 0.15;
 
+/// Words of a completion that are shown: the last ones, where its answer stands.
+const SHOWN: usize = 24;
+
 /// What every step paid and got right.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Alarm {
@@ -25,8 +28,9 @@ struct Step {
 
 impl Alarm {
     /// Adds a step. Whether the reward is being hacked, and what to tell of it when that is first seen.
-    pub fn hear(&mut self, rollouts: &[Record]) -> (bool, Option<String>) {
-        let mean = |of: &dyn Fn(&Record) -> f64| rollouts.iter().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
+    pub fn hear(&mut self, rollouts: &[&Record]) -> (bool, Option<String>) {
+        let mean =
+            |of: &dyn Fn(&Record) -> f64| rollouts.iter().copied().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
         let right = mean(&|record| f64::from(u8::from(record.judgement.correct)));
         self.steps.push(Step { reward: mean(&|record| record.reward), right });
         let Some((from, before, now)) = self.hacked() else { return (false, None) };
@@ -42,7 +46,7 @@ impl Alarm {
         );
         let first = !self.rung;
         self.rung = true;
-        (true, first.then_some(words))
+        (true, first.then(|| [words].into_iter().chain(paid_and_wrong(rollouts)).collect::<Vec<_>>().join("\n")))
     }
 
     /// The earlier window, with its number, from which right answers fell most while the reward rose, and the last one.
@@ -55,6 +59,22 @@ impl Alarm {
         let worse = earlier.filter(|(_, then)| now.right <= then.right - FALL && now.reward > then.reward);
         worse.max_by(|(_, a), (_, b)| a.right.total_cmp(&b.right)).map(|(from, then)| (from, then, now))
     }
+}
+
+/// The wrong answers that are paid most, a line each, none twice.
+fn paid_and_wrong(rollouts: &[&Record]) -> Vec<String> {
+    let mut wrong: Vec<&Record> = rollouts.iter().copied().filter(|record| !record.judgement.correct).collect();
+    // By their words where they are paid alike, so that the order says nothing about workers.
+    wrong.sort_by(|a, b| b.reward.total_cmp(&a.reward).then_with(|| a.completion.cmp(&b.completion)));
+    wrong.dedup_by(|a, b| a.completion == b.completion);
+    let shown = |record: &&Record| {
+        let words: Vec<&str> = record.completion.split_whitespace().collect();
+        let cut = words.len().saturating_sub(SHOWN);
+        let words = words[cut..].join(" ");
+        let more = if cut > 0 { "… " } else { "" };
+        format!("  paid {:.2} and wrong: {} => {more}{words}", record.reward, record.prompt)
+    };
+    wrong.iter().take(3).map(shown).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +95,40 @@ mod tests {
         assert!(!rings((0..40).map(|s| (way(s), 0.6 - 0.1 * way(s)))), "hardly a fall");
         assert!(!rings((0..19).map(|s| (way(s), 0.6 - 0.4 * way(s)))), "too early to tell");
         assert!(!rings(std::iter::empty()));
+    }
+
+    #[test]
+    fn the_first_time_it_shows_what_is_paid_and_wrong() {
+        let rollout = |completion: &str, reward: f64, right: bool| -> Record {
+            let json = serde_json::json!({
+                "step": 1, "question": 1, "task": "reversal", "form": "open", "set": "A", "sample": 0, "prompt": "who ?",
+                "completion": completion, "answer": "mavo", "reward": reward, "terms": [], "advantage": 0.0,
+                "version": 0, "finish": "stop", "tokens": 3,
+                "judgement": {"answer": null, "correct": right, "well_formed": true, "recitations": [],
+                              "needed_found": 0, "needed": 1},
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let long = "so ".repeat(30) + "on";
+        let rollouts = [
+            rollout("mavo", 3.0, true),
+            rollout("b", 1.0, false),
+            rollout(&long, 2.0, false),
+            rollout("a", 1.0, false),
+            rollout("a", 1.0, false),
+            rollout("c", 0.5, false),
+        ];
+        let rollouts: Vec<&Record> = rollouts.iter().collect();
+        // At first everything was right and hardly paid.
+        let step = |reward, right| Step { reward, right };
+        let steps = [vec![step(0.1, 1.0); WINDOW], vec![step(1.0, 0.0); WINDOW - 1]].concat();
+        let mut alarm = Alarm { steps, rung: false };
+        let (ringing, words) = alarm.hear(&rollouts);
+        let words = words.unwrap();
+        let lines: Vec<&str> = words.lines().collect();
+        assert!(ringing && lines[0].starts_with("ALARM: the reward is being hacked."), "{words}");
+        assert!(lines[1].contains("paid 2.00 and wrong: who ? => … so so") && lines[1].ends_with("so on"), "{words}");
+        assert_eq!(lines[2..], ["  paid 1.00 and wrong: who ? => a", "  paid 1.00 and wrong: who ? => b"]);
+        assert_eq!(alarm.hear(&rollouts).1, None, "told once");
     }
 }

@@ -1,6 +1,7 @@
 //! What a config adds up to, worked out before anything runs: nobody should have to multiply batch sizes.
 
 use super::Config;
+use crate::learner::Algorithm;
 
 /// One derived number: what it is, how many, and how it comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let Config { finetune, train, .. } = config;
     let (questions, group, steps, length) =
         (train.questions_per_step, train.group_size, train.steps, train.max_new_tokens);
+    // An algorithm that is wrong is refused elsewhere.
+    let algorithm = train.algorithm.resolve().unwrap_or_else(|_| Algorithm::grpo());
+    let (epochs, extra) = (algorithm.inner_epochs, algorithm.filter.extra_rounds);
+    let optimizer_steps = match epochs {
+        1 => "one for each step".to_string(),
+        _ => format!("{steps} steps × {epochs} inner epochs"),
+    };
     let rollouts = product(&[questions, group]);
     let sampled = product(&[questions, group, length]);
     let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
@@ -29,7 +37,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let mut lines = vec![
         line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
         line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
-        line("optimizer steps", product(&[steps]), "one for each step".into()),
+        line("optimizer steps", product(&[steps, epochs]), optimizer_steps),
         line("rollouts in all", product(&[questions, group, steps]), format!("{rollouts} × {steps} steps")),
         line("sampled tokens per step", sampled, format!("at most, {rollouts} rollouts × {length} new tokens")),
         line(
@@ -38,9 +46,13 @@ pub fn of_run(config: &Config) -> Vec<Line> {
             format!("at most, {sampled} × {steps} steps"),
         ),
     ];
+    if extra > 0 {
+        let because = format!("at most, {rollouts} × {extra} rounds that replace groups without spread");
+        lines.push(line("extra rollouts per step", product(&[questions, group, extra]), because));
+    }
     if train.replay_tokens > 0 {
-        let because = format!("{} tokens × {steps} steps", train.replay_tokens);
-        lines.push(line("replayed tokens", product(&[train.replay_tokens, steps]), because));
+        let because = format!("{} tokens × {} optimizer steps", train.replay_tokens, product(&[steps, epochs]));
+        lines.push(line("replayed tokens", product(&[train.replay_tokens, steps, epochs]), because));
     }
     // The one that falls on the last step is the one at the end.
     let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);
@@ -63,6 +75,7 @@ fn product(factors: &[usize]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::config::Algorithm;
 
     fn value(config: &Config, name: &str) -> Option<u128> {
         of_run(config).into_iter().find(|line| line.name == name).map(|line| line.value)
@@ -83,6 +96,10 @@ mod tests {
         // At 0, 50 and 100.
         assert_eq!(value(&config, "evaluations"), Some(3));
         assert_eq!(value(&config, "replayed tokens"), None);
+        assert_eq!(value(&config, "extra rollouts per step"), None);
+        config.train.algorithm = Algorithm::Custom("preset = 'dapo'\ninner_epochs = 2".parse().unwrap());
+        assert_eq!(value(&config, "optimizer steps"), Some(200));
+        assert_eq!(value(&config, "extra rollouts per step"), Some(3 * 128));
     }
 
     #[test]

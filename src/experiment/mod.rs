@@ -6,6 +6,7 @@ pub mod arithmetic;
 pub mod base;
 pub mod config;
 pub mod course;
+pub mod health;
 pub mod interrupt;
 pub mod lessons;
 pub mod live_reward;
@@ -52,7 +53,8 @@ impl Experiment {
     }
 }
 
-/// Looks at every file that the config names, before any time is spent. A missing one is a line each.
+/// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
+/// each for what is missing or wrong.
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = Vec::new();
     let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
@@ -76,6 +78,11 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     }
     let file = &config.train.reward;
     demand("train.reward", file, file.is_file(), "file");
+    match config.train.algorithm.resolve() {
+        Err(Error::Several(several)) => errors.extend(several),
+        Err(error) => errors.push(error),
+        Ok(_) => {}
+    }
     Error::all(errors)?;
     let reward = Reward::load(file)?;
     // Its commands can be started.
@@ -88,13 +95,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_missing_file_is_a_line_of_its_own() {
+    fn every_missing_file_and_all_that_is_wrong_with_the_algorithm_is_a_line_of_its_own() {
         let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[finetune]\nreplay = 0\n\
                     [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
+        let algorithm = "preset = 'gspo'\naggregation = 'token'\ninner_epochs = 0";
+        let config = Config {
+            train: config::TrainConfig {
+                algorithm: config::Algorithm::Custom(algorithm.parse().unwrap()),
+                ..config.train
+            },
+            ..config
+        };
         let error = preflight(&config).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines[4].starts_with("train.algorithm: inner_epochs: found 0;"), "{error}");
+        assert!(lines[5].starts_with("train.algorithm: aggregation: found \"token\" with ratio"), "{error}");
         assert_eq!(
-            error.lines().collect::<Vec<_>>(),
+            lines[..4],
             [
                 "no.jsonl: no such file; world.jsonl.documents names it",
                 "no.jsonl: no such file; world.jsonl.questions names it",

@@ -5,12 +5,12 @@ use std::path::Path;
 use metrics::{gauge, histogram};
 
 use crate::reward::Record;
-use crate::rollout::{Completion, Finish};
+use crate::rollout::Finish;
 use crate::verifier::Grounding;
 use crate::{Error, Result, files};
 
 /// Writes the rollouts of a step.
-pub fn write(path: &Path, lines: &[Record]) -> Result<()> {
+pub fn write(path: &Path, lines: &[&Record]) -> Result<()> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -21,24 +21,20 @@ pub fn write(path: &Path, lines: &[Record]) -> Result<()> {
     files::write_atomic(path, &text)
 }
 
-/// The values of each term by question, with the term's weight. `completions` says whose the lines are.
-pub fn by_term(completions: &[Completion], lines: &[Record], questions: usize) -> Vec<(f64, Vec<Vec<f64>>)> {
-    let terms = lines.first().map_or(&[][..], |line| &line.terms);
-    let mut all: Vec<(f64, Vec<Vec<f64>>)> =
-        terms.iter().map(|term| (term.weight, vec![Vec::new(); questions])).collect();
-    for (completion, line) in completions.iter().zip(lines) {
-        for ((_, groups), term) in all.iter_mut().zip(&line.terms) {
-            groups[completion.request].push(term.value);
-        }
-    }
-    all
+/// The values of each term by group, with the term's weight.
+pub fn by_term(groups: &[&[Record]]) -> Vec<(f64, Vec<Vec<f64>>)> {
+    let terms = groups.iter().find_map(|lines| lines.first()).map_or(&[][..], |line| &line.terms);
+    let values = |at: usize| -> Vec<Vec<f64>> {
+        groups.iter().map(|lines| lines.iter().filter_map(|line| Some(line.terms.get(at)?.value)).collect()).collect()
+    };
+    terms.iter().enumerate().map(|(at, term)| (term.weight, values(at))).collect()
 }
 
 /// Records the metrics of a step's rollouts. `groups` holds the rewards of each question's completions.
-pub fn measure(lines: &[Record], groups: &[Vec<f64>], without_spread: usize) {
+pub fn measure(lines: &[&Record], groups: &[Vec<f64>], without_spread: usize) {
     let share =
         |of: &dyn Fn(&Record) -> bool| lines.iter().filter(|line| of(line)).count() as f64 / lines.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&Record) -> f64| lines.iter().map(of).sum::<f64>() / lines.len().max(1) as f64;
+    let mean = |of: &dyn Fn(&Record) -> f64| lines.iter().copied().map(of).sum::<f64>() / lines.len().max(1) as f64;
     gauge!("reward").set(mean(&|line| line.reward));
     let spread = groups.iter().map(|group| deviation(group)).sum::<f64>() / groups.len().max(1) as f64;
     gauge!("reward_std").set(spread);

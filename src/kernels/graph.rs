@@ -111,6 +111,15 @@ pub fn add(a: &Value, b: &Value) -> Result<Value> {
     Ok(Value::computed(result, &[a, b], |gradient| Ok(vec![gradient.clone(), gradient.clone()])))
 }
 
+/// `a * by`, with a constant.
+pub fn scale(a: &Value, by: f32) -> Result<Value> {
+    let scaled = move |values: &Tensor| {
+        let from = read(values)?;
+        tensor(from.iter().map(|value| value * by).collect(), values.shape())
+    };
+    Ok(Value::computed(scaled(a.tensor())?, &[a], move |gradient| Ok(vec![scaled(gradient)?])))
+}
+
 /// The sum of one or more tensors of one shape, term after term.
 pub fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
@@ -225,6 +234,7 @@ mod tests {
         for shape in [&[1][..], &[3, 7], &[2, 33]] {
             let inputs = [random_tensor(shape, 1), random_tensor(shape, 2)];
             check(&inputs, |v| add(&add(v[0], v[1])?, v[0]), |t| (&t[0] + &t[1])? + &t[0]);
+            check(&inputs[..1], |v| scale(v[0], -1.75), |t| &t[0] * -1.75);
             let terms = [1, 2, 3, 4].map(|seed| random_tensor(shape, seed));
             let [a, b, c, d] = &terms;
             let truth = (((a + b).unwrap() + c).unwrap() + d).unwrap();

@@ -16,15 +16,9 @@ use crate::{Error, Result};
 const CHUNK: usize = 1 << 22;
 
 /// For each of `rows` (indices into `hidden` `[n, d]`), the log-probability of `targets[i]` under
-/// softmax(hidden · head^T), head `[V, d]`: a value `[rows]`. Beside it the entropy of each distribution in nats,
-/// through which no gradient flows.
-pub fn log_prob(
-    hidden: &Value,
-    head: &Value,
-    rows: &[u32],
-    targets: &[u32],
-    precision: Precision,
-) -> Result<(Value, Vec<f32>)> {
+/// softmax(hidden · head^T), head `[V, d]`, and the entropy of that distribution in nats: a value `[2, rows]`, first
+/// all log-probabilities, then all entropies.
+pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32], precision: Precision) -> Result<Value> {
     in_chunks(hidden, head, rows, targets, precision, CHUNK)
 }
 
@@ -35,7 +29,7 @@ fn in_chunks(
     targets: &[u32],
     precision: Precision,
     most_logits: usize,
-) -> Result<(Value, Vec<f32>)> {
+) -> Result<Value> {
     let ((n, d), (vocabulary, _)) = (hidden.tensor().dims2()?, head.tensor().dims2()?);
     assert_eq!(rows.len(), targets.len(), "one target per row");
     for (what, index, limit) in [("rows", rows.iter().max(), n), ("target token ids", targets.iter().max(), vocabulary)]
@@ -52,13 +46,14 @@ fn in_chunks(
         plan.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
     let kept = Mutex::new((rows.len() <= chunk).then_some(logits));
     let (states, weights) = (hidden.tensor().clone(), head.tensor().clone());
-    let result = Value::computed(tensor(log_probs, rows.len())?, &[hidden, head], move |gradient| {
+    let both = tensor([&log_probs[..], &entropies].concat(), (2, rows.len()))?;
+    Ok(Value::computed(both, &[hidden, head], move |gradient| {
         // They become their own gradients; a second backward pass has to compute them again.
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, &log_sums, &read(gradient)?);
+        let known = Known { log_sums: &log_sums, entropies: &entropies };
+        let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, known, &read(gradient)?);
         Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
-    });
-    Ok((result, entropies))
+    }))
 }
 
 /// What both passes know about the batch.
@@ -79,6 +74,13 @@ struct Summary {
     entropies: Vec<f32>,
 }
 
+/// What the backward pass takes over from the forward pass, a number for every row.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    log_sums: &'a [f32],
+    entropies: &'a [f32],
+}
+
 impl Plan {
     /// Leaves the logits of the last chunk.
     fn forward(&self, logits: &mut [f32], hidden: &[f32], head: &[f32]) -> Summary {
@@ -97,29 +99,38 @@ impl Plan {
         Summary { log_probs, log_sums, entropies }
     }
 
-    /// Gradients of states and head. `kept` are the logits where there is one chunk only.
+    /// Gradients of states and head, from those of log-probabilities and entropies. `kept` are the logits where there
+    /// is one chunk only.
     fn backward(
         &self,
         kept: Option<Vec<f32>>,
         hidden: &[f32],
         head: &[f32],
-        log_sums: &[f32],
+        known: Known,
         gradient: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
+        let (gradient, of_entropy) = gradient.split_at(self.rows.len());
         let Plan { d, vocabulary, precision, chunk, .. } = *self;
         let (mut d_hidden, mut d_head) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
-        let known = kept.is_some();
+        let (again, with_entropy) = (kept.is_none(), of_entropy.iter().any(|g| *g != 0.0));
         let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
         let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
         for range in self.chunks() {
             let (rows, count) = (&self.rows[range.clone()], range.len());
             gather(&mut inputs, hidden, rows, d);
             let logits = &mut logits[..count * vocabulary];
-            if !known {
+            if again {
                 self.logits(logits, &inputs, head);
             }
             let (targets, gradient) = (&self.targets[range.clone()], &gradient[range.clone()]);
-            logit_gradients(logits, &log_sums[range], gradient, vocabulary);
+            let log_sums = &known.log_sums[range.clone()];
+            match with_entropy {
+                false => logit_gradients(logits, log_sums, gradient, vocabulary),
+                true => {
+                    let (entropies, of_entropy) = (&known.entropies[range.clone()], &of_entropy[range]);
+                    logit_gradients_with_entropy(logits, log_sums, gradient, entropies, of_entropy, vocabulary);
+                }
+            }
             for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(gradient) {
                 row[*target as usize] += g;
             }
@@ -193,6 +204,27 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// The same where entropies have gradients too. That of an entropy H by the logit of a token of probability p is
+    /// -p (ln p + H).
+    fn logit_gradients_with_entropy(
+        logits: &mut [f32],
+        log_sums: &[f32],
+        gradient: &[f32],
+        entropies: &[f32],
+        of_entropy: &[f32],
+        vocabulary: usize
+    ) {
+        let known = log_sums.iter().zip(entropies).zip(gradient.iter().zip(of_entropy));
+        for (row, ((log_sum, entropy), (g, h))) in logits.chunks_exact_mut(vocabulary).zip(known) {
+            for logit in row {
+                let log_prob = *logit - log_sum;
+                *logit = -(g + h * (log_prob + entropy)) * exp(log_prob);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,10 +254,12 @@ mod tests {
             for most_logits in [0, 2 * vocabulary, CHUNK] {
                 check(
                     &inputs,
-                    |v| Ok(in_chunks(v[0], v[1], rows, &targets, Precision::F32, most_logits)?.0),
+                    |v| in_chunks(v[0], v[1], rows, &targets, Precision::F32, most_logits),
                     |t| {
                         let all = plain_log_softmax(&t[0], &t[1], rows)?;
-                        all.gather(&Tensor::new(&targets[..], all.device())?.unsqueeze(1)?, 1)?.squeeze(1)
+                        let targets = Tensor::new(&targets[..], all.device())?.unsqueeze(1)?;
+                        let entropies = (&all * all.exp()?)?.sum(1)?.neg()?;
+                        Tensor::stack(&[all.gather(&targets, 1)?.squeeze(1)?, entropies], 0)
                     },
                 );
             }
@@ -239,9 +273,9 @@ mod tests {
                 Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
             };
             let (hidden, head) = (leaf("hidden", &[9, 37], 1), leaf("head", &[53, 37], 2));
-            let (value, _) = in_chunks(&hidden, &head, &[1, 3, 8], &[5, 0, 52], precision, most_logits).unwrap();
+            let value = in_chunks(&hidden, &head, &[1, 3, 8], &[5, 0, 52], precision, most_logits).unwrap();
             let log_probs = read(value.tensor()).unwrap().to_vec();
-            let gradients = value.backward(random_tensor(&[3], 3)).unwrap();
+            let gradients = value.backward(random_tensor(&[2, 3], 3)).unwrap();
             let gradient = |name: &str| read(gradients.get(name).unwrap()).unwrap().to_vec();
             [log_probs, gradient("hidden"), gradient("head")].concat()
         };
@@ -256,30 +290,28 @@ mod tests {
         let leaf = |name: &str, shape: &[usize]| {
             Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, 1)).unwrap())
         };
-        let (value, entropies) = log_prob(&leaf("h", &[2, 3]), &leaf("w", &[4, 3]), &[], &[], Precision::F32).unwrap();
-        assert!(value.tensor().dims() == [0] && entropies.is_empty());
-        let gradients = value.backward(tensor(Vec::new(), 0).unwrap()).unwrap();
+        let value = log_prob(&leaf("h", &[2, 3]), &leaf("w", &[4, 3]), &[], &[], Precision::F32).unwrap();
+        assert_eq!(value.tensor().dims(), [2, 0]);
+        let gradients = value.backward(tensor(Vec::new(), (2, 0)).unwrap()).unwrap();
         for name in ["h", "w"] {
             assert!(read(gradients.get(name).unwrap()).unwrap().iter().all(|g| *g == 0.0));
         }
     }
 
     #[test]
-    fn entropy_is_that_of_the_distribution() {
-        let (hidden, head) = (random_tensor(&[5, 3], 1), random_tensor(&[19, 3], 2));
-        let (_, entropies) = log_prob(
-            &Value::constant(hidden.clone()),
-            &Value::constant(head.clone()),
-            &[4, 0],
-            &[1, 2],
-            Precision::F32,
-        )
-        .unwrap();
-        let rows = plain_log_softmax(&hidden, &head, &[4, 0]).unwrap().to_vec2::<f32>().unwrap();
-        for (row, entropy) in rows.iter().zip(entropies) {
-            let truth: f32 = row.iter().map(|l| -l * l.exp()).sum();
-            assert!((truth - entropy).abs() < 1e-5, "{entropy} against {truth}");
-        }
+    fn gradients_of_log_probs_alone_do_not_depend_on_how_they_are_computed() {
+        let leaf = |name: &str, shape: &[usize], seed| {
+            Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
+        };
+        let run = |of_entropy: f32| {
+            let (hidden, head) = (leaf("h", &[5, 3], 1), leaf("w", &[19, 3], 2));
+            let value = log_prob(&hidden, &head, &[4, 0], &[1, 2], Precision::F32).unwrap();
+            let gradient = tensor(vec![0.5, -2.0, of_entropy, 0.0], (2, 2)).unwrap();
+            read(value.backward(gradient).unwrap().get("h").unwrap()).unwrap().to_vec()
+        };
+        // So small an entropy gradient takes the other way, and changes nothing that can be seen.
+        let apart = run(0.0).iter().zip(run(1e-20)).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+        assert!(apart < 1e-7, "{apart}");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Rewards of a group that differ by no more than this are equal: sums of float terms are never exactly so.
-const TOLERANCE: f64 = 1e-6;
+/// Rewards of a group that differ by no more than this are equal, unless told otherwise: sums of float terms are never
+/// exactly so.
+pub const TOLERANCE: f64 = 1e-6;
 
 /// What a reward is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,12 @@ pub enum Advantage {
     Normalised,
     /// The mean of the others (RLOO, arXiv 2402.14740).
     LeaveOneOut,
+    /// The mean of all completions of the step, in units of their standard deviation (REINFORCE++, arXiv 2501.03262).
+    Batch,
     /// Nothing: the advantage is the reward (REINFORCE, Williams 1992).
     None,
+    /// The reward is not looked at, the advantage is 1: maximum likelihood on what the filter keeps.
+    One,
 }
 
 /// Advantages of a step.
@@ -30,64 +35,79 @@ pub struct Advantages {
 }
 
 impl Advantage {
-    /// Advantages of groups of rewards. A group without spread gets zeros (its rewards, under [`Advantage::None`]).
-    pub fn of(self, groups: &[Vec<f64>]) -> Advantages {
-        Advantages {
-            values: groups.iter().map(|rewards| self.of_group(rewards)).collect(),
-            without_spread: groups.iter().filter(|rewards| !has_spread(rewards)).count(),
-        }
+    /// Whether a group whose completions all got the same reward teaches nothing.
+    pub fn needs_spread(self) -> bool {
+        matches!(self, Advantage::Mean | Advantage::Normalised | Advantage::LeaveOneOut)
+    }
+
+    /// Advantages of groups of rewards. A group whose rewards differ by no more than `tolerance` has no spread: it gets
+    /// zeros where it is compared with itself.
+    pub fn of(self, groups: &[Vec<f64>], tolerance: f64) -> Advantages {
+        let values = match self {
+            Advantage::Batch => normalised(groups),
+            _ => groups.iter().map(|rewards| self.of_group(rewards, tolerance)).collect(),
+        };
+        let without_spread = groups.iter().filter(|rewards| !has_spread(rewards, tolerance)).count();
+        Advantages { values, without_spread }
     }
 
     /// Advantages of several terms, each with its weight and its values in the shape of the groups (GDPO,
     /// arXiv 2601.05242): each term is compared by itself, what comes of it is added up by weight and brought to mean 0
     /// and deviation 1 over all completions. A group is without spread where no term that has a weight has any.
-    pub fn of_terms(self, terms: &[(f64, Vec<Vec<f64>>)]) -> Advantages {
+    pub fn of_terms(self, terms: &[(f64, Vec<Vec<f64>>)], tolerance: f64) -> Advantages {
         let weighted: Vec<&(f64, Vec<Vec<f64>>)> = terms.iter().filter(|(weight, _)| *weight != 0.0).collect();
         let Some((_, shape)) = terms.first() else { return Advantages { values: Vec::new(), without_spread: 0 } };
+        let spread = |index: usize| weighted.iter().any(|(_, groups)| has_spread(&groups[index], tolerance));
+        let without_spread = (0..shape.len()).filter(|index| !spread(*index)).count();
+        if self == Advantage::One {
+            return Advantages { values: self.of(shape, tolerance).values, without_spread };
+        }
         let mut sums: Vec<Vec<f64>> = shape.iter().map(|group| vec![0.0; group.len()]).collect();
         for (weight, groups) in &weighted {
-            for (sum, group) in sums.iter_mut().zip(self.of(groups).values) {
+            for (sum, group) in sums.iter_mut().zip(self.of(groups, tolerance).values) {
                 sum.iter_mut().zip(group).for_each(|(sum, advantage)| *sum += weight * f64::from(advantage));
             }
         }
-        let all: Vec<f64> = sums.iter().flatten().copied().collect();
-        let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
-        let squares: f64 = all.iter().map(|sum| (sum - mean).powi(2)).sum();
-        let deviation = (squares / all.len().saturating_sub(1).max(1) as f64).sqrt();
-        let scale = if deviation > TOLERANCE { 1.0 / deviation } else { 0.0 };
-        let spread = |index: usize| weighted.iter().any(|(_, groups)| has_spread(&groups[index]));
-        Advantages {
-            values: sums.iter().map(|sum| sum.iter().map(|s| ((s - mean) * scale) as f32).collect()).collect(),
-            without_spread: (0..shape.len()).filter(|index| !spread(*index)).count(),
-        }
+        Advantages { values: normalised(&sums), without_spread }
     }
 
-    fn of_group(self, rewards: &[f64]) -> Vec<f32> {
-        if self == Advantage::None {
-            return rewards.iter().map(|reward| *reward as f32).collect();
-        }
-        if !has_spread(rewards) {
-            return vec![0.0; rewards.len()];
+    fn of_group(self, rewards: &[f64], tolerance: f64) -> Vec<f32> {
+        match self {
+            Advantage::None => return rewards.iter().map(|reward| *reward as f32).collect(),
+            Advantage::One => return vec![1.0; rewards.len()],
+            _ if !has_spread(rewards, tolerance) => return vec![0.0; rewards.len()],
+            _ => {}
         }
         // A group with spread has at least two members.
         let count = rewards.len() as f64;
         let mean = rewards.iter().sum::<f64>() / count;
         let scale = match self {
-            Advantage::Mean | Advantage::None => 1.0,
             Advantage::LeaveOneOut => count / (count - 1.0),
             Advantage::Normalised => {
                 let squares: f64 = rewards.iter().map(|reward| (reward - mean).powi(2)).sum();
                 1.0 / (squares / (count - 1.0)).sqrt()
             }
+            _ => 1.0,
         };
         rewards.iter().map(|reward| ((reward - mean) * scale) as f32).collect()
     }
 }
 
-fn has_spread(rewards: &[f64]) -> bool {
+/// All values less their mean, in units of their deviation; zeros where they are all the same.
+fn normalised(groups: &[Vec<f64>]) -> Vec<Vec<f32>> {
+    let all: Vec<f64> = groups.iter().flatten().copied().collect();
+    let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+    let squares: f64 = all.iter().map(|value| (value - mean).powi(2)).sum();
+    let deviation = (squares / all.len().saturating_sub(1).max(1) as f64).sqrt();
+    let scale = if deviation > TOLERANCE { 1.0 / deviation } else { 0.0 };
+    groups.iter().map(|group| group.iter().map(|value| ((value - mean) * scale) as f32).collect()).collect()
+}
+
+/// Whether the rewards of a group differ by more than the tolerance.
+pub fn has_spread(rewards: &[f64], tolerance: f64) -> bool {
     let least = rewards.iter().copied().fold(f64::INFINITY, f64::min);
     let most = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    most - least > TOLERANCE
+    most - least > tolerance
 }
 
 #[cfg(test)]
@@ -98,7 +118,7 @@ mod tests {
     fn hand_computed_values() {
         let rewards = vec![vec![1.0, 0.0, 0.0, 1.0], vec![3.0, 0.0, 0.0]];
         let close = |advantage: Advantage, expected: [&[f32]; 2]| {
-            let found = advantage.of(&rewards);
+            let found = advantage.of(&rewards, TOLERANCE);
             assert_eq!(found.without_spread, 0);
             for (found, expected) in found.values.iter().zip(expected) {
                 let far = found.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-6);
@@ -112,6 +132,11 @@ mod tests {
         // 1 - 1/3, 0 - 2/3; 3 - 0, 0 - 1.5.
         close(Advantage::LeaveOneOut, [&[2. / 3., -2. / 3., -2. / 3., 2. / 3.], &[3.0, -1.5, -1.5]]);
         close(Advantage::None, [&[1.0, 0.0, 0.0, 1.0], &[3.0, 0.0, 0.0]]);
+        close(Advantage::One, [&[1.0; 4], &[1.0; 3]]);
+        // Mean 5/7, squares 11 - 25/7 over 6.
+        let scale = ((11.0 - 25.0 / 7.0) / 6f32).sqrt().recip();
+        let [none, one, three] = [0.0f32, 1.0, 3.0].map(|reward| (reward - 5.0 / 7.0) * scale);
+        close(Advantage::Batch, [&[one, none, none, one], &[three, none, none]]);
     }
 
     #[test]
@@ -119,7 +144,7 @@ mod tests {
         let rare = vec![vec![0.0, 0.0, 0.0, 1.0], vec![0.0; 4]];
         let common = vec![vec![0.0, 1.0, 1.0, 1.0], vec![1.0, 0.0, 1.0, 0.0]];
         let logged = vec![vec![5.0, 0.0, 0.0, 0.0], vec![9.0, 0.0, 0.0, 0.0]];
-        let found = Advantage::Normalised.of_terms(&[(1.0, rare), (0.5, common), (0.0, logged)]);
+        let found = Advantage::Normalised.of_terms(&[(1.0, rare), (0.5, common), (0.0, logged)], TOLERANCE);
         assert_eq!(found.without_spread, 0);
         // Deviations: 1/2 and 1/2 in the first group, sqrt(1/3) in the second.
         let third = 0.25 * 3f64.sqrt();
@@ -129,9 +154,10 @@ mod tests {
             let far = found.iter().zip(sums).any(|(f, s)| (f64::from(*f) - s / deviation).abs() > 1e-6);
             assert!(!far, "{found:?} for {sums:?}");
         }
-        let flat = Advantage::Normalised.of_terms(&[(1.0, vec![vec![1.0; 3]]), (0.0, vec![vec![0.0, 1.0, 2.0]])]);
+        let flat =
+            Advantage::Normalised.of_terms(&[(1.0, vec![vec![1.0; 3]]), (0.0, vec![vec![0.0, 1.0, 2.0]])], TOLERANCE);
         assert_eq!((flat.values, flat.without_spread), (vec![vec![0.0; 3]], 1));
-        assert_eq!(Advantage::Normalised.of_terms(&[]).values, Vec::<Vec<f32>>::new());
+        assert_eq!(Advantage::Normalised.of_terms(&[], TOLERANCE).values, Vec::<Vec<f32>>::new());
     }
 
     #[test]
@@ -139,12 +165,16 @@ mod tests {
         // 0.1 + 0.2 is not 0.3: noise of that size would become advantages of about 1 when normalised.
         let groups = [vec![0.1 + 0.2, 0.3, 0.3], vec![1.0], vec![], vec![0.0, 1.0]];
         for advantage in [Advantage::Mean, Advantage::Normalised, Advantage::LeaveOneOut] {
-            let found = advantage.of(&groups);
+            let found = advantage.of(&groups, TOLERANCE);
             assert_eq!(found.without_spread, 3);
             assert_eq!(found.values[..3], [vec![0.0; 3], vec![0.0], vec![]]);
             assert!(found.values[3][1] > 0.0);
         }
-        assert_eq!(Advantage::None.of(&groups).values[1], [1.0]);
-        assert_eq!(Advantage::None.of(&groups).without_spread, 3);
+        assert_eq!(Advantage::None.of(&groups, TOLERANCE).values[1], [1.0]);
+        assert_eq!(Advantage::None.of(&groups, TOLERANCE).without_spread, 3);
+        // Compared with other groups, one without spread teaches too.
+        assert!(Advantage::Batch.of(&groups, TOLERANCE).values[1][0] > 0.0);
+        let wide = Advantage::Mean.of(&groups, 1.0);
+        assert_eq!((wide.values[3].as_slice(), wide.without_spread), (&[0.0, 0.0][..], 4), "the tolerance is told");
     }
 }

@@ -5,24 +5,27 @@ use std::ops::AddAssign;
 
 use candle_core::Tensor;
 
-use super::{Algorithm, Clip, Ratio};
+use super::divergence::cut;
+use super::{Algorithm, Clip, Estimator, Penalty, Range, Ratio};
 use crate::{Error, Result};
 
-/// Log-ratios beyond this are cut: a token that has become impossible must not make the loss infinite.
-const FARTHEST: f64 = 20.0;
-
-/// The tokens of a micro-batch, each `[tokens]` f32. Those of weight zero count nowhere.
+/// The tokens of a micro-batch, each tensor `[tokens]` f32. Those of weight zero count nowhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
     /// Log-probability under the policy that learns; the gradient flows into it.
     pub log_prob: &'a Tensor,
     /// Log-probability when it was sampled.
     pub sampled: &'a Tensor,
+    /// Log-probability under the policy that learns as it was before the first optimizer step on these completions:
+    /// what ratios are taken to where `importance_cap` is not 0. Without it, this is that first step.
+    pub before: Option<&'a Tensor>,
+    /// Number of its completion within the micro-batch, rising from 0: no completion is divided between micro-batches.
+    pub completion: &'a [u32],
     /// Advantage of its completion.
     pub advantage: &'a Tensor,
     /// See [`Weights`](super::Weights).
     pub weight: &'a Tensor,
-    /// Log-probability under the frozen reference; needed where `kl` is not 0.
+    /// Log-probability under the frozen reference; needed where `kl` is not 0 and in the loss.
     pub reference: Option<&'a Tensor>,
     /// Entropy of the distribution that it was drawn from, with gradient; needed where `entropy` is not 0.
     pub entropy: Option<&'a Tensor>,
@@ -45,6 +48,7 @@ pub struct Statistics {
     mismatch_kl: f64,
     kl: f64,
     entropy: f64,
+    capped: f64,
 }
 
 impl Statistics {
@@ -79,6 +83,11 @@ impl Statistics {
         self.mean(self.entropy)
     }
 
+    /// Share of tokens whose importance was cut at the cap.
+    pub fn importance_capped(&self) -> f64 {
+        self.mean(self.capped)
+    }
+
     fn mean(&self, sum: f64) -> f64 {
         sum / self.tokens.max(1.0)
     }
@@ -92,21 +101,28 @@ impl AddAssign for Statistics {
         self.mismatch_kl += other.mismatch_kl;
         self.kl += other.kl;
         self.entropy += other.entropy;
+        self.capped += other.capped;
     }
 }
 
-/// `sum(weight * (surrogate + kl * k3 - entropy * H)) / normaliser` over the tokens of a micro-batch, where
+/// `sum(weight * (surrogate + kl * divergence - entropy * H)) / normaliser` over the tokens of a micro-batch, where
 /// `normaliser` is that of the whole step.
 ///
-/// The surrogate is `-A log p` (REINFORCE) or `-min(r A, clip(r) A)` with `r = p / p_sampled` (PPO, arXiv 1707.06347).
+/// The surrogate is `-A log p` (REINFORCE), `-min(r A, clip(r) A)` with `r = p / p_before` of the token or of the
+/// completion (PPO, arXiv 1707.06347; GSPO, arXiv 2507.18071), or `-A log p` times the clipped ratio as a constant
+/// (CISPO, arXiv 2506.13585), each times the importance of the token, if that is corrected for.
 pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> Result<Loss> {
     if !(normaliser > 0.0 && normaliser.is_finite()) {
         return Err(Error::invalid("policy loss", format!("normaliser = {normaliser}"), "a positive number"));
     }
     let mut loss = surrogate(algorithm, tokens)?;
-    if algorithm.kl != 0.0 {
+    if algorithm.kl != 0.0 && algorithm.kl_in == Penalty::Loss {
         let reference = needed(tokens.reference, "kl", "log-probs of a reference")?;
-        loss = (loss + (k3(&(reference - tokens.log_prob)?)? * algorithm.kl)?)?;
+        let mut divergence = algorithm.kl_estimator.of(tokens.log_prob, reference)?;
+        if algorithm.kl_estimator == Estimator::K3Unbiased {
+            divergence = (divergence * ratio(algorithm, tokens, &before(algorithm, tokens))?)?;
+        }
+        loss = (loss + (divergence * algorithm.kl)?)?;
     }
     if algorithm.entropy != 0.0 {
         let entropy = needed(tokens.entropy, "entropy", "entropies of the tokens")?;
@@ -118,31 +134,63 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
 
 /// The loss of each token.
 fn surrogate(algorithm: &Algorithm, tokens: &Tokens) -> Result<Tensor> {
+    let before = before(algorithm, tokens);
     let gain = match algorithm.ratio {
         Ratio::None => (tokens.log_prob * tokens.advantage)?,
-        Ratio::Token => {
-            let ratio = cut(&(tokens.log_prob - tokens.sampled)?)?.exp()?;
-            let gain = (&ratio * tokens.advantage)?;
-            match algorithm.clip {
-                Clip::None => gain,
-                Clip::Range { low, high } => {
-                    gain.minimum(&(ratio.clamp(1.0 - low, 1.0 + high)? * tokens.advantage)?)?
-                }
-            }
-        }
+        Ratio::Token | Ratio::Sequence => clipped(algorithm.clip, &ratio(algorithm, tokens, &before)?, tokens)?,
+    };
+    let gain = match algorithm.importance_cap {
+        0.0 => gain,
+        cap => (gain * cut(&(&before - tokens.sampled)?)?.exp()?.clamp(0.0, cap)?)?,
     };
     Ok(gain.neg()?)
 }
 
-/// `e^d - d - 1`: an estimate of the divergence from the distribution that was sampled from to another, unbiased and
-/// never negative, where `d` is the log-probability under the other less that under the first.
-fn k3(difference: &Tensor) -> Result<Tensor> {
-    let difference = cut(difference)?;
-    Ok(((difference.exp()? - difference)? - 1.0)?)
+/// Log-probabilities that ratios are taken to, without gradient.
+fn before(algorithm: &Algorithm, tokens: &Tokens) -> Tensor {
+    match (algorithm.importance_cap, tokens.before) {
+        (0.0, _) => tokens.sampled.clone(),
+        (_, Some(before)) => before.clone(),
+        (_, None) => tokens.log_prob.detach(),
+    }
 }
 
-fn cut(log_ratio: &Tensor) -> Result<Tensor> {
-    Ok(log_ratio.clamp(-FARTHEST, FARTHEST)?)
+/// The ratio of each token's probability to that before, or that of its completion.
+fn ratio(algorithm: &Algorithm, tokens: &Tokens, before: &Tensor) -> Result<Tensor> {
+    let log_ratio = (tokens.log_prob - before)?;
+    let log_ratio = match algorithm.ratio {
+        Ratio::Sequence => mean_of_completion(&log_ratio, tokens)?,
+        Ratio::None | Ratio::Token => log_ratio,
+    };
+    Ok(cut(&log_ratio)?.exp()?)
+}
+
+/// What each token gains, with the ratio kept in its range.
+fn clipped(clip: Clip, ratio: &Tensor, tokens: &Tokens) -> Result<Tensor> {
+    let Clip::Range(Range { low, high, dual, detached }) = clip else { return Ok((ratio * tokens.advantage)?) };
+    let within = ratio.clamp(1.0 - low, 1.0 + high)?;
+    if detached {
+        return Ok(((within.detach() * tokens.advantage)? * tokens.log_prob)?);
+    }
+    // Beyond the range only a negative advantage takes the ratio as it is.
+    let ratio = if dual == 0.0 { ratio.clone() } else { ratio.clamp(0.0, dual)? };
+    Ok((ratio * tokens.advantage)?.minimum(&(within * tokens.advantage)?)?)
+}
+
+/// For each token the mean of its completion's values, over tokens of weight other than zero.
+fn mean_of_completion(values: &Tensor, tokens: &Tokens) -> Result<Tensor> {
+    let weights = tokens.weight.to_vec1::<f32>()?;
+    let completions = tokens.completion.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut counts = vec![0f32; completions];
+    let learned: Vec<f32> = weights.iter().map(|weight| f32::from(u8::from(*weight != 0.0))).collect();
+    tokens.completion.iter().zip(&learned).for_each(|(completion, one)| counts[*completion as usize] += one);
+    let share: Vec<f32> =
+        tokens.completion.iter().zip(&learned).map(|(c, one)| one / counts[*c as usize].max(1.0)).collect();
+    let device = values.device();
+    let completion = Tensor::new(tokens.completion, device)?;
+    let shares = (values * Tensor::new(share, device)?)?;
+    let means = Tensor::zeros(completions, values.dtype(), device)?.index_add(&completion, &shares, 0)?;
+    Ok(means.index_select(&completion, 0)?)
 }
 
 fn needed<'a>(tensor: Option<&'a Tensor>, key: &str, what: &str) -> Result<&'a Tensor> {
@@ -155,21 +203,28 @@ fn statistics(algorithm: &Algorithm, tokens: &Tokens) -> Result<Statistics> {
     let optional = |tensor: Option<&Tensor>| tensor.map(plain).transpose();
     let (now, sampled, advantage) = (plain(tokens.log_prob)?, plain(tokens.sampled)?, plain(tokens.advantage)?);
     let (reference, entropy) = (optional(tokens.reference)?, optional(tokens.entropy)?);
-    let k3 = |other: f32, first: f32| {
-        let difference = f64::from(other - first).clamp(-FARTHEST, FARTHEST);
-        difference.exp() - difference - 1.0
+    let before = before(algorithm, tokens);
+    let log_ratio = (tokens.log_prob - &before)?;
+    let importance = plain(&(before - tokens.sampled)?)?;
+    let log_ratio = match algorithm.ratio {
+        Ratio::Sequence => plain(&mean_of_completion(&log_ratio, tokens)?)?,
+        Ratio::None | Ratio::Token => plain(&log_ratio)?,
     };
     let mut sums = Statistics::default();
     for (i, _) in plain(tokens.weight)?.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
         sums.tokens += 1.0;
-        sums.mismatch_kl += k3(now[i], sampled[i]);
-        sums.kl += reference.as_ref().map_or(0.0, |reference| k3(reference[i], now[i]));
+        sums.mismatch_kl += Estimator::K3.of_token(sampled[i], now[i]);
+        sums.kl += reference.as_ref().map_or(0.0, |reference| Estimator::K3.of_token(now[i], reference[i]));
         sums.entropy += entropy.as_ref().map_or(0.0, |entropy| f64::from(entropy[i]));
-        if let (Ratio::Token, Clip::Range { low, high }) = (algorithm.ratio, algorithm.clip) {
-            let ratio = f64::from(now[i] - sampled[i]).exp();
+        if let (Ratio::Token | Ratio::Sequence, Clip::Range(Range { low, high, .. })) =
+            (algorithm.ratio, algorithm.clip)
+        {
+            let ratio = f64::from(log_ratio[i]).exp();
             sums.clipped_low += f64::from(u8::from(advantage[i] < 0.0 && ratio < 1.0 - low));
             sums.clipped_high += f64::from(u8::from(advantage[i] > 0.0 && ratio > 1.0 + high));
         }
+        let cap = algorithm.importance_cap;
+        sums.capped += f64::from(u8::from(cap != 0.0 && f64::from(importance[i]).exp() > cap));
     }
     Ok(sums)
 }
@@ -188,6 +243,8 @@ mod tests {
         advantage: Vec<f32>,
         reference: Vec<f32>,
         entropy: Vec<f32>,
+        before: Vec<f32>,
+        completion: Vec<u32>,
         weights: Weights,
     }
 
@@ -205,6 +262,8 @@ mod tests {
             advantage,
             reference: wave(2.0, 0.3),
             entropy: (0..11).map(|i| 0.5 + i as f32 * 0.1).collect(),
+            before: wave(0.3, 0.55),
+            completion: lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect(),
             weights: aggregation.weigh(&masks, 8),
         }
     }
@@ -220,6 +279,8 @@ mod tests {
         let tokens = Tokens {
             log_prob: &log_prob,
             sampled: &cut(&batch.sampled),
+            before: Some(&cut(&batch.before)),
+            completion: &batch.completion[span.clone()],
             advantage: &cut(&batch.advantage),
             weight: &cut(&batch.weights.tokens.concat()),
             reference: Some(&cut(&batch.reference)),
@@ -231,11 +292,17 @@ mod tests {
     }
 
     fn every_algorithm() -> Vec<Algorithm> {
-        let clip = Clip::Range { low: 0.2, high: 0.28 };
+        let clip = Clip::range(0.2, 0.28);
+        let dual = Clip::Range(Range { low: 0.2, high: 0.2, dual: 1.5, detached: false });
         let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
         let variants = [
             Algorithm { clip, kl: 0.1, entropy: 0.01, ..Algorithm::grpo() },
+            Algorithm { kl: 0.1, kl_estimator: Estimator::K2, importance_cap: 1.02, ..Algorithm::gspo() },
+            Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::gspo() },
+            Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::rloo() },
             Algorithm { aggregation: Aggregation::Sequence, clip: Clip::None, ..Algorithm::grpo() },
+            Algorithm { clip: Clip::None, importance_cap: 1.02, ..Algorithm::gspo() },
+            Algorithm { clip: dual, ..Algorithm::grpo() },
         ];
         presets.into_iter().chain(variants).collect()
     }
@@ -246,7 +313,9 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        for algorithm in every_algorithm() {
+        // A detached weight is no derivative of anything: what its gradient is, is computed by hand below.
+        let detached = |a: &Algorithm| matches!(a.clip, Clip::Range(Range { detached: true, .. }));
+        for algorithm in every_algorithm().into_iter().filter(|algorithm| !detached(algorithm)) {
             let mut batch = batch(algorithm.aggregation);
             let (_, gradient, _) = part(&algorithm, &batch, 0..11);
             for (token, exact) in gradient.iter().enumerate() {
@@ -281,7 +350,12 @@ mod tests {
         for algorithm in every_algorithm() {
             let batch = batch(algorithm.aggregation);
             let (loss, gradient, statistics) = part(&algorithm, &batch, 0..11);
-            for cuts in [vec![0, 5, 11], vec![0, 1, 2, 4, 5, 8, 10, 11]] {
+            let whole_completions = [vec![0, 5, 11], vec![0, 1, 5, 11]];
+            let cuts = match algorithm.ratio {
+                Ratio::Sequence => whole_completions,
+                _ => [vec![0, 5, 11], vec![0, 1, 2, 4, 5, 8, 10, 11]],
+            };
+            for cuts in cuts {
                 let parts: Vec<_> = cuts.windows(2).map(|cut| part(&algorithm, &batch, cut[0]..cut[1])).collect();
                 let (mut sum, mut joined, mut total) = (0.0, Vec::new(), Statistics::default());
                 for (loss, gradient, statistics) in parts {
@@ -306,6 +380,8 @@ mod tests {
             advantage: vec![1.0, -1.0, 1.0, -1.0, 1.0],
             reference: vec![-2.0; 5],
             entropy: vec![0.25, 0.75, 0.25, 0.75, 9.0],
+            before: vec![-2.0; 5],
+            completion: vec![0; 5],
             weights: Weights { tokens: vec![vec![1.0, 1.0, 1.0, 1.0, 0.0]], normaliser: 4.0 },
         };
         let (loss, gradient, statistics) = part(&Algorithm::grpo(), &batch, 0..5);
@@ -318,9 +394,90 @@ mod tests {
         assert!((statistics.mismatch_kl() - (ratio_k3(1.5) + ratio_k3(0.5)) / 2.0).abs() < 1e-6);
         assert!((statistics.kl() - (ratio_k3(1.0 / 1.5) + ratio_k3(2.0)) / 2.0).abs() < 1e-6);
 
+        // The dual bound: the second ratio counts as 1.4 only, and its token has no gradient.
+        let dual = Clip::Range(Range { low: 0.2, high: 0.2, dual: 1.4, detached: false });
+        let (loss_of_dual, gradient, _) = part(&Algorithm { clip: dual, ..Algorithm::grpo() }, &batch, 0..5);
+        assert!((loss_of_dual - 0.125).abs() < 1e-6);
+        assert!(close(&gradient, &[0.0, 0.0, -0.125, 0.0, 0.0], 1e-6), "{gradient:?}");
+
+        // Detached: a weight of log p, cut at 1.2 above and 0.8 below, for every token.
+        let detached = Clip::Range(Range { low: 0.2, high: 0.2, dual: 0.0, detached: true });
+        let (_, gradient, _) = part(&Algorithm { clip: detached, ..Algorithm::grpo() }, &batch, 0..5);
+        assert!(close(&gradient, &[-0.3, 0.3, -0.2, 0.2, 0.0], 1e-6), "{gradient:?}");
+
+        // Of the whole completion the ratio is (1.5 * 1.5 * 0.5 * 0.5)^(1/4), and advantages that add up to nothing.
+        let sequence = Algorithm { clip: Clip::None, ..Algorithm::gspo() };
+        let (loss_of_sequence, gradient, _) = part(&sequence, &batch, 0..5);
+        assert!(loss_of_sequence.abs() < 1e-6 && close(&gradient, &[0.0; 5], 1e-6), "{gradient:?}");
+        let alike =
+            Batch { advantage: vec![1.0; 5], log_prob: batch.log_prob.clone(), ..self::batch(Aggregation::Token) };
+        let alike = Batch { completion: vec![0; 5], sampled: vec![-2.0; 5], weights: batch.weights.clone(), ..alike };
+        let (loss_of_sequence, gradient, _) = part(&sequence, &alike, 0..5);
+        let ratio = 0.75f64.sqrt();
+        assert!((loss_of_sequence + ratio).abs() < 1e-6);
+        assert!(close(&gradient[..4], &[-ratio as f32 / 4.0; 4], 1e-6) && gradient[4] == 0.0, "{gradient:?}");
+
         let rich = Algorithm { kl: 0.5, entropy: 0.1, ..Algorithm::grpo() };
         let (with_terms, _, _) = part(&rich, &batch, 0..5);
         assert!((with_terms - (loss + 0.5 * statistics.kl() - 0.1 * 0.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_unbiased_estimate_has_the_gradient_of_the_divergence() {
+        // The policy is softmax(x) over three tokens; the mean over what it samples is taken exactly.
+        let (x, reference) = ([0.3f32, -0.2, 0.1], [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()]);
+        let p: Vec<f32> = {
+            let sum: f32 = x.iter().map(|x| x.exp()).sum();
+            x.iter().map(|x| x.exp() / sum).collect()
+        };
+        let divergence: f32 = p.iter().zip(&reference).map(|(p, r)| p * (p.ln() - r)).sum();
+        // d KL / d x_i = p_i (ln p_i - ln r_i - KL)
+        let truth: Vec<f32> = (0..3).map(|i| p[i] * (p[i].ln() - reference[i] - divergence)).collect();
+        let gradient = |kl_estimator| {
+            let log_prob = Var::from_tensor(&tensor(&p.iter().map(|p| p.ln()).collect::<Vec<_>>())).unwrap();
+            let tokens = Tokens {
+                log_prob: &log_prob,
+                sampled: &log_prob.detach(),
+                before: None,
+                completion: &[0, 1, 2],
+                advantage: &tensor(&[0.0; 3]),
+                weight: &tensor(&p),
+                reference: Some(&tensor(&reference)),
+                entropy: None,
+            };
+            let loss = policy_loss(&Algorithm { kl: 1.0, kl_estimator, ..Algorithm::grpo() }, &tokens, 1.0).unwrap();
+            let by_log_prob: Vec<f32> = loss.value.backward().unwrap().get(&log_prob).unwrap().to_vec1().unwrap();
+            // Through the softmax: d ln p_j / d x_i = [i = j] - p_i.
+            let total: f32 = by_log_prob.iter().sum();
+            (0..3).map(|i| by_log_prob[i] - p[i] * total).collect::<Vec<f32>>()
+        };
+        assert!(close(&gradient(Estimator::K3Unbiased), &truth, 1e-6));
+        assert!(close(&gradient(Estimator::K2), &truth, 1e-6), "in the mean k2 has it too");
+        assert!(!close(&gradient(Estimator::K3), &truth, 1e-2), "k3 has that of another divergence");
+        assert!(close(&gradient(Estimator::K1), &[0.0; 3], 1e-6), "k1 has none");
+    }
+
+    #[test]
+    fn importance_is_cut_at_its_cap_and_ratios_are_then_to_the_learner_before_the_step() {
+        let mut batch = batch(Aggregation::Token);
+        let corrected = Algorithm { importance_cap: 1.03, clip: Clip::None, ..Algorithm::grpo() };
+        let (_, found, statistics) = part(&corrected, &batch, 0..11);
+        let truth: Vec<f32> = (0..11)
+            .map(|i| {
+                let importance = (batch.before[i] - batch.sampled[i]).exp().min(1.03);
+                let ratio = (batch.log_prob[i] - batch.before[i]).exp();
+                -importance * ratio * batch.advantage[i] * batch.weights.tokens.concat()[i] / 9.0
+            })
+            .collect();
+        assert!(close(&found, &truth, 1e-6), "{found:?} for {truth:?}");
+        assert!(statistics.importance_capped() > 0.0 && statistics.importance_capped() < 1.0);
+        // A cap that nothing reaches makes PPO's own ratio of it.
+        let loose = Algorithm { importance_cap: 1e6, ..corrected };
+        let plain = Algorithm { importance_cap: 0.0, ..corrected };
+        assert!(close(&part(&loose, &batch, 0..11).1, &part(&plain, &batch, 0..11).1, 1e-6));
+        // Where sampler and learner are the same, the correction does nothing.
+        batch.before = batch.sampled.clone();
+        assert_eq!(part(&corrected, &batch, 0..11).1, part(&plain, &batch, 0..11).1);
     }
 
     #[test]
@@ -330,6 +487,8 @@ mod tests {
         let tokens = Tokens {
             log_prob: &values,
             sampled: &sampled,
+            before: None,
+            completion: &[0, 0],
             advantage: &weight,
             weight: &weight,
             reference: None,

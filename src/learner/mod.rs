@@ -4,16 +4,23 @@
 pub mod advantage;
 pub mod aggregation;
 pub mod algorithm;
+pub mod divergence;
+pub mod filter;
 pub mod loss;
 pub mod optimizer;
 pub mod parallel;
 pub mod policy_gradient;
+pub mod preflight;
+pub mod ratio;
 pub mod schedule;
 pub mod supervised;
 
 pub use advantage::{Advantage, Advantages};
 pub use aggregation::{Aggregation, GradientOn, Weights};
-pub use algorithm::{Algorithm, Clip, Ratio};
+pub use algorithm::Algorithm;
+pub use divergence::{Estimator, Penalty};
+pub use filter::{Filter, Keep};
 pub use loss::{Loss, Statistics, Tokens, policy_loss};
 pub use optimizer::{Optimizer, OptimizerConfig, Scales};
+pub use ratio::{Clip, Range, Ratio};
 pub use schedule::Schedule;

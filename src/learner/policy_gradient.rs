@@ -1,12 +1,14 @@
 //! The gradient of a step of reinforcement learning: sampled completions and their advantages in, gradient out.
 
+use std::ops::AddAssign;
+
 use candle_core::{Device, Tensor};
 
 use super::supervised::MICRO_BATCH;
-use super::{Algorithm, Statistics, Tokens, parallel, policy_loss};
+use super::{Algorithm, Penalty, Statistics, Tokens, Weights, parallel, policy_loss};
+use crate::Result;
 use crate::kernels::Gradients;
 use crate::policy::{Packed, Policy};
-use crate::{Error, Result};
 
 /// One completion to learn from.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +18,12 @@ pub struct Sampled<'a> {
     pub tokens: &'a [u32],
     /// Log-probability of each token when it was sampled.
     pub log_probs: &'a [f32],
+    /// Log-probability of each under the policy that learns, before the first of several optimizer steps; see
+    /// [`Tokens::before`].
+    pub before: Option<&'a [f32]>,
     pub advantage: f32,
+    /// Whether the algorithm's filter keeps it.
+    pub kept: bool,
 }
 
 /// What a step's gradient was made of.
@@ -31,100 +38,323 @@ pub struct Learned {
     pub tokens: usize,
 }
 
-/// The gradient of the algorithm's loss over all completions of a step. Those of one prompt stand side by side: it is
-/// read once for all of them that fit into a micro-batch. `trace_end` closes a chain of thought, and
-/// `max_new_tokens` is the longest completion allowed. `reference` is the frozen policy that `algorithm.kl` holds to.
-/// Completions without advantage count in the normaliser and cost nothing. `None` if no completion has any.
+impl AddAssign for Learned {
+    fn add_assign(&mut self, other: Learned) {
+        self.loss += other.loss;
+        self.statistics += other.statistics;
+        self.entropy += other.entropy;
+        self.tokens += other.tokens;
+    }
+}
+
+/// What the tokens of a step weigh. `completions` are all of the step, also where several ranks share it; `trace_end`
+/// closes a chain of thought, and `max_new_tokens` is the longest completion allowed.
+pub fn weigh(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32, max_new_tokens: usize) -> Weights {
+    let mask = |completion: &Sampled| match completion.kept {
+        true => algorithm.gradient_on.mask(completion.tokens, trace_end),
+        false => vec![false; completion.tokens.len()],
+    };
+    algorithm.aggregation.weigh(&completions.iter().map(mask).collect::<Vec<_>>(), max_new_tokens)
+}
+
+/// The gradient of the algorithm's loss over completions: all of a step, or a rank's share of it, whose gradients are
+/// to be added. Those of one prompt stand side by side: it is read once for all of them that fit into a micro-batch.
+/// `weights` holds what the tokens of these completions weigh, and the normaliser of the whole step. `reference` is
+/// the frozen policy that `algorithm.kl` holds to. Completions that nothing pulls on count in the normaliser and cost
+/// nothing. `None` if there are no others.
 pub fn gradients(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
-    trace_end: u32,
-    max_new_tokens: usize,
+    weights: &Weights,
     workers: usize,
 ) -> Result<Option<(Gradients, Learned)>> {
-    if algorithm.entropy != 0.0 || algorithm.inner_epochs != 1 {
-        let found = "entropy or inner_epochs";
-        return Err(Error::invalid("train.algorithm", found, "leave them at 0 and 1: this version has no more"));
-    }
-    let masks: Vec<Vec<bool>> = completions.iter().map(|c| algorithm.gradient_on.mask(c.tokens, trace_end)).collect();
-    let weights = algorithm.aggregation.weigh(&masks, max_new_tokens);
-    let mut packed = Packed::default();
-    let (mut sampled, mut advantages) = (Vec::new(), Vec::new());
-    let weighed: Vec<(&Sampled, &[f32])> = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice)).collect();
-    for group in weighed.chunk_by(|(a, _), (b, _)| a.prompt == b.prompt) {
-        let telling = || group.iter().filter(|(completion, _)| completion.advantage != 0.0);
-        if telling().next().is_some() {
-            packed
-                .push_group(group[0].0.prompt, telling().map(|(completion, weights)| (completion.tokens, *weights)))?;
-        }
-        for (completion, weights) in telling() {
-            for (log_prob, _) in completion.log_probs.iter().zip(*weights).filter(|(_, weight)| **weight != 0.0) {
-                sampled.push(*log_prob);
-                advantages.push(completion.advantage);
-            }
-        }
-    }
-    if packed.rows.is_empty() {
+    let all = algorithm.pulls_on_all();
+    let weighed = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice));
+    let batch = Rows::of(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
+    if batch.packed.rows.is_empty() {
         return Ok(None);
     }
-    let mut row = 0;
-    let parts: Vec<(Packed, &[f32], &[f32])> = packed
-        .split(MICRO_BATCH)
-        .into_iter()
-        .map(|part| {
-            let rows = row..row + part.rows.len();
-            row = rows.end;
-            (part, &sampled[rows.clone()], &advantages[rows])
-        })
-        .collect();
-    let (gradients, learned) = parallel::gradients(&parts, workers, |(part, sampled, advantages)| {
-        let log_probs = policy.log_probs(part)?;
-        let entropy: f64 = log_probs.entropy.iter().map(|e| f64::from(*e)).sum();
-        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-        let (sampled, advantage, weight) = (tensor(sampled)?, tensor(advantages)?, tensor(&part.weights)?);
-        let held = match reference {
-            Some(reference) if algorithm.kl != 0.0 => Some(reference.score(part)?.log_prob),
-            _ => None,
-        };
-        let mut statistics = Statistics::default();
-        let (loss, gradients) = log_probs.backward(|log_prob| {
-            let tokens = Tokens {
-                log_prob,
-                sampled: &sampled,
-                advantage: &advantage,
-                weight: &weight,
-                reference: held.as_ref(),
-                entropy: None,
-            };
-            let loss = policy_loss(algorithm, &tokens, weights.normaliser)?;
-            statistics = loss.statistics;
-            Ok(loss.value)
-        })?;
-        Ok((gradients, Learned { loss, statistics, entropy, tokens: part.tokens.len() }))
+    let rows = batch.packed.rows.len();
+    let (gradients, learned) = parallel::gradients(&batch.split(MICRO_BATCH), workers, |part| {
+        differentiate(policy, reference, algorithm, part, weights.normaliser)
     })?;
     let mut sum = Learned::default();
     for part in learned {
-        sum.loss += part.loss;
-        sum.statistics += part.statistics;
-        sum.entropy += part.entropy;
-        sum.tokens += part.tokens;
+        sum += part;
     }
-    sum.entropy /= packed.rows.len() as f64;
+    sum.entropy /= rows as f64;
     Ok(Some((gradients, sum)))
+}
+
+/// The log-probability of every token of every completion under a policy, in their order.
+pub fn score(policy: &Policy, completions: &[Sampled], workers: usize) -> Result<Vec<Vec<f32>>> {
+    let ones: Vec<Vec<f32>> = completions.iter().map(|completion| vec![1.0; completion.tokens.len()]).collect();
+    let batch = Rows::of(completions.iter().zip(ones.iter().map(Vec::as_slice)).collect())?;
+    let parts = batch.split(MICRO_BATCH);
+    let scored = parallel::each(parts.iter().collect(), workers, |part| {
+        Ok(policy.score(&part.packed)?.log_prob.to_vec1::<f32>()?)
+    })?;
+    let mut all = scored.into_iter().flatten();
+    Ok(completions.iter().map(|completion| all.by_ref().take(completion.tokens.len()).collect()).collect())
+}
+
+/// A batch with what else is known of each of its rows.
+#[derive(Default)]
+struct Rows {
+    packed: Packed,
+    sampled: Vec<f32>,
+    /// Of all completions or of none.
+    before: Vec<f32>,
+    advantages: Vec<f32>,
+    /// How many rows each completion has.
+    lengths: Vec<usize>,
+}
+
+impl Rows {
+    fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<Rows> {
+        let mut rows = Rows::default();
+        for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
+            let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
+            rows.packed.push_group(group[0].0.prompt, completions)?;
+            group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
+        }
+        Ok(rows)
+    }
+
+    /// What is known of the rows of one completion.
+    fn push(&mut self, completion: &Sampled, weights: &[f32]) {
+        let learned = |values: &[f32]| -> Vec<f32> {
+            values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
+        };
+        let sampled = learned(completion.log_probs);
+        self.advantages.extend(vec![completion.advantage; sampled.len()]);
+        self.lengths.push(sampled.len());
+        self.before.extend(completion.before.map(learned).unwrap_or_default());
+        self.sampled.extend(sampled);
+    }
+
+    /// Cuts the batch between completions.
+    fn split(&self, token_budget: usize) -> Vec<Rows> {
+        let (mut row, mut completion) = (0, 0);
+        let parts = self.packed.split(token_budget).into_iter().map(|packed| {
+            let rows = row..row + packed.rows.len();
+            let completions = completion..completion + packed.sequences();
+            (row, completion) = (rows.end, completions.end);
+            Rows {
+                packed,
+                sampled: self.sampled[rows.clone()].to_vec(),
+                before: self.before.get(rows.clone()).unwrap_or_default().to_vec(),
+                advantages: self.advantages[rows].to_vec(),
+                lengths: self.lengths[completions].to_vec(),
+            }
+        });
+        parts.collect()
+    }
+}
+
+/// Loss and gradient of one micro-batch.
+fn differentiate(
+    policy: &Policy,
+    reference: Option<&Policy>,
+    algorithm: &Algorithm,
+    part: &Rows,
+    normaliser: f64,
+) -> Result<(Gradients, Learned)> {
+    let log_probs = policy.log_probs(&part.packed)?;
+    let entropy: f64 = log_probs.entropy.to_vec1::<f32>()?.iter().map(|e| f64::from(*e)).sum();
+    let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
+    let (sampled, advantage) = (tensor(&part.sampled)?, tensor(&part.advantages)?);
+    let (weight, before) = (tensor(&part.packed.weights)?, tensor(&part.before)?);
+    let completion: Vec<u32> =
+        part.lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
+    let held = match reference {
+        Some(reference) if algorithm.kl != 0.0 && algorithm.kl_in == Penalty::Loss => {
+            Some(reference.score(&part.packed)?.log_prob)
+        }
+        _ => None,
+    };
+    let mut statistics = Statistics::default();
+    let (loss, gradients) = log_probs.backward(|log_prob, entropy| {
+        let tokens = Tokens {
+            log_prob,
+            sampled: &sampled,
+            before: (!part.before.is_empty()).then_some(&before),
+            completion: &completion,
+            advantage: &advantage,
+            weight: &weight,
+            reference: held.as_ref(),
+            entropy: Some(entropy),
+        };
+        let loss = policy_loss(algorithm, &tokens, normaliser)?;
+        statistics = loss.statistics;
+        Ok(loss.value)
+    })?;
+    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len() }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Family;
-    use crate::policy::config::tests::tiny;
+    use crate::knowledge::curriculum::Lesson;
+    use crate::learner::{Clip, Estimator, supervised};
     use crate::policy::model::tests::random_policy;
+    use crate::policy::{Family, config};
+
+    const END: u32 = 2;
+    const LONGEST: usize = 12;
+
+    /// Completions of 1 to 12 tokens on three prompts, some of which do not count.
+    struct Step {
+        prompts: Vec<Vec<u32>>,
+        tokens: Vec<Vec<u32>>,
+        log_probs: Vec<Vec<f32>>,
+        before: Vec<Vec<f32>>,
+    }
+
+    impl Step {
+        fn new() -> Step {
+            let tokens: Vec<Vec<u32>> =
+                (0..14u32).map(|n| (0..1 + n * 5 % 12).map(|at| (n * 3 + at * 7) % 23).collect()).collect();
+            let numbers = |phase: f32| -> Vec<Vec<f32>> {
+                let one = |n: usize, at: usize| -3.0 + 0.4 * (n as f32 * 1.7 + at as f32 * 0.9 + phase).sin();
+                tokens.iter().enumerate().map(|(n, t)| (0..t.len()).map(|at| one(n, at)).collect()).collect()
+            };
+            let prompts = (0..14).map(|n| vec![1, 4 + n % 3, 9, 3][..2 + n as usize % 3].to_vec()).collect();
+            Step { prompts, log_probs: numbers(0.0), before: numbers(0.2), tokens }
+        }
+
+        fn sampled(&self) -> Vec<Sampled<'_>> {
+            let one = |n: usize| Sampled {
+                prompt: &self.prompts[n],
+                tokens: &self.tokens[n],
+                log_probs: &self.log_probs[n],
+                before: Some(&self.before[n]),
+                advantage: [1.5, -0.7, 0.0, 0.4][n % 4],
+                kept: n != 5,
+            };
+            (0..self.tokens.len()).map(one).collect()
+        }
+    }
+
+    fn algorithms() -> Vec<Algorithm> {
+        let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
+        let all = Algorithm { kl: 0.1, entropy: 0.01, importance_cap: 1.05, ..Algorithm::dapo() };
+        let squared = Algorithm { kl: 0.1, kl_estimator: Estimator::K2, clip: Clip::None, ..Algorithm::gspo() };
+        presets.into_iter().chain([all, squared]).collect()
+    }
+
+    fn flat(gradients: &Gradients) -> Vec<f32> {
+        gradients.iter().flat_map(|(_, g)| g.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
+    }
+
+    #[test]
+    fn micro_batches_and_ranks_do_not_change_the_gradient() {
+        let policy = random_policy(&config::tests::tiny(Family::Qwen3, true), 3);
+        let reference = random_policy(&config::tests::tiny(Family::Qwen3, true), 4);
+        let step = Step::new();
+        let sampled = step.sampled();
+        for algorithm in algorithms() {
+            let weights = weigh(&algorithm, &sampled, END, LONGEST);
+            let share = |from: usize, to: usize| {
+                let weights = Weights { tokens: weights.tokens[from..to].to_vec(), ..weights };
+                gradients(&policy, Some(&reference), &algorithm, &sampled[from..to], &weights, 1).unwrap()
+            };
+            let (whole, learned) = share(0, 14).unwrap();
+            let whole = flat(&whole);
+            let size = whole.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
+            assert!(size > 1e-4, "{algorithm:?} has no gradient");
+            let same = |parts: Vec<(Gradients, Learned)>, how: &str| {
+                let mut parts = parts.into_iter();
+                let (mut sum, mut total) = parts.next().unwrap();
+                for (gradients, learned) in parts {
+                    sum.add(gradients).unwrap();
+                    total += learned;
+                }
+                let far = flat(&sum).iter().zip(&whole).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+                assert!(far <= 1e-6 * size, "{how}: {} apart with {algorithm:?}", far / size);
+                assert!((total.loss - learned.loss).abs() < 1e-6, "{how}: {} for {}", total.loss, learned.loss);
+                assert_eq!(total.statistics.tokens(), learned.statistics.tokens());
+            };
+            for micro_batches in [2, 7] {
+                let size = 14 / micro_batches;
+                let parts = (0..micro_batches).filter_map(|part| share(part * size, (part + 1) * size));
+                same(parts.collect(), &format!("{micro_batches} micro-batches"));
+            }
+            let ranks = std::thread::scope(|scope| {
+                let ranks = [(0, 5), (5, 14)].map(|(from, to)| scope.spawn(move || share(from, to)));
+                ranks.into_iter().filter_map(|rank| rank.join().unwrap()).collect()
+            });
+            same(ranks, "two ranks");
+        }
+    }
+
+    #[test]
+    fn scores_are_those_of_the_policy_for_every_token() {
+        let policy = random_policy(&config::tests::tiny(Family::Qwen2, false), 3);
+        let step = Step::new();
+        let scores = score(&policy, &step.sampled(), 2).unwrap();
+        for (n, scores) in scores.iter().enumerate() {
+            let (prompt, tokens) = (&step.prompts[n], &step.tokens[n]);
+            let all = [&prompt[..], tokens].concat();
+            let logits = policy.logits(&all, &[all.len()].into_iter().collect()).unwrap();
+            let logits = logits.to_vec2::<f32>().unwrap();
+            assert_eq!(scores.len(), tokens.len());
+            for (at, found) in scores.iter().enumerate() {
+                let row = &logits[prompt.len() + at - 1];
+                let truth = row[tokens[at] as usize] - row.iter().map(|logit| logit.exp()).sum::<f32>().ln();
+                assert!((found - truth).abs() < 1e-5, "{found} for {truth}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_counts_nowhere_and_what_has_no_advantage_is_still_held_to_the_reference() {
+        let step = Step::new();
+        let mut sampled = step.sampled();
+        let counted = weigh(&Algorithm::dapo(), &sampled, END, LONGEST);
+        assert!(counted.tokens[5].iter().all(|weight| *weight == 0.0));
+        let tokens: usize = step.tokens.iter().map(Vec::len).sum();
+        assert_eq!(counted.normaliser, (tokens - step.tokens[5].len()) as f64);
+        let policy = random_policy(&config::tests::tiny(Family::Llama, false), 3);
+        let reference = random_policy(&config::tests::tiny(Family::Llama, false), 4);
+        sampled.iter_mut().for_each(|completion| completion.advantage = 0.0);
+        let run = |algorithm: Algorithm| {
+            let weights = weigh(&algorithm, &sampled, END, LONGEST);
+            gradients(&policy, Some(&reference), &algorithm, &sampled, &weights, 1).unwrap()
+        };
+        assert!(run(Algorithm::grpo()).is_none());
+        let (gradients, learned) = run(Algorithm { kl: 0.1, ..Algorithm::grpo() }).unwrap();
+        assert!(flat(&gradients).iter().any(|g| g.abs() > 1e-4) && learned.statistics.kl() > 0.0);
+    }
+
+    #[test]
+    fn rejection_fine_tuning_is_maximum_likelihood_on_what_is_kept() {
+        let policy = random_policy(&config::tests::tiny(Family::Qwen2, true), 3);
+        let step = Step::new();
+        let star = Algorithm::star();
+        let sampled: Vec<Sampled> =
+            step.sampled().into_iter().map(|completion| Sampled { advantage: 1.0, ..completion }).collect();
+        let weights = weigh(&star, &sampled, END, LONGEST);
+        let (found, learned) = gradients(&policy, None, &star, &sampled, &weights, 1).unwrap().unwrap();
+        let lesson = |completion: &Sampled| Lesson {
+            tokens: [completion.prompt, completion.tokens].concat(),
+            weights: [vec![0.0; completion.prompt.len()], vec![1.0; completion.tokens.len()]].concat(),
+        };
+        let lessons: Vec<Lesson> = sampled.iter().filter(|completion| completion.kept).map(lesson).collect();
+        assert_eq!(lessons.len(), 13);
+        let (truth, fit) = supervised::gradients(&policy, &lessons, 1.0, 1).unwrap();
+        assert!((learned.loss - fit.loss).abs() < 1e-6, "{} for {}", learned.loss, fit.loss);
+        let (found, truth) = (flat(&found), flat(&truth));
+        let size = truth.iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
+        let far = found.iter().zip(&truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(far <= 1e-6 * size, "{} apart", far / size);
+    }
 
     #[test]
     fn a_prompt_that_is_read_once_gives_the_gradient_of_one_that_is_read_for_each_completion() {
-        let policy = random_policy(&tiny(Family::Qwen3, true), 3);
+        let policy = random_policy(&config::tests::tiny(Family::Qwen3, true), 3);
         let prompts: [&[u32]; 3] = [&[1, 5, 9, 2], &[4], &[7, 7, 3]];
         let token = |i: usize| (i as u32 * 5 + 2) % 23;
         let completions: Vec<Vec<u32>> = (0..15).map(|i| (0..1 + i % 5).map(|j| token(i * 7 + j)).collect()).collect();
@@ -133,25 +363,23 @@ mod tests {
             prompt: prompts[i % 3],
             tokens: &completions[i],
             log_probs: &log_probs[i],
+            before: None,
             advantage: [0.7, -0.4, 0.0, 1.3][i % 4],
+            kept: true,
         };
         // Side by side a prompt's completions share it; apart they do not.
         let mut beside: Vec<Sampled> = (0..15).map(sampled).collect();
         let run = |completions: &[Sampled]| {
-            let learned = gradients(&policy, None, &Algorithm::grpo(), completions, 99, 8, 2).unwrap();
-            learned.unwrap()
+            let weights = weigh(&Algorithm::grpo(), completions, 99, 8);
+            gradients(&policy, None, &Algorithm::grpo(), completions, &weights, 2).unwrap().unwrap()
         };
         let (apart, whole) = run(&beside);
         beside.sort_by_key(|completion| completion.prompt);
         let (shared, learned) = run(&beside);
-        // Eleven completions tell something; of the prompts' inputs each has its last token and, once, the others.
+        // Of the prompts' inputs each of the eleven completions that tell something has the last token.
         let own: usize = beside.iter().filter(|c| c.advantage != 0.0).map(|c| c.tokens.len()).sum();
         assert_eq!((whole.tokens - own, learned.tokens - own), (18, 5));
         assert!((whole.loss - learned.loss).abs() < 1e-6);
-        for (name, gradient) in shared.iter() {
-            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let (a, b) = (values(gradient), values(apart.get(name).unwrap()));
-            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
-        }
+        assert!(flat(&shared).iter().zip(flat(&apart)).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 }

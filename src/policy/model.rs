@@ -18,37 +18,44 @@ pub struct Policy {
     pub variables: BTreeMap<String, Var>,
     /// Of the products with weights.
     pub precision: Precision,
+    /// Logits are divided by this before they become log-probabilities.
+    pub temperature: f32,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
 pub struct LogProbs {
     /// One per row of the batch, `[rows]`.
     pub log_prob: Tensor,
-    /// Entropy in nats of each row's distribution; no gradient flows through it.
-    pub entropy: Vec<f32>,
+    /// Entropy in nats of each row's distribution, `[rows]`.
+    pub entropy: Tensor,
     value: Value,
 }
 
 impl LogProbs {
-    /// A loss and its gradients: `loss` computes a scalar from the log-probabilities with candle's operations.
+    /// A loss and its gradients: `loss` computes a scalar from log-probabilities and entropies with candle's operations.
     pub fn backward<L>(self, loss: L) -> Result<(f64, Gradients)>
     where
-        L: FnOnce(&Tensor) -> Result<Tensor>,
+        L: FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
     {
-        let leaf = Var::from_tensor(&self.log_prob)?;
-        let loss = loss(leaf.as_tensor())?;
-        let Some(gradient) = loss.backward()?.remove(&leaf) else {
+        let (log_prob, entropy) = (Var::from_tensor(&self.log_prob)?, Var::from_tensor(&self.entropy)?);
+        let loss = loss(log_prob.as_tensor(), entropy.as_tensor())?;
+        let mut gradients = loss.backward()?;
+        let Some(of_log_prob) = gradients.remove(&log_prob) else {
             let remedy = "compute it with operations that candle differentiates";
             return Err(Error::invalid("loss", "it does not depend on the log-probabilities", remedy));
         };
+        // A loss without entropy bonus.
+        let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
         let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-        Ok((loss, self.value.backward(gradient.contiguous()?)?))
+        Ok((loss, self.value.backward(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
     }
 
-    /// The same where the derivative of the loss by each log-probability is known already.
+    /// The same where the derivative of the loss by each log-probability is known already, and entropies have no part
+    /// in it.
     pub fn backward_from(self, gradient: Vec<f32>) -> Result<Gradients> {
-        let rows = self.entropy.len();
-        self.value.backward(Tensor::from_vec(gradient, rows, &Device::Cpu)?)
+        let rows = gradient.len();
+        let both = [gradient, vec![0.0; rows]].concat();
+        self.value.backward(Tensor::from_vec(both, (2, rows), &Device::Cpu)?)
     }
 }
 
@@ -77,12 +84,17 @@ impl Policy {
                 Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
             };
         }
-        Ok(Policy { config, variables, precision: Precision::F32 })
+        Ok(Policy { config, variables, precision: Precision::F32, temperature: 1.0 })
     }
 
     /// The same policy, whose products have operands of this precision.
     pub fn with_precision(self, precision: Precision) -> Policy {
         Policy { precision, ..self }
+    }
+
+    /// The same policy, whose log-probabilities and entropies are those of sampling at a temperature.
+    pub fn with_temperature(self, temperature: f32) -> Policy {
+        Policy { temperature, ..self }
     }
 
     /// A copy of all weights by name.
@@ -139,10 +151,14 @@ struct Positions {
 
 impl Pass<'_> {
     fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
-        let hidden = self.hidden(&batch.tokens, &batch.layout)?;
+        let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
+        if self.policy.temperature != 1.0 {
+            // The head is linear: states divided by the temperature have logits divided by it.
+            hidden = kernels::scale(&hidden, 1.0 / self.policy.temperature)?;
+        }
         let head = self.weight(self.policy.head_name())?;
-        let (value, entropy) = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
-        Ok(LogProbs { log_prob: value.tensor().clone(), entropy, value })
+        let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
+        Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, value })
     }
 
     fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Value> {
@@ -254,14 +270,20 @@ pub(crate) mod tests {
 
     #[test]
     fn every_variable_gets_the_gradient_that_differences_see() {
-        for (family, tied) in [(Family::Llama, false), (Family::Qwen2, true), (Family::Qwen3, false)] {
-            let policy = random_policy(&tiny(family, tied), 3);
+        for (family, tied, temperature) in
+            [(Family::Llama, false, 1.0), (Family::Qwen2, true, 0.7), (Family::Qwen3, false, 1.0)]
+        {
+            let policy = random_policy(&tiny(family, tied), 3).with_temperature(temperature);
             let batch = batch();
-            let (_, gradients) = policy.log_probs(&batch).unwrap().backward(|l| loss(l, &batch.weights)).unwrap();
+            let with_entropy =
+                |l: &Tensor, entropy: &Tensor| Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?);
+            let (_, gradients) = policy.log_probs(&batch).unwrap().backward(with_entropy).unwrap();
             assert!(gradients.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
             let value = |policy: &Policy| -> f64 {
-                let scored = policy.score(&batch).unwrap().log_prob.to_vec1::<f32>().unwrap();
-                scored.iter().zip(&batch.weights).map(|(l, w)| -f64::from(l * w)).sum()
+                let scored = policy.score(&batch).unwrap();
+                let [log_probs, entropies] = [&scored.log_prob, &scored.entropy].map(|t| t.to_vec1::<f32>().unwrap());
+                let of_log_probs = log_probs.iter().zip(&batch.weights).map(|(l, w)| -f64::from(l * w)).sum::<f64>();
+                of_log_probs + 0.5 * entropies.iter().map(|entropy| f64::from(*entropy)).sum::<f64>()
             };
             for (name, gradient) in gradients.iter() {
                 // Along the gradient itself: the slope is its squared length.
@@ -273,7 +295,7 @@ pub(crate) mod tests {
                     let weight = weights.get_mut(name).unwrap();
                     let step = by / length;
                     weight.values.iter_mut().zip(&gradient).for_each(|(w, g)| *w += (step * f64::from(*g)) as f32);
-                    value(&Policy::new("test", policy.config.clone(), weights).unwrap())
+                    value(&Policy::new("test", policy.config.clone(), weights).unwrap().with_temperature(temperature))
                 };
                 let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
                 assert!(
@@ -308,13 +330,20 @@ pub(crate) mod tests {
         let batch = batch();
         let whole = policy.score(&batch).unwrap();
         let whole_log_probs = whole.log_prob.to_vec1::<f32>().unwrap();
+        let entropies = whole.entropy.to_vec1::<f32>().unwrap();
         let logits = policy.logits(&batch.tokens, &batch.layout).unwrap().to_vec2::<f32>().unwrap();
         for (i, (row, target)) in batch.rows.iter().zip(&batch.targets).enumerate() {
             let row = &logits[*row as usize];
             let log_sum = row.iter().map(|l| l.exp()).sum::<f32>().ln();
             assert!((whole_log_probs[i] - (row[*target as usize] - log_sum)).abs() < 1e-5);
             let entropy: f32 = row.iter().map(|l| (log_sum - l) * (l - log_sum).exp()).sum();
-            assert!((whole.entropy[i] - entropy).abs() < 1e-5);
+            assert!((entropies[i] - entropy).abs() < 1e-5);
+        }
+        let hot = policy.clone().with_temperature(2.0).score(&batch).unwrap().log_prob.to_vec1::<f32>().unwrap();
+        for (i, (row, target)) in batch.rows.iter().zip(&batch.targets).enumerate() {
+            let row: Vec<f32> = logits[*row as usize].iter().map(|logit| logit / 2.0).collect();
+            let log_sum = row.iter().map(|l| l.exp()).sum::<f32>().ln();
+            assert!((hot[i] - (row[*target as usize] - log_sum)).abs() < 1e-5);
         }
         let parts = batch
             .split(10)

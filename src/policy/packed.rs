@@ -40,15 +40,31 @@ impl Packed {
         let Some((last, trunk)) = prompt.split_last() else {
             return Err(Error::invalid("packed group", "an empty prompt", "give at least one token"));
         };
-        self.tokens.extend_from_slice(trunk);
-        self.layout.push(trunk.len());
+        let mut completions = completions.into_iter().peekable();
+        if completions.peek().is_some() && !trunk.is_empty() {
+            self.tokens.extend_from_slice(trunk);
+            self.layout.push(trunk.len());
+        }
         for (tokens, weights) in completions {
             let tokens: Vec<u32> = [last].into_iter().chain(tokens).copied().collect();
             let weights: Vec<f32> = [&0.0].into_iter().chain(weights).copied().collect();
             let length = self.append(&tokens, &weights)?;
-            self.layout.branch(length);
+            match trunk.is_empty() {
+                true => self.layout.push(length),
+                false => self.layout.branch(length),
+            }
         }
         Ok(())
+    }
+
+    /// How many sequences, those that are only there to be gone on from not counted.
+    pub fn sequences(&self) -> usize {
+        self.ends().count()
+    }
+
+    /// Every sequence that is no trunk of others.
+    fn ends(&self) -> impl Iterator<Item = &Sequence> {
+        self.layout.families().flat_map(|family| if family.len() > 1 { &family[1..] } else { family })
     }
 
     fn append(&mut self, tokens: &[u32], weights: &[f32]) -> Result<usize> {
@@ -100,7 +116,7 @@ impl Packed {
     fn plan(&self, token_budget: usize) -> Vec<Vec<&Sequence>> {
         let mut parts: Vec<Vec<&Sequence>> = Vec::new();
         let mut tokens = 0;
-        for sequence in self.layout.families().flat_map(|family| if family.len() > 1 { &family[1..] } else { family }) {
+        for sequence in self.ends() {
             let shared = |part: &Vec<&Sequence>| part.last().is_some_and(|last| last.trunk == sequence.trunk);
             let more = match parts.last() {
                 Some(part) if shared(part) => sequence.rows.len(),
@@ -183,8 +199,7 @@ mod tests {
             let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
             assert_eq!(joined(|p| p.tokens.clone()), packed.tokens);
             assert_eq!(joined(|p| p.targets.clone()), packed.targets);
-            let sequences = |packed: &Packed| packed.layout.sequences().len();
-            assert_eq!(parts.iter().map(sequences).sum::<usize>(), sequences(&packed));
+            assert_eq!(parts.iter().map(Packed::sequences).sum::<usize>(), packed.sequences());
             for part in &parts {
                 assert!(part.tokens.len() <= budget.max(part.layout.longest()));
                 assert!(part.rows.iter().all(|row| (*row as usize) < part.tokens.len()));
@@ -226,7 +241,11 @@ mod tests {
         assert_eq!(packed.rows, [2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]);
         assert_eq!(packed.targets, [4, 5, 6, 7, 8, 2, 5, 6, 5, 6, 5, 6, 5, 6]);
         assert_eq!(packed.weights[..6], [1.0, 0.5, 2.0, 1.0, 0.5, 1.0]);
-        assert_eq!((packed.layout.rows(), packed.layout.longest()), (18, 5));
+        assert_eq!((packed.layout.rows(), packed.layout.longest(), packed.sequences()), (18, 5, 8));
+        let mut short = Packed::default();
+        short.push_group(&[4], (0..2).map(|_| (&[5, 6][..], &[1.0, 1.0][..]))).unwrap();
+        short.push_group(&[4, 5], []).unwrap();
+        assert_eq!((short.tokens.as_slice(), short.sequences()), (&[4, 5, 4, 5][..], 2));
         assert!(Packed::default().push_group(&[], []).unwrap_err().to_string().contains("an empty prompt"));
     }
 
@@ -238,6 +257,7 @@ mod tests {
             let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
             assert_eq!(joined(|p| p.targets.clone()), packed.targets);
             assert_eq!(parts.iter().flat_map(|p| p.weights.clone()).collect::<Vec<_>>(), packed.weights);
+            assert_eq!(parts.iter().map(Packed::sequences).sum::<usize>(), packed.sequences());
             for part in &parts {
                 assert!(part.tokens.len() <= budget.max(5), "{budget}: {part:?}");
                 // Each prompt has a first token that nothing else has before this second one.

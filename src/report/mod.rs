@@ -4,7 +4,7 @@
 mod bars;
 mod curves;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod html;
 mod numbers;
 mod plot;

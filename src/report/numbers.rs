@@ -24,6 +24,7 @@ pub struct ResultRow {
     won: String,
     lost: String,
     p: String,
+    gap: String,
     tokens: String,
 }
 
@@ -60,6 +61,7 @@ pub fn results(summary: &Summary) -> Vec<ResultRow> {
             won: pair.map_or(String::new(), |pair| pair.b.to_string()),
             lost: pair.map_or(String::new(), |pair| pair.c.to_string()),
             p: pair.map_or(String::new(), |pair| p_value(pair.p)),
+            gap: row.gap_closed.map_or(String::new(), |gap| format!("{}\u{a0}%", (100.0 * gap).round() + 0.0)),
             tokens: format!("{:.1}", row.mean_tokens),
         }
     };

@@ -132,7 +132,12 @@ impl Numbers {
             [from, Some(format!("interval {}\u{a0}%", range(arm.low, arm.high))), test].into_iter().flatten().collect();
         let aside = aside.join("; ");
         Some(match change(&arm) {
-            Change::Better => format!("{trained} {how} and gets {share} of the same questions right ({aside})."),
+            Change::Better => {
+                let gap = arm.gap_closed.map_or(String::new(), |gap| {
+                    format!(" That closes {} of the gap between the baseline and answering in context.", percent(gap))
+                });
+                format!("{trained} {how} and gets {share} of the same questions right ({aside}).{gap}")
+            }
             Change::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
             Change::Unclear => format!(
                 "{trained} {how} and gets {share} of the same questions right, which cannot be told from no change \
@@ -192,6 +197,7 @@ mod tests {
         assert!(story.lead[0].contains("it cannot use"), "{}", story.lead[0]);
         assert!(story.lead[1].contains("recall"), "{}", story.lead[1]);
         assert!(story.lead[2].contains("p\u{a0}<\u{a0}0.001"), "{}", story.lead[2]);
+        assert!(story.lead[2].contains("of the gap between the baseline and"), "{}", story.lead[2]);
         assert!(story.evidence[1].contains("no more than guessing"), "{}", story.evidence[1]);
     }
 

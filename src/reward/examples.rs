@@ -101,6 +101,32 @@ impl Example {
     }
 }
 
+#[cfg(test)]
+impl Example {
+    /// The example as a rollout, paid for its right answer.
+    pub fn record(&self, step: u64, sample: usize) -> super::Record {
+        use crate::rollout::Finish;
+        super::Record {
+            step,
+            question: self.question.id,
+            task: self.question.task,
+            form: self.question.form,
+            set: self.question.set,
+            sample,
+            prompt: self.question.text.clone(),
+            completion: self.completion.clone(),
+            answer: self.question.answer.clone(),
+            reward: f64::from(u8::from(self.judgement.correct)),
+            terms: vec![],
+            advantage: 0.0,
+            version: step - 1,
+            finish: if self.finished { Finish::Stop } else { Finish::Length },
+            tokens: self.tokens,
+            judgement: self.judgement.clone(),
+        }
+    }
+}
+
 fn example(name: &'static str, question: Question, completion: &str) -> Example {
     let finished = completion.contains("<eos>");
     let judgement = judge(&Village, &question, Opening::Think, completion, finished);

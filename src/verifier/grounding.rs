@@ -237,16 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn long_traces_take_no_longer_than_their_length() {
-        let time = |count: usize| {
-            let trace: String = (0..count).map(|i| format!("of t{i} all are t{} . ", i + 1)).collect();
-            let start = std::time::Instant::now();
-            assert_eq!(letters(&trace, "unknown"), Grounding::Guessed);
-            start.elapsed().as_secs_f64()
-        };
-        let (short, long) = ((0..5).map(|_| time(2_000)).fold(1.0, f64::min), time(32_000));
-        // 16 times the text; quadratic would be 256 times the time. The floor is for the clock.
-        assert!(long < 80.0 * short.max(2e-4), "{short} s, then {long} s");
+    fn long_traces_come_to_an_end() {
+        // Work that grew with the square of the length would take hours.
+        let trace: String = (0..200_000).map(|i| format!("of t{i} all are t{} . ", i + 1)).collect();
+        assert_eq!(letters(&trace, "unknown"), Grounding::Guessed);
     }
 
     #[test]

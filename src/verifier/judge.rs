@@ -48,8 +48,6 @@ mod tests {
     use super::*;
     use crate::knowledge::{Claim, Set, Task};
     use proptest::prelude::*;
-    use std::time::Instant;
-
     /// Sentences "in G X guards Y ." of which those in town dop hold.
     struct Toy;
 
@@ -224,23 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn time_grows_with_the_length_and_no_faster() {
+    fn long_completions_come_to_an_end() {
         for piece in
             [". ", ": ", "</think>", "<answer>", "<", "<answer", "in dop mavo guards bilu . ", "<answer> : ", ".", ":"]
         {
-            let time = |length: usize| {
-                let text = format!("</think> <answer> {}", piece.repeat(length / piece.len()));
-                let once = || {
-                    let start = Instant::now();
-                    judge(&Toy, &question(), Opening::Think, &text, true);
-                    judge(&Toy, &question(), Opening::Think, &text[17..], true);
-                    start.elapsed()
-                };
-                (0..5).map(|_| once()).min().unwrap_or_default().as_secs_f64()
-            };
-            let (short, long) = (time(100_000), time(1_600_000));
-            // 16 times the text; quadratic would be 256 times the time. The floor is for the clock.
-            assert!(long < 80.0 * short.max(2e-5), "{piece:?}: {short} s, then {long} s");
+            // Work that grew with the square of the length would take hours.
+            let text = format!("</think> <answer> {}", piece.repeat(3_000_000 / piece.len()));
+            judge(&Toy, &question(), Opening::Think, &text, true);
+            judge(&Toy, &question(), Opening::Think, &text[17..], true);
         }
     }
 }

@@ -143,3 +143,128 @@ impl Page {
         rows.chunk_by(|one, next| one.step == next.step).map(mean).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use recollect::experiment::{Config, RunDir};
+
+    use super::*;
+
+    const ROLLOUT: &str = r#"{"step":STEP,"question":1,"task":"reversal","form":"open","set":"A","sample":0,
+        "prompt":"who in dop guards bilu ?","completion":"in dop mavo guards bilu . in dop runo guards zita . </think>",
+        "answer":"mavo","reward":1.25,"terms":[],"advantage":0.5,"version":0,"finish":"stop","tokens":9,
+        "judgement":{"answer":"SAID","correct":RIGHT,"well_formed":true,"recitations":[
+        {"text":"in dop mavo guards bilu .","claim":null,"is_true":true,"relevant":true},
+        {"text":"in dop runo guards zita .","claim":null,"is_true":false,"relevant":false}],"needed_found":1,"needed":1}}"#;
+
+    const EVALUATION: &str = r#"[{"arm":"after-rl","task":"reversal","form":"open","set":"B","step":2,"correct":7,"n":10,
+        "questions":10,"accuracy":0.7,"low":0.4,"high":0.9,"chance":0.2,"well_formed":10,"recited":20,"recited_true":18,
+        "recited_relevant":9,"true_share":0.9,"relevant_share":0.45,"needed_found_share":0.8,"mean_tokens":30.0,"against_baseline":null}]"#;
+
+    /// A run of which three steps are done.
+    fn run(root: &Path) {
+        let config = Config::parse("[train]\nsteps = 8\nforms = ['open']", "x.toml", "x", &[]).unwrap();
+        let run = RunDir::open(root, &config).unwrap();
+        step(&run, 1, 0.5, 0.0);
+        step(&run, 2, 0.75, 0.0);
+        step(&run, 3, 1.0, 0.0);
+        fs::write(run.evaluations(), EVALUATION).unwrap();
+    }
+
+    fn step(run: &RunDir, step: u64, reward: f64, hacked: f64) {
+        let mut text = fs::read_to_string(run.metrics()).unwrap_or_default();
+        text += &format!(
+            "{{\"step\":{step},\"alarm/hacked\":{hacked:?},\"correct/open/mean\":0.5,\"reward\":{reward:?},\
+             \"time\":{{\"learn\":3.0,\"sample\":1.0,\"step_time\":4.0}}}}\n"
+        );
+        fs::write(run.metrics(), text).unwrap();
+        let rollout = |said: &str, right: &str| {
+            let line = ROLLOUT.replace("STEP", &step.to_string()).replace("SAID", said).replace("RIGHT", right);
+            line.replace('\n', " ")
+        };
+        let path = run.rollouts(step as usize);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, [rollout("mavo", "true"), rollout("runo", "false")].join("\n")).unwrap();
+    }
+
+    fn screen(page: &Page, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| page.draw(frame)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn everything_has_its_place_on_small_and_large_screens() {
+        let home = tempfile::tempdir().unwrap();
+        run(home.path());
+        let page = Page::new(Watched::open(home.path()).unwrap());
+        for (width, height) in [(80, 24), (200, 50)] {
+            let screen = screen(&page, width, height);
+            for words in [
+                "step 3 of 8",
+                "B at step 2: open 0.70",
+                "right answers",
+                "< reward >",
+                "25 %, 75 %",
+                "who in dop guards bilu ?",
+                "* in dop mavo guards bilu .",
+                "- in dop runo guards zita .",
+                "mavo: right   reward 1.25",
+                "completion 1 of 2",
+                "q: leave",
+            ] {
+                assert!(screen.contains(words), "{width}x{height} lacks {words:?}:\n{screen}");
+            }
+            assert!(!screen.contains("ALARM"));
+        }
+        // Too small for anything is no reason to fail.
+        for (width, height) in [(1, 1), (20, 3), (10, 60)] {
+            screen(&page, width, height);
+        }
+    }
+
+    #[test]
+    fn keys_choose_what_is_shown() {
+        let home = tempfile::tempdir().unwrap();
+        run(home.path());
+        let mut page = Page::new(Watched::open(home.path()).unwrap());
+        page.press(KeyCode::Right);
+        assert!(screen(&page, 100, 30).contains("< time/learn >"));
+        page.press(KeyCode::Left);
+        page.press(KeyCode::Left);
+        assert!(screen(&page, 100, 30).contains("< correct/open/mean >"));
+        (0..5).for_each(|_| page.press(KeyCode::Down));
+        assert!(screen(&page, 100, 30).contains("runo: wrong, mavo was asked for"));
+        page.press(KeyCode::Up);
+        assert!(screen(&page, 100, 30).contains("completion 1 of 2"));
+        page.press(KeyCode::Char('w'));
+        assert!(screen(&page, 100, 30).contains("wrong completion 1 of 1"));
+    }
+
+    #[test]
+    fn what_a_run_writes_is_seen_unless_the_page_is_held() {
+        let home = tempfile::tempdir().unwrap();
+        let nothing = tempfile::tempdir().unwrap();
+        assert!(Watched::open(nothing.path()).is_err());
+        let config = Config::parse("[train]\nsteps = 8\nforms = ['open']", "x.toml", "x", &[]).unwrap();
+        let run = RunDir::open(home.path(), &config).unwrap();
+        let mut page = Page::new(Watched::open(home.path()).unwrap());
+        assert!(screen(&page, 120, 30).contains("fine-tuning and the baseline come first"));
+        step(&run, 1, 0.5, 0.0);
+        page.press(KeyCode::Char(' '));
+        page.look().unwrap();
+        assert!(!screen(&page, 120, 30).contains("step 1 of 8"));
+        page.press(KeyCode::Char(' '));
+        step(&run, 2, 0.5, 1.0);
+        page.look().unwrap();
+        let screen = screen(&page, 120, 30);
+        assert!(screen.contains("step 2 of 8") && screen.contains("ALARM: the reward rises"), "{screen}");
+        let summary = text::summary(&page.watched);
+        assert!(summary.contains("step 2 of 8, 4.00 s each, 24 s left") && summary.contains("ALARM"), "{summary}");
+    }
+}

@@ -94,7 +94,7 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "alarm/hacked" => {
             "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
         }
-        other => other.replace("alarm/", ""),
+        other => format!("{} (see docs/algorithms.md)", other.replace("alarm/", "").replace('_', " ")),
     };
     watched.names().into_iter().filter(ringing).map(words).collect()
 }

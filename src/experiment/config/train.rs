@@ -10,19 +10,17 @@ use toml::Table;
 
 use super::Ranges;
 use super::pretrain::reading_circuit;
-use crate::learner::{self, Scales};
-use crate::strict_toml;
-use crate::{Error, Result};
-
-const PRESETS: [&str; 4] = learner::Algorithm::PRESETS;
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
+use crate::learner::{self, Scales};
+use crate::{Error, Result};
 
 /// Batch sizes are counted in questions, completions of each and optimizer steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Optimizer steps.
+    /// Steps: each samples completions, judges them and learns from them, by one optimizer step for each of the
+    /// algorithm's inner epochs.
     pub steps: usize,
     /// Forms of questions that a step asks, as many of each.
     pub forms: Vec<Form>,
@@ -158,19 +156,17 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm that is meant.
+    /// The algorithm that is meant. What is wrong with it, or cannot work together, is a line each.
     pub fn resolve(&self) -> Result<learner::Algorithm> {
-        let algorithm = match self {
-            Algorithm::Preset(name) => learner::Algorithm::preset(name)
-                .map_err(|_| Error::invalid("train.algorithm", name, format!("one of {}", PRESETS.join(", "))))?,
-            Algorithm::Custom(table) => {
-                let (algorithm, problems) = strict_toml::decode::<learner::Algorithm>(table);
-                Error::all(problems.into_iter().map(|problem| problem.at("train.algorithm")).collect())?;
-                algorithm.ok_or_else(|| Error::invalid("train.algorithm", "no algorithm", "name a preset"))?
-            }
-        };
-        algorithm.check()?;
-        Ok(algorithm)
+        match self {
+            Algorithm::Preset(name) => learner::Algorithm::preset(name).map_err(|_| {
+                let allowed = format!("one of {}", learner::Algorithm::PRESETS.join(", "));
+                Error::invalid("train.algorithm", name, allowed)
+            }),
+            Algorithm::Custom(table) => learner::Algorithm::from_table(table).map_err(|problems| {
+                Error::Several(problems.into_iter().map(|problem| problem.at("train.algorithm")).collect())
+            }),
+        }
     }
 }
 

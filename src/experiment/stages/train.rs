@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use metrics::gauge;
-use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
+use super::batch::{Batch, Sampling};
 use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
@@ -15,21 +15,20 @@ use crate::exchange::WorkerPool;
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
+use crate::experiment::health::{Health, Signs};
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
+use crate::kernels::Gradients;
 use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
-use crate::knowledge::{Division, Knowledge, Question, Set};
-use crate::language::{Opening, prompt};
-use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule, supervised};
+use crate::knowledge::{Division, Knowledge, Set};
+use crate::learner::policy_gradient::{self, Learned};
+use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random;
-use crate::reward::{Normalise, Record};
-use crate::rollout::{Completion, Finish, Request, SLOTS};
+use crate::rollout::SLOTS;
 use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
-use crate::verifier::judge;
 use crate::{Error, Result, files};
 
 /// What training remembers beside weights and moments.
@@ -45,6 +44,8 @@ struct Notes {
     best: Option<(usize, f64)>,
     /// Content of the fine-tuned policy that all began with.
     tuned: String,
+    #[serde(default)]
+    health: Health,
 }
 
 /// Name of the stage.
@@ -80,7 +81,10 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
-            _ => Some(Policy::load(&tuned.dir)?.with_precision(precision)),
+            _ => {
+                let temperature = config.train.temperature as f32;
+                Some(Policy::load(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+            }
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
         let trainer = Trainer { experiment, start, algorithm, reference, division };
@@ -109,12 +113,18 @@ struct Trainer<'a> {
     division: Division,
 }
 
-/// The completions of one step with what they are worth.
-struct Batch {
-    prompts: Vec<Vec<u32>>,
-    completions: Vec<Completion>,
-    lines: Vec<Record>,
-    advantages: Vec<f32>,
+/// What one step did to the policy.
+#[derive(Default)]
+struct Update {
+    /// Sums over its optimizer steps.
+    learned: Learned,
+    /// Optimizer steps with something to learn from.
+    steps: usize,
+    /// Mismatch of sampler and learner, before the first of them.
+    mismatch_kl: Option<f64>,
+    gradient_norm: Option<f64>,
+    /// What was not finite, so that the rest of the step was left out.
+    not_finite: Option<&'static str>,
 }
 
 impl Trainer<'_> {
@@ -137,6 +147,9 @@ impl Trainer<'_> {
         let workers = experiment.config.run.resolved_workers();
         let longest = policy.config.max_position_embeddings;
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
+        let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
+        let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
+        let sampling = Sampling { experiment, start, algorithm, division, reference };
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
@@ -158,34 +171,41 @@ impl Trainer<'_> {
                     self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
                 }
             }
+            let mut untouched = true;
             let outcome = metrics::with_local_recorder(&recorder, || -> Result<()> {
-                let sampling = Instant::now();
+                let asking = Instant::now();
                 if reward.look(step + 1, experiment.progress.as_ref())? {
                     // What another reward paid cannot be compared.
                     notes.alarm = Alarm::default();
                 }
-                let batch = self.sample(step, &mut pool, &mut reward)?;
+                let batch = sampling.batch(step, &mut pool, &mut reward, workers)?;
+                let lines = batch.lines();
                 reward.measure(experiment.progress.as_ref());
-                let (hacked, words) = notes.alarm.hear(&batch.lines);
+                let (hacked, words) = notes.alarm.hear(&lines);
                 if hacked {
                     gauge!("alarm/hacked").set(1.0);
                 }
                 words.iter().for_each(|words| experiment.progress.tell(words));
-                gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
+                gauge!("time/sample").set(asking.elapsed().as_secs_f64());
                 // Before anything is learned from them: whatever happens then, they are kept.
-                rollouts::write(&experiment.run.rollouts(step + 1), &batch.lines)?;
+                rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
+                untouched = false;
                 let learning = Instant::now();
-                self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
+                let update = self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
-                let tokens: usize = batch.completions.iter().map(|c| c.tokens.len()).sum();
-                gauge!("tokens_per_sec").set(tokens as f64 / began.elapsed().as_secs_f64());
+                let words = notes.health.hear(self.signs(&update, &batch), &lines);
+                words.iter().for_each(|words| experiment.progress.tell(words));
+                match update.not_finite {
+                    None => notes.health.learned(),
+                    Some(what) => experiment.progress.tell(&notes.health.skip(step + 1, what)?),
+                }
+                gauge!("tokens_per_sec").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
                 gauge!("step_time").set(began.elapsed().as_secs_f64());
                 Ok(())
             });
             if let Err(error) = outcome {
-                // Nothing that can fail comes after the weights have changed, so they are those of the step before.
                 // That this may fail too (a full disk) says less than what came first.
-                if step > first {
+                if step > first && untouched {
                     let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
                 }
                 return Err(error);
@@ -261,64 +281,7 @@ impl Trainer<'_> {
         Ok(files::digest(key.as_bytes())[..16].to_string())
     }
 
-    /// Questions of A that are not held out, as many of each form, none twice in a step.
-    fn questions(&self, step: usize) -> Vec<Question> {
-        let config = &self.experiment.config.train;
-        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
-        let mut questions = Vec::with_capacity(config.questions_per_step);
-        for (at, form) in config.forms.iter().enumerate() {
-            let there = self.division.trained(*form);
-            let count = config.questions_of(at).min(there.len());
-            for at in index::sample(&mut random, there.len(), count) {
-                questions.push(self.start.knowledge.question(Set::A, *form, there[at], &mut random));
-            }
-        }
-        questions
-    }
-
-    fn sample(&self, step: usize, pool: &mut WorkerPool, reward: &mut LiveReward) -> Result<Batch> {
-        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
-        let questions = self.questions(step);
-        let prompts: Vec<Vec<u32>> = questions
-            .iter()
-            .map(|question| tokenizer.encode(&prompt(&[], &question.text, Opening::Think)))
-            .collect::<Result<_>>()?;
-        let requests = prompts.iter().zip(&questions).map(|(prompt, question)| Request {
-            prompt: prompt.clone(),
-            samples: config.group_size,
-            temperature: config.temperature as f32,
-            max_new_tokens: config.max_new_tokens,
-            stop: tokenizer.eos(),
-            seed: self.experiment.config.run.seed,
-            key: [step as u64, question.id],
-        });
-        let completions = pool.generate(requests.collect())?;
-        let mut groups = vec![Vec::with_capacity(config.group_size); questions.len()];
-        let mut lines = Vec::with_capacity(completions.len());
-        for completion in &completions {
-            let question = &questions[completion.request];
-            let text = tokenizer.decode(&completion.tokens)?;
-            let finished = completion.finish == Finish::Stop;
-            let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
-            let mut line = Record::new(step as u64 + 1, question, completion, text, judgement);
-            line.pay(reward.score(&line.evidence()));
-            groups[completion.request].push(line.reward);
-            lines.push(line);
-        }
-        let Advantages { values, without_spread } = match reward.reward().normalise {
-            Normalise::Sum => self.algorithm.advantage.of(&groups),
-            Normalise::Terms => {
-                self.algorithm.advantage.of_terms(&rollouts::by_term(&completions, &lines, questions.len()))
-            }
-        };
-        let advantages: Vec<f32> = values.into_iter().flatten().collect();
-        for (line, advantage) in lines.iter_mut().zip(&advantages) {
-            line.advantage = *advantage;
-        }
-        rollouts::measure(&lines, &groups, without_spread);
-        Ok(Batch { prompts, completions, lines, advantages })
-    }
-
+    /// Takes the optimizer steps of one step: one, or as many as the algorithm has inner epochs.
     fn learn(
         &self,
         step: usize,
@@ -327,66 +290,82 @@ impl Trainer<'_> {
         batch: &Batch,
         learning_rate: f64,
         workers: usize,
-    ) -> Result<()> {
+    ) -> Result<Update> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
-        let sampled: Vec<Sampled> = batch
-            .completions
-            .iter()
-            .zip(&batch.advantages)
-            .map(|(completion, advantage)| Sampled {
-                prompt: &batch.prompts[completion.request],
-                tokens: &completion.tokens,
-                log_probs: &completion.log_probs,
-                advantage: *advantage,
-            })
-            .collect();
-        let end = tokenizer.end_think();
-        let learned = policy_gradient::gradients(
-            policy,
-            self.reference.as_ref(),
-            &self.algorithm,
-            &sampled,
-            end,
-            config.max_new_tokens,
-            workers,
-        )?;
-        let replayed = self.replay(step)?;
-        let mut gradients = None;
-        if let Some((gradient, learned)) = learned {
-            gauge!("loss").set(learned.loss);
-            gauge!("entropy").set(learned.entropy);
-            gauge!("kl").set(learned.statistics.kl());
-            gauge!("mismatch_kl").set(learned.statistics.mismatch_kl());
-            gauge!("clip_ratio/low").set(learned.statistics.clip_ratio_low());
-            gauge!("clip_ratio/high").set(learned.statistics.clip_ratio_high());
-            gradients = Some(gradient);
-        }
-        if !replayed.is_empty() {
-            let (gradient, fit) = supervised::gradients(policy, &replayed, config.replay_weight, workers)?;
-            gauge!("replay/loss").set(fit.loss);
-            match &mut gradients {
-                None => gradients = Some(gradient),
-                Some(sum) => sum.add(gradient)?,
+        let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
+        // Completions were sampled at this temperature, so that is where their probabilities are compared.
+        let tempered = policy.clone().with_temperature(config.temperature as f32);
+        let mut sampled = batch.sampled(&self.algorithm);
+        let weights = policy_gradient::weigh(&self.algorithm, &sampled, tokenizer.end_think(), config.max_new_tokens);
+        // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
+        let before = match importance_cap != 0.0 && inner_epochs > 1 {
+            true => policy_gradient::score(&tempered, &sampled, workers)?,
+            false => Vec::new(),
+        };
+        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
+        gauge!("learning_rate").set(learning_rate);
+        let mut update = Update::default();
+        for epoch in 0..inner_epochs {
+            let reference = self.reference.as_ref();
+            let learned =
+                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
+            let gradients = learned.map(|(gradients, learned)| {
+                update.add(learned);
+                gradients
+            });
+            let Some(gradients) = together(gradients, self.replayed(step, epoch, policy, workers)?)? else { continue };
+            if !update.learned.loss.is_finite() {
+                update.not_finite = Some("loss");
+                break;
+            }
+            let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
+            gauge!("grad_norm").set(norm);
+            update.gradient_norm = Some(norm);
+            if !norm.is_finite() {
+                update.not_finite = Some("gradient");
+                break;
             }
         }
-        gauge!("learning_rate").set(learning_rate);
-        let Some(gradients) = gradients else { return Ok(()) };
-        let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
-        gauge!("grad_norm").set(norm);
-        if norm.is_finite() {
-            return Ok(());
+        update.measure(&self.algorithm);
+        Ok(update)
+    }
+
+    /// The gradient of the base's lessons that an optimizer step replays.
+    fn replayed(&self, step: usize, epoch: usize, policy: &Policy, workers: usize) -> Result<Option<Gradients>> {
+        let lessons = self.replay(step, epoch)?;
+        if lessons.is_empty() {
+            return Ok(None);
         }
-        let found = format!("the gradient of step {} is not finite", step + 1);
-        Err(Error::invalid("reinforcement learning", found, "lower train.learning_rate"))
+        let weight = self.experiment.config.train.replay_weight;
+        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, workers)?;
+        gauge!("replay/loss").set(fit.loss);
+        Ok(Some(gradients))
+    }
+
+    /// What the alarms listen to.
+    fn signs(&self, update: &Update, batch: &Batch) -> Signs {
+        let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
+        let Algorithm { kl, kl_in, .. } = self.algorithm;
+        let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
+        Signs {
+            entropy: learned(update.entropy()),
+            kl: in_loss.or(batch.kl),
+            mismatch_kl: update.mismatch_kl.filter(|value| value.is_finite()),
+            gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
+            truncated: Some(batch.truncated()),
+            // Where groups are not compared with themselves, those without spread teach as well.
+            flat: self.algorithm.advantage.needs_spread().then_some(batch.flat),
+        }
     }
 
     /// Lessons of the base that go into a step; files have none.
-    fn replay(&self, step: usize) -> Result<Vec<Lesson>> {
+    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<Lesson>> {
         let config = &self.experiment.config;
         let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
         let curriculum = Curriculum::new(world, &config.finetune.habits);
         let leaks = Leaks::of(world, Set::B);
-        let mut random = random::stream(config.run.seed, &[2, step as u64]);
+        let key = [2, step as u64, epoch as u64];
+        let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });
         let (mut lessons, mut tokens) = (Vec::new(), 0);
         while tokens < config.train.replay_tokens {
             let lesson = curriculum.lesson(&config.train.mixture, &mut random);
@@ -402,6 +381,49 @@ impl Trainer<'_> {
 fn right_about_a(rows: &[ArmResult]) -> f64 {
     let of_a: Vec<f64> = rows.iter().filter(|row| row.set == Set::A).map(|row| row.accuracy).collect();
     of_a.iter().sum::<f64>() / of_a.len().max(1) as f64
+}
+
+/// The sum of what there is.
+fn together(first: Option<Gradients>, second: Option<Gradients>) -> Result<Option<Gradients>> {
+    match (first, second) {
+        (Some(mut sum), Some(second)) => {
+            sum.add(second)?;
+            Ok(Some(sum))
+        }
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+impl Update {
+    fn add(&mut self, learned: Learned) {
+        self.mismatch_kl.get_or_insert(learned.statistics.mismatch_kl());
+        self.learned += learned;
+        self.steps += 1;
+    }
+
+    /// Mean over its optimizer steps.
+    fn entropy(&self) -> f64 {
+        self.learned.entropy / self.steps.max(1) as f64
+    }
+
+    /// Records what was learned; nothing, if nothing was.
+    fn measure(&self, algorithm: &Algorithm) {
+        if self.steps == 0 {
+            return;
+        }
+        let statistics = &self.learned.statistics;
+        gauge!("loss").set(self.learned.loss / self.steps as f64);
+        gauge!("entropy").set(self.entropy());
+        if algorithm.kl == 0.0 || algorithm.kl_in == Penalty::Loss {
+            gauge!("kl").set(statistics.kl());
+        }
+        gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
+        gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
+        gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
+        if algorithm.importance_cap != 0.0 {
+            gauge!("importance/capped_ratio").set(statistics.importance_capped());
+        }
+    }
 }
 
 /// The newest evaluation in a few words.

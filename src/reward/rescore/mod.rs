@@ -112,32 +112,10 @@ fn score_pieces(scorers: &mut [Scorer], pieces: &Receiver<Piece>, done: &Sender<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::examples::{Example, examples};
-    use crate::rollout::Finish;
+    use crate::reward::examples::examples;
     use crate::telemetry::Silent;
     use std::fs;
     use std::path::Path;
-
-    fn record(step: u64, sample: usize, example: &Example) -> Record {
-        Record {
-            step,
-            question: example.question.id,
-            task: example.question.task,
-            form: example.question.form,
-            set: example.question.set,
-            sample,
-            prompt: example.question.text.clone(),
-            completion: example.completion.clone(),
-            answer: example.question.answer.clone(),
-            reward: f64::from(u8::from(example.judgement.correct)),
-            terms: vec![],
-            advantage: 0.0,
-            version: step - 1,
-            finish: if example.finished { Finish::Stop } else { Finish::Length },
-            tokens: example.tokens,
-            judgement: example.judgement.clone(),
-        }
-    }
 
     /// Every example in each of so many steps, a file each.
     fn recorded(folder: &Path, steps: u64) -> Vec<PathBuf> {
@@ -146,7 +124,7 @@ mod tests {
             let lines = examples().into_iter().map(|example| {
                 let sample = seen.entry(example.question.id).or_insert(0usize);
                 *sample += 1;
-                serde_json::to_string(&record(step, *sample - 1, &example)).unwrap() + "\n"
+                serde_json::to_string(&example.record(step, *sample - 1)).unwrap() + "\n"
             });
             fs::write(folder.join(format!("step-{step:06}.jsonl")), lines.collect::<String>()).unwrap();
         }

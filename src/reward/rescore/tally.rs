@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::distribution::Distribution;
 use super::kept::{Caught, Most, Moved};
 use super::ranks::{inversions, ranks};
+use crate::learner::advantage::TOLERANCE;
 use crate::learner::{Advantage, Advantages};
 use crate::reward::scorer::Failed;
 use crate::reward::{Normalise, Record, Reward, Score, Term};
@@ -235,8 +236,8 @@ impl Tally {
         let Step { right, compared, .. } = std::mem::take(&mut self.step);
         for ((of, columns), normalise) in self.found.rewards.iter_mut().zip(&compared).zip(&self.normalise) {
             let Advantages { values, without_spread } = match (normalise, columns.first()) {
-                (Normalise::Terms, _) => Advantage::Normalised.of_terms(columns),
-                (Normalise::Sum, Some((_, totals))) => Advantage::Normalised.of(totals),
+                (Normalise::Terms, _) => Advantage::Normalised.of_terms(columns, TOLERANCE),
+                (Normalise::Sum, Some((_, totals))) => Advantage::Normalised.of(totals, TOLERANCE),
                 (Normalise::Sum, None) => continue,
             };
             of.without_spread += without_spread as u64;

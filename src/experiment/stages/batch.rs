@@ -1,0 +1,275 @@
+//! What a step of reinforcement learning samples: questions, completions of each, and what they are worth.
+
+use metrics::gauge;
+use rand::seq::index;
+
+use super::Start;
+use crate::Result;
+use crate::exchange::WorkerPool;
+use crate::experiment::live_reward::LiveReward;
+use crate::experiment::{Experiment, rollouts};
+use crate::knowledge::{Division, Form, Question, Set};
+use crate::language::{Opening, prompt};
+use crate::learner::advantage::has_spread;
+use crate::learner::policy_gradient::{self, Sampled};
+use crate::learner::{Advantages, Algorithm, Penalty};
+use crate::policy::Policy;
+use crate::random;
+use crate::reward::{Normalise, Record};
+use crate::rollout::{Completion, Finish, Request};
+use crate::verifier::judge;
+
+/// The completions of one question.
+pub(super) struct Group {
+    /// Its number among the questions of its form.
+    index: usize,
+    form: Form,
+    prompt: Vec<u32>,
+    completions: Vec<Completion>,
+    lines: Vec<Record>,
+}
+
+/// Everything that a step sampled.
+pub(super) struct Batch {
+    /// What is learned from.
+    groups: Vec<Group>,
+    /// Groups without spread that others took the place of.
+    replaced: Vec<Group>,
+    /// Share of all groups, those that were replaced among them, whose completions all got the same reward.
+    pub flat: f64,
+    /// Divergence from the reference in nats a token, where the reward is held to it.
+    pub kl: Option<f64>,
+}
+
+/// A question with its number among those of its form.
+struct Asked {
+    index: usize,
+    question: Question,
+}
+
+/// Samples batches.
+pub(super) struct Sampling<'a> {
+    pub experiment: &'a Experiment,
+    pub start: &'a Start,
+    pub algorithm: Algorithm,
+    /// Which questions of A may be asked.
+    pub division: &'a Division,
+    /// The policy that the reward is held to, where it is.
+    pub reference: Option<&'a Policy>,
+}
+
+impl Sampling<'_> {
+    /// The batch of a step: it depends on config, seed and the weights in the pool alone.
+    pub fn batch(&self, step: usize, pool: &mut WorkerPool, reward: &mut LiveReward, workers: usize) -> Result<Batch> {
+        let filter = self.algorithm.filter;
+        let asked = self.questions(step);
+        let groups = self.ask(step, asked, pool, reward)?;
+        let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None };
+        let normalise = reward.reward().normalise;
+        let mut rounds = 0;
+        for round in 1..=filter.extra_rounds {
+            let flat: Vec<usize> =
+                (0..batch.groups.len()).filter(|at| !batch.groups[*at].teaches(normalise, filter.tolerance)).collect();
+            let (places, asked) = self.others(step, round, &batch, &flat);
+            if asked.is_empty() {
+                break;
+            }
+            rounds = round;
+            for (place, group) in places.into_iter().zip(self.ask(step, asked, pool, reward)?) {
+                batch.replaced.push(std::mem::replace(&mut batch.groups[place], group));
+            }
+        }
+        if filter.extra_rounds > 0 {
+            gauge!("filter/extra_rounds").set(rounds as f64);
+            gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
+        }
+        self.compare(&mut batch, normalise, workers)?;
+        batch.measure(normalise, filter.tolerance);
+        Ok(batch)
+    }
+
+    /// Questions of A that are not held out, as many of each form, none twice in a step.
+    fn questions(&self, step: usize) -> Vec<Asked> {
+        let config = &self.experiment.config.train;
+        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
+        let mut asked = Vec::with_capacity(config.questions_per_step);
+        for (at, form) in config.forms.iter().enumerate() {
+            let there = self.division.trained(*form);
+            let count = config.questions_of(at).min(there.len());
+            for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
+                asked.push(Asked { index, question: self.start.knowledge.question(Set::A, *form, index, &mut random) });
+            }
+        }
+        asked
+    }
+
+    /// Questions of the same forms that this step has not asked yet, for as many of these places as there are.
+    fn others(&self, step: usize, round: usize, batch: &Batch, places: &[usize]) -> (Vec<usize>, Vec<Asked>) {
+        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
+        let (mut filled, mut asked) = (Vec::new(), Vec::new());
+        for form in &self.experiment.config.train.forms {
+            let of_form = |group: &&Group| group.form == *form;
+            let used: Vec<usize> =
+                batch.groups.iter().chain(&batch.replaced).filter(of_form).map(|group| group.index).collect();
+            let there = self.division.trained(*form);
+            let free: Vec<usize> = there.iter().copied().filter(|index| !used.contains(index)).collect();
+            let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == *form).collect();
+            let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
+            for (place, chosen) in places.into_iter().zip(chosen) {
+                let index = free[chosen];
+                filled.push(place);
+                asked.push(Asked { index, question: self.start.knowledge.question(Set::A, *form, index, &mut random) });
+            }
+        }
+        (filled, asked)
+    }
+
+    /// Samples, judges and pays completions of questions.
+    fn ask(
+        &self,
+        step: usize,
+        asked: Vec<Asked>,
+        pool: &mut WorkerPool,
+        reward: &mut LiveReward,
+    ) -> Result<Vec<Group>> {
+        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
+        let mut groups = Vec::with_capacity(asked.len());
+        for Asked { index, question } in &asked {
+            let prompt = tokenizer.encode(&prompt(&[], &question.text, Opening::Think))?;
+            let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
+            groups.push(Group { index: *index, form: question.form, prompt, completions, lines });
+        }
+        let requests = groups.iter().zip(&asked).map(|(group, asked)| Request {
+            prompt: group.prompt.clone(),
+            samples: config.group_size,
+            temperature: config.temperature as f32,
+            max_new_tokens: config.max_new_tokens,
+            stop: tokenizer.eos(),
+            seed: self.experiment.config.run.seed,
+            key: [step as u64, asked.question.id],
+        });
+        for completion in pool.generate(requests.collect())? {
+            let question = &asked[completion.request].question;
+            let text = tokenizer.decode(&completion.tokens)?;
+            let finished = completion.finish == Finish::Stop;
+            let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
+            let mut line = Record::new(step as u64 + 1, question, &completion, text, judgement);
+            line.pay(reward.score(&line.evidence()));
+            let group = &mut groups[completion.request];
+            group.lines.push(line);
+            group.completions.push(completion);
+        }
+        Ok(groups)
+    }
+
+    /// Gives every completion its advantage.
+    fn compare(&self, batch: &mut Batch, normalise: Normalise, workers: usize) -> Result<()> {
+        let Algorithm { advantage, filter, kl, .. } = self.algorithm;
+        let penalties = self.penalties(&batch.groups, workers)?;
+        let penalties_of_all: Vec<f64> = penalties.iter().flatten().copied().collect();
+        let groups = &mut batch.groups;
+        let Advantages { values, .. } = match normalise {
+            Normalise::Sum => {
+                let mut rewards: Vec<Vec<f64>> = groups.iter().map(Group::rewards).collect();
+                for (reward, penalty) in rewards.iter_mut().flatten().zip(penalties.iter().flatten()) {
+                    *reward -= kl * penalty;
+                }
+                advantage.of(&rewards, filter.tolerance)
+            }
+            Normalise::Terms => {
+                let lines: Vec<&[Record]> = groups.iter().map(|group| group.lines.as_slice()).collect();
+                let mut terms = rollouts::by_term(&lines);
+                if !penalties.is_empty() {
+                    terms.push((-kl, penalties));
+                }
+                advantage.of_terms(&terms, filter.tolerance)
+            }
+        };
+        let lines = groups.iter_mut().flat_map(|group| &mut group.lines);
+        lines.zip(values.into_iter().flatten()).for_each(|(line, advantage)| line.advantage = advantage);
+        if !penalties_of_all.is_empty() {
+            let tokens: usize = groups.iter().flat_map(|group| &group.lines).map(|line| line.tokens).sum();
+            let mean = penalties_of_all.iter().sum::<f64>() / tokens.max(1) as f64;
+            gauge!("kl").set(mean);
+            batch.kl = Some(mean).filter(|mean| mean.is_finite());
+        }
+        Ok(())
+    }
+
+    /// How far each completion is from the reference, summed over its tokens; nothing where the reward is not held to
+    /// it.
+    fn penalties(&self, groups: &[Group], workers: usize) -> Result<Vec<Vec<f64>>> {
+        let (Some(reference), Penalty::Reward) = (self.reference, self.algorithm.kl_in) else { return Ok(Vec::new()) };
+        let sampled: Vec<Sampled> = groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
+        let scores = policy_gradient::score(reference, &sampled, workers)?;
+        let estimator = self.algorithm.kl_estimator;
+        let mut each = sampled.iter().zip(&scores).map(|(completion, scores)| -> f64 {
+            completion.log_probs.iter().zip(scores).map(|(sampled, held)| estimator.of_token(*sampled, *held)).sum()
+        });
+        Ok(groups.iter().map(|group| each.by_ref().take(group.lines.len()).collect()).collect())
+    }
+}
+
+impl Group {
+    /// Whether its completions are paid differently.
+    fn teaches(&self, normalise: Normalise, tolerance: f64) -> bool {
+        match normalise {
+            Normalise::Sum => has_spread(&self.rewards(), tolerance),
+            Normalise::Terms => rollouts::by_term(&[&self.lines])
+                .iter()
+                .any(|(weight, values)| *weight != 0.0 && has_spread(&values[0], tolerance)),
+        }
+    }
+
+    fn rewards(&self) -> Vec<f64> {
+        self.lines.iter().map(|line| line.reward).collect()
+    }
+
+    fn sampled(&self, algorithm: &Algorithm) -> impl Iterator<Item = Sampled<'_>> {
+        let keep = algorithm.filter.keep;
+        self.completions.iter().zip(&self.lines).map(move |(completion, line)| Sampled {
+            prompt: &self.prompt,
+            tokens: &completion.tokens,
+            log_probs: &completion.log_probs,
+            before: None,
+            advantage: line.advantage,
+            kept: keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
+        })
+    }
+}
+
+impl Batch {
+    /// What is learned from.
+    pub fn sampled(&self, algorithm: &Algorithm) -> Vec<Sampled<'_>> {
+        self.groups.iter().flat_map(|group| group.sampled(algorithm)).collect()
+    }
+
+    /// Every rollout, what was replaced at the end.
+    pub fn lines(&self) -> Vec<&Record> {
+        self.all().flat_map(|group| &group.lines).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().chain(&self.replaced)
+    }
+
+    /// Sampled tokens.
+    pub fn tokens(&self) -> usize {
+        self.all().flat_map(|group| &group.completions).map(|completion| completion.tokens.len()).sum()
+    }
+
+    /// Records the metrics of everything that was sampled.
+    fn measure(&mut self, normalise: Normalise, tolerance: f64) {
+        let rewards: Vec<Vec<f64>> = self.all().map(Group::rewards).collect();
+        let without_spread = self.all().filter(|group| !group.teaches(normalise, tolerance)).count();
+        rollouts::measure(&self.lines(), &rewards, without_spread);
+        self.flat = without_spread as f64 / rewards.len().max(1) as f64;
+    }
+
+    /// Share of completions that ran out of tokens.
+    pub fn truncated(&self) -> f64 {
+        let lines = self.lines();
+        let cut = lines.iter().filter(|line| line.finish == Finish::Length).count();
+        cut as f64 / lines.len().max(1) as f64
+    }
+}

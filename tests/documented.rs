@@ -1,0 +1,88 @@
+//! Tables in the documentation that say what algorithms do are what the program computes.
+
+use candle_core::{Device, Tensor, Var};
+use recollect::learner::{Aggregation, Algorithm, Clip, Penalty, Range, Tokens, Weights, policy_loss};
+use serde::Serialize;
+
+const README: &str = include_str!("../README.md");
+const ALGORITHMS: &str = include_str!("../docs/algorithms.md");
+
+/// The name that a config gives a value.
+fn word(value: impl Serialize) -> String {
+    toml::Value::try_from(value).unwrap().as_str().unwrap().to_string()
+}
+
+/// A preset as a row of a table, up to the paper that it is from.
+fn row(name: &str) -> String {
+    let Algorithm { filter, advantage, ratio, clip, aggregation, kl, kl_estimator, kl_in, .. } =
+        Algorithm::preset(name).unwrap();
+    let rounds = match filter.extra_rounds {
+        0 => String::new(),
+        rounds => format!(", {rounds} extra rounds"),
+    };
+    let clip = match clip {
+        Clip::None => "none".into(),
+        Clip::Range(Range { low, high, detached: true, .. }) => format!("{} to {}, detached", 1.0 - low, 1.0 + high),
+        Clip::Range(Range { low, high, .. }) => format!("{} to {}", 1.0 - low, 1.0 + high),
+    };
+    let kl = match (kl, kl_in) {
+        (0.0, _) => "none".to_string(),
+        (kl, Penalty::Loss) => format!("{kl} × {} in the loss", word(kl_estimator)),
+        (kl, Penalty::Reward) => format!("{kl} × {} in the reward", word(kl_estimator)),
+    };
+    let keep = word(filter.keep);
+    let (advantage, ratio, aggregation) = (word(advantage), word(ratio), word(aggregation));
+    format!("| `{name}` | {keep}{rounds} | {advantage} | {ratio} | {clip} | {aggregation} | {kl} |")
+}
+
+#[test]
+fn the_table_of_presets_is_what_they_are() {
+    for name in Algorithm::PRESETS {
+        let row = row(name);
+        assert!(README.lines().any(|line| line.starts_with(&row)), "README.md needs this line:\n{row}");
+    }
+    let lines = README.lines().filter(|line| line.starts_with("| `") && line.contains("arXiv") | line.contains("1992"));
+    assert_eq!(lines.count(), Algorithm::PRESETS.len(), "presets that are none");
+}
+
+/// The gradient on one token of a completion of 10 and of one of 100, of at most 128, by its log-probability. Both have
+/// advantage 1 and were sampled by the policy that learns.
+fn pull(aggregation: Aggregation) -> [f64; 2] {
+    let lengths = [10, 100];
+    let Weights { tokens, normaliser } = aggregation.weigh(&lengths.map(|length| vec![true; length]), 128);
+    let count = lengths.iter().sum::<usize>();
+    let ones = Tensor::ones(count, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let log_prob = Var::from_tensor(&ones.neg().unwrap()).unwrap();
+    let completion: Vec<u32> = lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
+    let tokens = Tokens {
+        log_prob: &log_prob,
+        sampled: &ones.neg().unwrap(),
+        before: None,
+        completion: &completion,
+        advantage: &ones,
+        weight: &Tensor::new(tokens.concat(), &Device::Cpu).unwrap(),
+        reference: None,
+        entropy: None,
+    };
+    let algorithm = Algorithm { aggregation, ..Algorithm::grpo() };
+    let loss = policy_loss(&algorithm, &tokens, normaliser).unwrap().value;
+    let gradient = loss.backward().unwrap().get(&log_prob).unwrap().to_vec1::<f32>().unwrap();
+    [-f64::from(gradient[0]), -f64::from(gradient[10])]
+}
+
+#[test]
+fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() {
+    for (aggregation, paper) in
+        [(Aggregation::Token, "DAPO"), (Aggregation::Sequence, "GRPO"), (Aggregation::Fixed, "Dr. GRPO")]
+    {
+        let [short, long] = pull(aggregation);
+        let name = word(aggregation);
+        let row = format!(
+            "| `{name}` ({paper}) | {short:.4} | {long:.4} | {:.2} | {:.2} | {:.1} |",
+            10.0 * short,
+            100.0 * long,
+            100.0 * long / (10.0 * short)
+        );
+        assert!(ALGORITHMS.lines().any(|line| line == row), "docs/algorithms.md needs this line:\n{row}");
+    }
+}
