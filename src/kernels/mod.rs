@@ -29,5 +29,5 @@ pub use log_prob::log_prob;
 pub use memory::keep_freed_memory;
 pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};
-pub use rope::Rope;
+pub use rope::{Rope, RopeScaling};
 pub use swiglu::swiglu;

@@ -8,6 +8,7 @@ pub mod model;
 pub mod packed;
 pub mod snapshot;
 pub mod structured;
+mod weight_files;
 
 pub use config::{Family, ModelConfig};
 pub use init::InitConfig;

@@ -58,24 +58,14 @@ impl Policy {
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
         let shapes = config.weight_shapes();
-        let refuse = |found: String| {
-            Err(Error::invalid(place, found, "the weights have to be those of the config that stands beside them"))
-        };
         if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
-            return refuse(format!("{name} is missing"));
+            return Err(foreign(place, format!("{name} is missing")));
         }
         let mut variables = BTreeMap::new();
         for (name, weight) in weights {
-            match shapes.get(&name) {
-                None => return refuse(format!("{name} is no weight of this model")),
-                Some(shape) if *shape != weight.shape => {
-                    return refuse(format!("{name} has shape {:?}, not {shape:?}", weight.shape));
-                }
-                Some(_) if !weight.values.iter().all(|value| value.is_finite()) => {
-                    return refuse(format!("{name} holds a number that is not finite"));
-                }
-                Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
-            };
+            check_shape(place, &shapes, &name, &weight.shape)?;
+            check_finite(place, &name, &weight.values)?;
+            variables.insert(name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?);
         }
         Ok(Policy { config, variables, precision: Precision::F32 })
     }
@@ -126,6 +116,33 @@ impl Policy {
     }
 }
 
+/// Weights that do not go with their config.
+fn foreign(place: &str, found: String) -> Error {
+    Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
+}
+
+/// Refuses a weight that a model of these shapes does not have, or not like that.
+pub(super) fn check_shape(
+    place: &str,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    name: &str,
+    shape: &[usize],
+) -> Result<()> {
+    match shapes.get(name) {
+        None => Err(foreign(place, format!("{name} is no weight of this model"))),
+        Some(wanted) if wanted != shape => Err(foreign(place, format!("{name} has shape {shape:?}, not {wanted:?}"))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Refuses a weight with a number in it that is none.
+pub(super) fn check_finite(place: &str, name: &str, values: &[f32]) -> Result<()> {
+    let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let found = format!("{name} holds a number that is not finite ({} at index {at})", values[at]);
+    let remedy = "the file is damaged or its training diverged: fetch it again, or take an earlier checkpoint";
+    Err(Error::invalid(place, found, remedy))
+}
+
 /// One forward pass.
 struct Pass<'a> {
     policy: &'a Policy,
@@ -163,14 +180,14 @@ impl Pass<'_> {
     fn attention(&self, x: &Value, name: &str, positions: &Positions) -> Result<Value> {
         let config = &self.policy.config;
         let heads = config.heads();
-        let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.family.has_bias())?;
+        let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.has_query_bias())?;
         if config.family.has_head_norm() {
             let query = self.weight(&format!("{name}.q_norm.weight"))?;
             let key = self.weight(&format!("{name}.k_norm.weight"))?;
             qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
         }
         let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.starts)?;
-        self.linear(&mixed, name, &["o_proj"], false)
+        self.linear(&mixed, name, &["o_proj"], config.attention_bias)
     }
 
     fn feed_forward(&self, x: &Value, name: &str) -> Result<Value> {
@@ -212,11 +229,11 @@ impl Pass<'_> {
         }
         let config = &self.policy.config;
         let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-        if longest > config.max_position_embeddings {
-            let found = format!("a sequence of {longest} tokens for {} positions", config.max_position_embeddings);
-            return refuse(found, "shorten it or raise max_position_embeddings");
+        if longest > config.longest_sequence() {
+            let found = format!("a sequence of {longest} tokens for {} positions", config.longest_sequence());
+            return refuse(found, "shorten it, or take a model with more max_position_embeddings and sliding_window");
         }
-        let rope = Rope::new(config.head_dim, config.rope_theta, longest);
+        let rope = Rope::with_frequencies(&config.frequencies(), longest);
         Ok(Positions { starts: starts.into(), rope: Arc::new(rope) })
     }
 }

@@ -84,9 +84,9 @@ impl Engine {
             let found = format!("{slots} slots of {max_tokens_per_slot} tokens");
             return Err(Error::invalid("rollout engine", found, "both are at least 1"));
         }
-        if max_tokens_per_slot > config.max_position_embeddings {
+        if max_tokens_per_slot > config.longest_sequence() {
             let found = format!("slots of {max_tokens_per_slot} tokens");
-            let remedy = format!("the model has {} positions", config.max_position_embeddings);
+            let remedy = format!("the model has {} positions", config.longest_sequence());
             return Err(Error::invalid("rollout engine", found, remedy));
         }
         Ok(Engine {

@@ -36,10 +36,8 @@ struct Rotations {
 impl Rotations {
     fn new(config: &ModelConfig, positions: usize) -> Rotations {
         let half = config.head_dim / 2;
-        let angle = |position: usize, frequency: usize| {
-            position as f64 * config.rope_theta.powf(-(frequency as f64) / half as f64)
-        };
-        let angles = (0..positions).flat_map(|position| (0..half).map(move |frequency| angle(position, frequency)));
+        let frequencies = config.frequencies();
+        let angles = (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
         let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
         Rotations { half, cos, sin }
     }

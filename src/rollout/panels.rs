@@ -1,7 +1,7 @@
 //! The weights of one policy version, checked and packed for decoding.
 
 use super::matrix::Packed;
-use crate::policy::{Family, ModelConfig, Snapshot, Weight};
+use crate::policy::{ModelConfig, Snapshot, Weight};
 use crate::{Error, Result};
 
 /// One layer of the decoder.
@@ -109,26 +109,30 @@ impl<'a> Weights<'a> {
             .iter()
             .map(|(name, size)| get(&format!("self_attn.{name}_proj.weight"), &[*size, hidden]))
             .collect::<Result<Vec<_>>>()?;
-        let biases = match config.family {
-            Family::Qwen2 => projections
+        let biases = match config.has_query_bias() {
+            true => projections
                 .iter()
                 .map(|(name, size)| get(&format!("self_attn.{name}_proj.bias"), &[*size]))
                 .collect::<Result<Vec<_>>>()?,
-            Family::Llama | Family::Qwen3 => Vec::new(),
+            false => Vec::new(),
         };
-        let head_norms = match config.family {
-            Family::Qwen3 => Some([
+        let output_bias = match config.attention_bias {
+            true => vec![get("self_attn.o_proj.bias", &[hidden])?],
+            false => Vec::new(),
+        };
+        let head_norms = match config.family.has_head_norm() {
+            true => Some([
                 get("self_attn.q_norm.weight", &[head])?.to_vec(),
                 get("self_attn.k_norm.weight", &[head])?.to_vec(),
             ]),
-            Family::Llama | Family::Qwen2 => None,
+            false => None,
         };
         let (gate, up) = (get("mlp.gate_proj.weight", &[inner, hidden])?, get("mlp.up_proj.weight", &[inner, hidden])?);
         Ok(Layer {
             input_norm: get("input_layernorm.weight", &[hidden])?.to_vec(),
             attention_in: Packed::stack(hidden, &matrices, &biases),
             head_norms,
-            attention_out: Packed::stack(queries, &[get("self_attn.o_proj.weight", &[hidden, queries])?], &[]),
+            attention_out: Packed::stack(queries, &[get("self_attn.o_proj.weight", &[hidden, queries])?], &output_bias),
             post_norm: get("post_attention_layernorm.weight", &[hidden])?.to_vec(),
             gate_up: Packed::stack(hidden, &[gate, up], &[]),
             down: Packed::stack(inner, &[get("mlp.down_proj.weight", &[hidden, inner])?], &[]),

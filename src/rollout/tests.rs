@@ -23,7 +23,10 @@ pub(crate) fn tiny(family: Family) -> ModelConfig {
         head_dim: 6,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
         max_position_embeddings: 128,
+        sliding_window: None,
+        attention_bias: false,
         tie_word_embeddings: family == Family::Qwen3,
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn examine(
     experiment.cache.get_or_make(name, &inputs, |dir| {
         let policy = Policy::load(policy)?;
         let workers = experiment.config.run.resolved_workers();
-        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.max_position_embeddings)?;
+        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.longest_sequence())?;
         pool.publish(&policy.snapshot(step)?)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let questions: Vec<Question> =

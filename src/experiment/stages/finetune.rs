@@ -70,7 +70,7 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
                 })?
             }
             Knowledge::Files(jsonl) => {
-                let longest = start.base.policy.config.max_position_embeddings;
+                let longest = start.base.policy.config.longest_sequence();
                 let lessons = jsonl.lessons(&start.base.tokenizer, longest)?;
                 plan.teach(experiment, fresh, |_, random| Ok(lessons[random.random_range(0..lessons.len())].clone()))?
             }

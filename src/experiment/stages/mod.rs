@@ -105,7 +105,7 @@ fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
 
 /// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
 fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
-    let room = base.policy.config.max_position_embeddings;
+    let room = base.policy.config.longest_sequence();
     let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
     for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
         let asked = base.tokenizer.encode(&prompt(&question.context, &question.text, Opening::Think))?.len();

@@ -111,7 +111,7 @@ impl Trainer<'_> {
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
-        let longest = policy.config.max_position_embeddings;
+        let longest = policy.config.longest_sequence();
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
