@@ -122,7 +122,7 @@ fn requests(prompts: impl Iterator<Item = Vec<u32>>) -> Vec<Request> {
         samples: GROUP_SIZE,
         temperature: 1.0,
         max_new_tokens: NEW_TOKENS,
-        stop: NEVER,
+        stop: vec![NEVER],
         seed: 0,
         key: [0, index as u64],
     };
@@ -191,7 +191,7 @@ impl<'a> Lab<'a> {
                 advantage,
             })
             .collect();
-        let end = self.tokenizer.end_think();
+        let end = self.tokenizer.end_think().unwrap();
         let learned =
             policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, end, NEW_TOKENS, self.workers)?;
         if let Some((gradients, _)) = learned {

@@ -1,7 +1,7 @@
 //! Files that are either whole or absent: written beside, synced, renamed.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -38,6 +38,20 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 /// Makes a directory and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))
+}
+
+/// The SHA-256 of a file of any size, in hexadecimal.
+pub fn digest_file(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
+            0 => break,
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

@@ -1,7 +1,9 @@
-"""Writes the tiny checkpoints under tests/golden/, as transformers saves them, each with what transformers computes from
-it: logits of a few sequences, and greedy continuations.
+"""Writes the tiny checkpoints under tests/golden/, as transformers saves them, and the adapters under
+tests/golden-adapters/, as PEFT saves them; each with what these compute from it: logits of a few sequences, and greedy
+continuations.
 
-Run again only to add a case: python tests/make_checkpoint_golden.py [CASE ...]   (needs torch and transformers)
+Run again only to add a case, from the root of the repository (adapters name their base from there):
+    python tests/make_checkpoint_golden.py [CASE ...]   (needs torch, transformers and peft)
 """
 
 import json
@@ -9,7 +11,9 @@ import pathlib
 import sys
 
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -66,6 +70,12 @@ CASES = {
     "qwen3-untied-f16": Case(Qwen3ForCausalLM, Qwen3Config, False, torch.float16, head_dim=4),
     "qwen3-bias-sharded": Case(Qwen3ForCausalLM, Qwen3Config, False, shard="12KB", head_dim=4, attention_bias=True),
 }
+# The checkpoint below, and the adapters.
+ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ADAPTERS = {
+    "qwen2-attention": ("qwen2-tied", LoraConfig(r=2, lora_alpha=6, target_modules=["q_proj", "v_proj"])),
+    "llama-all": ("llama-linear-bias", LoraConfig(r=3, lora_alpha=3, target_modules=ALL_LINEAR)),
+}
 # One sequence of a single token, one of odd length, and one that passes the first context of the scaled case.
 SEQUENCES = [[3], [1, 5, 8, 0, 5, 5, 2, 33], [(11 * i + 7) % 40 for i in range(17)]]
 NEW_TOKENS = 12
@@ -75,6 +85,8 @@ def fill(model):
     """Away from 0 and 1, so that no norm or bias can be forgotten unnoticed."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
+            if not weight.requires_grad:
+                continue
             weight.copy_(torch.randn_like(weight) * 0.4 + (1.0 if "norm" in name else 0.0))
 
 
@@ -88,23 +100,37 @@ def greedy(model, tokens):
     return tokens[start:], margin
 
 
-def write(name, case, folder, seed):
-    """False where two tokens are so close that rounding could decide between them."""
-    for old in folder.glob("*"):
-        old.unlink()
-    torch.manual_seed(seed)
+def write_checkpoint(case, folder):
     model = case.model(case.config).eval()
     fill(model)
     options = {} if case.shard is None else {"max_shard_size": case.shard}
     model.to(case.dtype).save_pretrained(folder, **options)
     # Read again rather than widened: narrowing rounded the rotary frequencies too.
-    model = case.model.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return case.model.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+
+
+def write_adapters(base, config, folder):
+    base = f"tests/golden/{base}"
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
+    fill(model)
+    model.save_pretrained(folder)
+    base = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    return PeftModel.from_pretrained(base, folder)
+
+
+def write(write_model, folder, seed):
+    """False where two tokens are so close that rounding could decide between them."""
+    for old in folder.glob("*"):
+        old.unlink()
+    torch.manual_seed(seed)
+    model = write_model(folder).eval()
     with torch.no_grad():
         logits = [model(torch.tensor([sequence])).logits[0].tolist() for sequence in SEQUENCES]
         continuations, margins = zip(*(greedy(model, sequence) for sequence in SEQUENCES))
     if min(margins) < 1e-2:
         return False
-    (folder / "generation_config.json").unlink(missing_ok=True)
+    for unused in ["generation_config.json", "README.md"]:
+        (folder / unused).unlink(missing_ok=True)
     golden = {
         "sequences": SEQUENCES,
         "logits": [[[round(x, 5) for x in row] for row in rows] for rows in logits],
@@ -115,9 +141,13 @@ def write(name, case, folder, seed):
 
 
 def main():
-    root = pathlib.Path(__file__).parent / "golden"
-    for name in sys.argv[1:] or CASES:
-        next(seed for seed in range(100) if write(name, CASES[name], root / name, seed))
+    root = pathlib.Path(__file__).parent
+    for name in sys.argv[1:] or CASES | ADAPTERS:
+        if name in CASES:
+            folder, write_model = root / "golden" / name, lambda to: write_checkpoint(CASES[name], to)
+        else:
+            folder, write_model = root / "golden-adapters" / name, lambda to: write_adapters(*ADAPTERS[name], to)
+        next(seed for seed in range(100) if write(write_model, folder, seed))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! The policy computes what the reference implementations compute: transformers (recorded by `make_checkpoint_golden.py`) and
+//! The policy computes what the reference implementations compute: transformers and PEFT (recorded by `make_checkpoint_golden.py`) and
 //! candle-transformers (run here).
 
 use std::collections::BTreeMap;
@@ -31,15 +31,16 @@ struct Golden {
     continuations: Vec<Vec<u32>>,
 }
 
-/// Every recorded checkpoint with its name.
+/// Every recorded checkpoint, and every recorded adapter on its checkpoint, with its name.
 fn recorded() -> Vec<(String, Policy, Golden)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let read = |entry: std::fs::DirEntry| {
         let golden = serde_json::from_slice(&std::fs::read(entry.path().join("logits.json")).unwrap()).unwrap();
         (entry.file_name().to_string_lossy().into_owned(), Policy::load(&entry.path()).unwrap(), golden)
     };
-    let all: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| read(entry.unwrap())).collect();
-    assert_eq!(all.len(), 12);
+    let folders = ["golden", "golden-adapters"].map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let all: Vec<_> = folders.into_iter().flatten().map(|entry| read(entry.unwrap())).collect();
+    assert_eq!(all.len(), 12 + 2);
     all
 }
 
@@ -75,7 +76,7 @@ fn greedy_continuations_are_those_of_transformers() {
             samples: 1,
             temperature: 0.0,
             max_new_tokens: continuation.len(),
-            stop: u32::MAX,
+            stop: Vec::new(),
             seed: 0,
             key: [0, 0],
         });

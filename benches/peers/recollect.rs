@@ -132,7 +132,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
         samples,
         temperature: 1.0,
         max_new_tokens,
-        stop: NEVER,
+        stop: vec![NEVER],
         seed: 0,
         key: [step, number as u64],
     };

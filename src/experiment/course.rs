@@ -56,7 +56,7 @@ impl Checkpoints {
             Error::invalid(path.display().to_string(), error.to_string(), "remove this checkpoint and run again")
         })?;
         let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
-        Ok(Progressed { step, policy: Policy::load(&dir)?, optimizer, notes })
+        Ok(Progressed { step, policy: Policy::load_on(&dir, fresh)?, optimizer, notes })
     }
 
     /// Saves the state after `step` steps; older checkpoints but one go.

@@ -8,12 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Interrupt;
 use crate::{Error, Result, files};
@@ -134,7 +133,7 @@ impl StageCache {
             if !path.exists() {
                 return Err(Error::invalid(place, "missing from a finished stage", remedy()));
             }
-            if digest_file(&path)? != *expected {
+            if files::digest_file(&path)? != *expected {
                 return Err(Error::invalid(place, "changed since the stage was finished", remedy()));
             }
         }
@@ -210,26 +209,13 @@ fn collect(dir: &Path, prefix: &str, digests: &mut BTreeMap<String, String>) -> 
             sync_dir(&path)?;
         } else {
             File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path, "write"))?;
-            digests.insert(name, digest_file(&path)?);
+            digests.insert(name, files::digest_file(&path)?);
         }
     }
     Ok(())
 }
 
 /// SHA-256 of a file in hexadecimal, in pieces: a checkpoint may be larger than memory.
-fn digest_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
-            0 => break,
-            length => hasher.update(&buffer[..length]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove")(error)),

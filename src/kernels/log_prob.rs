@@ -46,7 +46,8 @@ fn in_chunks(
         }
     }
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
-    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk };
+    let wants_head = !head.is_constant();
+    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk, wants_head };
     let mut logits = vec![0.0; chunk * vocabulary];
     let Summary { log_probs, log_sums, entropies } =
         plan.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
@@ -56,6 +57,7 @@ fn in_chunks(
         // They become their own gradients; a second backward pass has to compute them again.
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, &log_sums, &read(gradient)?);
+        let vocabulary = if wants_head { vocabulary } else { 0 };
         Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
     });
     Ok((result, entropies))
@@ -70,6 +72,8 @@ struct Plan {
     precision: Precision,
     /// Rows whose logits are held at once.
     chunk: usize,
+    /// Whether the head is trained.
+    wants_head: bool,
 }
 
 /// One number each for every row.
@@ -97,7 +101,7 @@ impl Plan {
         Summary { log_probs, log_sums, entropies }
     }
 
-    /// Gradients of states and head. `kept` are the logits where there is one chunk only.
+    /// Gradients of states and head (empty where it is not trained). `kept` are the logits where there is one chunk only.
     fn backward(
         &self,
         kept: Option<Vec<f32>>,
@@ -107,7 +111,8 @@ impl Plan {
         gradient: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
         let Plan { d, vocabulary, precision, chunk, .. } = *self;
-        let (mut d_hidden, mut d_head) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
+        let mut d_hidden = vec![0.0; hidden.len()];
+        let mut d_head = vec![0.0; if self.wants_head { head.len() } else { 0 }];
         let known = kept.is_some();
         let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
         let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
@@ -126,7 +131,9 @@ impl Plan {
             let d_logits = Matrix::new(logits, count, vocabulary);
             let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(head, vocabulary, d));
             precision.multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
-            precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            if self.wants_head {
+                precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            }
             for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
                 let d_row = &mut d_hidden[*row as usize * d..][..d];
                 d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);

@@ -1,24 +1,33 @@
 //! A policy on disk, in the Hugging Face layout: `config.json` beside the weights.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 
 use super::model::{check_finite, check_shape};
 use super::weight_files::{self, WEIGHTS};
 use super::{ModelConfig, Policy};
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// What a checkpoint's weights mean.
 const CONFIG: &str = "config.json";
 
 impl Policy {
-    /// Loads a checkpoint: one safetensors file, or the shards that an index names. Weights may be f32, bf16 or f16;
-    /// they are kept as f32.
+    /// Loads a checkpoint: one safetensors file, or the shards that an index names, in f32, bf16 or f16 (kept as f32);
+    /// or adapters, with the weights that they name.
     pub fn load(folder: &Path) -> Result<Policy> {
+        Policy::load_on(folder, || Policy::load_whole(&Policy::adapted_base(folder)?))
+    }
+
+    /// The same with adapters on a base that is there already, whose weights they share.
+    pub fn load_on(folder: &Path, base: impl FnOnce() -> Result<Policy>) -> Result<Policy> {
+        match Policy::is_adapter(folder) {
+            true => base()?.load_adapters(folder),
+            false => Policy::load_whole(folder),
+        }
+    }
+
+    fn load_whole(folder: &Path) -> Result<Policy> {
         let config = Arc::new(ModelConfig::read(&folder.join(CONFIG))?);
         let shapes = config.weight_shapes();
         let mut weights = BTreeMap::new();
@@ -32,28 +41,27 @@ impl Policy {
             weights.insert(name.to_owned(), weight);
             Ok(())
         })?;
-        Policy::new(&place, config, weights)
+        Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, config, weights)? })
     }
 
-    /// Saves a checkpoint, each file whole or not at all. Weights are written as f32, in the order of their names:
-    /// the same weights give the same bytes.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        let weights = self.weights()?;
-        let path = folder.join(WEIGHTS);
-        let bytes: Vec<Vec<u8>> = weights
-            .values()
-            .map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            .collect();
-        let refuse = |error: safetensors::SafeTensorError| {
-            Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written")
-        };
-        let mut views = Vec::with_capacity(weights.len());
-        for ((name, weight), bytes) in weights.iter().zip(&bytes) {
-            views.push((name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).map_err(refuse)?));
+    /// The files that [`Policy::load`] reads in a folder, and those of the weights that its adapters name.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+        if Policy::is_adapter(folder) {
+            let base = Policy::adapted_base(folder).ok().map(|base| Policy::files(&base)).transpose()?;
+            return Ok(Policy::adapter_files(folder).into_iter().chain(base.unwrap_or_default()).collect());
         }
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(refuse)?;
-        files::write_atomic(&path, &bytes)?;
+        let mut all = weight_files::paths(folder)?;
+        all.push(folder.join(CONFIG));
+        Ok(all)
+    }
+
+    /// Saves a checkpoint, each file whole or not at all: the weights, or of a policy with adapters these alone. They
+    /// are written as f32, in the order of their names: the same weights give the same bytes.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        if let Some(lora) = &self.lora {
+            return self.save_adapters(lora, folder);
+        }
+        weight_files::write(&folder.join(WEIGHTS), &self.weights()?)?;
         files::write_atomic(&folder.join(CONFIG), self.config.to_json().as_bytes())
     }
 }
@@ -72,7 +80,8 @@ mod tests {
     use crate::policy::model::tests::random_policy;
     use crate::policy::weight_files::INDEX;
     use half::f16;
-    use safetensors::SafeTensors;
+    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, SafeTensors};
     use std::fs;
 
     fn saved() -> (Policy, tempfile::TempDir) {

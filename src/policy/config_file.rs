@@ -26,14 +26,17 @@ impl ModelConfig {
     /// Reads a `config.json`. What is absent has the default of transformers; an option that this policy does not
     /// compute is an error rather than a wrong answer.
     pub fn read(path: &Path) -> Result<ModelConfig> {
-        let place = path.display().to_string();
-        let text = files::read_text(path)?;
-        let fields = match serde_json::from_str(&text) {
+        ModelConfig::parse(&path.display().to_string(), &files::read_text(path)?)
+    }
+
+    /// The same from text; `place` stands for the file in errors.
+    pub fn parse(place: &str, text: &str) -> Result<ModelConfig> {
+        let fields = match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => return Err(Error::invalid(place, "no JSON object", "it has to be a model's config.json")),
             Err(error) => return Err(Error::invalid(place, error.to_string(), "it has to be valid JSON")),
         };
-        let fields = Fields { place: &place, fields: &fields };
+        let fields = Fields { place, fields: &fields };
         let family = fields.family()?;
         fields.refuse_unsupported(family)?;
         let hidden_size = fields.size("hidden_size", None)?;
@@ -56,7 +59,7 @@ impl ModelConfig {
             attention_bias: family.heeds_attention_bias() && fields.flag("attention_bias")?,
             tie_word_embeddings: fields.flag("tie_word_embeddings")?,
         };
-        config.check(&place)?;
+        config.check(place)?;
         Ok(config)
     }
 

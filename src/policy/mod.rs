@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod config;
 mod config_file;
 pub mod init;
+pub mod lora;
 pub mod model;
 pub mod packed;
 pub mod snapshot;
@@ -12,6 +13,7 @@ mod weight_files;
 
 pub use config::{Family, ModelConfig};
 pub use init::InitConfig;
+pub use lora::{LoraConfig, Target};
 pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use snapshot::{Snapshot, Weight};

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
 use candle_core::{Device, Tensor, Var};
 
-use super::{ModelConfig, Packed, Weight};
-use crate::kernels::{self, Gradients, Precision, Rope, Value};
+use super::{LoraConfig, ModelConfig, Packed, Weight};
+use crate::kernels::{self, Gradients, LowRank, Precision, Rope, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -14,10 +16,18 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub config: Arc<ModelConfig>,
-    /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …).
+    /// What is trained: all weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …), or with
+    /// adapters these alone (`model.layers.0.self_attn.q_proj.lora_A.weight`, …).
     pub variables: BTreeMap<String, Var>,
+    /// Weights that stay as they are while adapters are trained. Nobody writes to them, so copies of the policy and
+    /// its snapshots share them.
+    pub frozen: Arc<BTreeMap<String, Tensor>>,
+    /// What adapters there are.
+    pub lora: Option<Arc<LoraConfig>>,
     /// Of the products with weights.
     pub precision: Precision,
+    /// The folder that the weights were read from, for adapters to name.
+    pub origin: Option<PathBuf>,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
@@ -58,16 +68,15 @@ impl Policy {
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
         let shapes = config.weight_shapes();
-        if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
-            return Err(foreign(place, format!("{name} is missing")));
-        }
+        missing(place, &shapes, &weights)?;
         let mut variables = BTreeMap::new();
         for (name, weight) in weights {
             check_shape(place, &shapes, &name, &weight.shape)?;
             check_finite(place, &name, &weight.values)?;
             variables.insert(name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?);
         }
-        Ok(Policy { config, variables, precision: Precision::F32 })
+        let (frozen, lora, origin) = (Arc::default(), None, None);
+        Ok(Policy { config, variables, frozen, lora, precision: Precision::F32, origin })
     }
 
     /// The same policy, whose products have operands of this precision.
@@ -75,7 +84,7 @@ impl Policy {
         Policy { precision, ..self }
     }
 
-    /// A copy of all weights by name.
+    /// A copy of what is trained, by name: all weights, or the adapters.
     pub fn weights(&self) -> Result<BTreeMap<String, Weight>> {
         let copy = |(name, variable): (&String, &Var)| {
             let weight = Weight { shape: variable.dims().to_vec(), values: variable.flatten_all()?.to_vec1()? };
@@ -119,6 +128,18 @@ impl Policy {
 /// Weights that do not go with their config.
 fn foreign(place: &str, found: String) -> Error {
     Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
+}
+
+/// Refuses weights that lack one of these.
+pub(super) fn missing(
+    place: &str,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    weights: &BTreeMap<String, Weight>,
+) -> Result<()> {
+    match shapes.keys().find(|name| !weights.contains_key(*name)) {
+        Some(name) => Err(foreign(place, format!("{name} is missing"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a weight that a model of these shapes does not have, or not like that.
@@ -195,15 +216,28 @@ impl Pass<'_> {
         self.linear(&kernels::swiglu(&gate_up)?, name, &["down_proj"], false)
     }
 
-    /// Several layers of one block, applied side by side.
+    /// Several layers of one block with their adapters, applied side by side.
     fn linear(&self, x: &Value, block: &str, layers: &[&str], has_bias: bool) -> Result<Value> {
         let all = |kind: &str| -> Result<Vec<Value>> {
             layers.iter().map(|layer| self.weight(&format!("{block}.{layer}.{kind}"))).collect()
         };
         let weights = all("weight")?;
         let biases = if has_bias { all("bias")? } else { Vec::new() };
-        let (weights, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
-        kernels::linear(x, &weights, &biases, self.policy.precision)
+        let (all, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
+        let outputs = kernels::linear(x, &all, &biases, self.policy.precision)?;
+        let Some(lora) = &self.policy.lora else { return Ok(outputs) };
+        let (mut adapters, mut column) = (Vec::new(), 0);
+        for (layer, weight) in layers.iter().zip(&weights) {
+            if lora.adapts(layer) {
+                let [a, b] = ["lora_A", "lora_B"].map(|part| self.weight(&format!("{block}.{layer}.{part}.weight")));
+                adapters.push(LowRank { column, a: a?, b: b? });
+            }
+            column += weight.tensor().dim(0)?;
+        }
+        match adapters.is_empty() {
+            true => Ok(outputs),
+            false => kernels::low_rank(&outputs, x, &adapters, lora.scale(), self.policy.precision),
+        }
     }
 
     fn norm(&self, x: &Value, name: &str) -> Result<Value> {
@@ -211,14 +245,15 @@ impl Pass<'_> {
     }
 
     fn weight(&self, name: &str) -> Result<Value> {
-        let Some(variable) = self.policy.variables.get(name) else {
-            let remedy = "make policies with Policy::new, which checks their weights";
-            return Err(Error::invalid("policy", format!("{name} is missing"), remedy));
-        };
-        Ok(match self.differentiable {
-            true => Value::variable(name, variable),
-            false => Value::constant(variable.as_detached_tensor()),
-        })
+        match (self.policy.variables.get(name), self.policy.frozen.get(name)) {
+            (Some(variable), _) if self.differentiable => Ok(Value::variable(name, variable)),
+            (Some(variable), _) => Ok(Value::constant(variable.as_detached_tensor())),
+            (None, Some(frozen)) => Ok(Value::constant(frozen.clone())),
+            (None, None) => {
+                let remedy = "make policies with Policy::new, which checks their weights";
+                Err(Error::invalid("policy", format!("{name} is missing"), remedy))
+            }
+        }
     }
 
     fn positions(&self, tokens: &[u32], starts: &[usize]) -> Result<Positions> {
@@ -256,7 +291,7 @@ pub(crate) mod tests {
         Policy::new("test", Arc::new(config.clone()), weights).unwrap()
     }
 
-    fn batch() -> Packed {
+    pub(crate) fn batch() -> Packed {
         let mut batch = Packed::default();
         for length in [2usize, 9, 5, 1, 14] {
             let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 7 + length as u32) % 23).collect();

@@ -3,9 +3,9 @@
 //! Files are mapped into memory, so that a checkpoint of many gigabytes is never held twice: each tensor is widened to
 //! f32 straight from the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -50,47 +50,71 @@ where
     sharded(folder, &index, take)
 }
 
+/// The files of the weights in a folder.
+pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
+    if single.exists() || !index.exists() {
+        return Ok(vec![single]);
+    }
+    let shards = Index::read(&index)?.weight_map.into_values().collect::<BTreeSet<_>>();
+    Ok(shards.into_iter().map(|shard| folder.join(shard)).chain([index]).collect())
+}
+
+impl Index {
+    /// Reads an index whose shards are all there.
+    fn read(path: &Path) -> Result<Index> {
+        let refuse = |found: String| Err(incomplete(path, found));
+        let index: Index = match serde_json::from_str(&files::read_text(path)?) {
+            Ok(index) => index,
+            Err(error) => return refuse(format!("no index of weights ({error})")),
+        };
+        for shard in index.weight_map.values().collect::<BTreeSet<_>>() {
+            // An index may only name its neighbours.
+            if !matches!(Path::new(shard).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
+                return refuse(format!("it names {shard:?}, which is no name of a file beside it"));
+            }
+            if !path.with_file_name(shard).exists() {
+                return refuse(format!("it names {shard}, which is not there"));
+            }
+        }
+        Ok(index)
+    }
+}
+
+fn incomplete(index: &Path, found: String) -> Error {
+    let remedy = "fetch the whole checkpoint again: all of its files are needed";
+    Error::invalid(index.display().to_string(), found, remedy)
+}
+
 fn sharded<F>(folder: &Path, index: &Path, mut take: F) -> Result<String>
 where
     F: FnMut(&str, &str, &TensorView) -> Result<()>,
 {
-    let place = index.display().to_string();
-    let refuse = |found: String| {
-        Err(Error::invalid(&place, found, "fetch the whole checkpoint again: all of its files are needed"))
-    };
-    let Index { weight_map } = match serde_json::from_str(&files::read_text(index)?) {
-        Ok(index) => index,
-        Err(error) => return refuse(format!("no index of weights ({error})")),
-    };
+    let Index { weight_map } = Index::read(index)?;
     for shard in weight_map.values().collect::<BTreeSet<_>>() {
-        // An index may only name its neighbours.
-        if !matches!(Path::new(shard).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
-            return refuse(format!("it names {shard:?}, which is no name of a file beside it"));
-        }
         let path = folder.join(shard);
-        if !path.exists() {
-            return refuse(format!("it names {shard}, which is not there"));
-        }
-        let map = map(&path)?;
-        let tensors = parse(&path.display().to_string(), &map)?;
+        let (place, map) = (path.display().to_string(), map(&path)?);
+        let tensors = parse(&place, &map)?;
         for (name, _) in weight_map.iter().filter(|(_, file)| *file == shard) {
             match tensors.tensor(name) {
-                Ok(view) => take(&path.display().to_string(), name, &view)?,
-                Err(_) => return refuse(format!("it says that {name} lies in {shard}, where it is not")),
+                Ok(view) => take(&place, name, &view)?,
+                Err(_) => {
+                    return Err(incomplete(index, format!("it says that {name} lies in {shard}, where it is not")));
+                }
             }
         }
     }
-    Ok(place)
+    Ok(index.display().to_string())
 }
 
-fn map(path: &Path) -> Result<Mmap> {
+pub(super) fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
     // SAFETY: the map is only read, and dropped before the load ends. Nobody but the user could change the file
     // meanwhile; recollect itself never writes into a file, it replaces it (`files::write_atomic`).
     unsafe { Mmap::map(&file) }.map_err(Error::io(path, "read"))
 }
 
-fn parse<'a>(place: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+pub(super) fn parse<'a>(place: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(bytes).map_err(|error| {
         let remedy = "the file is damaged or was not written to its end; fetch or save it again";
         Error::invalid(place, format!("no safetensors ({error})"), remedy)
@@ -110,4 +134,19 @@ pub(super) fn decode(place: &str, name: &str, view: &TensorView) -> Result<Weigh
         }
     };
     Ok(Weight { shape: view.shape().to_vec(), values })
+}
+
+/// Writes weights as f32, in the order of their names; the file is whole or not there.
+pub(super) fn write(path: &Path, weights: &BTreeMap<String, Weight>) -> Result<()> {
+    let bytes: Vec<Vec<u8>> =
+        weights.values().map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let refuse = |error: safetensors::SafeTensorError| {
+        Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written")
+    };
+    let mut views = Vec::with_capacity(weights.len());
+    for ((name, weight), bytes) in weights.iter().zip(&bytes) {
+        views.push((name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).map_err(refuse)?));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    files::write_atomic(path, &safetensors::serialize(views, Some(metadata)).map_err(refuse)?)
 }

@@ -14,6 +14,7 @@ use crate::knowledge::curriculum::Curriculum;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::{OptimizerConfig, Schedule};
+use crate::policy::LoraConfig;
 
 /// Fine-tunes the base and gives the stage that holds the policy.
 pub fn finetune(experiment: &Experiment) -> Result<Stage> {
@@ -24,12 +25,15 @@ pub fn finetune(experiment: &Experiment) -> Result<Stage> {
 struct Inputs<'a> {
     start: &'a str,
     precision: Precision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora: Option<&'a LoraConfig>,
     finetune: &'a crate::experiment::config::FinetuneConfig,
 }
 
 pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
-    let inputs = Inputs { start: &start.digest, precision: experiment.config.run.precision, finetune };
+    let lora = experiment.config.lora.as_ref();
+    let inputs = Inputs { start: &start.digest, precision: experiment.config.run.precision, lora, finetune };
     experiment.cache.get_or_make("finetune", &inputs, |dir| {
         let plan = LessonPlan {
             name: "fine-tuning",
@@ -51,7 +55,10 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             scales: &finetune.scales,
             checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16]),
         };
-        let fresh = || Ok(start.base.policy.clone());
+        let fresh = || match lora {
+            Some(lora) => start.base.policy.clone().with_lora(lora, finetune.seed),
+            None => Ok(start.base.policy.clone()),
+        };
         let policy = match &start.knowledge {
             Knowledge::Generated(world) => {
                 let documents = world.documents();

@@ -19,9 +19,10 @@ use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Question, Set};
-use crate::language::{Opening, prompt};
+use crate::language::Opening;
+use crate::language::tokenizer::END_THINK;
 use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, Optimizer, OptimizerConfig, Schedule, supervised};
+use crate::learner::{Advantages, Algorithm, GradientOn, Optimizer, OptimizerConfig, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random;
 use crate::reward::{Normalise, Record};
@@ -53,6 +54,11 @@ pub fn train(experiment: &Experiment) -> Result<Stage> {
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     let algorithm = config.train.algorithm.resolve()?;
+    if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
+        let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
+        let remedy = "where the trace ends cannot be seen: use \"completion\"";
+        return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
+    }
     // A reward that may change on the way is known by the name of its file alone.
     let reward = (!config.train.reload_reward).then_some(&experiment.reward);
     let inputs = (
@@ -68,7 +74,7 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
-            _ => Some(Policy::load(&tuned.dir)?.with_precision(precision)),
+            _ => Some(start.base.successor(&tuned.dir)?.with_precision(precision)),
         };
         let trainer = Trainer { experiment, start, algorithm, reference };
         let (policy, curves) = trainer.run(tuned)?;
@@ -106,7 +112,7 @@ impl Trainer<'_> {
         };
         let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?);
         let Progressed { step: first, policy, mut optimizer, mut notes } =
-            checkpoints.resume::<Notes>(optimizer, &config.scales, || Policy::load(&tuned.dir))?;
+            checkpoints.resume::<Notes>(optimizer, &config.scales, || self.start.base.successor(&tuned.dir))?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
@@ -196,14 +202,14 @@ impl Trainer<'_> {
         let questions = self.questions(step);
         let prompts: Vec<Vec<u32>> = questions
             .iter()
-            .map(|question| tokenizer.encode(&prompt(&[], &question.text, Opening::Think)))
+            .map(|question| tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?))
             .collect::<Result<_>>()?;
         let requests = prompts.iter().zip(&questions).map(|(prompt, question)| Request {
             prompt: prompt.clone(),
             samples: config.group_size,
             temperature: config.temperature as f32,
             max_new_tokens: config.max_new_tokens,
-            stop: tokenizer.eos(),
+            stop: tokenizer.ends().to_vec(),
             seed: self.experiment.config.run.seed,
             key: [step as u64, question.id],
         });
@@ -255,7 +261,8 @@ impl Trainer<'_> {
                 advantage: *advantage,
             })
             .collect();
-        let end = tokenizer.end_think();
+        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
+        let end = tokenizer.end_think().unwrap_or(u32::MAX);
         let learned = policy_gradient::gradients(
             policy,
             self.reference.as_ref(),
