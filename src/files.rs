@@ -1,7 +1,7 @@
 //! Files that are either whole or absent: written beside, synced, renamed.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -10,11 +10,17 @@ use crate::{Error, Result};
 
 /// Writes a file so that a reader sees either the old content or the new one, also after a crash.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_with(path, |beside| fs::write(beside, bytes).map_err(Error::io(path, "write")))
+}
+
+/// The same where `write` fills the file at the path that it is given: for what is too large to be held as bytes.
+pub fn write_atomic_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(folder)?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path, "write"))?;
-    beside.write_all(bytes).map_err(Error::io(path, "write"))?;
-    beside.as_file().sync_all().map_err(Error::io(path, "write"))?;
+    let beside = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(path, "write"))?;
+    write(beside.path())?;
+    // Opened again: the one who wrote may have put another file in its place.
+    fs::File::open(beside.path()).and_then(|file| file.sync_all()).map_err(Error::io(path, "write"))?;
     // A temporary file is private; what it becomes should be as readable as any other file.
     #[cfg(unix)]
     {

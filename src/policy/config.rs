@@ -47,10 +47,12 @@ pub struct ModelConfig {
     pub head_dim: usize,
     pub rms_norm_eps: f64,
     pub rope_theta: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<RopeScaling>,
     pub max_position_embeddings: usize,
     /// A token sees only so many before it, itself counted (Mistral). Sequences may not be longer than that: up to
     /// there the window makes no difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<usize>,
     /// Biases on query, key, value and output of attention.
     pub attention_bias: bool,

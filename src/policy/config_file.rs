@@ -78,6 +78,10 @@ impl ModelConfig {
             if !self.family.heeds_attention_bias() {
                 fields.remove("attention_bias");
             }
+            if self.family == Family::Mistral {
+                // Left out, it would be the 4096 of the first of them.
+                fields.insert("sliding_window".into(), self.sliding_window.into());
+            }
         }
         format!("{fields:#}\n")
     }

@@ -67,14 +67,7 @@ impl Policy {
     /// misshapen or not finite.
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
-        let shapes = config.weight_shapes();
-        missing(place, &shapes, &weights)?;
-        let mut variables = BTreeMap::new();
-        for (name, weight) in weights {
-            check_shape(place, &shapes, &name, &weight.shape)?;
-            check_finite(place, &name, &weight.values)?;
-            variables.insert(name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?);
-        }
+        let variables = variables(place, &config.weight_shapes(), weights)?;
         let (frozen, lora, origin) = (Arc::default(), None, None);
         Ok(Policy { config, variables, frozen, lora, precision: Precision::F32, origin })
     }
@@ -130,16 +123,21 @@ fn foreign(place: &str, found: String) -> Error {
     Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
 }
 
-/// Refuses weights that lack one of these.
-pub(super) fn missing(
+/// Weights of exactly these names and shapes, to be trained.
+pub(super) fn variables(
     place: &str,
     shapes: &BTreeMap<String, Vec<usize>>,
-    weights: &BTreeMap<String, Weight>,
-) -> Result<()> {
-    match shapes.keys().find(|name| !weights.contains_key(*name)) {
-        Some(name) => Err(foreign(place, format!("{name} is missing"))),
-        None => Ok(()),
+    weights: BTreeMap<String, Weight>,
+) -> Result<BTreeMap<String, Var>> {
+    if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
+        return Err(foreign(place, format!("{name} is missing")));
     }
+    let variable = |(name, weight): (String, Weight)| {
+        check_shape(place, shapes, &name, &weight.shape)?;
+        check_finite(place, &name, &weight.values)?;
+        Ok((name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?))
+    };
+    weights.into_iter().map(variable).collect()
 }
 
 /// Refuses a weight that a model of these shapes does not have, or not like that.

@@ -3,6 +3,7 @@
 //! Files are mapped into memory, so that a checkpoint of many gigabytes is never held twice: each tensor is widened to
 //! f32 straight from the file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::Deserialize;
 
 use super::Weight;
@@ -136,17 +137,31 @@ pub(super) fn decode(place: &str, name: &str, view: &TensorView) -> Result<Weigh
     Ok(Weight { shape: view.shape().to_vec(), values })
 }
 
-/// Writes weights as f32, in the order of their names; the file is whole or not there.
+/// Writes weights as f32, in the order of their names, one after the other; the file is whole or not there.
 pub(super) fn write(path: &Path, weights: &BTreeMap<String, Weight>) -> Result<()> {
-    let bytes: Vec<Vec<u8>> =
-        weights.values().map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
-    let refuse = |error: safetensors::SafeTensorError| {
-        Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written")
-    };
-    let mut views = Vec::with_capacity(weights.len());
-    for ((name, weight), bytes) in weights.iter().zip(&bytes) {
-        views.push((name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).map_err(refuse)?));
-    }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    files::write_atomic(path, &safetensors::serialize(views, Some(metadata)).map_err(refuse)?)
+    files::write_atomic_with(path, |beside| {
+        safetensors::serialize_to_file(weights, Some(metadata), beside).map_err(|error| match error {
+            SafeTensorError::IoError(source) => Error::io(path, "write")(source),
+            error => Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written"),
+        })
+    })
+}
+
+impl View for &Weight {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
 }

@@ -6,11 +6,11 @@ mod files;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::model::{check_finite, check_shape, missing};
+use super::model::variables;
 use super::{ModelConfig, Policy, Weight};
 use crate::{Error, Result, random};
 
@@ -148,14 +148,7 @@ impl Policy {
         lora: Arc<LoraConfig>,
         adapters: BTreeMap<String, Weight>,
     ) -> Result<Policy> {
-        let shapes = lora.shapes(&self.config);
-        missing(place, &shapes, &adapters)?;
-        let mut variables = BTreeMap::new();
-        for (name, weight) in adapters {
-            check_shape(place, &shapes, &name, &weight.shape)?;
-            check_finite(place, &name, &weight.values)?;
-            variables.insert(name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?);
-        }
+        let variables = variables(place, &lora.shapes(&self.config), adapters)?;
         let frozen = match self.lora {
             Some(_) => self.frozen,
             None => Arc::new(self.variables.iter().map(|(name, v)| (name.clone(), v.as_detached_tensor())).collect()),
