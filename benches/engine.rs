@@ -69,7 +69,7 @@ fn requests(snapshot: &Snapshot, count: usize, prompt: usize, new: usize) -> Vec
         samples: 1,
         temperature: 1.0,
         max_new_tokens: new,
-        stop: u32::MAX,
+        stop: Vec::new(),
         seed: 0,
         key: [0, number as u64],
     };

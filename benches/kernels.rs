@@ -74,7 +74,10 @@ fn shapes() -> [Shape; 2] {
         head_dim: 32,
         rms_norm_eps: 1e-6,
         rope_theta: 1e5,
+        rope_scaling: None,
         max_position_embeddings: 512,
+        sliding_window: None,
+        attention_bias: false,
         tie_word_embeddings: true,
     };
     let wide = ModelConfig {

@@ -122,7 +122,7 @@ fn requests(prompts: impl Iterator<Item = Vec<u32>>) -> Vec<Request> {
         samples: GROUP_SIZE,
         temperature: 1.0,
         max_new_tokens: NEW_TOKENS,
-        stop: NEVER,
+        stop: vec![NEVER],
         seed: 0,
         key: [0, index as u64],
     };
@@ -193,7 +193,7 @@ impl<'a> Lab<'a> {
                 kept: true,
             })
             .collect();
-        let end = self.tokenizer.end_think();
+        let end = self.tokenizer.end_think().unwrap();
         let weights = policy_gradient::weigh(&algorithm, &sampled, end, NEW_TOKENS);
         let learned = policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, &weights, self.workers)?;
         if let Some((gradients, _)) = learned {

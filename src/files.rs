@@ -1,7 +1,7 @@
 //! Files that are either whole or absent: written beside, synced, renamed.
 
 use std::fs;
-use std::io::Write;
+use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -13,12 +13,17 @@ const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a file so that a reader sees either the old content or the new one, also after a crash.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_with(path, |beside| fs::write(beside, bytes).map_err(Error::io(path, "write")))
+}
+
+/// The same where `write` fills the file at the path that it is given: for what is too large to be held as bytes.
+pub fn write_atomic_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(folder)?;
-    let mut beside =
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(Error::io(path, "write"))?;
-    beside.write_all(bytes).map_err(Error::io(path, "write"))?;
-    beside.as_file().sync_all().map_err(Error::io(path, "write"))?;
+    let beside = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(Error::io(path, "write"))?;
+    write(beside.path())?;
+    // Opened again: the one who wrote may have put another file in its place.
+    fs::File::open(beside.path()).and_then(|file| file.sync_all()).map_err(Error::io(path, "write"))?;
     // A temporary file is private; what it becomes should be as readable as any other file.
     #[cfg(unix)]
     {
@@ -50,6 +55,20 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 /// Makes a directory and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))
+}
+
+/// The SHA-256 of a file of any size, in hexadecimal.
+pub fn digest_file(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
+            0 => break,
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

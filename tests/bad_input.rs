@@ -289,3 +289,45 @@ fn an_unwritable_run_directory_is_one_line() {
     }
     assert_eq!(home.files("runs"), before);
 }
+
+#[test]
+fn a_checkpoint_that_is_damaged_is_one_line_that_names_the_file() {
+    let refused = |damage: &dyn Fn(&Path), file: &str, part: &str| {
+        let home = Home::with_config("").with_base();
+        damage(&home.path("base"));
+        let (lines, _) = home.failed(&["train", "x.toml", "--set", "base.path=base"]);
+        assert!(lines.len() == 1 && lines[0].starts_with(&format!("error: base/{file}: ")), "{lines:?}");
+        assert!(lines[0].contains(part), "{lines:?}");
+    };
+    let weights = |base: &Path, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = fs::read(base.join("model.safetensors")).unwrap();
+        change(&mut bytes);
+        fs::write(base.join("model.safetensors"), bytes).unwrap();
+    };
+    let json = |path: PathBuf, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut value);
+        fs::write(&path, value.to_string()).unwrap();
+    };
+    let cut = |base: &Path| weights(base, &|bytes| bytes.truncate(bytes.len() / 2));
+    refused(&cut, "model.safetensors", "no safetensors");
+    let nan = |base: &Path| {
+        weights(base, &|bytes| {
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        });
+    };
+    refused(&nan, "model.safetensors", "holds a number that is not finite (NaN at index");
+    let shape = |base: &Path| json(base.join("config.json"), &|config| config["intermediate_size"] = 12.into());
+    refused(&shape, "model.safetensors", "mlp.down_proj.weight has shape [8, 8], not [8, 12]");
+    let family = |base: &Path| json(base.join("config.json"), &|config| config["model_type"] = "mamba".into());
+    refused(&family, "config.json", "model_type is \"mamba\"; llama (with SmolLM2), mistral, qwen2");
+    let shard = |base: &Path| {
+        fs::remove_file(base.join("model.safetensors")).unwrap();
+        let index = "{\"weight_map\": {\"model.norm.weight\": \"model-00001-of-00002.safetensors\"}}";
+        fs::write(base.join("model.safetensors.index.json"), index).unwrap();
+    };
+    refused(&shard, "model.safetensors.index.json", "names model-00001-of-00002.safetensors, which is not there");
+    let words = |base: &Path| json(base.join("tokenizer.json"), &|t| t["model"]["vocab"]["far"] = 4999.into());
+    refused(&words, "tokenizer.json", "5000 tokens for a model of");
+}

@@ -1,4 +1,4 @@
-//! The policy computes what the reference implementations compute: transformers (recorded by `make_golden.py`) and
+//! The policy computes what the reference implementations compute: transformers and PEFT (recorded by `make_checkpoint_golden.py`) and
 //! candle-transformers (run here).
 
 use std::collections::BTreeMap;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Activation, VarBuilder};
-use candle_transformers::models::{llama, qwen2, qwen3};
+use candle_transformers::models::{llama, mistral, qwen2, qwen3};
 use rand::Rng;
 use recollect::policy::{Family, ModelConfig, Policy, Weight};
 use recollect::random;
+use recollect::rollout::{Engine, Request};
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -21,20 +22,31 @@ fn close(place: &str, found: &[f32], truth: &[f32]) {
     }
 }
 
+/// What transformers computes from a checkpoint.
+#[derive(serde::Deserialize)]
+struct Golden {
+    sequences: Vec<Vec<u32>>,
+    logits: Vec<Vec<Vec<f32>>>,
+    /// The likeliest tokens after each sequence.
+    continuations: Vec<Vec<u32>>,
+}
+
+/// Every recorded checkpoint, and every recorded adapter on its checkpoint, with its name.
+fn recorded() -> Vec<(String, Policy, Golden)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let read = |entry: std::fs::DirEntry| {
+        let golden = serde_json::from_slice(&std::fs::read(entry.path().join("logits.json")).unwrap()).unwrap();
+        (entry.file_name().to_string_lossy().into_owned(), Policy::load(&entry.path()).unwrap(), golden)
+    };
+    let folders = ["golden", "golden-adapters"].map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let all: Vec<_> = folders.into_iter().flatten().map(|entry| read(entry.unwrap())).collect();
+    assert_eq!(all.len(), 12 + 2);
+    all
+}
+
 #[test]
 fn logits_are_those_of_transformers() {
-    #[derive(serde::Deserialize)]
-    struct Golden {
-        sequences: Vec<Vec<u32>>,
-        logits: Vec<Vec<Vec<f32>>>,
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut cases = 0;
-    for entry in std::fs::read_dir(root).unwrap() {
-        let folder = entry.unwrap().path();
-        let place = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let policy = Policy::load(&folder).unwrap();
-        let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("logits.json")).unwrap()).unwrap();
+    for (place, policy, golden) in recorded() {
         // All sequences packed into one pass: what the reference computed one by one.
         let layout = golden.sequences.iter().map(Vec::len).collect();
         let logits: Vec<Vec<f32>> = policy.logits(&golden.sequences.concat(), &layout).unwrap().to_vec2().unwrap();
@@ -47,9 +59,27 @@ fn logits_are_those_of_transformers() {
         let again = Policy::load(copy.path()).unwrap();
         assert_eq!(again.config, policy.config);
         assert_eq!(again.weights().unwrap(), policy.weights().unwrap());
-        cases += 1;
     }
-    assert_eq!(cases, 6);
+}
+
+#[test]
+fn greedy_continuations_are_those_of_transformers() {
+    for (place, policy, golden) in recorded() {
+        let mut engine = Engine::new(&policy.config, 2, policy.config.longest_sequence()).unwrap();
+        engine.load(&policy.snapshot(0).unwrap()).unwrap();
+        let requests = golden.sequences.iter().zip(&golden.continuations).map(|(prompt, continuation)| Request {
+            prompt: prompt.clone(),
+            samples: 1,
+            temperature: 0.0,
+            max_new_tokens: continuation.len(),
+            stop: Vec::new(),
+            seed: 0,
+            key: [0, 0],
+        });
+        let completions = engine.generate(&requests.collect::<Vec<_>>()).unwrap();
+        let said: Vec<Vec<u32>> = completions.into_iter().map(|completion| completion.tokens).collect();
+        assert_eq!(said, golden.continuations, "{place}");
+    }
 }
 
 fn model(family: Family, key_heads: usize, tied: bool) -> ModelConfig {
@@ -64,7 +94,10 @@ fn model(family: Family, key_heads: usize, tied: bool) -> ModelConfig {
         head_dim: if family == Family::Qwen3 { 10 } else { 8 },
         rms_norm_eps: 1e-6,
         rope_theta: 5e4,
+        rope_scaling: None,
         max_position_embeddings: 128,
+        sliding_window: None,
+        attention_bias: false,
         tie_word_embeddings: tied,
     }
 }
@@ -109,6 +142,24 @@ fn reference(policy: &Policy, tokens: &[u32]) -> Vec<f32> {
             };
             let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
             llama::Llama::load(weights, &config).unwrap().forward(&input, 0, &mut cache).unwrap()
+        }
+        Family::Mistral => {
+            let config = mistral::Config {
+                vocab_size: c.vocab_size,
+                hidden_size: c.hidden_size,
+                intermediate_size: c.intermediate_size,
+                num_hidden_layers: c.num_hidden_layers,
+                num_attention_heads: c.num_attention_heads,
+                head_dim: Some(c.head_dim),
+                num_key_value_heads: c.num_key_value_heads,
+                hidden_act: Activation::Silu,
+                max_position_embeddings: c.max_position_embeddings,
+                rms_norm_eps: c.rms_norm_eps,
+                rope_theta: c.rope_theta,
+                sliding_window: c.sliding_window,
+                use_flash_attn: false,
+            };
+            mistral::Model::new(&config, weights).unwrap().forward(&input, 0).unwrap()
         }
         Family::Qwen2 => {
             let config = qwen2::Config {
@@ -156,9 +207,10 @@ fn reference(policy: &Policy, tokens: &[u32]) -> Vec<f32> {
 
 #[test]
 fn logits_are_those_of_candle_transformers() {
-    for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+    for family in [Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3] {
         for key_heads in [1, 2, 4] {
-            for tied in [false, true] {
+            // candle's Mistral has a head of its own in any case.
+            for tied in [false, true].into_iter().filter(|tied| !(*tied && family == Family::Mistral)) {
                 let policy = policy(model(family, key_heads, tied));
                 for length in [1usize, 2, 23, 90] {
                     let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 11 + 3) % 37).collect();

@@ -51,7 +51,10 @@ fn quickstart() -> ModelConfig {
         head_dim: 32,
         rms_norm_eps: 1e-6,
         rope_theta: 1e5,
+        rope_scaling: None,
         max_position_embeddings: 512,
+        sliding_window: None,
+        attention_bias: false,
         tie_word_embeddings: true,
     }
 }
@@ -129,7 +132,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
         samples,
         temperature: 1.0,
         max_new_tokens,
-        stop: NEVER,
+        stop: vec![NEVER],
         seed: 0,
         key: [step, number as u64],
     };

@@ -231,6 +231,7 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         correct_known: (first.arm.thinks() && group.iter().any(|one| one.judgement.grounding.is_some()))
             .then(|| count(|one| one.judgement.correct && one.judgement.grounding == Some(Grounding::Known))),
         mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
+        gap_closed: None,
         against_baseline: compare(group, baseline),
     })
 }

@@ -31,6 +31,8 @@ pub struct WorkerPool {
     workers: Vec<Worker>,
     patience: Duration,
     throughput: Throughput,
+    /// What the workers sample from.
+    published: Option<Arc<Panels>>,
 }
 
 struct Worker {
@@ -59,7 +61,7 @@ impl WorkerPool {
             Ok(Worker { commands, thread })
         };
         let workers = samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?;
-        Ok(WorkerPool { limits, workers, patience: PATIENCE, throughput: Throughput::default() })
+        Ok(WorkerPool { limits, workers, patience: PATIENCE, throughput: Throughput::default(), published: None })
     }
 
     /// The longest wait for one more completion (ten minutes unless told).
@@ -73,8 +75,9 @@ impl WorkerPool {
     }
 
     /// Packs a policy version once; all workers sample from it from the next call on.
-    pub fn publish(&self, snapshot: &Snapshot) -> Result<()> {
-        let panels = Arc::new(Panels::pack(snapshot)?);
+    pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let panels = Arc::new(Panels::pack_after(snapshot, self.published.as_deref())?);
+        self.published = Some(panels.clone());
         self.tell(|| Command::Load(panels.clone()))
     }
 
@@ -88,6 +91,7 @@ impl WorkerPool {
         }
         let started = Instant::now();
         let wanted = requests.iter().map(|request| request.samples).sum();
+        let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
         // Channels of this call's own: whatever an ended call leaves behind goes with them.
         let (queue, jobs) = unbounded();
         let (reports, collected) = unbounded();
@@ -96,7 +100,7 @@ impl WorkerPool {
             let _ = queue.send(job);
         }
         drop(queue);
-        self.tell(|| Command::Generate { jobs: jobs.clone(), reports: reports.clone() })?;
+        self.tell(|| Command::Generate { longest, jobs: jobs.clone(), reports: reports.clone() })?;
         drop(reports);
         let collected = self.collect(&collected, wanted);
         if collected.is_err() {
@@ -178,7 +182,7 @@ mod tests {
 
     fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
         let snapshot = snapshot(&tiny(Family::Qwen2), 9);
-        let pool = WorkerPool::start(count, &snapshot.config, slots, 64).unwrap();
+        let mut pool = WorkerPool::start(count, &snapshot.config, slots, 64).unwrap();
         pool.publish(&snapshot).unwrap();
         (pool, snapshot)
     }
@@ -257,6 +261,7 @@ mod tests {
 
         fn serve(
             &mut self,
+            _: usize,
             next: &mut dyn FnMut() -> Option<Job>,
             _: &mut dyn FnMut(Completion) -> Result<()>,
         ) -> Result<()> {

@@ -17,7 +17,8 @@ pub(super) enum Command {
     /// Sample from these weights from now on.
     Load(Arc<Panels>),
     /// Share these jobs with the other workers until there are none, and report.
-    Generate { jobs: Receiver<Job>, reports: Sender<Report> },
+    /// None is of more than `longest` tokens with its completion.
+    Generate { longest: usize, jobs: Receiver<Job>, reports: Sender<Report> },
 }
 
 /// What a worker says.
@@ -34,9 +35,10 @@ pub(super) enum Report {
 pub(super) trait Sampler {
     fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
 
-    /// Takes jobs from `next` until there are none; hands each completion to `done`.
+    /// Takes jobs, of at most `longest` tokens, from `next` until there are none; hands each completion to `done`.
     fn serve(
         &mut self,
+        longest: usize,
         next: &mut dyn FnMut() -> Option<Job>,
         done: &mut dyn FnMut(Completion) -> Result<()>,
     ) -> Result<()>;
@@ -49,10 +51,11 @@ impl Sampler for Engine {
 
     fn serve(
         &mut self,
+        longest: usize,
         next: &mut dyn FnMut() -> Option<Job>,
         done: &mut dyn FnMut(Completion) -> Result<()>,
     ) -> Result<()> {
-        Engine::serve(self, next, done)
+        Engine::serve(self, longest, next, done)
     }
 }
 
@@ -63,12 +66,12 @@ pub(super) fn work(worker: usize, mut sampler: impl Sampler, commands: Receiver<
     for command in commands {
         match command {
             Command::Load(panels) => unusable = sampler.load(panels).err().map(|error| error.to_string()),
-            Command::Generate { jobs, reports } => {
+            Command::Generate { longest, jobs, reports } => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| match &unusable {
                     Some(found) => {
                         Err(Error::invalid(format!("rollout worker {worker}"), found, "publish weights that fit"))
                     }
-                    None => sampler.serve(&mut || jobs.try_recv().ok(), &mut |completion| {
+                    None => sampler.serve(longest, &mut || jobs.try_recv().ok(), &mut |completion| {
                         reports.send(Report::Completed(completion)).map_err(|_| given_up())
                     }),
                 }));

@@ -1,6 +1,7 @@
 //! What a config adds up to, worked out before anything runs: nobody should have to multiply batch sizes.
 
 use super::Config;
+use super::footprint::{self, Footprint};
 use crate::learner::Algorithm;
 
 /// One derived number: what it is, how many, and how it comes about.
@@ -58,9 +59,28 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);
     let because = format!("before step 1, {between} on the way, and at the end");
     lines.push(line("evaluations", product(&[between]).saturating_add(2), because));
+    if let Some([full, lora]) = footprint::of(config) {
+        let chosen = |chosen: bool| if chosen { ", as this config does" } else { "" };
+        lines.push(memory("MB to train all weights", &full, chosen(config.lora.is_none())));
+        lines.push(memory("MB to train adapters", &lora, chosen(config.lora.is_some())));
+    }
     let workers = config.run.resolved_workers();
     lines.push(line("rollout workers", product(&[workers]), "the result does not depend on it".into()));
     lines
+}
+
+fn memory(name: &'static str, footprint: &Footprint, chosen: &str) -> Line {
+    let mb = |bytes: u128| bytes.div_ceil(1_000_000);
+    let Footprint { weights, gradients, moments, sampling, activations } = *footprint;
+    let because = format!(
+        "weights {}, gradients {}, moments {}, sampling {}, activations about {}{chosen}",
+        mb(weights),
+        mb(gradients),
+        mb(moments),
+        mb(sampling),
+        mb(activations)
+    );
+    line(name, mb(footprint.total()), because)
 }
 
 fn line(name: &'static str, value: u128, because: String) -> Line {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::knowledge::KnownConfig;
 use crate::language::Tokenizer;
-use crate::policy::Policy;
+use crate::policy::{ModelConfig, Policy};
 use crate::{Error, Result, files};
 
 /// What a base is made of, beside the two files of the policy.
@@ -38,16 +38,27 @@ impl Base {
                 for (name, bytes) in EMBEDDED {
                     files::write_atomic(&dir.path().join(name), bytes)?;
                 }
-                Self::read(dir.path())
+                let base = Self::read(dir.path())?;
+                // The directory is about to go.
+                Ok(Self { policy: Policy { origin: None, ..base.policy }, ..base })
             }
         }
     }
 
+    /// The policy that a stage has left in a directory. Adapters share the weights of this base.
+    pub fn successor(&self, dir: &Path) -> Result<Policy> {
+        Policy::load_on(dir, || Ok(self.policy.clone()))
+    }
+
     fn read(dir: &Path) -> Result<Self> {
-        let policy = Policy::load(dir)?;
+        // What adapters have changed is part of a base: new ones stand beside the sum.
+        let policy = match Policy::load(dir)? {
+            adapted if adapted.lora.is_some() => adapted.merged()?,
+            policy => policy,
+        };
         let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?;
-        if tokenizer.size() > policy.config.vocab_size {
-            let found = format!("{} tokens for a model of {}", tokenizer.size(), policy.config.vocab_size);
+        if tokenizer.rows() > policy.config.vocab_size {
+            let found = format!("{} tokens for a model of {}", tokenizer.rows(), policy.config.vocab_size);
             let remedy = "take the tokenizer that belongs to the model";
             return Err(Error::invalid(dir.join(TOKENIZER).display().to_string(), found, remedy));
         }
@@ -64,6 +75,15 @@ impl Base {
     /// Writes a directory that [`Base::load`] and Hugging Face's transformers read.
     pub fn save(&self, dir: &Path) -> Result<()> {
         save(dir, &self.policy, &self.tokenizer, self.known.as_ref())
+    }
+}
+
+/// The shape of a base, without its weights.
+pub fn shape(dir: Option<&Path>) -> Result<ModelConfig> {
+    let (name, bytes) = EMBEDDED[0];
+    match dir {
+        Some(dir) => ModelConfig::read(&dir.join(name)),
+        None => ModelConfig::parse(name, &String::from_utf8_lossy(bytes)),
     }
 }
 
@@ -85,10 +105,18 @@ pub fn digest(dir: Option<&Path>) -> Result<String> {
     for (name, bytes) in EMBEDDED {
         let digest = match dir {
             None => files::digest(bytes),
-            Some(dir) if name == KNOWN && !dir.join(name).exists() => String::new(),
-            Some(dir) => files::digest(&files::read_bytes(&dir.join(name))?),
+            Some(dir) if !dir.join(name).exists() => String::new(),
+            Some(dir) => files::digest_file(&dir.join(name))?,
         };
         all += &format!("{digest} {name}\n");
+    }
+    if let Some(dir) = dir {
+        for path in Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !EMBEDDED.iter().any(|(embedded, _)| *embedded == name) {
+                all += &format!("{} {name}\n", files::digest_file(&path)?);
+            }
+        }
     }
     Ok(files::digest(all.as_bytes()))
 }

@@ -54,8 +54,13 @@ impl<N: Default> Progressed<N> {
 }
 
 impl<N: DeserializeOwned> Progressed<N> {
-    /// What stands in a checkpoint. One that is not whole is an error.
-    pub fn load(dir: &Path, optimizer: OptimizerConfig, scales: &Scales) -> Result<Progressed<N>> {
+    /// What stands in a checkpoint, whose policy `policy` reads. One that is not whole is an error.
+    pub fn load(
+        dir: &Path,
+        optimizer: OptimizerConfig,
+        scales: &Scales,
+        policy: impl FnOnce(&Path) -> Result<Policy>,
+    ) -> Result<Progressed<N>> {
         let step = verify(dir)?.step;
         let path = dir.join(NOTES);
         let notes = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
@@ -63,7 +68,7 @@ impl<N: DeserializeOwned> Progressed<N> {
             Error::invalid(path.display().to_string(), error.to_string(), remedy)
         })?;
         let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
-        Ok(Progressed { step, policy: Policy::load(dir)?, optimizer, notes })
+        Ok(Progressed { step, policy: policy(dir)?, optimizer, notes })
     }
 }
 
@@ -73,18 +78,19 @@ impl Checkpoints {
         Self { root: experiment.run.checkpoints().join(format!("{stage}-{key}")), last }
     }
 
-    /// The newest checkpoint that is whole, or `fresh`. One that is not is removed, and `progress` told so.
+    /// The newest checkpoint that is whole, whose policy `policy` reads, or `fresh`. One that is not is removed, and `progress` told so.
     pub fn resume<N: DeserializeOwned>(
         &self,
         progress: &dyn Progress,
         optimizer: OptimizerConfig,
         scales: &Scales,
+        policy: impl FnOnce(&Path) -> Result<Policy>,
         fresh: impl FnOnce() -> Result<Progressed<N>>,
     ) -> Result<Progressed<N>> {
         self.sweep()?;
         for (_, dir) in steps(&self.root).into_iter().rev() {
             match verify(&dir) {
-                Ok(_) => return Progressed::load(&dir, optimizer, scales),
+                Ok(_) => return Progressed::load(&dir, optimizer, scales, policy),
                 Err(error) => {
                     progress
                         .tell(&format!("warning: {error}; it is removed, and training goes on from the one before"));
@@ -245,7 +251,7 @@ mod tests {
 
     fn resume(checkpoints: &Checkpoints, ear: &Ear) -> (usize, String) {
         let fresh = || Ok(Progressed::begin(random_policy(&tiny(Family::Llama, true), 0), OPTIMIZER, &Scales::new()));
-        let found = checkpoints.resume::<String>(ear, OPTIMIZER, &Scales::new(), fresh).unwrap();
+        let found = checkpoints.resume::<String>(ear, OPTIMIZER, &Scales::new(), Policy::load, fresh).unwrap();
         (found.step, found.notes)
     }
 
@@ -287,7 +293,7 @@ mod tests {
             fs::create_dir(checkpoints.root.join(".tmpabc")).unwrap();
             let newest = checkpoints.root.join("step-000020");
             damage(&newest);
-            assert!(Progressed::<String>::load(&newest, OPTIMIZER, &Scales::new()).is_err());
+            assert!(Progressed::<String>::load(&newest, OPTIMIZER, &Scales::new(), Policy::load).is_err());
             assert_eq!(resume(&checkpoints, &ear), (10, "note 10".into()));
             let told = ear.0.into_inner().unwrap();
             assert!(told.len() == 1 && told[0].contains("the checkpoint is damaged"), "{told:?}");

@@ -1,5 +1,7 @@
 //! Maximum likelihood on lessons, step by step: what pretraining and fine-tuning have in common.
 
+use std::path::Path;
+
 use super::Experiment;
 use super::course::{Checkpoints, Progressed};
 use crate::knowledge::curriculum::Lesson;
@@ -34,12 +36,13 @@ impl LessonPlan<'_> {
     pub fn teach(
         &self,
         experiment: &Experiment,
-        fresh: impl FnOnce() -> Result<Policy>,
+        fresh: impl Fn() -> Result<Policy>,
         lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
     ) -> Result<Policy> {
-        let fresh = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
+        let saved = |dir: &Path| Policy::load_on(dir, &fresh);
+        let begin = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
         let Progressed { step: first, policy, mut optimizer, .. } =
-            self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, fresh)?;
+            self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, saved, begin)?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);

@@ -6,6 +6,7 @@ pub mod arithmetic;
 pub mod base;
 pub mod config;
 pub mod course;
+pub mod footprint;
 pub mod health;
 pub mod interrupt;
 pub mod lessons;

@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Digest of each file, by its path inside the directory.
 pub type Digests = BTreeMap<String, String>;
@@ -27,7 +25,7 @@ pub fn damage(dir: &Path, digests: &Digests) -> Result<Option<(PathBuf, &'static
         if !path.exists() {
             return Ok(Some((path, "missing")));
         }
-        if digest_file(&path)? != *expected {
+        if files::digest_file(&path)? != *expected {
             return Ok(Some((path, "changed")));
         }
     }
@@ -61,22 +59,8 @@ fn collect(dir: &Path, prefix: &str, digests: &mut Digests) -> Result<()> {
             sync_dir(&path)?;
         } else {
             File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(&path, "write"))?;
-            digests.insert(name, digest_file(&path)?);
+            digests.insert(name, files::digest_file(&path)?);
         }
     }
     Ok(())
-}
-
-/// SHA-256 of a file in hexadecimal, in pieces: a checkpoint may be larger than memory.
-fn digest_file(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(Error::io(path, "read"))? {
-            0 => break,
-            length => hasher.update(&buffer[..length]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

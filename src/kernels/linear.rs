@@ -12,6 +12,9 @@ use crate::Result;
 /// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
 /// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
 pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
+    if weights.iter().chain(biases).all(|value| value.is_constant()) {
+        return frozen(x, weights, biases, precision);
+    }
     let (n, k) = x.tensor().dims2()?;
     let weight = stacked(weights)?;
     let (m, weight_inputs) = weight.dims2()?;
@@ -19,17 +22,7 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Preci
     let result = {
         let (x, w) = (read(x.tensor())?, read(&weight)?);
         let (x, w) = (Matrix::new(&x, n, k), Matrix::new(&w, m, k).transposed());
-        if biases.is_empty() {
-            filled(n * m, |y| precision.multiply(y, m, x, w, Write::Replace))
-        } else {
-            let bias = stacked(biases)?;
-            assert_eq!(bias.elem_count(), m, "length of the bias of a linear layer");
-            let bias = read(&bias)?;
-            filled(n * m, |y| {
-                y.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias));
-                precision.multiply(y, m, x, w, Write::Add);
-            })
-        }
+        with_biases(n, m, biases, |y, write| precision.multiply(y, m, x, w, write))?
     };
     let inputs: Vec<&Value> = std::iter::once(&x).chain(weights).chain(biases).copied().collect();
     let sizes = weights.iter().map(|w| Ok(w.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
@@ -44,6 +37,54 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Preci
             shares.extend(split(&tensor(db, m)?, &sizes)?);
         }
         Ok(shares)
+    }))
+}
+
+/// Layers that are not trained. Their weights are used where they lie: side by side they would be a second copy, held
+/// until the backward pass.
+fn frozen(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
+    let (n, k) = x.tensor().dims2()?;
+    let (mut layers, mut m) = (Vec::with_capacity(weights.len()), 0);
+    for weight in weights {
+        let (outputs, inputs) = weight.tensor().dims2()?;
+        assert_eq!(k, inputs, "inputs of a linear layer");
+        layers.push((m..m + outputs, weight.tensor().clone()));
+        m += outputs;
+    }
+    let held = layers.iter().map(|(_, weight)| read(weight)).collect::<Result<Vec<_>>>()?;
+    let result = {
+        let x = read(x.tensor())?;
+        with_biases(n, m, biases, |y, write| {
+            for ((columns, _), weight) in layers.iter().zip(&held).filter(|_| n > 0) {
+                let weight = Matrix::new(weight, columns.len(), k).transposed();
+                precision.multiply(&mut y[columns.start..], m, Matrix::new(&x, n, k), weight, write);
+            }
+        })?
+    };
+    drop(held);
+    let result = tensor(result, (n, m))?;
+    Ok(Value::computed(result, &[x], move |gradient| {
+        let dy = read(gradient)?;
+        let mut dx = vec![0.0; n * k];
+        for (columns, weight) in &layers {
+            let dy = Matrix::new(&dy, n, m).part(0, n, columns.start, columns.len());
+            precision.multiply(&mut dx, k, dy, Matrix::new(&read(weight)?, columns.len(), k), Write::Add);
+        }
+        Ok(vec![tensor(dx, (n, k))?])
+    }))
+}
+
+/// Outputs `[n, m]` that `product` writes, or adds to the biases that stand there.
+fn with_biases(n: usize, m: usize, biases: &[&Value], product: impl FnOnce(&mut [f32], Write)) -> Result<Vec<f32>> {
+    if biases.is_empty() {
+        return Ok(filled(n * m, |y| product(y, Write::Replace)));
+    }
+    let bias = stacked(biases)?;
+    assert_eq!(bias.elem_count(), m, "length of the bias of a linear layer");
+    let bias = read(&bias)?;
+    Ok(filled(n * m, |y| {
+        y.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias));
+        product(y, Write::Add);
     }))
 }
 
@@ -127,6 +168,28 @@ mod tests {
                     },
                 );
             }
+        }
+    }
+
+    #[test]
+    fn frozen_layers_give_the_same_and_pass_the_gradient_on() {
+        let weights = [4, 9, 2].map(|m| Value::constant(random_tensor(&[m, 6], m as u64)));
+        let biases = [4, 9, 2].map(|m| Value::constant(random_tensor(&[m], 50 + m as u64)));
+        let plain = |values: &[Value]| {
+            let tensors: Vec<Tensor> =
+                values.iter().map(|v| v.tensor().to_dtype(candle_core::DType::F64).unwrap()).collect();
+            Tensor::cat(&tensors, 0).unwrap()
+        };
+        for with_bias in [false, true] {
+            let biases = if with_bias { &biases[..] } else { &[] };
+            check(
+                &[random_tensor(&[17, 6], 1)],
+                |v| linear(v[0], &weights.each_ref(), &biases.iter().collect::<Vec<_>>(), Precision::F32),
+                |t| {
+                    let y = t[0].matmul(&plain(&weights).t()?)?;
+                    if with_bias { y.broadcast_add(&plain(biases)) } else { Ok(y) }
+                },
+            );
         }
     }
 

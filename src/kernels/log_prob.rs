@@ -40,7 +40,8 @@ fn in_chunks(
         }
     }
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
-    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk };
+    let wants_head = !head.is_constant();
+    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk, wants_head };
     let mut logits = vec![0.0; chunk * vocabulary];
     let Summary { log_probs, log_sums, entropies } =
         plan.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
@@ -52,6 +53,7 @@ fn in_chunks(
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let known = Known { log_sums: &log_sums, entropies: &entropies };
         let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, known, &read(gradient)?);
+        let vocabulary = if wants_head { vocabulary } else { 0 };
         Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
     }))
 }
@@ -65,6 +67,8 @@ struct Plan {
     precision: Precision,
     /// Rows whose logits are held at once.
     chunk: usize,
+    /// Whether the head is trained.
+    wants_head: bool,
 }
 
 /// One number each for every row.
@@ -99,8 +103,8 @@ impl Plan {
         Summary { log_probs, log_sums, entropies }
     }
 
-    /// Gradients of states and head, from those of log-probabilities and entropies. `kept` are the logits where there
-    /// is one chunk only.
+    /// Gradients of states and head (empty where it is not trained), from those of log-probabilities and entropies.
+    /// `kept` are the logits where there is one chunk only.
     fn backward(
         &self,
         kept: Option<Vec<f32>>,
@@ -111,7 +115,8 @@ impl Plan {
     ) -> (Vec<f32>, Vec<f32>) {
         let (gradient, of_entropy) = gradient.split_at(self.rows.len());
         let Plan { d, vocabulary, precision, chunk, .. } = *self;
-        let (mut d_hidden, mut d_head) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
+        let mut d_hidden = vec![0.0; hidden.len()];
+        let mut d_head = vec![0.0; if self.wants_head { head.len() } else { 0 }];
         let (again, with_entropy) = (kept.is_none(), of_entropy.iter().any(|g| *g != 0.0));
         let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
         let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
@@ -137,7 +142,9 @@ impl Plan {
             let d_logits = Matrix::new(logits, count, vocabulary);
             let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(head, vocabulary, d));
             precision.multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
-            precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            if self.wants_head {
+                precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            }
             for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
                 let d_row = &mut d_hidden[*row as usize * d..][..d];
                 d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);

@@ -1,9 +1,15 @@
 //! Between text and token ids: the tokenizer, and the one format in which questions, traces and answers stand.
+//!
+//! A tokenizer of recollect's own has a token for every marker of the format. One from elsewhere spells the markers in
+//! pieces, ends a completion as its model was taught to, and may come with a chat template, which then frames a prompt.
 
+pub mod chat;
+mod companions;
 pub mod format;
 pub mod reading;
 pub mod tokenizer;
 
+pub use chat::Chat;
 pub use format::{Opening, prompt};
 pub use reading::Reading;
 pub use tokenizer::Tokenizer;

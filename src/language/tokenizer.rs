@@ -1,6 +1,6 @@
-//! A `tokenizer.json` and the special tokens that recollect needs in it.
+//! A `tokenizer.json`: recollect's own, with a token for every marker of the format, or one from elsewhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::WordLevel;
@@ -8,9 +8,11 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
+use super::companions::{self, Companions};
+use super::{Chat, Opening, format};
 use crate::{Error, Result, files};
 
-/// The tokens that carry the format. A tokenizer without them cannot be used.
+/// The tokens that carry the format. A tokenizer that has not all of them spells them.
 pub const SPECIAL: [&str; 7] = ["<pad>", "<bos>", "<eos>", "<question>", "<think>", "</think>", "<answer>"];
 /// Tokens of a byte-level tokenizer that has merged nothing.
 pub const SMALLEST_TRAINED: usize = SPECIAL.len() + 256;
@@ -29,11 +31,26 @@ pub const END_THINK: &str = SPECIAL[5];
 /// Stands before an answer.
 pub const ANSWER: &str = SPECIAL[6];
 
-/// A tokenizer whose special tokens are known to be there.
+/// A tokenizer of which it is known how a sequence begins and ends.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    special: [u32; SPECIAL.len()],
+    bos: u32,
+    /// Whatever ends a completion; the first ends a document, too.
+    ends: Vec<u32>,
+    /// `</think>`, where it is one token.
+    end_think: Option<u32>,
+    /// What it turns unknown words into, where its words are those of a list.
+    unknown: Option<u32>,
+    /// What came with it, where it is not recollect's own.
+    foreign: Option<Foreign>,
+}
+
+/// A tokenizer of a model from elsewhere.
+#[derive(Clone)]
+struct Foreign {
+    companions: Companions,
+    chat: Option<Chat>,
 }
 
 impl Tokenizer {
@@ -74,12 +91,53 @@ impl Tokenizer {
         Self::with_special(builder.into(), "BPE")
     }
 
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`, and what stands beside it where it has no tokens for the format.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = files::read_bytes(path)?;
         let place = path.display().to_string();
         let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(&place))?;
-        Self::with_special(inner, &place)
+        let companions = Companions::read(path.parent().unwrap_or(Path::new(".")))?;
+        match SPECIAL.iter().any(|token| inner.token_to_id(token).is_none()) && companions.describe_tokens() {
+            true => Self::foreign(inner, companions, &place),
+            false => Self::with_special(inner, &place),
+        }
+    }
+
+    /// A tokenizer that knows nothing of the format.
+    fn foreign(mut inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
+        inner.with_truncation(None).map_err(broken(place))?;
+        inner.with_padding(None);
+        let token = |key: &str| -> Result<Option<(String, u32)>> {
+            let Some(text) = companions.token(key)? else { return Ok(None) };
+            match inner.token_to_id(&text) {
+                Some(id) => Ok(Some((text, id))),
+                None => {
+                    let found = format!("{text}, which is the {key} of tokenizer_config.json, is no token");
+                    Err(Error::invalid(place, found, "take both files from the same model"))
+                }
+            }
+        };
+        let (bos, eos) = (token("bos_token")?, token("eos_token")?);
+        let mut ends: Vec<u32> = eos.iter().map(|(_, id)| *id).collect();
+        ends.extend(companions.ends()?.into_iter().filter(|id| !ends.contains(id)).collect::<Vec<_>>());
+        let Some(end) = ends.first() else {
+            let remedy = "name it as eos_token in tokenizer_config.json or as eos_token_id in generation_config.json";
+            return Err(Error::invalid(place, "no token that ends a text", remedy));
+        };
+        let text = |token: &Option<(String, u32)>| token.as_ref().map_or(String::new(), |(text, _)| text.clone());
+        let chat = match companions.template()? {
+            Some((place, template)) => Some(Chat::new(&place, &template, &text(&bos), &text(&eos))?),
+            None => None,
+        };
+        Ok(Self {
+            // Without a token for it, a text begins after what ends the one before.
+            bos: bos.map_or(*end, |(_, id)| id),
+            end_think: inner.token_to_id(END_THINK),
+            unknown: None,
+            foreign: Some(Foreign { companions, chat }),
+            inner,
+            ends,
+        })
     }
 
     fn with_special(mut inner: tokenizers::Tokenizer, place: &str) -> Result<Self> {
@@ -89,7 +147,9 @@ impl Tokenizer {
                 Error::invalid(
                     place,
                     format!("the special token {token} is missing"),
-                    "all of these are needed: ".to_string() + &SPECIAL.join(" "),
+                    "all of these are needed: ".to_string()
+                        + &SPECIAL.join(" ")
+                        + "; or a tokenizer_config.json beside it that names the eos_token of its own model",
                 )
             })?;
         }
@@ -98,21 +158,42 @@ impl Tokenizer {
         inner.add_special_tokens(markers).map_err(broken(place))?;
         inner.with_truncation(None).map_err(broken(place))?;
         inner.with_padding(None);
-        Ok(Self { inner, special })
+        let [unknown, bos, end, _, _, end_think, _] = special;
+        let (unknown, end_think, ends) = (Some(unknown), Some(end_think), vec![end]);
+        Ok(Self { inner, bos, ends, end_think, unknown, foreign: None })
     }
 
-    /// Writes a `tokenizer.json`.
+    /// Writes a `tokenizer.json`, and beside it what came with it.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = self.inner.to_string(true).map_err(broken(&path.display().to_string()))?;
-        files::write_atomic(path, text.as_bytes())
+        files::write_atomic(path, text.as_bytes())?;
+        match &self.foreign {
+            Some(foreign) => foreign.companions.save(path.parent().unwrap_or(Path::new("."))),
+            None => Ok(()),
+        }
+    }
+
+    /// The files beside a `tokenizer.json` that change what its tokens mean.
+    pub fn files(folder: &Path) -> Vec<PathBuf> {
+        companions::FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+    }
+
+    /// The prompt of a question: in the model's chat template, or in the plain format where it has none.
+    pub fn prompt(&self, context: &[String], question: &str, opening: Opening) -> Result<String> {
+        match self.foreign.as_ref().and_then(|foreign| foreign.chat.as_ref()) {
+            Some(chat) => chat.prompt(context, question, opening),
+            None => Ok(format::prompt(context, question, opening)),
+        }
     }
 
     /// Token ids of a text. Special tokens in it are recognised; none is added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(broken("text to encode"))?;
-        let ids = encoding.get_ids().to_vec();
+        if self.foreign.is_some() {
+            return self.encode_foreign(text);
+        }
+        let ids = self.encode_plain(text)?;
         // A word-level vocabulary turns words that it does not know into padding.
-        if ids.contains(&self.special[0]) && !text.contains(PAD) {
+        if self.unknown.is_some_and(|unknown| ids.contains(&unknown)) && !text.contains(PAD) {
             let unknown = text.split_whitespace().find(|word| self.inner.token_to_id(word).is_none()).unwrap_or(text);
             let found = format!("the word \"{unknown}\" is not in its vocabulary");
             return Err(Error::invalid("tokenizer", found, "take a tokenizer that was made from such texts"));
@@ -120,9 +201,30 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Text of token ids, special tokens included: for people and verifiers, never for training.
+    /// `<bos>` and `<eos>` become the tokens that the model knows; all other markers are spelled.
+    fn encode_foreign(&self, text: &str) -> Result<Vec<u32>> {
+        let (begins, text) = text.strip_prefix(BOS).map_or((false, text), |rest| (true, rest.trim_start()));
+        let (ends, text) = text.strip_suffix(EOS).map_or((false, text), |rest| (true, rest.trim_end()));
+        let mut ids: Vec<u32> = begins.then_some(self.bos).into_iter().collect();
+        ids.extend(self.encode_plain(text)?);
+        ids.extend(self.ends.first().filter(|_| ends));
+        Ok(ids)
+    }
+
+    fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.inner.encode_fast(text, false).map_err(broken("text to encode"))?.get_ids().to_vec())
+    }
+
+    /// Text of token ids, special tokens included: for people and verifiers, never for training. What ends it is
+    /// `<eos>`, whatever the model calls it.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(broken("token ids to decode"))
+        let decode = |ids: &[u32]| self.inner.decode(ids, false).map_err(broken("token ids to decode"));
+        match ids.split_last() {
+            Some((last, rest)) if self.foreign.is_some() && self.ends.contains(last) => {
+                Ok(format!("{} {EOS}", decode(rest)?))
+            }
+            _ => decode(ids),
+        }
     }
 
     /// Number of tokens, special ones included.
@@ -130,21 +232,29 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// Rows that an embedding needs for every token to have one: some vocabularies have gaps.
+    pub fn rows(&self) -> usize {
+        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+    }
+
     /// The id of a word or special token.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
+    /// What every sequence begins with.
     pub fn bos(&self) -> u32 {
-        self.special[1]
+        self.bos
     }
 
-    pub fn eos(&self) -> u32 {
-        self.special[2]
+    /// The tokens that end a completion, one at least.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
-    pub fn end_think(&self) -> u32 {
-        self.special[5]
+    /// `</think>`, where it is one token.
+    pub fn end_think(&self) -> Option<u32> {
+        self.end_think
     }
 }
 
@@ -194,5 +304,70 @@ mod tests {
         let text = "Known for being “the composer”, 雪!";
         assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text);
         assert!(tokenizer.size() <= 300);
+    }
+
+    /// The files of a model from elsewhere: whole words, its own names for the ends of a text.
+    fn foreign(config: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let vocabulary =
+            ["[s]", "[/s]", "[end]", "[?]", "what", "is", "b", "<", ">", "question", "think", "/", "answer"];
+        let vocabulary = vocabulary.into_iter().zip(0..).map(|(word, id)| (word.to_string(), id)).collect();
+        let model = WordLevel::builder().vocab(vocabulary).unk_token("[?]".into()).build().unwrap();
+        let mut inner = tokenizers::Tokenizer::new(model);
+        inner.with_pre_tokenizer(Some(tokenizers::pre_tokenizers::whitespace::Whitespace {}));
+        inner.add_special_tokens(["[s]", "[/s]", "[end]"].map(|s| AddedToken::from(s, true))).unwrap();
+        inner.save(dir.path().join("tokenizer.json"), false).unwrap();
+        std::fs::write(dir.path().join("tokenizer_config.json"), config).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_tokenizer_from_elsewhere_spells_the_markers_and_has_its_own_ends() {
+        let dir = foreign(r#"{"bos_token": {"content": "[s]"}, "eos_token": "[/s]"}"#);
+        std::fs::write(dir.path().join("generation_config.json"), r#"{"eos_token_id": [2, 1]}"#).unwrap();
+        let path = dir.path().join("tokenizer.json");
+        let tokenizer = Tokenizer::load(&path).unwrap();
+        assert_eq!((tokenizer.bos(), tokenizer.ends(), tokenizer.end_think()), (0, &[1, 2][..], None));
+        let prompt = tokenizer.prompt(&[], "what is b", Opening::Answer).unwrap();
+        let ids = tokenizer.encode(&prompt).unwrap();
+        assert_eq!(ids, [0, 7, 9, 8, 4, 5, 6, 7, 12, 8]);
+        assert_eq!(tokenizer.encode("<bos> is b <eos>").unwrap(), [0, 5, 6, 1]);
+        for end in [1, 2] {
+            assert!(tokenizer.decode(&[6, end]).unwrap().ends_with("b <eos>"));
+        }
+        let copy = tempfile::tempdir().unwrap();
+        tokenizer.save(&copy.path().join("tokenizer.json")).unwrap();
+        let again = Tokenizer::load(&copy.path().join("tokenizer.json")).unwrap();
+        assert_eq!((again.ends(), again.encode(&prompt).unwrap()), (&[1, 2][..], ids));
+        assert_eq!((tokenizer.size(), tokenizer.rows()), (13, 13));
+    }
+
+    #[test]
+    fn a_chat_template_frames_the_prompt() {
+        let template = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }} {% endfor %}[model] ";
+        let config = serde_json::json!({"bos_token": "[s]", "eos_token": "[/s]", "chat_template": template});
+        let dir = foreign(&config.to_string());
+        let tokenizer = Tokenizer::load(&dir.path().join("tokenizer.json")).unwrap();
+        let prompt = tokenizer.prompt(&[], "what is b", Opening::Think).unwrap();
+        assert!(prompt.starts_with("[s][user] what is b\n") && prompt.ends_with("[model] <think>"), "{prompt}");
+        assert_eq!(tokenizer.encode(&prompt).unwrap()[0], 0);
+        // A file of its own comes first.
+        std::fs::write(dir.path().join("chat_template.jinja"), "{{ messages[0].content }}!").unwrap();
+        let tokenizer = Tokenizer::load(&dir.path().join("tokenizer.json")).unwrap();
+        assert!(tokenizer.prompt(&[], "is b", Opening::Answer).unwrap().ends_with("!<answer>"));
+    }
+
+    #[test]
+    fn companions_that_do_not_fit_are_one_line() {
+        let message = |config: &str| {
+            let dir = foreign(config);
+            let message = Tokenizer::load(&dir.path().join("tokenizer.json")).err().unwrap().to_string();
+            assert!(!message.contains('\n') && message.contains(dir.path().to_str().unwrap()), "{message}");
+            message
+        };
+        assert!(message("{").contains("tokenizer_config.json: "));
+        assert!(message("{}").contains("no token that ends a text"));
+        assert!(message(r#"{"eos_token": "[stop]"}"#).contains("[stop], which is the eos_token"));
+        assert!(message(r#"{"eos_token": "[/s]", "chat_template": "{% for %}"}"#).contains("no chat template"));
     }
 }

@@ -1,88 +1,75 @@
-//! A policy on disk, in the Hugging Face layout: `config.json` beside `model.safetensors`.
+//! A policy on disk, in the Hugging Face layout: `config.json` beside the weights.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use super::model::{check_finite, check_shape};
+use super::weight_files::{self, WEIGHTS};
+use super::{ModelConfig, Policy};
+use crate::{Result, files};
 
-use super::{ModelConfig, Policy, Weight};
-use crate::{Error, Result, files};
-
-/// The two files of a checkpoint.
+/// What a checkpoint's weights mean.
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
 
 impl Policy {
-    /// Loads a checkpoint. Weights may be f32, bf16 or f16; they are kept as f32.
+    /// Loads a checkpoint: one safetensors file, or the shards that an index names, in f32, bf16 or f16 (kept as f32);
+    /// or adapters, with the weights that they name.
     pub fn load(folder: &Path) -> Result<Policy> {
-        let config = Arc::new(ModelConfig::read(&folder.join(CONFIG))?);
-        let path = folder.join(WEIGHTS);
-        let place = path.display().to_string();
-        let bytes = files::read_bytes(&path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| {
-            let remedy = "the file is damaged or was not written to its end; fetch or save it again";
-            Error::invalid(&place, format!("no safetensors ({error})"), remedy)
-        })?;
-        let mut weights = BTreeMap::new();
-        for (name, view) in tensors.iter() {
-            // transformers writes the head of a tied model in some releases; it is the embedding once more.
-            if config.tie_word_embeddings && name == "lm_head.weight" {
-                continue;
-            }
-            let weight = Weight { shape: view.shape().to_vec(), values: decode(&place, name, &view)? };
-            weights.insert(name.to_owned(), weight);
-        }
-        Policy::new(&place, config, weights)
+        Policy::load_on(folder, || Policy::load_whole(&Policy::adapted_base(folder)?))
     }
 
-    /// Saves a checkpoint, each file whole or not at all. Weights are written as f32, in the order of their names:
-    /// the same weights give the same bytes.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        let weights = self.weights()?;
-        let path = folder.join(WEIGHTS);
-        let bytes: Vec<Vec<u8>> = weights
-            .values()
-            .map(|weight| weight.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            .collect();
-        let refuse = |error: safetensors::SafeTensorError| {
-            Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written")
-        };
-        let mut views = Vec::with_capacity(weights.len());
-        for ((name, weight), bytes) in weights.iter().zip(&bytes) {
-            views.push((name, TensorView::new(Dtype::F32, weight.shape.clone(), bytes).map_err(refuse)?));
+    /// The same with adapters on a base that is there already, whose weights they share.
+    pub fn load_on(folder: &Path, base: impl FnOnce() -> Result<Policy>) -> Result<Policy> {
+        match Policy::is_adapter(folder) {
+            true => base()?.load_adapters(folder),
+            false => Policy::load_whole(folder),
         }
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(refuse)?;
-        files::write_atomic(&path, &bytes)?;
+    }
+
+    fn load_whole(folder: &Path) -> Result<Policy> {
+        let config = Arc::new(ModelConfig::read(&folder.join(CONFIG))?);
+        let shapes = config.weight_shapes();
+        let mut weights = BTreeMap::new();
+        let place = weight_files::each_tensor(folder, |place, name, view| {
+            if is_redundant(&config, name) {
+                return Ok(());
+            }
+            check_shape(place, &shapes, name, view.shape())?;
+            let weight = weight_files::decode(place, name, view)?;
+            check_finite(place, name, &weight.values)?;
+            weights.insert(name.to_owned(), weight);
+            Ok(())
+        })?;
+        Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, config, weights)? })
+    }
+
+    /// The files that [`Policy::load`] reads in a folder, and those of the weights that its adapters name.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+        if Policy::is_adapter(folder) {
+            let base = Policy::adapted_base(folder).ok().map(|base| Policy::files(&base)).transpose()?;
+            return Ok(Policy::adapter_files(folder).into_iter().chain(base.unwrap_or_default()).collect());
+        }
+        let mut all = weight_files::paths(folder)?;
+        all.push(folder.join(CONFIG));
+        Ok(all)
+    }
+
+    /// Saves a checkpoint, each file whole or not at all: the weights, or of a policy with adapters these alone. They
+    /// are written as f32, in the order of their names: the same weights give the same bytes.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        if let Some(lora) = &self.lora {
+            return self.save_adapters(lora, folder);
+        }
+        weight_files::write(&folder.join(WEIGHTS), &self.weights()?)?;
         files::write_atomic(&folder.join(CONFIG), self.config.to_json().as_bytes())
     }
 }
 
-fn decode(place: &str, name: &str, view: &TensorView) -> Result<Vec<f32>> {
-    let halves =
-        |widen: fn(u16) -> f32| view.data().as_chunks().0.iter().map(|b| widen(u16::from_le_bytes(*b))).collect();
-    match view.dtype() {
-        Dtype::F32 => Ok(view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-        Dtype::BF16 => Ok(halves(|bits| f32::from_bits(u32::from(bits) << 16))),
-        Dtype::F16 => Ok(halves(widen_f16)),
-        other => {
-            Err(Error::invalid(place, format!("{name} is stored as {other:?}"), "f32, bf16 and f16 can be loaded"))
-        }
-    }
-}
-
-/// IEEE half precision to single precision, exactly.
-fn widen_f16(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
-    }
+/// Tensors that some checkpoints hold beside the weights.
+fn is_redundant(config: &ModelConfig, name: &str) -> bool {
+    // The head of a tied model is the embedding once more, and rotations follow from the config.
+    (config.tie_word_embeddings && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq")
 }
 
 #[cfg(test)]
@@ -91,6 +78,10 @@ mod tests {
     use crate::policy::Family;
     use crate::policy::config::tests::tiny;
     use crate::policy::model::tests::random_policy;
+    use crate::policy::weight_files::INDEX;
+    use half::f16;
+    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, SafeTensors};
     use std::fs;
 
     fn saved() -> (Policy, tempfile::TempDir) {
@@ -134,14 +125,82 @@ mod tests {
             let truth: Vec<f32> = weight.values.iter().map(|v| f32::from_bits(v.to_bits() >> 16 << 16)).collect();
             assert_eq!(loaded[&name].values, truth);
         }
-        for (bits, value) in
-            [(0x3C00, 1.0), (0xC000, -2.0), (0x0001, 2f32.powi(-24)), (0x7BFF, 65504.0), (0x3555, 0.333_251_95)]
-        {
-            assert_eq!(widen_f16(bits), value);
+        rewrite(&policy, folder.path(), Dtype::F16, |v| f16::from_f32(v).to_le_bytes().to_vec());
+        let loaded = Policy::load(folder.path()).unwrap().weights().unwrap();
+        for (name, weight) in policy.weights().unwrap() {
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= b.abs() / 2048.0 + 1e-7;
+            assert!(loaded[&name].values.iter().zip(&weight.values).all(close), "{name}");
         }
-        assert!(widen_f16(0x7C01).is_nan() && widen_f16(0xFC00) == f32::NEG_INFINITY && widen_f16(0x8000) == 0.0);
         rewrite(&policy, folder.path(), Dtype::F64, |v| f64::from(v).to_le_bytes().to_vec());
         assert!(Policy::load(folder.path()).unwrap_err().to_string().contains("stored as F64"));
+    }
+
+    /// The same weights in two shards with an index, `damage` done to the index.
+    fn shard(folder: &Path, damage: impl FnOnce(&mut serde_json::Value)) {
+        let bytes = fs::read(folder.join(WEIGHTS)).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let mut map = BTreeMap::new();
+        let mut names: Vec<&str> = tensors.names().into_iter().collect();
+        names.sort();
+        for (number, names) in names.chunks(names.len() / 2 + 1).enumerate() {
+            let file = format!("model-{:05}-of-00002.safetensors", number + 1);
+            let views = names.iter().map(|name| (*name, tensors.tensor(name).unwrap()));
+            fs::write(folder.join(&file), safetensors::serialize(views, None).unwrap()).unwrap();
+            map.extend(names.iter().map(|name| (name.to_string(), file.clone())));
+        }
+        let mut index = serde_json::json!({ "metadata": {}, "weight_map": map });
+        damage(&mut index);
+        fs::write(folder.join(INDEX), index.to_string()).unwrap();
+        fs::remove_file(folder.join(WEIGHTS)).unwrap();
+    }
+
+    #[test]
+    fn shards_are_one_checkpoint() {
+        let (policy, folder) = saved();
+        shard(folder.path(), |_| ());
+        assert_eq!(Policy::load(folder.path()).unwrap().weights().unwrap(), policy.weights().unwrap());
+        // Saved over them, the one file counts.
+        let other = random_policy(&tiny(Family::Qwen3, true), 2);
+        other.save(folder.path()).unwrap();
+        assert_eq!(Policy::load(folder.path()).unwrap().weights().unwrap(), other.weights().unwrap());
+    }
+
+    #[test]
+    fn every_damage_to_shards_is_one_clear_line() {
+        let message = |damage: &dyn Fn(&Path), index: fn(&mut serde_json::Value)| {
+            let (_, folder) = saved();
+            shard(folder.path(), index);
+            damage(folder.path());
+            let message = Policy::load(folder.path()).unwrap_err().to_string();
+            assert!(message.contains(folder.path().to_str().unwrap()) && !message.contains('\n'), "{message}");
+            message
+        };
+        const SECOND: &str = "model-00002-of-00002.safetensors";
+        let gone = message(&|folder| fs::remove_file(folder.join(SECOND)).unwrap(), |_| ());
+        assert!(gone.contains(&format!("it names {SECOND}, which is not there")), "{gone}");
+        let cut = message(&|folder| fs::write(folder.join(SECOND), "cut").unwrap(), |_| ());
+        assert!(cut.contains(SECOND) && cut.contains("no safetensors"), "{cut}");
+        let elsewhere = message(&|_| (), |index| {
+            index["weight_map"]["model.norm.weight"] = "model-00001-of-00002.safetensors".into();
+            index["weight_map"]["model.embed_tokens.weight"] = SECOND.into();
+        });
+        assert!(elsewhere.contains("lies in") && elsewhere.contains("where it is not"), "{elsewhere}");
+        let forgotten = message(&|_| (), |index| {
+            index["weight_map"].as_object_mut().unwrap().remove("model.norm.weight");
+        });
+        assert!(forgotten.contains(INDEX) && forgotten.contains("model.norm.weight is missing"), "{forgotten}");
+        let outside = message(&|_| (), |index| index["weight_map"]["model.norm.weight"] = "../secret".into());
+        assert!(outside.contains("no name of a file beside it"), "{outside}");
+        let broken = message(&|folder| fs::write(folder.join(INDEX), "{}").unwrap(), |_| ());
+        assert!(broken.contains("no index of weights"), "{broken}");
+        let pickled = message(
+            &|folder| {
+                fs::remove_file(folder.join(INDEX)).unwrap();
+                fs::write(folder.join("pytorch_model.bin"), "").unwrap();
+            },
+            |_| (),
+        );
+        assert!(pickled.contains("pytorch_model.bin") && pickled.contains("save_pretrained"), "{pickled}");
     }
 
     #[test]
@@ -178,6 +237,13 @@ mod tests {
             let (policy, _) = saved();
             rewrite(&policy, folder, Dtype::F32, |v| (if v > 1.4 { f32::INFINITY } else { v }).to_le_bytes().to_vec());
         });
-        assert!(infinite.contains("not finite"), "{infinite}");
+        assert!(infinite.contains("not finite (inf at index"), "{infinite}");
+        let nan = message(&|folder| {
+            let (policy, _) = saved();
+            rewrite(&policy, folder, Dtype::BF16, |v| {
+                (if v > 1.4 { f32::NAN } else { v }.to_bits() >> 16).to_le_bytes()[..2].to_vec()
+            });
+        });
+        assert!(nan.contains("not finite (NaN at index") && nan.contains("fetch it again"), "{nan}");
     }
 }

@@ -4,25 +4,27 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::Heads;
+use crate::kernels::{Heads, RopeScaling, rope};
 use crate::{Error, Result};
 
-/// Which family of decoder. They differ in two flags only; everything else is shared.
+/// Which family of decoder. They differ in biases and in one norm; everything else is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// No biases.
+    /// Llama and what has its shape, SmolLM2 for one. Biases only where `attention_bias` says so.
     Llama,
+    /// The same without biases; attention may be limited to a sliding window.
+    Mistral,
     /// Biases on query, key and value.
     Qwen2,
-    /// RMSNorm on each head's query and key, no biases.
+    /// RMSNorm on each head's query and key. Biases only where `attention_bias` says so.
     Qwen3,
 }
 
 impl Family {
-    /// Whether query, key and value have biases.
-    pub fn has_bias(self) -> bool {
-        self == Family::Qwen2
+    /// Whether `attention_bias` in a `config.json` means something; elsewhere transformers passes over it.
+    pub fn heeds_attention_bias(self) -> bool {
+        matches!(self, Family::Llama | Family::Qwen3)
     }
 
     /// Whether each head's query and key are normalised.
@@ -45,7 +47,15 @@ pub struct ModelConfig {
     pub head_dim: usize,
     pub rms_norm_eps: f64,
     pub rope_theta: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
     pub max_position_embeddings: usize,
+    /// A token sees only so many before it, itself counted (Mistral). Sequences may not be longer than that: up to
+    /// there the window makes no difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<usize>,
+    /// Biases on query, key, value and output of attention.
+    pub attention_bias: bool,
     pub tie_word_embeddings: bool,
 }
 
@@ -53,6 +63,21 @@ impl ModelConfig {
     /// Query, key and value heads of every layer.
     pub fn heads(&self) -> Heads {
         Heads { query: self.num_attention_heads, key: self.num_key_value_heads, dim: self.head_dim }
+    }
+
+    /// Whether query, key and value have biases.
+    pub fn has_query_bias(&self) -> bool {
+        self.family == Family::Qwen2 || self.attention_bias
+    }
+
+    /// Radians per position of each pair of dimensions of a head, `[head_dim / 2]`.
+    pub fn frequencies(&self) -> Vec<f64> {
+        rope::frequencies(self.head_dim, self.rope_theta, self.rope_scaling.as_ref())
+    }
+
+    /// Tokens of the longest sequence that the policy can take.
+    pub fn longest_sequence(&self) -> usize {
+        self.sliding_window.map_or(self.max_position_embeddings, |window| window.min(self.max_position_embeddings))
     }
 
     /// The name and shape of every weight, as Hugging Face names them.
@@ -74,9 +99,12 @@ impl ModelConfig {
             add("post_attention_layernorm.weight", &[d]);
             for (name, rows) in [("q_proj", query), ("k_proj", key), ("v_proj", key)] {
                 add(&format!("self_attn.{name}.weight"), &[rows, d]);
-                if self.family.has_bias() {
+                if self.has_query_bias() {
                     add(&format!("self_attn.{name}.bias"), &[rows]);
                 }
+            }
+            if self.attention_bias {
+                add("self_attn.o_proj.bias", &[d]);
             }
             if self.family.has_head_norm() {
                 add("self_attn.q_norm.weight", &[self.head_dim]);
@@ -126,7 +154,17 @@ impl ModelConfig {
                 return refuse(key, value.to_string(), "it has to be a positive number");
             }
         }
-        Ok(())
+        if self.sliding_window == Some(0) {
+            return refuse("sliding_window", "0".into(), "it has to be at least 1, or null");
+        }
+        match self.rope_scaling.and_then(|scaling| scaling.fault()) {
+            Some((key, value)) => refuse(
+                &format!("rope_scaling.{key}"),
+                value.to_string(),
+                "factors are positive, and high_freq_factor is above low_freq_factor",
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -147,7 +185,10 @@ pub(crate) mod tests {
             head_dim: 4,
             rms_norm_eps: 1e-6,
             rope_theta: 1e4,
+            rope_scaling: None,
             max_position_embeddings: 64,
+            sliding_window: None,
+            attention_bias: false,
             tie_word_embeddings: tied,
         }
     }
@@ -160,6 +201,9 @@ pub(crate) mod tests {
         let shapes = tiny(Family::Qwen3, false).weight_shapes();
         assert_eq!(shapes["model.layers.0.self_attn.q_norm.weight"], [4]);
         assert_eq!(shapes["lm_head.weight"], [23, 12]);
+        let biased = ModelConfig { attention_bias: true, ..tiny(Family::Llama, true) }.weight_shapes();
+        assert_eq!(biased["model.layers.1.self_attn.v_proj.bias"], [8]);
+        assert_eq!(biased["model.layers.1.self_attn.o_proj.bias"], [12]);
         assert!(tiny(Family::Llama, true).weight_shapes().keys().all(|name| !name.ends_with("bias")));
     }
 
@@ -175,5 +219,8 @@ pub(crate) mod tests {
         assert!(broken(|c| c.num_key_value_heads = 3).contains("num_attention_heads is 4 with 3"));
         assert!(broken(|c| c.head_dim = 5).contains("head_dim is 5"));
         assert!(broken(|c| c.rope_theta = f64::NAN).contains("rope_theta is NaN"));
+        assert!(broken(|c| c.sliding_window = Some(0)).contains("sliding_window is 0"));
+        let negative = broken(|c| c.rope_scaling = Some(RopeScaling::Linear { factor: -1.0 }));
+        assert!(negative.contains("rope_scaling.factor is -1"), "{negative}");
     }
 }

@@ -1,10 +1,13 @@
-//! `config.json` as Hugging Face transformers reads and writes it.
+//! `config.json` as Hugging Face transformers reads and writes it. Read field by field rather than into the config
+//! types of candle-transformers: those know other families by other types, let an option pass that they do not compute,
+//! and lack the newer spelling of `rope_parameters`.
 
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{Family, ModelConfig};
+use crate::kernels::RopeScaling;
 use crate::{Error, Result, files};
 
 impl Family {
@@ -12,6 +15,7 @@ impl Family {
     fn architecture(self) -> &'static str {
         match self {
             Family::Llama => "LlamaForCausalLM",
+            Family::Mistral => "MistralForCausalLM",
             Family::Qwen2 => "Qwen2ForCausalLM",
             Family::Qwen3 => "Qwen3ForCausalLM",
         }
@@ -22,14 +26,17 @@ impl ModelConfig {
     /// Reads a `config.json`. What is absent has the default of transformers; an option that this policy does not
     /// compute is an error rather than a wrong answer.
     pub fn read(path: &Path) -> Result<ModelConfig> {
-        let place = path.display().to_string();
-        let text = files::read_text(path)?;
-        let fields = match serde_json::from_str(&text) {
+        ModelConfig::parse(&path.display().to_string(), &files::read_text(path)?)
+    }
+
+    /// The same from text; `place` stands for the file in errors.
+    pub fn parse(place: &str, text: &str) -> Result<ModelConfig> {
+        let fields = match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => fields,
             Ok(_) => return Err(Error::invalid(place, "no JSON object", "it has to be a model's config.json")),
             Err(error) => return Err(Error::invalid(place, error.to_string(), "it has to be valid JSON")),
         };
-        let fields = Fields { place: &place, fields: &fields };
+        let fields = Fields { place, fields: &fields };
         let family = fields.family()?;
         fields.refuse_unsupported(family)?;
         let hidden_size = fields.size("hidden_size", None)?;
@@ -41,15 +48,18 @@ impl ModelConfig {
             intermediate_size: fields.size("intermediate_size", None)?,
             num_hidden_layers: fields.size("num_hidden_layers", None)?,
             num_attention_heads: heads,
-            num_key_value_heads: fields.size("num_key_value_heads", Some(heads))?,
+            num_key_value_heads: fields.key_heads(family, heads)?,
             head_dim: fields
                 .size("head_dim", Some(if family == Family::Qwen3 { 128 } else { hidden_size / heads.max(1) }))?,
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
             rope_theta: fields.rope_theta()?,
+            rope_scaling: fields.rope_scaling()?,
             max_position_embeddings: fields.size("max_position_embeddings", None)?,
+            sliding_window: fields.sliding_window(family)?,
+            attention_bias: family.heeds_attention_bias() && fields.flag("attention_bias")?,
             tie_word_embeddings: fields.flag("tie_word_embeddings")?,
         };
-        config.check(&place)?;
+        config.check(place)?;
         Ok(config)
     }
 
@@ -58,14 +68,19 @@ impl ModelConfig {
         let mut fields = json!({
             "architectures": [self.family.architecture()],
             "hidden_act": "silu",
-            // Older and newer releases of transformers look for the base in different places.
-            "rope_parameters": { "rope_theta": self.rope_theta, "rope_type": "default" },
+            // Older and newer releases of transformers look for the rotations in different places.
+            "rope_parameters": self.rope_scaling.map_or(json!({ "rope_type": "default" }), |scaling| json!(scaling)),
             "dtype": "float32",
         });
+        fields["rope_parameters"]["rope_theta"] = self.rope_theta.into();
         if let (Some(fields), Ok(Value::Object(sizes))) = (fields.as_object_mut(), serde_json::to_value(self)) {
             fields.extend(sizes);
-            if self.family != Family::Qwen2 {
-                fields.insert("attention_bias".into(), false.into());
+            if !self.family.heeds_attention_bias() {
+                fields.remove("attention_bias");
+            }
+            if self.family == Family::Mistral {
+                // Left out, it would be the 4096 of the first of them.
+                fields.insert("sliding_window".into(), self.sliding_window.into());
             }
         }
         format!("{fields:#}\n")
@@ -114,7 +129,7 @@ impl Fields<'_> {
     }
 
     fn family(&self) -> Result<Family> {
-        let known = "llama, qwen2 and qwen3 are supported";
+        let known = "llama (with SmolLM2), mistral, qwen2 (with Qwen2.5) and qwen3 are supported";
         match self.get("model_type") {
             Some(name) => serde_json::from_value(name.clone()).or_else(|_| self.refuse("model_type", name, known)),
             None => self.refuse("model_type", "missing", known),
@@ -131,11 +146,52 @@ impl Fields<'_> {
         }
     }
 
+    /// At the top (transformers 4) or inside `rope_parameters` (transformers 5).
+    fn rope_scaling(&self) -> Result<Option<RopeScaling>> {
+        for key in ["rope_parameters", "rope_scaling"] {
+            let Some(Value::Object(rope)) = self.get(key) else { continue };
+            let mut rope = rope.clone();
+            // The oldest files say `type`.
+            let kind = rope.get("rope_type").or_else(|| rope.get("type")).cloned().unwrap_or("default".into());
+            if kind == "default" {
+                continue;
+            }
+            rope.insert("rope_type".into(), kind.clone());
+            if !["linear", "llama3"].iter().any(|known| kind == *known) {
+                let remedy = "default, linear and llama3 are supported; choose a model with one of these";
+                return self.refuse(&format!("{key}.rope_type"), kind, remedy);
+            }
+            return match serde_json::from_value(rope.into()) {
+                Ok(scaling) => Ok(Some(scaling)),
+                Err(error) => self.refuse(key, format!("not whole ({error})"), "take it from the model's own files"),
+            };
+        }
+        Ok(None)
+    }
+
+    fn key_heads(&self, family: Family, heads: usize) -> Result<usize> {
+        let default = match family {
+            Family::Llama => heads,
+            Family::Mistral => 8,
+            Family::Qwen2 | Family::Qwen3 => 32,
+        };
+        self.size("num_key_value_heads", Some(default))
+    }
+
+    /// Only Mistral has one; in files of Qwen it stands beside `use_sliding_window = false`.
+    fn sliding_window(&self, family: Family) -> Result<Option<usize>> {
+        match (family, self.fields.get("sliding_window")) {
+            (Family::Mistral, None) => Ok(Some(4096)),
+            (Family::Mistral, Some(Value::Null)) => Ok(None),
+            (Family::Mistral, Some(_)) => self.size("sliding_window", None).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     fn refuse_unsupported(&self, family: Family) -> Result<()> {
         let remedy = "this program does not compute it; choose a model without";
-        for key in ["attention_bias", "mlp_bias", "use_sliding_window"] {
-            // Biases on query, key and value belong to Qwen2, whatever the key says.
-            if self.flag(key)? && !(key == "attention_bias" && family == Family::Qwen2) {
+        for key in ["mlp_bias", "use_sliding_window"] {
+            if self.flag(key)? {
                 return self.refuse(key, "true", remedy);
             }
         }
@@ -143,15 +199,12 @@ impl Fields<'_> {
             return self.refuse("hidden_act", activation, "only silu is supported");
         }
         if let Some(layers) = self.get("layer_types").and_then(Value::as_array)
-            && let Some(layer) = layers.iter().find(|layer| *layer != "full_attention")
+            && let Some(layer) = layers.iter().find(|layer| {
+                // Up to the window, which is the longest sequence here, Mistral's sliding layers are full ones.
+                *layer != "full_attention" && !(family == Family::Mistral && *layer == "sliding_attention")
+            })
         {
             return self.refuse("layer_types", layer, "only full_attention is supported");
-        }
-        for key in ["rope_scaling", "rope_parameters"] {
-            let kind = self.get(key).and_then(|rope| rope.get("rope_type").or_else(|| rope.get("type")));
-            if let Some(kind) = kind.filter(|kind| *kind != "default") {
-                return self.refuse(&format!("{key}.rope_type"), kind, "only plain rotary positions are supported");
-            }
         }
         match self.get("partial_rotary_factor").filter(|factor| factor.as_f64() != Some(1.0)) {
             Some(factor) => self.refuse("partial_rotary_factor", factor, remedy),
@@ -186,8 +239,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
-            let config = tiny(family, family == Family::Qwen2);
+        let scaling = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 16,
+        };
+        for config in [
+            tiny(Family::Llama, false),
+            tiny(Family::Qwen2, true),
+            tiny(Family::Qwen3, false),
+            tiny(Family::Mistral, false),
+            ModelConfig { sliding_window: Some(32), ..tiny(Family::Mistral, false) },
+            ModelConfig { rope_scaling: Some(scaling), attention_bias: true, ..tiny(Family::Llama, true) },
+            ModelConfig { rope_scaling: Some(RopeScaling::Linear { factor: 2.0 }), ..tiny(Family::Qwen3, true) },
+        ] {
             assert_eq!(read(&config.to_json()).unwrap(), config);
         }
         let fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json()).unwrap();
@@ -203,6 +269,27 @@ mod tests {
         assert_eq!((config.rope_theta, config.tie_word_embeddings), (5e5, false));
         let newer = changed("rope_parameters", json!({"rope_theta": 1e6, "rope_type": "default"})).unwrap();
         assert_eq!(newer.rope_theta, 1e6);
+        let oldest = changed("rope_scaling", json!({"type": "linear", "factor": 4.0})).unwrap();
+        assert_eq!(oldest.rope_scaling, Some(RopeScaling::Linear { factor: 4.0 }));
+        assert!(changed("attention_bias", true.into()).unwrap().attention_bias);
+    }
+
+    #[test]
+    fn a_sliding_window_limits_the_length() {
+        let window = |family: &str, window: Option<Value>| {
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Mistral, true).to_json()).unwrap();
+            fields["model_type"] = family.into();
+            match window {
+                Some(window) => fields["sliding_window"] = window,
+                None => drop(fields.as_object_mut().unwrap().remove("sliding_window")),
+            }
+            let config = read(&fields.to_string()).unwrap();
+            (config.sliding_window, config.longest_sequence())
+        };
+        assert_eq!(window("mistral", Some(Value::Null)), (None, 64));
+        assert_eq!(window("mistral", Some(16.into())), (Some(16), 16));
+        assert_eq!(window("mistral", None), (Some(4096), 64));
+        assert_eq!(window("qwen2", Some(16.into())), (None, 64));
     }
 
     #[test]
@@ -214,7 +301,12 @@ mod tests {
             ("hidden_size", Value::Null, "hidden_size is missing"),
             ("hidden_size", json!(-3), "hidden_size is -3"),
             ("hidden_act", json!("gelu"), "hidden_act is \"gelu\""),
-            ("attention_bias", json!(true), "attention_bias is true"),
+            ("attention_bias", json!("no"), "attention_bias is \"no\""),
+            ("mlp_bias", json!(true), "mlp_bias is true"),
+            ("use_sliding_window", json!(true), "use_sliding_window is true"),
+            ("rope_scaling", json!({"rope_type": "dynamic", "factor": 4.0}), "rope_scaling.rope_type is \"dynamic\""),
+            ("rope_scaling", json!({"rope_type": "llama3", "factor": 4.0}), "missing field `low_freq_factor`"),
+            ("rope_scaling", json!({"rope_type": "linear", "factor": -4.0}), "rope_scaling.factor is -4"),
             ("tie_word_embeddings", json!("yes"), "tie_word_embeddings is \"yes\""),
             ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}), "rope_scaling.rope_type is \"yarn\""),
             ("layer_types", json!(["full_attention", "sliding_attention"]), "layer_types is \"sliding_attention\""),

@@ -4,13 +4,16 @@ pub mod checkpoint;
 pub mod config;
 mod config_file;
 pub mod init;
+pub mod lora;
 pub mod model;
 pub mod packed;
 pub mod snapshot;
 pub mod structured;
+mod weight_files;
 
 pub use config::{Family, ModelConfig};
 pub use init::InitConfig;
+pub use lora::{LoraConfig, Target};
 pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use snapshot::{Snapshot, Weight};

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
 use candle_core::{Device, Tensor, Var};
 
-use super::{ModelConfig, Packed, Weight};
-use crate::kernels::{self, Gradients, Layout, Precision, Rope, Value};
+use super::{LoraConfig, ModelConfig, Packed, Weight};
+use crate::kernels::{self, Gradients, Layout, LowRank, Precision, Rope, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -14,12 +16,20 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub config: Arc<ModelConfig>,
-    /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …).
+    /// What is trained: all weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …), or with
+    /// adapters these alone (`model.layers.0.self_attn.q_proj.lora_A.weight`, …).
     pub variables: BTreeMap<String, Var>,
+    /// Weights that stay as they are while adapters are trained. Nobody writes to them, so copies of the policy and
+    /// its snapshots share them.
+    pub frozen: Arc<BTreeMap<String, Tensor>>,
+    /// What adapters there are.
+    pub lora: Option<Arc<LoraConfig>>,
     /// Of the products with weights.
     pub precision: Precision,
     /// Logits are divided by this before they become log-probabilities.
     pub temperature: f32,
+    /// The folder that the weights were read from, for adapters to name.
+    pub origin: Option<PathBuf>,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
@@ -64,27 +74,9 @@ impl Policy {
     /// misshapen or not finite.
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
-        let shapes = config.weight_shapes();
-        let refuse = |found: String| {
-            Err(Error::invalid(place, found, "the weights have to be those of the config that stands beside them"))
-        };
-        if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
-            return refuse(format!("{name} is missing"));
-        }
-        let mut variables = BTreeMap::new();
-        for (name, weight) in weights {
-            match shapes.get(&name) {
-                None => return refuse(format!("{name} is no weight of this model")),
-                Some(shape) if *shape != weight.shape => {
-                    return refuse(format!("{name} has shape {:?}, not {shape:?}", weight.shape));
-                }
-                Some(_) if !weight.values.iter().all(|value| value.is_finite()) => {
-                    return refuse(format!("{name} holds a number that is not finite"));
-                }
-                Some(shape) => variables.insert(name, Var::from_vec(weight.values, shape.as_slice(), &Device::Cpu)?),
-            };
-        }
-        Ok(Policy { config, variables, precision: Precision::F32, temperature: 1.0 })
+        let variables = variables(place, &config.weight_shapes(), weights)?;
+        let (frozen, lora, origin) = (Arc::default(), None, None);
+        Ok(Policy { config, variables, frozen, lora, precision: Precision::F32, temperature: 1.0, origin })
     }
 
     /// The same policy, whose products have operands of this precision.
@@ -97,7 +89,7 @@ impl Policy {
         Policy { temperature, ..self }
     }
 
-    /// A copy of all weights by name.
+    /// A copy of what is trained, by name: all weights, or the adapters.
     pub fn weights(&self) -> Result<BTreeMap<String, Weight>> {
         let copy = |(name, variable): (&String, &Var)| {
             let weight = Weight { shape: variable.dims().to_vec(), values: variable.flatten_all()?.to_vec1()? };
@@ -135,6 +127,50 @@ impl Policy {
     fn pass(&self, differentiable: bool) -> Pass<'_> {
         Pass { policy: self, differentiable }
     }
+}
+
+/// Weights that do not go with their config.
+fn foreign(place: &str, found: String) -> Error {
+    Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
+}
+
+/// Weights of exactly these names and shapes, to be trained.
+pub(super) fn variables(
+    place: &str,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    weights: BTreeMap<String, Weight>,
+) -> Result<BTreeMap<String, Var>> {
+    if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
+        return Err(foreign(place, format!("{name} is missing")));
+    }
+    let variable = |(name, weight): (String, Weight)| {
+        check_shape(place, shapes, &name, &weight.shape)?;
+        check_finite(place, &name, &weight.values)?;
+        Ok((name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?))
+    };
+    weights.into_iter().map(variable).collect()
+}
+
+/// Refuses a weight that a model of these shapes does not have, or not like that.
+pub(super) fn check_shape(
+    place: &str,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    name: &str,
+    shape: &[usize],
+) -> Result<()> {
+    match shapes.get(name) {
+        None => Err(foreign(place, format!("{name} is no weight of this model"))),
+        Some(wanted) if wanted != shape => Err(foreign(place, format!("{name} has shape {shape:?}, not {wanted:?}"))),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Refuses a weight with a number in it that is none.
+pub(super) fn check_finite(place: &str, name: &str, values: &[f32]) -> Result<()> {
+    let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let found = format!("{name} holds a number that is not finite ({} at index {at})", values[at]);
+    let remedy = "the file is damaged or its training diverged: fetch it again, or take an earlier checkpoint";
+    Err(Error::invalid(place, found, remedy))
 }
 
 /// One forward pass.
@@ -178,14 +214,14 @@ impl Pass<'_> {
     fn attention(&self, x: &Value, name: &str, positions: &Positions) -> Result<Value> {
         let config = &self.policy.config;
         let heads = config.heads();
-        let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.family.has_bias())?;
+        let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.has_query_bias())?;
         if config.family.has_head_norm() {
             let query = self.weight(&format!("{name}.q_norm.weight"))?;
             let key = self.weight(&format!("{name}.k_norm.weight"))?;
             qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
         }
         let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.layout)?;
-        self.linear(&mixed, name, &["o_proj"], false)
+        self.linear(&mixed, name, &["o_proj"], config.attention_bias)
     }
 
     fn feed_forward(&self, x: &Value, name: &str) -> Result<Value> {
@@ -193,15 +229,28 @@ impl Pass<'_> {
         self.linear(&kernels::swiglu(&gate_up)?, name, &["down_proj"], false)
     }
 
-    /// Several layers of one block, applied side by side.
+    /// Several layers of one block with their adapters, applied side by side.
     fn linear(&self, x: &Value, block: &str, layers: &[&str], has_bias: bool) -> Result<Value> {
         let all = |kind: &str| -> Result<Vec<Value>> {
             layers.iter().map(|layer| self.weight(&format!("{block}.{layer}.{kind}"))).collect()
         };
         let weights = all("weight")?;
         let biases = if has_bias { all("bias")? } else { Vec::new() };
-        let (weights, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
-        kernels::linear(x, &weights, &biases, self.policy.precision)
+        let (all, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
+        let outputs = kernels::linear(x, &all, &biases, self.policy.precision)?;
+        let Some(lora) = &self.policy.lora else { return Ok(outputs) };
+        let (mut adapters, mut column) = (Vec::new(), 0);
+        for (layer, weight) in layers.iter().zip(&weights) {
+            if lora.adapts(layer) {
+                let [a, b] = ["lora_A", "lora_B"].map(|part| self.weight(&format!("{block}.{layer}.{part}.weight")));
+                adapters.push(LowRank { column, a: a?, b: b? });
+            }
+            column += weight.tensor().dim(0)?;
+        }
+        match adapters.is_empty() {
+            true => Ok(outputs),
+            false => kernels::low_rank(&outputs, x, &adapters, lora.scale(), self.policy.precision),
+        }
     }
 
     fn norm(&self, x: &Value, name: &str) -> Result<Value> {
@@ -209,14 +258,15 @@ impl Pass<'_> {
     }
 
     fn weight(&self, name: &str) -> Result<Value> {
-        let Some(variable) = self.policy.variables.get(name) else {
-            let remedy = "make policies with Policy::new, which checks their weights";
-            return Err(Error::invalid("policy", format!("{name} is missing"), remedy));
-        };
-        Ok(match self.differentiable {
-            true => Value::variable(name, variable),
-            false => Value::constant(variable.as_detached_tensor()),
-        })
+        match (self.policy.variables.get(name), self.policy.frozen.get(name)) {
+            (Some(variable), _) if self.differentiable => Ok(Value::variable(name, variable)),
+            (Some(variable), _) => Ok(Value::constant(variable.as_detached_tensor())),
+            (None, Some(frozen)) => Ok(Value::constant(frozen.clone())),
+            (None, None) => {
+                let remedy = "make policies with Policy::new, which checks their weights";
+                Err(Error::invalid("policy", format!("{name} is missing"), remedy))
+            }
+        }
     }
 
     fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Positions> {
@@ -226,11 +276,11 @@ impl Pass<'_> {
             return refuse(found, "give one row per token");
         }
         let (config, longest) = (&self.policy.config, layout.longest());
-        if longest > config.max_position_embeddings {
-            let found = format!("a sequence of {longest} tokens for {} positions", config.max_position_embeddings);
-            return refuse(found, "shorten it or raise max_position_embeddings");
+        if longest > config.longest_sequence() {
+            let found = format!("a sequence of {longest} tokens for {} positions", config.longest_sequence());
+            return refuse(found, "shorten it, or take a model with more max_position_embeddings and sliding_window");
         }
-        let rope = Rope::new(config.head_dim, config.rope_theta, longest);
+        let rope = Rope::with_frequencies(&config.frequencies(), longest);
         Ok(Positions { layout: Arc::new(layout.clone()), rope: Arc::new(rope) })
     }
 }
@@ -253,7 +303,7 @@ pub(crate) mod tests {
         Policy::new("test", Arc::new(config.clone()), weights).unwrap()
     }
 
-    fn batch() -> Packed {
+    pub(crate) fn batch() -> Packed {
         let mut batch = Packed::default();
         for length in [2usize, 9, 5, 1, 14] {
             let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 7 + length as u32) % 23).collect();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ModelConfig, Policy};
+use candle_core::Tensor;
+
+use super::{LoraConfig, ModelConfig, Policy};
 use crate::Result;
 
 /// One weight matrix or vector, row-major f32.
@@ -13,26 +15,31 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-/// The weights of a policy as they were after one optimizer step. A real copy: candle tensors share storage
-/// and optimizers write in place, so a rollout thread must never hold the learner's own tensors.
+/// The weights of a policy as they were after one optimizer step. What is trained is a real copy: candle tensors share
+/// storage and optimizers write in place, so a rollout thread must never hold the learner's own tensors.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Optimizer steps behind these weights.
     pub version: u64,
     pub config: Arc<ModelConfig>,
-    /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …).
+    /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …): all weights, or the adapters alone.
     pub weights: Arc<BTreeMap<String, Weight>>,
+    /// The weights below the adapters. No optimizer writes to them, so all versions share them.
+    pub frozen: Arc<BTreeMap<String, Tensor>>,
+    /// What adapters there are.
+    pub lora: Option<Arc<LoraConfig>>,
 }
 
 impl Policy {
-    /// A copy of all weights as they are now, under a version number.
+    /// A copy of all that is trained as it is now, under a version number.
     pub fn snapshot(&self, version: u64) -> Result<Snapshot> {
-        Ok(Snapshot { version, config: self.config.clone(), weights: Arc::new(self.weights()?) })
-    }
-
-    /// A policy of its own with the weights of a snapshot.
-    pub fn from_snapshot(snapshot: &Snapshot) -> Result<Policy> {
-        Policy::new("snapshot", snapshot.config.clone(), snapshot.weights.as_ref().clone())
+        Ok(Snapshot {
+            version,
+            config: self.config.clone(),
+            weights: Arc::new(self.weights()?),
+            frozen: self.frozen.clone(),
+            lora: self.lora.clone(),
+        })
     }
 }
 
@@ -52,7 +59,7 @@ mod tests {
         let after = policy.snapshot(4).unwrap();
         assert_ne!(before.weights[name], after.weights[name]);
         assert_eq!((before.version, after.version), (3, 4));
-        let restored = Policy::from_snapshot(&before).unwrap();
+        let restored = Policy::new("snapshot", before.config.clone(), before.weights.as_ref().clone()).unwrap();
         assert_eq!(*restored.snapshot(3).unwrap().weights, *before.weights);
     }
 }

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use super::init::normal;
 use super::{ModelConfig, Weight};
-use crate::kernels::rope::frequencies;
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -121,7 +120,7 @@ impl Structured {
     fn check(&self, config: &ModelConfig) -> Result<()> {
         let refuse = |found: String, remedy: &str| Err(Error::invalid("init.structured", found, remedy));
         let heads = config.num_attention_heads;
-        if !config.family.has_bias() {
+        if !config.has_query_bias() {
             return refuse(format!("a {:?} model", config.family), "use model_type qwen2: heads are aimed by biases");
         }
         if config.num_key_value_heads != heads {
@@ -159,7 +158,7 @@ impl Structured {
                 return refuse(format!("prev{distance}"), "only distances in offsets can be matched");
             }
         }
-        if frequencies(config.head_dim, config.rope_theta).iter().all(|frequency| *frequency >= SLOW) {
+        if config.frequencies().iter().all(|frequency| *frequency as f32 >= SLOW) {
             let found = format!("rope_theta {} with heads of {}", config.rope_theta, config.head_dim);
             return refuse(found, "raise rope_theta (1e5), so that some dimensions turn slowly");
         }
@@ -223,7 +222,7 @@ fn offset_heads(
 /// Biases that make the heads of layer 0 look `offsets` back.
 fn aim(weights: &mut BTreeMap<String, Weight>, config: &ModelConfig, structured: &Structured) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
-    let frequencies = frequencies(dim, config.rope_theta);
+    let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
     let name = |part: &str| format!("model.layers.0.self_attn.{part}");
     for (head, &offset) in structured.offsets.iter().enumerate() {
         for (i, frequency) in frequencies.iter().enumerate() {
@@ -292,7 +291,7 @@ fn matching_heads(
     codes: &Codes,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
-    let frequencies = frequencies(dim, config.rope_theta);
+    let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
     let slow = frequencies.iter().filter(|frequency| **frequency < SLOW).count();
     let boost = (frequencies.len() as f32 / slow as f32).sqrt();
     for (head, kind) in structured.heads.iter().enumerate() {

@@ -39,6 +39,11 @@ impl Cache {
         }
     }
 
+    /// Tokens that a slot holds.
+    pub(super) fn positions(&self) -> usize {
+        self.positions
+    }
+
     /// Which stretch of `positions` belongs to a head of a layer of a slot.
     #[inline(always)]
     fn stretch(&self, slot: usize, layer: usize, head: usize) -> usize {

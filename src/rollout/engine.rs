@@ -24,6 +24,9 @@ use crate::{Error, Result};
 /// 16 slots take 1.02 times as long for 0.5 million parameters, 1.06 to 1.2 times for 4 million, as long for 30 million.
 pub const SLOTS: usize = 8;
 
+/// Tokens by which slots grow.
+const STRIDE: usize = 64;
+
 /// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
 
@@ -62,7 +65,8 @@ impl Limits {
     }
 }
 
-/// Samples completions with a static key/value cache. One thread, no allocation per token.
+/// Samples completions with a key/value cache of fixed slots, which grow only when longer requests come than any before.
+/// One thread, no allocation per token.
 pub struct Engine {
     config: ModelConfig,
     limits: Limits,
@@ -76,17 +80,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Results
-    /// do not depend on `slots`; speed does, see [`SLOTS`].
+    /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Memory is
+    /// taken for what is asked, not for what could be: real models have positions for far longer texts. Results do not
+    /// depend on `slots`; speed does, see [`SLOTS`].
     pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<Engine> {
         panels::check(config)?;
         if slots == 0 || max_tokens_per_slot == 0 {
             let found = format!("{slots} slots of {max_tokens_per_slot} tokens");
             return Err(Error::invalid("rollout engine", found, "both are at least 1"));
         }
-        if max_tokens_per_slot > config.max_position_embeddings {
+        if max_tokens_per_slot > config.longest_sequence() {
             let found = format!("slots of {max_tokens_per_slot} tokens");
-            let remedy = format!("the model has {} positions", config.max_position_embeddings);
+            let remedy = format!("the model has {} positions", config.longest_sequence());
             return Err(Error::invalid("rollout engine", found, remedy));
         }
         Ok(Engine {
@@ -95,7 +100,7 @@ impl Engine {
             slots,
             panels: None,
             forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot)), max_tokens_per_slot),
-            cache: Cache::new(config, slots + 1, max_tokens_per_slot),
+            cache: Cache::new(config, slots + 1, 0),
             weights: Vec::new(),
         })
     }
@@ -133,7 +138,8 @@ impl Engine {
         }
         let mut completions = Vec::with_capacity(requests.iter().map(|request| request.samples).sum());
         let mut queue = requests.iter().cloned().enumerate();
-        self.serve(&mut || queue.next(), &mut |completion| {
+        let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
+        self.serve(longest, &mut || queue.next(), &mut |completion| {
             completions.push(completion);
             Ok(())
         })?;
@@ -141,16 +147,22 @@ impl Engine {
         Ok(completions)
     }
 
-    /// Takes numbered requests from `next` whenever a slot is free, until there are none, and hands each completion to
-    /// `done` as soon as it ends. Workers that share a queue share its work evenly.
+    /// Takes numbered requests, of at most `longest` tokens with their completions, from `next` whenever a slot is free,
+    /// until there are none, and hands each completion to `done` as soon as it ends. Workers that share a queue share
+    /// its work evenly.
     pub fn serve(
         &mut self,
+        longest: usize,
         next: &mut dyn FnMut() -> Option<(usize, Request)>,
         done: &mut dyn FnMut(Completion) -> Result<()>,
     ) -> Result<()> {
         let Some(panels) = self.panels.clone() else {
             return Err(Error::invalid("rollout engine", "no weights", "load a policy version first"));
         };
+        if longest > self.cache.positions() {
+            let positions = longest.next_multiple_of(STRIDE).min(self.limits.max_tokens);
+            self.cache = Cache::new(&self.config, self.slots + 1, positions);
+        }
         let mut slots: Vec<Option<Running>> = (0..self.slots).map(|_| None).collect();
         let mut prompt: Option<Prompt> = None;
         let mut places = Vec::with_capacity(self.slots);
@@ -217,7 +229,8 @@ impl Engine {
 
     /// Reads a prompt into the slot for prompts.
     fn read(&mut self, panels: &Panels, number: usize, request: Request) -> Result<Prompt> {
-        self.limits.check(number, &request)?;
+        Limits { max_tokens: self.limits.max_tokens.min(self.cache.positions()), ..self.limits }
+            .check(number, &request)?;
         let places = request.prompt.iter().enumerate();
         let places: Vec<Place> =
             places.map(|(position, token)| Place { slot: self.slots, position, token: *token }).collect();
@@ -250,7 +263,7 @@ impl Prompt {
             position: request.prompt.len(),
             temperature: request.temperature,
             budget: request.max_new_tokens,
-            stop: request.stop,
+            stop: request.stop.clone(),
             stream: random::stream(request.seed, &[request.key[0], request.key[1], sample as u64]),
             ended: false,
             completion: Completion {
@@ -272,7 +285,7 @@ struct Running {
     position: usize,
     temperature: f32,
     budget: usize,
-    stop: u32,
+    stop: Vec<u32>,
     stream: Stream,
     ended: bool,
     completion: Completion,
@@ -289,10 +302,11 @@ impl Running {
         };
         tokens.push(token);
         log_probs.push(log_prob);
-        if token == self.stop {
+        let stopped = self.stop.contains(&token);
+        if stopped {
             *finish = Finish::Stop;
         }
-        self.ended = token == self.stop || tokens.len() == self.budget;
+        self.ended = stopped || tokens.len() == self.budget;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing in it mixes rows except attention, and attention reads only the row's own slot up to its own position.
 
+use super::adapters::Adapters;
 use super::arithmetic::{rms_norm, rms_norm_in_place, rotate, swiglu};
 use super::attention::{Attend, Place};
 use super::cache::Cache;
@@ -21,6 +22,8 @@ pub(super) struct Forward {
     gate_up: Rows,
     inner: Rows,
     logits: Rows,
+    /// Of adapters.
+    scratch: Vec<Rows>,
     scores: Aligned,
     mixed: Aligned,
     rotations: Rotations,
@@ -38,10 +41,8 @@ struct Rotations {
 impl Rotations {
     fn new(config: &ModelConfig, positions: usize) -> Rotations {
         let half = config.head_dim / 2;
-        let angle = |position: usize, frequency: usize| {
-            position as f64 * config.rope_theta.powf(-(frequency as f64) / half as f64)
-        };
-        let angles = (0..positions).flat_map(|position| (0..half).map(move |frequency| angle(position, frequency)));
+        let frequencies = config.frequencies();
+        let angles = (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
         let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
         Rotations { half, cos, sin }
     }
@@ -66,6 +67,7 @@ impl Forward {
             gate_up: Rows::zeros(rows, 2 * config.intermediate_size),
             inner: Rows::zeros(rows, config.intermediate_size),
             logits: Rows::zeros(rows, config.vocab_size),
+            scratch: Vec::new(),
             scores: Aligned::zeros(positions.next_multiple_of(LINE)),
             mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
             rotations: Rotations::new(config, positions),
@@ -86,22 +88,21 @@ impl Forward {
     /// Reads the tokens at their places into the cache. Several rows of one slot must be in ascending order.
     pub(super) fn read(&mut self, panels: &Panels, cache: &mut Cache, places: &[Place]) {
         self.positions += places.len() as u64;
-        let width = panels.config.hidden_size;
         for (row, place) in places.iter().enumerate() {
-            let embedding = &panels.embedding[place.token as usize * width..][..width];
-            self.hidden.row_mut(row).copy_from_slice(embedding);
+            panels.decoder.embed(place.token, self.hidden.row_mut(row));
         }
-        for (index, layer) in panels.layers.iter().enumerate() {
-            self.attention(&panels.config, index, layer, cache, places);
-            self.mlp(&panels.config, layer, places.len());
+        for (index, layer) in panels.decoder.layers.iter().enumerate() {
+            let adapters = panels.adapters.get(index);
+            self.attention(&panels.config, index, layer, adapters, cache, places);
+            self.mlp(&panels.config, layer, adapters, places.len());
         }
     }
 
     /// Computes the logits after the first `rows` rows of the last [`Forward::read`].
     pub(super) fn predict(&mut self, panels: &Panels, rows: usize) {
         let epsilon = panels.config.rms_norm_eps as f32;
-        dispatch(Norm { input: &self.hidden, weight: &panels.norm, epsilon, rows, output: &mut self.normed });
-        panels.head.product(&self.normed, rows, &mut self.logits, Store::Replace);
+        dispatch(Norm { input: &self.hidden, weight: &panels.decoder.norm, epsilon, rows, output: &mut self.normed });
+        panels.decoder.head.product(&self.normed, rows, &mut self.logits, Store::Replace);
     }
 
     /// Makes one row the first, so that a prompt needs logits after its last token only.
@@ -115,11 +116,22 @@ impl Forward {
         self.logits.row(row)
     }
 
-    fn attention(&mut self, config: &ModelConfig, index: usize, layer: &Layer, cache: &mut Cache, places: &[Place]) {
+    fn attention(
+        &mut self,
+        config: &ModelConfig,
+        index: usize,
+        layer: &Layer,
+        adapters: Option<&Adapters>,
+        cache: &mut Cache,
+        places: &[Place],
+    ) {
         let (rows, epsilon) = (places.len(), config.rms_norm_eps as f32);
         let (input, output) = (&self.hidden, &mut self.normed);
         dispatch(Norm { input, weight: &layer.input_norm, epsilon, rows, output });
         layer.attention_in.product(&self.normed, rows, &mut self.heads, Store::Replace);
+        if let Some(adapter) = adapters.and_then(|adapters| adapters.attention_in.as_ref()) {
+            adapter.add(&self.normed, rows, &mut self.scratch, &mut self.heads);
+        }
         let (heads, rotations) = (&mut self.heads, &self.rotations);
         dispatch(Position { config, index, norms: layer.head_norms.as_ref(), places, rotations, heads, cache });
         dispatch(Attend {
@@ -135,15 +147,24 @@ impl Forward {
             output: &mut self.attended,
         });
         layer.attention_out.product(&self.attended, rows, &mut self.hidden, Store::Add);
+        if let Some(adapter) = adapters.and_then(|adapters| adapters.attention_out.as_ref()) {
+            adapter.add(&self.attended, rows, &mut self.scratch, &mut self.hidden);
+        }
     }
 
-    fn mlp(&mut self, config: &ModelConfig, layer: &Layer, rows: usize) {
+    fn mlp(&mut self, config: &ModelConfig, layer: &Layer, adapters: Option<&Adapters>, rows: usize) {
         let epsilon = config.rms_norm_eps as f32;
         let (input, output) = (&self.hidden, &mut self.normed);
         dispatch(Norm { input, weight: &layer.post_norm, epsilon, rows, output });
         layer.gate_up.product(&self.normed, rows, &mut self.gate_up, Store::Replace);
+        if let Some(adapter) = adapters.and_then(|adapters| adapters.gate_up.as_ref()) {
+            adapter.add(&self.normed, rows, &mut self.scratch, &mut self.gate_up);
+        }
         dispatch(Gate { input: &self.gate_up, rows, output: &mut self.inner });
         layer.down.product(&self.inner, rows, &mut self.hidden, Store::Add);
+        if let Some(adapter) = adapters.and_then(|adapters| adapters.down.as_ref()) {
+            adapter.add(&self.inner, rows, &mut self.scratch, &mut self.hidden);
+        }
     }
 }
 

@@ -50,6 +50,20 @@ impl Packed {
         Packed { inputs, outputs, panels, bias }
     }
 
+    /// The weights `[inputs]` of one output.
+    pub(super) fn copy_output(&self, output: usize, to: &mut [f32]) {
+        assert!(output < self.outputs && to.len() == self.inputs);
+        let panel = &self.panels[output / PANEL * self.inputs * PANEL..][..self.inputs * PANEL];
+        for (weight, line) in to.iter_mut().zip(panel.chunks_exact(PANEL)) {
+            *weight = line[output % PANEL];
+        }
+    }
+
+    /// How wide a product is.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
     /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
     pub(super) fn product(&self, input: &Rows, rows: usize, output: &mut Rows, store: Store) {
         assert!(input.width == self.inputs && output.width == self.outputs);

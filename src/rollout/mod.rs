@@ -4,6 +4,7 @@
 //! the way of a token. From the bottom up: `simd` (instruction sets), `rows` and `matrix` (products whose rows do not
 //! depend on each other), `arithmetic` and `attention`, `panels` and `forward` (the decoder), `sampler`, `engine`.
 
+mod adapters;
 mod arithmetic;
 mod attention;
 mod cache;

@@ -13,12 +13,19 @@ pub struct Request {
     pub temperature: f32,
     /// At most this many new tokens, the stop token included.
     pub max_new_tokens: usize,
-    /// Sampling ends after this token (it is kept in the completion).
-    pub stop: u32,
+    /// Sampling ends after any of these tokens (it is kept in the completion).
+    pub stop: Vec<u32>,
     /// The random stream of sample `i` is `random::stream(seed, [key.., i])`.
     pub seed: u64,
     /// Usually (step, question): what a rollout says depends on these and the weights alone.
     pub key: [u64; 2],
+}
+
+impl Request {
+    /// Tokens of the prompt and the longest completion.
+    pub fn tokens(&self) -> usize {
+        self.prompt.len().saturating_add(self.max_new_tokens)
+    }
 }
 
 /// Why a completion ended.

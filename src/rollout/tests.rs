@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::simd::tests::under_each_set;
-use super::{Completion, Engine, Finish, Request};
-use crate::policy::{Family, ModelConfig, Snapshot, Weight};
+use super::{Completion, Engine, Finish, Panels, Request};
+use crate::policy::lora::tests::adapted;
+use crate::policy::{Family, ModelConfig, Snapshot, Target, Weight};
 use crate::random;
 
 /// A tiny model of sizes that are multiples of nothing.
@@ -23,7 +24,10 @@ pub(crate) fn tiny(family: Family) -> ModelConfig {
         head_dim: 6,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
         max_position_embeddings: 128,
+        sliding_window: None,
+        attention_bias: false,
         tie_word_embeddings: family == Family::Qwen3,
     }
 }
@@ -65,11 +69,17 @@ pub(crate) fn snapshot(config: &ModelConfig, seed: u64) -> Snapshot {
         add("mlp.up_proj.weight", &[inner, hidden], 0.0, spread);
         add("mlp.down_proj.weight", &[hidden, inner], 0.0, spread);
     }
-    Snapshot { version: 5, config: Arc::new(config.clone()), weights: Arc::new(weights) }
+    Snapshot {
+        version: 5,
+        config: Arc::new(config.clone()),
+        weights: Arc::new(weights),
+        frozen: Arc::default(),
+        lora: None,
+    }
 }
 
 pub(crate) fn request(prompt: &[u32], samples: usize, temperature: f32, key: u64) -> Request {
-    let (max_new_tokens, stop, seed) = (9, 3, 11);
+    let (max_new_tokens, stop, seed) = (9, vec![3], 11);
     Request { prompt: prompt.to_vec(), samples, temperature, max_new_tokens, stop, seed, key: [key, 0] }
 }
 
@@ -191,6 +201,40 @@ fn every_family_agrees_with_the_oracle() {
             }
         }
     }
+}
+
+#[test]
+fn adapters_beside_packed_weights_say_what_merged_weights_say() {
+    use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
+    for (family, targets) in [
+        (Family::Qwen2, &[QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj][..]),
+        (Family::Llama, &[QProj, VProj, DownProj]),
+        (Family::Qwen3, &[KProj, UpProj, OProj]),
+    ] {
+        let policy = adapted(family, targets);
+        let merged = policy.merged().unwrap().snapshot(0).unwrap();
+        let requests: Vec<_> = (0..4).map(|key| request(&[1, 2, 5 + key as u32], 3, 1.0, key)).collect();
+        let say = |snapshot: &Snapshot| {
+            let mut engine = Engine::new(&snapshot.config, 5, 64).unwrap();
+            engine.load(snapshot).unwrap();
+            engine.generate(&requests).unwrap()
+        };
+        let (beside, merged) = under_each_set(|| (say(&policy.snapshot(0).unwrap()), say(&merged))).pop().unwrap();
+        for (beside, merged) in beside.iter().zip(&merged) {
+            assert_eq!(beside.tokens, merged.tokens, "{family:?}");
+            assert!(beside.log_probs.iter().zip(&merged.log_probs).all(|(a, b)| (a - b).abs() < 1e-5), "{family:?}");
+        }
+    }
+}
+
+#[test]
+fn a_new_version_of_adapters_shares_the_packed_weights_below_them() {
+    let policy = adapted(Family::Qwen2, &[Target::UpProj]);
+    let first = Panels::pack(&policy.snapshot(1).unwrap()).unwrap();
+    let second = Panels::pack_after(&policy.snapshot(2).unwrap(), Some(&first)).unwrap();
+    assert!(Arc::ptr_eq(&first.decoder, &second.decoder) && second.version == 2);
+    let other = adapted(Family::Qwen2, &[Target::UpProj]).snapshot(3).unwrap();
+    assert!(!Arc::ptr_eq(&first.decoder, &Panels::pack_after(&other, Some(&first)).unwrap().decoder));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod evaluation;
 mod finetune;
+mod lora;
 mod model;
 mod overrides;
 mod pretrain;
@@ -31,6 +32,7 @@ pub use world::{JsonlSection, KnownSection, WorldSection};
 use super::run_dir;
 use crate::knowledge::Form;
 use crate::knowledge::source::forms;
+use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
 
 /// Everything that a run depends on. Whatever a file leaves out has a default.
@@ -47,6 +49,10 @@ pub struct Config {
     pub known: KnownSection,
     /// The shape of a model that `pretrain` makes.
     pub model: ModelSection,
+    /// Adapters beside the weights of the base, which then stay as they are; without this section all weights are
+    /// trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
     /// How a base model is made.
     pub pretrain: PretrainConfig,
     /// Learning the documents of A and B.
@@ -101,6 +107,7 @@ impl Config {
         self.known.check(&mut ranges);
         self.base.check(&mut ranges);
         self.model.check(&mut ranges);
+        lora::check(self.lora.as_ref(), &mut ranges);
         self.pretrain.check(&mut ranges);
         self.finetune.check(&mut ranges);
         self.train.check(&mut ranges);
@@ -198,6 +205,19 @@ mod tests {
         assert_eq!(config.train.learning_rate, 1e-4);
         assert_eq!(config.run.dir, Path::new("runs/other"));
         assert_eq!(config.known.premises, [2, 3]);
+    }
+
+    #[test]
+    fn adapters_are_there_when_their_section_is() {
+        assert_eq!(parse("", &[]).unwrap().lora, None);
+        let config = parse("[lora]\nrank = 8\ntarget_modules = ['q_proj', 'v_proj']", &["lora.alpha=4"]).unwrap();
+        let lora = config.lora.clone().unwrap();
+        assert_eq!((lora.rank, lora.alpha, lora.target_modules.len()), (8, 4.0, 2));
+        let text = config.to_toml().unwrap();
+        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
+        assert_eq!(line("[lora]\nrank = 0", &[]), "x.toml: lora.rank: found 0; allowed is 1 or more");
+        assert!(line("[lora]\nrnak = 4", &[]).contains("did you mean lora.rank?"));
+        assert!(line("[lora]\ntarget_modules = ['lm_head']", &[]).contains("lora.target_modules"));
     }
 
     #[test]

@@ -85,7 +85,10 @@ impl ModelSection {
             head_dim: self.head_dim,
             rms_norm_eps: self.rms_norm_eps,
             rope_theta: self.rope_theta,
+            rope_scaling: None,
             max_position_embeddings: self.max_position_embeddings,
+            sliding_window: None,
+            attention_bias: false,
             tie_word_embeddings: self.tie_word_embeddings,
         }
     }

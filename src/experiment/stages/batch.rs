@@ -9,7 +9,7 @@ use crate::exchange::WorkerPool;
 use crate::experiment::live_reward::LiveReward;
 use crate::experiment::{Experiment, rollouts};
 use crate::knowledge::{Division, Form, Question, Set};
-use crate::language::{Opening, prompt};
+use crate::language::Opening;
 use crate::learner::advantage::has_spread;
 use crate::learner::policy_gradient::{self, Sampled};
 use crate::learner::{Advantages, Algorithm, Penalty};
@@ -135,7 +135,7 @@ impl Sampling<'_> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
         for Asked { index, question } in &asked {
-            let prompt = tokenizer.encode(&prompt(&[], &question.text, Opening::Think))?;
+            let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
             groups.push(Group { index: *index, form: question.form, prompt, completions, lines });
         }
@@ -144,7 +144,7 @@ impl Sampling<'_> {
             samples: config.group_size,
             temperature: config.temperature as f32,
             max_new_tokens: config.max_new_tokens,
-            stop: tokenizer.eos(),
+            stop: tokenizer.ends().to_vec(),
             seed: self.experiment.config.run.seed,
             key: [step as u64, asked.question.id],
         });

@@ -13,14 +13,12 @@ use super::train::reinforce;
 use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, tally};
 use crate::exchange::WorkerPool;
-use crate::experiment::base::Base;
 use crate::experiment::manifest::Manifest;
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
 use crate::knowledge::{Question, Set};
 use crate::language::tokenizer::{ANSWER, END_THINK};
-use crate::language::{Opening, prompt};
-use crate::policy::Policy;
+use crate::language::{Opening, Tokenizer};
 use crate::random;
 use crate::rollout::{Finish, Request, SLOTS};
 use crate::telemetry::{hardware, memory};
@@ -32,9 +30,9 @@ pub(super) const ANSWERS: &str = "answers.jsonl";
 
 /// Measures the baseline and the trained policy; `checkpoint` stands for the trained policy if it is given.
 pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
-    // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
-    checkpoint.map(|dir| Base::load(Some(dir))).transpose()?;
     let start = Start::new(experiment)?;
+    // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
+    checkpoint.map(|dir| start.base.successor(dir)).transpose()?;
     let tuned = learn_documents(experiment, &start)?;
     let before = [Arm::FineTuned, Arm::ThinkingBeforeRl, Arm::InContext];
     let after = [Arm::AfterRl, Arm::SwappedTraces, Arm::DirectAfterRl, Arm::InContextAfterRl];
@@ -88,9 +86,9 @@ pub(super) fn ask(
     step: u64,
     questions: &[Question],
 ) -> Result<Vec<Answered>> {
-    let policy = Policy::load(policy)?;
+    let policy = start.base.successor(policy)?;
     let workers = experiment.config.run.resolved_workers();
-    let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.max_position_embeddings)?;
+    let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.longest_sequence())?;
     pool.publish(&policy.snapshot(step)?)?;
     let mut examiner = Examiner::new(experiment, start, &mut pool);
     let mut meter = experiment.progress.begin(&format!("answering ({name})"), "arms", 0, arms.len() as u64);
@@ -139,7 +137,9 @@ impl<'a> Examiner<'a> {
 
     /// `samples` answers to every question in one arm.
     pub fn answer(&mut self, arm: Arm, step: u64, questions: &[Question], samples: usize) -> Result<Vec<Answered>> {
-        let prompts: Vec<(String, Opening)> = questions.iter().map(|question| asked(arm, question)).collect();
+        let tokenizer = &self.start.base.tokenizer;
+        let prompts: Vec<(String, Opening)> =
+            questions.iter().map(|question| asked(tokenizer, arm, question)).collect::<Result<_>>()?;
         self.put(arm, step, questions, &prompts, samples)
     }
 
@@ -153,7 +153,7 @@ impl<'a> Examiner<'a> {
         for question in questions {
             let trace = of(partner(questions, question, self.experiment.config.evaluation.seed))
                 .map_or("", |a| a.completion.split(END_THINK).next().unwrap_or("").trim());
-            let opened = prompt(&[], &question.text, Opening::Think);
+            let opened = self.start.base.tokenizer.prompt(&[], &question.text, Opening::Think)?;
             prompts.push((format!("{opened} {trace} {END_THINK} {ANSWER}"), Opening::Answer));
         }
         self.put(Arm::SwappedTraces, step, questions, &prompts, 1)
@@ -176,7 +176,7 @@ impl<'a> Examiner<'a> {
                 // An answer without a trace is the likeliest one; a trace is sampled as in training.
                 temperature: if *opening == Opening::Think { config.temperature as f32 } else { 0.0 },
                 max_new_tokens: config.max_new_tokens,
-                stop: tokenizer.eos(),
+                stop: tokenizer.ends().to_vec(),
                 seed: config.seed,
                 key: [arm as u64, question.id],
             });
@@ -211,13 +211,13 @@ fn partner<'q>(questions: &'q [Question], question: &'q Question, seed: u64) -> 
 }
 
 /// What an arm is given.
-fn asked(arm: Arm, question: &Question) -> (String, Opening) {
+fn asked(tokenizer: &Tokenizer, arm: Arm, question: &Question) -> Result<(String, Opening)> {
     let (context, opening) = match arm {
         Arm::FineTuned | Arm::DirectAfterRl => (&[][..], Opening::Answer),
         Arm::InContext | Arm::InContextAfterRl => (&question.context[..], Opening::Answer),
         Arm::ThinkingBeforeRl | Arm::AfterRl | Arm::SwappedTraces => (&[][..], Opening::Think),
     };
-    (prompt(context, &question.text, opening), opening)
+    Ok((tokenizer.prompt(context, &question.text, opening)?, opening))
 }
 
 /// Reads what [`write`] wrote.

@@ -15,6 +15,7 @@ use crate::knowledge::curriculum::Curriculum;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::{OptimizerConfig, Schedule};
+use crate::policy::LoraConfig;
 
 /// Fine-tunes the base and gives the stage that holds the policy.
 pub fn finetune(experiment: &Experiment) -> Result<Stage> {
@@ -25,6 +26,8 @@ pub fn finetune(experiment: &Experiment) -> Result<Stage> {
 struct Inputs<'a> {
     start: &'a str,
     precision: Precision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora: Option<&'a LoraConfig>,
     finetune: &'a FinetuneConfig,
 }
 
@@ -33,12 +36,13 @@ pub(super) const FINETUNE: &str = "finetune";
 
 /// What the fine-tuned policy depends on.
 pub(super) fn inputs<'a>(experiment: &'a Experiment, start: &'a Start) -> impl Serialize + 'a {
-    let Config { run, finetune, .. } = &experiment.config;
-    Inputs { start: &start.digest, precision: run.precision, finetune }
+    let Config { run, finetune, lora, .. } = &experiment.config;
+    Inputs { start: &start.digest, precision: run.precision, lora: lora.as_ref(), finetune }
 }
 
 pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
+    let lora = experiment.config.lora.as_ref();
     experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
         let plan = LessonPlan {
             name: "fine-tuning",
@@ -60,7 +64,10 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             scales: &finetune.scales,
             checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16], KEPT),
         };
-        let fresh = || Ok(start.base.policy.clone());
+        let fresh = || match lora {
+            Some(lora) => start.base.policy.clone().with_lora(lora, finetune.seed),
+            None => Ok(start.base.policy.clone()),
+        };
         let policy = match &start.knowledge {
             Knowledge::Generated(world) => {
                 let documents = world.documents();
@@ -79,7 +86,7 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
                 })?
             }
             Knowledge::Files(jsonl) => {
-                let longest = start.base.policy.config.max_position_embeddings;
+                let longest = start.base.policy.config.longest_sequence();
                 let lessons = jsonl.lessons(&start.base.tokenizer, longest)?;
                 plan.teach(experiment, fresh, |_, random| Ok(lessons[random.random_range(0..lessons.len())].clone()))?
             }

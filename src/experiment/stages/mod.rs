@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::base::{self, Base};
 use super::{Config, Experiment};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit};
-use crate::language::{Opening, Tokenizer, prompt};
+use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, Policy};
 use crate::{Error, Result, files};
 
@@ -108,10 +108,11 @@ fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
 
 /// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
 fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
-    let room = base.policy.config.max_position_embeddings;
+    let room = base.policy.config.longest_sequence();
     let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
     for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
-        let asked = base.tokenizer.encode(&prompt(&question.context, &question.text, Opening::Think))?.len();
+        let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
+        let asked = base.tokenizer.encode(&prompt)?.len();
         if asked + new > room {
             let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", question.text);
             let remedy = format!("it has to hold a prompt and {new} new tokens");

@@ -41,7 +41,7 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
         };
         let policy = plan.teach(
             experiment,
-            || Policy::initialise(model, &pretrain.init, pretrain.seed),
+            || Policy::initialise(model.clone(), &pretrain.init, pretrain.seed),
             |step, random| {
                 let phase = pretrain.phase(step);
                 Ok(Curriculum::new(&world, &phase.habits).lesson(&phase.mixture, random))

@@ -23,8 +23,9 @@ use crate::kernels::Gradients;
 use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Division, Knowledge, Set};
+use crate::language::tokenizer::END_THINK;
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
+use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random;
 use crate::rollout::SLOTS;
@@ -77,13 +78,18 @@ pub(super) fn inputs<'a>(
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     let algorithm = config.train.algorithm.resolve()?;
+    if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
+        let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
+        let remedy = "where the trace ends cannot be seen: use \"completion\"";
+        return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
+    }
     experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
             _ => {
                 let temperature = config.train.temperature as f32;
-                Some(Policy::load(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+                Some(start.base.successor(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
             }
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
@@ -137,15 +143,18 @@ impl Trainer<'_> {
             max_gradient_norm: config.max_gradient_norm,
         };
         let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?, config.keep_last);
-        let Progressed { step: first, policy, mut optimizer, mut notes } =
-            checkpoints.resume::<Notes>(experiment.progress.as_ref(), optimizer, &config.scales, || {
-                self.begin(tuned, optimizer)
-            })?;
+        let Progressed { step: first, policy, mut optimizer, mut notes } = checkpoints.resume::<Notes>(
+            experiment.progress.as_ref(),
+            optimizer,
+            &config.scales,
+            |dir| self.start.base.successor(dir),
+            || self.begin(tuned, optimizer),
+        )?;
         let policy = policy.with_precision(experiment.config.run.precision);
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
-        let longest = policy.config.max_position_embeddings;
+        let longest = policy.config.longest_sequence();
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
@@ -235,11 +244,13 @@ impl Trainer<'_> {
     fn begin(&self, tuned: &Stage, optimizer: OptimizerConfig) -> Result<Progressed<Notes>> {
         let config = &self.experiment.config.train;
         let Some(from) = &config.from else {
-            let begun = Progressed::<Notes>::begin(Policy::load(&tuned.dir)?, optimizer, &config.scales);
+            let begun = Progressed::<Notes>::begin(self.start.base.successor(&tuned.dir)?, optimizer, &config.scales);
             return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
         };
         let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
-        let progressed = Progressed::<Notes>::load(&course::named(from)?, optimizer, &config.scales)?;
+        let progressed = Progressed::<Notes>::load(&course::named(from)?, optimizer, &config.scales, |dir| {
+            self.start.base.successor(dir)
+        })?;
         if progressed.notes.tuned != tuned.content {
             let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
             return refuse("it began with another fine-tuned policy than this run".into(), remedy);
@@ -296,7 +307,9 @@ impl Trainer<'_> {
         // Completions were sampled at this temperature, so that is where their probabilities are compared.
         let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled(&self.algorithm);
-        let weights = policy_gradient::weigh(&self.algorithm, &sampled, tokenizer.end_think(), config.max_new_tokens);
+        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
+        let end = tokenizer.end_think().unwrap_or(u32::MAX);
+        let weights = policy_gradient::weigh(&self.algorithm, &sampled, end, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
         let before = match importance_cap != 0.0 && inner_epochs > 1 {
             true => policy_gradient::score(&tempered, &sampled, workers)?,

@@ -14,7 +14,7 @@ impl Jsonl {
         for document in &self.documents {
             let tokens = tokenizer.encode(&format!("{BOS} {document} {EOS}"))?;
             for piece in tokens[1..].chunks(longest.saturating_sub(1).max(1)) {
-                let mut lesson = Lesson::begin();
+                let mut lesson = Lesson { tokens: vec![tokens[0]], weights: vec![0.0] };
                 for token in piece {
                     lesson.push(*token, 1.0);
                 }

@@ -1,0 +1,106 @@
+//! How much memory training takes, worked out from the shape of the model: better known before it runs than after.
+
+use super::{Config, base};
+use crate::learner::supervised::MICRO_BATCH;
+use crate::policy::{LoraConfig, ModelConfig};
+
+/// Bytes of one way to train a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Of the policy, in f32.
+    pub weights: u128,
+    /// Of every micro-batch of a step, which are summed at its end, and their sum.
+    pub gradients: u128,
+    /// Two for each number that is trained.
+    pub moments: u128,
+    /// The packed copy that rollouts are sampled from, and the one that it is packed from.
+    pub sampling: u128,
+    /// What a micro-batch leaves for its backward pass, on every worker: an estimate.
+    pub activations: u128,
+}
+
+impl Footprint {
+    /// Of training all weights, or adapters, on so many micro-batches a step.
+    pub fn of(model: &ModelConfig, lora: Option<&LoraConfig>, micro_batches: usize, workers: usize) -> Footprint {
+        const FLOAT: u128 = size_of::<f32>() as u128;
+        let all = model.parameter_count() as u128 * FLOAT;
+        let trained = lora.map_or(all, |lora| lora.parameter_count(model) as u128 * FLOAT);
+        let adapters = if lora.is_some() { trained } else { 0 };
+        let (workers, layers) = (workers as u128, model.num_hidden_layers as u128);
+        let (d, f) = (model.hidden_size as u128, model.intermediate_size as u128);
+        let queries = (model.num_attention_heads * model.head_dim) as u128;
+        let heads = queries + 2 * (model.num_key_value_heads * model.head_dim) as u128;
+        let normed = if model.family.has_head_norm() { heads } else { 0 };
+        // Two norms, two sums, two outputs of blocks; heads; attention; gate, up and their product.
+        let kept = 6 * d + heads + normed + queries + 3 * f;
+        // Adapters give new outputs; weights that are trained are set side by side for a product.
+        let (again, stacked) = match lora {
+            Some(_) => (heads + 2 * d + 2 * f, 0),
+            None => (0, (heads + 2 * f) * d * layers),
+        };
+        let tokens = MICRO_BATCH as u128;
+        Footprint {
+            weights: all + adapters,
+            gradients: trained * (micro_batches as u128 + 1),
+            moments: 2 * trained,
+            sampling: all + adapters + trained,
+            activations: ((kept + again) * layers * tokens + stacked) * FLOAT * workers.min(micro_batches as u128),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u128 {
+        self.weights + self.gradients + self.moments + self.sampling + self.activations
+    }
+}
+
+/// What a config's model takes when all of its weights are trained, and with adapters. None where its shape cannot be
+/// read yet.
+pub fn of(config: &Config) -> Option<[Footprint; 2]> {
+    let model = match (config.base.dir(), config.world.is_jsonl()) {
+        (None, true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
+        (dir, _) => base::shape(dir).ok()?,
+    };
+    let train = &config.train;
+    let sampled = train.questions_per_step.saturating_mul(train.group_size).saturating_mul(train.max_new_tokens);
+    let micro_batches =
+        sampled.saturating_add(train.replay_tokens).max(config.finetune.tokens_per_step) / MICRO_BATCH + 1;
+    let workers = config.run.resolved_workers();
+    let lora = config.lora.clone().unwrap_or_default();
+    Some([None, Some(&lora)].map(|lora| Footprint::of(&model, lora, micro_batches, workers)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_take_what_weights_and_their_packed_copy_take_and_little_more() {
+        let model = base::shape(None).unwrap();
+        let parameters = 4 * model.parameter_count() as u128;
+        let full = Footprint::of(&model, None, 3, 2);
+        assert_eq!((full.weights, full.gradients), (parameters, 4 * parameters));
+        assert_eq!((full.moments, full.sampling), (2 * parameters, 2 * parameters));
+        let lora = LoraConfig { rank: 4, ..LoraConfig::default() };
+        let adapters = 4 * lora.parameter_count(&model) as u128;
+        let light = Footprint::of(&model, Some(&lora), 3, 2);
+        assert!(Footprint::of(&model, Some(&lora), 3, 1).activations * 2 == light.activations);
+        assert_eq!(
+            (light.weights, light.gradients, light.moments),
+            (parameters + adapters, 4 * adapters, 2 * adapters)
+        );
+        let held = |footprint: Footprint| footprint.total() - footprint.activations;
+        assert!(held(light) < held(full) / 2);
+    }
+
+    #[test]
+    fn a_base_that_is_not_there_has_no_footprint() {
+        let mut config = Config::default();
+        assert!(of(&config).is_some());
+        config.base.path = "no/such/base".into();
+        assert!(of(&config).is_none());
+        config.base.path = "embedded".into();
+        config.train.group_size = usize::MAX;
+        assert!(of(&config).unwrap()[0].total() > 1 << 60);
+    }
+}

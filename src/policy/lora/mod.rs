@@ -1,0 +1,259 @@
+//! Low-rank adapters (LoRA, Hu et al., 2021): the weights of a policy stay as they are, and beside chosen linear layers
+//! `W` a product of two small matrices is trained: `W + alpha / rank * B A`.
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Tensor, Var};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::model::variables;
+use super::{ModelConfig, Policy, Weight};
+use crate::{Error, Result, random};
+
+/// Which layers have adapters, and how large these are. The words are those of PEFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Rows of A and columns of B.
+    pub rank: usize,
+    /// What an adapter adds is multiplied by `alpha / rank`, so that a learning rate goes with every rank.
+    pub alpha: f64,
+    /// The linear layers, of every block.
+    pub target_modules: Vec<Target>,
+}
+
+/// A linear layer of every block of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    QProj,
+    KProj,
+    VProj,
+    OProj,
+    GateProj,
+    UpProj,
+    DownProj,
+}
+
+impl Target {
+    const ALL: [Target; 7] = {
+        use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
+        [QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]
+    };
+
+    fn name(self) -> &'static str {
+        match self {
+            Target::QProj => "q_proj",
+            Target::KProj => "k_proj",
+            Target::VProj => "v_proj",
+            Target::OProj => "o_proj",
+            Target::GateProj => "gate_proj",
+            Target::UpProj => "up_proj",
+            Target::DownProj => "down_proj",
+        }
+    }
+}
+
+impl Default for LoraConfig {
+    fn default() -> LoraConfig {
+        LoraConfig { rank: 16, alpha: 32.0, target_modules: Target::ALL.to_vec() }
+    }
+}
+
+impl LoraConfig {
+    /// What the product of an adapter is multiplied by.
+    pub fn scale(&self) -> f32 {
+        (self.alpha / self.rank as f64) as f32
+    }
+
+    /// Whether layers of this name (`q_proj`, …) have adapters.
+    pub fn adapts(&self, layer: &str) -> bool {
+        self.target_modules.iter().any(|target| target.name() == layer)
+    }
+
+    /// The layers that have adapters: name up to `.weight`, and shape `[outputs, inputs]`.
+    fn layers(&self, config: &ModelConfig) -> impl Iterator<Item = (String, [usize; 2])> {
+        config.weight_shapes().into_iter().filter_map(|(name, shape)| {
+            let layer = name.strip_suffix(".weight")?;
+            let [outputs, inputs] = shape[..] else { return None };
+            self.adapts(layer.rsplit_once('.')?.1).then(|| (layer.to_owned(), [outputs, inputs]))
+        })
+    }
+
+    /// The name and shape of every adapter's two matrices.
+    pub fn shapes(&self, config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
+        let both = |(layer, [outputs, inputs]): (String, [usize; 2])| {
+            [
+                (format!("{layer}.lora_A.weight"), vec![self.rank, inputs]),
+                (format!("{layer}.lora_B.weight"), vec![outputs, self.rank]),
+            ]
+        };
+        self.layers(config).flat_map(both).collect()
+    }
+
+    /// How many numbers the adapters consist of.
+    pub fn parameter_count(&self, config: &ModelConfig) -> usize {
+        self.shapes(config).values().map(|shape| shape.iter().product::<usize>()).sum()
+    }
+
+    /// Refuses what is no adapter; `place` begins the message.
+    pub fn check(&self, place: &str) -> Result<()> {
+        match self.fault() {
+            Some((key, found, allowed)) => Err(Error::invalid(place, format!("{key} is {found}"), allowed)),
+            None => Ok(()),
+        }
+    }
+
+    /// The key that has a value it cannot have, that value, and what is allowed.
+    pub fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        if self.rank == 0 {
+            return Some(("rank", "0".into(), "1 or more"));
+        }
+        if !(self.alpha.is_finite() && self.alpha > 0.0) {
+            return Some(("alpha", self.alpha.to_string(), "a positive number"));
+        }
+        self.target_modules.is_empty().then(|| ("target_modules", "empty".into(), "one linear layer or more"))
+    }
+}
+
+impl Policy {
+    /// The same policy with fresh adapters, which are all that is trained from now on. They change nothing yet: B is
+    /// zero, and A uniform as PEFT draws it, each from a random stream named after it.
+    pub fn with_lora(self, lora: &LoraConfig, seed: u64) -> Result<Policy> {
+        lora.check("lora")?;
+        let draw = |(name, shape): (String, Vec<usize>)| {
+            let length = shape.iter().product();
+            let values = match name.ends_with("lora_A.weight") {
+                true => {
+                    let (mut stream, bound) = (random::named(seed, &name), 1.0 / (shape[1] as f32).sqrt());
+                    (0..length).map(|_| stream.random_range(-bound..bound)).collect()
+                }
+                false => vec![0.0; length],
+            };
+            (name, Weight { shape, values })
+        };
+        let adapters = lora.shapes(&self.config).into_iter().map(draw).collect();
+        self.with_adapters("fresh adapters", Arc::new(lora.clone()), adapters)
+    }
+
+    /// The same policy with these adapters in place of any that it has. `place` begins the message when one is missing,
+    /// unknown, misshapen or not finite.
+    pub(super) fn with_adapters(
+        self,
+        place: &str,
+        lora: Arc<LoraConfig>,
+        adapters: BTreeMap<String, Weight>,
+    ) -> Result<Policy> {
+        let variables = variables(place, &lora.shapes(&self.config), adapters)?;
+        let frozen = match self.lora {
+            Some(_) => self.frozen,
+            None => Arc::new(self.variables.iter().map(|(name, v)| (name.clone(), v.as_detached_tensor())).collect()),
+        };
+        Ok(Policy { variables, frozen, lora: Some(lora), ..self })
+    }
+
+    /// A policy without adapters that computes the same: what they add is added to the weights.
+    pub fn merged(&self) -> Result<Policy> {
+        let Some(lora) = &self.lora else { return Policy::new("policy", self.config.clone(), self.weights()?) };
+        let adapter = |layer: &str, part: &str| -> Result<&Tensor> {
+            let name = format!("{layer}.{part}.weight");
+            let found = self.variables.get(&name).map(Var::as_tensor);
+            found.ok_or_else(|| Error::invalid("adapters", format!("{name} is missing"), "load them again"))
+        };
+        let mut weights = BTreeMap::new();
+        for (name, tensor) in self.frozen.iter() {
+            let layer = name.strip_suffix(".weight").unwrap_or(name);
+            let merged = match layer.rsplit_once('.').is_some_and(|(_, layer)| lora.adapts(layer)) && layer != name {
+                true => {
+                    let product = adapter(layer, "lora_B")?.matmul(adapter(layer, "lora_A")?)?;
+                    (tensor + (product * f64::from(lora.scale()))?)?
+                }
+                false => tensor.clone(),
+            };
+            let weight = Weight { shape: merged.dims().to_vec(), values: merged.flatten_all()?.to_vec1()? };
+            weights.insert(name.clone(), weight);
+        }
+        Ok(Policy::new("merged weights", self.config.clone(), weights)?.with_precision(self.precision))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::policy::config::tests::tiny;
+    use crate::policy::model::tests::{batch, random_policy};
+    use crate::policy::{Family, Packed};
+
+    /// A policy whose adapters are drawn, so that none is 0.
+    pub(crate) fn adapted(family: Family, target_modules: &[Target]) -> Policy {
+        let lora = LoraConfig { rank: 3, alpha: 5.0, target_modules: target_modules.to_vec() };
+        let config = ModelConfig { attention_bias: family == Family::Llama, ..tiny(family, true) };
+        let policy = random_policy(&config, 3).with_lora(&lora, 1).unwrap();
+        let mut adapters = policy.weights().unwrap();
+        for (name, weight) in &mut adapters {
+            let mut stream = random::named(9, name);
+            weight.values.iter_mut().for_each(|value| *value = stream.random_range(-0.5..0.5));
+        }
+        policy.with_adapters("test", Arc::new(lora), adapters).unwrap()
+    }
+
+    fn scored(policy: &Policy, batch: &Packed) -> Vec<f32> {
+        policy.score(batch).unwrap().log_prob.to_vec1().unwrap()
+    }
+
+    #[test]
+    fn adapters_compute_what_merged_weights_compute() {
+        for (family, targets) in [
+            (Family::Qwen2, &Target::ALL[..]),
+            (Family::Llama, &[Target::QProj, Target::VProj]),
+            (Family::Qwen3, &[Target::OProj, Target::UpProj, Target::DownProj]),
+        ] {
+            let policy = adapted(family, targets);
+            let (merged, batch) = (policy.merged().unwrap(), batch());
+            let (found, truth) = (scored(&policy, &batch), scored(&merged, &batch));
+            assert!(found.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-5), "{family:?}");
+            let base = Policy { lora: None, variables: merged.variables.clone(), ..policy.clone() };
+            assert_eq!(scored(&base.with_lora(&LoraConfig::default(), 0).unwrap(), &batch), truth, "B begins at zero");
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_adapters_alone_and_follow_from_those_of_merged_weights() {
+        let policy = adapted(Family::Qwen2, &[Target::QProj, Target::VProj, Target::DownProj]);
+        let batch = batch();
+        let gradients =
+            |policy: &Policy| policy.log_probs(&batch).unwrap().backward_from(batch.weights.clone()).unwrap();
+        let (found, whole) = (gradients(&policy), gradients(&policy.merged().unwrap()));
+        let scale = f64::from(policy.lora.as_ref().unwrap().scale());
+        assert!(found.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
+        for layer in
+            ["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.v_proj", "model.layers.1.mlp.down_proj"]
+        {
+            // With W = W0 + s B A: dA = s B^T dW and dB = s dW A^T.
+            let name = |part: &str| format!("{layer}.{part}.weight");
+            let (a, b) = (&policy.variables[&name("lora_A")], &policy.variables[&name("lora_B")]);
+            let dw = whole.get(&format!("{layer}.weight")).unwrap();
+            let da = (b.t().unwrap().matmul(dw).unwrap() * scale).unwrap();
+            let db = (dw.matmul(&a.t().unwrap()).unwrap() * scale).unwrap();
+            for (part, truth) in [("lora_A", da), ("lora_B", db)] {
+                let apart = (found.get(&name(part)).unwrap() - &truth).unwrap().abs().unwrap();
+                let largest = |t: Tensor| t.flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+                assert!(largest(apart) < 1e-4 * largest(truth.abs().unwrap()).max(0.1), "{layer} {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_adapters_count() {
+        let policy = adapted(Family::Llama, &[Target::KProj]);
+        let lora = policy.lora.clone().unwrap();
+        assert_eq!(lora.parameter_count(&policy.config), 2 * (3 * 12 + 8 * 3));
+        assert_eq!(policy.variables.len(), 4);
+        let wrong = LoraConfig { rank: 0, ..LoraConfig::default() };
+        assert!(policy.with_lora(&wrong, 0).unwrap_err().to_string().contains("lora: rank is 0; 1 or more"));
+    }
+}
