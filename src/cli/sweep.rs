@@ -42,7 +42,7 @@ A sweep's file:
   # kind = \"halving\"                    # short runs for all, longer ones for the best: eta = 3, rungs = 3, and
   #                                     # cells = 27 to draw them; without cells it begins with the grid
   [set]                                 # for all cells
-  train.steps = 120
+  train.steps = 80
   train.held_out = 0.3                  # share of A that judges; a quarter unless it is said
 
   [axes]                                # any key of the config, and of the reward file

@@ -11,13 +11,13 @@ use super::text::number;
 
 /// One line of a chart.
 pub struct Curve {
-    pub name: String,
+    pub name: &'static str,
     pub color: Color,
     pub points: Vec<(f64, f64)>,
 }
 
-/// Draws curves in a frame with a title. `range` is that of the values, where it is known beforehand.
-pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve], range: Option<[f64; 2]>) {
+/// Draws curves in a frame with a title, which says what their colours are. `range` is that of the values, where it is known beforehand.
+pub fn draw(frame: &mut Frame, area: Rect, title: Line, curves: &[Curve], range: Option<[f64; 2]>) {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let bounds = |of: fn(&(f64, f64)) -> f64| {
         let least = all().map(of).fold(f64::INFINITY, f64::min);
@@ -33,7 +33,6 @@ pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve], range:
     let datasets = curves.iter().map(|curve| {
         let marker = if curve.points.len() > 1 { Marker::Braille } else { Marker::Dot };
         Dataset::default()
-            .name(curve.name.clone())
             .marker(marker)
             .graph_type(GraphType::Line)
             .style(Style::new().fg(curve.color))
@@ -43,7 +42,7 @@ pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve], range:
         Axis::default().bounds(bounds).style(Style::new().dim()).labels(bounds.map(|end| Line::from(label(end))))
     };
     let chart = Chart::new(datasets.collect())
-        .block(Block::bordered().title(title.to_owned()))
+        .block(Block::bordered().title(title))
         .x_axis(axis(x, |step| format!("{step:.0}")))
         .y_axis(axis(y, number));
     frame.render_widget(chart, area);

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::crossterm::event::KeyCode;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Stylize};
-use ratatui::text::{Line, Text};
+use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 use recollect::Result;
 use recollect::evaluation::ArmResult;
@@ -76,13 +76,16 @@ impl Page {
         .areas(frame.area());
         self.draw_head(frame, head, alarms);
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(charts);
-        chart::draw(frame, left, "right answers", &self.accuracy(), Some([0.0, 1.0]));
-        let curve = Curve { name: String::new(), color: Color::Cyan, points: self.watched.curve(&self.metric) };
-        chart::draw(frame, right, &format!("< {} >", self.metric), &[curve], None);
+        let accuracy = self.accuracy();
+        let mut title = vec!["right answers:".into()];
+        title.extend(accuracy.iter().map(|curve| Span::from(format!(" {}", curve.name)).fg(curve.color)));
+        chart::draw(frame, left, Line::from(title), &accuracy, Some([0.0, 1.0]));
+        let curve = Curve { name: "", color: Color::Cyan, points: self.watched.curve(&self.metric) };
+        chart::draw(frame, right, Line::from(format!("< {} >", self.metric)), &[curve], None);
         let [left, right] = Layout::horizontal([Constraint::Length(32), Constraint::Fill(1)]).areas(rest);
         self.draw_numbers(frame, left);
         self.draw_trace(frame, right);
-        let keys = "left right: metric   up down: completion   w: wrong ones   space: hold   q: leave";
+        let keys = "left/right: metric  up/down: completion  w: wrong ones  space: hold  q: leave";
         frame.render_widget(Line::from(keys).dim(), foot);
     }
 
@@ -125,7 +128,7 @@ impl Page {
         let sums = curves.reduce(|sum, curve| sum.iter().zip(&curve).map(|(a, b)| (a.0, a.1 + b.1)).collect());
         let mut training = sums.unwrap_or_default();
         training.iter_mut().for_each(|(_, sum)| *sum /= forms.len() as f64);
-        let curve = |name: &str, color, points| Curve { name: name.into(), color, points };
+        let curve = |name, color, points| Curve { name, color, points };
         vec![
             curve("training", Color::DarkGray, training),
             curve("A", Color::Yellow, self.evaluated(Set::A)),
@@ -208,7 +211,7 @@ mod tests {
             for words in [
                 "step 3 of 8",
                 "B at step 2: open 0.70",
-                "right answers",
+                "right answers: training A B",
                 "< reward >",
                 "25 %, 75 %",
                 "who in dop guards bilu ?",

@@ -311,8 +311,7 @@ mod tests {
     #[test]
     fn cells_differ_by_their_axes_and_by_nothing_else() {
         let home = tempfile::tempdir().unwrap();
-        let axes =
-            "train.algorithm = ['grpo', { preset = 'grpo', clip = 0.1 }]\nreward.term.length.weight = [-0.5, 0.0]";
+        let axes = "train.algorithm = ['grpo', { preset = 'grpo', clip = { high = 0.3 } }]\nreward.term.length.weight = [-0.5, 0.0]";
         let sweep = sweep(home.path(), axes);
         assert_eq!(sweep.cells.len(), 4);
         let (base, held_out) = (&sweep.file.base, sweep.file.base.train.held_out);
@@ -340,8 +339,10 @@ mod tests {
     #[test]
     fn the_command_for_the_winner_can_be_pasted() {
         let home = tempfile::tempdir().unwrap();
-        let sweep =
-            sweep(home.path(), "train.algorithm = [{ preset = 'grpo', clip = 0.1 }]\ntrain.learning_rate = [1e-4]");
+        let sweep = sweep(
+            home.path(),
+            "train.algorithm = [{ preset = 'grpo', clip = { high = 0.3 } }]\ntrain.learning_rate = [1e-4]",
+        );
         let command = sweep.command(&sweep.cells[0]);
         assert!(
             command.contains(" --set train.learning_rate=1e-4 ") && command.contains(" --set 'train.algorithm={"),
