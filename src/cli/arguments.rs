@@ -25,7 +25,7 @@ pub struct ConfigArgs {
 /// What the numbers have to be.
 #[derive(clap::Args)]
 pub struct RequireArgs {
-    /// End with exit code 1 unless a share of right answers holds, as in \"after-rl.B.reversal >= 0.9\" (ARM.SET.TASK
+    /// End with exit code 1 unless a share of right answers holds, as in "after-rl.B.reversal >= 0.9" (ARM.SET.TASK
     /// or ARM.SET.TASK.FORM); can be given several times
     #[arg(long = "require", value_name = "ARM.SET.TASK >= SHARE")]
     requirements: Vec<Requirement>,
@@ -46,6 +46,10 @@ pub struct StageArgs {
     /// Print the resolved config and what it adds up to, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Serve the metrics of the last step to Prometheus at this address, for example 127.0.0.1:9187
+    #[cfg(feature = "prometheus")]
+    #[arg(long, value_name = "ADDRESS")]
+    prometheus: Option<std::net::SocketAddr>,
 }
 
 impl ConfigArgs {
@@ -72,9 +76,23 @@ impl StageArgs {
         }
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
         let experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
+        #[cfg(feature = "prometheus")]
+        if let Some(address) = self.prometheus {
+            serve_metrics(address)?;
+        }
         output::say(&sums);
         stage(&experiment)
     }
+}
+
+/// Whatever reaches the global recorder from now on is served at this address, by a thread of its own.
+#[cfg(feature = "prometheus")]
+fn serve_metrics(address: std::net::SocketAddr) -> Result<()> {
+    let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
+    exporter.install().map_err(|error| {
+        let remedy = "name an address of this machine that nobody else listens at, such as 127.0.0.1:9187";
+        Error::invalid(format!("--prometheus {address}"), error.to_string(), remedy)
+    })
 }
 
 /// Derived numbers as TOML comments: the output of `--dry-run` is a config itself.

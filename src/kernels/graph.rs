@@ -121,7 +121,7 @@ pub fn scale(a: &Value, by: f32) -> Result<Value> {
 }
 
 /// The sum of one or more tensors of one shape, term after term.
-pub fn sum(terms: &[&Tensor]) -> Result<Tensor> {
+fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
     let (a, b) = (read(first)?, read(second)?);
     let rest = rest.iter().map(|term| read(term)).collect::<Result<Vec<_>>>()?;

@@ -25,7 +25,7 @@ pub(crate) mod testing;
 pub use adamw::{AdamW, Moments};
 pub use attention::{Heads, attention};
 pub use embedding::embedding;
-pub use graph::{Gradients, Value, add, scale, squares, sum};
+pub use graph::{Gradients, Value, add, scale, squares};
 pub use layout::{Layout, Sequence};
 pub use linear::linear;
 pub use log_prob::log_prob;

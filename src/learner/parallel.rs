@@ -1,9 +1,9 @@
 //! Work on several threads that gives the same bits whatever their number.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::kernels::{Gradients, sum};
+use crate::kernels::Gradients;
 use crate::{Error, Result};
 
 /// Does `work` on every item, `workers` at a time. Results come in the order of the items: which thread took which
@@ -37,7 +37,7 @@ where
 }
 
 /// Differentiates every part of a batch and adds the gradients in the order of the parts. Gives the sum and what each
-/// part says of itself.
+/// part says of itself. Of the gradients only those are held that wait for one before them, a few for each worker.
 pub fn gradients<P, S, F>(parts: &[P], workers: usize, differentiate: F) -> Result<(Gradients, Vec<S>)>
 where
     P: Sync,
@@ -47,18 +47,39 @@ where
     if parts.is_empty() {
         return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
     }
-    let done = each(parts.iter().collect(), workers, differentiate)?;
-    let (gradients, stats): (Vec<Gradients>, Vec<S>) = done.into_iter().unzip();
-    let names: BTreeSet<&str> = gradients.iter().flat_map(|part| part.iter().map(|(name, _)| name)).collect();
-    let sums = each(names.into_iter().collect(), workers, |name| {
-        let terms: Vec<_> = gradients.iter().filter_map(|part| part.get(name)).collect();
-        Ok((name.to_owned(), sum(&terms)?))
+    let sum = Mutex::new(InOrder::default());
+    let said = each(parts.iter().enumerate().collect(), workers, |(index, part)| {
+        let (gradients, said) = differentiate(part)?;
+        sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;
+        Ok(said)
     })?;
-    Ok((sums.into_iter().collect(), stats))
+    Ok((sum.into_inner().unwrap_or_else(PoisonError::into_inner).sum, said))
+}
+
+/// A sum whose terms are added by their numbers, in whatever order they come.
+#[derive(Default)]
+struct InOrder {
+    sum: Gradients,
+    /// How many have been added.
+    added: usize,
+    waiting: BTreeMap<usize, Gradients>,
+}
+
+impl InOrder {
+    fn add(&mut self, index: usize, term: Gradients) -> Result<()> {
+        self.waiting.insert(index, term);
+        while let Some(term) = self.waiting.remove(&self.added) {
+            self.sum.add(term)?;
+            self.added += 1;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{Device, Tensor};
+
     use super::*;
 
     #[test]
@@ -73,5 +94,26 @@ mod tests {
             assert!(each((0..20).collect(), workers, failing).unwrap_err().to_string().contains("item 7"));
             assert!(each(Vec::new(), workers, failing).unwrap().is_empty());
         }
+    }
+
+    #[test]
+    fn terms_are_added_in_their_order_whatever_the_order_they_come_in() {
+        // In f32 the order of a sum shows.
+        let values = [1e8f32, 1.0, -1e8, 1.0, 3e7, 0.5];
+        let term = |index: usize| -> Gradients {
+            let tensor = Tensor::new(&values[index..=index], &Device::Cpu).unwrap();
+            [("x".to_owned(), tensor)].into_iter().collect()
+        };
+        let expected = values.iter().fold(0.0f32, |sum, value| sum + value);
+        for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2]] {
+            let mut sum = InOrder::default();
+            order.into_iter().for_each(|index| sum.add(index, term(index)).unwrap());
+            assert_eq!(sum.sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
+            assert!(sum.waiting.is_empty());
+        }
+        let (sum, said) = gradients(&[0, 1, 2, 3, 4, 5], 3, |index| Ok((term(*index), *index))).unwrap();
+        assert_eq!(sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
+        assert_eq!(said, [0, 1, 2, 3, 4, 5]);
+        assert!(gradients(&[] as &[usize], 1, |index| Ok((term(*index), ()))).is_err());
     }
 }

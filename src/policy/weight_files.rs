@@ -45,7 +45,11 @@ where
         }
         let place = single.display().to_string();
         let map = map(&single)?;
-        parse(&place, &map)?.iter().try_for_each(|(name, view)| take(&place, name, &view))?;
+        let tensors = parse(&place, &map)?;
+        let mut tensors: Vec<(&str, TensorView)> = tensors.iter().collect();
+        // In a file they come in any order; of several that are wrong the same one is named every time.
+        tensors.sort_by_key(|(name, _)| *name);
+        tensors.iter().try_for_each(|(name, view)| take(&place, name, view))?;
         return Ok(place);
     }
     sharded(folder, &index, take)

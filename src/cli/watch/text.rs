@@ -12,8 +12,8 @@ use crate::cli::progress::{span, three_digits};
 /// A run whose last step is longer ago is said to stand still, unless its steps take that long.
 const STILL: Duration = Duration::from_secs(60);
 
-/// Metrics that are worth a place of their own: name, and what people call it.
-const NUMBERS: [(&str, &str); 13] = [
+/// Metrics that are worth a place of their own: name, and what people call it. On a small screen the first are seen.
+const FIRST: [(&str, &str); 9] = [
     ("reward", "reward"),
     ("reward_std", "its deviation"),
     ("recited/true_share", "recited, true"),
@@ -22,10 +22,12 @@ const NUMBERS: [(&str, &str); 13] = [
     ("completions/clipped_ratio", "cut off"),
     ("frac_reward_zero_std", "flat groups"),
     ("entropy", "entropy"),
-    ("mismatch_kl", "mismatch kl"),
-    ("grad_norm", "gradient"),
-    ("learning_rate", "learning rate"),
     ("time/tokens_per_sec", "tokens/s"),
+];
+const THEN: [(&str, &str); 4] = [
+    ("grad_norm", "gradient"),
+    ("mismatch_kl", "mismatch kl"),
+    ("learning_rate", "learning rate"),
     ("time/step_time", "seconds a step"),
 ];
 
@@ -65,14 +67,15 @@ fn pace(watched: &Watched) -> Option<f64> {
 
 /// What the last step says, a number a line.
 pub fn numbers(watched: &Watched) -> Vec<(String, String)> {
-    let known = NUMBERS.iter().filter_map(|(name, words)| Some(((*words).to_owned(), watched.newest(name)?)));
-    let mut rows: Vec<(String, String)> = known.map(|(words, value)| (words, number(value))).collect();
+    let known = |(name, words): (&str, &str)| Some((words.to_owned(), number(watched.newest(name)?)));
+    let mut rows: Vec<(String, String)> = FIRST.into_iter().filter_map(known).collect();
     if let (Some(sample), Some(learn)) = (watched.newest("time/sample"), watched.newest("time/learn"))
         && sample + learn > 0.0
     {
         let share = |part: f64| format!("{:.0} %", 100.0 * part / (sample + learn));
         rows.push(("sampling, learning".into(), format!("{}, {}", share(sample), share(learn))));
     }
+    rows.extend(THEN.into_iter().filter_map(known));
     rows
 }
 

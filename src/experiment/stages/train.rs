@@ -221,6 +221,9 @@ impl Trainer<'_> {
             }
             let line = recorder.write_step(step as u64 + 1)?;
             board.write(line.step, line.finite())?;
+            // To a global recorder, should the program that this runs in have one.
+            gauge!("recollect/step").set(line.step as f64);
+            line.finite().for_each(|(name, value)| gauge!(format!("recollect/{name}")).set(value));
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
                 let newest = shown(&notes.evaluations);
