@@ -18,7 +18,7 @@ pub struct Args {
 
 const HELP: &str = "\
 Everything is left in the run directory (run.dir; by default runs/ and the name of the config): metrics.jsonl,
-rollouts/, checkpoints/, report.json and report.html. Stages whose inputs have not changed are skipped.
+rollouts/, checkpoints/, report.html, report.md and report.json. Stages whose inputs have not changed are skipped.
 
 Examples:
   recollect run configs/quickstart.toml

@@ -23,7 +23,7 @@ const ROLLOUTS: &str = "rollouts";
 /// evaluations.json            what was right on the way
 /// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
-/// report.json, report.html    what came of it
+/// report.{html,md,json}       what came of it
 /// run.lock                    held by the process that is writing
 /// ```
 #[derive(Debug)]
@@ -111,6 +111,10 @@ impl RunDir {
 
     pub fn report_json(&self) -> PathBuf {
         self.root.join("report.json")
+    }
+
+    pub fn report_markdown(&self) -> PathBuf {
+        self.root.join("report.md")
     }
 
     pub fn report_html(&self) -> PathBuf {

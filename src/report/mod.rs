@@ -1,11 +1,12 @@
-//! What came of a run, for people: a table for the terminal and one self-contained page for the browser.
-//! Both are made from a [`Summary`](crate::evaluation::Summary) alone; the page also shows recorded answers.
+//! What came of a run, for people: a table for the terminal, one self-contained page for the browser, and Markdown.
+//! All are made from a [`Summary`](crate::evaluation::Summary) alone; the page also shows recorded answers.
 
 mod bars;
 mod curves;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod html;
+mod markdown;
 mod numbers;
 mod plot;
 mod story;
@@ -15,6 +16,7 @@ mod traces;
 mod words;
 
 pub use html::page;
+pub use markdown::markdown;
 pub use story::Story;
 pub use sweep::{sweep_page, sweep_table};
 pub use table::table;

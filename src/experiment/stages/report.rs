@@ -15,7 +15,7 @@ pub struct Reported {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes `report.json` and `report.html` of a run that was evaluated.
+/// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated.
 pub fn report(run: &Path) -> Result<Reported> {
     let (run, config) = RunDir::read(run)?;
     let manifest = Manifest::read(run.root())?;
@@ -28,8 +28,9 @@ pub fn report(run: &Path) -> Result<Reported> {
     let json = serde_json::to_vec_pretty(&summary)
         .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;
     files::write_atomic(&run.report_json(), &json)?;
+    files::write_atomic(&run.report_markdown(), crate::report::markdown(&summary).as_bytes())?;
     files::write_atomic(&run.report_html(), crate::report::page(&summary, &answered)?.as_bytes())?;
-    Ok(Reported { summary, files: vec![run.report_html(), run.report_json()] })
+    Ok(Reported { summary, files: vec![run.report_html(), run.report_markdown(), run.report_json()] })
 }
 
 fn info(run: &Path, config: &Config, manifest: Manifest) -> Result<RunInfo> {
