@@ -5,7 +5,7 @@ use recollect::learner::{Aggregation, Algorithm, Clip, Penalty, Range, Tokens, W
 use serde::Serialize;
 
 const README: &str = include_str!("../README.md");
-const ALGORITHMS: &str = include_str!("../docs/algorithms.md");
+const ALGORITHMS: &str = include_str!("../src/learner/algorithms.md");
 
 /// The name that a config gives a value.
 fn word(value: impl Serialize) -> String {
@@ -83,6 +83,6 @@ fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() 
             100.0 * long,
             100.0 * long / (10.0 * short)
         );
-        assert!(ALGORITHMS.lines().any(|line| line == row), "docs/algorithms.md needs this line:\n{row}");
+        assert!(ALGORITHMS.lines().any(|line| line == row), "src/learner/algorithms.md needs this line:\n{row}");
     }
 }

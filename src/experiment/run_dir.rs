@@ -214,7 +214,13 @@ mod tests {
         assert!(error.contains("belongs to another config (train.steps is 300 there and 7 here)"), "{error}");
         assert_eq!(files::read_text(&root.join(CONFIG)).unwrap(), before);
         assert_eq!(RunDir::read(&root).unwrap().1, config(&["run.workers=2"]));
-        assert_eq!(Config::load(&root, &["run.workers=3".into()]).unwrap(), config(&["run.workers=3"]));
+        // By its directory it is found wherever it was moved.
+        let moved = home.path().join("moved");
+        fs::rename(&root, &moved).unwrap();
+        let set = |changes: &[&str]| changes.iter().map(|change| change.to_string()).collect::<Vec<_>>();
+        let found = Config::load(&moved, &set(&["run.workers=3"])).unwrap();
+        assert_eq!((found.run.workers, found.run.dir.as_path()), (3, moved.as_path()));
+        assert_eq!(Config::load(&moved, &set(&["run.dir=other"])).unwrap().run.dir, Path::new("other"));
     }
 
     #[test]

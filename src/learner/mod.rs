@@ -1,5 +1,7 @@
 //! From rewards and lessons to new weights. An algorithm is a value; the loss is a pure function of per-token numbers
 //! and a normaliser that is handed in, and knows nothing of where rollouts come from.
+//!
+#![doc = include_str!("algorithms.md")]
 
 pub mod advantage;
 pub mod aggregation;

@@ -97,7 +97,13 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "alarm/hacked" => {
             "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
         }
-        other => format!("{} (see docs/algorithms.md)", other.replace("alarm/", "").replace('_', " ")),
+        "alarm/no_signal" => "all completions of a question are paid the same: there is nothing to compare".into(),
+        "alarm/entropy" => "entropy has fallen to a fifth: completions become copies of one another".into(),
+        "alarm/kl" => "the policy is far from the one that it started from".into(),
+        "alarm/mismatch_kl" => "sampler and learner disagree about probabilities".into(),
+        "alarm/grad_norm" => "the gradient is ten times as long as those before".into(),
+        "alarm/truncated" => "half of the completions run out of tokens".into(),
+        other => other.replace("alarm/", ""),
     };
     watched.names().into_iter().filter(ringing).map(words).collect()
 }

@@ -69,7 +69,12 @@ impl Config {
     /// of the file.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
         if path.join(run_dir::CONFIG).is_file() {
-            return Config::load(&path.join(run_dir::CONFIG), overrides);
+            let mut config = Config::load(&path.join(run_dir::CONFIG), overrides)?;
+            // A run may have been moved since.
+            if !overrides.iter().any(|text| Override::parse(text).is_ok_and(|change| change.sets("run.dir"))) {
+                config.run.dir = path.to_path_buf();
+            }
+            return Ok(config);
         }
         let text = files::read_text(path)?;
         let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
