@@ -16,7 +16,8 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Draws curves in a frame with a title, which says what their colours are. `range` is that of the values, where it is known beforehand.
+/// Draws curves in a frame with a title, which says what their colours are. `range` is that of the values, where it is
+/// known beforehand.
 pub fn draw(frame: &mut Frame, area: Rect, title: Line, curves: &[Curve], range: Option<[f64; 2]>) {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let bounds = |of: fn(&(f64, f64)) -> f64| {

@@ -189,6 +189,9 @@ impl Trainer<'_> {
                 }
                 let batch = sampling.batch(step, &mut pool, &mut reward, workers)?;
                 let lines = batch.lines();
+                // Before anything is noted or learned of them: whatever happens then, they are kept.
+                rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
+                untouched = false;
                 reward.measure(experiment.progress.as_ref());
                 let (hacked, words) = notes.alarm.hear(&lines);
                 if hacked {
@@ -196,9 +199,6 @@ impl Trainer<'_> {
                 }
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(asking.elapsed().as_secs_f64());
-                // Before anything is learned from them: whatever happens then, they are kept.
-                rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
-                untouched = false;
                 let learning = Instant::now();
                 let update = self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
