@@ -192,7 +192,7 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
         assert_eq!(rounds > 0.0, preset == "dapo", "{preset}");
         assert_eq!(
             lines.iter().any(|line| line["kl"].as_f64() != Some(0.0)),
-            preset == "reinforce++" || preset == "star"
+            ["reinforce++", "ppo", "star"].contains(&preset)
         );
     }
 
@@ -203,10 +203,14 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
             "preset = 'dapo'\ninner_epochs = 3\nimportance_cap = 2.0\nkl = 0.1\nentropy = 0.01\nfilter.keep = 'all'",
         ),
         ("held", "preset = 'reinforce++'\ninner_epochs = 2"),
+        ("foretold", "preset = 'ppo'\ninner_epochs = 3\nvalue = { trunk = true }"),
     ] {
         let (_, lines) = train(with_algorithm(root, name, 1, algorithm));
         assert!(lines.iter().all(|line| line["kl"].as_f64().is_some_and(f64::is_finite)), "{name}");
         let expected = left_by(&root.join(name));
+        let heads = expected.keys().filter(|file| file.ends_with("value_head.safetensors")).count();
+        assert_eq!(heads, usize::from(name == "foretold"));
+        assert_eq!(lines.iter().all(|line| line["value/loss"].is_number()), name == "foretold");
         let stopped = format!("{name}-stopped");
         let stopped_config = with_algorithm(root, &stopped, 3, algorithm);
         stop(stopped_config, "reinforcement learning", 2, |experiment| stages::train(experiment).map(drop));

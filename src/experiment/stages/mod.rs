@@ -2,6 +2,7 @@
 //! directory; a stage whose inputs have not changed is not made again.
 
 mod batch;
+mod compare;
 mod evaluate;
 mod finetune;
 mod judge;
