@@ -116,6 +116,20 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     assert_eq!(written(&untouched), before, "step 3 was done twice");
     same(&expected, &left_by(&root.join("hindered")), "hindered and continued");
 
+    // Which checkpoints are made and kept is no part of what a run is: changed, it goes on as it was.
+    let kept = |every, last, best| {
+        let mut config = config(root, "kept", 2);
+        (config.train.checkpoint_every, config.train.keep_last, config.train.keep_best) = (every, last, best);
+        config
+    };
+    run_until(kept(2, 1, true), "reinforcement learning", 3);
+    let untouched = root.join("kept/rollouts/step-000003.jsonl");
+    let before = written(&untouched);
+    run(kept(1, 5, false)).unwrap();
+    assert_eq!(written(&untouched), before, "it began anew");
+    same(&expected, &left_by(&root.join("kept")), "kept otherwise");
+    assert!(run(kept(0, 1, true)).is_ok_and(|reported| reported.files.iter().all(|path| path.exists())));
+
     // A branch under the same config is the same run from there on.
     let branching = |name: &str, from: Option<String>| {
         let mut config = config(root, name, 2);

@@ -157,8 +157,8 @@ impl Health {
         (now < 0.0).then(|| {
             format!(
                 "the value head foretells rewards worse than their mean would (explained variance {now:.2} over \
-                 {WINDOW} steps): advantages are mostly its errors. Try train.algorithm.advantage.lambda = 1, which \
-                 trusts it least, or another train.algorithm.value.rate."
+                 {WINDOW} steps): advantages are mostly its errors. Try another train.algorithm.value.rate, \
+                 and train.algorithm.advantage.lambda = 1, which trusts it least."
             )
         })
     }

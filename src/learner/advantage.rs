@@ -36,7 +36,7 @@ pub enum Advantage {
 impl<'de> Deserialize<'de> for Advantage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const WORDS: [&str; 7] = ["mean", "normalised", "leave-one-out", "batch", "none", "one", "gae"];
-        let word = match word_or(deserializer, "a word such as \"mean\", or { gamma = 1.0, lambda = 0.95 } for gae")? {
+        let word = match word_or(deserializer, "a word such as \"mean\", or { gamma = 1.0, lambda = 1.0 } for gae")? {
             WordOr::Table(gae) => return Ok(Advantage::Gae(gae)),
             WordOr::Word(word) => word,
         };

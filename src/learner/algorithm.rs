@@ -263,8 +263,8 @@ mod tests {
         assert_eq!(dapo.kl, 1.0);
         let rloo = parse("preset = 'rloo'\nratio = 'token'\nclip = { low = 0.1, high = 0.1, dual = 3.0 }").unwrap();
         assert_eq!(rloo.clip, Clip::Range(Range { low: 0.1, high: 0.1, dual: 3.0, detached: false }));
-        let ppo = parse("preset = 'ppo'\nadvantage.lambda = 1.0\nvalue.trunk = true").unwrap();
-        assert_eq!(ppo.gae(), Some(Gae { lambda: 1.0, ..Gae::default() }));
+        let ppo = parse("preset = 'ppo'\nadvantage.lambda = 0.9\nvalue.trunk = true").unwrap();
+        assert_eq!(ppo.gae(), Some(Gae { lambda: 0.9, ..Gae::default() }));
         assert_eq!(ppo.value, Critic::Head(HeadLoss { trunk: true, ..HeadLoss::default() }));
         let made = parse("advantage = 'gae'\nvalue = {}").unwrap();
         assert_eq!((made.gae(), made.value), (Some(Gae::default()), Critic::Head(HeadLoss::default())));

@@ -10,7 +10,9 @@ pub struct Gae {
     /// A reward one token later is worth this much of one now.
     pub gamma: f64,
     /// How far surprises are carried back: 0 compares each value with the next one only (little noise, as wrong as the
-    /// values are), 1 with what came in the end (right whatever the values are, and noisy).
+    /// values are), 1 with what came in the end (right whatever the values are, and noisy). Where one reward comes at
+    /// the end of many tokens, anything below 1 hides it from the first of them, and from the values that are to foretell
+    /// it (Yuan et al. 2025, arXiv 2503.01491).
     pub lambda: f64,
     /// Brings the advantages of a step to mean 0 and deviation 1 over all tokens that are learned from.
     pub whiten: bool,
@@ -18,7 +20,7 @@ pub struct Gae {
 
 impl Default for Gae {
     fn default() -> Gae {
-        Gae { gamma: 1.0, lambda: 0.95, whiten: true }
+        Gae { gamma: 1.0, lambda: 1.0, whiten: true }
     }
 }
 
