@@ -70,9 +70,11 @@ pub fn finish(mut child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A checkpoint directory of a run, the newest.
+/// The newest checkpoint of a run's training that has its name: one that is still being written has none.
 pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
-    let stages = fs::read_dir(run.join("checkpoints")).ok()?.map(|entry| entry.unwrap().path());
-    let training = stages.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("train-"));
-    training.flat_map(|stage| fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path())).max()
+    let begins = |path: &PathBuf, with: &str| path.file_name().unwrap().to_string_lossy().starts_with(with);
+    let inside = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let training = inside(&run.join("checkpoints")).filter(|path| begins(path, "train-"));
+    let saved = training.flat_map(|stage| inside(&stage).collect::<Vec<_>>()).filter(|path| begins(path, "step-"));
+    saved.max()
 }
