@@ -6,6 +6,7 @@ use std::path::Path;
 
 use metrics::gauge;
 
+use super::{Config, footprint};
 use crate::files::{self, megabytes};
 use crate::telemetry::memory::{self, Room};
 
@@ -30,6 +31,23 @@ impl Left {
         let next = checkpoint.saturating_add(rollouts.saturating_mul(STEPS));
         Left { memory: memory::room(), swing, disk: files::free(run), next }
     }
+}
+
+/// Words for a config whose training will hardly fit into what the machine has left, by the shape of its model: the first
+/// step may be the one that the system ends.
+pub fn forecast(config: &Config) -> Option<String> {
+    let [full, adapters] = footprint::of(config)?;
+    let needed = if config.lora.is_some() { adapters } else { full }.total();
+    // What is taken already is part of what is needed.
+    let room = memory::room()?.left.saturating_add(memory::resident().unwrap_or(0));
+    (needed > u128::from(room)).then(|| {
+        format!(
+            "ALARM: training takes about {} by the shape of the model, and this machine has {}: the system may end it \
+             without a word. Try fewer run.workers or adapters ([lora]); `--dry-run` says what takes how much.",
+            megabytes(u64::try_from(needed).unwrap_or(u64::MAX)),
+            megabytes(room)
+        )
+    })
 }
 
 /// What has been told of.
@@ -100,6 +118,19 @@ mod tests {
         assert!(words[1].starts_with("ALARM: the disk is nearly full: 20.0 MB are free"), "{words:?}");
         assert!(words.iter().all(|words| !words.contains('\n')));
         assert!(resources.look(&tight).is_empty(), "told once");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_will_not_fit_is_told_of_before_it_begins() {
+        let mut config = Config::default();
+        assert_eq!(forecast(&config), None, "the base that ships fits anywhere");
+        (config.train.group_size, config.run.workers) = (1 << 40, 1 << 40);
+        let words = forecast(&config).unwrap();
+        assert!(
+            words.starts_with("ALARM: training takes about ") && words.contains("Try fewer run.workers"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::health::{Health, Signs};
 use crate::experiment::live_reward::{LiveReward, RewardNote};
-use crate::experiment::resources::{Left, Resources};
+use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::kernels::Gradients;
@@ -137,6 +137,7 @@ struct Update {
 impl Trainer<'_> {
     fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
+        resources::forecast(&experiment.config).iter().for_each(|words| experiment.progress.tell(words));
         let optimizer = OptimizerConfig {
             beta1: 0.9,
             beta2: 0.99,
