@@ -46,6 +46,17 @@ impl ValueHead {
         [(WEIGHT, &self.weight), (BIAS, &self.bias)]
     }
 
+    /// Has a head that has learned nothing yet begin with this value, whatever the state; any other stays as it is. From 0
+    /// its weights would race to make up the mean, and tell states apart that are worth the same.
+    pub fn settle(&self, value: f32) -> Result<()> {
+        for (_, variable) in self.variables() {
+            if variable.flatten_all()?.to_vec1::<f32>()?.iter().any(|number| *number != 0.0) {
+                return Ok(());
+            }
+        }
+        Ok(self.bias.set(&Tensor::new(&[value], &Device::Cpu)?)?)
+    }
+
     /// Writes it into the folder of its policy; the file is whole or not there.
     pub(super) fn save(&self, folder: &Path) -> Result<()> {
         let mut weights = BTreeMap::new();
@@ -127,6 +138,9 @@ pub(crate) mod tests {
         assert!(differentiable.iter().zip(&values).all(|(a, b)| (a - b).abs() < 1e-5));
         let fresh = random_policy(&tiny(Family::Qwen3, true), 3).with_value_head(Path::new("none"), true).unwrap();
         assert!(flat(&fresh.values(&batch).unwrap()).iter().all(|value| *value == 0.0));
+        let head = fresh.value_head.as_ref().unwrap();
+        [0.5, 2.0].into_iter().for_each(|value| head.settle(value).unwrap());
+        assert!(flat(&fresh.values(&batch).unwrap()).iter().all(|value| *value == 0.5), "it settles once");
         let without = random_policy(&tiny(Family::Qwen3, true), 3);
         assert!(without.values(&batch).unwrap_err().to_string().contains("value head"));
     }

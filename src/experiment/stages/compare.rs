@@ -63,8 +63,11 @@ impl Sampling<'_> {
         let sampled: Vec<Sampled> = batch.groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
         let end = self.start.base.tokenizer.end_think().unwrap_or(u32::MAX);
         let masks = policy_gradient::masks(&self.algorithm, &sampled, end);
+        let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).collect();
+        if let Some(head) = &critic.value_head {
+            head.settle(mean_of_tokens(&totals, &masks) as f32)?;
+        }
         let values = policy_gradient::values(critic, &sampled, &masks, workers)?;
-        let totals = batch.groups.iter().flat_map(Group::rewards);
         let mut appraisals: Vec<Appraisal> = values
             .into_iter()
             .zip(totals)
@@ -106,6 +109,13 @@ impl Sampling<'_> {
     }
 }
 
+/// The mean of what completions are paid over the tokens that are learned from.
+fn mean_of_tokens(totals: &[f64], masks: &[Vec<bool>]) -> f64 {
+    let counts: Vec<f64> = masks.iter().map(|mask| mask.iter().filter(|learned| **learned).count() as f64).collect();
+    let sum: f64 = totals.iter().zip(&counts).map(|(total, count)| total * count).sum();
+    sum / counts.iter().sum::<f64>().max(1.0)
+}
+
 /// The rewards of the first tokens of a completion, which are learned from: each is charged for itself, and the last of
 /// them for all that follow as well; it gets what the completion is worth.
 fn spread(total: f64, charges: &[f64], kl: f64, tokens: usize) -> Vec<f64> {
@@ -119,6 +129,13 @@ fn spread(total: f64, charges: &[f64], kl: f64, tokens: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_completions_count_for_more_in_the_mean_of_tokens() {
+        let masks = [vec![true], vec![true, true, true, false], vec![false; 9]];
+        assert_eq!(mean_of_tokens(&[2.0, 1.0, 50.0], &masks), (2.0 + 3.0) / 4.0);
+        assert_eq!(mean_of_tokens(&[], &[]), 0.0);
+    }
 
     #[test]
     fn the_last_token_that_is_learned_from_gets_the_reward_and_pays_for_those_that_follow() {
