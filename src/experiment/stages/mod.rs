@@ -9,6 +9,7 @@ mod look;
 mod pretrain;
 mod report;
 mod train;
+mod update;
 
 use std::path::PathBuf;
 use std::sync::Arc;

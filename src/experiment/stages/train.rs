@@ -7,27 +7,23 @@ use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
-use super::batch::{Batch, Sampling};
+use super::batch::Sampling;
 use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
+use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
-use crate::experiment::health::{Health, Signs};
+use crate::experiment::health::Health;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
-use crate::kernels::Gradients;
-use crate::knowledge::curriculum::{Curriculum, Lesson};
-use crate::knowledge::leak::Leaks;
-use crate::knowledge::{Division, Knowledge, Set};
+use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
-use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
+use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule};
 use crate::policy::Policy;
-use crate::random;
 use crate::rollout::SLOTS;
 use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
@@ -119,20 +115,6 @@ struct Trainer<'a> {
     division: Division,
 }
 
-/// What one step did to the policy.
-#[derive(Default)]
-struct Update {
-    /// Sums over its optimizer steps.
-    learned: Learned,
-    /// Optimizer steps with something to learn from.
-    steps: usize,
-    /// Mismatch of sampler and learner, before the first of them.
-    mismatch_kl: Option<f64>,
-    gradient_norm: Option<f64>,
-    /// What was not finite, so that the rest of the step was left out.
-    not_finite: Option<&'static str>,
-}
-
 impl Trainer<'_> {
     fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
@@ -159,6 +141,7 @@ impl Trainer<'_> {
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let sampling = Sampling { experiment, start, algorithm, division, reference };
+        let updating = Updating { experiment, start, algorithm, reference: self.reference.as_ref(), workers };
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
@@ -200,9 +183,9 @@ impl Trainer<'_> {
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(asking.elapsed().as_secs_f64());
                 let learning = Instant::now();
-                let update = self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
+                let update = updating.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step))?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
-                let words = notes.health.hear(self.signs(&update, &batch), &lines);
+                let words = notes.health.hear(updating.signs(&update, &batch), &lines);
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 match update.not_finite {
                     None => notes.health.learned(),
@@ -294,152 +277,12 @@ impl Trainer<'_> {
         let key = format!("{} {}", self.experiment.config.digest()?, tuned.content);
         Ok(files::digest(key.as_bytes())[..16].to_string())
     }
-
-    /// Takes the optimizer steps of one step: one, or as many as the algorithm has inner epochs.
-    fn learn(
-        &self,
-        step: usize,
-        policy: &Policy,
-        optimizer: &mut Optimizer,
-        batch: &Batch,
-        learning_rate: f64,
-        workers: usize,
-    ) -> Result<Update> {
-        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
-        let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
-        // Completions were sampled at this temperature, so that is where their probabilities are compared.
-        let tempered = policy.clone().with_temperature(config.temperature as f32);
-        let mut sampled = batch.sampled(&self.algorithm);
-        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
-        let end = tokenizer.end_think().unwrap_or(u32::MAX);
-        let weights = policy_gradient::weigh(&self.algorithm, &sampled, end, config.max_new_tokens);
-        // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
-        let before = match importance_cap != 0.0 && inner_epochs > 1 {
-            true => policy_gradient::score(&tempered, &sampled, workers)?,
-            false => Vec::new(),
-        };
-        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
-        gauge!("learning_rate").set(learning_rate);
-        let mut update = Update::default();
-        for epoch in 0..inner_epochs {
-            let reference = self.reference.as_ref();
-            let learned =
-                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
-            let gradients = learned.map(|(gradients, learned)| {
-                update.add(learned);
-                gradients
-            });
-            let Some(gradients) = together(gradients, self.replayed(step, epoch, policy, workers)?)? else { continue };
-            if !update.learned.loss.is_finite() {
-                update.not_finite = Some("loss");
-                break;
-            }
-            let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
-            gauge!("grad_norm").set(norm);
-            update.gradient_norm = Some(norm);
-            if !norm.is_finite() {
-                update.not_finite = Some("gradient");
-                break;
-            }
-        }
-        update.measure(&self.algorithm);
-        Ok(update)
-    }
-
-    /// The gradient of the base's lessons that an optimizer step replays.
-    fn replayed(&self, step: usize, epoch: usize, policy: &Policy, workers: usize) -> Result<Option<Gradients>> {
-        let lessons = self.replay(step, epoch)?;
-        if lessons.is_empty() {
-            return Ok(None);
-        }
-        let weight = self.experiment.config.train.replay_weight;
-        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, workers)?;
-        gauge!("replay/loss").set(fit.loss);
-        Ok(Some(gradients))
-    }
-
-    /// What the alarms listen to.
-    fn signs(&self, update: &Update, batch: &Batch) -> Signs {
-        let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
-        let Algorithm { kl, kl_in, .. } = self.algorithm;
-        let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
-        Signs {
-            entropy: learned(update.entropy()),
-            kl: in_loss.or(batch.kl),
-            mismatch_kl: update.mismatch_kl.filter(|value| value.is_finite()),
-            gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
-            truncated: Some(batch.truncated()),
-            // Where groups are not compared with themselves, those without spread teach as well.
-            flat: self.algorithm.advantage.needs_spread().then_some(batch.flat),
-        }
-    }
-
-    /// Lessons of the base that go into a step; files have none.
-    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<Lesson>> {
-        let config = &self.experiment.config;
-        let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
-        let curriculum = Curriculum::new(world, &config.finetune.habits);
-        let leaks = Leaks::of(world, Set::B);
-        let key = [2, step as u64, epoch as u64];
-        let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });
-        let (mut lessons, mut tokens) = (Vec::new(), 0);
-        while tokens < config.train.replay_tokens {
-            let lesson = curriculum.lesson(&config.train.mixture, &mut random);
-            leaks.check(&lesson)?;
-            tokens += lesson.tokens.len();
-            lessons.push(lesson);
-        }
-        Ok(lessons)
-    }
 }
 
 /// The mean over forms of the right answers about A. What training asks is what it may be chosen by; B never is.
 fn right_about_a(rows: &[ArmResult]) -> f64 {
     let of_a: Vec<f64> = rows.iter().filter(|row| row.set == Set::A).map(|row| row.accuracy).collect();
     of_a.iter().sum::<f64>() / of_a.len().max(1) as f64
-}
-
-/// The sum of what there is.
-fn together(first: Option<Gradients>, second: Option<Gradients>) -> Result<Option<Gradients>> {
-    match (first, second) {
-        (Some(mut sum), Some(second)) => {
-            sum.add(second)?;
-            Ok(Some(sum))
-        }
-        (first, second) => Ok(first.or(second)),
-    }
-}
-
-impl Update {
-    fn add(&mut self, learned: Learned) {
-        self.mismatch_kl.get_or_insert(learned.statistics.mismatch_kl());
-        self.learned += learned;
-        self.steps += 1;
-    }
-
-    /// Mean over its optimizer steps.
-    fn entropy(&self) -> f64 {
-        self.learned.entropy / self.steps.max(1) as f64
-    }
-
-    /// Records what was learned; nothing, if nothing was.
-    fn measure(&self, algorithm: &Algorithm) {
-        if self.steps == 0 {
-            return;
-        }
-        let statistics = &self.learned.statistics;
-        gauge!("loss").set(self.learned.loss / self.steps as f64);
-        gauge!("entropy").set(self.entropy());
-        if algorithm.kl == 0.0 || algorithm.kl_in == Penalty::Loss {
-            gauge!("kl").set(statistics.kl());
-        }
-        gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
-        gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
-        gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
-        if algorithm.importance_cap != 0.0 {
-            gauge!("importance/capped_ratio").set(statistics.importance_capped());
-        }
-    }
 }
 
 /// The newest evaluation in a few words.
