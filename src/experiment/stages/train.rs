@@ -1,5 +1,6 @@
 //! Reinforcement learning on the questions of A: sample, judge, learn, step by step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,12 +8,13 @@ use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
+use super::ahead::Ahead;
 use super::batch::Sampling;
 use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
-use crate::exchange::WorkerPool;
+use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
@@ -22,7 +24,7 @@ use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
-use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule};
+use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Schedule};
 use crate::policy::Policy;
 use crate::rollout::SLOTS;
 use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
@@ -43,6 +45,9 @@ struct Notes {
     tuned: String,
     #[serde(default)]
     health: Health,
+    /// Rollouts of the steps to come, in asynchronous mode.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    underway: BTreeMap<usize, Underway>,
 }
 
 /// Name of the stage.
@@ -80,6 +85,9 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
     }
     experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
+        if let Some(words) = uncorrected(config.train.staleness, &algorithm) {
+            experiment.progress.tell(words);
+        }
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
@@ -96,6 +104,16 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
         files::write_atomic(&dir.join(CURVES), &text)
     })
+}
+
+/// What to say of an algorithm that takes the tokens of older policies for its own.
+fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> {
+    let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.importance_cap != 0.0;
+    // Imitation asks nobody who wrote what it imitates.
+    (!own && algorithm.advantage != Advantage::One).then_some(
+        "warning: train.staleness without train.algorithm.ratio or importance_cap: the gradient takes tokens of older \
+         policies for those of the one that learns; train.algorithm.importance_cap = 2 corrects for it",
+    )
 }
 
 /// The learning curves in the directory of a finished stage.
@@ -142,35 +160,38 @@ impl Trainer<'_> {
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let sampling = Sampling { experiment, start, algorithm, division, reference };
         let updating = Updating { experiment, start, algorithm, reference: self.reference.as_ref(), workers };
+        let mut ahead = Ahead::new(config.staleness, config.steps, std::mem::take(&mut notes.underway));
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
         for step in first..config.steps {
             let began = Instant::now();
-            pool.publish(&policy.snapshot(step as u64)?)?;
-            let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
-            if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
-                let mut examiner = Examiner::new(experiment, self.start, &mut pool);
-                let rows = on_the_way(&mut examiner, step as u64)?;
-                let right = right_about_a(&rows);
-                let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
-                board.write(step as u64, rows.iter().map(scalar))?;
-                notes.evaluations.extend(rows);
-                self.write_evaluations(&notes.evaluations)?;
-                meter.note(&shown(&notes.evaluations));
-                if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
-                    notes.best = Some((step, right));
-                    self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
-                }
-            }
             let mut untouched = true;
             let outcome = metrics::with_local_recorder(&recorder, || -> Result<()> {
+                pool.publish(&policy.snapshot(step as u64)?)?;
+                ahead.fill(step, &sampling, &mut pool)?;
+                let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
+                if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
+                    let mut examiner = Examiner::new(experiment, self.start, &mut pool);
+                    let rows = on_the_way(&mut examiner, step as u64)?;
+                    let right = right_about_a(&rows);
+                    let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
+                    board.write(step as u64, rows.iter().map(scalar))?;
+                    notes.evaluations.extend(rows);
+                    self.write_evaluations(&notes.evaluations)?;
+                    meter.note(&shown(&notes.evaluations));
+                    if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
+                        notes.best = Some((step, right));
+                        notes.underway = ahead.underway(step, &mut pool);
+                        self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
+                    }
+                }
                 let asking = Instant::now();
                 if reward.look(step + 1, experiment.progress.as_ref())? {
                     // What another reward paid cannot be compared.
                     notes.alarm = Alarm::default();
                 }
-                let batch = sampling.batch(step, &mut pool, &mut reward, workers)?;
+                let batch = sampling.batch(step, &mut ahead, &mut pool, &mut reward, workers)?;
                 let lines = batch.lines();
                 // Before anything is noted or learned of them: whatever happens then, they are kept.
                 rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
@@ -197,7 +218,8 @@ impl Trainer<'_> {
             });
             if let Err(error) = outcome {
                 // That this may fail too (a full disk) says less than what came first.
-                if step > first && untouched {
+                if untouched && (step > first || ahead.is_asynchronous()) {
+                    notes.underway = ahead.underway(step, &mut pool);
                     let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
                 }
                 return Err(error);
@@ -216,6 +238,7 @@ impl Trainer<'_> {
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
             if done < config.steps && (stopping || due) {
+                notes.underway = ahead.underway(done, &mut pool);
                 self.save(&checkpoints, done, &policy, &optimizer, &mut notes, &reward)?;
             }
             let saved = format!("reinforcement learning is saved at step {done}; the same command goes on from there");
@@ -245,7 +268,8 @@ impl Trainer<'_> {
             return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
         }
         // What another reward paid cannot be compared.
-        let notes = Notes { reward: RewardNote::default(), alarm: Alarm::default(), ..progressed.notes };
+        let (reward, alarm, underway) = (RewardNote::default(), Alarm::default(), BTreeMap::new());
+        let notes = Notes { reward, alarm, underway, ..progressed.notes };
         Ok(Progressed { notes, ..progressed })
     }
 

@@ -109,10 +109,13 @@ impl Updating<'_> {
         let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
         let Algorithm { kl, kl_in, .. } = self.algorithm;
         let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
+        let mismatch_kl = update.mismatch_kl.filter(|value| value.is_finite());
+        let synchronous = self.experiment.config.train.staleness == 0;
         Signs {
             entropy: learned(update.entropy()),
             kl: in_loss.or(batch.kl),
-            mismatch_kl: update.mismatch_kl.filter(|value| value.is_finite()),
+            mismatch_kl: mismatch_kl.filter(|_| synchronous),
+            behind_kl: mismatch_kl.filter(|_| !synchronous),
             gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
             truncated: Some(batch.truncated()),
             // Where groups are not compared with themselves, those without spread teach as well.
