@@ -22,7 +22,7 @@ const FIRST: [(&str, &str); 9] = [
     ("completions/clipped_ratio", "cut off"),
     ("frac_reward_zero_std", "flat groups"),
     ("entropy", "entropy"),
-    ("time/tokens_per_sec", "tokens/s"),
+    ("time/tokens_per_second", "tokens/s"),
 ];
 const THEN: [(&str, &str); 4] = [
     ("grad_norm", "gradient"),

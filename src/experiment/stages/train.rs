@@ -27,7 +27,7 @@ use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Schedule};
 use crate::policy::Policy;
 use crate::rollout::SLOTS;
-use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
+use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
 
 /// What training remembers beside weights and moments.
@@ -212,7 +212,7 @@ impl Trainer<'_> {
                     None => notes.health.learned(),
                     Some(what) => experiment.progress.tell(&notes.health.skip(step + 1, what)?),
                 }
-                gauge!("tokens_per_sec").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
+                gauge!("tokens_per_second").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
                 gauge!("step_time").set(began.elapsed().as_secs_f64());
                 Ok(())
             });
@@ -226,9 +226,7 @@ impl Trainer<'_> {
             }
             let line = recorder.write_step(step as u64 + 1)?;
             board.write(line.step, line.finite())?;
-            // To a global recorder, should the program that this runs in have one.
-            gauge!("recollect/step").set(line.step as f64);
-            line.finite().for_each(|(name, value)| gauge!(format!("recollect/{name}")).set(value));
+            telemetry::meaning::export(&line);
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
                 let newest = shown(&notes.evaluations);
