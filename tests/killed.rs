@@ -1,34 +1,38 @@
 //! A run that is killed or stopped at any instant, and taken up again, leaves what a run leaves that was left alone.
-//! `RECOLLECT_CASES=50` says how many instants are tried.
+//! `RECOLLECT_CASES=50` says how many instants are tried. And one whose files do not fit any more ends with a word on how
+//! to go on, and goes on from what it has.
 #![cfg(unix)]
 
 #[path = "support/home.rs"]
 mod home;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/tiny.rs"]
+mod tiny;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use home::{Home, finish, newest_checkpoint};
+use home::{Home, finish};
 use left::{left_by, same};
-
-/// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
-fn interrupted(home: &Home, name: &str, signal: i32, after: Duration) -> (Output, bool) {
-    let mut child = home.recollect("run", name).spawn().unwrap();
-    std::thread::sleep(after);
-    let ended = child.try_wait().unwrap().is_some();
-    // SAFETY: the child has not been waited for by anything else, so its number is its own.
-    unsafe { libc::kill(child.id() as i32, signal) };
-    (finish(child), ended)
-}
 
 fn cases() -> usize {
     std::env::var("RECOLLECT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16)
+}
+
+/// The newest checkpoint of a run's training that has its name: one that is still being written has none.
+fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
+    let begins = |path: &PathBuf, with: &str| path.file_name().unwrap().to_string_lossy().starts_with(with);
+    let inside = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let training = inside(&run.join("checkpoints")).filter(|path| begins(path, "train-"));
+    let saved = training.flat_map(|stage| inside(&stage).collect::<Vec<_>>()).filter(|path| begins(path, "step-"));
+    saved.max()
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn nothing_is_lost(home: Home, cases: usize) {
             let asked = case % 3 == 2;
             let signal = if asked { libc::SIGTERM } else { libc::SIGKILL };
             let after = whole.mul_f64(random.random_range(0.02..1.0));
-            let (output, ended) = interrupted(&home, &name, signal, after);
+            let (output, ended) = home.interrupted(&name, signal, after);
             killed += usize::from(!ended);
             let said = String::from_utf8_lossy(&output.stderr);
             // A signal that comes before the handler is there ends the process as it always would.
@@ -78,4 +82,56 @@ fn nothing_is_lost(home: Home, cases: usize) {
     }
     println!("{cases} runs, interrupted {killed} times, {cut} checkpoints cut off");
     assert!(killed >= cases, "{killed} of {} interruptions came before the end", 2 * cases);
+}
+
+/// Lets the process write no file of more bytes. Unlike a full disk this needs no disk of its own.
+fn limited(home: &Home, name: &str, bytes: u64) -> Output {
+    let mut command = home.recollect("run", name);
+    // SAFETY: both calls are allowed between fork and exec, and touch nothing of this process.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            // Ignored, the signal leaves an error behind, as a full disk does.
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_ends_the_run_and_the_one_before_it_is_gone_on_from() {
+    let home = Home::new(&[]);
+    home.finished("alone");
+    let expected = left_by(&home.path("alone"));
+
+    // Stopped as soon as there is a checkpoint.
+    let mut child = home.recollect("run", "full").spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while newest_checkpoint(&home.path("full")).is_none_or(|path| !path.join("complete.json").exists()) {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no checkpoint was made");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // SAFETY: the child has not been waited for, so its number is its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert_eq!(finish(child).status.code(), Some(130));
+    let kept = newest_checkpoint(&home.path("full")).unwrap();
+    assert!(!kept.ends_with("step-000006"), "it was too late to stop the run");
+
+    // Its weights fit, and the two moments of each do not.
+    let weights = fs::metadata(kept.join("model.safetensors")).unwrap().len();
+    let output = limited(&home, "full", weights + weights / 2);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{said}");
+    assert!(errors[0].contains("optimizer.safetensors") && errors[0].contains("no file become so large"), "{said}");
+    assert!(errors[0].ends_with("make room, and the same command goes on from what is whole"), "{said}");
+    assert_eq!(newest_checkpoint(&home.path("full")).unwrap(), kept, "nothing half-written stands beside it");
+
+    home.finished("full");
+    same(&expected, &left_by(&home.path("full")), "after there was room again");
 }

@@ -1,28 +1,26 @@
-//! Runs as a user starts them: processes of their own, which can be killed.
-
-#[path = "tiny.rs"]
-mod tiny;
+//! A directory with everything that a tiny run needs, and runs in processes of their own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use tiny::TINY;
+use crate::tiny::TINY;
 
 /// Longest wait for a process that has nothing to wait for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A directory for runs of the tiny config.
 pub struct Home {
     dir: tempfile::TempDir,
+    /// Changes of the config that all runs share.
     set: Vec<String>,
 }
 
 impl Home {
-    /// The config, with what all runs change of it, a reward, and a base model that no run has to make.
+    /// The config, a reward and a base model that no run has to make.
     pub fn new(set: &[&str]) -> Home {
-        let home = Home { dir: tempfile::tempdir().unwrap(), set: set.iter().map(|text| text.to_string()).collect() };
+        let set = set.iter().map(|change| change.to_string()).collect();
+        let home = Home { dir: tempfile::tempdir().unwrap(), set };
         fs::write(home.path("tiny.toml"), TINY).unwrap();
         fs::write(home.path("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
         let mut pretrain = home.recollect("pretrain", "pretrained");
@@ -37,22 +35,35 @@ impl Home {
         self.dir.path().join(name)
     }
 
-    /// A command on the config, for the run of this name.
+    /// What is asked of recollect for a run of this name.
+    pub fn arguments(&self, command: &str, name: &str) -> Vec<String> {
+        let mut arguments = vec![command.to_owned(), self.path("tiny.toml").display().to_string()];
+        let paths = [("base.path", "base"), ("train.reward", "reward.toml"), ("run.dir", name)];
+        let paths = paths.map(|(key, path)| format!("{key}={}", self.path(path).display()));
+        let fixed = ["train.checkpoint_every=1", "run.workers=2"].map(str::to_owned);
+        for change in paths.into_iter().chain(fixed).chain(self.set.iter().cloned()) {
+            arguments.extend(["--set".to_owned(), change]);
+        }
+        arguments
+    }
+
     pub fn recollect(&self, command: &str, name: &str) -> Command {
         let mut recollect = Command::new(env!("CARGO_BIN_EXE_recollect"));
-        recollect.arg(command).arg(self.path("tiny.toml"));
-        for (key, path) in [("base.path", "base"), ("train.reward", "reward.toml"), ("run.dir", name)] {
-            recollect.arg("--set").arg(format!("{key}={}", self.path(path).display()));
-        }
-        recollect.args(["--set", "train.checkpoint_every=1", "--set", "run.workers=2"]);
-        for set in &self.set {
-            recollect.args(["--set", set]);
-        }
+        recollect.args(self.arguments(command, name));
         recollect.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         recollect
     }
 
-    /// Runs to the end.
+    /// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
+    pub fn interrupted(&self, name: &str, signal: i32, after: Duration) -> (Output, bool) {
+        let mut child = self.recollect("run", name).spawn().unwrap();
+        std::thread::sleep(after);
+        let ended = child.try_wait().unwrap().is_some();
+        // SAFETY: the child has not been waited for by anything else, so its number is its own.
+        unsafe { libc::kill(child.id() as i32, signal) };
+        (finish(child), ended)
+    }
+
     pub fn finished(&self, name: &str) -> Output {
         let output = finish(self.recollect("run", name).spawn().unwrap());
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -60,7 +71,7 @@ impl Home {
     }
 }
 
-/// Waits for a process.
+/// Waits for the end of a process.
 pub fn finish(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
@@ -68,13 +79,4 @@ pub fn finish(mut child: Child) -> Output {
         std::thread::sleep(Duration::from_millis(2));
     }
     child.wait_with_output().unwrap()
-}
-
-/// The newest checkpoint of a run's training that has its name: one that is still being written has none.
-pub fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
-    let begins = |path: &PathBuf, with: &str| path.file_name().unwrap().to_string_lossy().starts_with(with);
-    let inside = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let training = inside(&run.join("checkpoints")).filter(|path| begins(path, "train-"));
-    let saved = training.flat_map(|stage| inside(&stage).collect::<Vec<_>>()).filter(|path| begins(path, "step-"));
-    saved.max()
 }
