@@ -58,7 +58,7 @@ pub fn meaning(name: &str) -> Option<&'static str> {
 /// Gives the metrics of a step to the global recorder, should the program that this runs in have one: as gauges
 /// `recollect/NAME`, each with what it means.
 pub fn export(line: &MetricsLine) {
-    let mut set = |name: &str, value: f64| {
+    let set = |name: &str, value: f64| {
         let known = format!("recollect/{name}");
         describe_gauge!(known.clone(), meaning(name).unwrap_or_default());
         gauge!(known).set(value);
