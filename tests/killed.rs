@@ -16,7 +16,7 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use home::Home;
+use home::{Home, interrupt};
 use left::{left_by, same};
 
 fn cases() -> usize {
@@ -27,7 +27,9 @@ fn cases() -> usize {
 fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     let stages = fs::read_dir(run.join("checkpoints")).ok()?.map(|entry| entry.unwrap().path());
     let training = stages.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("train-"));
-    training.flat_map(|stage| fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path())).max()
+    let all = training.flat_map(|stage| fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path()));
+    // One that was being written when the run was killed has another name.
+    all.filter(|path| path.join("complete.json").exists()).max()
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn whatever_the_instant_nothing_is_lost() {
             let asked = case % 3 == 2;
             let signal = if asked { libc::SIGTERM } else { libc::SIGKILL };
             let after = whole.mul_f64(random.random_range(0.02..1.0));
-            let (output, ended) = home.interrupted(&name, signal, after);
+            let (output, ended) = interrupt(home.recollect("run", &name).spawn().unwrap(), signal, after);
             killed += usize::from(!ended);
             let said = String::from_utf8_lossy(&output.stderr);
             // A signal that comes before the handler is there ends the process as it always would.
