@@ -3,6 +3,7 @@
 
 mod ahead;
 mod batch;
+mod compare;
 mod evaluate;
 mod finetune;
 mod judge;
