@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::process;
 
 use recollect::evaluation::{Requirement, Summary};
+#[cfg(feature = "mpi")]
+use recollect::exchange::{
+    Actors,
+    mpi::{self, Role},
+};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
@@ -67,6 +72,16 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
+        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
+        #[cfg(feature = "mpi")]
+        let learner = {
+            let interrupt = interrupt.clone();
+            match mpi::join(move || interrupt.requested())? {
+                Some(Role::Actor(actor)) => return actor.serve(),
+                Some(Role::Learner(learner)) => Some(learner),
+                None => None,
+            }
+        };
         let config = self.config.resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
@@ -74,13 +89,19 @@ impl StageArgs {
             output::say(&format!("{}\n{sums}", config.to_toml()?));
             return Ok(());
         }
-        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
-        let experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
+        #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]
+        let mut experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
         #[cfg(feature = "prometheus")]
         if let Some(address) = self.prometheus {
             serve_metrics(address)?;
         }
         output::say(&sums);
+        #[cfg(feature = "mpi")]
+        if let Some(learner) = &learner {
+            let actors = learner.actors();
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", actors.len()));
+            experiment.actors = Actors::Ranks(actors);
+        }
         stage(&experiment)
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Report {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum News {
     /// It has begun with so many completions.
     Took(usize),
@@ -47,7 +48,7 @@ pub(super) enum News {
     /// It had nothing to do for so long, and now it has.
     Idled(Duration),
     /// It has dropped everything.
-    Failed(Error),
+    Failed(#[cfg_attr(feature = "mpi", serde(with = "super::mpi::failure"))] Error),
 }
 
 /// What does the sampling: the engine, or in tests something that hangs or panics.

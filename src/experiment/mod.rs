@@ -29,7 +29,9 @@ pub use sweep::Sweep;
 
 use std::path::Path;
 
+use crate::exchange::{Actors, WorkerPool};
 use crate::learner::Algorithm;
+use crate::policy::ModelConfig;
 use crate::reward::{Normalise, Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
@@ -43,6 +45,8 @@ pub struct Experiment {
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
     pub progress: Box<dyn Progress>,
+    /// Who samples.
+    pub actors: Actors,
 }
 
 impl Experiment {
@@ -52,7 +56,12 @@ impl Experiment {
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt, progress })
+        Ok(Experiment { config, reward, run, cache, interrupt, progress, actors: Actors::default() })
+    }
+
+    /// Those who sample, for a model of this shape.
+    pub fn pool(&self, model: &ModelConfig) -> Result<WorkerPool> {
+        self.actors.pool(self.config.run.workers, model)
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::{LoraConfig, ModelConfig, Policy};
 use crate::Result;
 
 /// One weight matrix or vector, row-major f32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weight {
     pub shape: Vec<usize>,
     pub values: Vec<f32>,

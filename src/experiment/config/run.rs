@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::exchange::on_cores;
 use crate::kernels::Precision;
 
 /// Nothing here but seed and precision changes a result.
@@ -29,10 +30,7 @@ pub struct RunConfig {
 impl RunConfig {
     /// The number of workers, with 0 resolved to the number of cores.
     pub fn resolved_workers(&self) -> usize {
-        match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        }
+        on_cores(self.workers)
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {

@@ -14,7 +14,7 @@ use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
-use crate::exchange::{Underway, WorkerPool};
+use crate::exchange::Underway;
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
@@ -27,7 +27,6 @@ use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
 use crate::policy::{Policy, value_head};
-use crate::rollout::SLOTS;
 use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
 
@@ -156,8 +155,7 @@ impl Trainer<'_> {
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
-        let longest = policy.config.longest_sequence();
-        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
+        let mut pool = experiment.pool(&policy.config)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let critic = self.algorithm.value.head().map(|_| &policy);
