@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 
-use recollect::evaluation::{Requirement, Summary};
+use recollect::evaluation::{OverRuns, Requirement, Summary};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
@@ -13,7 +13,7 @@ use super::output;
 use super::progress::StderrProgress;
 
 /// A config file and changes to it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ConfigArgs {
     /// The config, a TOML file (see configs/), or the directory of a run to go on with
     pub config: PathBuf,
@@ -36,10 +36,15 @@ impl RequireArgs {
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
     }
+
+    /// The same of the mean over several runs.
+    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
+        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
+    }
 }
 
 /// What every stage takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct StageArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -67,7 +72,16 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        let config = self.config.resolve()?;
+        self.perform_with(self.config.resolve()?, arithmetic, stage)
+    }
+
+    /// The same with a config that is resolved already.
+    pub fn perform_with(
+        &self,
+        config: Config,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        stage: impl FnOnce(&Experiment) -> Result<()>,
+    ) -> Result<()> {
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;

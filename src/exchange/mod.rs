@@ -4,3 +4,5 @@ mod pool;
 mod worker;
 
 pub use pool::{Throughput, WorkerPool};
+#[cfg(test)]
+pub(crate) use worker::{Job, Sampler};

@@ -10,7 +10,7 @@ use crate::rollout::{Completion, Engine, Panels, Request};
 use crate::{Error, Result};
 
 /// A request with its number in the list that was handed in.
-pub(super) type Job = (usize, Request);
+pub(crate) type Job = (usize, Request);
 
 /// What a worker is told.
 pub(super) enum Command {
@@ -32,7 +32,7 @@ pub(super) enum Report {
 }
 
 /// What does the sampling: the engine, or in tests something that hangs or panics.
-pub(super) trait Sampler {
+pub(crate) trait Sampler {
     fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
 
     /// Takes jobs, of at most `longest` tokens, from `next` until there are none; hands each completion to `done`.

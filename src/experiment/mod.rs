@@ -27,6 +27,7 @@ pub use stage::{Stage, StageCache};
 pub use sweep::Sweep;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::reward::{Reward, Scorer};
 use crate::telemetry::Progress;
@@ -40,7 +41,7 @@ pub struct Experiment {
     pub cache: StageCache,
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
-    pub progress: Box<dyn Progress>,
+    pub progress: Arc<dyn Progress>,
 }
 
 impl Experiment {
@@ -50,7 +51,15 @@ impl Experiment {
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt, progress })
+        Ok(Experiment { config, reward, run, cache, interrupt, progress: progress.into() })
+    }
+
+    /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
+    pub fn child(&self, name: &str, config: Config) -> Result<Experiment> {
+        let mut config = config;
+        config.run.dir = self.run.root().join("arms").join(name);
+        config.run.cache = Some(self.cache.root().to_path_buf());
+        Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))
     }
 }
 

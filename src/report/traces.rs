@@ -16,16 +16,13 @@ pub const SHOWN: usize = 60;
 const LONGEST: usize = 3_000;
 const MOST_FACTS: usize = 64;
 
-/// The order of the reader, and the share of each arm in it. What is worth reading are traces.
-const SHARES: [(Arm, usize); 7] = [
-    (Arm::AfterRl, 5),
-    (Arm::ThinkingBeforeRl, 3),
-    (Arm::SwappedTraces, 1),
-    (Arm::FineTuned, 1),
-    (Arm::InContext, 1),
-    (Arm::DirectAfterRl, 1),
-    (Arm::InContextAfterRl, 1),
-];
+/// The first arms of the reader, and the share of each in it; all others follow with one. What is worth reading are traces.
+const FIRST: [(Arm, usize); 3] = [(Arm::AfterRl, 5), (Arm::ThinkingBeforeRl, 3), (Arm::SwappedTraces, 1)];
+
+fn shares() -> impl Iterator<Item = (Arm, usize)> {
+    let others = Arm::ALL.into_iter().filter(|arm| FIRST.iter().all(|(first, _)| first != arm));
+    FIRST.into_iter().chain(others.map(|arm| (arm, 1)))
+}
 
 /// One answer as the page shows it.
 #[derive(Serialize)]
@@ -62,7 +59,7 @@ pub fn choose(answered: &[Answered]) -> Vec<Trace> {
     let mut chosen: BTreeMap<Arm, Vec<&Answered>> = BTreeMap::new();
     let mut count = 0;
     while count < SHOWN && queues.values().any(|queue| !queue.is_empty()) {
-        for (arm, turns) in SHARES {
+        for (arm, turns) in shares() {
             for _ in 0..turns.min(SHOWN - count) {
                 let Some(next) = queues.get_mut(&arm).and_then(VecDeque::pop_front) else { break };
                 chosen.entry(arm).or_default().push(next);
@@ -70,7 +67,7 @@ pub fn choose(answered: &[Answered]) -> Vec<Trace> {
             }
         }
     }
-    SHARES.iter().flat_map(|(arm, _)| chosen.remove(arm).unwrap_or_default()).map(trace).collect()
+    shares().flat_map(|(arm, _)| chosen.remove(&arm).unwrap_or_default()).map(trace).collect()
 }
 
 /// The answers of an arm at its last step, taken in turn from every (kind, set, right or wrong).
@@ -146,14 +143,14 @@ mod tests {
         let chosen = choose(&fixture::answers());
         assert_eq!(chosen.len(), SHOWN);
         let arms: BTreeSet<&str> = chosen.iter().map(|trace| trace.arm).collect();
-        assert_eq!(arms.len(), Arm::ALL.len());
+        assert_eq!(arms.len(), Arm::STANDARD.len());
         let after: BTreeSet<(&str, &str, bool)> = chosen
             .iter()
             .filter(|trace| trace.arm == "after-rl")
             .map(|trace| (trace.kind.as_str(), trace.set.as_str(), trace.right))
             .collect();
         assert_eq!(after.len(), 12, "three kinds, two sets, right and wrong: {after:?}");
-        for arm in Arm::ALL {
+        for arm in Arm::STANDARD {
             let sets: BTreeSet<&str> =
                 chosen.iter().filter(|trace| trace.arm == arm.name()).map(|trace| trace.set.as_str()).collect();
             assert_eq!(sets.len(), 2, "{arm}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Start;
 use super::batch::{Batch, Sampling};
-use super::evaluate::{Examiner, on_the_way};
+use super::examine::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::WorkerPool;
