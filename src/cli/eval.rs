@@ -15,7 +15,10 @@ use super::output;
 /// Measure every arm on the same questions, or one checkpoint against another
 #[derive(clap::Args)]
 #[command(after_help = help())]
-#[command(mut_arg("config", |arg| arg.help(CONFIG).default_value_if("arms", "list", "list")))]
+#[command(mut_arg("config", |arg| {
+    // Whoever wants to see the list has nothing to evaluate yet.
+    arg.help(CONFIG).required_unless_present("arms").required(false).default_value_if("arms", "list", "list")
+}))]
 pub struct Args {
     #[command(flatten)]
     stage: StageArgs,

@@ -246,13 +246,13 @@ const ARMS: [Entry; 25] = [
         Arm::AugmentedA,
         ("augmented-a", "augmented on A"),
         (Training::Augmented, Way::Direct),
-        "and on what follows from the documents of A, as questions with their answers",
+        "the same, and on questions about A with the answers that follow from its documents",
     ),
     entry(
         Arm::AugmentedAAndB,
         ("augmented-a-and-b", "augmented on A and B"),
         (Training::AugmentedBoth, Way::Direct),
-        "the same with what follows from the documents of B: B is no measure any more",
+        "the same for B as well, which is then no measure of what carries over",
     ),
     entry(
         Arm::WrittenOutA,

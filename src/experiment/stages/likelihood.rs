@@ -30,7 +30,9 @@ impl Choices {
     /// Notes the choices at the answers that they belong to.
     pub fn note(&self, answered: &mut [Answered]) {
         for one in answered.iter_mut().filter(|one| one.sample == 0) {
-            one.likeliest = self.0.get(&one.arm).and_then(|arm| arm.get(&one.question)).cloned();
+            if let Some(choice) = self.0.get(&one.arm).and_then(|arm| arm.get(&one.question)) {
+                one.likeliest = Some(choice.clone());
+            }
         }
     }
 }
