@@ -2,6 +2,8 @@
 //! `RECOLLECT_CASES=50` says how many instants are tried.
 #![cfg(unix)]
 
+#[path = "support/home.rs"]
+mod home;
 #[path = "support/left.rs"]
 mod left;
 #[path = "support/tiny.rs"]
@@ -9,76 +11,13 @@ mod tiny;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use home::Home;
 use left::{left_by, same};
-use tiny::TINY;
-
-/// Longest wait for a process that has nothing to wait for.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    /// The config, a reward and a base model that no run has to make.
-    fn new() -> Home {
-        let home = Home { dir: tempfile::tempdir().unwrap() };
-        fs::write(home.path("tiny.toml"), TINY).unwrap();
-        fs::write(home.path("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
-        let mut pretrain = home.recollect("pretrain", "pretrained");
-        assert!(pretrain.args(["--set", "base.path=embedded"]).output().unwrap().status.success());
-        let mut stages = fs::read_dir(home.path("pretrained/stages")).unwrap().map(|entry| entry.unwrap().path());
-        let base = stages.find(|path| path.join("model.safetensors").exists()).unwrap();
-        fs::rename(base, home.path("base")).unwrap();
-        home
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn recollect(&self, command: &str, name: &str) -> Command {
-        let mut recollect = Command::new(env!("CARGO_BIN_EXE_recollect"));
-        recollect.arg(command).arg(self.path("tiny.toml"));
-        for (key, path) in [("base.path", "base"), ("train.reward", "reward.toml"), ("run.dir", name)] {
-            recollect.arg("--set").arg(format!("{key}={}", self.path(path).display()));
-        }
-        recollect.args(["--set", "train.checkpoint_every=1", "--set", "run.workers=2"]);
-        recollect.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        recollect
-    }
-
-    /// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
-    fn interrupted(&self, name: &str, signal: i32, after: Duration) -> (Output, bool) {
-        let mut child = self.recollect("run", name).spawn().unwrap();
-        std::thread::sleep(after);
-        let ended = child.try_wait().unwrap().is_some();
-        // SAFETY: the child has not been waited for by anything else, so its number is its own.
-        unsafe { libc::kill(child.id() as i32, signal) };
-        (finish(child), ended)
-    }
-
-    fn finished(&self, name: &str) -> Output {
-        let output = finish(self.recollect("run", name).spawn().unwrap());
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        output
-    }
-}
-
-fn finish(mut child: Child) -> Output {
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the run does not end");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().unwrap()
-}
 
 fn cases() -> usize {
     std::env::var("RECOLLECT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16)
@@ -93,7 +32,7 @@ fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
 
 #[test]
 fn whatever_the_instant_nothing_is_lost() {
-    let home = Home::new();
+    let home = Home::new(&[]);
     let started = Instant::now();
     home.finished("alone");
     let whole = started.elapsed();

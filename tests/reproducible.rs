@@ -16,7 +16,8 @@ use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
 use recollect::kernels::Precision;
 use recollect::learner::Algorithm;
-use recollect::telemetry::{Meter, Progress, Silent};
+use recollect::telemetry::meaning::meaning;
+use recollect::telemetry::{Meter, Progress, Silent, read_metrics};
 use recollect::{Error, Result};
 
 use left::{left_by, same};
@@ -79,6 +80,9 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     let metrics = String::from_utf8_lossy(&expected["metrics.jsonl"]);
     assert_eq!(metrics.lines().count(), 6);
     assert!(metrics.lines().all(|line| line.contains("\"loss\":")), "no step learned from its rewards: {metrics}");
+    for line in read_metrics(&root.join("one/metrics.jsonl")).unwrap() {
+        line.finite().for_each(|(name, _)| assert!(meaning(&name).is_some(), "what {name} means is not said"));
+    }
     assert_eq!(names.iter().filter(|name| name.starts_with("step-")).count(), 6, "{names:?}");
     assert_eq!(names.iter().filter(|name| name.ends_with("model.safetensors")).count(), 2, "{names:?}");
     assert_eq!(names.iter().filter(|name| name.ends_with("answers.jsonl")).count(), 2, "{names:?}");

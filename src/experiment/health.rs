@@ -24,6 +24,9 @@ pub struct Signs {
     pub kl: Option<f64>,
     /// Divergence of the learner from the sampler of the same weights, in nats a token.
     pub mismatch_kl: Option<f64>,
+    /// Divergence of the learner from the policies that sampled, where these are versions behind it, in nats a token.
+    #[serde(default)]
+    pub behind_kl: Option<f64>,
     pub gradient_norm: Option<f64>,
     /// Share of completions that ran out of tokens.
     pub truncated: Option<f64>,
@@ -48,6 +51,7 @@ impl Health {
             ("entropy", self.entropy()),
             ("kl", self.kl()),
             ("mismatch_kl", self.mismatch()),
+            ("off_policy", self.off_policy()),
             ("grad_norm", self.gradient()),
             ("truncated", self.truncated()),
             ("no_signal", self.no_signal(rollouts)),
@@ -114,6 +118,17 @@ impl Health {
                 "sampler and learner disagree by {now:.3} nats a token (mean of {WINDOW} steps) before anything is \
                  learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
                  train.algorithm.importance_cap = 2."
+            )
+        })
+    }
+
+    fn off_policy(&self) -> Option<String> {
+        let now = self.recent(|signs| signs.behind_kl)?;
+        (now > 0.1).then(|| {
+            format!(
+                "the policies that sample are {now:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
+                 what it learns from is no longer what it would say. Try a lower train.staleness, a lower \
+                 train.learning_rate, or train.algorithm.importance_cap = 2."
             )
         })
     }
@@ -237,6 +252,7 @@ mod tests {
             entropy: Some(0.8 - 0.005 * step as f64),
             kl: Some(0.002 * step as f64),
             mismatch_kl: Some(1e-12),
+            behind_kl: Some(0.03),
             gradient_norm: Some(if step.is_multiple_of(7) { 4.0 } else { 1.0 }),
             truncated: Some(0.2),
             flat: Some(0.3),
@@ -250,12 +266,14 @@ mod tests {
         let entropy = |step: usize| Signs { entropy: Some(0.9f64.powi(step as i32)), ..Signs::default() };
         let kl = |_| Signs { kl: Some(1.5), ..Signs::default() };
         let mismatch = |_| Signs { mismatch_kl: Some(0.02), ..Signs::default() };
+        let behind = |_| Signs { behind_kl: Some(0.2), ..Signs::default() };
         let gradient = |step| Signs { gradient_norm: Some(if step == 15 { 50.0 } else { 1.0 }), ..Signs::default() };
         let truncated = |_| Signs { truncated: Some(0.6), ..Signs::default() };
-        let cases: [(Vec<Signs>, &str); 5] = [
+        let cases: [(Vec<Signs>, &str); 6] = [
             (each(40, entropy).collect(), "entropy fell from 0.65 to 0.1"),
             (each(40, kl).collect(), "1.5 nats a token away"),
             (each(40, mismatch).collect(), "disagree by 0.020 nats"),
+            (each(40, behind).collect(), "0.20 nats a token behind"),
             (each(40, gradient).collect(), "the gradient of step 16 is 50.0 long"),
             (each(40, truncated).collect(), "60 % of the completions"),
         ];

@@ -332,6 +332,25 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_several_policies_are_corrected_each_for_its_own() {
+        // Every third token comes from a policy that found it less likely, the others from some that found it likelier.
+        let algorithm = Algorithm { importance_cap: 1.5, clip: Clip::None, ..Algorithm::grpo() };
+        let mut batch = batch(algorithm.aggregation);
+        let gaps: Vec<f32> = (0..11).map(|token| if token % 3 == 0 { 0.9 } else { -0.1 * token as f32 }).collect();
+        batch.before = batch.log_prob.clone();
+        batch.sampled = batch.log_prob.iter().zip(&gaps).map(|(log_prob, gap)| log_prob - gap).collect();
+        let (_, gradient, statistics) = part(&algorithm, &batch, 0..11);
+        let weights = batch.weights.tokens.concat();
+        let importance = |gap: f32| gap.exp().min(1.5);
+        let exact = (0..11).map(|token| {
+            -importance(gaps[token]) * batch.advantage[token] * weights[token] / batch.weights.normaliser as f32
+        });
+        assert!(close(&gradient, &exact.collect::<Vec<f32>>(), 1e-6), "{gradient:?}");
+        let capped = (0..11).filter(|token| gaps[*token].exp() > 1.5 && weights[*token] != 0.0).count();
+        assert_eq!(statistics.importance_capped(), capped as f64 / statistics.tokens() as f64);
+    }
+
+    #[test]
     fn on_policy_grpo_has_the_gradient_of_reinforce() {
         let mut batch = batch(Aggregation::Token);
         batch.sampled = batch.log_prob.clone();

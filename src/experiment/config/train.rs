@@ -62,6 +62,12 @@ pub struct TrainConfig {
     pub replay_weight: f64,
     /// Kinds of those lessons by how often they come.
     pub mixture: Mixture,
+    /// Versions that a token may be behind the policy that learns from it. 0: sampling and learning take turns, and the
+    /// same seed gives the same bytes. Above: workers sample while the policy learns, as many batches ahead, and take up
+    /// new weights between two tokens; faster where they have cores or a device of their own, and no two runs the same.
+    // Left out where it is 0: a run that takes turns is the run that it was before this key existed.
+    #[serde(skip_serializing_if = "takes_turns")]
+    pub staleness: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
     /// Steps between checkpoints; 0 for the last only.
@@ -98,6 +104,7 @@ impl Default for TrainConfig {
             replay_tokens: 1024,
             replay_weight: 0.2,
             mixture: Mixture::reading(),
+            staleness: 0,
             evaluate_every: 50,
             checkpoint_every: 50,
             keep_last: 2,
@@ -133,6 +140,7 @@ impl TrainConfig {
         ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
         ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);
         ranges.positive("train.temperature", self.temperature);
+        ranges.demand(self.staleness <= 64, "train.staleness", self.staleness, "0 (take turns) to 64");
         ranges.at_least("train.keep_last", self.keep_last, 1);
         ranges.demand(
             !self.reward.as_os_str().is_empty(),
@@ -145,6 +153,10 @@ impl TrainConfig {
 
 fn is_zero(share: &f64) -> bool {
     *share == 0.0
+}
+
+fn takes_turns(staleness: &usize) -> bool {
+    *staleness == 0
 }
 
 /// The update rule: a preset by its name, or a table of the learner's own fields.

@@ -4,8 +4,9 @@ use metrics::gauge;
 use rand::seq::index;
 
 use super::Start;
+use super::ahead::{Ahead, Ordered};
 use crate::Result;
-use crate::exchange::WorkerPool;
+use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::live_reward::LiveReward;
 use crate::experiment::{Experiment, rollouts};
 use crate::knowledge::{Division, Form, Question, Set};
@@ -19,7 +20,7 @@ use crate::reward::{Normalise, Record};
 use crate::rollout::{Completion, Finish, Request};
 use crate::verifier::judge;
 
-/// The completions of one question.
+/// A question and its completions.
 pub(super) struct Group {
     /// Its number among the questions of its form.
     index: usize,
@@ -42,7 +43,7 @@ pub(super) struct Batch {
 }
 
 /// A question with its number among those of its form.
-struct Asked {
+pub(super) struct Asked {
     index: usize,
     question: Question,
 }
@@ -59,11 +60,26 @@ pub(super) struct Sampling<'a> {
 }
 
 impl Sampling<'_> {
-    /// The batch of a step: it depends on config, seed and the weights in the pool alone.
-    pub fn batch(&self, step: usize, pool: &mut WorkerPool, reward: &mut LiveReward, workers: usize) -> Result<Batch> {
-        let filter = self.algorithm.filter;
+    /// Has the questions of a step sampled, less the completions that are there already.
+    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<Ordered> {
         let asked = self.questions(step);
-        let groups = self.ask(step, asked, pool, reward)?;
+        let (groups, requests) = self.requests(step, &asked)?;
+        let ticket = pool.resume(requests, underway)?;
+        Ok(Ordered { asked, groups, ticket })
+    }
+
+    /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
+    pub fn batch(
+        &self,
+        step: usize,
+        ahead: &mut Ahead,
+        pool: &mut WorkerPool,
+        reward: &mut LiveReward,
+        workers: usize,
+    ) -> Result<Batch> {
+        let filter = self.algorithm.filter;
+        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool)?;
+        let groups = self.judged(step, &asked, groups, completions, reward)?;
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None };
         let normalise = reward.reward().normalise;
         let mut rounds = 0;
@@ -124,7 +140,7 @@ impl Sampling<'_> {
         (filled, asked)
     }
 
-    /// Samples, judges and pays completions of questions.
+    /// Samples, judges and pays completions of questions, before anything else that is sampled.
     fn ask(
         &self,
         step: usize,
@@ -132,14 +148,21 @@ impl Sampling<'_> {
         pool: &mut WorkerPool,
         reward: &mut LiveReward,
     ) -> Result<Vec<Group>> {
+        let (groups, requests) = self.requests(step, &asked)?;
+        let completions = pool.generate(requests)?;
+        self.judged(step, &asked, groups, completions, reward)
+    }
+
+    /// A group and a request for each question.
+    fn requests(&self, step: usize, asked: &[Asked]) -> Result<(Vec<Group>, Vec<Request>)> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
-        for Asked { index, question } in &asked {
+        for Asked { index, question } in asked {
             let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
             groups.push(Group { index: *index, form: question.form, prompt, completions, lines });
         }
-        let requests = groups.iter().zip(&asked).map(|(group, asked)| Request {
+        let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
             prompt: group.prompt.clone(),
             samples: config.group_size,
             temperature: config.temperature as f32,
@@ -148,7 +171,21 @@ impl Sampling<'_> {
             seed: self.experiment.config.run.seed,
             key: [step as u64, asked.question.id],
         });
-        for completion in pool.generate(requests.collect())? {
+        let requests = requests.collect();
+        Ok((groups, requests))
+    }
+
+    /// Judges and pays completions, and gives each to its group.
+    fn judged(
+        &self,
+        step: usize,
+        asked: &[Asked],
+        mut groups: Vec<Group>,
+        completions: Vec<Completion>,
+        reward: &mut LiveReward,
+    ) -> Result<Vec<Group>> {
+        let tokenizer = &self.start.base.tokenizer;
+        for completion in completions {
             let question = &asked[completion.request].question;
             let text = tokenizer.decode(&completion.tokens)?;
             let finished = completion.finish == Finish::Stop;

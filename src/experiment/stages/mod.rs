@@ -2,6 +2,7 @@
 //! directory; a stage whose inputs have not changed is not made again.
 
 mod against;
+mod ahead;
 mod asking;
 mod batch;
 mod cost;
@@ -18,6 +19,7 @@ mod pretrain;
 mod report;
 mod train;
 mod trainings;
+mod update;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -12,12 +12,12 @@ use super::examine::Examined;
 use super::report::report;
 use crate::Result;
 use crate::evaluation::{Arm, ArmResult, Summary, Training, Way};
-use crate::exchange::{Job, Sampler, WorkerPool};
+use crate::exchange::{Sampler, WorkerPool};
 use crate::experiment::{Config, Experiment, Interrupt};
 use crate::knowledge::{Form, Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{Completion, Finish, Limits, Panels};
+use crate::rollout::{Begun, Completion, Finish, Job, Limits, Panels, Versions};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -37,13 +37,14 @@ struct Scripted {
     tokenizer: Shared<Tokenizer>,
     /// What is written about each question: a thought, and an answer.
     said: Shared<BTreeMap<String, (String, String)>>,
+    ready: Vec<Completion>,
 }
 
 impl Scripted {
     fn new(script: Script, start: &Start) -> Scripted {
         let questions = [Set::A, Set::B].iter().flat_map(|set| start.knowledge.questions(*set));
         let said = questions.map(|question| (question.text.clone(), script.says(start, &question))).collect();
-        Scripted { tokenizer: Shared::new(start.base.tokenizer.clone()), said: Shared::new(said) }
+        Scripted { tokenizer: Shared::new(start.base.tokenizer.clone()), said: Shared::new(said), ready: Vec::new() }
     }
 }
 
@@ -85,36 +86,54 @@ impl Sampler for Scripted {
         Ok(())
     }
 
-    fn serve(
-        &mut self,
-        _: usize,
-        next: &mut dyn FnMut() -> Option<Job>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<()> {
-        while let Some((number, request)) = next() {
-            let prompt = self.tokenizer.decode(&request.prompt)?;
-            let (_, asked) = prompt.rsplit_once(&format!("{QUESTION} ")).unwrap();
-            let opened = [THINK, ANSWER].iter().filter_map(|marker| asked.find(marker)).min().unwrap();
-            let (thought, answer) = &self.said[asked[..opened].trim()];
-            let whole = match asked.ends_with(ANSWER) {
-                true => answer.clone(),
-                false => format!("{thought} {END_THINK} {ANSWER} {answer}"),
-            };
-            // A thought that was begun before goes on.
-            let begun = asked.strip_suffix(ANSWER).unwrap_or(asked)[opened..].trim_start_matches(THINK);
-            let begun = if asked.ends_with(ANSWER) { 0 } else { self.tokenizer.encode(begun)?.len() };
-            let mut tokens = self.tokenizer.encode(&whole)?.split_off(begun);
-            tokens.truncate(request.max_new_tokens);
-            let finish = match request.stop.contains(tokens.last().unwrap()) {
-                true => Finish::Stop,
-                false => Finish::Length,
-            };
-            for sample in 0..request.samples {
-                let (log_probs, tokens) = (vec![0.0; tokens.len()], tokens.clone());
-                done(Completion { request: number, sample, tokens, log_probs, version: 0, finish })?;
-            }
-        }
+    fn has_room(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    fn take(&mut self, job: Job) -> Result<()> {
+        let Job { number, request, .. } = job;
+        let prompt = self.tokenizer.decode(&request.prompt)?;
+        let (_, asked) = prompt.rsplit_once(&format!("{QUESTION} ")).unwrap();
+        let opened = [THINK, ANSWER].iter().filter_map(|marker| asked.find(marker)).min().unwrap();
+        let (thought, answer) = &self.said[asked[..opened].trim()];
+        let whole = match asked.ends_with(ANSWER) {
+            true => answer.clone(),
+            false => format!("{thought} {END_THINK} {ANSWER} {answer}"),
+        };
+        // A thought that was begun before goes on.
+        let begun = asked[opened..].trim_start_matches(THINK);
+        let begun = if asked.ends_with(ANSWER) { 0 } else { self.tokenizer.encode(begun)?.len() };
+        let mut tokens = self.tokenizer.encode(&whole)?.split_off(begun);
+        tokens.truncate(request.max_new_tokens);
+        let finish = match request.stop.contains(tokens.last().unwrap()) {
+            true => Finish::Stop,
+            false => Finish::Length,
+        };
+        self.ready.extend((0..request.samples).map(|sample| {
+            let (tokens, log_probs, versions) = (tokens.clone(), vec![0.0; tokens.len()], Versions::default());
+            Completion { request: number, sample, tokens, log_probs, versions, finish }
+        }));
         Ok(())
+    }
+
+    fn step(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Vec<Completion> {
+        std::mem::take(&mut self.ready)
+    }
+
+    fn begun(&self) -> Vec<Begun> {
+        Vec::new()
+    }
+
+    fn clear(&mut self) {
+        self.ready.clear();
     }
 }
 
