@@ -90,7 +90,9 @@ fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() 
 
 #[test]
 fn the_table_of_arms_has_every_arm_in_its_order() {
-    let rows = README.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let named: Vec<&str> = rows.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    // Other tables tell what arms got.
+    let explained = rows.filter(|(_, rest)| !rest.starts_with(|first: char| first.is_ascii_digit()));
+    let named: Vec<&str> = explained.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
     assert_eq!(named, Arm::ALL.map(Arm::name));
 }

@@ -259,7 +259,7 @@ fn runs_that_differ_in_seeds_go_together_and_others_do_not() {
     }
     let said = home.does(&["report", "runs/zero", "runs/one", "--json", "seeds.json"]);
     let words: Vec<&str> = said.split_whitespace().collect();
-    assert!(words.join(" ").contains("the mean over 2 runs") && said.contains("in context"), "{said}");
+    assert!(words.join(" ").contains("the mean over 2 runs") && said.contains("context"), "{said}");
     let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(home.path("seeds.json")).unwrap()).unwrap();
     assert!(rows.len() == 2 * 4 * 2 && rows.iter().all(|row| row["shares"].as_array().unwrap().len() == 2));
     home.does(&["eval", "tiny.toml", "--arms", "baseline", "--set", "finetune.steps=3", "--set", "run.dir=runs/other"]);

@@ -28,7 +28,6 @@ pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
     let asked = experiment.config.arms.resolved();
     asked.iter().try_for_each(|arm| trainings::check(&experiment.config, arm.training()))?;
     let start = Start::new(experiment)?;
-    leaks::check_rollouts(experiment, &start)?;
     // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
     checkpoint.map(|dir| start.base.successor(dir)).transpose()?;
     let tuned = learn_documents(experiment, &start)?;
@@ -44,6 +43,7 @@ pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
             Some(dir) => (dir.to_path_buf(), base::digest(Some(dir))?, Spent::default()),
             None => {
                 let trained = reinforce(experiment, &start, &tuned)?;
+                leaks::check_rollouts(experiment, &start)?;
                 evaluation.manifest.add("train", &trained);
                 let spent = documents.plus(cost::of_reinforcement(experiment, &start, &trained)?);
                 (trained.dir, trained.content, spent)
@@ -91,7 +91,6 @@ impl<'a> Evaluation<'a> {
         self.experiment.progress.tell(&format!("for the arm {}:", asked.join(", ")));
         let child = trainings::experiment(self.experiment, training)?;
         let start = Start::new(&child)?;
-        leaks::check_rollouts(&child, &start)?;
         let name = asked.join(", ");
         let mut policy = learn_documents(&child, &start)?;
         let mut spent = cost::of_documents(&child.config, start.base.policy.config.parameter_count());
@@ -99,6 +98,7 @@ impl<'a> Evaluation<'a> {
         let mut step = 0;
         if trainings::reinforces(training) {
             policy = reinforce(&child, &start, &policy)?;
+            leaks::check_rollouts(&child, &start)?;
             spent = spent.plus(cost::of_reinforcement(&child, &start, &policy)?);
             step = child.config.train.steps as u64;
             self.manifest.add_new(&format!("train for {name}"), &policy);

@@ -23,7 +23,8 @@ struct Asked {
     answer: String,
 }
 
-/// Refuses to go on where reinforcement learning has asked something of B.
+/// Refuses to go on where reinforcement learning has asked something of B. To be asked when it is finished: before, there
+/// may be leftovers of a run that was killed, which are made anew.
 pub(super) fn check_rollouts(experiment: &Experiment, start: &Start) -> Result<()> {
     let guard = Guard::of(&start.knowledge);
     let mut seen: HashSet<String> = HashSet::new();
