@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 
-use recollect::evaluation::{Requirement, Summary};
+use recollect::evaluation::{OverRuns, Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::{
     Actors,
@@ -18,7 +18,7 @@ use super::output;
 use super::progress::StderrProgress;
 
 /// A config file and changes to it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ConfigArgs {
     /// The config, a TOML file (see configs/), or the directory of a run to go on with
     pub config: PathBuf,
@@ -41,10 +41,15 @@ impl RequireArgs {
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
     }
+
+    /// The same of the mean over several runs.
+    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
+        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
+    }
 }
 
 /// What every stage takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct StageArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -72,6 +77,16 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
+        self.perform_with(|| self.config.resolve(), arithmetic, stage)
+    }
+
+    /// The same with a config that is resolved in another way. Ranks that only sample take it from the one that learns.
+    pub fn perform_with(
+        &self,
+        resolve: impl FnOnce() -> Result<Config>,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        stage: impl FnOnce(&Experiment) -> Result<()>,
+    ) -> Result<()> {
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
         #[cfg(feature = "mpi")]
         let learner = {
@@ -82,7 +97,7 @@ impl StageArgs {
                 None => None,
             }
         };
-        let config = self.config.resolve()?;
+        let config = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;

@@ -19,6 +19,8 @@ use crate::rollout::SLOTS;
 
 pub use order::Underway;
 pub use pool::{Fill, Throughput, Ticket, WorkerPool};
+#[cfg(test)]
+pub(crate) use worker::Sampler;
 
 /// A number of workers, where 0 is one for each core of this machine.
 pub fn on_cores(workers: usize) -> usize {

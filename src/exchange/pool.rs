@@ -87,7 +87,8 @@ impl WorkerPool {
         WorkerPool::with_samplers(engines, limits)
     }
 
-    fn with_samplers(samplers: Vec<impl Sampler + Send + 'static>, limits: Limits) -> Result<WorkerPool> {
+    /// The same with whatever samples.
+    pub(crate) fn with_samplers(samplers: Vec<impl Sampler + Send + 'static>, limits: Limits) -> Result<WorkerPool> {
         if samplers.is_empty() {
             return Err(Error::invalid("rollout workers", "0", "at least one is needed"));
         }

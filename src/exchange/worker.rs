@@ -52,7 +52,7 @@ pub(super) enum News {
 }
 
 /// What does the sampling: the engine, or in tests something that hangs or panics.
-pub(super) trait Sampler {
+pub(crate) trait Sampler {
     /// Goes on with these weights.
     fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
     /// Whether a job that came now would be begun at once.

@@ -28,6 +28,7 @@ pub use stage::{Stage, StageCache};
 pub use sweep::Sweep;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::exchange::{Actors, WorkerPool};
 use crate::learner::Algorithm;
@@ -44,7 +45,7 @@ pub struct Experiment {
     pub cache: StageCache,
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
-    pub progress: Box<dyn Progress>,
+    pub progress: Arc<dyn Progress>,
     /// Who samples.
     pub actors: Actors,
 }
@@ -56,12 +57,22 @@ impl Experiment {
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt, progress, actors: Actors::default() })
+        let actors = Actors::default();
+        Ok(Experiment { config, reward, run, cache, interrupt, progress: progress.into(), actors })
     }
 
     /// Those who sample, for a model of this shape.
     pub fn pool(&self, model: &ModelConfig) -> Result<WorkerPool> {
         self.actors.pool(self.config.run.workers, model)
+    }
+
+    /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
+    pub fn child(&self, name: &str, config: Config) -> Result<Experiment> {
+        let mut config = config;
+        config.run.dir = self.run.root().join("arms").join(name);
+        config.run.cache = Some(self.cache.root().to_path_buf());
+        let child = Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))?;
+        Ok(Experiment { actors: self.actors.clone(), ..child })
     }
 }
 

@@ -68,6 +68,11 @@ impl StageCache {
         StageCache { patience, ..self }
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The stage that was made from these inputs. If there is none, `make` writes its files into the empty
     /// directory that it is given; if `make` fails, nothing is left behind.
     ///

@@ -7,6 +7,7 @@ pub mod held_out;
 pub mod jsonl;
 pub mod leak;
 pub mod lexicon;
+pub mod library;
 pub mod logic;
 pub mod question;
 pub mod reversal;
@@ -16,6 +17,7 @@ pub mod world;
 
 pub use held_out::Division;
 pub use jsonl::Jsonl;
+pub use library::Library;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
 pub use source::Knowledge;
 pub use world::{KnownConfig, SetSize, World, WorldConfig};

@@ -192,6 +192,12 @@ impl World {
         &self.documents
     }
 
+    /// Adds a document that says something else than the world would.
+    #[cfg(test)]
+    pub(crate) fn plant(&mut self, document: Document) {
+        self.documents.push(document);
+    }
+
     /// A document about one set: about people, often several of one group, or about terms. Premises are stated twice
     /// as often as facts, because they are harder to remember; no statement stands twice in a document, and never two
     /// premises of one chain.

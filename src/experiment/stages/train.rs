@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Start;
 use super::ahead::Ahead;
 use super::batch::Sampling;
-use super::evaluate::{Examiner, on_the_way};
+use super::examine::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};

@@ -10,6 +10,7 @@ pub mod document;
 pub mod lesson;
 pub mod made_up;
 pub mod reading;
+pub mod remedies;
 pub mod thinking;
 
 use rand::seq::IndexedRandom;
