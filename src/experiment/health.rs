@@ -32,6 +32,8 @@ pub struct Signs {
     pub truncated: Option<f64>,
     /// Share of groups whose completions all got the same reward.
     pub flat: Option<f64>,
+    /// Share of the variance of returns that the value head foretold.
+    pub foretold: Option<f64>,
 }
 
 /// The signs of a run so far, and the alarms that have rung.
@@ -55,6 +57,7 @@ impl Health {
             ("grad_norm", self.gradient()),
             ("truncated", self.truncated()),
             ("no_signal", self.no_signal(rollouts)),
+            ("value", self.value()),
         ];
         let mut told = Vec::new();
         for (name, words) in alarms.into_iter().filter_map(|(name, words)| Some((name, words?))) {
@@ -163,6 +166,18 @@ impl Health {
         })
     }
 
+    fn value(&self) -> Option<String> {
+        // A head begins with nothing: what it says of the first steps is no sign.
+        let now = self.recent(|signs| signs.foretold).filter(|_| self.steps.len() >= 3 * WINDOW)?;
+        (now < 0.0).then(|| {
+            format!(
+                "the value head foretells rewards worse than their mean would (explained variance {now:.2} over \
+                 {WINDOW} steps): advantages are mostly its errors. Try another train.algorithm.value.rate, \
+                 and train.algorithm.advantage.lambda = 1, which trusts it least."
+            )
+        })
+    }
+
     fn no_signal(&self, rollouts: &[&Record]) -> Option<String> {
         let of = |signs: &Signs| signs.flat;
         let all = of(self.steps.last()?) == Some(1.0);
@@ -256,6 +271,7 @@ mod tests {
             gradient_norm: Some(if step.is_multiple_of(7) { 4.0 } else { 1.0 }),
             truncated: Some(0.2),
             flat: Some(0.3),
+            foretold: Some(if step < 15 { -3.0 } else { 0.2 }),
         };
         assert_eq!(heard(each(100, healthy)), Vec::<String>::new());
         assert_eq!(heard(each(100, |_| Signs::default())), Vec::<String>::new());
@@ -269,13 +285,15 @@ mod tests {
         let behind = |_| Signs { behind_kl: Some(0.2), ..Signs::default() };
         let gradient = |step| Signs { gradient_norm: Some(if step == 15 { 50.0 } else { 1.0 }), ..Signs::default() };
         let truncated = |_| Signs { truncated: Some(0.6), ..Signs::default() };
-        let cases: [(Vec<Signs>, &str); 6] = [
+        let value = |_| Signs { foretold: Some(-0.5), ..Signs::default() };
+        let cases: [(Vec<Signs>, &str); 7] = [
             (each(40, entropy).collect(), "entropy fell from 0.65 to 0.1"),
             (each(40, kl).collect(), "1.5 nats a token away"),
             (each(40, mismatch).collect(), "disagree by 0.020 nats"),
             (each(40, behind).collect(), "0.20 nats a token behind"),
             (each(40, gradient).collect(), "the gradient of step 16 is 50.0 long"),
             (each(40, truncated).collect(), "60 % of the completions"),
+            (each(40, value).collect(), "explained variance -0.50"),
         ];
         for (steps, words) in cases {
             let told = heard(steps);

@@ -9,8 +9,8 @@ use crate::rollout::Finish;
 use crate::verifier::Grounding;
 use crate::{Error, Result, files};
 
-/// Writes the rollouts of a step.
-pub fn write(path: &Path, lines: &[&Record]) -> Result<()> {
+/// Writes the rollouts of a step and says how many bytes they take.
+pub fn write(path: &Path, lines: &[&Record]) -> Result<u64> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -18,7 +18,8 @@ pub fn write(path: &Path, lines: &[&Record]) -> Result<()> {
         })?;
         text.push(b'\n');
     }
-    files::write_atomic(path, &text)
+    files::write_atomic(path, &text)?;
+    Ok(text.len() as u64)
 }
 
 /// The values of each term by group, with the term's weight.

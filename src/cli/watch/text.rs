@@ -115,7 +115,9 @@ pub fn number(value: f64) -> String {
 
 /// What rings: every alarm of the last step.
 pub fn alarms(watched: &Watched) -> Vec<String> {
-    let ringing = |name: &String| name.starts_with("alarm/") && watched.newest(name).is_some_and(|value| value > 0.0);
+    // Those that the machine gives, not the run, stand among the times.
+    let alarm = |name: &str| name.strip_prefix("time/").unwrap_or(name).starts_with("alarm/");
+    let ringing = |name: &String| alarm(name) && watched.newest(name).is_some_and(|value| value > 0.0);
     let words = |name: String| match name.as_str() {
         "alarm/hacked" => {
             "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
@@ -127,6 +129,9 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "alarm/off_policy" => "the policies that sample are far behind the one that learns".into(),
         "alarm/grad_norm" => "the gradient is ten times as long as those before".into(),
         "alarm/truncated" => "half of the completions run out of tokens".into(),
+        "alarm/value" => "the value head foretells less than a constant would".into(),
+        "time/alarm/memory" => "memory is about to run out".into(),
+        "time/alarm/disk" => "the disk is nearly full".into(),
         other => other.replace("alarm/", ""),
     };
     watched.names().into_iter().filter(ringing).map(words).collect()

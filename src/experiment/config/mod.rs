@@ -155,10 +155,10 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, and
-    /// what is asked of it when it is done.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, which
+    /// checkpoints are made and stay, and what is asked of it when it is done.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
-        let text = self.to_toml()?;
+        let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
         let matters = |key: &str| !["run.dir", "run.workers", "run.cache"].contains(&key) && !key.starts_with("arms.");
@@ -268,6 +268,7 @@ mod tests {
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 4, "{error}");
         assert!(lines.contains(&"x.toml: train.group_size: found 1; allowed is 2 or more"), "{error}");
+        assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
         assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
         assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
         assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
@@ -292,6 +293,8 @@ mod tests {
         let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
         assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
         assert_eq!(digest(&[]), digest(&["arms.ask=[\"filler\"]", "arms.passages=3"]));
+        assert_eq!(digest(&[]), digest(&["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"]));
+        assert_ne!(digest(&[]), digest(&["train.evaluate_every=7"]));
         assert_ne!(digest(&[]), digest(&["run.seed=99"]));
         assert_ne!(digest(&[]), digest(&["known.premises=[2, 3]"]));
     }

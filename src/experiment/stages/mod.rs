@@ -5,6 +5,7 @@ mod against;
 mod ahead;
 mod asking;
 mod batch;
+mod compare;
 mod cost;
 mod evaluate;
 mod examine;

@@ -20,12 +20,13 @@ use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::health::Health;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
+use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
 use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
-use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Schedule};
-use crate::policy::Policy;
+use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
+use crate::policy::{Policy, value_head};
 use crate::rollout::SLOTS;
 use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
@@ -73,7 +74,7 @@ pub(super) fn inputs<'a>(
     let reward = (!config.train.reload_reward).then_some(&experiment.reward);
     let RunConfig { seed, precision, .. } = config.run;
     let from = config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?;
-    Ok((&tuned.content, &config.train, reward, &config.evaluation, seed, precision, &start.digest, from))
+    Ok((&tuned.content, config.train.learned(), reward, &config.evaluation, seed, precision, &start.digest, from))
 }
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
@@ -136,6 +137,7 @@ struct Trainer<'a> {
 impl Trainer<'_> {
     fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
+        resources::forecast(&experiment.config).iter().for_each(|words| experiment.progress.tell(words));
         let optimizer = OptimizerConfig {
             beta1: 0.9,
             beta2: 0.99,
@@ -146,8 +148,8 @@ impl Trainer<'_> {
         let Progressed { step: first, policy, mut optimizer, mut notes } = checkpoints.resume::<Notes>(
             experiment.progress.as_ref(),
             optimizer,
-            &config.scales,
-            |dir| self.start.base.successor(dir),
+            &self.scales(),
+            |dir| self.policy(dir),
             || self.begin(tuned, optimizer),
         )?;
         let policy = policy.with_precision(experiment.config.run.precision);
@@ -158,11 +160,13 @@ impl Trainer<'_> {
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
-        let sampling = Sampling { experiment, start, algorithm, division, reference };
+        let critic = self.algorithm.value.head().map(|_| &policy);
+        let sampling = Sampling { experiment, start, algorithm, division, reference, critic };
         let updating = Updating { experiment, start, algorithm, reference: self.reference.as_ref(), workers };
         let mut ahead = Ahead::new(config.staleness, config.steps, std::mem::take(&mut notes.underway));
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
+        let mut resources = Resources::default();
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
         for step in first..config.steps {
             let began = Instant::now();
@@ -194,7 +198,7 @@ impl Trainer<'_> {
                 let batch = sampling.batch(step, &mut ahead, &mut pool, &mut reward, workers)?;
                 let lines = batch.lines();
                 // Before anything is noted or learned of them: whatever happens then, they are kept.
-                rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
+                let written = rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
                 untouched = false;
                 reward.measure(experiment.progress.as_ref());
                 let (hacked, words) = notes.alarm.hear(&lines);
@@ -208,6 +212,8 @@ impl Trainer<'_> {
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
                 let words = notes.health.hear(updating.signs(&update, &batch), &lines);
                 words.iter().for_each(|words| experiment.progress.tell(words));
+                let left = Left::now(experiment.run.root(), course::size(&optimizer), written);
+                resources.look(&left).iter().for_each(|words| experiment.progress.tell(words));
                 match update.not_finite {
                     None => notes.health.learned(),
                     Some(what) => experiment.progress.tell(&notes.health.skip(step + 1, what)?),
@@ -251,13 +257,12 @@ impl Trainer<'_> {
     fn begin(&self, tuned: &Stage, optimizer: OptimizerConfig) -> Result<Progressed<Notes>> {
         let config = &self.experiment.config.train;
         let Some(from) = &config.from else {
-            let begun = Progressed::<Notes>::begin(self.start.base.successor(&tuned.dir)?, optimizer, &config.scales);
+            let begun = Progressed::<Notes>::begin(self.policy(&tuned.dir)?, optimizer, &self.scales());
             return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
         };
         let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
-        let progressed = Progressed::<Notes>::load(&course::named(from)?, optimizer, &config.scales, |dir| {
-            self.start.base.successor(dir)
-        })?;
+        let dir = course::named(from)?;
+        let progressed = Progressed::<Notes>::load(&dir, optimizer, &self.scales(), |dir| self.policy(dir))?;
         if progressed.notes.tuned != tuned.content {
             let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
             return refuse("it began with another fine-tuned policy than this run".into(), remedy);
@@ -269,6 +274,22 @@ impl Trainer<'_> {
         let (reward, alarm, underway) = (RewardNote::default(), Alarm::default(), BTreeMap::new());
         let notes = Notes { reward, alarm, underway, ..progressed.notes };
         Ok(Progressed { notes, ..progressed })
+    }
+
+    /// The policy that a directory holds, with a value head where the algorithm asks for one: a fresh one where the
+    /// directory has none.
+    fn policy(&self, dir: &Path) -> Result<Policy> {
+        let policy = self.start.base.successor(dir)?;
+        match self.algorithm.value.head() {
+            None => Ok(policy),
+            Some(head) => policy.with_value_head(dir, head.trunk),
+        }
+    }
+
+    /// Learning rates of some variables as shares of that of all others.
+    fn scales(&self) -> Scales {
+        let head = self.algorithm.value.head().map(|head| (value_head::PREFIX.to_string(), head.rate));
+        self.experiment.config.train.scales.clone().into_iter().chain(head).collect()
     }
 
     /// For whoever watches.

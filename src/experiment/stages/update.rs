@@ -118,6 +118,7 @@ impl Updating<'_> {
             behind_kl: mismatch_kl.filter(|_| !synchronous),
             gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
             truncated: Some(batch.truncated()),
+            foretold: batch.foretold,
             // Where groups are not compared with themselves, those without spread teach as well.
             flat: self.algorithm.advantage.needs_spread().then_some(batch.flat),
         }
@@ -179,6 +180,10 @@ impl Update {
         gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
         gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
         gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
+        if algorithm.value.head().is_some() {
+            gauge!("value/loss").set(statistics.value_loss());
+            gauge!("value/clip_ratio").set(statistics.value_clip_ratio());
+        }
         if algorithm.importance_cap != 0.0 {
             gauge!("importance/capped_ratio").set(statistics.importance_capped());
         }
