@@ -78,8 +78,7 @@ impl RunInfo {
     pub fn answering(&self) -> (f64, f64) {
         let answers = |stage: &&StageTime| {
             let begins = |with: &&str| stage.name.starts_with(*with);
-            ["baseline", "evaluation"].contains(&stage.name.as_str())
-                || ["arm ", "choices "].iter().any(|with| begins(with))
+            ["baseline", "evaluation"].contains(&stage.name.as_str()) || ["arm ", "choices "].iter().any(begins)
         };
         let sum = |stages: &mut dyn Iterator<Item = &StageTime>| stages.map(|stage| stage.seconds).sum();
         (sum(&mut self.stages.iter().filter(answers)), sum(&mut self.stages.iter()))

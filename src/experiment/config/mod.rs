@@ -155,8 +155,8 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, and
-    /// which checkpoints are made and stay, and what is asked of it when it is done.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, which
+    /// checkpoints are made and stay, and what is asked of it when it is done.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
@@ -292,9 +292,9 @@ mod tests {
     fn the_digest_follows_what_matters_and_nothing_else() {
         let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
         assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
+        assert_eq!(digest(&[]), digest(&["arms.ask=[\"filler\"]", "arms.passages=3"]));
         assert_eq!(digest(&[]), digest(&["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"]));
         assert_ne!(digest(&[]), digest(&["train.evaluate_every=7"]));
-        assert_eq!(digest(&[]), digest(&["arms.ask=[\"filler\"]", "arms.passages=3"]));
         assert_ne!(digest(&[]), digest(&["run.seed=99"]));
         assert_ne!(digest(&[]), digest(&["known.premises=[2, 3]"]));
     }

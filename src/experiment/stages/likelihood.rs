@@ -109,7 +109,15 @@ struct Continued<'a> {
 impl Continued<'_> {
     fn as_sampled<'s>(&'s self, unsampled: &'s [f32]) -> Sampled<'s> {
         let (prompt, tokens) = (&self.given, &self.choice);
-        Sampled { prompt, tokens, log_probs: &unsampled[..tokens.len()], before: None, advantage: 0.0, appraisal: None, kept: true }
+        Sampled {
+            prompt,
+            tokens,
+            log_probs: &unsampled[..tokens.len()],
+            before: None,
+            advantage: 0.0,
+            appraisal: None,
+            kept: true,
+        }
     }
 }
 
