@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::worker::{Command, Report, Sampler, work};
-use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{Completion, Engine, Limits, Panels, Request};
+use crate::policy::{ModelConfig, Policy, Snapshot};
+use crate::rollout::{CardEngine, Completion, Engine, Limits, Panels, Published, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::generate`] waits for one more completion before it gives up.
@@ -32,7 +32,9 @@ pub struct WorkerPool {
     patience: Duration,
     throughput: Throughput,
     /// What the workers sample from.
-    published: Option<Arc<Panels>>,
+    published: Option<Published>,
+    /// Whether they do it on a card.
+    on_card: bool,
 }
 
 struct Worker {
@@ -48,6 +50,20 @@ impl WorkerPool {
         WorkerPool::with_samplers(engines, limits)
     }
 
+    /// Starts the workers that suit a policy, for requests of at most `max_tokens` tokens: one on the card where it
+    /// lives, or `count` on the processor.
+    pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
+        match CardEngine::for_policy(policy, max_tokens)? {
+            None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
+            Some(engine) => {
+                let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
+                let mut pool = WorkerPool::with_samplers(vec![engine], limits)?;
+                pool.on_card = true;
+                Ok(pool)
+            }
+        }
+    }
+
     fn with_samplers(samplers: Vec<impl Sampler + Send + 'static>, limits: Limits) -> Result<WorkerPool> {
         if samplers.is_empty() {
             return Err(Error::invalid("rollout workers", "0", "at least one is needed"));
@@ -61,7 +77,8 @@ impl WorkerPool {
             Ok(Worker { commands, thread })
         };
         let workers = samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?;
-        Ok(WorkerPool { limits, workers, patience: PATIENCE, throughput: Throughput::default(), published: None })
+        let (throughput, published, on_card) = (Throughput::default(), None, false);
+        Ok(WorkerPool { limits, workers, patience: PATIENCE, throughput, published, on_card })
     }
 
     /// The longest wait for one more completion (ten minutes unless told).
@@ -76,9 +93,15 @@ impl WorkerPool {
 
     /// Packs a policy version once; all workers sample from it from the next call on.
     pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let panels = Arc::new(Panels::pack_after(snapshot, self.published.as_deref())?);
-        self.published = Some(panels.clone());
-        self.tell(|| Command::Load(panels.clone()))
+        let published = match (&self.published, self.on_card) {
+            (_, true) => Published::OnCard(snapshot.clone()),
+            (Some(Published::Packed(earlier)), false) => {
+                Published::Packed(Arc::new(Panels::pack_after(snapshot, Some(earlier))?))
+            }
+            (_, false) => Published::Packed(Arc::new(Panels::pack(snapshot)?)),
+        };
+        self.published = Some(published.clone());
+        self.tell(|| Command::Load(published.clone()))
     }
 
     /// All completions of all requests, sorted by request and sample.
@@ -255,7 +278,7 @@ mod tests {
     }
 
     impl Sampler for Broken {
-        fn load(&mut self, _: Arc<Panels>) -> Result<()> {
+        fn load(&mut self, _: Published) -> Result<()> {
             Ok(())
         }
 

@@ -1,12 +1,10 @@
 //! A rollout worker: one thread that owns an engine and does what it is told over a channel.
 
+use crossbeam_channel::{Receiver, Sender};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-
-use crate::rollout::{Completion, Engine, Panels, Request};
+use crate::rollout::{CardEngine, Completion, Engine, Published, Request};
 use crate::{Error, Result};
 
 /// A request with its number in the list that was handed in.
@@ -15,7 +13,7 @@ pub(super) type Job = (usize, Request);
 /// What a worker is told.
 pub(super) enum Command {
     /// Sample from these weights from now on.
-    Load(Arc<Panels>),
+    Load(Published),
     /// Share these jobs with the other workers until there are none, and report.
     /// None is of more than `longest` tokens with its completion.
     Generate { longest: usize, jobs: Receiver<Job>, reports: Sender<Report> },
@@ -31,9 +29,9 @@ pub(super) enum Report {
     Failed(Error),
 }
 
-/// What does the sampling: the engine, or in tests something that hangs or panics.
+/// What does the sampling: an engine, or in tests something that hangs or panics.
 pub(super) trait Sampler {
-    fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
+    fn load(&mut self, weights: Published) -> Result<()>;
 
     /// Takes jobs, of at most `longest` tokens, from `next` until there are none; hands each completion to `done`.
     fn serve(
@@ -45,8 +43,11 @@ pub(super) trait Sampler {
 }
 
 impl Sampler for Engine {
-    fn load(&mut self, panels: Arc<Panels>) -> Result<()> {
-        self.load_packed(panels)
+    fn load(&mut self, weights: Published) -> Result<()> {
+        match weights {
+            Published::Packed(panels) => self.load_packed(panels),
+            Published::OnCard(_) => Err(elsewhere("the processor")),
+        }
     }
 
     fn serve(
@@ -59,13 +60,35 @@ impl Sampler for Engine {
     }
 }
 
+impl Sampler for CardEngine {
+    fn load(&mut self, weights: Published) -> Result<()> {
+        match weights {
+            Published::OnCard(snapshot) => CardEngine::load(self, &snapshot),
+            Published::Packed(_) => Err(elsewhere("a card")),
+        }
+    }
+
+    fn serve(
+        &mut self,
+        longest: usize,
+        next: &mut dyn FnMut() -> Option<Job>,
+        done: &mut dyn FnMut(Completion) -> Result<()>,
+    ) -> Result<()> {
+        CardEngine::serve(self, longest, next, done)
+    }
+}
+
+fn elsewhere(place: &str) -> Error {
+    Error::invalid("rollout workers", format!("weights that are not on {place}"), "start a pool for this policy")
+}
+
 /// The life of a worker: it ends when the pool is dropped, or with a panic, which it reports as an error.
 pub(super) fn work(worker: usize, mut sampler: impl Sampler, commands: Receiver<Command>) {
     // Weights that do not fit are an error of every call that wants completions, until better ones come.
     let mut unusable: Option<String> = None;
     for command in commands {
         match command {
-            Command::Load(panels) => unusable = sampler.load(panels).err().map(|error| error.to_string()),
+            Command::Load(weights) => unusable = sampler.load(weights).err().map(|error| error.to_string()),
             Command::Generate { longest, jobs, reports } => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| match &unusable {
                     Some(found) => {

@@ -28,6 +28,8 @@ pub use sweep::Sweep;
 
 use std::path::Path;
 
+use candle_core::Device;
+
 use crate::reward::{Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
@@ -37,6 +39,8 @@ pub struct Experiment {
     pub config: Config,
     pub reward: Reward,
     pub run: RunDir,
+    /// Where policies live.
+    pub device: Device,
     pub cache: StageCache,
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
@@ -47,10 +51,11 @@ impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let reward = preflight(&config)?;
+        let device = config.run.device.open()?;
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
-        let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt, progress })
+        let cache = StageCache::new(root, &interrupt).on(&device);
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress })
     }
 }
 

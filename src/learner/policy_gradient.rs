@@ -77,9 +77,10 @@ pub fn gradients(
         return Ok(None);
     }
     let rows = batch.packed.rows.len();
-    let (gradients, learned) = parallel::gradients(&batch.split(MICRO_BATCH), workers, |part| {
-        differentiate(policy, reference, algorithm, part, weights.normaliser)
-    })?;
+    let (gradients, learned) =
+        parallel::gradients(&batch.split(policy.micro_batch(MICRO_BATCH)), policy.workers(workers), |part| {
+            differentiate(policy, reference, algorithm, part, weights.normaliser)
+        })?;
     let mut sum = Learned::default();
     for part in learned {
         sum += part;
@@ -92,8 +93,8 @@ pub fn gradients(
 pub fn score(policy: &Policy, completions: &[Sampled], workers: usize) -> Result<Vec<Vec<f32>>> {
     let ones: Vec<Vec<f32>> = completions.iter().map(|completion| vec![1.0; completion.tokens.len()]).collect();
     let batch = Rows::of(completions.iter().zip(ones.iter().map(Vec::as_slice)).collect())?;
-    let parts = batch.split(MICRO_BATCH);
-    let scored = parallel::each(parts.iter().collect(), workers, |part| {
+    let parts = batch.split(policy.micro_batch(MICRO_BATCH));
+    let scored = parallel::each(parts.iter().collect(), policy.workers(workers), |part| {
         Ok(policy.score(&part.packed)?.log_prob.to_vec1::<f32>()?)
     })?;
     let mut all = scored.into_iter().flatten();

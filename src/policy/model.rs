@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{LoraConfig, ModelConfig, Packed, Weight};
-use crate::kernels::{self, Gradients, Layout, LowRank, Precision, Rope, Value};
+use super::{LoraConfig, ModelConfig, Packed, Recompute, Weight};
+use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Precision, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -28,11 +28,14 @@ pub struct Policy {
     pub precision: Precision,
     /// Logits are divided by this before they become log-probabilities.
     pub temperature: f32,
+    /// Whether the backward pass computes activations once more.
+    pub recompute: Recompute,
     /// The folder that the weights were read from, for adapters to name.
     pub origin: Option<PathBuf>,
 }
 
-/// Log-probabilities of the targets of a batch, and the way back from them to the weights.
+/// Log-probabilities of the targets of a batch, on the host wherever the policy is, and the way back from them to the
+/// weights.
 pub struct LogProbs {
     /// One per row of the batch, `[rows]`.
     pub log_prob: Tensor,
@@ -57,7 +60,7 @@ impl LogProbs {
         // A loss without entropy bonus.
         let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
         let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-        Ok((loss, self.value.backward(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
+        Ok((loss, self.flow_back(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
     }
 
     /// The same where the derivative of the loss by each log-probability is known already, and entropies have no part
@@ -65,7 +68,13 @@ impl LogProbs {
     pub fn backward_from(self, gradient: Vec<f32>) -> Result<Gradients> {
         let rows = gradient.len();
         let both = [gradient, vec![0.0; rows]].concat();
-        self.value.backward(Tensor::from_vec(both, (2, rows), &Device::Cpu)?)
+        self.flow_back(Tensor::from_vec(both, (2, rows), &Device::Cpu)?)
+    }
+
+    /// To where the policy is, and back through it.
+    fn flow_back(self, gradient: Tensor) -> Result<Gradients> {
+        let gradient = gradient.to_device(self.value.tensor().device())?;
+        self.value.backward(gradient)
     }
 }
 
@@ -75,8 +84,16 @@ impl Policy {
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
         let variables = variables(place, &config.weight_shapes(), weights)?;
-        let (frozen, lora, origin) = (Arc::default(), None, None);
-        Ok(Policy { config, variables, frozen, lora, precision: Precision::F32, temperature: 1.0, origin })
+        Ok(Policy {
+            config,
+            variables,
+            frozen: Arc::default(),
+            lora: None,
+            precision: Precision::F32,
+            temperature: 1.0,
+            recompute: Recompute::default(),
+            origin: None,
+        })
     }
 
     /// The same policy, whose products have operands of this precision.
@@ -179,12 +196,6 @@ struct Pass<'a> {
     differentiable: bool,
 }
 
-/// What attention has to know about a batch.
-struct Positions {
-    layout: Arc<Layout>,
-    rope: Arc<Rope>,
-}
-
 impl Pass<'_> {
     fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
         let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
@@ -194,24 +205,40 @@ impl Pass<'_> {
         }
         let head = self.weight(self.policy.head_name())?;
         let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
-        Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, value })
+        let both = value.tensor().to_device(&Device::Cpu)?;
+        Ok(LogProbs { log_prob: both.get(0)?, entropy: both.get(1)?, value })
     }
 
     fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Value> {
         let config = &self.policy.config;
         let positions = self.positions(tokens, layout)?;
         let mut x = kernels::embedding(&self.weight("model.embed_tokens.weight")?, tokens)?;
+        let recompute = self.differentiable && self.policy.recomputes(tokens.len())?;
         for layer in 0..config.num_hidden_layers {
-            let name = |part: &str| format!("model.layers.{layer}.{part}");
-            let normed = self.norm(&x, &name("input_layernorm"))?;
-            x = kernels::add(&x, &self.attention(&normed, &name("self_attn"), &positions)?)?;
-            let normed = self.norm(&x, &name("post_attention_layernorm"))?;
-            x = kernels::add(&x, &self.feed_forward(&normed, &name("mlp"))?)?;
+            x = if recompute { self.recomputed(&x, layer, &positions)? } else { self.layer(&x, layer, &positions)? };
         }
         self.norm(&x, "model.norm")
     }
 
-    fn attention(&self, x: &Value, name: &str, positions: &Positions) -> Result<Value> {
+    fn layer(&self, x: &Value, layer: usize, positions: &Arc<Positions>) -> Result<Value> {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        let normed = self.norm(x, &name("input_layernorm"))?;
+        let x = kernels::add(x, &self.attention(&normed, &name("self_attn"), positions)?)?;
+        let normed = self.norm(&x, &name("post_attention_layernorm"))?;
+        kernels::add(&x, &self.feed_forward(&normed, &name("mlp"))?)
+    }
+
+    /// A layer of which only the input is kept for the backward pass.
+    fn recomputed(&self, x: &Value, layer: usize, positions: &Arc<Positions>) -> Result<Value> {
+        let beginning = format!("model.layers.{layer}.");
+        let of_layer = self.policy.variables.iter().filter(|(name, _)| name.starts_with(&beginning));
+        let variables: Vec<(&str, Value)> =
+            of_layer.map(|(name, variable)| (name.as_str(), Value::variable(name, variable))).collect();
+        let (policy, positions) = (self.policy.clone(), positions.clone());
+        kernels::recomputed(x, &variables, move |x| policy.pass(true).layer(x, layer, &positions))
+    }
+
+    fn attention(&self, x: &Value, name: &str, positions: &Arc<Positions>) -> Result<Value> {
         let config = &self.policy.config;
         let heads = config.heads();
         let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.has_query_bias())?;
@@ -220,7 +247,7 @@ impl Pass<'_> {
             let key = self.weight(&format!("{name}.k_norm.weight"))?;
             qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
         }
-        let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.layout)?;
+        let mixed = kernels::attention(&qkv, heads, positions)?;
         self.linear(&mixed, name, &["o_proj"], config.attention_bias)
     }
 
@@ -269,7 +296,7 @@ impl Pass<'_> {
         }
     }
 
-    fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Positions> {
+    fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Arc<Positions>> {
         let refuse = |found: String, remedy: &str| Err(Error::invalid("packed sequences", found, remedy));
         if layout.rows() != tokens.len() {
             let found = format!("a layout of {} rows for {} tokens", layout.rows(), tokens.len());
@@ -280,8 +307,7 @@ impl Pass<'_> {
             let found = format!("a sequence of {longest} tokens for {} positions", config.longest_sequence());
             return refuse(found, "shorten it, or take a model with more max_position_embeddings and sliding_window");
         }
-        let rope = Rope::with_frequencies(&config.frequencies(), longest);
-        Ok(Positions { layout: Arc::new(layout.clone()), rope: Arc::new(rope) })
+        Ok(Arc::new(Positions::new(layout.clone(), config.frequencies())))
     }
 }
 

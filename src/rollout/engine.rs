@@ -7,16 +7,13 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::attention::Place;
 use super::cache::Cache;
 use super::forward::Forward;
 use super::panels::{self, Panels};
-use super::request::{Completion, Finish, Request};
-use super::sampler::{self, Draw};
+use super::request::{Completion, Request};
+use super::running::{Running, name};
 use crate::policy::{ModelConfig, Snapshot};
-use crate::random::{self, Stream};
 use crate::{Error, Result};
 
 /// Slots of an engine that pay on a CPU. Eight rows fill the registers of a product; with more, keys and values of all
@@ -185,7 +182,7 @@ impl Engine {
             for (row, Place { slot, .. }) in places.iter().enumerate() {
                 let Some(running) = &mut slots[*slot] else { continue };
                 running.position += 1;
-                running.sample(self.forward.logits(row), &mut self.weights)?;
+                running.draw(self.forward.logits(row), &mut self.weights)?;
                 if running.ended
                     && let Some(Running { completion, .. }) = slots[*slot].take()
                 {
@@ -217,7 +214,7 @@ impl Engine {
                 continue;
             }
             let mut running = prompt.start(panels.version);
-            running.sample(&prompt.logits, &mut self.weights)?;
+            running.draw(&prompt.logits, &mut self.weights)?;
             if running.ended {
                 done(running.completion)?;
                 continue;
@@ -256,62 +253,7 @@ struct Prompt {
 
 impl Prompt {
     fn start(&mut self, version: u64) -> Running {
-        let (request, sample) = (&self.request, self.started);
         self.started += 1;
-        Running {
-            name: name(self.number, request),
-            position: request.prompt.len(),
-            temperature: request.temperature,
-            budget: request.max_new_tokens,
-            stop: request.stop.clone(),
-            stream: random::stream(request.seed, &[request.key[0], request.key[1], sample as u64]),
-            ended: false,
-            completion: Completion {
-                request: self.number,
-                sample,
-                tokens: Vec::with_capacity(request.max_new_tokens),
-                log_probs: Vec::with_capacity(request.max_new_tokens),
-                version,
-                finish: Finish::Length,
-            },
-        }
+        Running::new(self.number, &self.request, self.started - 1, version)
     }
-}
-
-/// A completion that occupies a slot.
-struct Running {
-    name: String,
-    /// Where its last token stands.
-    position: usize,
-    temperature: f32,
-    budget: usize,
-    stop: Vec<u32>,
-    stream: Stream,
-    ended: bool,
-    completion: Completion,
-}
-
-impl Running {
-    /// Draws the next token.
-    fn sample(&mut self, logits: &[f32], weights: &mut Vec<f32>) -> Result<()> {
-        let Completion { tokens, log_probs, finish, .. } = &mut self.completion;
-        let Some(Draw { token, log_prob }) = sampler::draw(logits, self.temperature, || self.stream.random(), weights)
-        else {
-            let found = format!("logits that are not finite after {} new tokens", tokens.len());
-            return Err(Error::invalid(&self.name, found, "the weights have diverged: lower the learning rate"));
-        };
-        tokens.push(token);
-        log_probs.push(log_prob);
-        let stopped = self.stop.contains(&token);
-        if stopped {
-            *finish = Finish::Stop;
-        }
-        self.ended = stopped || tokens.len() == self.budget;
-        Ok(())
-    }
-}
-
-/// How messages name a request.
-fn name(number: usize, request: &Request) -> String {
-    format!("request {number} (key {}, {})", request.key[0], request.key[1])
 }

@@ -140,13 +140,13 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written and on how many
-    /// threads.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, and where and on
+    /// how many threads it runs.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
         let text = self.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
-        flat.retain(|(key, _)| !["run.dir", "run.workers", "run.cache"].contains(&key.as_str()));
+        flat.retain(|(key, _)| !["run.dir", "run.device", "run.workers", "run.cache"].contains(&key.as_str()));
         Ok(flat)
     }
 

@@ -20,7 +20,7 @@ use crate::knowledge::{Question, Set};
 use crate::language::tokenizer::{ANSWER, END_THINK};
 use crate::language::{Opening, Tokenizer};
 use crate::random;
-use crate::rollout::{Finish, Request, SLOTS};
+use crate::rollout::{Finish, Request};
 use crate::telemetry::{hardware, memory};
 use crate::verifier::judge;
 use crate::{Error, Result, files};
@@ -86,9 +86,9 @@ pub(super) fn ask(
     step: u64,
     questions: &[Question],
 ) -> Result<Vec<Answered>> {
-    let policy = start.base.successor(policy)?;
+    let policy = start.base.successor(policy)?.with_precision(experiment.config.run.precision).on(&experiment.device)?;
     let workers = experiment.config.run.resolved_workers();
-    let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, policy.config.longest_sequence())?;
+    let mut pool = WorkerPool::for_policy(&policy, workers, policy.config.longest_sequence())?;
     pool.publish(&policy.snapshot(step)?)?;
     let mut examiner = Examiner::new(experiment, start, &mut pool);
     let mut meter = experiment.progress.begin(&format!("answering ({name})"), "arms", 0, arms.len() as u64);

@@ -28,7 +28,6 @@ use crate::learner::policy_gradient::{self, Learned};
 use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random;
-use crate::rollout::SLOTS;
 use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
 
@@ -89,7 +88,8 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             0.0 => None,
             _ => {
                 let temperature = config.train.temperature as f32;
-                Some(start.base.successor(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+                let reference = start.base.successor(&tuned.dir)?.with_precision(precision).on(&experiment.device)?;
+                Some(reference.with_temperature(temperature))
             }
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
@@ -150,12 +150,12 @@ impl Trainer<'_> {
             |dir| self.start.base.successor(dir),
             || self.begin(tuned, optimizer),
         )?;
-        let policy = policy.with_precision(experiment.config.run.precision);
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
         let longest = policy.config.longest_sequence();
-        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
+        let mut pool = WorkerPool::for_policy(&policy, workers, longest)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let sampling = Sampling { experiment, start, algorithm, division, reference };
