@@ -40,6 +40,24 @@ impl DeviceChoice {
     }
 }
 
+/// Bytes that tensors have taken at most on a card since the last reset; 0 for the processor.
+pub fn peak_memory(device: &Device) -> Result<usize> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(super::cuda::nvidia::memory(device)?.peak),
+        _ => Ok(0),
+    }
+}
+
+/// Forgets the peak.
+pub fn reset_peak_memory(device: &Device) -> Result<()> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::cuda::nvidia::reset_peak(device),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(feature = "cuda")]
 fn cards() -> Result<usize> {
     super::cuda::nvidia::cards()

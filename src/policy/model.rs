@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::{LoraConfig, ModelConfig, Packed, Recompute, Weight};
 use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Precision, Value};
@@ -59,7 +59,7 @@ impl LogProbs {
         };
         // A loss without entropy bonus.
         let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
-        let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+        let loss = f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?);
         Ok((loss, self.flow_back(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
     }
 
@@ -130,11 +130,12 @@ impl Policy {
         Ok(self.pass(false).hidden(tokens, layout)?.tensor().clone())
     }
 
-    /// All logits, `[tokens, vocab_size]`, without gradients: for tests and small uses only.
+    /// All logits, `[tokens, vocab_size]` in f32, without gradients: for tests and small uses only.
     pub fn logits(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
         let pass = self.pass(false);
         let hidden = pass.hidden(tokens, layout)?;
-        Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?.tensor().clone())
+        let logits = kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?;
+        Ok(logits.tensor().to_dtype(DType::F32)?)
     }
 
     fn head_name(&self) -> &'static str {

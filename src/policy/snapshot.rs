@@ -34,13 +34,15 @@ pub struct Snapshot {
 impl Policy {
     /// A copy of all that is trained as it is now, under a version number.
     pub fn snapshot(&self, version: u64) -> Result<Snapshot> {
-        let (weights, frozen) = match self.is_on_card() {
-            false => (self.weights()?, self.frozen.clone()),
-            true => {
+        let (weights, frozen) = match self.card() {
+            None => (self.weights()?, self.frozen.clone()),
+            Some(card) => {
                 let mut copies = self.frozen.as_ref().clone();
                 for (name, variable) in &self.variables {
                     copies.insert(name.clone(), variable.copy()?.detach());
                 }
+                // Whoever samples from them does not wait for what the learner has asked of the card.
+                card.finish()?;
                 (BTreeMap::new(), Arc::new(copies))
             }
         };

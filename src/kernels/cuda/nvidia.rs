@@ -49,15 +49,15 @@ pub(crate) fn cards() -> Result<usize> {
 
 /// Memory of a card, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// What this process could still get: unused, or kept by its pool for the next tensors.
-    pub free: usize,
+    pub(crate) free: usize,
     /// What its tensors have taken at most since the last reset.
-    pub peak: usize,
+    pub(crate) peak: usize,
 }
 
 /// How the memory of a card stands.
-pub fn memory(device: &CudaDevice) -> Result<Memory> {
+pub(crate) fn memory(device: &CudaDevice) -> Result<Memory> {
     use sys::CUmemPool_attribute as Attribute;
     let context = device.cuda_stream().context().clone();
     let (free, _) = context.mem_get_info().w()?;
@@ -73,7 +73,7 @@ pub fn memory(device: &CudaDevice) -> Result<Memory> {
 }
 
 /// Forgets the peak.
-pub fn reset_peak(device: &CudaDevice) -> Result<()> {
+pub(crate) fn reset_peak(device: &CudaDevice) -> Result<()> {
     set(device.cuda_stream().context(), sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, 0)
 }
 
