@@ -3,26 +3,28 @@
 use minijinja::{Environment, value::Serde};
 use serde::Serialize;
 
+use super::reader::Reader;
 use super::story::Story;
 use super::words::{grouped, seconds, set_purpose};
-use super::{bars, curves, numbers, traces};
+use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};
 use crate::{Error, Result};
 
 /// The page and what it includes. A name that ends in `.html` turns escaping on.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("page.html", include_str!("page.html")),
     ("sweep.html", include_str!("sweep/page.html")),
     ("gaps.html", include_str!("gaps.html")),
     ("page.css", include_str!("page.css")),
     ("page.js", include_str!("page.js")),
+    ("reader.js", include_str!("reader/reader.js")),
 ];
 
 /// Everything about a run in one self-contained HTML document: it loads nothing, and all text that a model or a
 /// file supplied is escaped. The same input gives the same document, byte for byte. `answered` are the answers
-/// behind the summary; a sample of them can be read in the page.
+/// behind the summary; all of them can be read in the page.
 pub fn page(summary: &Summary, answered: &[Answered]) -> Result<String> {
-    fill("page.html", Page::new(summary, answered))
+    fill("page.html", Page::new(summary, answered)?)
 }
 
 /// A template filled with what it shows.
@@ -54,17 +56,16 @@ struct Page {
     figures: Vec<curves::Figure>,
     recited: Vec<numbers::RecitedRow>,
     results: Vec<numbers::ResultRow>,
-    traces: Vec<traces::Trace>,
-    /// How many answers the traces were chosen from.
-    answers: String,
+    traces: Option<Traces>,
     run: Provenance,
 }
 
 impl Page {
-    fn new(summary: &Summary, answered: &[Answered]) -> Page {
+    fn new(summary: &Summary, answered: &[Answered]) -> Result<Page> {
         let Story { headline, lead, evidence } = Story::new(summary);
         let set = summary.headline_set();
-        Page {
+        let traces = Traces { count: grouped(answered.len() as u64), reader: Reader::new(answered)? };
+        Ok(Page {
             headline,
             lead,
             evidence,
@@ -76,11 +77,18 @@ impl Page {
             figures: curves::figures(summary),
             recited: numbers::recited(summary),
             results: numbers::results(summary),
-            traces: traces::choose(answered),
-            answers: grouped(answered.len() as u64),
+            traces: (!answered.is_empty()).then_some(traces),
             run: Provenance::new(&summary.run),
-        }
+        })
     }
+}
+
+/// What the reader of traces is made of.
+#[derive(Serialize)]
+struct Traces {
+    /// How many answers it holds.
+    count: String,
+    reader: Reader,
 }
 
 /// An arm in the legend.
@@ -160,7 +168,7 @@ mod tests {
         let (summary, answers) = (fixture::summary(), fixture::answers());
         let document = page(&summary, &answers).unwrap();
         for arm in Arm::ALL {
-            assert!(document.contains(&format!("data-arm=\"{arm}\"")), "no trace of {arm}");
+            assert!(document.contains(&format!("</span>{}</dt>", arm.label())), "no word about {arm}");
         }
         assert_eq!(document.matches("<svg").count(), 6);
         for part in
@@ -188,9 +196,9 @@ mod tests {
             })
             .collect();
         let document = page(&summary, &answers).unwrap();
-        assert_eq!(document.matches("<script").count(), 1, "the page's own");
+        assert_eq!(document.matches("<script>").count(), 2, "the page's own");
         assert_eq!(document.matches("<img").count(), 0);
-        assert!(document.contains("&lt;script&gt;"));
+        assert!(document.contains("&lt;script&gt;") && !document.contains("<script>alert"));
         assert_eq!(document.matches("</details>").count(), document.matches("<details").count());
     }
 

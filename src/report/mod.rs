@@ -1,5 +1,5 @@
 //! What came of a run, for people: a table for the terminal, one self-contained page for the browser, and Markdown.
-//! All are made from a [`Summary`](crate::evaluation::Summary) alone; the page also shows recorded answers.
+//! All are made from a [`Summary`](crate::evaluation::Summary) alone; the page also holds the recorded answers.
 
 mod bars;
 mod curves;
@@ -9,10 +9,10 @@ mod html;
 mod markdown;
 mod numbers;
 mod plot;
+mod reader;
 mod story;
 mod sweep;
 mod table;
-mod traces;
 mod words;
 
 pub use html::page;
