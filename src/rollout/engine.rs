@@ -130,18 +130,7 @@ impl Engine {
 
     /// All completions of all requests, sorted by request and sample.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>> {
-        for (number, request) in requests.iter().enumerate() {
-            self.limits.check(number, request)?;
-        }
-        let mut completions = Vec::with_capacity(requests.iter().map(|request| request.samples).sum());
-        let mut queue = requests.iter().cloned().enumerate();
-        let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
-        self.serve(longest, &mut || queue.next(), &mut |completion| {
-            completions.push(completion);
-            Ok(())
-        })?;
-        completions.sort_by_key(|completion| (completion.request, completion.sample));
-        Ok(completions)
+        generate(self.limits, requests, |longest, next, done| self.serve(longest, next, done))
     }
 
     /// Takes numbered requests, of at most `longest` tokens with their completions, from `next` whenever a slot is free,
@@ -240,6 +229,29 @@ impl Engine {
         self.forward.predict(panels, 1);
         Ok(Prompt { number, request, started: 0, logits: self.forward.logits(0).to_vec() })
     }
+}
+
+/// All completions of all requests, sorted by request and sample, from an engine's `serve`.
+pub(super) fn generate<S>(limits: Limits, requests: &[Request], serve: S) -> Result<Vec<Completion>>
+where
+    S: FnOnce(
+        usize,
+        &mut dyn FnMut() -> Option<(usize, Request)>,
+        &mut dyn FnMut(Completion) -> Result<()>,
+    ) -> Result<()>,
+{
+    for (number, request) in requests.iter().enumerate() {
+        limits.check(number, request)?;
+    }
+    let mut completions = Vec::with_capacity(requests.iter().map(|request| request.samples).sum());
+    let mut queue = requests.iter().cloned().enumerate();
+    let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
+    serve(longest, &mut || queue.next(), &mut |completion| {
+        completions.push(completion);
+        Ok(())
+    })?;
+    completions.sort_by_key(|completion| (completion.request, completion.sample));
+    Ok(completions)
 }
 
 /// A prompt that has been read and whose samples are being started.

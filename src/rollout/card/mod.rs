@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use self::cache::Cache;
 use self::step::{Row, Step};
 use self::weights::Decoder;
-use super::engine::Limits;
+use super::engine::{Limits, generate};
 use super::request::{Completion, Request};
 use super::running::Running;
 use crate::kernels::Precision;
@@ -91,18 +91,7 @@ impl CardEngine {
 
     /// All completions of all requests, sorted by request and sample.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>> {
-        for (number, request) in requests.iter().enumerate() {
-            self.limits.check(number, request)?;
-        }
-        let mut completions = Vec::new();
-        let mut queue = requests.iter().cloned().enumerate();
-        let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
-        self.serve(longest, &mut || queue.next(), &mut |completion| {
-            completions.push(completion);
-            Ok(())
-        })?;
-        completions.sort_by_key(|completion| (completion.request, completion.sample));
-        Ok(completions)
+        generate(self.limits, requests, |longest, next, done| self.serve(longest, next, done))
     }
 
     /// Takes numbered requests, of at most `longest` tokens with their completions, from `next` whenever a slot is free,
