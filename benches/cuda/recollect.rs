@@ -2,6 +2,7 @@
 //! figure is one JSON object on a line of its own; `check` ends with an error where a card and the processor disagree.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,8 +34,18 @@ const QUESTIONS: usize = 16;
 const GROUP: usize = 16;
 const COMPLETION: usize = 256;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     kernels::keep_freed_memory();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let device = DeviceChoice::Cuda(0).open()?;
