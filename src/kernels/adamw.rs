@@ -40,6 +40,14 @@ impl State {
         State::Host(Moments::zeros(length))
     }
 
+    /// How many numbers both have together.
+    pub fn numbers(&self) -> usize {
+        match self {
+            State::Host(Moments { first, second }) => first.len() + second.len(),
+            State::Card([first, second]) => first.elem_count() + second.elem_count(),
+        }
+    }
+
     /// A copy for the host.
     pub fn moments(&self) -> Result<Moments> {
         match self {

@@ -21,6 +21,7 @@ pub mod positions;
 pub(crate) mod product;
 pub mod rms_norm;
 pub mod rope;
+pub mod scalar_head;
 pub(crate) mod simd;
 pub mod swiglu;
 #[cfg(test)]
@@ -40,4 +41,5 @@ pub use positions::Positions;
 pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};
 pub use rope::{Rope, RopeScaling};
+pub use scalar_head::scalar_head;
 pub use swiglu::swiglu;

@@ -10,6 +10,7 @@ pub mod packed;
 pub mod placement;
 pub mod snapshot;
 pub mod structured;
+pub mod value_head;
 mod weight_files;
 
 pub use config::{Family, ModelConfig};
@@ -20,3 +21,4 @@ pub use packed::Packed;
 pub use placement::Recompute;
 pub use snapshot::{Snapshot, Weight};
 pub use structured::{Anchor, Code, Head, Structured};
+pub use value_head::ValueHead;

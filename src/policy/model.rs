@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{LoraConfig, ModelConfig, Packed, Recompute, Weight};
+use super::{LoraConfig, ModelConfig, Packed, Recompute, ValueHead, Weight};
 use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Precision, Value};
 use crate::{Error, Result};
 
@@ -32,6 +32,8 @@ pub struct Policy {
     pub recompute: Recompute,
     /// The folder that the weights were read from, for adapters to name.
     pub origin: Option<PathBuf>,
+    /// What foretells rewards, where the algorithm wants it: trained with the policy, unknown to the sampler.
+    pub value_head: Option<ValueHead>,
 }
 
 /// Log-probabilities of the targets of a batch, on the host wherever the policy is, and the way back from them to the
@@ -41,17 +43,22 @@ pub struct LogProbs {
     pub log_prob: Tensor,
     /// Entropy in nats of each row's distribution, `[rows]`.
     pub entropy: Tensor,
+    /// What the value head expects at each row, `[rows]`, where it was asked.
+    pub values: Option<Tensor>,
     value: Value,
+    of_head: Option<Value>,
 }
 
 impl LogProbs {
-    /// A loss and its gradients: `loss` computes a scalar from log-probabilities and entropies with candle's operations.
+    /// A loss and its gradients: `loss` computes a scalar from log-probabilities, entropies and values (where there are
+    /// any) with candle's operations.
     pub fn backward<L>(self, loss: L) -> Result<(f64, Gradients)>
     where
-        L: FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
+        L: FnOnce(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor>,
     {
         let (log_prob, entropy) = (Var::from_tensor(&self.log_prob)?, Var::from_tensor(&self.entropy)?);
-        let loss = loss(log_prob.as_tensor(), entropy.as_tensor())?;
+        let values = self.values.as_ref().map(Var::from_tensor).transpose()?;
+        let loss = loss(log_prob.as_tensor(), entropy.as_tensor(), values.as_deref())?;
         let mut gradients = loss.backward()?;
         let Some(of_log_prob) = gradients.remove(&log_prob) else {
             let remedy = "compute it with operations that candle differentiates";
@@ -60,7 +67,14 @@ impl LogProbs {
         // A loss without entropy bonus.
         let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
         let loss = f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?);
-        Ok((loss, self.flow_back(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
+        let of_values = values.and_then(|values| gradients.remove(&values));
+        let ends = [(self.value, Tensor::stack(&[of_log_prob, of_entropy], 0)?)];
+        let ends = ends.into_iter().chain(self.of_head.zip(of_values)).map(|(value, gradient)| {
+            // To where the policy is.
+            let gradient = gradient.to_device(value.tensor().device())?;
+            Ok((value, gradient))
+        });
+        Ok((loss, Value::backward_all(ends.collect::<Result<Vec<_>>>()?)?))
     }
 
     /// The same where the derivative of the loss by each log-probability is known already, and entropies have no part
@@ -68,12 +82,7 @@ impl LogProbs {
     pub fn backward_from(self, gradient: Vec<f32>) -> Result<Gradients> {
         let rows = gradient.len();
         let both = [gradient, vec![0.0; rows]].concat();
-        self.flow_back(Tensor::from_vec(both, (2, rows), &Device::Cpu)?)
-    }
-
-    /// To where the policy is, and back through it.
-    fn flow_back(self, gradient: Tensor) -> Result<Gradients> {
-        let gradient = gradient.to_device(self.value.tensor().device())?;
+        let gradient = Tensor::from_vec(both, (2, rows), self.value.tensor().device())?;
         self.value.backward(gradient)
     }
 }
@@ -93,6 +102,7 @@ impl Policy {
             temperature: 1.0,
             recompute: Recompute::default(),
             origin: None,
+            value_head: None,
         })
     }
 
@@ -115,14 +125,31 @@ impl Policy {
         self.variables.iter().map(copy).collect()
     }
 
+    /// The variable of this name: a weight that is trained, or one of the value head.
+    pub fn variable(&self, name: &str) -> Option<&Var> {
+        self.variables.get(name).or_else(|| self.value_head.as_ref()?.variable(name))
+    }
+
     /// Log-probabilities that a loss can be differentiated by.
     pub fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
-        self.pass(true).log_probs(batch)
+        self.pass(true).log_probs(batch, false)
+    }
+
+    /// The same with the values that the value head reads off the same states.
+    pub fn log_probs_and_values(&self, batch: &Packed) -> Result<LogProbs> {
+        self.pass(true).log_probs(batch, true)
+    }
+
+    /// The values alone, `[rows]`, on the host and without the way back.
+    pub fn values(&self, batch: &Packed) -> Result<Tensor> {
+        let pass = self.pass(false);
+        let values = pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?;
+        Ok(values.tensor().to_device(&Device::Cpu)?)
     }
 
     /// The same numbers without the way back: keeps no activations.
     pub fn score(&self, batch: &Packed) -> Result<LogProbs> {
-        self.pass(false).log_probs(batch)
+        self.pass(false).log_probs(batch, false)
     }
 
     /// States after the final norm, `[tokens, hidden_size]`, without gradients.
@@ -198,16 +225,32 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
+    fn log_probs(&self, batch: &Packed, with_values: bool) -> Result<LogProbs> {
         let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
+        let of_head = with_values.then(|| self.values(&hidden, &batch.rows)).transpose()?;
         if self.policy.temperature != 1.0 {
             // The head is linear: states divided by the temperature have logits divided by it.
             hidden = kernels::scale(&hidden, 1.0 / self.policy.temperature)?;
         }
         let head = self.weight(self.policy.head_name())?;
         let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
+        let values = of_head.as_ref().map(|values| values.tensor().to_device(&Device::Cpu)).transpose()?;
         let both = value.tensor().to_device(&Device::Cpu)?;
-        Ok(LogProbs { log_prob: both.get(0)?, entropy: both.get(1)?, value })
+        Ok(LogProbs { log_prob: both.get(0)?, entropy: both.get(1)?, values, value, of_head })
+    }
+
+    /// What the value head expects at these rows.
+    fn values(&self, hidden: &Value, rows: &[u32]) -> Result<Value> {
+        let Some(head) = &self.policy.value_head else {
+            let remedy = "give it one with Policy::with_value_head";
+            return Err(Error::invalid("policy", "it has no value head", remedy));
+        };
+        let states = if head.trunk { hidden.clone() } else { Value::constant(hidden.tensor().clone()) };
+        let [weight, bias] = head.variables().map(|(name, variable)| match self.differentiable {
+            true => Value::variable(name, variable),
+            false => Value::constant(variable.as_detached_tensor()),
+        });
+        kernels::scalar_head(&states, &weight, &bias, rows)
     }
 
     fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Value> {
@@ -352,8 +395,9 @@ pub(crate) mod tests {
         {
             let policy = random_policy(&tiny(family, tied), 3).with_temperature(temperature);
             let batch = batch();
-            let with_entropy =
-                |l: &Tensor, entropy: &Tensor| Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?);
+            let with_entropy = |l: &Tensor, entropy: &Tensor, _: Option<&Tensor>| {
+                Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?)
+            };
             let (_, gradients) = policy.log_probs(&batch).unwrap().backward(with_entropy).unwrap();
             assert!(gradients.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
             let value = |policy: &Policy| -> f64 {

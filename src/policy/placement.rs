@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Var};
 
-use super::{ModelConfig, Policy};
+use super::{ModelConfig, Policy, ValueHead};
 use crate::Result;
 use crate::kernels::Precision;
 use crate::kernels::cuda::{Card, as_type};
@@ -29,14 +29,20 @@ impl Policy {
     /// in the type of the products. Shares what is there already.
     pub fn on(&self, device: &Device) -> Result<Policy> {
         let card = Card::at(device);
+        let there = |variable: &Var| -> Result<Var> {
+            match variable.device().same_device(device) {
+                true => Ok(variable.clone()),
+                false => Ok(Var::from_tensor(&variable.as_detached_tensor().to_device(device)?)?),
+            }
+        };
         let mut variables = BTreeMap::new();
         for (name, variable) in &self.variables {
-            let moved = match variable.device().same_device(device) {
-                true => variable.clone(),
-                false => Var::from_tensor(&variable.as_detached_tensor().to_device(device)?)?,
-            };
-            variables.insert(name.clone(), moved);
+            variables.insert(name.clone(), there(variable)?);
         }
+        let value_head = match &self.value_head {
+            Some(head) => Some(ValueHead { weight: there(&head.weight)?, bias: there(&head.bias)?, ..head.clone() }),
+            None => None,
+        };
         let mut frozen = BTreeMap::new();
         for (name, tensor) in self.frozen.iter() {
             let dtype = match card {
@@ -46,7 +52,7 @@ impl Policy {
             frozen.insert(name.clone(), as_type(&tensor.to_device(device)?, dtype)?);
         }
         let frozen = if self.frozen.is_empty() { self.frozen.clone() } else { Arc::new(frozen) };
-        Ok(Policy { variables, frozen, ..self.clone() })
+        Ok(Policy { variables, frozen, value_head, ..self.clone() })
     }
 
     /// Whether weights and activations are on a card.
@@ -134,7 +140,7 @@ mod tests {
         assert_eq!(policy.score(&batch).unwrap().log_prob.to_vec1::<f32>().unwrap(), both[..both.len() / 2]);
         let weights = candle_core::Tensor::new(&batch.weights[..], &Device::Cpu).unwrap();
         let (_, gradients) = log_probs
-            .backward(|log_prob, entropy| {
+            .backward(|log_prob, entropy, _| {
                 let loss = ((log_prob * &weights)?.sum_all()? + (entropy * 0.3)?.sum_all()?)?;
                 Ok((loss * 0.1)?)
             })

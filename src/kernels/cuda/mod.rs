@@ -26,6 +26,7 @@ mod matrix;
 #[cfg(feature = "cuda")]
 pub(crate) mod nvidia;
 pub(super) mod rms_norm;
+pub(super) mod scalar_head;
 
 use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Tensor};
 

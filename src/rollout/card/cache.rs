@@ -22,26 +22,43 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// `slots` slots, those of prompts included, of `capacity` tokens. One of none is there to be replaced.
-    pub(super) fn new(
-        card: &Card,
-        config: &ModelConfig,
-        precision: Precision,
-        slots: usize,
-        capacity: usize,
-    ) -> Result<Cache> {
+    /// `slots` slots, those of prompts included, without room for a token.
+    pub(super) fn new(card: &Card, config: &ModelConfig, precision: Precision, slots: usize) -> Result<Cache> {
         let (layers, key_heads, dim) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
-        let real = precision.real();
-        let elements = (layers * slots * key_heads * capacity * dim).max(1);
-        let (bytes, free) = (2 * elements * real.size_in_bytes(), card.free_memory()?);
-        if bytes > free {
-            let found =
-                format!("{} MB for {slots} slots of {capacity} tokens, and {} MB are free", bytes >> 20, free >> 20);
-            let remedy = "ask for fewer new tokens or shorter prompts, or set run.precision to \"bf16\"";
-            return Err(Error::invalid("keys and values on the card", found, remedy));
+        let (real, card) = (precision.real(), card.clone());
+        // A card allocates nothing of no size.
+        let (keys, values) = (card.zeros(1, real)?, card.zeros(1, real)?);
+        Ok(Cache { card, keys, values, slots, key_heads, layers, dim, capacity: 0, real })
+    }
+
+    /// Makes room for more tokens in every slot; what is in them stays.
+    pub(super) fn grow(&mut self, capacity: usize) -> Result<()> {
+        let old = self.capacity;
+        let stretches = self.layers * self.slots * self.key_heads;
+        let longer = |values: &Tensor| -> Result<Tensor> {
+            let longer = self.card.zeros((stretches, capacity, self.dim), self.real)?;
+            if old > 0 {
+                longer.slice_set(&values.reshape((stretches, old, self.dim))?, 1, 0)?;
+            }
+            Ok(longer)
+        };
+        self.check(capacity)?;
+        let (keys, values) = (longer(&self.keys)?, longer(&self.values)?);
+        (self.keys, self.values, self.capacity) = (keys, values, capacity);
+        Ok(())
+    }
+
+    /// Refuses what does not fit into the memory that is free.
+    fn check(&self, capacity: usize) -> Result<()> {
+        let (slots, elements) = (self.slots, self.layers * self.slots * self.key_heads * capacity * self.dim);
+        let (bytes, free) = (2 * elements * self.real.size_in_bytes(), self.card.free_memory()?);
+        if bytes <= free {
+            return Ok(());
         }
-        let (keys, values) = (card.zeros(elements, real)?, card.zeros(elements, real)?);
-        Ok(Cache { card: card.clone(), keys, values, slots, key_heads, layers, dim, capacity, real })
+        let found =
+            format!("{} MB for {slots} slots of {capacity} tokens, and {} MB are free", bytes >> 20, free >> 20);
+        let remedy = "ask for fewer new tokens or shorter prompts, or set run.precision to \"bf16\"";
+        Err(Error::invalid("keys and values on the card", found, remedy))
     }
 
     /// Tokens that a slot holds.

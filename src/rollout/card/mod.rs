@@ -4,7 +4,7 @@
 //! A step computes all slots, whether a completion is in them or not: its shapes never change, so that its launches
 //! can be recorded once and repeated, and a completion does not depend on what goes on beside it. Prompts are read but
 //! for their last token, which is the first that a slot reads; so the samples of a group share all of the prompt's
-//! keys and values, and only slots need logits.
+//! keys and values, and only slots need logits. Weights may change between two steps.
 
 mod cache;
 mod step;
@@ -15,8 +15,7 @@ use std::collections::VecDeque;
 use self::cache::Cache;
 use self::step::{Row, Step};
 use self::weights::Decoder;
-use super::engine::{Limits, generate};
-use super::request::{Completion, Request};
+use super::request::{Begun, Completion, Job, Limits, Request};
 use super::running::Running;
 use crate::kernels::Precision;
 use crate::kernels::cuda::Card;
@@ -41,11 +40,14 @@ pub struct CardEngine {
     config: ModelConfig,
     precision: Precision,
     limits: Limits,
-    slots: usize,
     decoder: Option<Decoder>,
     step: Step,
     /// Slots of completions, then those of prompts.
     cache: Cache,
+    slots: Vec<Option<Slot>>,
+    /// Requests whose completions are to be started.
+    waiting: VecDeque<Prompt>,
+    finished: Vec<Completion>,
 }
 
 impl CardEngine {
@@ -70,13 +72,15 @@ impl CardEngine {
         // What it does meanwhile waits for no one, and no one for it.
         let card = card.sibling()?;
         let step = Step::new(&card, &config, policy.precision, slots, slots.max(PIECE))?;
-        let cache = Cache::new(&card, &config, policy.precision, slots + PROMPTS, 0)?;
+        let cache = Cache::new(&card, &config, policy.precision, slots + PROMPTS)?;
         let limits = Limits { max_tokens, vocab_size: config.vocab_size };
         let precision = policy.precision;
-        Ok(Some(CardEngine { card, config, precision, limits, slots, decoder: None, step, cache }))
+        let (slots, waiting, finished) = ((0..slots).map(|_| None).collect(), VecDeque::new(), Vec::new());
+        Ok(Some(CardEngine { card, config, precision, limits, decoder: None, step, cache, slots, waiting, finished }))
     }
 
-    /// Samples from a policy version from now on: a copy of a snapshot whose weights are on the card.
+    /// Samples from a policy version from now on: a copy of a snapshot whose weights are on the card. Completions that
+    /// are running go on under it.
     pub fn load(&mut self, snapshot: &Snapshot) -> Result<()> {
         if *snapshot.config != self.config {
             let place = format!("policy version {}", snapshot.version);
@@ -89,157 +93,204 @@ impl CardEngine {
         Ok(())
     }
 
-    /// All completions of all requests, sorted by request and sample.
+    /// All completions of all requests, sorted by request and sample. Whatever the engine was at before is dropped.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>> {
-        generate(self.limits, requests, |longest, next, done| self.serve(longest, next, done))
+        for (number, request) in requests.iter().enumerate() {
+            self.limits.check(number, request)?;
+        }
+        self.clear();
+        self.reserve(requests.iter().map(Request::tokens).max().unwrap_or(0))?;
+        for (number, request) in requests.iter().cloned().enumerate() {
+            self.take(Job::new(number, request))?;
+        }
+        while !self.is_idle() {
+            self.step()?;
+        }
+        let mut completions = self.finished();
+        completions.sort_by_key(|completion| (completion.request, completion.sample));
+        Ok(completions)
     }
 
-    /// Takes numbered requests, of at most `longest` tokens with their completions, from `next` whenever a slot is free,
-    /// until there are none, and hands each completion to `done` as soon as it ends.
-    pub fn serve(
-        &mut self,
-        longest: usize,
-        next: &mut dyn FnMut() -> Option<(usize, Request)>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<()> {
+    /// Whether a request that came now would be begun with the next step.
+    pub fn has_room(&self) -> bool {
+        let waiting: usize = self.waiting.iter().map(|prompt| prompt.waiting.len()).sum();
+        waiting < self.slots.iter().filter(|slot| slot.is_none()).count()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.slots.iter().all(Option::is_none)
+    }
+
+    /// Begins a request, or goes on with one, with the next step.
+    pub fn take(&mut self, job: Job) -> Result<()> {
+        self.limits.check_job(&job)?;
+        self.reserve(job.request.tokens())?;
+        let Job { number, request, begun } = job;
+        if !begun.is_empty() {
+            let (alone, waiting) = (begun.len() == 1, begun.into());
+            self.waiting.push_back(Prompt { number, request, alone, waiting, read: None });
+        }
+        Ok(())
+    }
+
+    /// Starts completions where slots are free, and samples one more token of all.
+    pub fn step(&mut self) -> Result<()> {
         let Some(decoder) = &self.decoder else {
             return Err(Error::invalid("rollout engine", "no weights", "load a policy version first"));
         };
-        if longest > self.cache.capacity() {
-            let capacity = longest.next_multiple_of(STRIDE).min(self.limits.max_tokens);
-            self.step.forget();
-            // Frees the old one before the new one is made.
-            self.cache = Cache::new(&self.card, &self.config, self.precision, self.slots + PROMPTS, 0)?;
-            self.cache = Cache::new(&self.card, &self.config, self.precision, self.slots + PROMPTS, capacity)?;
-        }
-        let limits = Limits { max_tokens: self.limits.max_tokens.min(self.cache.capacity()), ..self.limits };
-        let mut slots: Vec<Option<Slot>> = (0..self.slots).map(|_| None).collect();
-        let mut queue = Queue { next, limits, held: VecDeque::new() };
         loop {
-            while queue.fill(&mut slots, decoder.version)? {
-                queue.read(decoder, &mut self.step, &self.cache)?;
+            let plan = Plan::new(&mut self.waiting, &mut self.slots, &self.cache, decoder.version);
+            if plan.is_empty() {
+                break;
             }
-            if slots.iter().all(Option::is_none) {
-                return Ok(());
-            }
-            let rows = slots.iter_mut().enumerate().map(|(slot, running)| running.as_mut().map(|it| it.row(slot)));
-            let drawn = self.step.sample(decoder, &self.cache, rows.collect())?;
-            for (slot, draw) in slots.iter_mut().zip(drawn) {
-                let Some(Slot { running, .. }) = slot else { continue };
-                running.take(draw)?;
-                if running.ended
-                    && let Some(Slot { running, .. }) = slot.take()
-                {
-                    done(running.completion)?;
-                }
+            plan.carry_out(decoder, &mut self.step, &self.cache)?;
+        }
+        if self.slots.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let rows = self.slots.iter_mut().enumerate().map(|(at, slot)| slot.as_mut().map(|slot| slot.row(at)));
+        let drawn = self.step.sample(decoder, &self.cache, rows.collect())?;
+        for (slot, draw) in self.slots.iter_mut().zip(drawn) {
+            let Some(Slot { running, .. }) = slot else { continue };
+            if let Some(finish) = running.take(draw, decoder.version)?
+                && let Some(Slot { running, .. }) = slot.take()
+            {
+                self.finished.push(running.begun.end(finish));
             }
         }
+        Ok(())
+    }
+
+    /// The completions that have ended since this was last asked.
+    pub fn finished(&mut self) -> Vec<Completion> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// How far everything has come that has not ended.
+    pub fn begun(&self) -> Vec<Begun> {
+        let running = self.slots.iter().flatten().map(|slot| &slot.running.begun);
+        running.chain(self.waiting.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
+    }
+
+    /// Drops all that it is at.
+    pub fn clear(&mut self) {
+        self.slots.iter_mut().for_each(|slot| *slot = None);
+        self.waiting.clear();
+        self.finished.clear();
+    }
+
+    /// Makes room for requests of so many tokens with their completions.
+    fn reserve(&mut self, tokens: usize) -> Result<()> {
+        if tokens > self.cache.capacity() {
+            // What was recorded is about the old one.
+            self.step.forget();
+            self.cache.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens))?;
+        }
+        Ok(())
     }
 }
 
 /// A completion in its slot.
 struct Slot {
     running: Running,
-    /// The last token of its prompt, which it reads first.
+    /// The last token of its prompt, which it reads before its own.
     last: u32,
 }
 
 impl Slot {
     /// What its next step reads, and where it draws.
     fn row(&mut self, slot: usize) -> Row {
-        let new = &self.running.completion.tokens;
-        let (token, position) = (new.last().copied().unwrap_or(self.last), self.running.position - 1 + new.len());
+        let said = &self.running.begun.tokens;
+        let (token, position) = (said.last().copied().unwrap_or(self.last), self.running.position - 1);
+        self.running.position += 1;
         let temperature = self.running.temperature;
         Row { token, slot, position, temperature, uniform: self.running.uniform() }
     }
 }
 
-/// Requests that are waiting, and prompts whose samples are being started.
-struct Queue<'a> {
-    next: &'a mut dyn FnMut() -> Option<(usize, Request)>,
-    limits: Limits,
-    held: VecDeque<Prompt>,
-}
-
-/// A prompt with its group.
+/// A request whose completions are being started.
 struct Prompt {
     number: usize,
     request: Request,
+    /// Whether it has one completion only: then the prompt is read into its slot.
+    alone: bool,
+    waiting: VecDeque<Begun>,
+    /// The slot among those of prompts that holds its keys and values, and the version of the policy that read it.
+    read: Option<(usize, u64)>,
+}
+
+/// What has to be done before completions that have just got slots can go on.
+#[derive(Default)]
+struct Plan {
+    /// Tokens of prompts.
+    prompts: Vec<Row>,
+    /// Keys and values of prompts for the completions that start: from, to, how many.
+    copies: Vec<(usize, usize, usize)>,
+    /// What completions had said before.
+    said: Vec<Row>,
     started: usize,
-    /// Slots of completions that start with the next read.
-    starting: Vec<usize>,
-    /// Whether its keys and values are in the cache, in the slot of this number among those of prompts.
-    read: Option<usize>,
 }
 
-impl Prompt {
-    /// Whether its completion has no others beside it: then the prompt is read into its slot.
-    fn is_alone(&self) -> bool {
-        self.request.samples == 1
+impl Plan {
+    /// Puts completions into free slots, of as many prompts as can be held at once.
+    fn new(waiting: &mut VecDeque<Prompt>, slots: &mut [Option<Slot>], cache: &Cache, version: u64) -> Plan {
+        let mut plan = Plan::default();
+        let mut places: Vec<usize> = (0..PROMPTS).rev().collect();
+        places.retain(|place| waiting.iter().all(|prompt| prompt.read.is_none_or(|(taken, _)| taken != *place)));
+        let mut free = (0..slots.len()).filter(|at| slots[*at].is_none()).collect::<VecDeque<_>>();
+        for prompt in waiting.iter_mut() {
+            let Some((last, trunk)) = prompt.request.prompt.split_last() else { continue };
+            while !free.is_empty() && !prompt.waiting.is_empty() {
+                let (place, read) = match (prompt.read, free[0]) {
+                    (None, slot) if prompt.alone => (slot, true),
+                    (Some((place, by)), _) => (cache.prompt(place), by != version),
+                    (None, _) => match places.pop() {
+                        Some(place) => {
+                            prompt.read = Some((place, version));
+                            (cache.prompt(place), true)
+                        }
+                        None => break,
+                    },
+                };
+                if read {
+                    prompt.read = prompt.read.map(|(place, _)| (place, version));
+                    plan.prompts.extend(rows(trunk.iter(), place, 0));
+                }
+                let (Some(slot), Some(begun)) = (free.pop_front(), prompt.waiting.pop_front()) else { break };
+                if slot != place {
+                    plan.copies.push((place, slot, trunk.len()));
+                }
+                // All but its last token, which the next step reads.
+                if let Some((_, before)) = begun.tokens.split_last() {
+                    plan.said.extend(rows(std::iter::once(last).chain(before), slot, trunk.len()));
+                }
+                let running = Running::new(prompt.number, &prompt.request, begun);
+                slots[slot] = Some(Slot { running, last: *last });
+                plan.started += 1;
+            }
+        }
+        waiting.retain(|prompt| !prompt.waiting.is_empty());
+        plan
     }
 
-    fn is_started(&self) -> bool {
-        self.started == self.request.samples
+    fn is_empty(&self) -> bool {
+        self.started == 0
+    }
+
+    fn carry_out(&self, decoder: &Decoder, step: &mut Step, cache: &Cache) -> Result<()> {
+        let mut read = |rows: &[Row]| -> Result<()> {
+            rows.chunks(step.capacity()).try_for_each(|piece| step.read(decoder, cache, piece))
+        };
+        read(&self.prompts)?;
+        cache.copy(&self.copies)?;
+        read(&self.said)
     }
 }
 
-impl Queue<'_> {
-    /// Puts completions into free slots, of as many prompts as can be held at once. Says whether there are any.
-    fn fill(&mut self, slots: &mut [Option<Slot>], version: u64) -> Result<bool> {
-        self.held.retain(|prompt| !prompt.is_started());
-        let mut some = false;
-        for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
-            while self.held.back().is_none_or(Prompt::is_started) {
-                if self.held.iter().filter(|prompt| !prompt.is_alone()).count() == PROMPTS {
-                    return Ok(some);
-                }
-                let Some((number, request)) = (self.next)() else { return Ok(some) };
-                self.limits.check(number, &request)?;
-                if request.samples > 0 {
-                    let (started, starting, read) = (0, Vec::new(), None);
-                    self.held.push_back(Prompt { number, request, started, starting, read });
-                }
-            }
-            let Some(prompt) = self.held.back_mut() else { return Ok(some) };
-            let running = Running::new(prompt.number, &prompt.request, prompt.started, version);
-            let last = prompt.request.prompt.last().copied().unwrap_or_default();
-            *slot = Some(Slot { running, last });
-            prompt.started += 1;
-            prompt.starting.push(at);
-            some = true;
-        }
-        Ok(some)
-    }
-
-    /// Reads the prompts that are new and gives the completions that start their keys and values.
-    fn read(&mut self, decoder: &Decoder, step: &mut Step, cache: &Cache) -> Result<()> {
-        let (mut rows, mut copies) = (Vec::new(), Vec::new());
-        let mut free: Vec<usize> = (0..PROMPTS).rev().collect();
-        free.retain(|place| self.held.iter().all(|prompt| prompt.read != Some(*place)));
-        for prompt in &mut self.held {
-            let trunk = &prompt.request.prompt[..prompt.request.prompt.len() - 1];
-            let starting = std::mem::take(&mut prompt.starting);
-            let known = prompt.read.is_some();
-            let place = match (prompt.read, &starting[..]) {
-                (Some(place), _) => cache.prompt(place),
-                (None, [slot]) if prompt.is_alone() => *slot,
-                (None, _) => {
-                    let Some(place) = free.pop() else { continue };
-                    prompt.read = Some(place);
-                    cache.prompt(place)
-                }
-            };
-            if !known {
-                let row = |(position, token): (usize, &u32)| Row::reading(*token, place, position);
-                rows.extend(trunk.iter().enumerate().map(row));
-            }
-            copies.extend(starting.iter().filter(|slot| **slot != place).map(|slot| (place, *slot, trunk.len())));
-        }
-        for piece in rows.chunks(step.capacity()) {
-            step.read(decoder, cache, piece)?;
-        }
-        cache.copy(&copies)
-    }
+/// Tokens that follow one another in a slot, from a position on.
+fn rows<'a>(tokens: impl Iterator<Item = &'a u32>, slot: usize, first: usize) -> impl Iterator<Item = Row> {
+    tokens.zip(first..).map(move |(token, position)| Row::reading(*token, slot, position))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn assert_same(found: &[Completion], expected: &[Completion]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found.tokens, expected.tokens, "request {} sample {}", found.request, found.sample);
-        assert_eq!((found.finish, found.version), (expected.finish, expected.version));
+        assert_eq!((found.finish, &found.versions), (expected.finish, &expected.versions));
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4;
         assert!(found.log_probs.iter().zip(&expected.log_probs).all(near), "{found:?} for {expected:?}");
     }
@@ -79,6 +79,65 @@ fn long_prompts_are_read_in_pieces_and_the_cache_grows() {
         engine.load(&policy.snapshot(5).unwrap()).unwrap();
         engine.generate(&requests[1..]).unwrap();
         assert_same(&engine.generate(&requests).unwrap(), &expected);
+    });
+}
+
+#[test]
+fn what_was_begun_elsewhere_goes_on_and_new_weights_are_taken_up_between_two_tokens() {
+    let (first, second) = (policy(Family::Qwen3), {
+        let snapshot = snapshot(&tiny(Family::Qwen3), 10);
+        Policy::new("test", snapshot.config.clone(), snapshot.weights.as_ref().clone()).unwrap()
+    });
+    let jobs: Vec<Job> = (0..5).map(|key| Job::new(key, request(&[key as u32, 7, 30], 3, 1.0, key as u64))).collect();
+    fn run<E>(engine: &mut E, jobs: &[Job], take: fn(&mut E, Job), step: fn(&mut E), steps: usize) {
+        jobs.iter().for_each(|job| take(engine, job.clone()));
+        (0..steps).for_each(|_| step(engine));
+    }
+    let mut truth = Engine::new(&first.config, 15, 64).unwrap();
+    truth.load(&first.snapshot(5).unwrap()).unwrap();
+    run(&mut truth, &jobs, |engine, job| engine.take(job).unwrap(), |engine| engine.step().unwrap(), 2);
+    let begun = truth.begun();
+    truth.load(&second.snapshot(6).unwrap()).unwrap();
+    let mut expected = truth.finished();
+    while !truth.is_idle() {
+        truth.step().unwrap();
+        expected.extend(truth.finished());
+    }
+    expected.sort_by_key(|completion| (completion.request, completion.sample));
+    on_card(|| {
+        // The processor's engine draws the first token when it takes a job: as many after three steps here.
+        let mut engine = CardEngine::with_slots(&first, 15, 64).unwrap().unwrap();
+        engine.load(&first.snapshot(5).unwrap()).unwrap();
+        run(&mut engine, &jobs, |engine, job| engine.take(job).unwrap(), |engine| engine.step().unwrap(), 3);
+        let tokens = |begun: &[Begun]| begun.iter().map(|begun| begun.tokens.clone()).collect::<Vec<_>>();
+        assert_eq!(tokens(&engine.begun()), tokens(&begun));
+        // Here it goes on in the same slots,
+        engine.load(&second.snapshot(6).unwrap()).unwrap();
+        let mut found = engine.finished();
+        while !engine.is_idle() {
+            engine.step().unwrap();
+            found.extend(engine.finished());
+        }
+        found.sort_by_key(|completion| (completion.request, completion.sample));
+        assert_same(&found, &expected);
+        // and what was begun under the first weights goes on under them in another engine, whatever its slots.
+        let mut other = CardEngine::with_slots(&first, 4, 64).unwrap().unwrap();
+        other.load(&first.snapshot(5).unwrap()).unwrap();
+        for job in &jobs {
+            let begun = begun.iter().filter(|begun| begun.request == job.number).cloned().collect();
+            other.take(Job { begun, ..job.clone() }).unwrap();
+        }
+        while !other.is_idle() {
+            other.step().unwrap();
+        }
+        let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
+        let whole = on_processor(&first, &requests);
+        let still = |completion: &Completion| {
+            begun.iter().any(|begun| (begun.request, begun.sample) == (completion.request, completion.sample))
+        };
+        let mut found = other.finished();
+        found.sort_by_key(|completion| (completion.request, completion.sample));
+        assert_same(&found, &whole.into_iter().filter(still).collect::<Vec<_>>());
     });
 }
 
