@@ -323,6 +323,7 @@ fn grpo(device: &Device, lora: bool) -> Result<()> {
                 tokens: &completion.tokens,
                 log_probs: &completion.log_probs,
                 before: None,
+                appraisal: None,
                 advantage,
                 kept: true,
             })
