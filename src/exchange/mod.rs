@@ -13,9 +13,10 @@ mod pool;
 mod team;
 mod worker;
 
+#[cfg(feature = "mpi")]
+use crate::Error;
 use crate::Result;
-use crate::policy::ModelConfig;
-use crate::rollout::SLOTS;
+use crate::policy::Policy;
 
 pub use order::Underway;
 pub use pool::{Fill, Throughput, Ticket, WorkerPool};
@@ -42,13 +43,22 @@ pub enum Actors {
 }
 
 impl Actors {
-    /// A pool for a model, with so many workers in each process; see [`on_cores`].
-    pub fn pool(&self, workers: usize, config: &ModelConfig) -> Result<WorkerPool> {
-        let longest = config.longest_sequence();
+    /// A pool for a policy, with so many workers in each process; see [`on_cores`].
+    ///
+    /// Errors: a policy on a card, and other ranks.
+    pub fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+        let longest = policy.config.longest_sequence();
         match self {
-            Actors::Threads => WorkerPool::start(on_cores(workers), config, SLOTS, longest),
+            Actors::Threads => WorkerPool::for_policy(policy, on_cores(workers), longest),
             #[cfg(feature = "mpi")]
-            Actors::Ranks(ranks) => WorkerPool::on_ranks(ranks, workers, config, SLOTS, longest),
+            Actors::Ranks(_) if policy.is_on_card() => {
+                let remedy = "set run.device to \"cpu\", or start one process alone";
+                Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy))
+            }
+            #[cfg(feature = "mpi")]
+            Actors::Ranks(ranks) => {
+                WorkerPool::on_ranks(ranks, workers, &policy.config, crate::rollout::SLOTS, longest)
+            }
         }
     }
 }

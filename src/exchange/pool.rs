@@ -12,8 +12,8 @@ use super::mpi;
 use super::order::{Order, Underway};
 use super::team::Team;
 use super::worker::{News, Report, Sampler};
-use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{Begun, Completion, Engine, Limits, Request};
+use crate::policy::{ModelConfig, Policy, Snapshot};
+use crate::rollout::{Begun, CardEngine, Completion, Engine, Limits, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -41,8 +41,8 @@ pub struct Fill {
     pub finished: usize,
 }
 
-/// Rollout workers on threads of their own, or on other ranks. They draw requests from one queue, so that none idles while another has
-/// more to do; what comes back does not depend on how many they are.
+/// Rollout workers on threads of their own, or on other ranks. They draw requests from one queue, so that none idles
+/// while another has more to do; what comes back does not depend on how many they are.
 ///
 /// Either all at once ([`WorkerPool::generate`]), or ahead of time: [`WorkerPool::submit`] takes an order and comes back
 /// at once, [`WorkerPool::collect`] waits for it, and weights that are published in between are taken up between two
@@ -85,6 +85,18 @@ impl WorkerPool {
         let engines = (0..count).map(|_| Engine::new(config, slots, max_tokens)).collect::<Result<Vec<_>>>()?;
         let limits = Limits { max_tokens, vocab_size: config.vocab_size };
         WorkerPool::with_samplers(engines, limits)
+    }
+
+    /// Starts the workers that suit a policy, for requests of at most `max_tokens` tokens: one on the card where it
+    /// lives, or `count` on the processor.
+    pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
+        match CardEngine::for_policy(policy, max_tokens)? {
+            None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
+            Some(engine) => {
+                let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
+                Ok(WorkerPool::of(Team::Card(Crew::start(vec![engine])?), limits))
+            }
+        }
     }
 
     /// The same with whatever samples.

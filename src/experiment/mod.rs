@@ -30,9 +30,11 @@ pub use sweep::Sweep;
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::Device;
+
 use crate::exchange::{Actors, WorkerPool};
 use crate::learner::Algorithm;
-use crate::policy::ModelConfig;
+use crate::policy::Policy;
 use crate::reward::{Normalise, Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
@@ -42,6 +44,8 @@ pub struct Experiment {
     pub config: Config,
     pub reward: Reward,
     pub run: RunDir,
+    /// Where policies live.
+    pub device: Device,
     pub cache: StageCache,
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
@@ -54,16 +58,17 @@ impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let reward = preflight(&config)?;
+        let device = config.run.device.open()?;
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
-        let cache = StageCache::new(root, &interrupt);
+        let cache = StageCache::new(root, &interrupt).on(&device);
         let actors = Actors::default();
-        Ok(Experiment { config, reward, run, cache, interrupt, progress: progress.into(), actors })
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress: progress.into(), actors })
     }
 
-    /// Those who sample, for a model of this shape.
-    pub fn pool(&self, model: &ModelConfig) -> Result<WorkerPool> {
-        self.actors.pool(self.config.run.workers, model)
+    /// Those who sample, for a policy.
+    pub fn pool(&self, policy: &Policy) -> Result<WorkerPool> {
+        self.actors.pool(self.config.run.workers, policy)
     }
 
     /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.

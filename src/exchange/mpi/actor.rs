@@ -11,7 +11,7 @@ use crate::exchange::crew::Crew;
 use crate::exchange::on_cores;
 use crate::exchange::worker::{Command, News};
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{Begun, Engine, Panels};
+use crate::rollout::{Begun, Engine, Panels, Published};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.
@@ -86,7 +86,7 @@ fn attend(wire: &mut Wire, rank: usize) -> Result<Stop> {
                         let panels = Panels::pack_after(&snapshot, before.map(|(_, panels)| &**panels))?;
                         let panels = Arc::new(panels);
                         work.loaded = Some((snapshot, panels.clone()));
-                        work.crew.tell(|| Command::Load(panels.clone()));
+                        work.crew.tell(|| Command::Load(Published::Packed(panels.clone())));
                     }
                     wire.send(0, pack(&FromActor::Alive)?)?;
                 }

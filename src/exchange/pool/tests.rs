@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::policy::Family;
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{Finish, Job, Panels, Versions};
+use crate::rollout::{Finish, Job, Published, Versions};
 
 fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
     let snapshot = snapshot(&tiny(Family::Qwen2), 9);
@@ -173,7 +173,7 @@ enum Broken {
 }
 
 impl Sampler for Broken {
-    fn load(&mut self, _: Arc<Panels>) -> Result<()> {
+    fn load(&mut self, _: Published) -> Result<()> {
         Ok(())
     }
 

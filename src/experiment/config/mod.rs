@@ -155,14 +155,14 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, which
-    /// checkpoints are made and stay, and what is asked of it when it is done.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, where and on how many
+    /// threads it runs, which checkpoints are made and stay, and what is asked of it when it is done.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
-        let matters = |key: &str| !["run.dir", "run.workers", "run.cache"].contains(&key) && !key.starts_with("arms.");
-        flat.retain(|(key, _)| matters(key));
+        let elsewhere = ["run.dir", "run.device", "run.workers", "run.cache"];
+        flat.retain(|(key, _)| !elsewhere.contains(&key.as_str()) && !key.starts_with("arms."));
         Ok(flat)
     }
 

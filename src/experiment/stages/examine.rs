@@ -46,12 +46,13 @@ pub(super) type Sampling<'a> = &'a dyn Fn(&Experiment, &Start, Examined) -> Resu
 
 /// Workers that sample from the policy itself.
 pub(super) fn workers(experiment: &Experiment, start: &Start, policy: Examined) -> Result<WorkerPool> {
-    workers_of(experiment, &start.base.successor(policy.dir)?, policy.step)
+    workers_of(experiment, start.base.successor(policy.dir)?, policy.step)
 }
 
 /// The same of a policy that is loaded.
-pub(super) fn workers_of(experiment: &Experiment, policy: &Policy, step: u64) -> Result<WorkerPool> {
-    let mut pool = experiment.pool(&policy.config)?;
+pub(super) fn workers_of(experiment: &Experiment, policy: Policy, step: u64) -> Result<WorkerPool> {
+    let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
+    let mut pool = experiment.pool(&policy)?;
     pool.publish(&policy.snapshot(step)?)?;
     Ok(pool)
 }

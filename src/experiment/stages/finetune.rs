@@ -157,7 +157,7 @@ fn written_out(experiment: &Experiment, start: &Start) -> Result<Vec<Lesson>> {
     }
     let tokenizer = &start.base.tokenizer;
     let questions: Vec<Question> = augmentation.sets.iter().flat_map(|set| start.knowledge.questions(*set)).collect();
-    let mut pool = workers_of(experiment, &start.base.policy, 0)?;
+    let mut pool = workers_of(experiment, start.base.policy.clone(), 0)?;
     let answered = Examiner::new(experiment, start, &mut pool).answer(Arm::InContext, 0, &questions, &[], 1)?;
     let lesson = |one: &Answered| -> Result<Lesson> {
         let asked = tokenizer.encode(&tokenizer.prompt(&[], &one.asked, Opening::Answer)?)?;

@@ -17,7 +17,7 @@ use crate::experiment::{Config, Experiment, Interrupt};
 use crate::knowledge::{Form, Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{Begun, Completion, Finish, Job, Limits, Panels, Versions};
+use crate::rollout::{Begun, Completion, Finish, Job, Limits, Published, Versions};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -82,7 +82,7 @@ fn falsified(start: &Start, sentence: &str) -> String {
 }
 
 impl Sampler for Scripted {
-    fn load(&mut self, _: Shared<Panels>) -> Result<()> {
+    fn load(&mut self, _: Published) -> Result<()> {
         Ok(())
     }
 

@@ -93,7 +93,8 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             0.0 => None,
             _ => {
                 let temperature = config.train.temperature as f32;
-                Some(start.base.successor(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+                let reference = start.base.successor(&tuned.dir)?.with_precision(precision).on(&experiment.device)?;
+                Some(reference.with_temperature(temperature))
             }
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
@@ -151,11 +152,11 @@ impl Trainer<'_> {
             |dir| self.policy(dir),
             || self.begin(tuned, optimizer),
         )?;
-        let policy = policy.with_precision(experiment.config.run.precision);
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
-        let mut pool = experiment.pool(&policy.config)?;
+        let mut pool = experiment.pool(&policy)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let critic = self.algorithm.value.head().map(|_| &policy);
