@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 
-use recollect::evaluation::{OverRuns, Requirement, Summary};
+use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::{
     Actors,
@@ -40,11 +40,6 @@ impl RequireArgs {
     /// Refuses a report that does not meet all of them, a line for each.
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
-    }
-
-    /// The same of the mean over several runs.
-    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
-        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
     }
 }
 
