@@ -3,13 +3,12 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
+#[cfg(feature = "mpi")]
+use std::sync::Arc;
 
 use recollect::evaluation::{OverRuns, Requirement, Summary};
 #[cfg(feature = "mpi")]
-use recollect::exchange::{
-    Actors,
-    mpi::{self, Role},
-};
+use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
@@ -113,9 +112,9 @@ impl StageArgs {
         output::say(&sums);
         #[cfg(feature = "mpi")]
         if let Some(learner) = &learner {
-            let actors = learner.actors();
-            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", actors.len()));
-            experiment.actors = Actors::Ranks(actors);
+            let others = learner.others();
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", others.len()));
+            experiment.actors = Arc::new(others);
         }
         stage(&experiment)
     }
