@@ -76,15 +76,16 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_with(|| self.config.resolve(), arithmetic, stage)
+        self.perform_with(|| Ok((self.config.resolve()?, ())), arithmetic, |experiment, ()| stage(experiment))
     }
 
-    /// The same with a config that is resolved in another way. Ranks that only sample take it from the one that learns.
-    pub fn perform_with(
+    /// The same with a config that is resolved in another way, and with what else is found out on the way. Of several
+    /// ranks rank 0 alone does any of it: the others join first, and may have none of the files.
+    pub fn perform_with<T>(
         &self,
-        resolve: impl FnOnce() -> Result<Config>,
+        resolve: impl FnOnce() -> Result<(Config, T)>,
         arithmetic: fn(&Config) -> Vec<Line>,
-        stage: impl FnOnce(&Experiment) -> Result<()>,
+        stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
         #[cfg(feature = "mpi")]
@@ -96,7 +97,7 @@ impl StageArgs {
                 None => None,
             }
         };
-        let config = resolve()?;
+        let (config, found) = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;
@@ -116,7 +117,7 @@ impl StageArgs {
             output::say(&format!("# rank 0 learns, ranks 1 to {} sample", others.len()));
             experiment.actors = Arc::new(others);
         }
-        stage(&experiment)
+        stage(&experiment, found)
     }
 }
 
