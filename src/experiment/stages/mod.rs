@@ -16,6 +16,8 @@ mod likelihood;
 mod look;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod panicking;
 mod pretrain;
 mod report;
 mod seeds;
