@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Verification, same_way};
+use super::{
+    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Scaling, Verification, same_way, scaling,
+};
 use crate::knowledge::{Form, Set, Task};
 use crate::statistics::holm::holm;
 use crate::statistics::pass_at_k::{numbers, pass_at_k};
@@ -20,6 +22,9 @@ pub struct Summary {
     /// The policies before and after, asked the same way.
     #[serde(default)]
     pub same_way: Vec<SameWay>,
+    /// Accuracy by how much an answer takes, where questions of a kind differ in that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<Scaling>,
     pub curves: Curves,
 }
 
@@ -120,7 +125,7 @@ impl ArmResult {
 impl Summary {
     /// The numbers of an evaluation, with the curves and the provenance that belong to it.
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
-        Summary { run, arms: tally(answered), same_way: same_way(answered), curves }
+        Summary { run, arms: tally(answered), same_way: same_way(answered), scaling: scaling(answered), curves }
     }
 
     /// For each (arm, task, form, set) the row of the last step at which it was evaluated.

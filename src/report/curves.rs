@@ -1,4 +1,4 @@
-//! How the run went, step by step: which lines stand in which plot.
+//! How the run went, step by step, and how answers get harder: which lines stand in which plot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plot::{Band, Line, Plot, Point};
 use super::words::{kind, percent};
-use crate::evaluation::{Arm, ArmResult, Summary, TrainingPoint};
+use crate::evaluation::{Arm, ArmResult, Measure, Scaling, Summary, TrainingPoint};
 use crate::knowledge::Set;
 use crate::statistics::Interval;
 
@@ -32,10 +32,11 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         let rows: Vec<&ArmResult> = rows.iter().copied().filter(|row| (row.task, row.form) == (task, form)).collect();
         let chance = rows.first().map(|row| ("chance", row.chance));
         let lines = by_set(&rows, |rows| proportion(rows, |row| (row.correct, row.n), |row| row.questions));
-        let plot = Plot { y_label: "answers right", percent: true, reference: chance, lines };
+        let plot = Plot { x_label: "step", y_label: "answers right", percent: true, reference: chance, lines };
         figure(kind(task, form), "", plot)
     });
     let truth = Plot {
+        x_label: "step",
         y_label: "true",
         percent: true,
         reference: None,
@@ -43,12 +44,14 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         lines: by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0)),
     };
     let reward = Plot {
+        x_label: "step",
         y_label: "mean reward",
         percent: false,
         reference: None,
         lines: smoothed(training, |point| point.reward),
     };
     let length = Plot {
+        x_label: "step",
         y_label: "tokens per answer",
         percent: false,
         reference: None,
@@ -66,12 +69,41 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
     accuracy.chain(rest.into_iter().flatten()).collect()
 }
 
+/// Accuracy by what an answer takes, for kinds of questions that differ in it: the arms that the headline speaks of, on its
+/// set.
+pub fn scaling(summary: &Summary) -> Vec<Figure> {
+    let Some(set) = summary.headline_set() else { return Vec::new() };
+    let rows: Vec<&Scaling> = summary.scaling.iter().filter(|row| row.set == set).collect();
+    let plots: BTreeSet<_> = rows.iter().map(|row| (row.task, row.form, row.measure)).collect();
+    let arms = [(Arm::FineTuned, "c"), (Arm::ThinkingBeforeRl, "a"), (Arm::InContext, "d"), (Arm::AfterRl, "b")];
+    let of = |(task, form, measure)| {
+        let line = |(arm, class)| {
+            let of_line =
+                rows.iter().filter(|row| (row.task, row.form, row.measure, row.arm) == (task, form, measure, arm));
+            let point = |row: &&Scaling| Point { x: row.at as f64, y: row.accuracy, band: Some((row.low, row.high)) };
+            Line { label: "", class, points: of_line.map(point).collect() }
+        };
+        let lines = arms.into_iter().map(line).filter(|line| !line.points.is_empty()).collect();
+        let (x_label, note) = match measure {
+            Measure::FactsNeeded => ("facts", "by the number of facts that an answer needs"),
+            Measure::Choices => ("choices", "by the number of choices that fit"),
+        };
+        figure(
+            kind(task, form),
+            note,
+            Plot { x_label, y_label: "answers right", percent: true, reference: None, lines },
+        )
+    };
+    plots.into_iter().filter_map(of).collect()
+}
+
 fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
     let ends = plot.lines.iter().filter(|line| !line.label.is_empty()).filter_map(|line| {
         let (first, last) = (line.points.first()?, line.points.last()?);
         let say = |value: f64| if plot.percent { percent(value) } else { format!("{value:.2}") };
         let name = if line.label.len() == 1 { format!("set {}", line.label) } else { line.label.to_owned() };
-        Some(format!("{name} from {} at step {} to {} at step {}", say(first.y), first.x, say(last.y), last.x))
+        let x = plot.x_label;
+        Some(format!("{name} from {} at {x} {} to {} at {x} {}", say(first.y), first.x, say(last.y), last.x))
     });
     let description = format!("{title}: {}", ends.collect::<Vec<_>>().join("; "));
     let svg = plot.svg(&HtmlEscape(&description).to_string())?;
@@ -129,6 +161,20 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Curves, RunInfo};
+    use crate::knowledge::Form;
+
+    #[test]
+    fn questions_that_need_more_have_a_figure() {
+        let mut answers = fixture::answers();
+        let chains = answers.iter_mut().filter(|one| one.form == Form::Entailment);
+        chains.for_each(|one| one.judgement.needed = 2 + (one.question % 3) as usize);
+        let summary = Summary::new(&answers, Curves::default(), RunInfo::default());
+        let figures = scaling(&summary);
+        assert_eq!(figures.len(), 1, "the others all need the same");
+        let svg = figures[0].svg.to_string();
+        assert!(svg.contains("line-d") && svg.contains("band-b") && svg.contains(">facts</text>"), "{svg}");
+        assert!(scaling(&fixture::summary()).is_empty());
+    }
 
     #[test]
     fn a_run_has_a_figure_for_everything_that_moves() {

@@ -29,7 +29,13 @@ pub fn markdown(summary: &Summary) -> String {
                   thoughts with all that is needed that are followed by the right answer. precision: answers that follow \
                   from what was recited that are right. rejected: wrong candidates that were looked at and not chosen. \
                   tried: candidates that a thought speaks of. likeliest: right by which choice is the likeliest.";
-    let _ = write!(text, "\n{legend}\n{}\n## Provenance\n\n{}", costs(&summary.run), provenance(&summary.run));
+    let _ = write!(
+        text,
+        "\n{legend}\n{}{}\n## Provenance\n\n{}",
+        scaling(summary),
+        costs(&summary.run),
+        provenance(&summary.run)
+    );
     text
 }
 
@@ -121,6 +127,29 @@ fn numbers(summary: &Summary) -> String {
         ]
     });
     grid(header.map(str::to_owned).into(), body)
+}
+
+/// Accuracy by what an answer takes, where questions differ in that.
+fn scaling(summary: &Summary) -> String {
+    if summary.scaling.is_empty() {
+        return String::new();
+    }
+    let header = ["arm", "task", "questions", "set", "counted", "number", "right", "of", "share", "interval"];
+    let body = summary.scaling.iter().map(|row| {
+        vec![
+            row.arm.label().to_owned(),
+            row.task.to_string(),
+            row.form.to_string(),
+            row.set.to_string(),
+            row.measure.to_string(),
+            row.at.to_string(),
+            row.correct.to_string(),
+            row.n.to_string(),
+            percent(row.accuracy),
+            range(row.low, row.high),
+        ]
+    });
+    format!("\n## What makes it harder\n\n{}", grid(header.map(str::to_owned).into(), body))
 }
 
 /// What each arm takes, where that is known.

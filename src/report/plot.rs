@@ -15,6 +15,8 @@ const LABEL_GAP: f64 = 15.0;
 
 /// What is drawn.
 pub struct Plot {
+    /// What the horizontal axis counts.
+    pub x_label: &'static str,
     /// What the vertical axis counts.
     pub y_label: &'static str,
     /// Values are shares: the axis is 0 to 100 %.
@@ -125,8 +127,9 @@ impl Plot {
         put(
             svg,
             format_args!(
-                "<text class=\"name\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">step</text>",
-                HEIGHT - 5.0
+                "<text class=\"name\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                HEIGHT - 5.0,
+                self.x_label
             ),
         );
         if let Some((name, value)) = self.reference {
@@ -243,7 +246,7 @@ mod tests {
     fn plot(values: &[f64]) -> Plot {
         let points = values.iter().enumerate().map(|(x, &y)| Point { x: x as f64, y, band: Some((y - 0.1, y + 0.1)) });
         let line = Line { label: "B", class: "b", points: points.collect() };
-        Plot { y_label: "answers right", percent: false, reference: None, lines: vec![line] }
+        Plot { x_label: "step", y_label: "answers right", percent: false, reference: None, lines: vec![line] }
     }
 
     #[test]
