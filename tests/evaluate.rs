@@ -292,5 +292,6 @@ fn one_command_makes_a_run_for_each_seed_and_puts_them_together() {
     let again = home.does(&["report", "runs/all"]);
     assert!(again.contains("over 2 runs") && report("runs/all/report.json") == all, "{again}");
     let error = home.fails(&["train", "runs/all"]);
-    assert!(error.contains("run.seeds") && error.contains("runs/all/seed-0"), "{error}");
+    assert!(error.contains("run.seeds") && error.contains("runs/all/seed-5"), "{error}");
+    assert_eq!(home.fails(&["watch", "runs/all"]), error);
 }

@@ -126,6 +126,22 @@ impl RunDir {
         Ok(paths)
     }
 
+    /// The run of one of several seeds.
+    pub fn of_seed(&self, seed: u64) -> PathBuf {
+        self.root.join(format!("seed-{seed}"))
+    }
+
+    /// Refuses a config with several seeds, where one run is asked for.
+    pub fn demand_one(&self, config: &Config) -> Result<()> {
+        let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| self.of_seed(*seed)).collect();
+        // The one that is going on, if any is.
+        let Some(run) = runs.iter().rfind(|run| run.exists()).or(runs.first()) else { return Ok(()) };
+        let found = "several seeds where one run is asked for";
+        let remedy =
+            format!("`recollect run` makes all of them; name one, such as {}, or --set run.seeds=[]", run.display());
+        Err(Error::invalid("run.seeds", found, remedy))
+    }
+
     pub fn report_json(&self) -> PathBuf {
         self.root.join("report.json")
     }

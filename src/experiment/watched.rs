@@ -25,9 +25,10 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Looks at a run directory for the first time.
+    /// Looks at a run directory for the first time. That of several seeds is refused: each has its own.
     pub fn open(root: &Path) -> Result<Watched> {
         let (run, config) = RunDir::read(root)?;
+        run.demand_one(&config)?;
         let metrics = MetricsTail::new(&run.metrics());
         let mut watched =
             Watched { run, config, metrics, lines: Vec::new(), evaluations: Vec::new(), rollouts: Vec::new() };

@@ -65,14 +65,7 @@ impl Start {
     /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
     /// documents and questions for training that give away what is asked about B, and several seeds at once.
     fn new(experiment: &Experiment) -> Result<Self> {
-        if let [first, ..] = experiment.config.run.seeds[..] {
-            let run = experiment.run.root().join(seeds::folder(first));
-            let remedy = format!(
-                "`recollect run` makes all of them; name one, such as {}, or --set run.seeds=[]",
-                run.display()
-            );
-            return Err(Error::invalid("run.seeds", "several seeds where one run is asked for", remedy));
-        }
+        experiment.run.demand_one(&experiment.config)?;
         let start = match experiment.config.world.is_jsonl() {
             true => Self::from_files(experiment),
             false => Self::generated(experiment),

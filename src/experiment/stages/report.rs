@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{self, ANSWERS};
 use super::likelihood::read_choices;
-use super::{seeds, train};
+use super::train;
 use crate::evaluation::{Answered, Arm, ArmCost, Curves, One, RunInfo, StageTime, Summary, together};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::{Config, RunDir};
@@ -20,7 +20,7 @@ pub struct Reported {
 pub fn report(run: &Path) -> Result<Reported> {
     let (run, config) = RunDir::read(run)?;
     if !config.run.seeds.is_empty() {
-        let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| run.root().join(seeds::folder(*seed))).collect();
+        let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| run.of_seed(*seed)).collect();
         return put_together(&runs, Some(run.root()), &config.to_toml()?);
     }
     let One { answered, curves, info } = one(&run, &config)?;

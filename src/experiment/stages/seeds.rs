@@ -5,17 +5,12 @@ use super::report::{Reported, report};
 use crate::Result;
 use crate::experiment::{Config, Experiment};
 
-/// The directory of a seed's run, inside of that of all.
-pub(super) fn folder(seed: u64) -> String {
-    format!("seed-{seed}")
-}
-
 /// Makes every run, one after the other, from the same cache of stages; those that are finished are found again.
 pub(super) fn run(experiment: &Experiment) -> Result<Reported> {
     let seeds = &experiment.config.run.seeds;
     for (done, seed) in seeds.iter().enumerate() {
         experiment.progress.tell(&format!("seed {seed}, run {} of {}", done + 1, seeds.len()));
-        let of_seed = experiment.child(&folder(*seed), with_seed(&experiment.config, *seed))?;
+        let of_seed = experiment.child(&experiment.run.of_seed(*seed), with_seed(&experiment.config, *seed))?;
         eval(&of_seed, None)?;
         report(of_seed.run.root())?;
     }
