@@ -295,3 +295,18 @@ fn one_command_makes_a_run_for_each_seed_and_puts_them_together() {
     assert!(error.contains("run.seeds") && error.contains("runs/all/seed-5"), "{error}");
     assert_eq!(home.fails(&["watch", "runs/all"]), error);
 }
+
+#[test]
+fn a_run_can_make_its_base_first() {
+    let home = Home::new();
+    let tuned = |dir: &str, base: &str| -> Vec<u8> {
+        let set = [format!("run.dir={dir}"), format!("base.path={base}")];
+        home.does(&["finetune", "tiny.toml", "--set", &set[0], "--set", &set[1]]);
+        let stages = fs::read_dir(home.path(dir).join("stages")).unwrap().map(|entry| entry.unwrap().path());
+        let mut stages = stages.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("finetune-"));
+        fs::read(stages.next().unwrap().join("model.safetensors")).unwrap()
+    };
+    assert!(tuned("runs/made", "pretrain") == tuned("runs/given", "base"), "the same base, made by the same config");
+    let error = home.fails(&["world", "tiny.toml", "--set", "base.path=pretrained"]);
+    assert!(error.contains("pretrained"), "{error}");
+}

@@ -1,6 +1,8 @@
 //! How much memory training takes, worked out from the shape of the model: better known before it runs than after.
 
 use super::{Config, base};
+use crate::knowledge::lexicon::Lexicon;
+use crate::language::Tokenizer;
 use crate::learner::supervised::MICRO_BATCH;
 use crate::policy::{LoraConfig, ModelConfig};
 
@@ -59,6 +61,10 @@ impl Footprint {
 pub fn of(config: &Config) -> Option<[Footprint; 2]> {
     let model = match (config.base.dir(), config.world.is_jsonl()) {
         (None, true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
+        (None, false) if config.base.is_made() => {
+            let lexicon = Lexicon::new(&config.known.known().lexicon).ok()?;
+            config.model.with_vocabulary(Tokenizer::from_words(lexicon.words()).ok()?.size())
+        }
         (dir, _) => base::shape(dir).ok()?,
     };
     let train = &config.train;
@@ -99,6 +105,8 @@ mod tests {
         assert!(of(&config).is_some());
         config.base.path = "no/such/base".into();
         assert!(of(&config).is_none());
+        config.base.path = "pretrain".into();
+        assert_eq!(of(&config), of(&Config::default()), "the base that ships was made by the defaults");
         config.base.path = "embedded".into();
         // Sizes that no machine has are no reason to overflow.
         (config.train.group_size, config.run.workers) = (usize::MAX, usize::MAX);

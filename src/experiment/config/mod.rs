@@ -143,6 +143,9 @@ impl Config {
             what,
             "neither with world.jsonl, because text has no grammar to turn round",
         );
+        let made =
+            "another base with world.jsonl, because a base that is made spells the words of generated worlds only";
+        ranges.demand(!files || !self.base.is_made(), "base.path", "\"pretrain\"", made);
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
@@ -296,6 +299,8 @@ mod tests {
         );
         assert!(lines[1].contains("finetune.replay: found 0.55; allowed is 0 with world.jsonl"), "{error}");
         assert!(line("[train]\nforms = ['completion']", &[]).contains("allowed is candidates, open, open-any"));
+        let made = line("[base]\npath = 'pretrain'\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']", &[]);
+        assert!(made.contains("base.path: found \"pretrain\"; allowed is another base"), "{made}");
         assert!(line("[world.jsonl]\nvocabulary = 100", &[]).contains("found 100; allowed is 263 or more"));
     }
 

@@ -11,9 +11,10 @@ use crate::policy::{Family, ModelConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
-    /// A directory in the Hugging Face layout, or "embedded" for the base that ships. That base spells the words of
-    /// generated worlds only: where knowledge comes from files, "embedded" stands for a model that has learned
-    /// nothing, made from `[model]` with a tokenizer trained from the files.
+    /// A directory in the Hugging Face layout, "embedded" for the base that ships, or "pretrain" for one that the run
+    /// makes first, as `[known]`, `[model]` and `[pretrain]` say. The base that ships spells the words of generated
+    /// worlds only: where knowledge comes from files, "embedded" stands for a model that has learned nothing, made from
+    /// `[model]` with a tokenizer trained from the files.
     pub path: String,
 }
 
@@ -24,13 +25,18 @@ impl Default for BaseConfig {
 }
 
 impl BaseConfig {
-    /// The directory of the base; `None` for the one that ships.
+    /// The directory of the base that is named; `None` for the one that ships and for one that is made.
     pub fn dir(&self) -> Option<&Path> {
-        (self.path != "embedded").then(|| Path::new(&self.path))
+        (self.path != "embedded" && !self.is_made()).then(|| Path::new(&self.path))
+    }
+
+    /// The run makes its base.
+    pub fn is_made(&self) -> bool {
+        self.path == "pretrain"
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.demand(!self.path.is_empty(), "base.path", "nothing", "a directory, or \"embedded\"");
+        ranges.demand(!self.path.is_empty(), "base.path", "nothing", "a directory, \"embedded\" or \"pretrain\"");
     }
 }
 

@@ -117,6 +117,9 @@ impl Comparison {
         };
         leak::check(&knowledge)?;
         let asked = match &knowledge {
+            Knowledge::Generated(_) if config.base.is_made() => {
+                format!("{:?} {:?}", config.world.generated(), config.known.known())
+            }
             Knowledge::Generated(_) => format!("{:?} {:?}", config.world.generated(), config.base.path),
             Knowledge::Files(jsonl) => {
                 check_room(config, &base, jsonl)?;

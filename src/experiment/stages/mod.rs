@@ -76,10 +76,12 @@ impl Start {
 
     fn generated(experiment: &Experiment) -> Result<Self> {
         let config = &experiment.config;
-        let base = Base::load(config.base.dir())?;
+        let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
+        let dir = made.as_deref().or(config.base.dir());
+        let base = Base::load(dir)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(config.base.dir())?, config.world.generated());
+        let digest = format!("{} {:?}", base::digest(dir)?, config.world.generated());
         Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
     }
 
@@ -101,7 +103,13 @@ impl Start {
 fn knowledge(config: &Config) -> Result<Knowledge> {
     match config.world.is_jsonl() {
         true => from_files(config).map(Knowledge::Files),
-        false => generated(config, &Base::load(config.base.dir())?).map(|world| Knowledge::Generated(Box::new(world))),
+        false => {
+            let world = match config.base.is_made() {
+                true => World::new(&config.known.known(), &config.world.generated()),
+                false => generated(config, &Base::load(config.base.dir())?),
+            };
+            world.map(|world| Knowledge::Generated(Box::new(world)))
+        }
     }
 }
 
