@@ -61,6 +61,14 @@ impl Error {
         Error::Invalid { place: place.into(), found: found.into(), remedy: remedy.into() }
     }
 
+    /// The same, of something that belongs to `whose`.
+    pub fn of(self, whose: &str) -> Error {
+        match self {
+            Error::Invalid { place, found, remedy } => Error::invalid(format!("{whose}: {place}"), found, remedy),
+            other => other,
+        }
+    }
+
     /// Nothing if the list is empty, else the one error or all of them together.
     pub fn all(mut errors: Vec<Error>) -> Result<()> {
         match errors.pop() {

@@ -14,6 +14,7 @@ mod team;
 mod worker;
 
 use crate::Result;
+use crate::learner::Others;
 use crate::policy::Policy;
 
 pub use order::Underway;
@@ -33,6 +34,11 @@ pub fn on_cores(workers: usize) -> usize {
 pub trait Actors: Send + Sync {
     /// A pool for a policy, with so many workers in each process; see [`on_cores`].
     fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool>;
+
+    /// Themselves as those who help to learn, where they do.
+    fn others(&self) -> Option<&dyn Others> {
+        None
+    }
 }
 
 /// Threads of this process.

@@ -129,7 +129,7 @@ pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<Comm
                 worker.sampler.clear();
                 worker.report(News::Failed(error));
             }
-            Err(panic) => return worker.report(News::Failed(panicked(worker.worker, panic.as_ref()))),
+            Err(panic) => return worker.report(News::Failed(panicked(&name(worker.worker), panic.as_ref()))),
         }
     }
 }
@@ -269,9 +269,10 @@ pub(super) fn name(worker: usize) -> String {
     format!("rollout worker {worker}")
 }
 
-fn panicked(worker: usize, panic: &(dyn Any + Send)) -> Error {
+/// What becomes of a panic of whoever has this name.
+pub(super) fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     let remedy = "this is a bug: report it; the same command goes on from what is saved";
-    Error::invalid(name(worker), format!("panicked ({message})"), remedy)
+    Error::invalid(name, format!("panicked ({message})"), remedy)
 }

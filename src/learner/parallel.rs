@@ -14,9 +14,20 @@ where
     R: Send,
     F: Fn(T) -> Result<R> + Sync,
 {
-    let threads = workers.min(items.len());
+    shared_out(items, (0..workers.max(1)).map(|_| &work).collect())
+}
+
+/// The same where every worker has its own way of doing it. The first of them works on this thread, and of more workers
+/// than items the last are not needed.
+fn shared_out<T, R, F>(items: Vec<T>, workers: Vec<F>) -> Result<Vec<R>>
+where
+    T: Send,
+    R: Send,
+    F: FnMut(T) -> Result<R> + Send,
+{
+    let needed = items.len().max(1);
     let queue = Mutex::new(items.into_iter().enumerate());
-    let run = || {
+    let run = &|mut work: F| {
         let mut done = Vec::new();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -25,8 +36,10 @@ where
         }
     };
     let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let mut done = run();
+        let mut workers = workers.into_iter().take(needed);
+        let first = workers.next();
+        let others: Vec<_> = workers.map(|work| scope.spawn(move || run(work))).collect();
+        let mut done = first.map(run).unwrap_or_default();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
@@ -36,23 +49,29 @@ where
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Whoever differentiates one part of a batch after the other, and says something of each.
+pub type Hand<'a, P, S> = Box<dyn FnMut(&P) -> Result<(Gradients, S)> + Send + 'a>;
+
 /// Differentiates every part of a batch and adds the gradients in the order of the parts. Gives the sum and what each
-/// part says of itself. Of the gradients only those are held that wait for one before them, a few for each worker.
-pub fn gradients<P, S, F>(parts: &[P], workers: usize, differentiate: F) -> Result<(Gradients, Vec<S>)>
+/// part says of itself. Of the gradients only those are held that wait for one before them, a few for each hand.
+pub fn gradients<'a, P, S>(parts: &[P], hands: Vec<Hand<'a, P, S>>) -> Result<(Gradients, Vec<S>)>
 where
     P: Sync,
     S: Send,
-    F: Fn(&P) -> Result<(Gradients, S)> + Sync,
 {
     if parts.is_empty() {
         return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
     }
     let sum = Mutex::new(InOrder::default());
-    let said = each(parts.iter().enumerate().collect(), workers, |(index, part)| {
-        let (gradients, said) = differentiate(part)?;
-        sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;
-        Ok(said)
-    })?;
+    let adding = |mut differentiate: Hand<'a, P, S>| {
+        let sum = &sum;
+        move |(index, part): (usize, &P)| {
+            let (gradients, said) = differentiate(part)?;
+            sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;
+            Ok(said)
+        }
+    };
+    let said = shared_out(parts.iter().enumerate().collect(), hands.into_iter().map(adding).collect())?;
     Ok((sum.into_inner().unwrap_or_else(PoisonError::into_inner).sum, said))
 }
 
@@ -111,9 +130,10 @@ mod tests {
             assert_eq!(sum.sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
             assert!(sum.waiting.is_empty());
         }
-        let (sum, said) = gradients(&[0, 1, 2, 3, 4, 5], 3, |index| Ok((term(*index), *index))).unwrap();
+        let hand = || -> Hand<usize, usize> { Box::new(|index| Ok((term(*index), *index))) };
+        let (sum, said) = gradients(&[0, 1, 2, 3, 4, 5], vec![hand(), hand(), hand()]).unwrap();
         assert_eq!(sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
         assert_eq!(said, [0, 1, 2, 3, 4, 5]);
-        assert!(gradients(&[] as &[usize], 1, |index| Ok((term(*index), ()))).is_err());
+        assert!(gradients(&[], vec![hand()]).is_err());
     }
 }

@@ -3,10 +3,13 @@
 use std::ops::AddAssign;
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::rows::Rows;
 use super::supervised::MICRO_BATCH;
-use super::{Algorithm, Appraisal, Foretold, Penalty, Statistics, Tokens, Weights, parallel, policy_loss, value_loss};
+use super::{
+    Algorithm, Appraisal, Foretold, Hands, Objective, Penalty, Rows, Statistics, Tokens, Weights, parallel,
+    policy_loss, value_loss,
+};
 use crate::kernels::Gradients;
 use crate::policy::{Packed, Policy};
 use crate::{Error, Result};
@@ -31,7 +34,7 @@ pub struct Sampled<'a> {
 }
 
 /// What a step's gradient was made of.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Learned {
     pub loss: f64,
     /// Over the tokens that were learned from.
@@ -40,6 +43,8 @@ pub struct Learned {
     pub entropy: f64,
     /// Tokens that went through the model.
     pub tokens: usize,
+    /// Those of them that did so in other processes.
+    pub elsewhere: usize,
 }
 
 impl AddAssign for Learned {
@@ -48,6 +53,7 @@ impl AddAssign for Learned {
         self.statistics += other.statistics;
         self.entropy += other.entropy;
         self.tokens += other.tokens;
+        self.elsewhere += other.elsewhere;
     }
 }
 
@@ -66,18 +72,18 @@ pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> 
     completions.iter().map(mask).collect()
 }
 
-/// The gradient of the algorithm's loss over completions: all of a step, or a rank's share of it, whose gradients are
-/// to be added. Those of one prompt stand side by side: it is read once for all of them that fit into a micro-batch.
+/// The gradient of the algorithm's loss over completions: all of a step, or a share of it, whose gradients are to be
+/// added. Those of one prompt stand side by side: it is read once for all of them that fit into a micro-batch.
 /// `weights` holds what the tokens of these completions weigh, and the normaliser of the whole step. `reference` is
 /// the frozen policy that `algorithm.kl` holds to. Completions that nothing pulls on count in the normaliser and cost
 /// nothing. `None` if there are no others.
-pub fn gradients(
+pub fn gradients<'a>(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
     weights: &Weights,
-    workers: usize,
+    hands: impl Into<Hands<'a>>,
 ) -> Result<Option<(Gradients, Learned)>> {
     if algorithm.gae().is_some() {
         completions
@@ -93,10 +99,9 @@ pub fn gradients(
         return Ok(None);
     }
     let rows = batch.packed.rows.len();
-    let (gradients, learned) =
-        parallel::gradients(&batch.split(policy.micro_batch(MICRO_BATCH)), policy.workers(workers), |part| {
-            differentiate(policy, reference, algorithm, part, weights.normaliser)
-        })?;
+    let objective = Objective::Reward { algorithm: *algorithm, normaliser: weights.normaliser };
+    let parts = batch.split(policy.micro_batch(MICRO_BATCH));
+    let (gradients, learned) = objective.gradients(policy, reference, &parts, hands.into())?;
     let mut sum = Learned::default();
     for part in learned {
         sum += part;
@@ -149,7 +154,7 @@ fn each_token(
 }
 
 /// Loss and gradient of one micro-batch.
-fn differentiate(
+pub(super) fn differentiate(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
@@ -194,7 +199,7 @@ fn differentiate(
         statistics += of_head.statistics;
         Ok((loss.value + of_head.value)?)
     })?;
-    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len() }))
+    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len(), elsewhere: 0 }))
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! Completions packed into rows for the model, with what else is known of each row.
 
+use serde::{Deserialize, Serialize};
+
 use super::Appraisal;
 use super::policy_gradient::Sampled;
 use crate::Result;
 use crate::policy::Packed;
 
-/// A batch with what else is known of each of its rows.
-#[derive(Default)]
-pub(super) struct Rows {
+/// A batch with what else is known of each of its rows; nothing, of the rows of lessons.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
     pub packed: Packed,
+    /// Log-probability of each target when it was sampled.
     pub sampled: Vec<f32>,
-    /// Of all completions or of none.
+    /// The same before the first of several optimizer steps, of all completions or of none.
     pub before: Vec<f32>,
     pub advantages: Vec<f32>,
     /// What a value head expected, of all completions or of none.

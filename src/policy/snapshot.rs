@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::{LoraConfig, ModelConfig, Policy};
+use super::{LoraConfig, ModelConfig, Policy, Recompute};
 use crate::Result;
+use crate::kernels::Precision;
 
 /// One weight matrix or vector, row-major f32.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weight {
     pub shape: Vec<usize>,
+    #[serde(with = "as_bytes")]
     pub values: Vec<f32>,
 }
 
@@ -52,6 +54,60 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The policy that a snapshot was taken from, on the processor: a copy of what is trained, in products of f32 and at
+    /// temperature 1. It has no value head, of which snapshots know nothing.
+    pub fn of(snapshot: &Snapshot) -> Result<Policy> {
+        let variable = |(name, weight): (&String, &Weight)| -> Result<(String, Var)> {
+            Ok((name.clone(), Var::from_slice(&weight.values, weight.shape.as_slice(), &Device::Cpu)?))
+        };
+        Ok(Policy {
+            config: snapshot.config.clone(),
+            variables: snapshot.weights.iter().map(variable).collect::<Result<_>>()?,
+            frozen: snapshot.frozen.clone(),
+            lora: snapshot.lora.clone(),
+            precision: Precision::F32,
+            temperature: 1.0,
+            recompute: Recompute::default(),
+            origin: None,
+            value_head: None,
+        })
+    }
+}
+
+/// Many numbers go into a message at once, and not one by one.
+mod as_bytes {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        serializer.serialize_bytes(&bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<f32>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("four bytes for each number")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<f32>, E> {
+                let (numbers, rest) = bytes.as_chunks();
+                match rest {
+                    [] => Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()),
+                    _ => Err(E::invalid_length(bytes.len(), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +126,11 @@ mod tests {
         assert_eq!((before.version, after.version), (3, 4));
         let restored = Policy::new("snapshot", before.config.clone(), before.weights.as_ref().clone()).unwrap();
         assert_eq!(*restored.snapshot(3).unwrap().weights, *before.weights);
+        let (again, tokens) = (Policy::of(&before).unwrap(), [3, 1, 4]);
+        let logits = |policy: &Policy| {
+            let logits = policy.logits(&tokens, &[3].into_iter().collect()).unwrap();
+            logits.to_vec2::<f32>().unwrap()
+        };
+        assert_eq!(logits(&again), logits(&restored));
     }
 }

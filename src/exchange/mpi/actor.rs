@@ -1,9 +1,10 @@
-//! A rank that samples for rank 0.
+//! A rank that samples for rank 0, and takes its share of the learning.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::{FromActor, Start, ToActor, of_json, pack, unpack};
+use super::share::Share;
 use super::wire::Wire;
 use super::{BEAT, End, LOOK, host};
 use crate::exchange::counter::Counter;
@@ -35,6 +36,7 @@ struct Work {
     round: u64,
     /// What the workers have told so far, and how many have not.
     told: (Vec<Begun>, usize),
+    share: Share,
 }
 
 impl Actor {
@@ -42,7 +44,7 @@ impl Actor {
         Actor { end, rank, ranks }
     }
 
-    /// Samples until rank 0 says that it is over.
+    /// Samples and differentiates until rank 0 says that it is over.
     ///
     /// Errors: rank 0 has said nothing for a minute, or cannot be understood.
     pub fn serve(mut self) -> Result<()> {
@@ -85,8 +87,17 @@ fn attend(wire: &mut Wire, rank: usize) -> Result<Stop> {
                         let snapshot = load.snapshot(&work.config, before.map(|(snapshot, _)| snapshot))?;
                         let panels = Panels::pack_after(&snapshot, before.map(|(_, panels)| &**panels))?;
                         let panels = Arc::new(panels);
+                        work.share.publish(&snapshot);
                         work.loaded = Some((snapshot, panels.clone()));
                         work.crew.tell(|| Command::Load(Published::Packed(panels.clone())));
+                    }
+                    wire.send(0, pack(&FromActor::Alive)?)?;
+                }
+                ToActor::Learn(lesson) => {
+                    wire.send(0, pack(&FromActor::Unpacking)?)?;
+                    wire.advance()?;
+                    if let Some(Work { share, loaded: Some((loaded, _)), .. }) = &mut work {
+                        share.learn(lesson, loaded)?;
                     }
                     wire.send(0, pack(&FromActor::Alive)?)?;
                 }
@@ -101,6 +112,10 @@ fn attend(wire: &mut Wire, rank: usize) -> Result<Stop> {
             quiet = false;
             let round = work.as_ref().map_or(0, |work| work.round);
             wire.send(0, pack(&FromActor::News { round, news })?)?;
+        }
+        while let Some(answer) = work.as_ref().and_then(|work| work.share.answer()) {
+            quiet = false;
+            wire.send(0, answer?)?;
         }
         if beat.elapsed() >= BEAT {
             beat = Instant::now();
@@ -123,8 +138,8 @@ impl Work {
         let crew = Crew::start(engines.collect::<Result<Vec<_>>>()?)?;
         let (counter, desk) = Counter::open();
         crew.tell(|| Command::Serve(desk.clone()));
-        let told = (Vec::new(), 0);
-        Ok(Work { crew, counter, config: Arc::new(config), loaded: None, round: 0, told })
+        let (told, share) = ((Vec::new(), 0), Share::start(crew.len())?);
+        Ok(Work { crew, counter, config: Arc::new(config), loaded: None, round: 0, told, share })
     }
 
     fn obey(&mut self, message: ToActor) {
@@ -139,7 +154,8 @@ impl Work {
                 self.told = (Vec::new(), self.crew.len());
                 self.crew.tell(|| Command::Tell);
             }
-            ToActor::Start(_) | ToActor::Load(_) | ToActor::Alive | ToActor::Stop { .. } => {}
+            ToActor::Part { number, part } => self.share.work(number, part.into_owned()),
+            ToActor::Start(_) | ToActor::Load(_) | ToActor::Learn(_) | ToActor::Alive | ToActor::Stop { .. } => {}
         }
     }
 

@@ -1,13 +1,16 @@
 //! What ranks say to each other: the jobs and the news that channels carry within a process, and what belongs to them.
+//! What they say of gradients stands in `lesson`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::worker::News;
+use super::lesson::Lesson;
+use crate::learner::Rows;
 use crate::policy::{LoraConfig, ModelConfig, Snapshot, Weight};
 use crate::rollout::Job;
 use crate::{Error, Result};
@@ -25,6 +28,13 @@ pub(super) enum ToActor<'a> {
         job: Job,
     },
     Tell,
+    /// Learn this from now on.
+    Learn(Lesson<'a>),
+    /// Differentiate a part.
+    Part {
+        number: u64,
+        part: Cow<'a, Rows>,
+    },
     /// The learner is alive.
     Alive,
     /// It is over. Alone: another rank has died, and MPI's common end would be waited for in vain.
@@ -35,7 +45,7 @@ pub(super) enum ToActor<'a> {
 
 /// From an actor to the learner.
 #[derive(Serialize, Deserialize)]
-pub(super) enum FromActor {
+pub(super) enum FromActor<'a> {
     /// The name of its machine.
     Hello(String),
     /// It has made engines for so many workers.
@@ -44,9 +54,30 @@ pub(super) enum FromActor {
         round: u64,
         news: News,
     },
+    /// What has come of a part: an outcome, packed, which rank 0 unpacks where it does not keep others waiting.
+    Differentiated {
+        number: u64,
+        #[serde(borrow)]
+        outcome: Packed<'a>,
+    },
     /// It will say nothing while it unpacks weights.
     Unpacking,
     Alive,
+}
+
+/// Bytes that stay where they are.
+pub(super) struct Packed<'a>(pub &'a [u8]);
+
+impl Serialize for Packed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Packed<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Packed)
+    }
 }
 
 /// The engines of an actor.
@@ -113,11 +144,11 @@ pub(super) fn pack(message: &impl Serialize) -> Result<Arc<[u8]>> {
 }
 
 /// A message from bytes.
-pub(super) fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
+pub(super) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|error| unreadable(error.to_string()))
 }
 
-fn unreadable(error: String) -> Error {
+pub(super) fn unreadable(error: String) -> Error {
     Error::invalid("message between ranks", error, "run the same version of recollect on every rank")
 }
 

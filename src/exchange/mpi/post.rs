@@ -1,17 +1,20 @@
 //! Rank 0's side: one thread that does all that is said to other ranks, for whoever has a handle.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::helper::Held;
 use super::message::{FromActor, Load, Start, ToActor, json, pack, unpack};
 use super::wire::Wire;
 use super::{BEAT, End, LOOK};
 use crate::exchange::worker::{Desk, News, Report};
 use crate::exchange::{Actors, WorkerPool};
+use crate::learner::Others;
 use crate::policy::{ModelConfig, Policy, Snapshot};
 use crate::rollout::{Job, SLOTS};
 use crate::{Error, Result};
@@ -37,23 +40,35 @@ pub struct Learner {
 pub struct Ranks {
     orders: Sender<Order>,
     ranks: usize,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the post tells those who speak through it.
-struct Shared {
+#[derive(Default)]
+pub(super) struct Shared {
     /// Names of the actors' machines, as far as they are known.
     hosts: Mutex<Vec<String>>,
+    /// Workers by rank: none of rank 0, and none of those that have died.
+    pub workers: Mutex<Vec<usize>>,
     /// An actor has died.
     lost: AtomicBool,
-    /// What was published last.
-    published: Mutex<Option<Snapshot>>,
+    pub held: Mutex<Option<Held>>,
+    /// Parts that were sent to be differentiated.
+    parts: AtomicU64,
 }
 
 /// What the post is asked to do.
-enum Order {
+pub(super) enum Order {
     Start(Start),
     Load(Arc<[u8]>),
+    Learn(Arc<[u8]>),
+    /// A part for a rank. The answer is what comes of it, or goes with the rank.
+    Part {
+        rank: usize,
+        number: u64,
+        message: Arc<[u8]>,
+        answer: Sender<Vec<u8>>,
+    },
     Serve(Desk),
     Tell,
     Stop,
@@ -62,9 +77,8 @@ enum Order {
 impl Learner {
     pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<Learner> {
         let (orders, received) = unbounded();
-        let (hosts, lost, published) =
-            (Mutex::new(vec![String::new(); ranks]), AtomicBool::new(false), Mutex::new(None));
-        let shared = Arc::new(Shared { hosts, lost, published });
+        let (hosts, workers) = (Mutex::new(vec![String::new(); ranks]), Mutex::new(vec![0; ranks]));
+        let shared = Arc::new(Shared { hosts, workers, ..Shared::default() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("post".into()).spawn(move || {
             Post::new(Wire::new(ranks), received, theirs, ranks).work(&*stopping);
@@ -74,7 +88,7 @@ impl Learner {
         Ok(Learner { end, others: Ranks { orders, ranks, shared }, thread: Some(thread) })
     }
 
-    /// Those who sample.
+    /// Those who sample and help to learn.
     pub fn others(&self) -> Ranks {
         self.others.clone()
     }
@@ -104,6 +118,10 @@ impl Actors for Ranks {
         }
         WorkerPool::on_ranks(self, workers, &policy.config, SLOTS, policy.config.longest_sequence())
     }
+
+    fn others(&self) -> Option<&dyn Others> {
+        Some(self)
+    }
 }
 
 impl Ranks {
@@ -124,15 +142,15 @@ impl Ranks {
 
     /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (0: one a core).
     pub fn start(&self, workers: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
-        *lock(&self.shared.published) = None;
+        *lock(&self.shared.held) = None;
         self.say(Order::Start(Start { config: json(config)?, slots, max_tokens, workers }));
         Ok(())
     }
 
     pub(in crate::exchange) fn publish(&self, snapshot: &Snapshot) -> Result<()> {
-        let mut published = lock(&self.shared.published);
-        let message = pack(&ToActor::Load(Load::of(snapshot, published.as_ref())?))?;
-        *published = Some(snapshot.clone());
+        let mut held = lock(&self.shared.held);
+        let message = pack(&ToActor::Load(Load::of(snapshot, held.as_ref().map(|held| &held.published))?))?;
+        *held = Some(Held::after(held.take(), snapshot));
         self.say(Order::Load(message));
         Ok(())
     }
@@ -145,14 +163,19 @@ impl Ranks {
         self.say(Order::Tell);
     }
 
-    fn say(&self, order: Order) {
+    pub(super) fn say(&self, order: Order) {
         // The post goes when the learner does, and then nobody waits for an answer.
         let _ = self.orders.send(order);
     }
 }
 
 impl Shared {
-    fn name(&self, rank: usize) -> String {
+    /// A number that no other part has.
+    pub fn next_part(&self) -> u64 {
+        self.parts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn name(&self, rank: usize) -> String {
         match lock(&self.hosts).get(rank).filter(|host| !host.is_empty()) {
             Some(host) => format!("rank {rank} (on {host})"),
             None => format!("rank {rank}"),
@@ -177,6 +200,8 @@ struct Post {
     shared: Arc<Shared>,
     actors: Vec<Known>,
     desk: Option<Desk>,
+    /// Who waits for the gradient of a part, and from which rank.
+    parts: BTreeMap<u64, (usize, Sender<Vec<u8>>)>,
     /// Number of the desk: what actors say to an older one is not heard.
     round: u64,
     /// Slots of each worker of an actor.
@@ -190,7 +215,8 @@ impl Post {
     fn new(wire: Wire, orders: Receiver<Order>, shared: Arc<Shared>, ranks: usize) -> Post {
         let known = |rank| Known { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
         let actors = (1..ranks).map(known).collect();
-        Post { wire, orders, shared, actors, desk: None, round: 0, slots: 0, beat: Instant::now(), over: false }
+        let (desk, parts, beat) = (None, BTreeMap::new(), Instant::now());
+        Post { wire, orders, shared, actors, desk, parts, round: 0, slots: 0, beat, over: false }
     }
 
     /// Carries messages until it is told to stop.
@@ -213,7 +239,7 @@ impl Post {
         let mut turn = if self.obey()? { Turn::Busy } else { Turn::Quiet };
         while let Some((rank, bytes)) = self.wire.next()? {
             turn = Turn::Busy;
-            self.hear(rank, unpack(&bytes)?);
+            self.hear(rank, bytes)?;
         }
         if self.hand_out()? {
             turn = Turn::Busy;
@@ -234,7 +260,13 @@ impl Post {
             match order {
                 Order::Stop => self.over = true,
                 Order::Tell => self.send_all(&pack(&ToActor::Tell)?)?,
-                Order::Load(message) => self.send_all(&message)?,
+                Order::Load(message) | Order::Learn(message) => self.send_all(&message)?,
+                Order::Part { rank, number, message, answer } => {
+                    if self.actors.iter().any(|actor| actor.rank == rank && !actor.lost) {
+                        self.wire.send(rank, message)?;
+                        self.parts.insert(number, (rank, answer));
+                    }
+                }
                 Order::Start(start) => {
                     self.slots = start.slots;
                     self.send_all(&pack(&ToActor::Start(start))?)?;
@@ -250,28 +282,35 @@ impl Post {
         Ok(some)
     }
 
-    fn hear(&mut self, rank: usize, message: FromActor) {
-        let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank) else { return };
-        (actor.heard, actor.unpacking) = (Instant::now(), matches!(message, FromActor::Unpacking));
-        match message {
-            FromActor::Hello(host) => {
-                if let Some(known) = lock(&self.shared.hosts).get_mut(rank) {
-                    *known = host;
-                }
+    fn hear(&mut self, rank: usize, bytes: Vec<u8>) -> Result<()> {
+        let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank) else { return Ok(()) };
+        (actor.heard, actor.unpacking) = (Instant::now(), false);
+        let mut differentiated = None;
+        match unpack(&bytes)? {
+            FromActor::Hello(host) => set(&self.shared.hosts, rank, host),
+            FromActor::Started(workers) => {
+                actor.workers = workers;
+                set(&self.shared.workers, rank, workers);
             }
-            FromActor::Started(workers) => actor.workers = workers,
             FromActor::News { round, news } if round == self.round => {
                 if let News::Completed(_) = &news {
                     actor.owed = actor.owed.saturating_sub(1);
                 }
                 let news = match news {
-                    News::Failed(error) => News::Failed(of_rank(&self.shared.name(rank), error)),
+                    News::Failed(error) => News::Failed(error.of(&self.shared.name(rank))),
                     news => news,
                 };
                 self.report(rank, news);
             }
-            FromActor::News { .. } | FromActor::Alive | FromActor::Unpacking => {}
+            FromActor::Differentiated { number, .. } => differentiated = Some(number),
+            FromActor::Unpacking => actor.unpacking = true,
+            FromActor::News { .. } | FromActor::Alive => {}
         }
+        // Whoever waits for it unpacks the rest.
+        if let Some((_, answer)) = differentiated.and_then(|number| self.parts.remove(&number)) {
+            let _ = answer.send(bytes);
+        }
+        Ok(())
     }
 
     /// Gives jobs to the actors that owe least for each worker, and to none more than twice what its slots hold, so that
@@ -320,6 +359,9 @@ impl Post {
             .collect();
         for (rank, silent) in dead {
             self.shared.lost.store(true, Ordering::SeqCst);
+            set(&self.shared.workers, rank, 0);
+            // Whoever waits for them does them.
+            self.parts.retain(|_, (of, _)| *of != rank);
             self.fail(rank, gone(&self.shared.name(rank), silent));
         }
     }
@@ -368,11 +410,10 @@ fn next(desk: &Desk) -> Option<(Job, bool)> {
     urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()
 }
 
-/// What a worker of a rank failed with, which says who of its rank it was.
-fn of_rank(name: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { place, found, remedy } => Error::invalid(format!("{name}: {place}"), found, remedy),
-        other => other,
+/// Notes something about a rank.
+fn set<T>(list: &Mutex<Vec<T>>, rank: usize, value: T) {
+    if let Some(known) = lock(list).get_mut(rank) {
+        *known = value;
     }
 }
 
@@ -381,6 +422,6 @@ fn gone(name: &str, silent: Duration) -> Error {
     Error::invalid(name, found, "what was sampled and learned is saved; start the same command again to go on")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

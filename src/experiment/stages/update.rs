@@ -12,7 +12,7 @@ use crate::knowledge::curriculum::{Curriculum, Lesson};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Optimizer, Penalty, supervised};
+use crate::learner::{Algorithm, Hands, Optimizer, Penalty, supervised};
 use crate::policy::Policy;
 use crate::random;
 
@@ -70,7 +70,7 @@ impl Updating<'_> {
         for epoch in 0..inner_epochs {
             let reference = self.reference;
             let learned =
-                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
+                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, self.hands())?;
             let gradients = learned.map(|(gradients, learned)| {
                 update.add(learned);
                 gradients
@@ -89,7 +89,15 @@ impl Updating<'_> {
             }
         }
         update.measure(&self.algorithm);
+        if self.hands().others.is_some() {
+            gauge!("time/learned_elsewhere").set(update.elsewhere());
+        }
         Ok(update)
+    }
+
+    /// Who computes gradients.
+    fn hands(&self) -> Hands<'_> {
+        Hands { threads: self.workers, others: self.experiment.actors.others() }
     }
 
     /// The gradient of the base's lessons that an optimizer step replays.
@@ -99,7 +107,7 @@ impl Updating<'_> {
             return Ok(None);
         }
         let weight = self.experiment.config.train.replay_weight;
-        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, self.workers)?;
+        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, self.hands())?;
         gauge!("replay/loss").set(fit.loss);
         Ok(Some(gradients))
     }
@@ -164,6 +172,11 @@ impl Update {
     /// Mean over its optimizer steps.
     fn entropy(&self) -> f64 {
         self.learned.entropy / self.steps.max(1) as f64
+    }
+
+    /// The share of the tokens that went through the model in other processes.
+    fn elsewhere(&self) -> f64 {
+        self.learned.elsewhere as f64 / self.learned.tokens.max(1) as f64
     }
 
     /// Records what was learned; nothing, if nothing was.
