@@ -6,7 +6,7 @@ use std::process;
 #[cfg(feature = "mpi")]
 use std::sync::Arc;
 
-use recollect::evaluation::{OverRuns, Requirement, Summary};
+use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
@@ -39,11 +39,6 @@ impl RequireArgs {
     /// Refuses a report that does not meet all of them, a line for each.
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
-    }
-
-    /// The same of the mean over several runs.
-    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
-        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
     }
 }
 

@@ -72,9 +72,9 @@ impl Experiment {
     }
 
     /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
-    pub fn child(&self, name: &str, config: Config) -> Result<Experiment> {
+    pub fn child(&self, folder: &str, config: Config) -> Result<Experiment> {
         let mut config = config;
-        config.run.dir = self.run.root().join("arms").join(name);
+        config.run.dir = self.run.root().join(folder);
         config.run.cache = Some(self.cache.root().to_path_buf());
         let child = Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))?;
         Ok(Experiment { actors: self.actors.clone(), ..child })
