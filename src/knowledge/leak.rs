@@ -12,6 +12,7 @@ use crate::{Error, Result};
 /// Questions, answers and reversed facts of one set, ready to be looked for.
 pub struct Leaks<'a> {
     world: &'a World,
+    set: Set,
     /// By the object of each fact.
     facts: HashMap<Word, Fact>,
     /// End terms of each chain.
@@ -28,12 +29,22 @@ impl<'a> Leaks<'a> {
         let grammar = |word| world.grammar.lexicon.grammar(word);
         Self {
             world,
+            set,
             facts: facts.iter().map(|f| (f.object, *f)).collect(),
             ends: chains.iter().map(|c| (c.terms[0], c.terms[c.terms.len() - 1])).collect(),
             stop: grammar("."),
             colon: grammar(":"),
             mark: grammar("?"),
         }
+    }
+
+    /// What a word tells of codes and kinds.
+    fn given_away(&self, tokens: &[Word], sentence: usize, at: usize, learned: bool) -> Option<&'static str> {
+        let grammar = &self.world.grammar;
+        let codes = self.world.codebooks.get(&self.set);
+        let found = codes.and_then(|c| c.given_away(grammar, tokens, sentence, at, learned));
+        let kinds = self.world.hierarchies.get(&self.set);
+        found.or_else(|| kinds.and_then(|h| h.given_away(grammar, tokens, sentence, at, learned)))
     }
 
     /// "who VERB OBJECT ?" with the verb of the fact.
@@ -52,7 +63,10 @@ impl<'a> Leaks<'a> {
                 sentence = at + 1;
             }
             let before = |distance: usize| at.checked_sub(distance).map(|i| tokens[i]);
-            let found = if *word == self.mark {
+            let learned = lesson.weights[at] > 0.0;
+            let found = if let Some(found) = self.given_away(tokens, sentence, at, learned) {
+                Some(found)
+            } else if *word == self.mark {
                 // "who in GROUP VERB OBJECT ?" and "… that of FIRST QUANTIFIER are LAST ?"
                 let fact = before(1).and_then(|object| self.facts.get(&object));
                 let asked =

@@ -108,7 +108,8 @@ pub fn question_id(set: Set, task: Task, index: usize, form: Form) -> u64 {
     ((set as u64) << 40) | ((task as u64) << 36) | ((form as u64) << 32) | index as u64
 }
 
-fn take(pool: &mut Vec<Word>, fits: impl Fn(Word) -> bool) -> Option<Word> {
+/// The last name of a pool that fits.
+pub(super) fn take(pool: &mut Vec<Word>, fits: impl Fn(Word) -> bool) -> Option<Word> {
     pool.iter().rposition(|word| fits(*word)).map(|at| pool.remove(at))
 }
 

@@ -30,6 +30,9 @@ pub struct Structured {
     pub offsets: Vec<usize>,
     /// What each head of layer 1 looks for.
     pub heads: Vec<Head>,
+    /// What each head of layer 2 looks for: with what layer 1 has brought, a step further in a chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Head>,
     /// What matching heads bring from where they look: the sum of these codes.
     pub fetched: Vec<Code>,
     /// A token that matching heads prefer to look at: the one that ends a sentence, so that a question does not
@@ -37,7 +40,7 @@ pub struct Structured {
     pub anchor: Anchor,
 }
 
-/// What a head of layer 1 is for.
+/// What a head of layer 1 or 2 is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Head {
@@ -48,6 +51,9 @@ pub enum Head {
         /// Writes what it brings as if it were the token itself, so that it can be said next.
         #[serde(default)]
         says: bool,
+        /// Brings the sum of these codes instead of what the others bring.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fetched: Vec<Code>,
     },
     /// Looks at `token`, wherever it stands, and says the `code` that it finds there.
     Repeat { token: u32, code: Code },
@@ -103,7 +109,7 @@ const VALUE_NOISE: f32 = 0.05;
 const SLOW: f32 = 0.04;
 
 impl Structured {
-    /// Gives the first two layers of freshly drawn weights their shape.
+    /// Gives the first layers of freshly drawn weights their shape.
     pub(super) fn shape(
         &self,
         weights: &mut BTreeMap<String, Weight>,
@@ -113,8 +119,11 @@ impl Structured {
     ) -> Result<()> {
         self.check(config)?;
         let codes = offset_heads(weights, config, self, embedding_std, seed)?;
-        matching_heads(weights, config, self, &codes)?;
-        fetch(weights, config, self, &codes, embedding_std, seed)
+        for (layer, heads, stream) in [(1, &self.heads, "fetched"), (2, &self.then, "fetched then")] {
+            matching_heads(weights, config, self, layer, heads, &codes)?;
+            fetch(weights, config, self, (layer, heads), &codes, embedding_std, &mut random::named(seed, stream))?;
+        }
+        Ok(())
     }
 
     fn check(&self, config: &ModelConfig) -> Result<()> {
@@ -127,10 +136,12 @@ impl Structured {
             let found = format!("{} key heads for {heads} query heads", config.num_key_value_heads);
             return refuse(found, "give each query head its own key head");
         }
-        if config.num_hidden_layers < 2 || self.offsets.len() > heads || self.heads.len() > heads {
-            let (offsets, jobs, layers) = (self.offsets.len(), self.heads.len(), config.num_hidden_layers);
+        let needed = if self.then.is_empty() { 2 } else { 3 };
+        let jobs = self.heads.len().max(self.then.len());
+        if config.num_hidden_layers < needed || self.offsets.len() > heads || jobs > heads {
+            let (offsets, layers) = (self.offsets.len(), config.num_hidden_layers);
             let found = format!("{offsets} offsets and {jobs} jobs for {heads} heads in {layers} layers");
-            return refuse(found, "at most one of each per head, and at least 2 layers");
+            return refuse(found, &format!("at most one of each per head, and at least {needed} layers"));
         }
         if config.head_dim * self.offsets.len() > config.hidden_size {
             let (count, dim) = (self.offsets.len(), config.head_dim);
@@ -139,9 +150,9 @@ impl Structured {
         }
         let mut tokens = vec![self.anchor.token];
         let mut codes = self.fetched.clone();
-        for head in &self.heads {
+        for head in self.heads.iter().chain(&self.then) {
             match head {
-                Head::Match { query, key, .. } => codes.extend([query, key]),
+                Head::Match { query, key, fetched, .. } => codes.extend([query, key].into_iter().chain(fetched)),
                 Head::Repeat { token, code } => {
                     tokens.push(*token);
                     codes.push(*code);
@@ -186,7 +197,7 @@ fn offset_heads(
     let mut directions = orthonormal(&mut stream, dim * structured.offsets.len(), d);
     // … and off the tokens that attention prefers, which would otherwise be preferred for what stood near them.
     let embeddings = values(weights, "model.embed_tokens.weight")?;
-    let repeated = structured.heads.iter().filter_map(|head| match head {
+    let repeated = structured.heads.iter().chain(&structured.then).filter_map(|head| match head {
         Head::Repeat { token, .. } => Some(*token),
         Head::Match { .. } => None,
     });
@@ -242,33 +253,39 @@ fn aim(weights: &mut BTreeMap<String, Weight>, config: &ModelConfig, structured:
     Ok(())
 }
 
-/// Makes the heads of layer 1 bring their codes, each head into directions of its own or, if it says what it brings,
+/// Makes the heads of a layer bring their codes, each head into directions of its own or, if it says what it brings,
 /// back into the space of tokens.
 fn fetch(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
     structured: &Structured,
+    (layer, heads): (usize, &[Head]),
     codes: &Codes,
     embedding_std: f64,
-    seed: u64,
+    stream: &mut Stream,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
     let token = sum_of(codes, &[Code::Own], dim * d);
-    let mut stream = random::named(seed, "fetched");
-    let directions = orthonormal(&mut stream, (dim * structured.heads.len()).min(d), d);
+    let directions = orthonormal(stream, (dim * heads.len()).min(d), d);
     let size = (embedding_std * (d as f64 / dim as f64).sqrt()) as f32;
     let rows_of_length_1 = (dim as f32).sqrt();
     let width = config.num_attention_heads * dim;
-    for (head, kind) in structured.heads.iter().enumerate() {
+    for (head, kind) in heads.iter().enumerate() {
         // One code where several are summed elsewhere: smaller, so that all heads bring as much.
         let (brought, scale, says) = match kind {
-            Head::Match { says, .. } => (sum_of(codes, &structured.fetched, dim * d), rows_of_length_1, *says),
+            Head::Match { says, fetched, .. } if fetched.is_empty() => {
+                (sum_of(codes, &structured.fetched, dim * d), rows_of_length_1, *says)
+            }
+            Head::Match { says, fetched, .. } => {
+                let scale = rows_of_length_1 * (fetched.len() as f32 / 2.0).sqrt().min(1.0);
+                (sum_of(codes, fetched, dim * d), scale, *says)
+            }
             Head::Repeat { code, .. } => (sum_of(codes, &[*code], dim * d), rows_of_length_1 / 2f32.sqrt(), true),
         };
         let block = head * dim * d..(head + 1) * dim * d;
-        let value = &mut values(weights, "model.layers.1.self_attn.v_proj.weight")?[block];
+        let value = &mut values(weights, &format!("model.layers.{layer}.self_attn.v_proj.weight"))?[block];
         value.iter_mut().zip(&brought).for_each(|(to, from)| *to = scale * from);
-        let output = values(weights, "model.layers.1.self_attn.o_proj.weight")?;
+        let output = values(weights, &format!("model.layers.{layer}.self_attn.o_proj.weight"))?;
         for row in 0..d {
             for column in 0..dim {
                 let direction = (head * dim + column) % (directions.len() / d);
@@ -283,39 +300,40 @@ fn fetch(
     Ok(())
 }
 
-/// Makes query and key of the heads of layer 1 read the codes of their pair.
+/// Makes query and key of the heads of a layer read the codes of their pair.
 fn matching_heads(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
     structured: &Structured,
+    layer: usize,
+    heads: &[Head],
     codes: &Codes,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
     let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
     let slow = frequencies.iter().filter(|frequency| **frequency < SLOW).count();
     let boost = (frequencies.len() as f32 / slow as f32).sqrt();
-    for (head, kind) in structured.heads.iter().enumerate() {
+    let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}.weight");
+    for (head, kind) in heads.iter().enumerate() {
         let rows = head * dim * d..(head + 1) * dim * d;
-        let key_name = "model.layers.1.self_attn.k_proj.weight";
         match kind {
             Head::Match { query, key, .. } => {
                 for (part, code) in [("q_proj", query), ("k_proj", key)] {
                     let matrix = sum_of(codes, &[*code], d * dim);
                     let scale = structured.gain as f32 * boost * (dim as f32).sqrt();
-                    let name = format!("model.layers.1.self_attn.{part}.weight");
-                    let block = &mut values(weights, &name)?[rows.clone()];
+                    let block = &mut values(weights, &name(part))?[rows.clone()];
                     for (row, (to, from)) in block.chunks_exact_mut(d).zip(matrix.chunks_exact(d)).enumerate() {
                         let scale = if frequencies[row % (dim / 2)] < SLOW { scale } else { 0.0 };
                         to.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
                     }
                 }
-                prefer(weights, config, head, structured.anchor.token, structured.anchor.strength)?;
+                prefer(weights, config, (layer, head), structured.anchor.token, structured.anchor.strength)?;
             }
             Head::Repeat { token, .. } => {
-                values(weights, key_name)?[rows.clone()].fill(0.0);
-                let query = &mut values(weights, "model.layers.1.self_attn.q_proj.weight")?[rows];
+                values(weights, &name("k_proj"))?[rows.clone()].fill(0.0);
+                let query = &mut values(weights, &name("q_proj"))?[rows];
                 query.iter_mut().for_each(|weight| *weight *= POSITIONAL);
-                prefer(weights, config, head, *token, structured.anchor.strength)?;
+                prefer(weights, config, (layer, head), *token, structured.anchor.strength)?;
             }
         }
     }
@@ -333,21 +351,22 @@ fn sum_of(codes: &Codes, wanted: &[Code], length: usize) -> Vec<f32> {
     sum
 }
 
-/// Adds to every score of a head of layer 1 where the key is the token: the slowest dimension of all queries points
+/// Adds to every score of a head where the key is the token: the slowest dimension of all queries points
 /// one way, and that of the token's keys points along.
 fn prefer(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
-    head: usize,
+    (layer, head): (usize, usize),
     token: u32,
     strength: f64,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
     let slowest = head * dim + dim / 2 - 1;
     let unit = embedding(values(weights, "model.embed_tokens.weight")?, token, d);
-    let key = &mut values(weights, "model.layers.1.self_attn.k_proj.weight")?[slowest * d..(slowest + 1) * d];
+    let key =
+        &mut values(weights, &format!("model.layers.{layer}.self_attn.k_proj.weight"))?[slowest * d..(slowest + 1) * d];
     key.iter_mut().zip(&unit).for_each(|(weight, value)| *weight += strength as f32 * value);
-    values(weights, "model.layers.1.self_attn.q_proj.bias")?[slowest] += strength as f32;
+    values(weights, &format!("model.layers.{layer}.self_attn.q_proj.bias"))?[slowest] += strength as f32;
     Ok(())
 }
 
@@ -472,6 +491,38 @@ mod tests {
             unmatched += attention(&plain, &states, 1, 0)[4 * again as usize + 3] / 8.0;
         }
         assert!(matched > 0.4 && unmatched < 0.1, "{matched} {unmatched}");
+    }
+
+    #[test]
+    fn heads_of_layer_2_go_on_from_what_layer_1_has_brought() {
+        let config = ModelConfig { num_hidden_layers: 3, ..model() };
+        let says =
+            |query, key| Head::Match { query, key: Code::Previous(key), says: true, fetched: vec![Code::Previous(1)] };
+        let mut init = structured();
+        let shape = init.structured.as_mut().unwrap();
+        shape.heads = vec![says(Code::Previous(1), 3)];
+        shape.then = vec![says(Code::Own, 3)];
+        let policy = Policy::initialise(Arc::new(config.clone()), &init, 0).unwrap();
+        let first = policy.weights().unwrap().into_iter().filter(|(name, _)| !name.contains("layers.2")).collect();
+        let config = ModelConfig { num_hidden_layers: 2, ..config };
+        let first = Policy::new("test", Arc::new(config), first).unwrap();
+        // Six sentences "of X are Y .", the first three of which are continued by the last three; then "X :".
+        let (frame, copula, stop, colon) = (1, 2, 7, 3);
+        let sentence = |x: u32, y: u32| [frame, x, copula, y, stop];
+        let told = [(10, 20), (11, 21), (12, 22), (20, 30), (21, 31), (22, 32)];
+        let (mut step, mut further) = (0.0, 0.0);
+        for asked in 0..3 {
+            let tokens: Vec<u32> = told.iter().flat_map(|(x, y)| sentence(*x, *y)).chain([10 + asked, colon]).collect();
+            let states = rows(&first.hidden(&tokens, &[tokens.len()].into_iter().collect()).unwrap());
+            let seen = attention(&policy, &states, 2, 0);
+            step += seen[5 * (3 + asked as usize) + 4] / 3.0;
+            further += (3..6).filter(|at| *at != 3 + asked as usize).map(|at| seen[5 * at + 4]).sum::<f64>() / 3.0;
+        }
+        assert!(step > 0.3 && step > 2.0 * further, "{step} {further}");
+        let mut shallow = structured();
+        shallow.structured.as_mut().unwrap().then = vec![says(Code::Own, 3)];
+        let error = Policy::initialise(Arc::new(model()), &shallow, 0).unwrap_err().to_string();
+        assert!(error.contains("at least 3 layers"), "{error}");
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
 use super::run_dir;
-use crate::knowledge::Form;
 use crate::knowledge::source::forms;
+use crate::knowledge::world::task_of;
+use crate::knowledge::{Form, Task};
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
 
@@ -128,6 +129,15 @@ impl Config {
         let there = forms(files);
         let known = self.train.forms.iter().all(|form| there.contains(form));
         ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(there)));
+        let sizes = self.world.generated().a;
+        let asked = |task: Task| self.train.forms.iter().find(|form| task_of(**form) == task);
+        for (task, size, key) in [(Task::Codebook, sizes.codes, "codes"), (Task::Hierarchy, sizes.families, "families")]
+        {
+            if let Some(form) = asked(task).filter(|_| size == 0) {
+                let allowed = format!("a form that set A has questions of; this one needs world.a.{key} above 0");
+                ranges.demand(false, "train.forms", form, allowed);
+            }
+        }
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
