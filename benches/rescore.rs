@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use recollect::reward::examples::examples;
 use recollect::reward::rescore::{Options, rescore};
-use recollect::reward::{Record, Reward};
+use recollect::reward::{Record, Reward, SampledBy};
 use recollect::rollout::Finish;
 use recollect::telemetry::{Silent, memory};
 
@@ -67,7 +67,7 @@ fn write(path: &Path, count: usize) -> Result<u64, Box<dyn Error>> {
                 .map(|name| recollect::reward::TermScore { name: name.into(), value: 0.5, weight: 1.0 })
                 .to_vec(),
             advantage: 0.5,
-            version: step as u64,
+            version: SampledBy::One(step as u64),
             finish: if example.finished { Finish::Stop } else { Finish::Length },
             tokens: example.tokens,
             judgement: example.judgement.clone(),

@@ -190,6 +190,7 @@ impl<'a> Lab<'a> {
                 log_probs: &completion.log_probs,
                 before: None,
                 advantage,
+                appraisal: None,
                 kept: true,
             })
             .collect();

@@ -1,7 +1,10 @@
 //! The one error type of the library. Every message names the place (file, key, row), what was found there,
 //! and what is allowed or what to do next.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 /// Result of everything in recollect that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,6 +15,9 @@ pub enum Error {
     /// A file or directory could not be read, written or made.
     #[error("{path}: cannot {action}: {source}", path = path.display())]
     Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// There is not enough room where a file is to be written.
+    #[error("{path}: {found}; make room, and the same command goes on from what is whole", path = path.display())]
+    NoRoom { path: PathBuf, found: String },
     /// A value that a user gave (config key, file content, row) is not allowed.
     #[error("{place}: {found}; {remedy}")]
     Invalid { place: String, found: String, remedy: String },
@@ -36,7 +42,18 @@ impl Error {
     /// An input/output error with the path and the verb ("read", "write", "create").
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
-        move |source| Error::Io { path, action, source }
+        move |source| match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                let free = files::free(&path).map(|free| format!(" ({} are free)", files::megabytes(free)));
+                let found = format!("no room is left to {action} it{}: {source}", free.unwrap_or_default());
+                Error::NoRoom { path, found }
+            }
+            ErrorKind::FileTooLarge => {
+                let found = format!("the system lets no file become so large (`ulimit -f` says how large): {source}");
+                Error::NoRoom { path, found }
+            }
+            _ => Error::Io { path, action, source },
+        }
     }
 
     /// A value that is not allowed: where it stands, what was found, what to do about it.

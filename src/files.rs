@@ -13,6 +13,7 @@ const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a file so that a reader sees either the old content or the new one, also after a crash.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    demand_room(path, bytes.len() as u64)?;
     write_atomic_with(path, |beside| fs::write(beside, bytes).map_err(Error::io(path, "write")))
 }
 
@@ -30,8 +31,41 @@ pub fn write_atomic_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o644)).map_err(Error::io(path, "write"))?;
     }
-    beside.persist(path).map_err(|e| Error::Io { path: path.into(), action: "write", source: e.error })?;
+    beside.persist(path).map_err(|error| Error::io(path, "write")(error.error))?;
     Ok(())
+}
+
+/// Refuses what does not fit on the disk any more, before anything of it is written.
+pub fn demand_room(path: &Path, bytes: u64) -> Result<()> {
+    match free(path) {
+        Some(free) if free < bytes => {
+            let [needed, free, missing] = [bytes, free, bytes - free].map(megabytes);
+            let found = format!("it takes {needed} and {free} are free, so that {missing} are missing");
+            Err(Error::NoRoom { path: path.into(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that are free where a path lies, or will. `None` where the system does not tell.
+pub fn free(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let place = path.ancestors().map(|place| if place == Path::new("") { Path::new(".") } else { place });
+        let disk = rustix::fs::statvfs(place.into_iter().find(|place| place.exists())?).ok()?;
+        // A disk of no size is one that does not say.
+        (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// A size for people.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// Removes what processes that were killed while they wrote have left in a directory, if there is one. Nobody may be
@@ -74,4 +108,39 @@ pub fn digest_file(path: &Path) -> Result<String> {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_does_not_fit_is_refused_before_it_is_written() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("deep/inside/file");
+        let there = free(&path).unwrap();
+        assert!(there > 0 && demand_room(&path, 1).is_ok());
+        let message = demand_room(&path, u64::MAX).unwrap_err().to_string();
+        assert!(message.contains("are missing; make room, and the same command goes on"), "{message}");
+        assert!(!message.contains('\n') && message.starts_with(&path.display().to_string()), "{message}");
+        assert!(free(Path::new("no/such/folder")).is_some(), "relative to where we are");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_disk_that_is_full_is_told_of_and_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("weights");
+        write_atomic(&path, b"before").unwrap();
+        // What is written there always finds the disk full.
+        let full = |_: &Path| fs::write("/dev/full", b"after").map_err(Error::io(&path, "write"));
+        let message = write_atomic_with(&path, full).unwrap_err().to_string();
+        assert!(
+            message.contains("weights: no room is left to write it (") && message.contains("make room"),
+            "{message}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
 }

@@ -1,7 +1,12 @@
 //! TOML read strictly: whatever is wrong becomes one line that names the key, what was found and what is
 //! allowed, and everything that is wrong is found at once.
 
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
@@ -95,6 +100,51 @@ pub fn decode<T: DeserializeOwned>(table: &Table) -> (Option<T>, Vec<Problem>) {
                 }
             }
         }
+    }
+}
+
+/// What some keys hold: a word, or a table.
+pub enum WordOr<T> {
+    Word(String),
+    Table(T),
+}
+
+/// Reads a word or a table. By hand, because serde's message for an untagged enum names neither the key nor what was
+/// found; `allowed` shows both.
+pub fn word_or<'de, T, D>(deserializer: D, allowed: &'static str) -> std::result::Result<WordOr<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Either<T>(&'static str, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+        type Value = WordOr<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E>(self, word: &str) -> std::result::Result<WordOr<T>, E> {
+            Ok(WordOr::Word(word.to_string()))
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> std::result::Result<WordOr<T>, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(WordOr::Table)
+        }
+    }
+    deserializer.deserialize_any(Either(allowed, PhantomData))
+}
+
+/// Reads "none" or a table.
+pub fn none_or<'de, T, D>(deserializer: D, allowed: &'static str) -> std::result::Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    match word_or(deserializer, allowed)? {
+        WordOr::Table(table) => Ok(Some(table)),
+        WordOr::Word(word) if word == "none" => Ok(None),
+        WordOr::Word(word) => Err(D::Error::invalid_value(Unexpected::Str(&word), &allowed)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tables in the documentation that say what algorithms do are what the program computes.
 
 use candle_core::{Device, Tensor, Var};
-use recollect::learner::{Aggregation, Algorithm, Clip, Penalty, Range, Tokens, Weights, policy_loss};
+use recollect::learner::{Advantage, Aggregation, Algorithm, Clip, Gae, Penalty, Range, Tokens, Weights, policy_loss};
 use serde::Serialize;
 
 const README: &str = include_str!("../README.md");
@@ -31,7 +31,11 @@ fn row(name: &str) -> String {
         (kl, Penalty::Reward) => format!("{kl} × {} in the reward", word(kl_estimator)),
     };
     let keep = word(filter.keep);
-    let (advantage, ratio, aggregation) = (word(advantage), word(ratio), word(aggregation));
+    let advantage = match advantage {
+        Advantage::Gae(Gae { gamma, lambda, .. }) => format!("gae, gamma {gamma}, lambda {lambda}"),
+        advantage => word(advantage),
+    };
+    let (ratio, aggregation) = (word(ratio), word(aggregation));
     format!("| `{name}` | {keep}{rounds} | {advantage} | {ratio} | {clip} | {aggregation} | {kl} |")
 }
 

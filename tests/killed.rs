@@ -1,106 +1,59 @@
 //! A run that is killed or stopped at any instant, and taken up again, leaves what a run leaves that was left alone.
-//! `RECOLLECT_CASES=50` says how many instants are tried.
+//! `RECOLLECT_CASES=50` says how many instants are tried. And one whose files do not fit any more ends with a word on how
+//! to go on, and goes on from what it has.
 #![cfg(unix)]
 
+#[path = "support/home.rs"]
+mod home;
 #[path = "support/left.rs"]
 mod left;
 #[path = "support/tiny.rs"]
 mod tiny;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use home::{Home, finish};
 use left::{left_by, same};
-use tiny::TINY;
-
-/// Longest wait for a process that has nothing to wait for.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    /// The config, a reward and a base model that no run has to make.
-    fn new() -> Home {
-        let home = Home { dir: tempfile::tempdir().unwrap() };
-        fs::write(home.path("tiny.toml"), TINY).unwrap();
-        fs::write(home.path("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
-        let mut pretrain = home.recollect("pretrain", "pretrained");
-        assert!(pretrain.args(["--set", "base.path=embedded"]).output().unwrap().status.success());
-        let mut stages = fs::read_dir(home.path("pretrained/stages")).unwrap().map(|entry| entry.unwrap().path());
-        let base = stages.find(|path| path.join("model.safetensors").exists()).unwrap();
-        fs::rename(base, home.path("base")).unwrap();
-        home
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn recollect(&self, command: &str, name: &str) -> Command {
-        let mut recollect = Command::new(env!("CARGO_BIN_EXE_recollect"));
-        recollect.arg(command).arg(self.path("tiny.toml"));
-        for (key, path) in [("base.path", "base"), ("train.reward", "reward.toml"), ("run.dir", name)] {
-            recollect.arg("--set").arg(format!("{key}={}", self.path(path).display()));
-        }
-        recollect.args(["--set", "train.checkpoint_every=1", "--set", "run.workers=2"]);
-        recollect.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        recollect
-    }
-
-    /// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
-    fn interrupted(&self, name: &str, signal: i32, after: Duration) -> (Output, bool) {
-        let mut child = self.recollect("run", name).spawn().unwrap();
-        std::thread::sleep(after);
-        let ended = child.try_wait().unwrap().is_some();
-        // SAFETY: the child has not been waited for by anything else, so its number is its own.
-        unsafe { libc::kill(child.id() as i32, signal) };
-        (finish(child), ended)
-    }
-
-    fn finished(&self, name: &str) -> Output {
-        let output = finish(self.recollect("run", name).spawn().unwrap());
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        output
-    }
-}
-
-fn finish(mut child: Child) -> Output {
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the run does not end");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().unwrap()
-}
 
 fn cases() -> usize {
     std::env::var("RECOLLECT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16)
 }
 
-/// A checkpoint directory of a run, the newest.
+/// The newest checkpoint of a run's training that has its name: one that is still being written has none.
 fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
-    let stages = fs::read_dir(run.join("checkpoints")).ok()?.map(|entry| entry.unwrap().path());
-    let training = stages.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("train-"));
-    training.flat_map(|stage| fs::read_dir(stage).unwrap().map(|entry| entry.unwrap().path())).max()
+    let begins = |path: &PathBuf, with: &str| path.file_name().unwrap().to_string_lossy().starts_with(with);
+    let inside = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let training = inside(&run.join("checkpoints")).filter(|path| begins(path, "train-"));
+    let saved = training.flat_map(|stage| inside(&stage).collect::<Vec<_>>()).filter(|path| begins(path, "step-"));
+    saved.max()
 }
 
 #[test]
 fn whatever_the_instant_nothing_is_lost() {
-    let home = Home::new();
+    nothing_is_lost(Home::new(&[]), cases());
+}
+
+#[test]
+fn nor_is_a_value_head_with_its_moments() {
+    let algorithm = "train.algorithm={ preset = 'ppo', inner_epochs = 2, value.trunk = true }";
+    nothing_is_lost(Home::new(&[algorithm]), cases() / 4);
+}
+
+fn nothing_is_lost(home: Home, cases: usize) {
     let started = Instant::now();
     home.finished("alone");
     let whole = started.elapsed();
     let expected = left_by(&home.path("alone"));
     let mut random = StdRng::seed_from_u64(5);
     let (mut killed, mut cut) = (0, 0);
-    for case in 0..cases() {
+    for case in 0..cases {
         let name = format!("case-{case}");
         // Twice, so that a run that goes on is killed as well; every third is asked to stop instead.
         for _ in 0..2 {
@@ -127,6 +80,58 @@ fn whatever_the_instant_nothing_is_lost() {
         same(&expected, &left_by(&home.path(&name)), &name);
         fs::remove_dir_all(home.path(&name)).unwrap();
     }
-    println!("{} runs, interrupted {killed} times, {cut} checkpoints cut off", cases());
-    assert!(killed >= cases(), "{killed} of {} interruptions came before the end", 2 * cases());
+    println!("{cases} runs, interrupted {killed} times, {cut} checkpoints cut off");
+    assert!(killed >= cases, "{killed} of {} interruptions came before the end", 2 * cases);
+}
+
+/// Lets the process write no file of more bytes. Unlike a full disk this needs no disk of its own.
+fn limited(home: &Home, name: &str, bytes: u64) -> Output {
+    let mut command = home.recollect("run", name);
+    // SAFETY: both calls are allowed between fork and exec, and touch nothing of this process.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            // Ignored, the signal leaves an error behind, as a full disk does.
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    finish(command.spawn().unwrap())
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_ends_the_run_and_the_one_before_it_is_gone_on_from() {
+    let home = Home::new(&[]);
+    home.finished("alone");
+    let expected = left_by(&home.path("alone"));
+
+    // Stopped as soon as there is a checkpoint.
+    let mut child = home.recollect("run", "full").spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while newest_checkpoint(&home.path("full")).is_none_or(|path| !path.join("complete.json").exists()) {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no checkpoint was made");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // SAFETY: the child has not been waited for, so its number is its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert_eq!(finish(child).status.code(), Some(130));
+    let kept = newest_checkpoint(&home.path("full")).unwrap();
+    assert!(!kept.ends_with("step-000006"), "it was too late to stop the run");
+
+    // Its weights fit, and the two moments of each do not.
+    let weights = fs::metadata(kept.join("model.safetensors")).unwrap().len();
+    let output = limited(&home, "full", weights + weights / 2);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{said}");
+    assert!(errors[0].contains("optimizer.safetensors") && errors[0].contains("no file become so large"), "{said}");
+    assert!(errors[0].ends_with("make room, and the same command goes on from what is whole"), "{said}");
+    assert_eq!(newest_checkpoint(&home.path("full")).unwrap(), kept, "nothing half-written stands beside it");
+
+    home.finished("full");
+    same(&expected, &left_by(&home.path("full")), "after there was room again");
 }

@@ -170,3 +170,37 @@ fn a_run_is_not_taken_up_again_under_another_reward() {
         }
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_verifier_that_takes_for_ever_on_one_answer_costs_that_answer_alone() {
+    let home = home();
+    // Answers every request, but for the fifth, once: there it hangs.
+    let script = home.path().join("verifier.sh");
+    let mark = home.path().join("hung");
+    let lines = format!(
+        "n=0\nwhile read -r line; do\n n=$((n+1)); id=${{line#*:}}; id=${{id%%,*}}\n \
+         if [ $n = 5 ] && [ ! -e {0} ]; then touch {0}; sleep 600; fi\n \
+         echo '{{\"id\":'$id',\"value\":1}}'\ndone\n",
+        mark.display()
+    );
+    fs::write(&script, lines).unwrap();
+    let term = format!("kind = 'external'\nname = 'slow'\ntimeout_s = 0.5\ncommand = ['sh', '{}']\n", script.display());
+    fs::write(home.path().join("r.toml"), format!("[[term]]\nkind = 'correct'\n[[term]]\n{term}")).unwrap();
+    let began = std::time::Instant::now();
+    let told = train(home.path(), "run", false, After::default()).unwrap();
+    assert!(mark.exists() && began.elapsed() < std::time::Duration::from_secs(100), "the run waited for it");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("reward term slow: no value for 1 completions of a step: timed-out"), "{told:?}");
+    let metrics = read_metrics(&home.path().join("run/metrics.jsonl")).unwrap();
+    let failures = metrics.iter().filter_map(|line| line.values.get("rewards/slow/timed-out").copied().flatten());
+    assert_eq!(failures.collect::<Vec<_>>(), [1.0]);
+    let mut values = Vec::new();
+    for step in 1..=6 {
+        let text = fs::read_to_string(home.path().join(format!("run/rollouts/step-{step:06}.jsonl"))).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        values.extend(text.lines().map(|text| line(text)["terms"][1]["value"].as_f64().unwrap()));
+    }
+    assert_eq!(values.len(), 6 * 3 * 2, "no rollout is lost");
+    assert_eq!(values.iter().filter(|value| **value == 0.0).count(), 1);
+}

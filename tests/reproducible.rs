@@ -16,7 +16,8 @@ use recollect::experiment::stages::{self, Reported};
 use recollect::experiment::{Config, Experiment, Interrupt};
 use recollect::kernels::Precision;
 use recollect::learner::Algorithm;
-use recollect::telemetry::{Meter, Progress, Silent};
+use recollect::telemetry::meaning::meaning;
+use recollect::telemetry::{Meter, Progress, Silent, read_metrics};
 use recollect::{Error, Result};
 
 use left::{left_by, same};
@@ -79,6 +80,9 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     let metrics = String::from_utf8_lossy(&expected["metrics.jsonl"]);
     assert_eq!(metrics.lines().count(), 6);
     assert!(metrics.lines().all(|line| line.contains("\"loss\":")), "no step learned from its rewards: {metrics}");
+    for line in read_metrics(&root.join("one/metrics.jsonl")).unwrap() {
+        line.finite().for_each(|(name, _)| assert!(meaning(&name).is_some(), "what {name} means is not said"));
+    }
     assert_eq!(names.iter().filter(|name| name.starts_with("step-")).count(), 6, "{names:?}");
     assert_eq!(names.iter().filter(|name| name.ends_with("model.safetensors")).count(), 2, "{names:?}");
     assert_eq!(names.iter().filter(|name| name.ends_with("answers.jsonl")).count(), 2, "{names:?}");
@@ -115,6 +119,20 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     run(hindered()).unwrap();
     assert_eq!(written(&untouched), before, "step 3 was done twice");
     same(&expected, &left_by(&root.join("hindered")), "hindered and continued");
+
+    // Which checkpoints are made and kept is no part of what a run is: changed, it goes on as it was.
+    let kept = |every, last, best| {
+        let mut config = config(root, "kept", 2);
+        (config.train.checkpoint_every, config.train.keep_last, config.train.keep_best) = (every, last, best);
+        config
+    };
+    run_until(kept(2, 1, true), "reinforcement learning", 3);
+    let untouched = root.join("kept/rollouts/step-000003.jsonl");
+    let before = written(&untouched);
+    run(kept(1, 5, false)).unwrap();
+    assert_eq!(written(&untouched), before, "it began anew");
+    same(&expected, &left_by(&root.join("kept")), "kept otherwise");
+    assert!(run(kept(0, 1, true)).is_ok_and(|reported| reported.files.iter().all(|path| path.exists())));
 
     // A branch under the same config is the same run from there on.
     let branching = |name: &str, from: Option<String>| {
@@ -192,7 +210,7 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
         assert_eq!(rounds > 0.0, preset == "dapo", "{preset}");
         assert_eq!(
             lines.iter().any(|line| line["kl"].as_f64() != Some(0.0)),
-            preset == "reinforce++" || preset == "star"
+            ["reinforce++", "ppo", "star"].contains(&preset)
         );
     }
 
@@ -203,10 +221,14 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
             "preset = 'dapo'\ninner_epochs = 3\nimportance_cap = 2.0\nkl = 0.1\nentropy = 0.01\nfilter.keep = 'all'",
         ),
         ("held", "preset = 'reinforce++'\ninner_epochs = 2"),
+        ("foretold", "preset = 'ppo'\ninner_epochs = 3\nvalue = { trunk = true }"),
     ] {
         let (_, lines) = train(with_algorithm(root, name, 1, algorithm));
         assert!(lines.iter().all(|line| line["kl"].as_f64().is_some_and(f64::is_finite)), "{name}");
         let expected = left_by(&root.join(name));
+        let heads = expected.keys().filter(|file| file.ends_with("value_head.safetensors")).count();
+        assert_eq!(heads, usize::from(name == "foretold"));
+        assert_eq!(lines.iter().all(|line| line["value/loss"].is_number()), name == "foretold");
         let stopped = format!("{name}-stopped");
         let stopped_config = with_algorithm(root, &stopped, 3, algorithm);
         stop(stopped_config, "reinforcement learning", 2, |experiment| stages::train(experiment).map(drop));

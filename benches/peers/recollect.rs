@@ -176,6 +176,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
                 log_probs: &completion.log_probs,
                 before: None,
                 advantage,
+                appraisal: None,
                 kept: true,
             })
             .collect();

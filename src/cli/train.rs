@@ -1,9 +1,12 @@
 //! `recollect train`.
 
-use recollect::Result;
-use recollect::experiment::{arithmetic, stages};
+use std::path::Path;
 
-use super::arguments::StageArgs;
+use recollect::experiment::config::Override;
+use recollect::experiment::{RunDir, arithmetic, course, stages};
+use recollect::{Error, Result};
+
+use super::arguments::{ConfigArgs, StageArgs};
 use super::output;
 
 /// Reinforcement learning on the questions of A
@@ -12,25 +15,131 @@ use super::output;
 pub struct Args {
     #[command(flatten)]
     stage: StageArgs,
+    /// Go on with a run from its newest checkpoint; refused where there is none, so that nothing begins anew by mistake
+    #[arg(long, conflicts_with = "from")]
+    resume: bool,
+    /// Branch off from a checkpoint of the run, in a directory of its own (the run's name with -from-STEP, unless
+    /// run.dir is set); RUN@STEP names one of another run
+    #[arg(long, value_name = "STEP")]
+    from: Option<String>,
 }
 
 const HELP: &str = "\
 Fine-tunes first where this has not been done. What a completion is worth stands in the file that train.reward
 names; the questions of B are never used here.
 
-Whatever stops a run, the same command goes on from its newest checkpoint; so does naming its directory. With
-train.from a run branches off from a checkpoint of another one.
+Whatever stops a run, the same command goes on from its newest checkpoint; so does naming its directory, and with
+--resume it is an error if there is nothing to go on from. --from is short for train.from and a run.dir.
 
 Examples:
   recollect train configs/quickstart.toml
-  recollect train runs/quickstart
-  recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 \\
-    --set train.reward=rewards/correct.toml --set run.dir=runs/branch
+  recollect train runs/quickstart --resume
+  recollect train runs/quickstart --from 100 --set train.reward=rewards/correct.toml
+  recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 --set run.dir=runs/branch
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow";
 
-pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_run, |experiment| {
+pub fn main(args: Args) -> Result<()> {
+    let mut stage = args.stage;
+    if let Some(from) = &args.from {
+        let branch = branch(&stage.config, from)?;
+        stage.config.changes.extend(branch);
+    }
+    if args.resume {
+        demand_checkpoint(&stage.config.resolve()?.run.dir)?;
+    }
+    stage.perform(arithmetic::of_run, |experiment| {
         output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
         Ok(())
     })
+}
+
+/// The changes that make a branch of a config: where it begins, and where it is written.
+fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
+    let names_dir = |text: &&String| Override::parse(text).is_ok_and(|change| change.sets("run.dir"));
+    let changes = config.changes.iter().filter(|text| !names_dir(text)).cloned().collect();
+    let trunk = ConfigArgs { config: config.config.clone(), changes }.resolve()?.run.dir;
+    let (named, step) = match from.rsplit_once('@') {
+        Some((_, step)) => (from.to_string(), step),
+        None => (format!("{}@{from}", trunk.display()), from),
+    };
+    // Tells at once what is wrong with the name.
+    course::named(&named)?;
+    let text = |key: &str, value: String| format!("{key}={}", toml::Value::String(value));
+    let mut branch = vec![text("train.from", named)];
+    if !config.changes.iter().any(|change| names_dir(&change)) {
+        let name = trunk.file_name().unwrap_or_default().to_string_lossy();
+        let dir = trunk.with_file_name(format!("{name}-from-{step}"));
+        branch.push(text("run.dir", dir.display().to_string()));
+    }
+    Ok(branch)
+}
+
+/// Refuses a directory that holds nothing to go on from.
+fn demand_checkpoint(dir: &Path) -> Result<()> {
+    let there = dir.exists() && RunDir::read(dir).is_ok_and(|(run, _)| course::any(&run));
+    match there {
+        true => Ok(()),
+        false => {
+            let found = "no checkpoint in it to go on from";
+            let remedy = "leave --resume out to begin, or name the directory of a run that was stopped";
+            Err(Error::invalid(format!("--resume {}", dir.display()), found, remedy))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A run directory with these checkpoints.
+    fn run(home: &Path, name: &str, steps: &[usize]) -> std::path::PathBuf {
+        let dir = home.join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("config.toml"), "").unwrap();
+        for step in steps {
+            fs::create_dir_all(dir.join(format!("checkpoints/train-0/step-{step:06}"))).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_step_names_a_checkpoint_of_the_run_and_a_directory_beside_it() {
+        let home = tempfile::tempdir().unwrap();
+        let trunk = run(home.path(), "trunk", &[20, 40]);
+        let args = |changes: &[&str]| ConfigArgs {
+            config: trunk.clone(),
+            changes: changes.iter().map(|change| change.to_string()).collect(),
+        };
+        let resolved = |changes: &[&str], from: &str| {
+            let mut args = args(changes);
+            let branch = branch(&args, from)?;
+            args.changes.extend(branch);
+            args.resolve()
+        };
+        let config = resolved(&[], "40").unwrap();
+        assert_eq!(config.train.from, Some(format!("{}@40", trunk.display())));
+        assert_eq!(config.run.dir, home.path().join("trunk-from-40"));
+        let config = resolved(&["run.dir=elsewhere"], "20").unwrap();
+        assert_eq!(config.train.from, Some(format!("{}@20", trunk.display())));
+        assert_eq!(config.run.dir, Path::new("elsewhere"));
+        let other = run(home.path(), "other", &[7]);
+        let config = resolved(&[], &format!("{}@7", other.display())).unwrap();
+        assert_eq!(config.train.from, Some(format!("{}@7", other.display())));
+        assert_eq!(config.run.dir, home.path().join("trunk-from-7"));
+        let message = resolved(&[], "30").unwrap_err().to_string();
+        assert!(message.contains("no checkpoint of step 30") && message.contains("steps 20, 40"), "{message}");
+        assert!(resolved(&[], "soon").unwrap_err().to_string().contains("no RUN@STEP"));
+    }
+
+    #[test]
+    fn only_a_run_with_a_checkpoint_is_resumed() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(demand_checkpoint(&run(home.path(), "stopped", &[20])).is_ok());
+        for dir in [run(home.path(), "begun", &[]), home.path().join("nowhere"), home.path().to_path_buf()] {
+            let message = demand_checkpoint(&dir).unwrap_err().to_string();
+            assert!(message.contains("no checkpoint in it to go on from; leave --resume out"), "{message}");
+        }
+    }
 }

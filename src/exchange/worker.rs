@@ -1,47 +1,73 @@
-//! A rollout worker: one thread that owns an engine and does what it is told over a channel.
+//! A rollout worker: one thread that owns an engine, works on what it is given, and does what it is told in between.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use crate::rollout::{Completion, Engine, Panels, Request};
+use crate::rollout::{Begun, Completion, Engine, Job, Panels};
 use crate::{Error, Result};
 
-/// A request with its number in the list that was handed in.
-pub(super) type Job = (usize, Request);
-
-/// What a worker is told.
+/// What a worker is told. It listens between two steps of its engine.
 pub(super) enum Command {
-    /// Sample from these weights from now on.
+    /// Sample from these weights from now on; what is running goes on under them.
     Load(Arc<Panels>),
-    /// Share these jobs with the other workers until there are none, and report.
-    /// None is of more than `longest` tokens with its completion.
-    Generate { longest: usize, jobs: Receiver<Job>, reports: Sender<Report> },
+    /// Drop everything, and work for this desk from now on.
+    Serve(Desk),
+    /// Say how far everything has come.
+    Tell,
+}
+
+/// Where workers get their jobs from, and where they report to. They share it, so that none idles while another has
+/// more to do.
+#[derive(Clone)]
+pub(super) struct Desk {
+    /// What goes before all others.
+    pub urgent: Receiver<Job>,
+    pub jobs: Receiver<Job>,
+    pub reports: Sender<Report>,
 }
 
 /// What a worker says.
-pub(super) enum Report {
+#[derive(Debug)]
+pub(super) struct Report {
+    pub worker: usize,
+    pub news: News,
+}
+
+#[derive(Debug)]
+pub(super) enum News {
+    /// It has begun with so many completions.
+    Took(usize),
     Completed(Completion),
-    /// No jobs are left and all of this worker's are done.
-    Finished {
-        worker: usize,
-    },
+    /// How far everything has come that it has not completed.
+    Begun(Vec<Begun>),
+    /// It had nothing to do for so long, and now it has.
+    Idled(Duration),
+    /// It has dropped everything.
     Failed(Error),
 }
 
 /// What does the sampling: the engine, or in tests something that hangs or panics.
 pub(super) trait Sampler {
+    /// Goes on with these weights.
     fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
-
-    /// Takes jobs, of at most `longest` tokens, from `next` until there are none; hands each completion to `done`.
-    fn serve(
-        &mut self,
-        longest: usize,
-        next: &mut dyn FnMut() -> Option<Job>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<()>;
+    /// Whether a job that came now would be begun at once.
+    fn has_room(&self) -> bool;
+    /// Whether there is nothing to do.
+    fn is_idle(&self) -> bool;
+    /// Begins a job. Only if there is room.
+    fn take(&mut self, job: Job) -> Result<()>;
+    /// One more token of everything that is running.
+    fn step(&mut self) -> Result<()>;
+    /// What has ended since this was last asked.
+    fn finished(&mut self) -> Vec<Completion>;
+    /// How far everything has come that has not.
+    fn begun(&self) -> Vec<Begun>;
+    /// Drops everything.
+    fn clear(&mut self);
 }
 
 impl Sampler for Engine {
@@ -49,54 +75,188 @@ impl Sampler for Engine {
         self.load_packed(panels)
     }
 
-    fn serve(
-        &mut self,
-        longest: usize,
-        next: &mut dyn FnMut() -> Option<Job>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<()> {
-        Engine::serve(self, longest, next, done)
+    fn has_room(&self) -> bool {
+        Engine::has_room(self)
+    }
+
+    fn is_idle(&self) -> bool {
+        Engine::is_idle(self)
+    }
+
+    fn take(&mut self, job: Job) -> Result<()> {
+        Engine::take(self, job)
+    }
+
+    fn step(&mut self) -> Result<()> {
+        Engine::step(self)
+    }
+
+    fn finished(&mut self) -> Vec<Completion> {
+        Engine::finished(self)
+    }
+
+    fn begun(&self) -> Vec<Begun> {
+        Engine::begun(self)
+    }
+
+    fn clear(&mut self) {
+        Engine::clear(self);
     }
 }
 
-/// The life of a worker: it ends when the pool is dropped, or with a panic, which it reports as an error.
-pub(super) fn work(worker: usize, mut sampler: impl Sampler, commands: Receiver<Command>) {
-    // Weights that do not fit are an error of every call that wants completions, until better ones come.
-    let mut unusable: Option<String> = None;
-    for command in commands {
-        match command {
-            Command::Load(panels) => unusable = sampler.load(panels).err().map(|error| error.to_string()),
-            Command::Generate { longest, jobs, reports } => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| match &unusable {
-                    Some(found) => {
-                        Err(Error::invalid(format!("rollout worker {worker}"), found, "publish weights that fit"))
-                    }
-                    None => sampler.serve(longest, &mut || jobs.try_recv().ok(), &mut |completion| {
-                        reports.send(Report::Completed(completion)).map_err(|_| given_up())
-                    }),
-                }));
-                let (report, alive) = match outcome {
-                    Ok(Ok(())) => (Report::Finished { worker }, true),
-                    Ok(Err(error)) => (Report::Failed(error), true),
-                    Err(panic) => (Report::Failed(panicked(worker, panic.as_ref())), false),
-                };
-                // Nobody listens any more when the call has already ended with another worker's error.
-                let _ = reports.send(report);
-                if !alive {
-                    return;
-                }
+/// The life of a worker: it ends when nobody can command it any more, or with a panic, which it reports as an error.
+pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<Command>) {
+    let mut worker = Worker { worker, sampler, commands, desk: None, unusable: None, idle: None };
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| worker.round())) {
+            Ok(Ok(Round::Over)) => return,
+            Ok(Ok(Round::Next)) => {}
+            Ok(Err(error)) => {
+                worker.sampler.clear();
+                worker.report(News::Failed(error));
             }
+            Err(panic) => return worker.report(News::Failed(panicked(worker.worker, panic.as_ref()))),
         }
     }
 }
 
-/// Ends a worker's sampling early; its report finds no listener.
-fn given_up() -> Error {
-    Error::Interrupted("the call for these completions has ended".into())
+struct Worker<S> {
+    worker: usize,
+    sampler: S,
+    commands: Receiver<Command>,
+    desk: Option<Desk>,
+    /// Why the newest weights do not fit: an error of every job, until better ones come.
+    unusable: Option<String>,
+    /// Since when it has had nothing to do.
+    idle: Option<Instant>,
+}
+
+enum Round {
+    Next,
+    /// Nobody is there to command it.
+    Over,
+}
+
+impl<S: Sampler> Worker<S> {
+    /// Listens, takes as many jobs as there is room for, and does one step; or waits for something to do.
+    fn round(&mut self) -> Result<Round> {
+        while let Some(heard) = self.listen() {
+            if let Heard::Nobody = heard {
+                return Ok(Round::Over);
+            }
+        }
+        while self.sampler.has_room()
+            && let Some(job) = self.desk.as_ref().and_then(|desk| desk.next())
+        {
+            self.begin(job)?;
+        }
+        if self.sampler.is_idle() {
+            return self.wait();
+        }
+        self.sampler.step()?;
+        self.hand_in();
+        Ok(Round::Next)
+    }
+
+    /// Does what it has been told. None when that is nothing.
+    fn listen(&mut self) -> Option<Heard> {
+        match self.commands.try_recv() {
+            Ok(command) => Some(self.obey(command)),
+            Err(error) => error.is_disconnected().then_some(Heard::Nobody),
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Heard {
+        match command {
+            Command::Load(panels) => self.unusable = self.sampler.load(panels).err().map(|error| error.to_string()),
+            Command::Tell => self.report(News::Begun(self.sampler.begun())),
+            Command::Serve(desk) => {
+                self.sampler.clear();
+                self.desk = Some(desk);
+                return Heard::OtherDesk;
+            }
+        }
+        Heard::Same
+    }
+
+    /// Begins a job that it has just been given. Weights that were published before the job was are loaded by now.
+    fn begin(&mut self, job: Job) -> Result<()> {
+        while let Some(heard) = self.listen() {
+            match heard {
+                Heard::Same => {}
+                // The job was one of the desk that it has left.
+                Heard::OtherDesk | Heard::Nobody => return Ok(()),
+            }
+        }
+        if let Some(since) = self.idle.take() {
+            self.report(News::Idled(since.elapsed()));
+        }
+        self.report(News::Took(job.begun.len()));
+        if let Some(found) = &self.unusable {
+            return Err(Error::invalid(name(self.worker), found, "publish weights that fit"));
+        }
+        self.sampler.take(job)?;
+        self.hand_in();
+        Ok(())
+    }
+
+    fn hand_in(&mut self) {
+        for completion in self.sampler.finished() {
+            self.report(News::Completed(completion));
+        }
+    }
+
+    /// Sleeps until there is a command or a job.
+    fn wait(&mut self) -> Result<Round> {
+        self.idle.get_or_insert_with(Instant::now);
+        let nothing = || (never(), never());
+        let (urgent, jobs) = self.desk.as_ref().map_or_else(nothing, |desk| (desk.urgent.clone(), desk.jobs.clone()));
+        let job = select_biased! {
+            recv(self.commands) -> command => {
+                let Ok(command) = command else { return Ok(Round::Over) };
+                self.obey(command);
+                return Ok(Round::Next);
+            }
+            recv(urgent) -> job => job,
+            recv(jobs) -> job => job,
+        };
+        match job {
+            Ok(job) => self.begin(job)?,
+            // The desk is closed: another will be named, or nobody is there any more.
+            Err(_) => self.desk = None,
+        }
+        Ok(Round::Next)
+    }
+
+    /// Nobody listens any more when the desk has been closed.
+    fn report(&self, news: News) {
+        if let Some(desk) = &self.desk {
+            let _ = desk.reports.send(Report { worker: self.worker, news });
+        }
+    }
+}
+
+impl Desk {
+    /// The next job, if there is one.
+    fn next(&self) -> Option<Job> {
+        self.urgent.try_recv().or_else(|_| self.jobs.try_recv()).ok()
+    }
+}
+
+/// What came of listening.
+enum Heard {
+    Same,
+    OtherDesk,
+    Nobody,
+}
+
+/// How messages name a worker of this process.
+pub(super) fn name(worker: usize) -> String {
+    format!("rollout worker {worker}")
 }
 
 fn panicked(worker: usize, panic: &(dyn Any + Send)) -> Error {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    Error::invalid(format!("rollout worker {worker}"), format!("panicked ({message})"), "this is a bug: report it")
+    Error::invalid(name(worker), format!("panicked ({message})"), "this is a bug: report it")
 }

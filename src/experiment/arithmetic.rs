@@ -64,9 +64,23 @@ pub fn of_run(config: &Config) -> Vec<Line> {
         lines.push(memory("MB to train all weights", &full, chosen(config.lora.is_none())));
         lines.push(memory("MB to train adapters", &lora, chosen(config.lora.is_some())));
     }
-    let workers = config.run.resolved_workers();
-    lines.push(line("rollout workers", product(&[workers]), "the result does not depend on it".into()));
+    lines.extend(workers(config));
     lines
+}
+
+/// Who samples, and how far ahead.
+fn workers(config: &Config) -> Vec<Line> {
+    let (workers, staleness) = (config.run.resolved_workers(), config.train.staleness);
+    let line = |value: usize, name, because: String| line(name, product(&[value]), because);
+    if staleness == 0 {
+        return vec![line(workers, "rollout workers", "the result does not depend on it".into())];
+    }
+    let shared =
+        format!("beside {workers} threads that learn, on the same cores: whoever waits leaves them to the other");
+    let ahead = format!(
+        "at most, so a token is at most {staleness} versions behind the policy that learns; no two runs are the same"
+    );
+    vec![line(workers, "rollout workers", shared), line(staleness, "batches sampled ahead", ahead)]
 }
 
 fn memory(name: &'static str, footprint: &Footprint, chosen: &str) -> Line {

@@ -112,6 +112,8 @@ impl Checkpoints {
         best: Option<usize>,
     ) -> Result<()> {
         files::create_dir(&self.root)?;
+        let dir = self.root.join(format!("{PREFIX}{step:06}"));
+        files::demand_room(&dir, size(optimizer))?;
         let beside = tempfile::tempdir_in(&self.root).map_err(Error::io(&self.root, "write"))?;
         model(beside.path())?;
         optimizer.save(&beside.path().join(MOMENTS))?;
@@ -119,7 +121,6 @@ impl Checkpoints {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let marker = Marker { version, step, files: seal::digests(beside.path())? };
         write(&beside.path().join(MARKER), &marker)?;
-        let dir = self.root.join(format!("{PREFIX}{step:06}"));
         seal::remove(&dir)?;
         // The name appears only when everything under it is whole.
         fs::rename(beside.keep(), &dir).map_err(Error::io(&dir, "write"))?;
@@ -141,6 +142,11 @@ impl Checkpoints {
         let unfinished = entries.flatten().map(|entry| entry.path()).filter(|path| step_of(path).is_none());
         unfinished.filter(|path| path.is_dir()).try_for_each(|path| seal::remove(&path))
     }
+}
+
+/// Bytes that a checkpoint takes, but for what is small beside its weights and the two moments of each.
+pub fn size(optimizer: &Optimizer) -> u64 {
+    optimizer.size() / 2 * 3
 }
 
 /// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps.
@@ -167,6 +173,12 @@ pub fn named(text: &str) -> Result<PathBuf> {
         false => format!("it has those of steps {}; train.keep_last says how many stay", there.join(", ")),
     };
     Err(Error::invalid(place(), found, remedy))
+}
+
+/// Whether a run has a checkpoint of any stage.
+pub fn any(run: &RunDir) -> bool {
+    let stages = fs::read_dir(run.checkpoints()).into_iter().flatten().flatten();
+    stages.into_iter().any(|stage| !steps(&stage.path()).is_empty())
 }
 
 /// A digest of everything in a checkpoint.

@@ -24,11 +24,16 @@ pub struct Signs {
     pub kl: Option<f64>,
     /// Divergence of the learner from the sampler of the same weights, in nats a token.
     pub mismatch_kl: Option<f64>,
+    /// Divergence of the learner from the policies that sampled, where these are versions behind it, in nats a token.
+    #[serde(default)]
+    pub behind_kl: Option<f64>,
     pub gradient_norm: Option<f64>,
     /// Share of completions that ran out of tokens.
     pub truncated: Option<f64>,
     /// Share of groups whose completions all got the same reward.
     pub flat: Option<f64>,
+    /// Share of the variance of returns that the value head foretold.
+    pub foretold: Option<f64>,
 }
 
 /// The signs of a run so far, and the alarms that have rung.
@@ -48,9 +53,11 @@ impl Health {
             ("entropy", self.entropy()),
             ("kl", self.kl()),
             ("mismatch_kl", self.mismatch()),
+            ("off_policy", self.off_policy()),
             ("grad_norm", self.gradient()),
             ("truncated", self.truncated()),
             ("no_signal", self.no_signal(rollouts)),
+            ("value", self.value()),
         ];
         let mut told = Vec::new();
         for (name, words) in alarms.into_iter().filter_map(|(name, words)| Some((name, words?))) {
@@ -118,6 +125,17 @@ impl Health {
         })
     }
 
+    fn off_policy(&self) -> Option<String> {
+        let now = self.recent(|signs| signs.behind_kl)?;
+        (now > 0.1).then(|| {
+            format!(
+                "the policies that sample are {now:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
+                 what it learns from is no longer what it would say. Try a lower train.staleness, a lower \
+                 train.learning_rate, or train.algorithm.importance_cap = 2."
+            )
+        })
+    }
+
     fn gradient(&self) -> Option<String> {
         let norms: Vec<f64> =
             self.steps.iter().rev().filter_map(|signs| signs.gradient_norm).take(WINDOW + 1).collect();
@@ -144,6 +162,18 @@ impl Health {
                  reward says nothing of their thoughts. Try a larger train.max_new_tokens, a cost of length in the \
                  reward (kind = \"length\"), or train.algorithm.filter.keep = \"finished\".",
                 100.0 * now
+            )
+        })
+    }
+
+    fn value(&self) -> Option<String> {
+        // A head begins with nothing: what it says of the first steps is no sign.
+        let now = self.recent(|signs| signs.foretold).filter(|_| self.steps.len() >= 3 * WINDOW)?;
+        (now < 0.0).then(|| {
+            format!(
+                "the value head foretells rewards worse than their mean would (explained variance {now:.2} over \
+                 {WINDOW} steps): advantages are mostly its errors. Try another train.algorithm.value.rate, \
+                 and train.algorithm.advantage.lambda = 1, which trusts it least."
             )
         })
     }
@@ -237,9 +267,11 @@ mod tests {
             entropy: Some(0.8 - 0.005 * step as f64),
             kl: Some(0.002 * step as f64),
             mismatch_kl: Some(1e-12),
+            behind_kl: Some(0.03),
             gradient_norm: Some(if step.is_multiple_of(7) { 4.0 } else { 1.0 }),
             truncated: Some(0.2),
             flat: Some(0.3),
+            foretold: Some(if step < 15 { -3.0 } else { 0.2 }),
         };
         assert_eq!(heard(each(100, healthy)), Vec::<String>::new());
         assert_eq!(heard(each(100, |_| Signs::default())), Vec::<String>::new());
@@ -250,14 +282,18 @@ mod tests {
         let entropy = |step: usize| Signs { entropy: Some(0.9f64.powi(step as i32)), ..Signs::default() };
         let kl = |_| Signs { kl: Some(1.5), ..Signs::default() };
         let mismatch = |_| Signs { mismatch_kl: Some(0.02), ..Signs::default() };
+        let behind = |_| Signs { behind_kl: Some(0.2), ..Signs::default() };
         let gradient = |step| Signs { gradient_norm: Some(if step == 15 { 50.0 } else { 1.0 }), ..Signs::default() };
         let truncated = |_| Signs { truncated: Some(0.6), ..Signs::default() };
-        let cases: [(Vec<Signs>, &str); 5] = [
+        let value = |_| Signs { foretold: Some(-0.5), ..Signs::default() };
+        let cases: [(Vec<Signs>, &str); 7] = [
             (each(40, entropy).collect(), "entropy fell from 0.65 to 0.1"),
             (each(40, kl).collect(), "1.5 nats a token away"),
             (each(40, mismatch).collect(), "disagree by 0.020 nats"),
+            (each(40, behind).collect(), "0.20 nats a token behind"),
             (each(40, gradient).collect(), "the gradient of step 16 is 50.0 long"),
             (each(40, truncated).collect(), "60 % of the completions"),
+            (each(40, value).collect(), "explained variance -0.50"),
         ];
         for (steps, words) in cases {
             let told = heard(steps);

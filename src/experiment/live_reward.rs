@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
-use super::Experiment;
+use super::{Experiment, suits};
+use crate::learner::Algorithm;
 use crate::reward::{Evidence, Reward, Score, Scorer};
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;
@@ -22,6 +23,7 @@ pub struct LiveReward {
     note: RewardNote,
     /// Terms that could not be decided at least once, each of which was told of.
     told: Vec<String>,
+    algorithm: Algorithm,
 }
 
 /// What a checkpoint remembers of the reward.
@@ -51,7 +53,8 @@ impl LiveReward {
         note.digest = digest;
         let scorer = Scorer::open(&experiment.reward)?;
         // The file is read before the first step: it may have changed since the run began.
-        Ok(LiveReward { path, scorer, reload, seen: String::new(), note, told: Vec::new() })
+        let (seen, told, algorithm) = (String::new(), Vec::new(), config.algorithm.resolve()?);
+        Ok(LiveReward { path, scorer, reload, seen, note, told, algorithm })
     }
 
     /// What a checkpoint is to remember.
@@ -108,7 +111,7 @@ impl LiveReward {
             ));
             return Ok(());
         }
-        match Scorer::open(&reward) {
+        match suits(&self.algorithm, &reward, &path.to_string()).and_then(|()| Scorer::open(&reward)) {
             Ok(scorer) => {
                 self.scorer = scorer;
                 self.note = RewardNote { digest, changes: self.note.changes + 1 };

@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod lessons;
 pub mod live_reward;
 pub mod manifest;
+pub mod resources;
 pub mod rollouts;
 pub mod run_dir;
 mod seal;
@@ -28,7 +29,8 @@ pub use sweep::Sweep;
 
 use std::path::Path;
 
-use crate::reward::{Reward, Scorer};
+use crate::learner::Algorithm;
+use crate::reward::{Normalise, Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
 
@@ -79,16 +81,34 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     }
     let file = &config.train.reward;
     demand("train.reward", file, file.is_file(), "file");
-    match config.train.algorithm.resolve() {
-        Err(Error::Several(several)) => errors.extend(several),
-        Err(error) => errors.push(error),
-        Ok(_) => {}
-    }
+    let algorithm = match config.train.algorithm.resolve() {
+        Ok(algorithm) => Some(algorithm),
+        Err(Error::Several(several)) => {
+            errors.extend(several);
+            None
+        }
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    };
     Error::all(errors)?;
     let reward = Reward::load(file)?;
+    algorithm.iter().try_for_each(|algorithm| suits(algorithm, &reward, &file.display().to_string()))?;
     // Its commands can be started.
     Scorer::open(&reward)?;
     Ok(reward)
+}
+
+/// Refuses a reward, of this file, that an algorithm cannot learn from.
+fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Result<()> {
+    if algorithm.gae().is_some() && reward.normalise == Normalise::Terms {
+        let found = "normalise = \"terms\" with train.algorithm.advantage = \"gae\"";
+        let remedy = "a value head foretells one number, and terms are compared within a group: set normalise = \"sum\", or \
+                      another advantage";
+        return Err(Error::invalid(file, found, remedy));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::rollout::Finish;
 use crate::verifier::Grounding;
 use crate::{Error, Result, files};
 
-/// Writes the rollouts of a step.
-pub fn write(path: &Path, lines: &[&Record]) -> Result<()> {
+/// Writes the rollouts of a step and says how many bytes they take.
+pub fn write(path: &Path, lines: &[&Record]) -> Result<u64> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -18,7 +18,8 @@ pub fn write(path: &Path, lines: &[&Record]) -> Result<()> {
         })?;
         text.push(b'\n');
     }
-    files::write_atomic(path, &text)
+    files::write_atomic(path, &text)?;
+    Ok(text.len() as u64)
 }
 
 /// The values of each term by group, with the term's weight.
@@ -49,7 +50,7 @@ pub fn measure(lines: &[&Record], groups: &[Vec<f64>], without_spread: usize) {
     gauge!("completions/clipped_ratio").set(share(&|line| line.finish == Finish::Length));
     let sentences: usize = lines.iter().map(|line| line.judgement.recitations.len()).sum();
     let true_ones = lines.iter().flat_map(|line| &line.judgement.recitations).filter(|r| r.is_true).count();
-    gauge!("recited/count").set(sentences as f64 / lines.len().max(1) as f64);
+    gauge!("recited/facts").set(sentences as f64 / lines.len().max(1) as f64);
     // Of nothing, no share is true. Questions from files do not say what they need.
     if sentences > 0 {
         gauge!("recited/true_share").set(true_ones as f64 / sentences as f64);

@@ -81,8 +81,15 @@ impl Value {
     /// Gradients of every variable behind this value, given the gradient of the value itself (of its shape).
     /// Consumes the value, so that activations are freed on the way.
     pub fn backward(self, gradient: Tensor) -> Result<Gradients> {
+        Value::backward_all([(self, gradient)])
+    }
+
+    /// The same behind several values at once, none twice, each with its own gradient: what they share is gone through
+    /// once.
+    pub fn backward_all(ends: impl IntoIterator<Item = (Value, Tensor)>) -> Result<Gradients> {
         let mut gradients = Gradients::default();
-        let mut waiting = BTreeMap::from([(self.0.number, (self, gradient))]);
+        let mut waiting: BTreeMap<u64, (Value, Tensor)> =
+            ends.into_iter().map(|(value, gradient)| (value.0.number, (value, gradient))).collect();
         // The latest value first: everything that used it has then handed in its share.
         while let Some((_, (value, gradient))) = waiting.pop_last() {
             match &value.0.source {
@@ -227,6 +234,17 @@ mod tests {
         assert_eq!(values(gradients.get("x").unwrap()), [4.0, 40.0]);
         assert_eq!(values(gradients.get("y").unwrap()), [1.0, 10.0]);
         assert_eq!(squares(gradients.get("x").unwrap()).unwrap(), 1616.0);
+    }
+
+    #[test]
+    fn several_values_are_gone_back_from_at_once() {
+        let x = variable("x", &[1.0, 2.0]);
+        let (twice, one) = (add(&x, &x).unwrap(), scale(&x, 3.0).unwrap());
+        let beyond = add(&twice, &one).unwrap();
+        let gradient = |first, second| tensor(vec![first, second], 2).unwrap();
+        // One of them lies behind the other.
+        let gradients = Value::backward_all([(beyond, gradient(1.0, 0.0)), (twice, gradient(10.0, 1.0))]).unwrap();
+        assert_eq!(values(gradients.get("x").unwrap()), [25.0, 2.0]);
     }
 
     #[test]

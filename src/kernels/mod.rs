@@ -17,6 +17,7 @@ pub(crate) mod memory;
 pub(crate) mod product;
 pub mod rms_norm;
 pub mod rope;
+pub mod scalar_head;
 pub(crate) mod simd;
 pub mod swiglu;
 #[cfg(test)]
@@ -34,4 +35,5 @@ pub use memory::keep_freed_memory;
 pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};
 pub use rope::{Rope, RopeScaling};
+pub use scalar_head::scalar_head;
 pub use swiglu::swiglu;

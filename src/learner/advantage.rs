@@ -1,13 +1,17 @@
 //! How much better a completion was than the others of its group.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Gae;
+use crate::strict_toml::{WordOr, word_or};
 
 /// Rewards of a group that differ by no more than this are equal, unless told otherwise: sums of float terms are never
 /// exactly so.
 pub const TOLERANCE: f64 = 1e-6;
 
 /// What a reward is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advantage {
     /// The group's mean (Dr. GRPO, arXiv 2503.20783).
@@ -23,6 +27,30 @@ pub enum Advantage {
     None,
     /// The reward is not looked at, the advantage is 1: maximum likelihood on what the filter keeps.
     One,
+    /// What the value head expected, token by token (PPO, arXiv 1707.06347): the advantage of a completion as a whole is
+    /// its reward, and [`Gae::appraise`] gives its tokens theirs.
+    #[serde(untagged)]
+    Gae(Gae),
+}
+
+impl<'de> Deserialize<'de> for Advantage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const WORDS: [&str; 7] = ["mean", "normalised", "leave-one-out", "batch", "none", "one", "gae"];
+        let word = match word_or(deserializer, "a word such as \"mean\", or { gamma = 1.0, lambda = 1.0 } for gae")? {
+            WordOr::Table(gae) => return Ok(Advantage::Gae(gae)),
+            WordOr::Word(word) => word,
+        };
+        match word.as_str() {
+            "mean" => Ok(Advantage::Mean),
+            "normalised" => Ok(Advantage::Normalised),
+            "leave-one-out" => Ok(Advantage::LeaveOneOut),
+            "batch" => Ok(Advantage::Batch),
+            "none" => Ok(Advantage::None),
+            "one" => Ok(Advantage::One),
+            "gae" => Ok(Advantage::Gae(Gae::default())),
+            _ => Err(D::Error::unknown_variant(&word, &WORDS)),
+        }
+    }
 }
 
 /// Advantages of a step.
@@ -73,7 +101,7 @@ impl Advantage {
 
     fn of_group(self, rewards: &[f64], tolerance: f64) -> Vec<f32> {
         match self {
-            Advantage::None => return rewards.iter().map(|reward| *reward as f32).collect(),
+            Advantage::None | Advantage::Gae(_) => return rewards.iter().map(|reward| *reward as f32).collect(),
             Advantage::One => return vec![1.0; rewards.len()],
             _ if !has_spread(rewards, tolerance) => return vec![0.0; rewards.len()],
             _ => {}

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::preflight;
-use super::{Advantage, Aggregation, Clip, Estimator, Filter, GradientOn, Keep, Penalty, Range, Ratio};
+use super::{
+    Advantage, Aggregation, Clip, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, Range, Ratio,
+};
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result};
 
@@ -16,6 +18,8 @@ pub struct Algorithm {
     pub filter: Filter,
     /// What a reward is compared with.
     pub advantage: Advantage,
+    /// What foretells rewards, where advantages are compared with that.
+    pub value: Critic,
     /// What stands before the advantage.
     pub ratio: Ratio,
     /// The range that it is kept in.
@@ -40,8 +44,8 @@ pub struct Algorithm {
 
 impl Algorithm {
     /// Names of the presets.
-    pub const PRESETS: [&str; 9] =
-        ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++", "reinforce", "star"];
+    pub const PRESETS: [&str; 10] =
+        ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "ppo", "rloo", "reinforce++", "reinforce", "star"];
 
     /// Group-relative policy optimisation (Shao et al. 2024, arXiv 2402.03300), with the mean over tokens that DAPO
     /// put in the place of the mean over completions, and without reference.
@@ -49,6 +53,7 @@ impl Algorithm {
         Algorithm {
             filter: Filter::default(),
             advantage: Advantage::Normalised,
+            value: Critic::None,
             ratio: Ratio::Token,
             clip: Clip::range(0.2, 0.2),
             aggregation: Aggregation::Token,
@@ -90,6 +95,21 @@ impl Algorithm {
     pub fn cispo() -> Algorithm {
         let clip = Clip::Range(Range { low: 1.0, high: 4.0, dual: 0.0, detached: true });
         Algorithm { clip, ..Algorithm::grpo() }
+    }
+
+    /// Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) as it is used on language models (Ouyang et
+    /// al. 2022, arXiv 2203.02155): a value head beside the policy, generalised advantages (arXiv 1506.02438) that are
+    /// whitened over the step, the divergence from the reference charged token by token, several optimizer steps on each.
+    pub fn ppo() -> Algorithm {
+        Algorithm {
+            advantage: Advantage::Gae(Gae::default()),
+            value: Critic::Head(HeadLoss::default()),
+            kl: 0.01,
+            kl_estimator: Estimator::K1,
+            kl_in: Penalty::Reward,
+            inner_epochs: 2,
+            ..Algorithm::grpo()
+        }
     }
 
     /// REINFORCE, leave-one-out (Kool et al. 2019; Ahmadian et al. 2024, arXiv 2402.14740). A completion is one
@@ -141,6 +161,7 @@ impl Algorithm {
             "dapo" => Ok(Algorithm::dapo()),
             "gspo" => Ok(Algorithm::gspo()),
             "cispo" => Ok(Algorithm::cispo()),
+            "ppo" => Ok(Algorithm::ppo()),
             "rloo" => Ok(Algorithm::rloo()),
             "reinforce++" => Ok(Algorithm::reinforce_plus_plus()),
             "reinforce" => Ok(Algorithm::reinforce()),
@@ -181,9 +202,17 @@ impl Algorithm {
         Err(problems)
     }
 
+    /// How advantages are spread over tokens, where they are.
+    pub fn gae(&self) -> Option<Gae> {
+        match self.advantage {
+            Advantage::Gae(gae) => Some(gae),
+            _ => None,
+        }
+    }
+
     /// Whether completions without advantage get a gradient too.
     pub fn pulls_on_all(&self) -> bool {
-        self.entropy != 0.0 || (self.kl != 0.0 && self.kl_in == Penalty::Loss)
+        self.value != Critic::None || self.entropy != 0.0 || (self.kl != 0.0 && self.kl_in == Penalty::Loss)
     }
 }
 
@@ -234,6 +263,12 @@ mod tests {
         assert_eq!(dapo.kl, 1.0);
         let rloo = parse("preset = 'rloo'\nratio = 'token'\nclip = { low = 0.1, high = 0.1, dual = 3.0 }").unwrap();
         assert_eq!(rloo.clip, Clip::Range(Range { low: 0.1, high: 0.1, dual: 3.0, detached: false }));
+        let ppo = parse("preset = 'ppo'\nadvantage.lambda = 0.9\nvalue.trunk = true").unwrap();
+        assert_eq!(ppo.gae(), Some(Gae { lambda: 0.9, ..Gae::default() }));
+        assert_eq!(ppo.value, Critic::Head(HeadLoss { trunk: true, ..HeadLoss::default() }));
+        let made = parse("advantage = 'gae'\nvalue = {}").unwrap();
+        assert_eq!((made.gae(), made.value), (Some(Gae::default()), Critic::Head(HeadLoss::default())));
+        assert_eq!(parse("preset = 'ppo'\nadvantage = 'mean'\nvalue = 'none'").unwrap().value, Critic::None);
     }
 
     #[test]
@@ -252,6 +287,11 @@ mod tests {
             ("preset = 'gpro'", "train.algorithm: preset: found \"gpro\"; allowed is one of grpo, dr_grpo"),
             ("preset = 3", "train.algorithm: preset: found 3;"),
             ("inner_epochs = -1", "inner_epochs: found integer -1"),
+            ("preset = 'ppo'\nvalue = { rat = 1 }", "value.rat: unknown key; did you mean value.rate?"),
+            ("value = 0.5", "value: found floating point 0.5; allowed is \"none\" or { weight = 0.5"),
+            ("advantage = 'gea'", "advantage: found \"gea\"; allowed are mean, normalised"),
+            ("advantage = 1", "advantage: found integer 1; allowed is a word such as \"mean\", or {"),
+            ("preset = 'ppo'\nadvantage.lamda = 1", "advantage.lamda: unknown key; did you mean advantage.lambda?"),
         ];
         for (text, reason) in cases {
             let message = parse(text).unwrap_err();
@@ -279,6 +319,17 @@ mod tests {
             ("preset = 'star'\nadvantage = 'mean'", "are never compared"),
             ("preset = 'reinforce'\nfilter.extra_rounds = 1", "groups without spread teach"),
             ("filter.tolerance = -1.0", "filter.tolerance"),
+            ("advantage = 'gae'", "a value head foretells"),
+            ("value = {}", "nothing asks a value head"),
+            ("preset = 'ppo'\nadvantage = 'batch'", "nothing asks a value head"),
+            ("preset = 'ppo'\nadvantage = { lambda = 1.5 }", "advantage.lambda: found 1.5"),
+            ("preset = 'ppo'\nadvantage = { gamma = 0.0 }", "advantage.gamma: found 0"),
+            ("preset = 'ppo'\nvalue = { rate = 0 }", "value.rate: found 0"),
+            ("preset = 'ppo'\nvalue = { weight = nan }", "value.weight: found NaN"),
+            ("preset = 'ppo'\nvalue = { clip = -1 }", "value.clip: found -1"),
+            ("preset = 'ppo'\nratio = 'sequence'\naggregation = 'fixed'", "tells the tokens"),
+            ("preset = 'ppo'\nfilter.extra_rounds = 1", "groups without spread teach"),
+            ("preset = 'ppo'\nfilter.keep = 'right'", "are never compared"),
             ("importance_cap = -2.0", "importance_cap"),
         ];
         for (text, reason) in cases {

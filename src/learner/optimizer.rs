@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::parallel;
 use crate::kernels::{AdamW, Gradients, Moments, squares};
-use crate::policy::Policy;
+use crate::policy::{Policy, value_head};
 use crate::{Error, Result, files};
 
 /// Constants of the optimizer that do not change during a stage.
@@ -46,22 +46,29 @@ impl Optimizer {
     }
 
     /// One step against the gradient, variables shared out among threads; gives its norm before clipping. A gradient
-    /// that is not finite changes nothing, and its norm is given back for the caller to see.
+    /// that is not finite changes nothing, and its norm is given back for the caller to see. The gradient of a value head
+    /// is clipped by itself and has no part in the norm, unless it is not finite: how wrong the head is must not decide
+    /// how far the policy goes.
     pub fn step(&mut self, policy: &Policy, gradients: &Gradients, learning_rate: f64, workers: usize) -> Result<f64> {
         let squares = parallel::each(gradients.iter().collect(), workers, |(_, gradient)| squares(gradient))?;
-        let norm = squares.iter().sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            return Ok(norm);
+        let of_head: Vec<bool> = gradients.iter().map(|(name, _)| name.starts_with(value_head::PREFIX)).collect();
+        let norm_of = |head: bool| {
+            let squares = squares.iter().zip(&of_head).filter(|(_, of_head)| **of_head == head);
+            squares.map(|(square, _)| square).sum::<f64>().sqrt()
+        };
+        let (norm, head_norm) = (norm_of(false), norm_of(true));
+        if !(norm.is_finite() && head_norm.is_finite()) {
+            return Ok(norm + head_norm);
         }
         let Self { config, moments, steps, scales } = self;
         *steps += 1;
         for (name, gradient) in gradients.iter() {
             moments.entry(name.to_owned()).or_insert_with(|| Moments::zeros(gradient.elem_count()));
         }
-        let clip = (config.max_gradient_norm / norm).min(1.0);
+        let clip_to = |norm: f64| (config.max_gradient_norm / norm).min(1.0);
         let updates = moments
             .iter_mut()
-            .filter_map(|(name, moments)| Some((name, policy.variables.get(name)?, gradients.get(name)?, moments)));
+            .filter_map(|(name, moments)| Some((name, policy.variable(name)?, gradients.get(name)?, moments)));
         parallel::each(updates.collect(), workers, |(name, variable, gradient, moments)| {
             let is_matrix = variable.dims().len() > 1;
             let adamw = AdamW {
@@ -71,9 +78,16 @@ impl Optimizer {
                 epsilon: 1e-8,
                 weight_decay: if is_matrix { config.weight_decay } else { 0.0 },
             };
-            adamw.step_variable(variable, gradient, moments, *steps, clip)
+            let norm = if name.starts_with(value_head::PREFIX) { head_norm } else { norm };
+            adamw.step_variable(variable, gradient, moments, *steps, clip_to(norm))
         })?;
         Ok(norm)
+    }
+
+    /// Bytes of the moments.
+    pub fn size(&self) -> u64 {
+        let numbers: usize = self.moments.values().map(|moments| moments.first.len() + moments.second.len()).sum();
+        (numbers * size_of::<f32>()) as u64
     }
 
     /// Writes moments and step count to a safetensors file.

@@ -4,11 +4,12 @@ use std::ops::AddAssign;
 
 use candle_core::{Device, Tensor};
 
+use super::rows::Rows;
 use super::supervised::MICRO_BATCH;
-use super::{Algorithm, Penalty, Statistics, Tokens, Weights, parallel, policy_loss};
-use crate::Result;
+use super::{Algorithm, Appraisal, Foretold, Penalty, Statistics, Tokens, Weights, parallel, policy_loss, value_loss};
 use crate::kernels::Gradients;
 use crate::policy::{Packed, Policy};
+use crate::{Error, Result};
 
 /// One completion to learn from.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,10 @@ pub struct Sampled<'a> {
     /// Log-probability of each under the policy that learns, before the first of several optimizer steps; see
     /// [`Tokens::before`].
     pub before: Option<&'a [f32]>,
+    /// Of the completion as a whole.
     pub advantage: f32,
+    /// What its tokens have instead, where a value head tells them apart.
+    pub appraisal: Option<&'a Appraisal>,
     /// Whether the algorithm's filter keeps it.
     pub kept: bool,
 }
@@ -50,11 +54,16 @@ impl AddAssign for Learned {
 /// What the tokens of a step weigh. `completions` are all of the step, also where several ranks share it; `trace_end`
 /// closes a chain of thought, and `max_new_tokens` is the longest completion allowed.
 pub fn weigh(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32, max_new_tokens: usize) -> Weights {
+    algorithm.aggregation.weigh(&masks(algorithm, completions, trace_end), max_new_tokens)
+}
+
+/// Which tokens of each completion are learned from.
+pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> Vec<Vec<bool>> {
     let mask = |completion: &Sampled| match completion.kept {
         true => algorithm.gradient_on.mask(completion.tokens, trace_end),
         false => vec![false; completion.tokens.len()],
     };
-    algorithm.aggregation.weigh(&completions.iter().map(mask).collect::<Vec<_>>(), max_new_tokens)
+    completions.iter().map(mask).collect()
 }
 
 /// The gradient of the algorithm's loss over completions: all of a step, or a rank's share of it, whose gradients are
@@ -70,6 +79,13 @@ pub fn gradients(
     weights: &Weights,
     workers: usize,
 ) -> Result<Option<(Gradients, Learned)>> {
+    if algorithm.gae().is_some() {
+        completions
+            .iter()
+            .zip(&weights.tokens)
+            .enumerate()
+            .try_for_each(|(at, (one, weights))| appraised(at, one, weights))?;
+    }
     let all = algorithm.pulls_on_all();
     let weighed = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice));
     let batch = Rows::of(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
@@ -88,70 +104,45 @@ pub fn gradients(
     Ok(Some((gradients, sum)))
 }
 
+/// Refuses a completion of which some token that is learned from has no advantage of its own.
+fn appraised(at: usize, completion: &Sampled, weights: &[f32]) -> Result<()> {
+    let learned = weights.iter().rposition(|weight| *weight != 0.0).map_or(0, |last| last + 1);
+    let there = completion.appraisal.map_or(0, |appraisal| appraisal.advantages.len());
+    match learned <= there {
+        true => Ok(()),
+        false => {
+            let found = format!("{there} of its tokens are appraised, and {learned} are learned from");
+            Err(Error::invalid(format!("completion {at}"), found, "appraise them all (Gae::appraise)"))
+        }
+    }
+}
+
 /// The log-probability of every token of every completion under a policy, in their order.
 pub fn score(policy: &Policy, completions: &[Sampled], workers: usize) -> Result<Vec<Vec<f32>>> {
-    let ones: Vec<Vec<f32>> = completions.iter().map(|completion| vec![1.0; completion.tokens.len()]).collect();
-    let batch = Rows::of(completions.iter().zip(ones.iter().map(Vec::as_slice)).collect())?;
+    let all: Vec<Vec<bool>> = completions.iter().map(|completion| vec![true; completion.tokens.len()]).collect();
+    each_token(completions, &all, workers, |packed| Ok(policy.score(packed)?.log_prob))
+}
+
+/// What the policy's value head expects before each token that is learned from, in their order.
+pub fn values(policy: &Policy, completions: &[Sampled], masks: &[Vec<bool>], workers: usize) -> Result<Vec<Vec<f32>>> {
+    each_token(completions, masks, workers, |packed| policy.values(packed))
+}
+
+/// A number for each token of each completion that its mask shows.
+fn each_token(
+    completions: &[Sampled],
+    masks: &[Vec<bool>],
+    workers: usize,
+    number: impl Fn(&Packed) -> Result<Tensor> + Sync,
+) -> Result<Vec<Vec<f32>>> {
+    let weights: Vec<Vec<f32>> =
+        masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();
+    let batch = Rows::of(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
     let parts = batch.split(MICRO_BATCH);
-    let scored = parallel::each(parts.iter().collect(), workers, |part| {
-        Ok(policy.score(&part.packed)?.log_prob.to_vec1::<f32>()?)
-    })?;
-    let mut all = scored.into_iter().flatten();
-    Ok(completions.iter().map(|completion| all.by_ref().take(completion.tokens.len()).collect()).collect())
-}
-
-/// A batch with what else is known of each of its rows.
-#[derive(Default)]
-struct Rows {
-    packed: Packed,
-    sampled: Vec<f32>,
-    /// Of all completions or of none.
-    before: Vec<f32>,
-    advantages: Vec<f32>,
-    /// How many rows each completion has.
-    lengths: Vec<usize>,
-}
-
-impl Rows {
-    fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<Rows> {
-        let mut rows = Rows::default();
-        for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
-            let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
-            rows.packed.push_group(group[0].0.prompt, completions)?;
-            group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
-        }
-        Ok(rows)
-    }
-
-    /// What is known of the rows of one completion.
-    fn push(&mut self, completion: &Sampled, weights: &[f32]) {
-        let learned = |values: &[f32]| -> Vec<f32> {
-            values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
-        };
-        let sampled = learned(completion.log_probs);
-        self.advantages.extend(vec![completion.advantage; sampled.len()]);
-        self.lengths.push(sampled.len());
-        self.before.extend(completion.before.map(learned).unwrap_or_default());
-        self.sampled.extend(sampled);
-    }
-
-    /// Cuts the batch between completions.
-    fn split(&self, token_budget: usize) -> Vec<Rows> {
-        let (mut row, mut completion) = (0, 0);
-        let parts = self.packed.split(token_budget).into_iter().map(|packed| {
-            let rows = row..row + packed.rows.len();
-            let completions = completion..completion + packed.sequences();
-            (row, completion) = (rows.end, completions.end);
-            Rows {
-                packed,
-                sampled: self.sampled[rows.clone()].to_vec(),
-                before: self.before.get(rows.clone()).unwrap_or_default().to_vec(),
-                advantages: self.advantages[rows].to_vec(),
-                lengths: self.lengths[completions].to_vec(),
-            }
-        });
-        parts.collect()
-    }
+    let numbers = parallel::each(parts.iter().collect(), workers, |part| Ok(number(&part.packed)?.to_vec1::<f32>()?))?;
+    let mut all = numbers.into_iter().flatten();
+    let shown = |mask: &Vec<bool>| mask.iter().filter(|shown| **shown).count();
+    Ok(masks.iter().map(|mask| all.by_ref().take(shown(mask)).collect()).collect())
 }
 
 /// Loss and gradient of one micro-batch.
@@ -162,11 +153,16 @@ fn differentiate(
     part: &Rows,
     normaliser: f64,
 ) -> Result<(Gradients, Learned)> {
-    let log_probs = policy.log_probs(&part.packed)?;
+    let head = algorithm.value.head();
+    let log_probs = match head {
+        None => policy.log_probs(&part.packed)?,
+        Some(_) => policy.log_probs_and_values(&part.packed)?,
+    };
     let entropy: f64 = log_probs.entropy.to_vec1::<f32>()?.iter().map(|e| f64::from(*e)).sum();
     let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
     let (sampled, advantage) = (tensor(&part.sampled)?, tensor(&part.advantages)?);
     let (weight, before) = (tensor(&part.packed.weights)?, tensor(&part.before)?);
+    let (foretold, returned) = (tensor(&part.values)?, tensor(&part.returns)?);
     let completion: Vec<u32> =
         part.lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
     let held = match reference {
@@ -176,7 +172,7 @@ fn differentiate(
         _ => None,
     };
     let mut statistics = Statistics::default();
-    let (loss, gradients) = log_probs.backward(|log_prob, entropy| {
+    let (loss, gradients) = log_probs.backward(|log_prob, entropy, value| {
         let tokens = Tokens {
             log_prob,
             sampled: &sampled,
@@ -189,7 +185,11 @@ fn differentiate(
         };
         let loss = policy_loss(algorithm, &tokens, normaliser)?;
         statistics = loss.statistics;
-        Ok(loss.value)
+        let (Some(head), Some(value)) = (head, value) else { return Ok(loss.value) };
+        let foretold = Foretold { value, before: &foretold, returned: &returned, weight: &weight };
+        let of_head = value_loss(&head, &foretold, normaliser)?;
+        statistics += of_head.statistics;
+        Ok((loss.value + of_head.value)?)
     })?;
     Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len() }))
 }
@@ -198,8 +198,9 @@ fn differentiate(
 mod tests {
     use super::*;
     use crate::knowledge::curriculum::Lesson;
-    use crate::learner::{Clip, Estimator, supervised};
+    use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, HeadLoss, supervised};
     use crate::policy::model::tests::random_policy;
+    use crate::policy::value_head::tests::with_head;
     use crate::policy::{Family, config};
 
     const END: u32 = 2;
@@ -211,6 +212,7 @@ mod tests {
         tokens: Vec<Vec<u32>>,
         log_probs: Vec<Vec<f32>>,
         before: Vec<Vec<f32>>,
+        appraisals: Vec<Appraisal>,
     }
 
     impl Step {
@@ -221,8 +223,14 @@ mod tests {
                 let one = |n: usize, at: usize| -3.0 + 0.4 * (n as f32 * 1.7 + at as f32 * 0.9 + phase).sin();
                 tokens.iter().enumerate().map(|(n, t)| (0..t.len()).map(|at| one(n, at)).collect()).collect()
             };
+            let appraise = |values: Vec<f32>| {
+                let mut rewards = vec![0.0; values.len()];
+                rewards[values.len() - 1] = 1.0 + f64::from(values[0]) / 4.0;
+                Gae::default().appraise(&rewards, values)
+            };
+            let appraisals = numbers(0.7).into_iter().map(appraise).collect();
             let prompts = (0..14).map(|n| vec![1, 4 + n % 3, 9, 3][..2 + n as usize % 3].to_vec()).collect();
-            Step { prompts, log_probs: numbers(0.0), before: numbers(0.2), tokens }
+            Step { prompts, log_probs: numbers(0.0), before: numbers(0.2), tokens, appraisals }
         }
 
         fn sampled(&self) -> Vec<Sampled<'_>> {
@@ -232,6 +240,7 @@ mod tests {
                 log_probs: &self.log_probs[n],
                 before: Some(&self.before[n]),
                 advantage: [1.5, -0.7, 0.0, 0.4][n % 4],
+                appraisal: None,
                 kept: n != 5,
             };
             (0..self.tokens.len()).map(one).collect()
@@ -242,7 +251,10 @@ mod tests {
         let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
         let all = Algorithm { kl: 0.1, entropy: 0.01, importance_cap: 1.05, ..Algorithm::dapo() };
         let squared = Algorithm { kl: 0.1, kl_estimator: Estimator::K2, clip: Clip::None, ..Algorithm::gspo() };
-        presets.into_iter().chain([all, squared]).collect()
+        let head = HeadLoss { trunk: true, weight: 0.3, ..HeadLoss::default() };
+        let trunk =
+            Algorithm { value: Critic::Head(head), aggregation: Aggregation::Sequence, kl: 0.1, ..Algorithm::ppo() };
+        presets.into_iter().chain([all, squared, trunk]).collect()
     }
 
     fn flat(gradients: &Gradients) -> Vec<f32> {
@@ -256,6 +268,14 @@ mod tests {
         let step = Step::new();
         let sampled = step.sampled();
         for algorithm in algorithms() {
+            let policy = match algorithm.value.head() {
+                None => policy.clone(),
+                Some(head) => with_head(policy.clone(), head.trunk),
+            };
+            let mut sampled = sampled.clone();
+            if algorithm.gae().is_some() {
+                sampled.iter_mut().zip(&step.appraisals).for_each(|(one, appraisal)| one.appraisal = Some(appraisal));
+            }
             let weights = weigh(&algorithm, &sampled, END, LONGEST);
             let share = |from: usize, to: usize| {
                 let weights = Weights { tokens: weights.tokens[from..to].to_vec(), ..weights };
@@ -365,6 +385,7 @@ mod tests {
             log_probs: &log_probs[i],
             before: None,
             advantage: [0.7, -0.4, 0.0, 1.3][i % 4],
+            appraisal: None,
             kept: true,
         };
         // Side by side a prompt's completions share it; apart they do not.

@@ -1,6 +1,6 @@
 //! What cannot work together in an algorithm, found before a model is loaded.
 
-use super::{Advantage, Aggregation, Algorithm, Clip, Estimator, Keep, Penalty, Range, Ratio};
+use super::{Advantage, Aggregation, Algorithm, Clip, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, Range, Ratio};
 use crate::strict_toml::Problem;
 
 /// Every field, and every pair of fields, that makes no sense: a line each.
@@ -9,6 +9,7 @@ pub fn problems(algorithm: &Algorithm) -> Vec<Problem> {
     found.extend(clip(algorithm));
     found.extend(objective(algorithm));
     found.extend(comparison(algorithm));
+    found.extend(critic(algorithm));
     found
 }
 
@@ -94,6 +95,45 @@ fn comparison(algorithm: &Algorithm) -> Vec<Problem> {
     if filter.extra_rounds > 0 && !advantage.needs_spread() {
         let remedy = "groups without spread teach under this advantage and need not be replaced: set it to 0";
         found.push(problem("filter.extra_rounds", format!("found {}", filter.extra_rounds), remedy));
+    }
+    found
+}
+
+fn critic(algorithm: &Algorithm) -> Vec<Problem> {
+    let mut found = Vec::new();
+    match (algorithm.gae(), algorithm.value) {
+        (Some(_), Critic::None) => {
+            let remedy = "a value head foretells what they are compared with: set value = { weight = 0.5 }";
+            found.push(problem("advantage", "found gae without value", remedy));
+        }
+        (None, Critic::Head(_)) => {
+            let remedy = "nothing asks a value head there: set value = \"none\", or advantage = \"gae\"";
+            found.push(problem("value", "found with an advantage that compares completions", remedy));
+        }
+        _ => {}
+    }
+    if let Some(Gae { gamma, lambda, .. }) = algorithm.gae() {
+        if !(gamma > 0.0 && gamma <= 1.0) {
+            found.push(problem("advantage.gamma", format!("found {gamma}"), "allowed is 0 < gamma <= 1"));
+        }
+        if !(0.0..=1.0).contains(&lambda) {
+            found.push(problem("advantage.lambda", format!("found {lambda}"), "allowed is 0 to 1"));
+        }
+        if algorithm.ratio == Ratio::Sequence {
+            let remedy = "it tells the tokens of a completion apart, which one ratio for all of them does not: set ratio = \
+                          \"token\"";
+            found.push(problem("advantage", "found gae with ratio = \"sequence\"", remedy));
+        }
+    }
+    if let Critic::Head(HeadLoss { weight, clip, rate, .. }) = algorithm.value {
+        for (key, value) in [("value.weight", weight), ("value.rate", rate)] {
+            if !(value > 0.0 && value.is_finite()) {
+                found.push(problem(key, format!("found {value}"), "allowed is a positive number"));
+            }
+        }
+        if !(clip >= 0.0 && clip.is_finite()) {
+            found.push(problem("value.clip", format!("found {clip}"), "allowed is 0 for none, or a positive number"));
+        }
     }
     found
 }

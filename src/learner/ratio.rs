@@ -1,10 +1,8 @@
 //! The ratio of two policies in the objective, and the range that it is kept in.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::strict_toml::none_or;
 
 /// What stands before the advantage in the objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,28 +50,9 @@ impl Clip {
     }
 }
 
-// By hand, because serde's message for an untagged enum names neither the key nor what was found.
 impl<'de> Deserialize<'de> for Clip {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NoneOrRange;
-        impl<'de> Visitor<'de> for NoneOrRange {
-            type Value = Clip;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"none\" or { low = 0.2, high = 0.2 }")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Clip, E> {
-                match word {
-                    "none" => Ok(Clip::None),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Clip, M::Error> {
-                Range::deserialize(MapAccessDeserializer::new(map)).map(Clip::Range)
-            }
-        }
-        deserializer.deserialize_any(NoneOrRange)
+        let range = none_or(deserializer, "\"none\" or { low = 0.2, high = 0.2 }")?;
+        Ok(range.map_or(Clip::None, Clip::Range))
     }
 }

@@ -56,8 +56,12 @@ impl Policy {
     }
 
     /// Saves a checkpoint, each file whole or not at all: the weights, or of a policy with adapters these alone. They
-    /// are written as f32, in the order of their names: the same weights give the same bytes.
+    /// are written as f32, in the order of their names: the same weights give the same bytes. A value head goes into a
+    /// file of its own.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        if let Some(head) = &self.value_head {
+            head.save(folder)?;
+        }
         if let Some(lora) = &self.lora {
             return self.save_adapters(lora, folder);
         }

@@ -9,6 +9,7 @@ pub mod model;
 pub mod packed;
 pub mod snapshot;
 pub mod structured;
+pub mod value_head;
 mod weight_files;
 
 pub use config::{Family, ModelConfig};
@@ -18,3 +19,4 @@ pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use snapshot::{Snapshot, Weight};
 pub use structured::{Anchor, Code, Head, Structured};
+pub use value_head::ValueHead;

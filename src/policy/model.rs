@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{LoraConfig, ModelConfig, Packed, Weight};
+use super::{LoraConfig, ModelConfig, Packed, ValueHead, Weight};
 use crate::kernels::{self, Gradients, Layout, LowRank, Precision, Rope, Value};
 use crate::{Error, Result};
 
@@ -30,6 +30,8 @@ pub struct Policy {
     pub temperature: f32,
     /// The folder that the weights were read from, for adapters to name.
     pub origin: Option<PathBuf>,
+    /// What foretells rewards, where the algorithm wants it: trained with the policy, unknown to the sampler.
+    pub value_head: Option<ValueHead>,
 }
 
 /// Log-probabilities of the targets of a batch, and the way back from them to the weights.
@@ -38,17 +40,22 @@ pub struct LogProbs {
     pub log_prob: Tensor,
     /// Entropy in nats of each row's distribution, `[rows]`.
     pub entropy: Tensor,
+    /// What the value head expects at each row, `[rows]`, where it was asked.
+    pub values: Option<Tensor>,
     value: Value,
+    of_head: Option<Value>,
 }
 
 impl LogProbs {
-    /// A loss and its gradients: `loss` computes a scalar from log-probabilities and entropies with candle's operations.
+    /// A loss and its gradients: `loss` computes a scalar from log-probabilities, entropies and values (where there are
+    /// any) with candle's operations.
     pub fn backward<L>(self, loss: L) -> Result<(f64, Gradients)>
     where
-        L: FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
+        L: FnOnce(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor>,
     {
         let (log_prob, entropy) = (Var::from_tensor(&self.log_prob)?, Var::from_tensor(&self.entropy)?);
-        let loss = loss(log_prob.as_tensor(), entropy.as_tensor())?;
+        let values = self.values.as_ref().map(Var::from_tensor).transpose()?;
+        let loss = loss(log_prob.as_tensor(), entropy.as_tensor(), values.as_deref())?;
         let mut gradients = loss.backward()?;
         let Some(of_log_prob) = gradients.remove(&log_prob) else {
             let remedy = "compute it with operations that candle differentiates";
@@ -57,7 +64,9 @@ impl LogProbs {
         // A loss without entropy bonus.
         let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
         let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-        Ok((loss, self.value.backward(Tensor::stack(&[of_log_prob, of_entropy], 0)?)?))
+        let of_values = values.and_then(|values| gradients.remove(&values));
+        let ends = [(self.value, Tensor::stack(&[of_log_prob, of_entropy], 0)?)];
+        Ok((loss, Value::backward_all(ends.into_iter().chain(self.of_head.zip(of_values)))?))
     }
 
     /// The same where the derivative of the loss by each log-probability is known already, and entropies have no part
@@ -75,8 +84,8 @@ impl Policy {
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
         let variables = variables(place, &config.weight_shapes(), weights)?;
-        let (frozen, lora, origin) = (Arc::default(), None, None);
-        Ok(Policy { config, variables, frozen, lora, precision: Precision::F32, temperature: 1.0, origin })
+        let (frozen, lora, precision, temperature) = (Arc::default(), None, Precision::F32, 1.0);
+        Ok(Policy { config, variables, frozen, lora, precision, temperature, origin: None, value_head: None })
     }
 
     /// The same policy, whose products have operands of this precision.
@@ -98,14 +107,30 @@ impl Policy {
         self.variables.iter().map(copy).collect()
     }
 
+    /// The variable of this name: a weight that is trained, or one of the value head.
+    pub fn variable(&self, name: &str) -> Option<&Var> {
+        self.variables.get(name).or_else(|| self.value_head.as_ref()?.variable(name))
+    }
+
     /// Log-probabilities that a loss can be differentiated by.
     pub fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
-        self.pass(true).log_probs(batch)
+        self.pass(true).log_probs(batch, false)
+    }
+
+    /// The same with the values that the value head reads off the same states.
+    pub fn log_probs_and_values(&self, batch: &Packed) -> Result<LogProbs> {
+        self.pass(true).log_probs(batch, true)
+    }
+
+    /// The values alone, `[rows]`, without the way back.
+    pub fn values(&self, batch: &Packed) -> Result<Tensor> {
+        let pass = self.pass(false);
+        Ok(pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?.tensor().clone())
     }
 
     /// The same numbers without the way back: keeps no activations.
     pub fn score(&self, batch: &Packed) -> Result<LogProbs> {
-        self.pass(false).log_probs(batch)
+        self.pass(false).log_probs(batch, false)
     }
 
     /// States after the final norm, `[tokens, hidden_size]`, without gradients.
@@ -186,15 +211,31 @@ struct Positions {
 }
 
 impl Pass<'_> {
-    fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
+    fn log_probs(&self, batch: &Packed, with_values: bool) -> Result<LogProbs> {
         let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
+        let of_head = with_values.then(|| self.values(&hidden, &batch.rows)).transpose()?;
         if self.policy.temperature != 1.0 {
             // The head is linear: states divided by the temperature have logits divided by it.
             hidden = kernels::scale(&hidden, 1.0 / self.policy.temperature)?;
         }
         let head = self.weight(self.policy.head_name())?;
         let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
-        Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, value })
+        let values = of_head.as_ref().map(|values| values.tensor().clone());
+        Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, values, value, of_head })
+    }
+
+    /// What the value head expects at these rows.
+    fn values(&self, hidden: &Value, rows: &[u32]) -> Result<Value> {
+        let Some(head) = &self.policy.value_head else {
+            let remedy = "give it one with Policy::with_value_head";
+            return Err(Error::invalid("policy", "it has no value head", remedy));
+        };
+        let states = if head.trunk { hidden.clone() } else { Value::constant(hidden.tensor().clone()) };
+        let [weight, bias] = head.variables().map(|(name, variable)| match self.differentiable {
+            true => Value::variable(name, variable),
+            false => Value::constant(variable.as_detached_tensor()),
+        });
+        kernels::scalar_head(&states, &weight, &bias, rows)
     }
 
     fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Value> {
@@ -325,8 +366,9 @@ pub(crate) mod tests {
         {
             let policy = random_policy(&tiny(family, tied), 3).with_temperature(temperature);
             let batch = batch();
-            let with_entropy =
-                |l: &Tensor, entropy: &Tensor| Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?);
+            let with_entropy = |l: &Tensor, entropy: &Tensor, _: Option<&Tensor>| {
+                Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?)
+            };
             let (_, gradients) = policy.log_probs(&batch).unwrap().backward(with_entropy).unwrap();
             assert!(gradients.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
             let value = |policy: &Policy| -> f64 {

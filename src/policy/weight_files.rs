@@ -144,6 +144,7 @@ pub(super) fn decode(place: &str, name: &str, view: &TensorView) -> Result<Weigh
 /// Writes weights as f32, in the order of their names, one after the other; the file is whole or not there.
 pub(super) fn write(path: &Path, weights: &BTreeMap<String, Weight>) -> Result<()> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    files::demand_room(path, weights.values().map(|weight| weight.data_len() as u64).sum())?;
     files::write_atomic_with(path, |beside| {
         safetensors::serialize_to_file(weights, Some(metadata), beside).map_err(|error| match error {
             SafeTensorError::IoError(source) => Error::io(path, "write")(source),

@@ -119,7 +119,7 @@ impl Example {
             reward: f64::from(u8::from(self.judgement.correct)),
             terms: vec![],
             advantage: 0.0,
-            version: step - 1,
+            version: super::SampledBy::One(step - 1),
             finish: if self.finished { Finish::Stop } else { Finish::Length },
             tokens: self.tokens,
             judgement: self.judgement.clone(),

@@ -15,7 +15,7 @@ pub mod terms;
 
 pub use edit::changed;
 pub use external::{External, Failure};
-pub use record::Record;
+pub use record::{Record, SampledBy};
 pub use score::{Normalise, Reward, Score, TermScore, Weighted};
 pub use scorer::Scorer;
 pub use term::{Evidence, Term};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Score, TermScore};
 use crate::knowledge::{Form, Question, Set, Task};
-use crate::rollout::{Completion, Finish};
+use crate::rollout::{Completion, Finish, Versions};
 use crate::verifier::Judgement;
 
 /// One rollout as it stands in `rollouts/step-000123.jsonl`.
@@ -28,11 +28,29 @@ pub struct Record {
     pub reward: f64,
     pub terms: Vec<TermScore>,
     pub advantage: f32,
-    /// Optimizer steps behind the policy that sampled it.
-    pub version: u64,
+    /// Steps behind the policy that sampled it.
+    pub version: SampledBy,
     pub finish: Finish,
     pub tokens: usize,
     pub judgement: Judgement,
+}
+
+/// Versions of the policy that sampled a completion: a number, or, where the weights changed on the way, a list of
+/// `[version, tokens]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SampledBy {
+    One(u64),
+    Several(Vec<(u64, usize)>),
+}
+
+impl From<&Versions> for SampledBy {
+    fn from(versions: &Versions) -> Self {
+        match versions.runs() {
+            [(version, _)] => SampledBy::One(*version),
+            runs => SampledBy::Several(runs.to_vec()),
+        }
+    }
 }
 
 impl Record {
@@ -51,7 +69,7 @@ impl Record {
             reward: 0.0,
             terms: Vec::new(),
             advantage: 0.0,
-            version: completion.version,
+            version: SampledBy::from(&completion.versions),
             finish: completion.finish,
             tokens: completion.tokens.len(),
             judgement,
@@ -74,5 +92,24 @@ impl Record {
             finished: self.finish == Finish::Stop,
             step: self.step,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_number_unless_it_changed_on_the_way() {
+        let mut versions = Versions::default();
+        [4, 4, 4].into_iter().for_each(|version| versions.push(version));
+        let written = |versions: &Versions| {
+            let text = serde_json::to_string(&SampledBy::from(versions)).unwrap();
+            assert_eq!(serde_json::from_str::<SampledBy>(&text).unwrap(), SampledBy::from(versions));
+            text
+        };
+        assert_eq!(written(&versions), "4");
+        versions.push(5);
+        assert_eq!(written(&versions), "[[4,3],[5,1]]");
     }
 }

@@ -8,6 +8,7 @@ use crate::policy::ModelConfig;
 /// Keys lie in blocks of sixteen positions, `[block][depth][position]`, so that one query meets sixteen positions in
 /// one register; values lie as `[position][depth]`, so that a weighted sum of them does.
 pub(super) struct Cache {
+    slots: usize,
     layers: usize,
     heads: usize,
     /// Positions of a slot, a multiple of sixteen.
@@ -29,6 +30,7 @@ impl Cache {
         let (layers, heads) = (config.num_hidden_layers, config.num_key_value_heads);
         let all = slots * layers * heads * positions;
         Cache {
+            slots,
             layers,
             heads,
             positions,
@@ -37,6 +39,22 @@ impl Cache {
             keys: Aligned::zeros(all * key_depth),
             values: Aligned::zeros(all * value_depth),
         }
+    }
+
+    /// Makes room for `tokens` in every slot. What the slots hold stays.
+    pub(super) fn grow(&mut self, tokens: usize) {
+        let (before, positions) = (self.positions, tokens.next_multiple_of(LINE).max(self.positions));
+        let longer = |values: &Aligned, depth: usize| {
+            let mut longer = Aligned::zeros(self.slots * self.layers * self.heads * positions * depth);
+            if before > 0 {
+                let old = values.chunks_exact(before * depth);
+                old.zip(longer.chunks_exact_mut(positions * depth))
+                    .for_each(|(old, new)| new[..old.len()].copy_from_slice(old));
+            }
+            longer
+        };
+        (self.keys, self.values) = (longer(&self.keys, self.key_depth), longer(&self.values, self.value_depth));
+        self.positions = positions;
     }
 
     /// Tokens that a slot holds.

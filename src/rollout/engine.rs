@@ -3,8 +3,10 @@
 //! A request's prompt is read once, into a slot of its own that no completion uses; each of its samples starts from a
 //! copy of those keys and values and of the logits after the prompt's last token. A slot whose completion ends is
 //! refilled before the next step, with the next sample or the next request. What a completion says depends on its
-//! request and the weights alone: neither the slot, nor its neighbours, nor the order of arrival matters.
+//! request and the weights alone: neither the slot, nor its neighbours, nor the order of arrival matters. Weights may
+//! change between two steps: what is running goes on with its keys and values under the new ones.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -13,7 +15,7 @@ use super::attention::Place;
 use super::cache::Cache;
 use super::forward::Forward;
 use super::panels::{self, Panels};
-use super::request::{Completion, Finish, Request};
+use super::request::{Begun, Completion, Finish, Job, Limits, Request, name};
 use super::sampler::{self, Draw};
 use crate::policy::{ModelConfig, Snapshot};
 use crate::random::{self, Stream};
@@ -30,51 +32,25 @@ const STRIDE: usize = 64;
 /// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
 
-/// What an engine can take, to refuse a request before any work is done.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Tokens of prompt and completion together.
-    pub max_tokens: usize,
-    pub vocab_size: usize,
-}
-
-impl Limits {
-    /// Refuses a request that cannot be answered; `number` names it.
-    pub fn check(&self, number: usize, request: &Request) -> Result<()> {
-        let refuse = |found: String, remedy: String| Err(Error::invalid(name(number, request), found, remedy));
-        let (prompt, new) = (request.prompt.len(), request.max_new_tokens);
-        if prompt == 0 {
-            return refuse("empty prompt".into(), "a prompt holds at least one token".into());
-        }
-        if let Some(token) = request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
-            return refuse(format!("token id {token}"), format!("ids are below {}", self.vocab_size));
-        }
-        if new == 0 {
-            return refuse("max_new_tokens = 0".into(), "ask for at least one token".into());
-        }
-        if new > self.max_tokens || prompt > self.max_tokens - new {
-            return refuse(
-                format!("a prompt of {prompt} tokens and {new} new ones"),
-                format!("a slot holds {} together", self.max_tokens),
-            );
-        }
-        if !(request.temperature >= 0.0 && request.temperature.is_finite()) {
-            return refuse(format!("temperature = {}", request.temperature), "0 (greedy) or a positive number".into());
-        }
-        Ok(())
-    }
-}
-
 /// Samples completions with a key/value cache of fixed slots, which grow only when longer requests come than any before.
 /// One thread, no allocation per token.
+///
+/// [`Engine::generate`] does everything for a list of requests. Whoever has requests coming in all the time hands over
+/// one ([`Engine::take`]) whenever there is [room](Engine::has_room), and calls [`Engine::step`] until it is
+/// [idle](Engine::is_idle).
 pub struct Engine {
     config: ModelConfig,
     limits: Limits,
-    slots: usize,
     panels: Option<Arc<Panels>>,
     forward: Forward,
     /// One slot more than completions use: the last holds the prompt that is being handed out.
     cache: Cache,
+    slots: Vec<Option<Running>>,
+    /// The request whose completions are being started.
+    prompt: Option<Prompt>,
+    finished: Vec<Completion>,
+    /// Scratch of a step.
+    places: Vec<Place>,
     /// Scratch of the sampler.
     weights: Vec<f32>,
 }
@@ -97,10 +73,13 @@ impl Engine {
         Ok(Engine {
             config: config.clone(),
             limits: Limits { max_tokens: max_tokens_per_slot, vocab_size: config.vocab_size },
-            slots,
             panels: None,
             forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot)), max_tokens_per_slot),
             cache: Cache::new(config, slots + 1, 0),
+            slots: (0..slots).map(|_| None).collect(),
+            prompt: None,
+            finished: Vec::new(),
+            places: Vec::with_capacity(slots),
             weights: Vec::new(),
         })
     }
@@ -121,7 +100,7 @@ impl Engine {
         self.load_packed(Arc::new(Panels::pack(snapshot)?))
     }
 
-    /// The same for weights that are packed already: workers share them.
+    /// The same for weights that are packed already: workers share them. Completions that are running go on under them.
     pub fn load_packed(&mut self, panels: Arc<Panels>) -> Result<()> {
         if panels.config != self.config {
             let place = format!("policy version {}", panels.version);
@@ -131,109 +110,151 @@ impl Engine {
         Ok(())
     }
 
-    /// All completions of all requests, sorted by request and sample.
+    /// All completions of all requests, sorted by request and sample. Whatever the engine was at before is dropped.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>> {
         for (number, request) in requests.iter().enumerate() {
             self.limits.check(number, request)?;
         }
-        let mut completions = Vec::with_capacity(requests.iter().map(|request| request.samples).sum());
+        self.clear();
+        self.reserve(requests.iter().map(Request::tokens).max().unwrap_or(0));
         let mut queue = requests.iter().cloned().enumerate();
-        let longest = requests.iter().map(Request::tokens).max().unwrap_or(0);
-        self.serve(longest, &mut || queue.next(), &mut |completion| {
-            completions.push(completion);
-            Ok(())
-        })?;
+        loop {
+            while self.has_room()
+                && let Some((number, request)) = queue.next()
+            {
+                self.take(Job::new(number, request))?;
+            }
+            if self.is_idle() {
+                break;
+            }
+            self.step()?;
+        }
+        let mut completions = self.finished();
         completions.sort_by_key(|completion| (completion.request, completion.sample));
         Ok(completions)
     }
 
-    /// Takes numbered requests, of at most `longest` tokens with their completions, from `next` whenever a slot is free,
-    /// until there are none, and hands each completion to `done` as soon as it ends. Workers that share a queue share
-    /// its work evenly.
-    pub fn serve(
-        &mut self,
-        longest: usize,
-        next: &mut dyn FnMut() -> Option<(usize, Request)>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<()> {
-        let Some(panels) = self.panels.clone() else {
-            return Err(Error::invalid("rollout engine", "no weights", "load a policy version first"));
-        };
-        if longest > self.cache.positions() {
-            let positions = longest.next_multiple_of(STRIDE).min(self.limits.max_tokens);
-            self.cache = Cache::new(&self.config, self.slots + 1, positions);
+    /// Whether a request that came now would be begun at once.
+    pub fn has_room(&self) -> bool {
+        self.prompt.is_none() && self.slots.iter().any(Option::is_none)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.prompt.is_none() && self.slots.iter().all(Option::is_none)
+    }
+
+    /// Begins a request, or goes on with one: reads its prompt once and starts as many of its completions as there are
+    /// free slots, the others when slots become free. For an engine that has room.
+    pub fn take(&mut self, job: Job) -> Result<()> {
+        self.limits.check_job(&job)?;
+        self.reserve(job.request.tokens());
+        let Job { number, request, begun } = job;
+        self.prompt = Some(Prompt { number, request, waiting: begun.into(), version: None, logits: Vec::new() });
+        self.fill()
+    }
+
+    /// Samples one more token of every completion that is running, and starts others where some have ended.
+    pub fn step(&mut self) -> Result<()> {
+        let Some(panels) = self.panels.clone() else { return Err(no_weights()) };
+        self.places.clear();
+        self.places.extend(self.slots.iter().enumerate().filter_map(|(slot, running)| {
+            let Running { position, begun, .. } = running.as_ref()?;
+            Some(Place { slot, position: *position, token: *begun.tokens.last()? })
+        }));
+        if !self.places.is_empty() {
+            self.forward.read(&panels, &mut self.cache, &self.places);
+            self.forward.predict(&panels, self.places.len());
         }
-        let mut slots: Vec<Option<Running>> = (0..self.slots).map(|_| None).collect();
-        let mut prompt: Option<Prompt> = None;
-        let mut places = Vec::with_capacity(self.slots);
-        loop {
-            for (slot, running) in slots.iter_mut().enumerate() {
-                if running.is_none() {
-                    *running = self.refill(slot, &panels, &mut prompt, next, done)?;
-                }
+        for (row, Place { slot, .. }) in self.places.iter().enumerate() {
+            let Some(running) = &mut self.slots[*slot] else { continue };
+            running.position += 1;
+            if let Some(finish) = running.sample(self.forward.logits(row), panels.version, &mut self.weights)?
+                && let Some(Running { begun, .. }) = self.slots[*slot].take()
+            {
+                self.finished.push(begun.end(finish));
             }
-            places.clear();
-            places.extend(slots.iter().enumerate().filter_map(|(slot, running)| {
-                let Running { position, completion, .. } = running.as_ref()?;
-                Some(Place { slot, position: *position, token: *completion.tokens.last()? })
-            }));
-            if places.is_empty() {
-                return Ok(());
-            }
-            self.forward.read(&panels, &mut self.cache, &places);
-            self.forward.predict(&panels, places.len());
-            for (row, Place { slot, .. }) in places.iter().enumerate() {
-                let Some(running) = &mut slots[*slot] else { continue };
-                running.position += 1;
-                running.sample(self.forward.logits(row), &mut self.weights)?;
-                if running.ended
-                    && let Some(Running { completion, .. }) = slots[*slot].take()
-                {
-                    done(completion)?;
-                }
-            }
+        }
+        self.fill()
+    }
+
+    /// The completions that have ended since this was last asked.
+    pub fn finished(&mut self) -> Vec<Completion> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// How far everything has come that has not ended.
+    pub fn begun(&self) -> Vec<Begun> {
+        let running = self.slots.iter().flatten().map(|running| &running.begun);
+        running.chain(self.prompt.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
+    }
+
+    /// Drops all that it is at.
+    pub fn clear(&mut self) {
+        self.slots.iter_mut().for_each(|running| *running = None);
+        self.prompt = None;
+        self.finished.clear();
+    }
+
+    /// Makes room for requests of so many tokens with their completions.
+    fn reserve(&mut self, tokens: usize) {
+        if tokens > self.cache.positions() {
+            self.cache.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens));
         }
     }
 
-    /// Starts the next completion in a free slot: the next sample of the current prompt, or the first of the next
-    /// request. None when there is nothing left to do.
-    fn refill(
-        &mut self,
-        slot: usize,
-        panels: &Panels,
-        current: &mut Option<Prompt>,
-        next: &mut dyn FnMut() -> Option<(usize, Request)>,
-        done: &mut dyn FnMut(Completion) -> Result<()>,
-    ) -> Result<Option<Running>> {
-        loop {
-            let prompt = match current {
-                Some(prompt) if prompt.started < prompt.request.samples => prompt,
-                _ => match next() {
-                    Some((number, request)) => current.insert(self.read(panels, number, request)?),
-                    None => return Ok(None),
-                },
-            };
-            if prompt.started == prompt.request.samples {
-                continue;
+    /// Starts completions of the current request in the slots that are free.
+    fn fill(&mut self) -> Result<()> {
+        let Some(mut prompt) = self.prompt.take() else { return Ok(()) };
+        let Some(panels) = self.panels.clone() else { return Err(no_weights()) };
+        for slot in 0..self.slots.len() {
+            while self.slots[slot].is_none()
+                && let Some(begun) = prompt.waiting.pop_front()
+            {
+                if prompt.version != Some(panels.version) {
+                    self.read(&panels, &mut prompt);
+                }
+                self.start(slot, &panels, &prompt, begun)?;
             }
-            let mut running = prompt.start(panels.version);
-            running.sample(&prompt.logits, &mut self.weights)?;
-            if running.ended {
-                done(running.completion)?;
-                continue;
-            }
-            self.cache.copy(self.slots, slot, prompt.request.prompt.len());
-            return Ok(Some(running));
         }
+        if !prompt.waiting.is_empty() {
+            self.prompt = Some(prompt);
+        }
+        Ok(())
+    }
+
+    /// Samples the next token of a completion in a free slot, which it keeps unless it ends with that.
+    fn start(&mut self, slot: usize, panels: &Panels, prompt: &Prompt, begun: Begun) -> Result<()> {
+        let at = prompt.request.prompt.len();
+        let places: Vec<Place> =
+            begun.tokens.iter().zip(at..).map(|(token, position)| Place { slot, position, token: *token }).collect();
+        self.cache.copy(self.slots.len(), slot, at);
+        let after;
+        let logits = if places.is_empty() {
+            &prompt.logits
+        } else {
+            after = self.logits_after(panels, &places);
+            &after
+        };
+        let mut running = prompt.start(begun);
+        match running.sample(logits, panels.version, &mut self.weights)? {
+            Some(finish) => self.finished.push(running.begun.end(finish)),
+            None => self.slots[slot] = Some(running),
+        }
+        Ok(())
     }
 
     /// Reads a prompt into the slot for prompts.
-    fn read(&mut self, panels: &Panels, number: usize, request: Request) -> Result<Prompt> {
-        Limits { max_tokens: self.limits.max_tokens.min(self.cache.positions()), ..self.limits }
-            .check(number, &request)?;
-        let places = request.prompt.iter().enumerate();
-        let places: Vec<Place> =
-            places.map(|(position, token)| Place { slot: self.slots, position, token: *token }).collect();
+    fn read(&mut self, panels: &Panels, prompt: &mut Prompt) {
+        let slot = self.slots.len();
+        let places = prompt.request.prompt.iter().enumerate();
+        let places: Vec<Place> = places.map(|(position, token)| Place { slot, position, token: *token }).collect();
+        prompt.logits = self.logits_after(panels, &places);
+        prompt.version = Some(panels.version);
+    }
+
+    /// Reads tokens that follow one another in one slot, and gives the logits after the last.
+    fn logits_after(&mut self, panels: &Panels, places: &[Place]) -> Vec<f32> {
         let mut last = 0;
         for piece in places.chunks(self.forward.capacity()) {
             self.forward.read(panels, &mut self.cache, piece);
@@ -241,39 +262,46 @@ impl Engine {
         }
         self.forward.keep_only(last);
         self.forward.predict(panels, 1);
-        Ok(Prompt { number, request, started: 0, logits: self.forward.logits(0).to_vec() })
+        self.forward.logits(0).to_vec()
     }
 }
 
-/// A prompt that has been read and whose samples are being started.
+fn no_weights() -> Error {
+    Error::invalid("rollout engine", "no weights", "load a policy version first")
+}
+
+/// A prompt whose completions are being started.
 struct Prompt {
     number: usize,
     request: Request,
-    started: usize,
+    waiting: VecDeque<Begun>,
+    /// Of the policy that read it. None before it has been read.
+    version: Option<u64>,
     /// After its last token.
     logits: Vec<f32>,
 }
 
 impl Prompt {
-    fn start(&mut self, version: u64) -> Running {
-        let (request, sample) = (&self.request, self.started);
-        self.started += 1;
+    fn start(&self, mut begun: Begun) -> Running {
+        let Request { seed, key, temperature, max_new_tokens, .. } = self.request;
+        let said = begun.tokens.len();
+        begun.tokens.reserve_exact(max_new_tokens - said);
+        begun.log_probs.reserve_exact(max_new_tokens - said);
+        let mut stream = random::stream(seed, &[key[0], key[1], begun.sample as u64]);
+        if temperature != 0.0 {
+            // Every token that has been said has taken its number from the stream.
+            for _ in 0..said {
+                let _: f64 = stream.random();
+            }
+        }
         Running {
-            name: name(self.number, request),
-            position: request.prompt.len(),
-            temperature: request.temperature,
-            budget: request.max_new_tokens,
-            stop: request.stop.clone(),
-            stream: random::stream(request.seed, &[request.key[0], request.key[1], sample as u64]),
-            ended: false,
-            completion: Completion {
-                request: self.number,
-                sample,
-                tokens: Vec::with_capacity(request.max_new_tokens),
-                log_probs: Vec::with_capacity(request.max_new_tokens),
-                version,
-                finish: Finish::Length,
-            },
+            name: name(self.number, &self.request),
+            position: self.request.prompt.len() + said,
+            temperature,
+            budget: max_new_tokens,
+            stop: self.request.stop.clone(),
+            stream,
+            begun,
         }
     }
 }
@@ -287,14 +315,13 @@ struct Running {
     budget: usize,
     stop: Vec<u32>,
     stream: Stream,
-    ended: bool,
-    completion: Completion,
+    begun: Begun,
 }
 
 impl Running {
-    /// Draws the next token.
-    fn sample(&mut self, logits: &[f32], weights: &mut Vec<f32>) -> Result<()> {
-        let Completion { tokens, log_probs, finish, .. } = &mut self.completion;
+    /// Draws the next token, and says whether that ends the completion.
+    fn sample(&mut self, logits: &[f32], version: u64, weights: &mut Vec<f32>) -> Result<Option<Finish>> {
+        let Begun { tokens, log_probs, versions, .. } = &mut self.begun;
         let Some(Draw { token, log_prob }) = sampler::draw(logits, self.temperature, || self.stream.random(), weights)
         else {
             let found = format!("logits that are not finite after {} new tokens", tokens.len());
@@ -302,16 +329,10 @@ impl Running {
         };
         tokens.push(token);
         log_probs.push(log_prob);
-        let stopped = self.stop.contains(&token);
-        if stopped {
-            *finish = Finish::Stop;
-        }
-        self.ended = stopped || tokens.len() == self.budget;
-        Ok(())
+        versions.push(version);
+        Ok(match self.stop.contains(&token) {
+            true => Some(Finish::Stop),
+            false => (tokens.len() == self.budget).then_some(Finish::Length),
+        })
     }
-}
-
-/// How messages name a request.
-fn name(number: usize, request: &Request) -> String {
-    format!("request {number} (key {}, {})", request.key[0], request.key[1])
 }

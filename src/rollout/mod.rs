@@ -18,7 +18,9 @@ mod sampler;
 mod simd;
 #[cfg(test)]
 pub(crate) mod tests;
+mod versions;
 
-pub use engine::{Engine, Limits, SLOTS};
+pub use engine::{Engine, SLOTS};
 pub use panels::Panels;
-pub use request::{Completion, Finish, Request};
+pub use request::{Begun, Completion, Finish, Job, Limits, Request};
+pub use versions::Versions;

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Versions;
+use crate::{Error, Result};
+
 /// One prompt of which `samples` completions are wanted (a group).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// Token ids, from `<bos>` to the token after which the policy goes on by itself. Not empty.
     pub prompt: Vec<u32>,
@@ -25,6 +28,46 @@ impl Request {
     /// Tokens of the prompt and the longest completion.
     pub fn tokens(&self) -> usize {
         self.prompt.len().saturating_add(self.max_new_tokens)
+    }
+}
+
+/// A request as it is worked on: its number in the list that was handed in, and the completions that are missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub number: usize,
+    pub request: Request,
+    pub begun: Vec<Begun>,
+}
+
+impl Job {
+    /// All completions of a request, none of them begun.
+    pub fn new(number: usize, request: Request) -> Job {
+        let begun = (0..request.samples).map(|sample| Begun::new(number, sample)).collect();
+        Job { number, request, begun }
+    }
+}
+
+/// A completion as far as it has come. Whoever goes on with it ends where the one who began it would have, as long as
+/// the weights are the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// See [`Completion`], as for the other fields.
+    pub request: usize,
+    pub sample: usize,
+    pub tokens: Vec<u32>,
+    pub log_probs: Vec<f32>,
+    pub versions: Versions,
+}
+
+impl Begun {
+    /// A completion without a token.
+    pub fn new(request: usize, sample: usize) -> Begun {
+        Begun { request, sample, tokens: Vec::new(), log_probs: Vec::new(), versions: Versions::default() }
+    }
+
+    pub(super) fn end(self, finish: Finish) -> Completion {
+        let Begun { request, sample, tokens, log_probs, versions } = self;
+        Completion { request, sample, tokens, log_probs, versions, finish }
     }
 }
 
@@ -50,8 +93,69 @@ pub struct Completion {
     /// Log-probability of each sampled token under the distribution it was drawn from (after the temperature;
     /// greedy decoding reports those of temperature 1). Same length as `tokens`.
     pub log_probs: Vec<f32>,
-    /// Policy version that sampled it.
-    pub version: u64,
+    /// Policy version of each: that of the weights it was drawn with.
+    pub versions: Versions,
     /// Why it ended.
     pub finish: Finish,
+}
+
+/// What an engine can take, to refuse a request before any work is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Tokens of prompt and completion together.
+    pub max_tokens: usize,
+    pub vocab_size: usize,
+}
+
+impl Limits {
+    /// Refuses a request that cannot be answered; `number` names it.
+    pub fn check(&self, number: usize, request: &Request) -> Result<()> {
+        let refuse = |found: String, remedy: String| Err(Error::invalid(name(number, request), found, remedy));
+        let (prompt, new) = (request.prompt.len(), request.max_new_tokens);
+        if prompt == 0 {
+            return refuse("empty prompt".into(), "a prompt holds at least one token".into());
+        }
+        if let Some(token) = request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
+            return refuse(format!("token id {token}"), format!("ids are below {}", self.vocab_size));
+        }
+        if new == 0 {
+            return refuse("max_new_tokens = 0".into(), "ask for at least one token".into());
+        }
+        if new > self.max_tokens || prompt > self.max_tokens - new {
+            return refuse(
+                format!("a prompt of {prompt} tokens and {new} new ones"),
+                format!("a slot holds {} together", self.max_tokens),
+            );
+        }
+        if !(request.temperature >= 0.0 && request.temperature.is_finite()) {
+            return refuse(format!("temperature = {}", request.temperature), "0 (greedy) or a positive number".into());
+        }
+        Ok(())
+    }
+
+    /// The same for a request of which some completions have been begun elsewhere.
+    pub fn check_job(&self, job: &Job) -> Result<()> {
+        self.check(job.number, &job.request)?;
+        let unfit = |begun: &&Begun| {
+            let tokens = begun.tokens.len();
+            begun.request != job.number
+                || begun.sample >= job.request.samples
+                || tokens >= job.request.max_new_tokens
+                || begun.log_probs.len() != tokens
+                || begun.versions.tokens() != tokens
+                || begun.tokens.iter().any(|token| *token as usize >= self.vocab_size)
+        };
+        match job.begun.iter().find(unfit) {
+            None => Ok(()),
+            Some(begun) => {
+                let found = format!("sample {} was begun for another request", begun.sample);
+                Err(Error::invalid(name(job.number, &job.request), found, "have it sampled from its beginning"))
+            }
+        }
+    }
+}
+
+/// How messages name a request.
+pub(super) fn name(number: usize, request: &Request) -> String {
+    format!("request {number} (key {}, {})", request.key[0], request.key[1])
 }

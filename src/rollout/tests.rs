@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::simd::tests::under_each_set;
-use super::{Completion, Engine, Finish, Panels, Request};
+use super::{Begun, Completion, Engine, Finish, Job, Panels, Request};
 use crate::policy::lora::tests::adapted;
 use crate::policy::{Family, ModelConfig, Snapshot, Target, Weight};
 use crate::random;
@@ -197,7 +197,7 @@ fn every_family_agrees_with_the_oracle() {
             let requests = mixture(8);
             for completion in under_each_set(|| engine(&snapshot, 5).generate(&requests).unwrap()).concat() {
                 agree(&snapshot, &requests[completion.request], &completion);
-                assert_eq!(completion.version, 5);
+                assert_eq!(completion.versions.runs(), [(5, completion.tokens.len())]);
             }
         }
     }
@@ -279,6 +279,87 @@ fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
             assert!(alone.into_iter().eq(among.map(|completion| Completion { request: 0, ..completion.clone() })));
         }
     });
+}
+
+/// Takes jobs as there is room and does a number of steps.
+fn steps(engine: &mut Engine, jobs: &mut Vec<Job>, count: usize) {
+    for _ in 0..count {
+        while engine.has_room() && !jobs.is_empty() {
+            engine.take(jobs.remove(0)).unwrap();
+        }
+        engine.step().unwrap();
+    }
+}
+
+fn jobs(requests: &[Request]) -> Vec<Job> {
+    requests.iter().cloned().enumerate().map(|(number, request)| Job::new(number, request)).collect()
+}
+
+#[test]
+fn what_another_engine_goes_on_with_ends_as_if_it_had_not_been_handed_over() {
+    let snapshot = snapshot(&tiny(Family::Qwen3), 2);
+    let requests = mixture(12);
+    let expected = engine(&snapshot, 5).generate(&requests).unwrap();
+    for after in [0, 1, 3, 6, 20] {
+        let mut first = engine(&snapshot, 3);
+        let mut jobs = jobs(&requests);
+        steps(&mut first, &mut jobs, after);
+        let mut completions = first.finished();
+        let mut begun: BTreeMap<usize, Vec<Begun>> = BTreeMap::new();
+        first.begun().into_iter().for_each(|one| begun.entry(one.request).or_default().push(one));
+        assert!(after == 0 || begun.values().flatten().any(|begun| !begun.tokens.is_empty()));
+        // A shorter cache that has to grow under what is running.
+        let mut second = engine(&snapshot, 4);
+        let handed =
+            begun.into_iter().map(|(number, begun)| Job { begun, ..Job::new(number, requests[number].clone()) });
+        let mut all: Vec<Job> = handed.chain(jobs).collect();
+        while !(all.is_empty() && second.is_idle()) {
+            steps(&mut second, &mut all, 1);
+        }
+        completions.extend(second.finished());
+        completions.sort_by_key(|completion| (completion.request, completion.sample));
+        assert_eq!(completions, expected, "handed over after {after} steps");
+    }
+    let job = Job::new(3, requests[3].clone());
+    let begun = Begun { tokens: vec![1; 99], ..Begun::new(3, 0) };
+    let message = engine(&snapshot, 2).take(Job { begun: vec![begun], ..job }).unwrap_err().to_string();
+    assert!(message.contains("request 3") && message.contains("sample 0 was begun for another request"), "{message}");
+}
+
+#[test]
+fn weights_change_between_two_steps_and_every_token_says_which_it_came_from() {
+    let (old, new) = (snapshot(&tiny(Family::Qwen2), 2), Snapshot { version: 6, ..snapshot(&tiny(Family::Qwen2), 3) });
+    let requests: Vec<Request> =
+        (0..4).map(|key| Request { stop: Vec::new(), ..request(&[1, 2, 5 + key as u32], 3, 1.0, key) }).collect();
+    let before = engine(&old, 4).generate(&requests).unwrap();
+    let mut changing = engine(&old, 4);
+    let mut jobs = jobs(&requests);
+    // The first token comes with the slot.
+    steps(&mut changing, &mut jobs, 3);
+    changing.load(&new).unwrap();
+    while !(jobs.is_empty() && changing.is_idle()) {
+        steps(&mut changing, &mut jobs, 1);
+    }
+    let mut completions = changing.finished();
+    completions.sort_by_key(|completion| (completion.request, completion.sample));
+    assert_eq!(completions.len(), 12);
+    for (completion, before) in completions.iter().zip(&before) {
+        assert_eq!(completion.versions.tokens(), 9);
+        match completion.versions.runs() {
+            // Begun under the old weights: the same until they changed, and from there on drawn by the new ones, with
+            // what the old ones left in the cache, so that the oracle of either does not know it.
+            [(5, 4), (6, 5)] => {
+                assert_eq!(completion.tokens[..4], before.tokens[..4]);
+                assert_eq!(completion.log_probs[..4], before.log_probs[..4]);
+                assert_ne!(completion.log_probs[4..], before.log_probs[4..]);
+            }
+            // Not begun before they changed, though its prompt may have been read.
+            [(6, 9)] => agree(&new, &requests[completion.request], completion),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mixed = completions.iter().filter(|completion| completion.versions.oldest() == Some(5)).count();
+    assert_eq!(mixed, 4);
 }
 
 #[test]

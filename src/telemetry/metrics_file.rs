@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: one JSON object for each step, safe to stop and to continue.
 //!
-//! `{"step":12,"grad_norm":0.8,"reward":0.41,"time":{"step_time":0.9,"tokens_per_sec":5210.0}}`
+//! `{"step":12,"grad_norm":0.8,"reward":0.41,"time":{"step_time":0.9,"tokens_per_second":5210.0}}`
 //!
 //! Everything beside `time` depends on config and seeds alone, so two equal runs can be compared byte for byte
 //! once that one key is taken out.

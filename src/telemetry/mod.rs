@@ -2,6 +2,7 @@
 //! it runs on. Nothing here prints.
 
 pub mod hardware;
+pub mod meaning;
 pub mod memory;
 pub mod metrics_file;
 pub mod progress;

@@ -195,7 +195,9 @@ impl HistogramFn for Handle {
 /// `time/…`, `memory/…`, `step_time` and every rate (`…_per_sec`).
 fn timing(name: &str) -> Option<&str> {
     let own = name.strip_prefix("time/");
-    own.or_else(|| (name.starts_with("memory/") || name == "step_time" || name.ends_with("_per_sec")).then_some(name))
+    own.or_else(|| {
+        (name.starts_with("memory/") || name == "step_time" || name.ends_with("_per_second")).then_some(name)
+    })
 }
 
 /// The name of a metric in the file. `step` and `time` are keys of the line itself.
@@ -273,7 +275,7 @@ mod tests {
         let lines = written(&[|| {
             gauge!("time/wait_for_batch").set(0.5);
             gauge!("step_time").set(2.0);
-            gauge!("tokens_per_sec").set(100.0);
+            gauge!("tokens_per_second").set(100.0);
             gauge!("memory/peak").set(1.0);
             gauge!("timeouts").set(0.0);
             gauge!("step").set(9.0);
@@ -281,7 +283,7 @@ mod tests {
         assert_eq!(
             lines[0],
             "{\"step\":0,\"metric/step\":9.0,\"timeouts\":0.0,\"time\":{\"memory/peak\":1.0,\"step_time\":2.0,\
-             \"tokens_per_sec\":100.0,\"wait_for_batch\":0.5}}"
+             \"tokens_per_second\":100.0,\"wait_for_batch\":0.5}}"
         );
     }
 

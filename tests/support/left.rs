@@ -21,7 +21,7 @@ pub fn left_by(root: &Path) -> BTreeMap<String, Vec<u8>> {
     for entry in fs::read_dir(root.join("stages")).unwrap() {
         let stage = entry.unwrap();
         let name = stage.file_name().to_string_lossy().into_owned();
-        for file in ["model.safetensors", "answers.jsonl"] {
+        for file in ["model.safetensors", "value_head.safetensors", "answers.jsonl"] {
             if let Ok(bytes) = fs::read(stage.path().join(file)) {
                 all.insert(format!("{name}/{file}"), bytes);
             }

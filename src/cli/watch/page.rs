@@ -232,6 +232,30 @@ mod tests {
     }
 
     #[test]
+    fn an_asynchronous_run_says_who_waits_for_whom_and_how_old_its_tokens_are() {
+        let home = tempfile::tempdir().unwrap();
+        run(home.path());
+        let metrics = home.path().join("metrics.jsonl");
+        let line = r#"{"step":4,"queue/begun":16.0,"queue/finished":40.0,"queue/waiting":136.0,"reward":1.0,"staleness/0":0.1,
+            "staleness/1":0.8,"staleness/2":0.1,"time":{"wait_for_batch":0.25,"wait_for_weights":0.0}}"#;
+        let text = fs::read_to_string(&metrics).unwrap() + &line.replace('\n', " ") + "\n";
+        fs::write(&metrics, text).unwrap();
+        let page = Page::new(Watched::open(home.path()).unwrap());
+        let screen = screen(&page, 200, 60);
+        for words in [
+            "learner waited           0.250",
+            "actors waited                0",
+            "ready to learn            40.0",
+            "being sampled             16.0",
+            "to be sampled              136",
+            "versions behind 0-2",
+            "▁█▁",
+        ] {
+            assert!(screen.contains(words), "{words:?} is missing:\n{screen}");
+        }
+    }
+
+    #[test]
     fn keys_choose_what_is_shown() {
         let home = tempfile::tempdir().unwrap();
         run(home.path());

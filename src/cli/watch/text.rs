@@ -22,7 +22,7 @@ const FIRST: [(&str, &str); 9] = [
     ("completions/clipped_ratio", "cut off"),
     ("frac_reward_zero_std", "flat groups"),
     ("entropy", "entropy"),
-    ("time/tokens_per_sec", "tokens/s"),
+    ("time/tokens_per_second", "tokens/s"),
 ];
 const THEN: [(&str, &str); 4] = [
     ("grad_norm", "gradient"),
@@ -30,6 +30,17 @@ const THEN: [(&str, &str); 4] = [
     ("learning_rate", "learning rate"),
     ("time/step_time", "seconds a step"),
 ];
+
+/// In asynchronous mode: seconds that one waited for the other, and completions that wait for either.
+const WAITS: [(&str, &str); 5] = [
+    ("time/wait_for_batch", "learner waited"),
+    ("time/wait_for_weights", "actors waited"),
+    ("queue/finished", "ready to learn"),
+    ("queue/begun", "being sampled"),
+    ("queue/waiting", "to be sampled"),
+];
+/// From nothing to all.
+const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Where the run is: "step 120 of 250, 2.10 s each, 4 min 33 s left".
 pub fn progress(watched: &Watched) -> String {
@@ -75,8 +86,20 @@ pub fn numbers(watched: &Watched) -> Vec<(String, String)> {
         let share = |part: f64| format!("{:.0} %", 100.0 * part / (sample + learn));
         rows.push(("sampling, learning".into(), format!("{}, {}", share(sample), share(learn))));
     }
+    rows.extend(WAITS.into_iter().filter_map(known));
+    rows.extend(staleness(watched));
     rows.extend(THEN.into_iter().filter_map(known));
     rows
+}
+
+/// How many tokens are how many versions behind, as bars from none to most.
+fn staleness(watched: &Watched) -> Option<(String, String)> {
+    let share = |behind: usize| watched.newest(&format!("staleness/{behind}"));
+    let shares: Vec<f64> = (0..).map_while(share).collect();
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    let bar = |share: &f64| BARS[(share / most * (BARS.len() - 1) as f64).ceil() as usize];
+    let bars: String = shares.iter().map(bar).collect();
+    (most > 0.0).then(|| (format!("versions behind 0-{}", shares.len() - 1), bars))
 }
 
 /// A number in few characters, whatever its size.
@@ -92,7 +115,9 @@ pub fn number(value: f64) -> String {
 
 /// What rings: every alarm of the last step.
 pub fn alarms(watched: &Watched) -> Vec<String> {
-    let ringing = |name: &String| name.starts_with("alarm/") && watched.newest(name).is_some_and(|value| value > 0.0);
+    // Those that the machine gives, not the run, stand among the times.
+    let alarm = |name: &str| name.strip_prefix("time/").unwrap_or(name).starts_with("alarm/");
+    let ringing = |name: &String| alarm(name) && watched.newest(name).is_some_and(|value| value > 0.0);
     let words = |name: String| match name.as_str() {
         "alarm/hacked" => {
             "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
@@ -101,8 +126,12 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "alarm/entropy" => "entropy has fallen to a fifth: completions become copies of one another".into(),
         "alarm/kl" => "the policy is far from the one that it started from".into(),
         "alarm/mismatch_kl" => "sampler and learner disagree about probabilities".into(),
+        "alarm/off_policy" => "the policies that sample are far behind the one that learns".into(),
         "alarm/grad_norm" => "the gradient is ten times as long as those before".into(),
         "alarm/truncated" => "half of the completions run out of tokens".into(),
+        "alarm/value" => "the value head foretells less than a constant would".into(),
+        "time/alarm/memory" => "memory is about to run out".into(),
+        "time/alarm/disk" => "the disk is nearly full".into(),
         other => other.replace("alarm/", ""),
     };
     watched.names().into_iter().filter(ringing).map(words).collect()

@@ -150,10 +150,10 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written and on how many
-    /// threads.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, and
+    /// which checkpoints are made and stay.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
-        let text = self.to_toml()?;
+        let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
         flat.retain(|(key, _)| !["run.dir", "run.workers", "run.cache"].contains(&key.as_str()));
@@ -262,6 +262,7 @@ mod tests {
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 4, "{error}");
         assert!(lines.contains(&"x.toml: train.group_size: found 1; allowed is 2 or more"), "{error}");
+        assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
         assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
         assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
         assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
@@ -285,6 +286,8 @@ mod tests {
     fn the_digest_follows_what_matters_and_nothing_else() {
         let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
         assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
+        assert_eq!(digest(&[]), digest(&["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"]));
+        assert_ne!(digest(&[]), digest(&["train.evaluate_every=7"]));
         assert_ne!(digest(&[]), digest(&["run.seed=99"]));
         assert_ne!(digest(&[]), digest(&["known.premises=[2, 3]"]));
     }

@@ -1,10 +1,7 @@
 //! `[train]`: reinforcement learning on the questions of A.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
@@ -13,6 +10,7 @@ use super::pretrain::reading_circuit;
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
 use crate::learner::{self, Scales};
+use crate::strict_toml::{WordOr, word_or};
 use crate::{Error, Result};
 
 /// Batch sizes are counted in questions, completions of each and optimizer steps.
@@ -62,6 +60,12 @@ pub struct TrainConfig {
     pub replay_weight: f64,
     /// Kinds of those lessons by how often they come.
     pub mixture: Mixture,
+    /// Versions that a token may be behind the policy that learns from it. 0: sampling and learning take turns, and the
+    /// same seed gives the same bytes. Above: workers sample while the policy learns, as many batches ahead, and take up
+    /// new weights between two tokens; faster where they have cores or a device of their own, and no two runs the same.
+    // Left out where it is 0: a run that takes turns is the run that it was before this key existed.
+    #[serde(skip_serializing_if = "takes_turns")]
+    pub staleness: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
     /// Steps between checkpoints; 0 for the last only.
@@ -98,6 +102,7 @@ impl Default for TrainConfig {
             replay_tokens: 1024,
             replay_weight: 0.2,
             mixture: Mixture::reading(),
+            staleness: 0,
             evaluate_every: 50,
             checkpoint_every: 50,
             keep_last: 2,
@@ -108,6 +113,12 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What the results depend on: the same with the defaults of which checkpoints are made and which of them stay.
+    pub fn learned(&self) -> TrainConfig {
+        let TrainConfig { checkpoint_every, keep_last, keep_best, .. } = TrainConfig::default();
+        TrainConfig { checkpoint_every, keep_last, keep_best, ..self.clone() }
+    }
+
     /// Completions sampled in one step.
     pub fn rollouts_per_step(&self) -> usize {
         self.questions_per_step.saturating_mul(self.group_size)
@@ -125,14 +136,16 @@ impl TrainConfig {
         ranges.within("train.held_out", self.held_out, 0.0..=0.9);
         ranges.at_least("train.questions_per_step", self.questions_per_step, self.forms.len().max(1));
         ranges.not_negative("train.replay_weight", self.replay_weight);
-        // An advantage compares the completions of one question: one alone has nothing to be compared with.
-        ranges.at_least("train.group_size", self.group_size, 2);
+        // Where an advantage compares the completions of one question, one alone has nothing to be compared with.
+        let alone = self.algorithm.resolve().is_ok_and(|algorithm| !algorithm.advantage.needs_spread());
+        ranges.at_least("train.group_size", self.group_size, if alone { 1 } else { 2 });
         ranges.positive("train.learning_rate", self.learning_rate);
         ranges.within("train.decay_share", self.decay_share, 0.0..=1.0);
         ranges.not_negative("train.weight_decay", self.weight_decay);
         ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
         ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);
         ranges.positive("train.temperature", self.temperature);
+        ranges.demand(self.staleness <= 64, "train.staleness", self.staleness, "0 (take turns) to 64");
         ranges.at_least("train.keep_last", self.keep_last, 1);
         ranges.demand(
             !self.reward.as_os_str().is_empty(),
@@ -145,6 +158,10 @@ impl TrainConfig {
 
 fn is_zero(share: &f64) -> bool {
     *share == 0.0
+}
+
+fn takes_turns(staleness: &usize) -> bool {
+    *staleness == 0
 }
 
 /// The update rule: a preset by its name, or a table of the learner's own fields.
@@ -170,25 +187,11 @@ impl Algorithm {
     }
 }
 
-// By hand, because serde's message for an untagged enum does not say what was found.
 impl<'de> Deserialize<'de> for Algorithm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrTable;
-        impl<'de> Visitor<'de> for NameOrTable {
-            type Value = Algorithm;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("the name of an algorithm or a section")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Algorithm, E> {
-                Ok(Algorithm::Preset(name.to_string()))
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Algorithm, M::Error> {
-                Table::deserialize(MapAccessDeserializer::new(map)).map(Algorithm::Custom)
-            }
-        }
-        deserializer.deserialize_any(NameOrTable)
+        Ok(match word_or(deserializer, "the name of an algorithm or a section")? {
+            WordOr::Word(name) => Algorithm::Preset(name),
+            WordOr::Table(table) => Algorithm::Custom(table),
+        })
     }
 }

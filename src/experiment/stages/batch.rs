@@ -4,45 +4,50 @@ use metrics::gauge;
 use rand::seq::index;
 
 use super::Start;
+use super::ahead::{Ahead, Ordered};
 use crate::Result;
-use crate::exchange::WorkerPool;
+use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::live_reward::LiveReward;
 use crate::experiment::{Experiment, rollouts};
 use crate::knowledge::{Division, Form, Question, Set};
 use crate::language::Opening;
 use crate::learner::advantage::has_spread;
-use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, Penalty};
+use crate::learner::policy_gradient::Sampled;
+use crate::learner::{Algorithm, Appraisal};
 use crate::policy::Policy;
 use crate::random;
 use crate::reward::{Normalise, Record};
 use crate::rollout::{Completion, Finish, Request};
 use crate::verifier::judge;
 
-/// The completions of one question.
+/// A question and its completions.
 pub(super) struct Group {
     /// Its number among the questions of its form.
     index: usize,
     form: Form,
     prompt: Vec<u32>,
     completions: Vec<Completion>,
-    lines: Vec<Record>,
+    pub lines: Vec<Record>,
+    /// What the tokens of each completion brought, where a value head tells them apart.
+    pub appraisals: Vec<Appraisal>,
 }
 
 /// Everything that a step sampled.
 pub(super) struct Batch {
     /// What is learned from.
-    groups: Vec<Group>,
+    pub groups: Vec<Group>,
     /// Groups without spread that others took the place of.
     replaced: Vec<Group>,
     /// Share of all groups, those that were replaced among them, whose completions all got the same reward.
     pub flat: f64,
     /// Divergence from the reference in nats a token, where the reward is held to it.
     pub kl: Option<f64>,
+    /// The share of the variance of returns that the value head foretold.
+    pub foretold: Option<f64>,
 }
 
 /// A question with its number among those of its form.
-struct Asked {
+pub(super) struct Asked {
     index: usize,
     question: Question,
 }
@@ -56,15 +61,32 @@ pub(super) struct Sampling<'a> {
     pub division: &'a Division,
     /// The policy that the reward is held to, where it is.
     pub reference: Option<&'a Policy>,
+    /// The policy that learns, whose value head is asked before it does.
+    pub critic: Option<&'a Policy>,
 }
 
 impl Sampling<'_> {
-    /// The batch of a step: it depends on config, seed and the weights in the pool alone.
-    pub fn batch(&self, step: usize, pool: &mut WorkerPool, reward: &mut LiveReward, workers: usize) -> Result<Batch> {
-        let filter = self.algorithm.filter;
+    /// Has the questions of a step sampled, less the completions that are there already.
+    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<Ordered> {
         let asked = self.questions(step);
-        let groups = self.ask(step, asked, pool, reward)?;
-        let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None };
+        let (groups, requests) = self.requests(step, &asked)?;
+        let ticket = pool.resume(requests, underway)?;
+        Ok(Ordered { asked, groups, ticket })
+    }
+
+    /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
+    pub fn batch(
+        &self,
+        step: usize,
+        ahead: &mut Ahead,
+        pool: &mut WorkerPool,
+        reward: &mut LiveReward,
+        workers: usize,
+    ) -> Result<Batch> {
+        let filter = self.algorithm.filter;
+        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool)?;
+        let groups = self.judged(step, &asked, groups, completions, reward)?;
+        let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
         let normalise = reward.reward().normalise;
         let mut rounds = 0;
         for round in 1..=filter.extra_rounds {
@@ -124,7 +146,7 @@ impl Sampling<'_> {
         (filled, asked)
     }
 
-    /// Samples, judges and pays completions of questions.
+    /// Samples, judges and pays completions of questions, before anything else that is sampled.
     fn ask(
         &self,
         step: usize,
@@ -132,14 +154,22 @@ impl Sampling<'_> {
         pool: &mut WorkerPool,
         reward: &mut LiveReward,
     ) -> Result<Vec<Group>> {
+        let (groups, requests) = self.requests(step, &asked)?;
+        let completions = pool.generate(requests)?;
+        self.judged(step, &asked, groups, completions, reward)
+    }
+
+    /// A group and a request for each question.
+    fn requests(&self, step: usize, asked: &[Asked]) -> Result<(Vec<Group>, Vec<Request>)> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
-        for Asked { index, question } in &asked {
+        for Asked { index, question } in asked {
             let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
-            groups.push(Group { index: *index, form: question.form, prompt, completions, lines });
+            let (index, form, appraisals) = (*index, question.form, Vec::new());
+            groups.push(Group { index, form, prompt, completions, lines, appraisals });
         }
-        let requests = groups.iter().zip(&asked).map(|(group, asked)| Request {
+        let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
             prompt: group.prompt.clone(),
             samples: config.group_size,
             temperature: config.temperature as f32,
@@ -148,7 +178,21 @@ impl Sampling<'_> {
             seed: self.experiment.config.run.seed,
             key: [step as u64, asked.question.id],
         });
-        for completion in pool.generate(requests.collect())? {
+        let requests = requests.collect();
+        Ok((groups, requests))
+    }
+
+    /// Judges and pays completions, and gives each to its group.
+    fn judged(
+        &self,
+        step: usize,
+        asked: &[Asked],
+        mut groups: Vec<Group>,
+        completions: Vec<Completion>,
+        reward: &mut LiveReward,
+    ) -> Result<Vec<Group>> {
+        let tokenizer = &self.start.base.tokenizer;
+        for completion in completions {
             let question = &asked[completion.request].question;
             let text = tokenizer.decode(&completion.tokens)?;
             let finished = completion.finish == Finish::Stop;
@@ -160,53 +204,6 @@ impl Sampling<'_> {
             group.completions.push(completion);
         }
         Ok(groups)
-    }
-
-    /// Gives every completion its advantage.
-    fn compare(&self, batch: &mut Batch, normalise: Normalise, workers: usize) -> Result<()> {
-        let Algorithm { advantage, filter, kl, .. } = self.algorithm;
-        let penalties = self.penalties(&batch.groups, workers)?;
-        let penalties_of_all: Vec<f64> = penalties.iter().flatten().copied().collect();
-        let groups = &mut batch.groups;
-        let Advantages { values, .. } = match normalise {
-            Normalise::Sum => {
-                let mut rewards: Vec<Vec<f64>> = groups.iter().map(Group::rewards).collect();
-                for (reward, penalty) in rewards.iter_mut().flatten().zip(penalties.iter().flatten()) {
-                    *reward -= kl * penalty;
-                }
-                advantage.of(&rewards, filter.tolerance)
-            }
-            Normalise::Terms => {
-                let lines: Vec<&[Record]> = groups.iter().map(|group| group.lines.as_slice()).collect();
-                let mut terms = rollouts::by_term(&lines);
-                if !penalties.is_empty() {
-                    terms.push((-kl, penalties));
-                }
-                advantage.of_terms(&terms, filter.tolerance)
-            }
-        };
-        let lines = groups.iter_mut().flat_map(|group| &mut group.lines);
-        lines.zip(values.into_iter().flatten()).for_each(|(line, advantage)| line.advantage = advantage);
-        if !penalties_of_all.is_empty() {
-            let tokens: usize = groups.iter().flat_map(|group| &group.lines).map(|line| line.tokens).sum();
-            let mean = penalties_of_all.iter().sum::<f64>() / tokens.max(1) as f64;
-            gauge!("kl").set(mean);
-            batch.kl = Some(mean).filter(|mean| mean.is_finite());
-        }
-        Ok(())
-    }
-
-    /// How far each completion is from the reference, summed over its tokens; nothing where the reward is not held to
-    /// it.
-    fn penalties(&self, groups: &[Group], workers: usize) -> Result<Vec<Vec<f64>>> {
-        let (Some(reference), Penalty::Reward) = (self.reference, self.algorithm.kl_in) else { return Ok(Vec::new()) };
-        let sampled: Vec<Sampled> = groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
-        let scores = policy_gradient::score(reference, &sampled, workers)?;
-        let estimator = self.algorithm.kl_estimator;
-        let mut each = sampled.iter().zip(&scores).map(|(completion, scores)| -> f64 {
-            completion.log_probs.iter().zip(scores).map(|(sampled, held)| estimator.of_token(*sampled, *held)).sum()
-        });
-        Ok(groups.iter().map(|group| each.by_ref().take(group.lines.len()).collect()).collect())
     }
 }
 
@@ -221,18 +218,19 @@ impl Group {
         }
     }
 
-    fn rewards(&self) -> Vec<f64> {
+    pub fn rewards(&self) -> Vec<f64> {
         self.lines.iter().map(|line| line.reward).collect()
     }
 
-    fn sampled(&self, algorithm: &Algorithm) -> impl Iterator<Item = Sampled<'_>> {
+    pub fn sampled(&self, algorithm: &Algorithm) -> impl Iterator<Item = Sampled<'_>> {
         let keep = algorithm.filter.keep;
-        self.completions.iter().zip(&self.lines).map(move |(completion, line)| Sampled {
+        self.completions.iter().zip(&self.lines).enumerate().map(move |(at, (completion, line))| Sampled {
             prompt: &self.prompt,
             tokens: &completion.tokens,
             log_probs: &completion.log_probs,
             before: None,
             advantage: line.advantage,
+            appraisal: self.appraisals.get(at),
             kept: keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
         })
     }

@@ -1,7 +1,9 @@
 //! The stages in order. Each takes what it needs from the experiment, makes its part once and leaves it in the run
 //! directory; a stage whose inputs have not changed is not made again.
 
+mod ahead;
 mod batch;
+mod compare;
 mod evaluate;
 mod finetune;
 mod judge;
@@ -9,6 +11,7 @@ mod look;
 mod pretrain;
 mod report;
 mod train;
+mod update;
 
 use std::path::PathBuf;
 use std::sync::Arc;

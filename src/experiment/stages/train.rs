@@ -1,5 +1,6 @@
 //! Reinforcement learning on the questions of A: sample, judge, learn, step by step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,29 +8,27 @@ use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
-use super::batch::{Batch, Sampling};
+use super::ahead::Ahead;
+use super::batch::Sampling;
 use super::evaluate::{Examiner, on_the_way};
 use super::finetune::learn_documents;
+use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
-use crate::exchange::WorkerPool;
+use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
-use crate::experiment::health::{Health, Signs};
+use crate::experiment::health::Health;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
+use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
-use crate::kernels::Gradients;
-use crate::knowledge::curriculum::{Curriculum, Lesson};
-use crate::knowledge::leak::Leaks;
-use crate::knowledge::{Division, Knowledge, Set};
+use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
-use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Schedule, supervised};
-use crate::policy::Policy;
-use crate::random;
+use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
+use crate::policy::{Policy, value_head};
 use crate::rollout::SLOTS;
-use crate::telemetry::{JsonlRecorder, TensorBoard, read_metrics};
+use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
 
 /// What training remembers beside weights and moments.
@@ -47,6 +46,9 @@ struct Notes {
     tuned: String,
     #[serde(default)]
     health: Health,
+    /// Rollouts of the steps to come, in asynchronous mode.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    underway: BTreeMap<usize, Underway>,
 }
 
 /// Name of the stage.
@@ -72,7 +74,7 @@ pub(super) fn inputs<'a>(
     let reward = (!config.train.reload_reward).then_some(&experiment.reward);
     let RunConfig { seed, precision, .. } = config.run;
     let from = config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?;
-    Ok((&tuned.content, &config.train, reward, &config.evaluation, seed, precision, &start.digest, from))
+    Ok((&tuned.content, config.train.learned(), reward, &config.evaluation, seed, precision, &start.digest, from))
 }
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
@@ -84,6 +86,9 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
     }
     experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
+        if let Some(words) = uncorrected(config.train.staleness, &algorithm) {
+            experiment.progress.tell(words);
+        }
         let precision = config.run.precision;
         let reference = match algorithm.kl {
             0.0 => None,
@@ -100,6 +105,16 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
         files::write_atomic(&dir.join(CURVES), &text)
     })
+}
+
+/// What to say of an algorithm that takes the tokens of older policies for its own.
+fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> {
+    let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.importance_cap != 0.0;
+    // Imitation asks nobody who wrote what it imitates.
+    (!own && algorithm.advantage != Advantage::One).then_some(
+        "warning: train.staleness without train.algorithm.ratio or importance_cap: the gradient takes tokens of older \
+         policies for those of the one that learns; train.algorithm.importance_cap = 2 corrects for it",
+    )
 }
 
 /// The learning curves in the directory of a finished stage.
@@ -119,23 +134,10 @@ struct Trainer<'a> {
     division: Division,
 }
 
-/// What one step did to the policy.
-#[derive(Default)]
-struct Update {
-    /// Sums over its optimizer steps.
-    learned: Learned,
-    /// Optimizer steps with something to learn from.
-    steps: usize,
-    /// Mismatch of sampler and learner, before the first of them.
-    mismatch_kl: Option<f64>,
-    gradient_norm: Option<f64>,
-    /// What was not finite, so that the rest of the step was left out.
-    not_finite: Option<&'static str>,
-}
-
 impl Trainer<'_> {
     fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
+        resources::forecast(&experiment.config).iter().for_each(|words| experiment.progress.tell(words));
         let optimizer = OptimizerConfig {
             beta1: 0.9,
             beta2: 0.99,
@@ -146,8 +148,8 @@ impl Trainer<'_> {
         let Progressed { step: first, policy, mut optimizer, mut notes } = checkpoints.resume::<Notes>(
             experiment.progress.as_ref(),
             optimizer,
-            &config.scales,
-            |dir| self.start.base.successor(dir),
+            &self.scales(),
+            |dir| self.policy(dir),
             || self.begin(tuned, optimizer),
         )?;
         let policy = policy.with_precision(experiment.config.run.precision);
@@ -158,39 +160,45 @@ impl Trainer<'_> {
         let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
-        let sampling = Sampling { experiment, start, algorithm, division, reference };
+        let critic = self.algorithm.value.head().map(|_| &policy);
+        let sampling = Sampling { experiment, start, algorithm, division, reference, critic };
+        let updating = Updating { experiment, start, algorithm, reference: self.reference.as_ref(), workers };
+        let mut ahead = Ahead::new(config.staleness, config.steps, std::mem::take(&mut notes.underway));
         let recorder = JsonlRecorder::open(&experiment.run.metrics(), first as u64 + 1)?;
         let mut board = TensorBoard::open(&experiment.run.tensorboard(), first as u64 + 1)?;
+        let mut resources = Resources::default();
         let mut meter = experiment.progress.begin("reinforcement learning", "steps", first as u64, config.steps as u64);
         for step in first..config.steps {
             let began = Instant::now();
-            pool.publish(&policy.snapshot(step as u64)?)?;
-            let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
-            if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
-                let mut examiner = Examiner::new(experiment, self.start, &mut pool);
-                let rows = on_the_way(&mut examiner, step as u64)?;
-                let right = right_about_a(&rows);
-                let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
-                board.write(step as u64, rows.iter().map(scalar))?;
-                notes.evaluations.extend(rows);
-                self.write_evaluations(&notes.evaluations)?;
-                meter.note(&shown(&notes.evaluations));
-                if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
-                    notes.best = Some((step, right));
-                    self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
-                }
-            }
             let mut untouched = true;
             let outcome = metrics::with_local_recorder(&recorder, || -> Result<()> {
+                pool.publish(&policy.snapshot(step as u64)?)?;
+                ahead.fill(step, &sampling, &mut pool)?;
+                let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
+                if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
+                    let mut examiner = Examiner::new(experiment, self.start, &mut pool);
+                    let rows = on_the_way(&mut examiner, step as u64)?;
+                    let right = right_about_a(&rows);
+                    let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
+                    board.write(step as u64, rows.iter().map(scalar))?;
+                    notes.evaluations.extend(rows);
+                    self.write_evaluations(&notes.evaluations)?;
+                    meter.note(&shown(&notes.evaluations));
+                    if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
+                        notes.best = Some((step, right));
+                        notes.underway = ahead.underway(step, &mut pool);
+                        self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward)?;
+                    }
+                }
                 let asking = Instant::now();
                 if reward.look(step + 1, experiment.progress.as_ref())? {
                     // What another reward paid cannot be compared.
                     notes.alarm = Alarm::default();
                 }
-                let batch = sampling.batch(step, &mut pool, &mut reward, workers)?;
+                let batch = sampling.batch(step, &mut ahead, &mut pool, &mut reward, workers)?;
                 let lines = batch.lines();
                 // Before anything is noted or learned of them: whatever happens then, they are kept.
-                rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
+                let written = rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;
                 untouched = false;
                 reward.measure(experiment.progress.as_ref());
                 let (hacked, words) = notes.alarm.hear(&lines);
@@ -200,30 +208,31 @@ impl Trainer<'_> {
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(asking.elapsed().as_secs_f64());
                 let learning = Instant::now();
-                let update = self.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step), workers)?;
+                let update = updating.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step))?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
-                let words = notes.health.hear(self.signs(&update, &batch), &lines);
+                let words = notes.health.hear(updating.signs(&update, &batch), &lines);
                 words.iter().for_each(|words| experiment.progress.tell(words));
+                let left = Left::now(experiment.run.root(), course::size(&optimizer), written);
+                resources.look(&left).iter().for_each(|words| experiment.progress.tell(words));
                 match update.not_finite {
                     None => notes.health.learned(),
                     Some(what) => experiment.progress.tell(&notes.health.skip(step + 1, what)?),
                 }
-                gauge!("tokens_per_sec").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
+                gauge!("tokens_per_second").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
                 gauge!("step_time").set(began.elapsed().as_secs_f64());
                 Ok(())
             });
             if let Err(error) = outcome {
                 // That this may fail too (a full disk) says less than what came first.
-                if step > first && untouched {
+                if untouched && (step > first || ahead.is_asynchronous()) {
+                    notes.underway = ahead.underway(step, &mut pool);
                     let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
                 }
                 return Err(error);
             }
             let line = recorder.write_step(step as u64 + 1)?;
             board.write(line.step, line.finite())?;
-            // To a global recorder, should the program that this runs in have one.
-            gauge!("recollect/step").set(line.step as f64);
-            line.finite().for_each(|(name, value)| gauge!(format!("recollect/{name}")).set(value));
+            telemetry::meaning::export(&line);
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
                 let newest = shown(&notes.evaluations);
@@ -233,6 +242,7 @@ impl Trainer<'_> {
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
             if done < config.steps && (stopping || due) {
+                notes.underway = ahead.underway(done, &mut pool);
                 self.save(&checkpoints, done, &policy, &optimizer, &mut notes, &reward)?;
             }
             let saved = format!("reinforcement learning is saved at step {done}; the same command goes on from there");
@@ -247,13 +257,12 @@ impl Trainer<'_> {
     fn begin(&self, tuned: &Stage, optimizer: OptimizerConfig) -> Result<Progressed<Notes>> {
         let config = &self.experiment.config.train;
         let Some(from) = &config.from else {
-            let begun = Progressed::<Notes>::begin(self.start.base.successor(&tuned.dir)?, optimizer, &config.scales);
+            let begun = Progressed::<Notes>::begin(self.policy(&tuned.dir)?, optimizer, &self.scales());
             return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
         };
         let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
-        let progressed = Progressed::<Notes>::load(&course::named(from)?, optimizer, &config.scales, |dir| {
-            self.start.base.successor(dir)
-        })?;
+        let dir = course::named(from)?;
+        let progressed = Progressed::<Notes>::load(&dir, optimizer, &self.scales(), |dir| self.policy(dir))?;
         if progressed.notes.tuned != tuned.content {
             let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
             return refuse("it began with another fine-tuned policy than this run".into(), remedy);
@@ -262,8 +271,25 @@ impl Trainer<'_> {
             return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
         }
         // What another reward paid cannot be compared.
-        let notes = Notes { reward: RewardNote::default(), alarm: Alarm::default(), ..progressed.notes };
+        let (reward, alarm, underway) = (RewardNote::default(), Alarm::default(), BTreeMap::new());
+        let notes = Notes { reward, alarm, underway, ..progressed.notes };
         Ok(Progressed { notes, ..progressed })
+    }
+
+    /// The policy that a directory holds, with a value head where the algorithm asks for one: a fresh one where the
+    /// directory has none.
+    fn policy(&self, dir: &Path) -> Result<Policy> {
+        let policy = self.start.base.successor(dir)?;
+        match self.algorithm.value.head() {
+            None => Ok(policy),
+            Some(head) => policy.with_value_head(dir, head.trunk),
+        }
+    }
+
+    /// Learning rates of some variables as shares of that of all others.
+    fn scales(&self) -> Scales {
+        let head = self.algorithm.value.head().map(|head| (value_head::PREFIX.to_string(), head.rate));
+        self.experiment.config.train.scales.clone().into_iter().chain(head).collect()
     }
 
     /// For whoever watches.
@@ -294,152 +320,12 @@ impl Trainer<'_> {
         let key = format!("{} {}", self.experiment.config.digest()?, tuned.content);
         Ok(files::digest(key.as_bytes())[..16].to_string())
     }
-
-    /// Takes the optimizer steps of one step: one, or as many as the algorithm has inner epochs.
-    fn learn(
-        &self,
-        step: usize,
-        policy: &Policy,
-        optimizer: &mut Optimizer,
-        batch: &Batch,
-        learning_rate: f64,
-        workers: usize,
-    ) -> Result<Update> {
-        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
-        let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
-        // Completions were sampled at this temperature, so that is where their probabilities are compared.
-        let tempered = policy.clone().with_temperature(config.temperature as f32);
-        let mut sampled = batch.sampled(&self.algorithm);
-        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
-        let end = tokenizer.end_think().unwrap_or(u32::MAX);
-        let weights = policy_gradient::weigh(&self.algorithm, &sampled, end, config.max_new_tokens);
-        // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
-        let before = match importance_cap != 0.0 && inner_epochs > 1 {
-            true => policy_gradient::score(&tempered, &sampled, workers)?,
-            false => Vec::new(),
-        };
-        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
-        gauge!("learning_rate").set(learning_rate);
-        let mut update = Update::default();
-        for epoch in 0..inner_epochs {
-            let reference = self.reference.as_ref();
-            let learned =
-                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
-            let gradients = learned.map(|(gradients, learned)| {
-                update.add(learned);
-                gradients
-            });
-            let Some(gradients) = together(gradients, self.replayed(step, epoch, policy, workers)?)? else { continue };
-            if !update.learned.loss.is_finite() {
-                update.not_finite = Some("loss");
-                break;
-            }
-            let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
-            gauge!("grad_norm").set(norm);
-            update.gradient_norm = Some(norm);
-            if !norm.is_finite() {
-                update.not_finite = Some("gradient");
-                break;
-            }
-        }
-        update.measure(&self.algorithm);
-        Ok(update)
-    }
-
-    /// The gradient of the base's lessons that an optimizer step replays.
-    fn replayed(&self, step: usize, epoch: usize, policy: &Policy, workers: usize) -> Result<Option<Gradients>> {
-        let lessons = self.replay(step, epoch)?;
-        if lessons.is_empty() {
-            return Ok(None);
-        }
-        let weight = self.experiment.config.train.replay_weight;
-        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, workers)?;
-        gauge!("replay/loss").set(fit.loss);
-        Ok(Some(gradients))
-    }
-
-    /// What the alarms listen to.
-    fn signs(&self, update: &Update, batch: &Batch) -> Signs {
-        let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
-        let Algorithm { kl, kl_in, .. } = self.algorithm;
-        let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
-        Signs {
-            entropy: learned(update.entropy()),
-            kl: in_loss.or(batch.kl),
-            mismatch_kl: update.mismatch_kl.filter(|value| value.is_finite()),
-            gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
-            truncated: Some(batch.truncated()),
-            // Where groups are not compared with themselves, those without spread teach as well.
-            flat: self.algorithm.advantage.needs_spread().then_some(batch.flat),
-        }
-    }
-
-    /// Lessons of the base that go into a step; files have none.
-    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<Lesson>> {
-        let config = &self.experiment.config;
-        let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
-        let curriculum = Curriculum::new(world, &config.finetune.habits);
-        let leaks = Leaks::of(world, Set::B);
-        let key = [2, step as u64, epoch as u64];
-        let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });
-        let (mut lessons, mut tokens) = (Vec::new(), 0);
-        while tokens < config.train.replay_tokens {
-            let lesson = curriculum.lesson(&config.train.mixture, &mut random);
-            leaks.check(&lesson)?;
-            tokens += lesson.tokens.len();
-            lessons.push(lesson);
-        }
-        Ok(lessons)
-    }
 }
 
 /// The mean over forms of the right answers about A. What training asks is what it may be chosen by; B never is.
 fn right_about_a(rows: &[ArmResult]) -> f64 {
     let of_a: Vec<f64> = rows.iter().filter(|row| row.set == Set::A).map(|row| row.accuracy).collect();
     of_a.iter().sum::<f64>() / of_a.len().max(1) as f64
-}
-
-/// The sum of what there is.
-fn together(first: Option<Gradients>, second: Option<Gradients>) -> Result<Option<Gradients>> {
-    match (first, second) {
-        (Some(mut sum), Some(second)) => {
-            sum.add(second)?;
-            Ok(Some(sum))
-        }
-        (first, second) => Ok(first.or(second)),
-    }
-}
-
-impl Update {
-    fn add(&mut self, learned: Learned) {
-        self.mismatch_kl.get_or_insert(learned.statistics.mismatch_kl());
-        self.learned += learned;
-        self.steps += 1;
-    }
-
-    /// Mean over its optimizer steps.
-    fn entropy(&self) -> f64 {
-        self.learned.entropy / self.steps.max(1) as f64
-    }
-
-    /// Records what was learned; nothing, if nothing was.
-    fn measure(&self, algorithm: &Algorithm) {
-        if self.steps == 0 {
-            return;
-        }
-        let statistics = &self.learned.statistics;
-        gauge!("loss").set(self.learned.loss / self.steps as f64);
-        gauge!("entropy").set(self.entropy());
-        if algorithm.kl == 0.0 || algorithm.kl_in == Penalty::Loss {
-            gauge!("kl").set(statistics.kl());
-        }
-        gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
-        gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
-        gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
-        if algorithm.importance_cap != 0.0 {
-            gauge!("importance/capped_ratio").set(statistics.importance_capped());
-        }
-    }
 }
 
 /// The newest evaluation in a few words.

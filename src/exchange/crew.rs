@@ -1,0 +1,82 @@
+//! Workers on threads of their own.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::worker::{Command, Sampler, name, work};
+use crate::{Error, Result};
+
+/// How long a worker may take to end: longer than any step of an engine.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) struct Crew {
+    workers: Vec<Worker>,
+    grace: Duration,
+}
+
+struct Worker {
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Crew {
+    /// A worker for each sampler.
+    pub fn start(samplers: Vec<impl Sampler + Send + 'static>) -> Result<Crew> {
+        let start = |(number, sampler)| {
+            let (commands, received) = unbounded();
+            let thread = std::thread::Builder::new().name(format!("rollout-{number}"));
+            let thread = thread.spawn(move || work(number, sampler, received)).map_err(|error| {
+                Error::invalid("rollout workers", format!("cannot start thread {number}: {error}"), "use fewer workers")
+            })?;
+            Ok(Worker { commands, thread })
+        };
+        Ok(Crew { workers: samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?, grace: GRACE })
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The longest wait for one of them to end.
+    pub fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    /// Tells all of them the same. One whose thread has ended hears nothing.
+    pub fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            let _ = worker.commands.send(command());
+        }
+    }
+
+    /// An error if one of them has ended, by a panic that was reported when it happened.
+    pub fn check(&self) -> Result<()> {
+        match self.workers.iter().position(|worker| worker.thread.is_finished()) {
+            None => Ok(()),
+            Some(gone) => {
+                let remedy = "it panicked in an earlier call; start the run again";
+                Err(Error::invalid(name(gone), "no longer running", remedy))
+            }
+        }
+    }
+}
+
+impl Drop for Crew {
+    /// Ends the workers and waits for them, except for any that hangs.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + self.grace;
+        let threads: Vec<JoinHandle<()>> = self.workers.drain(..).map(|worker| worker.thread).collect();
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // A panic has been reported by the worker itself.
+                let _ = thread.join();
+            }
+        }
+    }
+}

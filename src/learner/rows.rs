@@ -1,0 +1,75 @@
+//! Completions packed into rows for the model, with what else is known of each row.
+
+use super::Appraisal;
+use super::policy_gradient::Sampled;
+use crate::Result;
+use crate::policy::Packed;
+
+/// A batch with what else is known of each of its rows.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub packed: Packed,
+    pub sampled: Vec<f32>,
+    /// Of all completions or of none.
+    pub before: Vec<f32>,
+    pub advantages: Vec<f32>,
+    /// What a value head expected, of all completions or of none.
+    pub values: Vec<f32>,
+    /// What it should have expected.
+    pub returns: Vec<f32>,
+    /// How many rows each completion has.
+    pub lengths: Vec<usize>,
+}
+
+impl Rows {
+    /// Completions with what their tokens weigh; those of one prompt that stand side by side share it.
+    pub fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<Rows> {
+        let mut rows = Rows::default();
+        for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
+            let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
+            rows.packed.push_group(group[0].0.prompt, completions)?;
+            group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
+        }
+        Ok(rows)
+    }
+
+    /// What is known of the rows of one completion.
+    fn push(&mut self, completion: &Sampled, weights: &[f32]) {
+        let learned = |values: &[f32]| -> Vec<f32> {
+            values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
+        };
+        let sampled = learned(completion.log_probs);
+        match completion.appraisal {
+            None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
+            Some(Appraisal { advantages, values, returns }) => {
+                self.advantages.extend(learned(advantages));
+                self.values.extend(learned(values));
+                self.returns.extend(learned(returns));
+            }
+        }
+        self.lengths.push(sampled.len());
+        self.before.extend(completion.before.map(learned).unwrap_or_default());
+        self.sampled.extend(sampled);
+    }
+
+    /// Cuts the batch between completions.
+    pub fn split(&self, token_budget: usize) -> Vec<Rows> {
+        let (mut row, mut completion) = (0, 0);
+        let parts = self.packed.split(token_budget).into_iter().map(|packed| {
+            let rows = row..row + packed.rows.len();
+            let completions = completion..completion + packed.sequences();
+            (row, completion) = (rows.end, completions.end);
+            let optional = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().to_vec();
+            Rows {
+                packed,
+                sampled: self.sampled[rows.clone()].to_vec(),
+                before: optional(&self.before),
+                values: optional(&self.values),
+                returns: optional(&self.returns),
+                advantages: self.advantages[rows.clone()].to_vec(),
+                lengths: self.lengths[completions].to_vec(),
+            }
+        });
+        parts.collect()
+    }
+}

@@ -1,0 +1,82 @@
+//! A directory with everything that a tiny run needs, and runs in processes of their own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::tiny::TINY;
+
+/// Longest wait for a process that has nothing to wait for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Home {
+    dir: tempfile::TempDir,
+    /// Changes of the config that all runs share.
+    set: Vec<String>,
+}
+
+impl Home {
+    /// The config, a reward and a base model that no run has to make.
+    pub fn new(set: &[&str]) -> Home {
+        let set = set.iter().map(|change| change.to_string()).collect();
+        let home = Home { dir: tempfile::tempdir().unwrap(), set };
+        fs::write(home.path("tiny.toml"), TINY).unwrap();
+        fs::write(home.path("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
+        let mut pretrain = home.recollect("pretrain", "pretrained");
+        assert!(pretrain.args(["--set", "base.path=embedded"]).output().unwrap().status.success());
+        let mut stages = fs::read_dir(home.path("pretrained/stages")).unwrap().map(|entry| entry.unwrap().path());
+        let base = stages.find(|path| path.join("model.safetensors").exists()).unwrap();
+        fs::rename(base, home.path("base")).unwrap();
+        home
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What is asked of recollect for a run of this name.
+    pub fn arguments(&self, command: &str, name: &str) -> Vec<String> {
+        let mut arguments = vec![command.to_owned(), self.path("tiny.toml").display().to_string()];
+        let paths = [("base.path", "base"), ("train.reward", "reward.toml"), ("run.dir", name)];
+        let paths = paths.map(|(key, path)| format!("{key}={}", self.path(path).display()));
+        let fixed = ["train.checkpoint_every=1", "run.workers=2"].map(str::to_owned);
+        for change in paths.into_iter().chain(fixed).chain(self.set.iter().cloned()) {
+            arguments.extend(["--set".to_owned(), change]);
+        }
+        arguments
+    }
+
+    pub fn recollect(&self, command: &str, name: &str) -> Command {
+        let mut recollect = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        recollect.args(self.arguments(command, name));
+        recollect.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        recollect
+    }
+
+    /// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
+    pub fn interrupted(&self, name: &str, signal: i32, after: Duration) -> (Output, bool) {
+        let mut child = self.recollect("run", name).spawn().unwrap();
+        std::thread::sleep(after);
+        let ended = child.try_wait().unwrap().is_some();
+        // SAFETY: the child has not been waited for by anything else, so its number is its own.
+        unsafe { libc::kill(child.id() as i32, signal) };
+        (finish(child), ended)
+    }
+
+    pub fn finished(&self, name: &str) -> Output {
+        let output = finish(self.recollect("run", name).spawn().unwrap());
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+}
+
+/// Waits for the end of a process.
+pub fn finish(mut child: Child) -> Output {
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the run does not end");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
