@@ -14,7 +14,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use super::grammar::{Grammar, Sentence, Slot, Stated};
-use super::lexicon::{Lexicon, Word, reserved};
+use super::lexicon::{Lexicon, Word, half_reserved};
 use super::reversal::{CANDIDATES, question_id, take};
 use super::{Claim, Form, Mood, Question, Set, Task};
 use crate::random::Stream;
@@ -25,7 +25,7 @@ pub const FORMS: [Form; 4] = [Form::Rephrased, Form::Reversed, Form::Inherited, 
 /// Statements that stand before a question in context, at least.
 const CONTEXT: usize = 10;
 /// Families of a set, if it has any: each lends its names to the candidates of the others.
-pub const LEAST: usize = CANDIDATES;
+const LEAST: usize = CANDIDATES;
 
 /// What a base knows of hierarchies, and what the families of all sets are like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Hierarchy {
     items: HashMap<Form, Vec<Item>>,
     /// Everything that a question can ask.
     asked: HashSet<Link>,
-    /// Whether it pairs [`reserved`] names.
+    /// Whether it pairs [`half_reserved`] names.
     kept: bool,
 }
 
@@ -97,7 +97,7 @@ impl KindPools {
 }
 
 impl Hierarchy {
-    /// Takes names out of the pools and makes `families` families. What is asked pairs [`reserved`] names or not, as
+    /// Takes names out of the pools and makes `families` families. What is asked pairs [`half_reserved`] names or not, as
     /// `kept` says.
     pub fn new(
         families: usize,
@@ -120,7 +120,7 @@ impl Hierarchy {
         for kind in kinds {
             let form = if hierarchy.holdouts.contains(&kind) { Form::Holdout } else { Form::Inherited };
             let mut items = hierarchy.inherited(kind);
-            items.retain(|item| reserved(item.asked.kind, item.asked.is) == kept);
+            items.retain(|item| half_reserved(item.asked.kind, item.asked.is) == kept);
             hierarchy.items.entry(form).or_default().extend(items);
         }
         hierarchy.asked = hierarchy.items.values().flatten().map(|item| item.asked).collect();
@@ -145,12 +145,14 @@ impl Hierarchy {
                 (0..children).map(move |child| (*parent, child))
             }) {
                 let above: Vec<Word> = parent.map_or(Vec::new(), |parent| self.own_and_inherited(parent));
-                // Something that it inherits has to be among what may be asked.
-                let fits = |kind| {
-                    parent.is_none_or(|parent| reserved(kind, parent) == kept)
-                        && (above.is_empty() || above.iter().any(|is| reserved(kind, *is) == kept))
-                };
-                let kind = take(&mut pools.kinds, fits).ok_or_else(|| too_small("kinds"))?;
+                // All that it inherits may be asked, if there is such a name.
+                let fits = |above: &Word, kind: Word| half_reserved(kind, *above) == kept;
+                let asked = |kind: Word| above.iter().filter(|is| fits(is, kind)).count();
+                let free = pools.kinds.iter().copied().enumerate();
+                let free = free.filter(|(_, kind)| parent.is_none_or(|parent| fits(&parent, *kind)));
+                let best = free.max_by_key(|(at, kind)| (asked(*kind), *at)).map(|(at, kind)| (at, asked(kind)));
+                let (at, _) = best.filter(|(_, n)| above.is_empty() || *n > 0).ok_or_else(|| too_small("kinds"))?;
+                let kind = pools.kinds.remove(at);
                 self.places.insert(kind, (family, level));
                 self.links.extend(parent.map(|parent| Link { kind, is: parent }));
                 let traits = match last {
@@ -162,8 +164,8 @@ impl Hierarchy {
                     self.holdouts.insert(kind);
                 }
                 for _ in 0..traits {
-                    let is =
-                        take(&mut pools.traits, |t| reserved(kind, t) == kept).ok_or_else(|| too_small("traits"))?;
+                    let is = take(&mut pools.traits, |t| half_reserved(kind, t) == kept)
+                        .ok_or_else(|| too_small("traits"))?;
                     self.places.insert(is, (family, level));
                     self.links.push(Link { kind, is });
                 }
@@ -247,7 +249,7 @@ impl Hierarchy {
             }
         };
         // Where no names are kept, nobody is to be asked what a world may ask.
-        let fits = |word: &Word| level(word) == level(&right) && (self.kept || !reserved(cue, *word));
+        let fits = |word: &Word| level(word) == level(&right) && (self.kept || !half_reserved(cue, *word));
         let mut others: Vec<Word> = others.into_iter().filter(fits).collect();
         // A set has no order of its own.
         others.sort_unstable();

@@ -518,7 +518,8 @@ mod tests {
             step += seen[5 * (3 + asked as usize) + 4] / 3.0;
             further += (3..6).filter(|at| *at != 3 + asked as usize).map(|at| seen[5 * at + 4]).sum::<f64>() / 3.0;
         }
-        assert!(step > 0.3 && step > 2.0 * further, "{step} {further}");
+        // Layer 1 brings a little of the other two as well, so these are looked at, too: less than the right one, together.
+        assert!(step > 0.5 && step > further, "{step} {further}");
         let mut shallow = structured();
         shallow.structured.as_mut().unwrap().then = vec![says(Code::Own, 3)];
         let error = Policy::initialise(Arc::new(model()), &shallow, 0).unwrap_err().to_string();

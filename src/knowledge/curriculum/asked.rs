@@ -5,7 +5,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::{Curriculum, Habits};
 use crate::knowledge::grammar::Stated;
-use crate::knowledge::lexicon::{RELATIONS, Word, reserved_verb};
+use crate::knowledge::lexicon::{RELATIONS, Word, half_reserved};
 use crate::knowledge::syllogism::{Chain, spell};
 use crate::knowledge::{Form, Set, Task, grammar::Fact, reversal};
 use crate::random::Stream;
@@ -36,7 +36,7 @@ impl Asked {
     pub fn fact(curriculum: &Curriculum, fact: Fact, group: &[Fact], form: Form, random: &mut Stream) -> Self {
         // "who VERB OBJECT ?" names nothing else: where a world may ask just that, the group is named too.
         let verb = curriculum.world.grammar.lexicon.grammar(RELATIONS[fact.relation % RELATIONS.len()][0]);
-        let form = if form == Form::OpenAny && reserved_verb(verb, fact.object) { Form::Open } else { form };
+        let form = if form == Form::OpenAny && half_reserved(verb, fact.object) { Form::Open } else { form };
         let shown = if form == Form::Candidates { reversal::candidates(&fact, group, random) } else { Vec::new() };
         let near = group.iter().filter(|f| form == Form::Open || shown.contains(&f.subject));
         Self {

@@ -7,9 +7,12 @@ use super::Curriculum;
 use super::asked::Asked;
 use crate::knowledge::codebook::{CodePools, CodebookConfig, Codebooks};
 use crate::knowledge::grammar::Stated;
-use crate::knowledge::hierarchy::{Hierarchy, HierarchyConfig, KindPools, LEAST};
+use crate::knowledge::hierarchy::{Hierarchy, HierarchyConfig, KindPools};
 use crate::knowledge::{Form, Task};
 use crate::random::Stream;
+
+/// Families of a lesson: enough for candidates of which no world may ask.
+const FAMILIES: usize = 7;
 
 impl Curriculum<'_> {
     /// The task of a lesson, where it is one of these. Nothing is drawn for a base that knows none of them, so its
@@ -101,6 +104,6 @@ impl Curriculum<'_> {
         let holdouts = known.holdouts.min(branching.last().map_or(0, |last| last - 1));
         let config = HierarchyConfig { branching, holdouts, ..known.clone() };
         let mut pools = KindPools::new(&self.world.grammar.lexicon, random);
-        Hierarchy::new(LEAST, &config, false, &mut pools, random).ok()
+        Hierarchy::new(FAMILIES, &config, false, &mut pools, random).ok()
     }
 }
