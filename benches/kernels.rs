@@ -21,7 +21,7 @@ use gemm::Parallelism;
 
 use candle_core::{Device, Tensor, Var};
 use recollect::Result;
-use recollect::kernels::{self, AdamW, Heads, Moments, Precision, Rope, Value};
+use recollect::kernels::{self, AdamW, Heads, Moments, Positions, Precision, Value};
 use recollect::knowledge::curriculum::Lesson;
 use recollect::learner::{Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
@@ -184,8 +184,8 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     let (d, f, heads) = (config.hidden_size, config.intermediate_size, config.heads());
     let tokens: Vec<u32> = (0..n).map(|at| (at * 31 % config.vocab_size) as u32).collect();
     let rows: Vec<u32> = (0..n as u32).collect();
-    let layout = Arc::new(std::iter::repeat_n(shape.length, n / shape.length).collect());
-    let rope = Arc::new(Rope::new(heads.dim, config.rope_theta, shape.length));
+    let layout = std::iter::repeat_n(shape.length, n / shape.length).collect();
+    let positions = Arc::new(Positions::new(layout, config.frequencies()));
 
     let x = leaf("x", &[n, d])?;
     let qkv = leaf("qkv", &[n, heads.width()])?;
@@ -212,7 +212,7 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     time("embedding", &|| kernels::embedding(&table, &tokens))?;
     time("rms_norm", &|| kernels::rms_norm(&x, &norm, 1e-6))?;
     time("linear qkv", &|| kernels::linear(&x, &[&query, &key, &value], &[], Precision::F32))?;
-    time("attention", &|| kernels::attention(&qkv, heads, &rope, &layout))?;
+    time("attention", &|| kernels::attention(&qkv, heads, &positions))?;
     time("linear out", &|| kernels::linear(&mixed, &[&out], &[], Precision::F32))?;
     time("add", &|| kernels::add(&x, &x))?;
     time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[], Precision::F32))?;

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use home::Home;
+use home::{Home, interrupt};
 
 const STALENESS: u64 = 2;
 const STEPS: u64 = 6;
@@ -97,7 +97,8 @@ fn a_run_that_is_killed_at_any_instant_goes_on_and_loses_nothing() {
     for case in 0..cases {
         let name = format!("case-{case}");
         let signal = if case % 2 == 0 { libc::SIGTERM } else { libc::SIGKILL };
-        let (output, ended) = home.interrupted(&name, signal, whole.mul_f64(random.random_range(0.3..1.0)));
+        let after = whole.mul_f64(random.random_range(0.3..1.0));
+        let (output, ended) = interrupt(home.recollect("run", &name).spawn().unwrap(), signal, after);
         killed += usize::from(!ended);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("panicked"), "{said}");

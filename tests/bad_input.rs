@@ -134,6 +134,19 @@ fn a_config_that_is_no_toml_or_no_text_is_one_line() {
 }
 
 #[test]
+fn a_card_that_is_not_there_is_one_line_and_takes_no_run_directory() {
+    let home = Home::with_config("");
+    let lines = home.refused(&["run", "x.toml", "--set", "run.device=gpu"]);
+    assert!(lines.len() == 1 && lines[0].contains("run.device"), "{lines:?}");
+    assert!(lines[0].contains("allowed is \"auto\", \"cpu\" or \"cuda:N\""), "{lines:?}");
+    // No machine has so many.
+    let lines = home.refused(&["run", "x.toml", "--set", "run.device=cuda:999"]);
+    let why = if cfg!(feature = "cuda") { "card" } else { "built without CUDA; build it with" };
+    assert!(lines.len() == 1 && lines[0].contains(why) && lines[0].contains("run.device"), "{lines:?}");
+    assert!(!home.path("runs").exists());
+}
+
+#[test]
 fn a_run_directory_that_cannot_be_made_is_one_line() {
     let home = Home::with_config("");
     fs::write(home.path("file"), "content").unwrap();

@@ -1,6 +1,7 @@
 //! Tables in the documentation that say what algorithms do are what the program computes.
 
 use candle_core::{Device, Tensor, Var};
+use recollect::evaluation::Arm;
 use recollect::learner::{Advantage, Aggregation, Algorithm, Clip, Gae, Penalty, Range, Tokens, Weights, policy_loss};
 use serde::Serialize;
 
@@ -89,4 +90,13 @@ fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() 
         );
         assert!(ALGORITHMS.lines().any(|line| line == row), "src/learner/algorithms.md needs this line:\n{row}");
     }
+}
+
+#[test]
+fn the_table_of_arms_has_every_arm_in_its_order() {
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    // Other tables tell what arms got.
+    let explained = rows.filter(|(_, rest)| !rest.starts_with(|first: char| first.is_ascii_digit()));
+    let named: Vec<&str> = explained.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
+    assert_eq!(named, Arm::ALL.map(Arm::name));
 }

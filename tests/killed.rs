@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use home::{Home, finish};
+use home::{Home, finish, interrupt};
 use left::{left_by, same};
 
 fn cases() -> usize {
@@ -60,7 +60,7 @@ fn nothing_is_lost(home: Home, cases: usize) {
             let asked = case % 3 == 2;
             let signal = if asked { libc::SIGTERM } else { libc::SIGKILL };
             let after = whole.mul_f64(random.random_range(0.02..1.0));
-            let (output, ended) = home.interrupted(&name, signal, after);
+            let (output, ended) = interrupt(home.recollect("run", &name).spawn().unwrap(), signal, after);
             killed += usize::from(!ended);
             let said = String::from_utf8_lossy(&output.stderr);
             // A signal that comes before the handler is there ends the process as it always would.

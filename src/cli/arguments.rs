@@ -4,7 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 
-use recollect::evaluation::{Requirement, Summary};
+use recollect::evaluation::{OverRuns, Requirement, Summary};
+#[cfg(feature = "mpi")]
+use recollect::exchange::{
+    Actors,
+    mpi::{self, Role},
+};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
@@ -13,7 +18,7 @@ use super::output;
 use super::progress::StderrProgress;
 
 /// A config file and changes to it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ConfigArgs {
     /// The config, a TOML file (see configs/), or the directory of a run to go on with
     pub config: PathBuf,
@@ -36,10 +41,15 @@ impl RequireArgs {
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
     }
+
+    /// The same of the mean over several runs.
+    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
+        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
+    }
 }
 
 /// What every stage takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct StageArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -67,20 +77,46 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        let config = self.config.resolve()?;
+        self.perform_with(|| self.config.resolve(), arithmetic, stage)
+    }
+
+    /// The same with a config that is resolved in another way. Ranks that only sample take it from the one that learns.
+    pub fn perform_with(
+        &self,
+        resolve: impl FnOnce() -> Result<Config>,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        stage: impl FnOnce(&Experiment) -> Result<()>,
+    ) -> Result<()> {
+        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
+        #[cfg(feature = "mpi")]
+        let learner = {
+            let interrupt = interrupt.clone();
+            match mpi::join(move || interrupt.requested())? {
+                Some(Role::Actor(actor)) => return actor.serve(),
+                Some(Role::Learner(learner)) => Some(learner),
+                None => None,
+            }
+        };
+        let config = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;
             output::say(&format!("{}\n{sums}", config.to_toml()?));
             return Ok(());
         }
-        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
-        let experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
+        #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]
+        let mut experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
         #[cfg(feature = "prometheus")]
         if let Some(address) = self.prometheus {
             serve_metrics(address)?;
         }
         output::say(&sums);
+        #[cfg(feature = "mpi")]
+        if let Some(learner) = &learner {
+            let actors = learner.actors();
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", actors.len()));
+            experiment.actors = Actors::Ranks(actors);
+        }
         stage(&experiment)
     }
 }

@@ -3,38 +3,108 @@
 use std::path::PathBuf;
 
 use recollect::Result;
-use recollect::experiment::{arithmetic, stages};
+use recollect::evaluation::Arm;
+use recollect::experiment::stages::{self, Comparison};
+use recollect::experiment::{Config, arithmetic};
+use recollect::report;
 
 use super::arguments::{RequireArgs, StageArgs};
+use super::arms::{self, AskedArms};
 use super::output;
 
-/// Measure a checkpoint against the fine-tuned baseline
+/// Measure every arm on the same questions, or one checkpoint against another
 #[derive(clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = help())]
+#[command(mut_arg("config", |arg| {
+    // Whoever wants to see the list has nothing to evaluate yet.
+    arg.help(CONFIG).required_unless_present("arms").required(false).default_value_if("arms", "list", "list")
+}))]
 pub struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// A checkpoint in the Hugging Face layout [default: the last one of the run]
-    #[arg(long, value_name = "DIR")]
+    /// A checkpoint in the Hugging Face layout in place of the policy that the run trains
+    #[arg(long, value_name = "DIR", conflicts_with = "against")]
     checkpoint: Option<PathBuf>,
+    /// Compare with this checkpoint (named as the first one) on the same questions, with paired tests
+    #[arg(long, value_name = "BASELINE")]
+    against: Option<String>,
+    /// With --against: ask the questions of this file (rows of prompt and completion, or what `recollect world --export`
+    /// wrote) rather than those of the run; can be given several times
+    #[arg(long, value_name = "FILE", requires = "against")]
+    questions: Vec<PathBuf>,
+    /// With --questions: the documents that they are about, for contexts and retrieval; can be given several times
+    #[arg(long, value_name = "FILE", requires = "questions")]
+    documents: Vec<PathBuf>,
+    /// Which arms to evaluate, separated by commas: names from the list below, `standard` (what a run evaluates), `all`, or
+    /// `list` to print them; the fine-tuned baseline is always one of them
+    #[arg(long, value_name = "ARM,…", value_delimiter = ',')]
+    arms: Vec<AskedArms>,
+    /// Also score by which of a question's choices is the likeliest to follow, where they are not shown
+    #[arg(long)]
+    likelihood: bool,
     #[command(flatten)]
     require: RequireArgs,
 }
 
-const HELP: &str = "\
-Every arm answers the same questions of A and B: fine-tuned, thinking before training, in context, after training.
+const CONFIG: &str = "The config, a TOML file (see configs/), or the directory of a run; with --against a checkpoint: a \
+    directory in the Hugging Face layout, a run, or RUN@STEP";
+
+fn help() -> String {
+    format!(
+        "\
+Arms, ways of answering that get the same questions of A and B:
+{}
+What an arm needs and is not there yet is trained first; a run directory keeps what is finished. Every arm is compared
+with the fine-tuned baseline: exact McNemar test with Holm's correction, and a paired bootstrap of the difference.
 
 Examples:
   recollect eval configs/quickstart.toml
+  recollect eval runs/quickstart --arms standard,filler,filler-after-rl,retrieval --likelihood
   recollect eval configs/quickstart.toml --checkpoint runs/other/stages/train-0123456789abcdef \\
     --set run.dir=runs/compared
-  recollect eval configs/quickstart.toml --require \"after-rl.B.reversal >= 0.9\"";
+  recollect eval runs/quickstart --against runs/quickstart@0 --require \"after-rl.B.reversal >= 0.9\"
+  recollect eval models/mine --against models/theirs --questions questions.jsonl",
+        arms::list()
+    )
+}
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_run, |experiment| {
-        stages::eval(experiment, args.checkpoint.as_deref())?;
-        let report = stages::report(experiment.run.root())?;
-        output::reported(&report);
-        args.require.check(&report.summary)
-    })
+    if args.arms.contains(&AskedArms::List) {
+        output::say(&arms::list());
+        return Ok(());
+    }
+    let mut stage = args.stage.clone();
+    stage.config.changes.extend(arms::change(&args.arms));
+    stage.config.changes.extend(args.likelihood.then(|| "arms.likelihood=true".to_owned()));
+    match &args.against {
+        None => stage.perform(arithmetic::of_run, |experiment| {
+            stages::eval(experiment, args.checkpoint.as_deref())?;
+            let report = stages::report(experiment.run.root())?;
+            output::reported(&report);
+            args.require.check(&report.summary)
+        }),
+        Some(baseline) => {
+            let name = stage.config.config.display().to_string();
+            let comparison = Comparison::new(&name, baseline, &args.questions, &args.documents)?;
+            let config: Config = comparison.config(&stage.config.changes)?;
+            stage.perform_with(
+                || Ok(config),
+                |_| Vec::new(),
+                |experiment| {
+                    stages::compare(experiment, &comparison)?;
+                    let report = stages::report(experiment.run.root())?;
+                    output::say(&format!(
+                        "{name} answers as \"{}\", \"{}\", …; {baseline} as \"{}\", \"{}\", …\n",
+                        Arm::AfterRl.label(),
+                        Arm::DirectAfterRl.label(),
+                        Arm::ThinkingBeforeRl.label(),
+                        Arm::FineTuned.label()
+                    ));
+                    output::reported(&report);
+                    output::say(&report::same_way_table(&report.summary));
+                    args.require.check(&report.summary)
+                },
+            )
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A file per subcommand: raw arguments to resolved ones, and all printing.
 
 pub mod arguments;
+pub mod arms;
 pub mod eval;
 pub mod finetune;
 pub mod output;

@@ -1,14 +1,22 @@
 //! Measuring a policy: the ways of answering (arms), one record per answered question, and what many records
 //! say together, with intervals and paired tests. Nothing here samples, reads files or prints.
 
+pub mod arm;
+pub mod over_runs;
 pub mod record;
 pub mod requirement;
 pub mod run_info;
+pub mod same_way;
 pub mod summary;
 pub mod sweep;
+pub mod verification;
 
-pub use record::{Answered, Arm};
+pub use arm::{Arm, More, Training, Way};
+pub use over_runs::{OverRuns, over_runs};
+pub use record::Answered;
 pub use requirement::Requirement;
-pub use run_info::{Curves, RunInfo, StageTime, TrainingPoint};
+pub use run_info::{ArmCost, Curves, RunInfo, StageTime, TrainingPoint};
+pub use same_way::{SameWay, same_way};
 pub use summary::{AgainstBaseline, ArmResult, Pooled, Summary, tally};
 pub use sweep::{Cost, Measured, Setting, SweepSummary};
+pub use verification::Verification;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Arm, ArmResult, Summary};
+use super::{Arm, OverRuns, Summary};
 use crate::knowledge::{Form, Set, Task};
 use crate::{Error, Result};
 
@@ -74,21 +74,33 @@ fn word<T: serde::de::DeserializeOwned>(name: &str) -> Option<T> {
 impl Requirement {
     /// Refuses a summary that does not meet it, or in which nothing of the kind was evaluated.
     pub fn check(&self, summary: &Summary) -> Result<()> {
-        let of_kind = |row: &&ArmResult| (row.arm, row.set, row.task) == (self.arm, self.set, self.task);
-        let rows = summary.latest().filter(of_kind).filter(|row| self.form.is_none_or(|form| row.form == form));
+        let rows = summary.latest().filter(|row| self.is_about(row.arm, row.set, row.task, row.form));
         let (correct, n) = rows.fold((0, 0), |(correct, n), row| (correct + row.correct, n + row.n));
+        self.hold(correct as f64 / n as f64, format!(" ({correct} of {n})"))
+    }
+
+    /// The same of the mean over several runs, of all forms alike.
+    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
+        let rows = runs.iter().filter(|row| self.is_about(row.arm, row.set, row.task, row.form));
+        let means: Vec<f64> = rows.map(|row| row.mean).collect();
+        self.hold(means.iter().sum::<f64>() / means.len() as f64, String::new())
+    }
+
+    fn is_about(&self, arm: Arm, set: Set, task: Task, form: Form) -> bool {
+        (arm, set, task) == (self.arm, self.set, self.task) && self.form.is_none_or(|wanted| wanted == form)
+    }
+
+    /// Refuses a share that does not meet it; one of nothing is not a number.
+    fn hold(&self, found: f64, counts: String) -> Result<()> {
         let refuse = |found: String| Err(Error::Refused(format!("{self} does not hold: {found}")));
-        if n == 0 {
-            return refuse("no such questions were asked".into());
-        }
-        let found = correct as f64 / n as f64;
         let met = match self.bound {
+            _ if found.is_nan() => return refuse("no such questions were asked".into()),
             Bound::AtLeast => found >= self.share,
             Bound::MoreThan => found > self.share,
             Bound::AtMost => found <= self.share,
             Bound::LessThan => found < self.share,
         };
-        if met { Ok(()) } else { refuse(format!("it is {found:.3} ({correct} of {n})")) }
+        if met { Ok(()) } else { refuse(format!("it is {found:.3}{counts}")) }
     }
 }
 

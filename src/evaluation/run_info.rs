@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Arm;
 use super::summary::ArmResult;
 
 /// What someone needs to know to trust a summary, and to make it again.
@@ -27,6 +28,21 @@ pub struct RunInfo {
     pub model_parameters: u64,
     /// Processor and number of cores.
     pub hardware: String,
+    /// What each arm takes.
+    #[serde(default)]
+    pub costs: BTreeMap<Arm, ArmCost>,
+}
+
+/// What an arm takes, before and while it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArmCost {
+    /// Floating-point operations that went into the policy after the base; absent where that is not known.
+    pub training_flops: Option<f64>,
+    /// Wall-clock seconds that all answers of the arm took.
+    pub seconds: Option<f64>,
+    /// Mean tokens that an answer took: read, and sampled.
+    pub read: f64,
+    pub sampled: f64,
 }
 
 /// How long a stage took.
@@ -55,6 +71,18 @@ pub struct TrainingPoint {
     pub mean_length: Option<f64>,
     /// Share of recited facts that are true.
     pub true_share: Option<f64>,
+}
+
+impl RunInfo {
+    /// Stages whose only work is to answer questions, and all: wall-clock seconds.
+    pub fn answering(&self) -> (f64, f64) {
+        let answers = |stage: &&StageTime| {
+            let begins = |with: &&str| stage.name.starts_with(*with);
+            ["baseline", "evaluation"].contains(&stage.name.as_str()) || ["arm ", "choices "].iter().any(begins)
+        };
+        let sum = |stages: &mut dyn Iterator<Item = &StageTime>| stages.map(|stage| stage.seconds).sum();
+        (sum(&mut self.stages.iter().filter(answers)), sum(&mut self.stages.iter()))
+    }
 }
 
 impl TrainingPoint {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, Arm, Curves, RunInfo};
+use super::{Answered, Arm, Curves, RunInfo, SameWay, Verification, same_way};
 use crate::knowledge::{Form, Set, Task};
-use crate::statistics::Interval;
+use crate::statistics::holm::holm;
 use crate::statistics::mcnemar::mcnemar;
+use crate::statistics::pass_at_k::{numbers, pass_at_k};
+use crate::statistics::{Interval, bootstrap};
 use crate::verifier::Grounding;
 
 /// Everything a report is made of; `report.json` is this value.
@@ -16,6 +18,9 @@ pub struct Summary {
     pub run: RunInfo,
     /// One row for each (arm, task, form, set, step), in this order.
     pub arms: Vec<ArmResult>,
+    /// The policies before and after, asked the same way.
+    #[serde(default)]
+    pub same_way: Vec<SameWay>,
     pub curves: Curves,
 }
 
@@ -59,6 +64,17 @@ pub struct ArmResult {
     pub correct_known: Option<usize>,
     /// Mean number of sampled tokens.
     pub mean_tokens: f64,
+    /// How often at least one of so many answers to a question is right, estimated without bias; only where every question
+    /// was answered several times.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pass_at: BTreeMap<usize, f64>,
+    /// How thoughts lead to answers. Absent for arms that do not think, and where thoughts cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// The same questions scored by which choice is the likeliest; absent where that was not asked for, and for questions
+    /// that show their choices or have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<ByLikelihood>,
     /// The paired comparison with the fine-tuned baseline; absent for the baseline and without common questions.
     pub against_baseline: Option<AgainstBaseline>,
     /// How much of the way from the fine-tuned baseline to answering in context the arm goes: 0 at the one, 1 at the
@@ -67,8 +83,19 @@ pub struct ArmResult {
     pub gap_closed: Option<f64>,
 }
 
-/// An arm and the fine-tuned baseline on the same questions (the first answer of each).
+/// Questions of which the choice that is likeliest to follow, of all that are not shown, is counted as the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ByLikelihood {
+    pub correct: usize,
+    pub n: usize,
+    pub accuracy: f64,
+    /// 95 % Wilson interval.
+    pub low: f64,
+    pub high: f64,
+}
+
+/// An arm and the fine-tuned baseline on the same questions (the first answer of each).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgainstBaseline {
     /// Questions that only the arm got right.
     pub b: u64,
@@ -76,6 +103,31 @@ pub struct AgainstBaseline {
     pub c: u64,
     /// Two-sided p-value of the exact McNemar test.
     pub p: f64,
+    /// The same, corrected by Holm's method for the number of arms that are compared with the baseline on these questions.
+    #[serde(default)]
+    pub holm: f64,
+    /// Questions that both answered.
+    #[serde(default)]
+    pub n: u64,
+    /// `(b - c) / n`, with its 95 % interval by the paired bootstrap.
+    #[serde(default)]
+    pub difference: f64,
+    #[serde(default)]
+    pub low: f64,
+    #[serde(default)]
+    pub high: f64,
+}
+
+impl AgainstBaseline {
+    /// The comparison by what only the one and only the other got right, of `n` questions, not corrected for others.
+    pub fn of(b: u64, c: u64, n: u64) -> AgainstBaseline {
+        let p = mcnemar(b, c);
+        let of = |value: f64, count: u64| std::iter::repeat_n(value, count as usize);
+        let differences: Vec<f64> = of(1.0, b).chain(of(-1.0, c)).chain(of(0.0, n.saturating_sub(b + c))).collect();
+        let Interval { low, high } = bootstrap::paired(&differences, 0);
+        let difference = (b as f64 - c as f64) / n.max(1) as f64;
+        AgainstBaseline { b, c, p, holm: p, n, difference, low, high }
+    }
 }
 
 /// An arm over several tasks and forms of one set.
@@ -98,7 +150,7 @@ pub struct Pooled {
 impl Summary {
     /// The numbers of an evaluation, with the curves and the provenance that belong to it.
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
-        Summary { run, arms: tally(answered), curves }
+        Summary { run, arms: tally(answered), same_way: same_way(answered), curves }
     }
 
     /// For each (arm, task, form, set) the row of the last step at which it was evaluated.
@@ -129,10 +181,13 @@ impl Summary {
         let accuracy = share(correct, n)?;
         let Interval { low, high } = Interval::wilson(accuracy, questions);
         let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
-        let paired: Option<Vec<AgainstBaseline>> = rows.iter().map(|row| row.against_baseline).collect();
-        let against_baseline = paired.map(|pairs| {
-            let (b, c) = pairs.iter().fold((0, 0), |(b, c), pair| (b + pair.b, c + pair.c));
-            AgainstBaseline { b, c, p: mcnemar(b, c) }
+        let against_baseline = self.discordant(arm, set).map(|(b, c, n)| {
+            let arms: BTreeSet<Arm> = self.latest().filter(|row| row.set == set).map(|row| row.arm).collect();
+            let p = |arm: &Arm| self.discordant(*arm, set).map(|(b, c, _)| (*arm, mcnemar(b, c)));
+            let (compared, all): (Vec<Arm>, Vec<f64>) = arms.iter().filter_map(p).unzip();
+            let corrected = compared.into_iter().zip(holm(&all)).find(|(other, _)| *other == arm);
+            let pair = AgainstBaseline::of(b, c, n);
+            AgainstBaseline { holm: corrected.map_or(pair.p, |(_, holm)| holm), ..pair }
         });
         let (recited, recited_true) = (sum(|row| row.recited), sum(|row| row.recited_true));
         let share_of = |arm: Arm| {
@@ -153,6 +208,17 @@ impl Summary {
             against_baseline,
             gap_closed,
         })
+    }
+
+    /// Questions of a set that only the arm, that only the baseline got right, and all that both answered. `None` where
+    /// they are not compared on every kind of question.
+    fn discordant(&self, arm: Arm, set: Set) -> Option<(u64, u64, u64)> {
+        let rows = self.latest().filter(|row| row.arm == arm && row.set == set);
+        let pairs: Option<Vec<AgainstBaseline>> = rows.map(|row| row.against_baseline).collect();
+        let sum = |pairs: Vec<AgainstBaseline>| {
+            pairs.iter().fold((0, 0, 0), |(b, c, n), pair| (b + pair.b, c + pair.c, n + pair.n))
+        };
+        pairs.filter(|pairs| !pairs.is_empty()).map(sum)
     }
 
     /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
@@ -184,7 +250,20 @@ pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
         let of = |arm: Arm| shares.get(&(arm, row.task, row.form, row.set)).copied();
         row.gap_closed = gap_closed(row.arm, row.accuracy, of(Arm::FineTuned), of(Arm::InContext));
     }
+    correct_for_arms(&mut rows);
     rows
+}
+
+/// All comparisons with the baseline on the same questions are one family of tests.
+fn correct_for_arms(rows: &mut [ArmResult]) {
+    let mut families: BTreeMap<(Task, Form, Set), Vec<&mut AgainstBaseline>> = BTreeMap::new();
+    for row in rows {
+        families.entry((row.task, row.form, row.set)).or_default().extend(row.against_baseline.as_mut());
+    }
+    for family in families.into_values() {
+        let corrected = holm(&family.iter().map(|pair| pair.p).collect::<Vec<f64>>());
+        family.into_iter().zip(corrected).for_each(|(pair, holm)| pair.holm = holm);
+    }
 }
 
 /// See [`ArmResult::gap_closed`].
@@ -231,6 +310,9 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         correct_known: (first.arm.thinks() && group.iter().any(|one| one.judgement.grounding.is_some()))
             .then(|| count(|one| one.judgement.correct && one.judgement.grounding == Some(Grounding::Known))),
         mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
+        pass_at: pass_at(group),
+        verification: Some(group).filter(|_| first.arm.thinks()).and_then(Verification::of),
+        likelihood: by_likelihood(group),
         gap_closed: None,
         against_baseline: compare(group, baseline),
     })
@@ -247,7 +329,35 @@ fn compare(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option
             _ => (),
         }
     }
-    (pairs > 0).then(|| AgainstBaseline { b, c, p: mcnemar(b, c) })
+    (pairs > 0).then(|| AgainstBaseline::of(b, c, pairs))
+}
+
+/// Where every question was answered equally often, and more than once.
+fn pass_at(group: &[&Answered]) -> BTreeMap<usize, f64> {
+    let mut tries: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for one in group {
+        let (right, n) = tries.entry(one.question).or_default();
+        *right += usize::from(one.judgement.correct);
+        *n += 1;
+    }
+    let samples = tries.values().next().map_or(0, |(_, n)| *n);
+    if samples < 2 || tries.values().any(|(_, n)| *n != samples) {
+        return BTreeMap::new();
+    }
+    let mean = |k: usize| {
+        let each: Option<Vec<f64>> = tries.values().map(|(right, n)| pass_at_k(*n, *right, k)).collect();
+        each.map(|each| (k, each.iter().sum::<f64>() / each.len() as f64))
+    };
+    numbers(samples).into_iter().filter_map(mean).collect()
+}
+
+fn by_likelihood(group: &[&Answered]) -> Option<ByLikelihood> {
+    let scored: Vec<bool> =
+        group.iter().filter_map(|one| one.likeliest.as_ref().map(|choice| *choice == one.expected)).collect();
+    let correct = scored.iter().filter(|right| **right).count();
+    let accuracy = share(correct, scored.len())?;
+    let Interval { low, high } = Interval::wilson(accuracy, scored.len());
+    Some(ByLikelihood { correct, n: scored.len(), accuracy, low, high })
 }
 
 fn share(part: usize, whole: usize) -> Option<f64> {
@@ -288,6 +398,8 @@ mod tests {
             },
             expected: String::new(),
             tokens: question as usize,
+            prompt_tokens: 10,
+            likeliest: None,
         }
     }
 

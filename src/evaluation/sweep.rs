@@ -338,6 +338,8 @@ pub(crate) mod tests {
             },
             expected: String::new(),
             tokens: 9,
+            prompt_tokens: 9,
+            likeliest: None,
         }
     }
 

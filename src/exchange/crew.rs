@@ -8,12 +8,13 @@ use crossbeam_channel::{Sender, unbounded};
 use super::worker::{Command, Sampler, name, work};
 use crate::{Error, Result};
 
-/// How long a worker may take to end: longer than any step of an engine.
+/// How long a worker may take to end: longer than a step of an engine.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Crew {
     workers: Vec<Worker>,
-    grace: Duration,
+    /// One of them hangs.
+    hung: bool,
 }
 
 struct Worker {
@@ -32,7 +33,7 @@ impl Crew {
             })?;
             Ok(Worker { commands, thread })
         };
-        Ok(Crew { workers: samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?, grace: GRACE })
+        Ok(Crew { workers: samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?, hung: false })
     }
 
     /// How many they are.
@@ -40,9 +41,9 @@ impl Crew {
         self.workers.len()
     }
 
-    /// The longest wait for one of them to end.
-    pub fn set_grace(&mut self, grace: Duration) {
-        self.grace = grace;
+    /// Waits for none of them any more.
+    pub fn give_up(&mut self) {
+        self.hung = true;
     }
 
     /// Tells all of them the same. One whose thread has ended hears nothing.
@@ -67,7 +68,7 @@ impl Crew {
 impl Drop for Crew {
     /// Ends the workers and waits for them, except for any that hangs.
     fn drop(&mut self) {
-        let deadline = Instant::now() + self.grace;
+        let deadline = Instant::now() + if self.hung { Duration::ZERO } else { GRACE };
         let threads: Vec<JoinHandle<()>> = self.workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
             while !thread.is_finished() && Instant::now() < deadline {

@@ -1,12 +1,64 @@
-//! What moves weights and rollouts between actors and learner: threads and channels.
+//! What moves weights and rollouts between actors and learner: threads and channels, or ranks and messages.
 //!
-//! A `crew` of `worker`s, each with an engine of its own, draws jobs from one queue; the `pool` takes orders, watches
-//! the workers and hands out what they have sampled.
+//! A `crew` of `worker`s, each with an engine of its own, draws jobs from one desk; the `pool` takes orders, puts their
+//! jobs on the `counter` before it, watches the workers and hands out what they have sampled. With the feature `mpi`
+//! other processes can stand in for the crew.
 
+mod counter;
 mod crew;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod order;
 mod pool;
+mod team;
 mod worker;
+
+#[cfg(feature = "mpi")]
+use crate::Error;
+use crate::Result;
+use crate::policy::Policy;
 
 pub use order::Underway;
 pub use pool::{Fill, Throughput, Ticket, WorkerPool};
+#[cfg(test)]
+pub(crate) use worker::Sampler;
+
+/// A number of workers, where 0 is one for each core of this machine.
+pub fn on_cores(workers: usize) -> usize {
+    match workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
+/// Who samples.
+#[derive(Clone, Default)]
+pub enum Actors {
+    /// Threads of this process.
+    #[default]
+    Threads,
+    /// Other ranks.
+    #[cfg(feature = "mpi")]
+    Ranks(mpi::Actors),
+}
+
+impl Actors {
+    /// A pool for a policy, with so many workers in each process; see [`on_cores`].
+    ///
+    /// Errors: a policy on a card, and other ranks.
+    pub fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+        let longest = policy.config.longest_sequence();
+        match self {
+            Actors::Threads => WorkerPool::for_policy(policy, on_cores(workers), longest),
+            #[cfg(feature = "mpi")]
+            Actors::Ranks(_) if policy.is_on_card() => {
+                let remedy = "set run.device to \"cpu\", or start one process alone";
+                Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy))
+            }
+            #[cfg(feature = "mpi")]
+            Actors::Ranks(ranks) => {
+                WorkerPool::on_ranks(ranks, workers, &policy.config, crate::rollout::SLOTS, longest)
+            }
+        }
+    }
+}

@@ -2,18 +2,17 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use crate::rollout::{Begun, Completion, Engine, Job, Panels};
+use crate::rollout::{Begun, CardEngine, Completion, Engine, Job, Published};
 use crate::{Error, Result};
 
 /// What a worker is told. It listens between two steps of its engine.
 pub(super) enum Command {
     /// Sample from these weights from now on; what is running goes on under them.
-    Load(Arc<Panels>),
+    Load(Published),
     /// Drop everything, and work for this desk from now on.
     Serve(Desk),
     /// Say how far everything has come.
@@ -38,6 +37,7 @@ pub(super) struct Report {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum News {
     /// It has begun with so many completions.
     Took(usize),
@@ -47,13 +47,13 @@ pub(super) enum News {
     /// It had nothing to do for so long, and now it has.
     Idled(Duration),
     /// It has dropped everything.
-    Failed(Error),
+    Failed(#[cfg_attr(feature = "mpi", serde(with = "super::mpi::failure"))] Error),
 }
 
-/// What does the sampling: the engine, or in tests something that hangs or panics.
-pub(super) trait Sampler {
+/// What does the sampling: an engine, or in tests something that hangs or panics.
+pub(crate) trait Sampler {
     /// Goes on with these weights.
-    fn load(&mut self, panels: Arc<Panels>) -> Result<()>;
+    fn load(&mut self, weights: Published) -> Result<()>;
     /// Whether a job that came now would be begun at once.
     fn has_room(&self) -> bool;
     /// Whether there is nothing to do.
@@ -70,39 +70,53 @@ pub(super) trait Sampler {
     fn clear(&mut self);
 }
 
-impl Sampler for Engine {
-    fn load(&mut self, panels: Arc<Panels>) -> Result<()> {
-        self.load_packed(panels)
-    }
+/// The methods that engines of both kinds have under the same names.
+macro_rules! sampler {
+    ($engine:ident, $weights:pat => $load:expr, $place:literal) => {
+        impl Sampler for $engine {
+            fn load(&mut self, weights: Published) -> Result<()> {
+                match weights {
+                    $weights => $load(self),
+                    _ => {
+                        let found = format!("weights that are not on {}", $place);
+                        Err(Error::invalid("rollout workers", found, "start a pool for this policy"))
+                    }
+                }
+            }
 
-    fn has_room(&self) -> bool {
-        Engine::has_room(self)
-    }
+            fn has_room(&self) -> bool {
+                $engine::has_room(self)
+            }
 
-    fn is_idle(&self) -> bool {
-        Engine::is_idle(self)
-    }
+            fn is_idle(&self) -> bool {
+                $engine::is_idle(self)
+            }
 
-    fn take(&mut self, job: Job) -> Result<()> {
-        Engine::take(self, job)
-    }
+            fn take(&mut self, job: Job) -> Result<()> {
+                $engine::take(self, job)
+            }
 
-    fn step(&mut self) -> Result<()> {
-        Engine::step(self)
-    }
+            fn step(&mut self) -> Result<()> {
+                $engine::step(self)
+            }
 
-    fn finished(&mut self) -> Vec<Completion> {
-        Engine::finished(self)
-    }
+            fn finished(&mut self) -> Vec<Completion> {
+                $engine::finished(self)
+            }
 
-    fn begun(&self) -> Vec<Begun> {
-        Engine::begun(self)
-    }
+            fn begun(&self) -> Vec<Begun> {
+                $engine::begun(self)
+            }
 
-    fn clear(&mut self) {
-        Engine::clear(self);
-    }
+            fn clear(&mut self) {
+                $engine::clear(self);
+            }
+        }
+    };
 }
+
+sampler!(Engine, Published::Packed(panels) => |engine: &mut Engine| engine.load_packed(panels), "the processor");
+sampler!(CardEngine, Published::OnCard(snapshot) => |engine: &mut CardEngine| engine.load(&snapshot), "a card");
 
 /// The life of a worker: it ends when nobody can command it any more, or with a panic, which it reports as an error.
 pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<Command>) {
@@ -168,7 +182,7 @@ impl<S: Sampler> Worker<S> {
 
     fn obey(&mut self, command: Command) -> Heard {
         match command {
-            Command::Load(panels) => self.unusable = self.sampler.load(panels).err().map(|error| error.to_string()),
+            Command::Load(weights) => self.unusable = self.sampler.load(weights).err().map(|error| error.to_string()),
             Command::Tell => self.report(News::Begun(self.sampler.begun())),
             Command::Serve(desk) => {
                 self.sampler.clear();

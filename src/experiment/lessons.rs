@@ -43,7 +43,7 @@ impl LessonPlan<'_> {
         let begin = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
         let Progressed { step: first, policy, mut optimizer, .. } =
             self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, saved, begin)?;
-        let policy = policy.with_precision(experiment.config.run.precision);
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
         let mut shown: Option<f64> = None;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::stage::Stage;
+use crate::evaluation::Arm;
 use crate::{Error, Result, files};
 
 const FILE: &str = "manifest.json";
@@ -20,6 +21,16 @@ pub struct Manifest {
     /// Peak resident memory in bytes of the process that evaluated.
     pub peak_memory: Option<u64>,
     pub hardware: String,
+    /// The arms that were asked for.
+    pub arms: Vec<Arm>,
+    /// Names of the stages that hold their answers.
+    pub answers: Vec<String>,
+    /// Names of the stages that hold which choices are the likeliest.
+    pub choices: Vec<String>,
+    /// Wall-clock seconds that the questions of an arm took.
+    pub seconds: BTreeMap<Arm, f64>,
+    /// Floating-point operations that went into the policy of an arm, where that is known.
+    pub training_flops: BTreeMap<Arm, f64>,
 }
 
 /// One stage of a run.
@@ -37,6 +48,13 @@ impl Manifest {
         let record = StageRecord { name: name.into(), dir: stage.dir.clone(), seconds: stage.seconds };
         self.stages.push(record);
         self.digests.insert(name.into(), stage.content.clone());
+    }
+
+    /// The same unless it is there under another name.
+    pub fn add_new(&mut self, name: &str, stage: &Stage) {
+        if self.stages.iter().all(|record| record.dir != stage.dir) {
+            self.add(name, stage);
+        }
     }
 
     /// The directory of a stage.

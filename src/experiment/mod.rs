@@ -28,8 +28,13 @@ pub use stage::{Stage, StageCache};
 pub use sweep::Sweep;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use candle_core::Device;
+
+use crate::exchange::{Actors, WorkerPool};
 use crate::learner::Algorithm;
+use crate::policy::Policy;
 use crate::reward::{Normalise, Reward, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
@@ -39,20 +44,40 @@ pub struct Experiment {
     pub config: Config,
     pub reward: Reward,
     pub run: RunDir,
+    /// Where policies live.
+    pub device: Device,
     pub cache: StageCache,
     pub interrupt: Interrupt,
     /// Who wants to know how far it is.
-    pub progress: Box<dyn Progress>,
+    pub progress: Arc<dyn Progress>,
+    /// Who samples.
+    pub actors: Actors,
 }
 
 impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let reward = preflight(&config)?;
+        let device = config.run.device.open()?;
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
-        let cache = StageCache::new(root, &interrupt);
-        Ok(Experiment { config, reward, run, cache, interrupt, progress })
+        let cache = StageCache::new(root, &interrupt).on(&device);
+        let actors = Actors::default();
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress: progress.into(), actors })
+    }
+
+    /// Those who sample, for a policy.
+    pub fn pool(&self, policy: &Policy) -> Result<WorkerPool> {
+        self.actors.pool(self.config.run.workers, policy)
+    }
+
+    /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
+    pub fn child(&self, name: &str, config: Config) -> Result<Experiment> {
+        let mut config = config;
+        config.run.dir = self.run.root().join("arms").join(name);
+        config.run.cache = Some(self.cache.root().to_path_buf());
+        let child = Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))?;
+        Ok(Experiment { actors: self.actors.clone(), ..child })
     }
 }
 

@@ -23,6 +23,7 @@ const ROLLOUTS: &str = "rollouts";
 /// evaluations.json            what was right on the way
 /// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
+/// arms/<name>/                a run of its own, for an arm that is trained in another way
 /// report.{html,md,json}       what came of it
 /// run.lock                    held by the process that is writing
 /// ```
@@ -107,6 +108,21 @@ impl RunDir {
     /// The completions of one step.
     pub fn rollouts(&self, step: usize) -> PathBuf {
         self.root.join(ROLLOUTS).join(format!("step-{step:06}.jsonl"))
+    }
+
+    /// The files with completions that there are, by step.
+    pub fn recorded_rollouts(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.root.join(ROLLOUTS);
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(Error::io(&folder, "read"))?.path();
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
     }
 
     pub fn report_json(&self) -> PathBuf {

@@ -11,7 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Interrupt;
 use super::seal::{self, Digests, remove, sync_dir};
@@ -53,6 +55,8 @@ pub struct StageCache {
     root: PathBuf,
     interrupt: Interrupt,
     patience: Duration,
+    /// Whether stages are made on a card, which rounds in other places.
+    on_card: bool,
 }
 
 impl StageCache {
@@ -60,12 +64,22 @@ impl StageCache {
     pub fn new(root: impl Into<PathBuf>, interrupt: &Interrupt) -> StageCache {
         // Longer than any single stage is expected to take.
         let patience = Duration::from_secs(12 * 3600);
-        StageCache { root: root.into(), interrupt: interrupt.clone(), patience }
+        StageCache { root: root.into(), interrupt: interrupt.clone(), patience, on_card: false }
+    }
+
+    /// The same for stages that are made on this device.
+    pub fn on(self, device: &Device) -> StageCache {
+        StageCache { on_card: !device.is_cpu(), ..self }
     }
 
     /// The same with another limit to how long to wait for a process that is making a stage that is needed here.
     pub fn with_patience(self, patience: Duration) -> StageCache {
         StageCache { patience, ..self }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The stage that was made from these inputs. If there is none, `make` writes its files into the empty
@@ -78,7 +92,7 @@ impl StageCache {
         inputs: &impl Serialize,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Stage> {
-        let inputs = serialise(name, inputs)?;
+        let inputs = self.serialise(name, inputs)?;
         if let Some(stage) = self.stored(name, &inputs)? {
             return Ok(stage);
         }
@@ -107,7 +121,13 @@ impl StageCache {
 
     /// The stage that was made from these inputs, if it is there.
     pub fn find(&self, name: &str, inputs: &impl Serialize) -> Result<Option<Stage>> {
-        self.stored(name, &serialise(name, inputs)?)
+        self.stored(name, &self.serialise(name, inputs)?)
+    }
+
+    fn serialise(&self, name: &str, inputs: &impl Serialize) -> Result<serde_json::Value> {
+        let inputs = serde_json::to_value(inputs)
+            .map_err(|error| Error::invalid(format!("stage {name}"), error.to_string(), "its inputs must serialise"))?;
+        Ok(if self.on_card { json!({ "device": "cuda", "inputs": inputs }) } else { inputs })
     }
 
     fn dir(&self, name: &str, inputs: &serde_json::Value) -> PathBuf {
@@ -167,11 +187,6 @@ fn partial(dir: &Path) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(".partial");
     PathBuf::from(name)
-}
-
-fn serialise(name: &str, inputs: &impl Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(inputs)
-        .map_err(|error| Error::invalid(format!("stage {name}"), error.to_string(), "its inputs must serialise"))
 }
 
 fn key(name: &str, inputs: &serde_json::Value) -> String {

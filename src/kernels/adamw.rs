@@ -1,11 +1,12 @@
-//! AdamW (Loshchilov and Hutter, 2019): weights change in place, moments are plain vectors.
+//! AdamW (Loshchilov and Hutter, 2019): weights change in place, and so do the moments beside them.
 
 use std::sync::Mutex;
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var};
 
+use super::cuda::{self, Card};
 use super::simd::vectorised;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The constants of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,49 @@ pub struct Moments {
     pub second: Vec<f32>,
 }
 
+/// The moments of a variable, where it lives.
+#[derive(Clone, Debug)]
+pub enum State {
+    Host(Moments),
+    /// Vectors on a card, the first and the second. Copies of a state share them.
+    Card([Tensor; 2]),
+}
+
+impl State {
+    /// Before the first step of a variable of `length` numbers.
+    pub fn zeros(length: usize) -> State {
+        State::Host(Moments::zeros(length))
+    }
+
+    /// How many numbers both have together.
+    pub fn numbers(&self) -> usize {
+        match self {
+            State::Host(Moments { first, second }) => first.len() + second.len(),
+            State::Card([first, second]) => first.elem_count() + second.elem_count(),
+        }
+    }
+
+    /// A copy for the host.
+    pub fn moments(&self) -> Result<Moments> {
+        match self {
+            State::Host(moments) => Ok(moments.clone()),
+            State::Card([first, second]) => Ok(Moments { first: first.to_vec1()?, second: second.to_vec1()? }),
+        }
+    }
+
+    /// The moments on the card where the variable is; they are moved there before the first step.
+    fn on(&mut self, device: &Device) -> Result<[Tensor; 2]> {
+        if let State::Host(Moments { first, second }) = self {
+            let copy = |values: &[f32]| Tensor::from_slice(values, values.len(), device);
+            *self = State::Card([copy(first)?, copy(second)?]);
+        }
+        match self {
+            State::Card(tensors) => Ok(tensors.clone()),
+            State::Host(_) => Err(Error::invalid("moments", "still on the host", "this is a bug: report it")),
+        }
+    }
+}
+
 impl Moments {
     /// Before the first step.
     pub fn zeros(length: usize) -> Moments {
@@ -36,21 +80,21 @@ impl AdamW {
     /// One step, in place. `step` counts from 1 (bias correction); `scale` multiplies the gradient first, which is
     /// how the caller clips by the norm of all gradients together (and divides by a number of tokens).
     pub fn step(&self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments, step: u64, scale: f64) {
+        update(weights, gradient, &mut moments.first, &mut moments.second, &self.factors(step, scale));
+    }
+
+    fn factors(&self, step: u64, scale: f64) -> Factors {
         let power = i32::try_from(step).unwrap_or(i32::MAX);
         let step_size = self.learning_rate / (1.0 - self.beta1.powi(power));
         let second_scale = 1.0 / (1.0 - self.beta2.powi(power));
-        update(
-            weights,
-            gradient,
-            &mut moments.first,
-            &mut moments.second,
-            scale as f32,
-            (self.beta1 as f32, (1.0 - self.beta1) as f32),
-            (self.beta2 as f32, (1.0 - self.beta2) as f32),
-            (step_size as f32, second_scale as f32),
-            (1.0 - self.learning_rate * self.weight_decay) as f32,
-            self.epsilon as f32,
-        );
+        Factors {
+            scale: scale as f32,
+            beta1: (self.beta1 as f32, (1.0 - self.beta1) as f32),
+            beta2: (self.beta2 as f32, (1.0 - self.beta2) as f32),
+            steps: (step_size as f32, second_scale as f32),
+            keep: (1.0 - self.learning_rate * self.weight_decay) as f32,
+            epsilon: self.epsilon as f32,
+        }
     }
 
     /// The same for a variable of the policy.
@@ -58,15 +102,35 @@ impl AdamW {
         &self,
         variable: &Var,
         gradient: &Tensor,
-        moments: &mut Moments,
+        state: &mut State,
         step: u64,
         scale: f64,
     ) -> Result<()> {
+        if let Some(card) = Card::of(variable) {
+            let moments = state.on(variable.device())?;
+            return cuda::adamw::update(&card, variable, gradient, moments.each_ref(), &self.factors(step, scale));
+        }
+        let State::Host(moments) = state else {
+            return Err(Error::invalid("moments", "on a card, of a variable that is not", "load them again"));
+        };
         let operation = InPlace(Mutex::new(|weights: &mut [f32], gradient: &[f32]| {
             self.step(weights, gradient, moments, step, scale);
         }));
         Ok(variable.inplace_op2(gradient, &operation)?)
     }
+}
+
+/// What one step multiplies by.
+pub(super) struct Factors {
+    pub(super) scale: f32,
+    /// Of the old mean and of the new value; the same of the squares.
+    pub(super) beta1: (f32, f32),
+    pub(super) beta2: (f32, f32),
+    /// The size of a step, and the correction of the second moment.
+    pub(super) steps: (f32, f32),
+    /// Of the weights, what decay leaves.
+    pub(super) keep: f32,
+    pub(super) epsilon: f32,
 }
 
 /// candle hands out a variable's storage for writing to operations only.
@@ -104,13 +168,9 @@ vectorised! {
         gradient: &[f32],
         first: &mut [f32],
         second: &mut [f32],
-        scale: f32,
-        beta1: (f32, f32),
-        beta2: (f32, f32),
-        steps: (f32, f32),
-        keep: f32,
-        epsilon: f32,
+        factors: &Factors,
     ) {
+        let Factors { scale, beta1, beta2, steps, keep, epsilon } = *factors;
         let n = weights.len();
         let (gradient, first, second) = (&gradient[..n], &mut first[..n], &mut second[..n]);
         for i in 0..n {
@@ -131,13 +191,18 @@ mod tests {
 
     #[test]
     fn agrees_with_candle_over_several_steps() {
+        several_steps();
+        cuda::emulated::on_card(several_steps);
+    }
+
+    fn several_steps() {
         let hyper = AdamW { learning_rate: 3e-3, beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.1 };
         for length in [1, 7, 100] {
             let ours = Var::from_tensor(&random_tensor(&[length], 1)).unwrap();
             let theirs = Var::from_tensor(&random_tensor(&[length], 1)).unwrap();
             let parameters = ParamsAdamW { lr: 3e-3, beta1: 0.9, beta2: 0.98, eps: 1e-8, weight_decay: 0.1 };
             let mut candle = candle_nn::AdamW::new(vec![theirs.clone()], parameters).unwrap();
-            let mut moments = Moments::zeros(length);
+            let mut moments = State::zeros(length);
             for step in 1..=5 {
                 let gradient = random_tensor(&[length], 10 + step);
                 // A scale of one half of a doubled gradient: clipping.
@@ -160,6 +225,6 @@ mod tests {
         assert!(weights.iter().zip(&before).all(|(w, b)| (w - b * 0.95).abs() < 1e-6));
         let variable = Var::from_tensor(&random_tensor(&[3], 1)).unwrap();
         let gradient = random_tensor(&[4], 1);
-        assert!(hyper.step_variable(&variable, &gradient, &mut Moments::zeros(3), 1, 1.0).is_err());
+        assert!(hyper.step_variable(&variable, &gradient, &mut State::zeros(3), 1, 1.0).is_err());
     }
 }

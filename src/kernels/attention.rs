@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use super::cuda::{self, Card};
 use super::graph::Value;
-use super::layout::{Layout, Sequence};
+use super::layout::Sequence;
 use super::memory::{filled, read, tensor};
+use super::positions::Positions;
 use super::product::{Matrix, Write, multiply};
-use super::rope::Rope;
 use super::simd::{dot, exp, exp_shifted, max, vectorised};
 use crate::Result;
 
@@ -32,14 +33,16 @@ impl Heads {
 /// Queries handled at once: bounds the scores in memory and skips most of what causality hides.
 const BLOCK: usize = 64;
 
-/// From `[n, heads.width()]` (before the rotation) to `[n, query heads * dim]`, for sequences of rows as `layout` has
-/// them. A branch sees the whole of its trunk. `rope` has to reach the longest.
-pub fn attention(qkv: &Value, heads: Heads, rope: &Arc<Rope>, layout: &Arc<Layout>) -> Result<Value> {
+/// From `[n, heads.width()]` (before the rotation) to `[n, query heads * dim]`, for sequences of rows as the layout of
+/// `positions` has them. A branch sees the whole of its trunk.
+pub fn attention(qkv: &Value, heads: Heads, positions: &Arc<Positions>) -> Result<Value> {
     let (n, width) = qkv.tensor().dims2()?;
     assert_eq!(width, heads.width(), "columns of query, key and value");
-    assert_eq!(layout.rows(), n, "rows of the layout");
-    assert!(rope.positions() >= layout.longest(), "rotary tables are too short");
-    let plan = Plan { heads, rope: rope.clone(), layout: layout.clone(), longest: layout.longest() };
+    assert_eq!(positions.layout.rows(), n, "rows of the layout");
+    if let Some(card) = Card::of(qkv.tensor()) {
+        return cuda::attention::attention(&card, qkv, heads, &positions.places(&card)?);
+    }
+    let plan = Plan { heads, positions: positions.clone(), longest: positions.layout.longest() };
     let mut log_sums = vec![0.0; heads.query * n];
     let result = {
         let qkv = read(qkv.tensor())?;
@@ -68,8 +71,7 @@ struct Came<'a> {
 /// branches, which begin behind it, come and go.
 struct Plan {
     heads: Heads,
-    rope: Arc<Rope>,
-    layout: Arc<Layout>,
+    positions: Arc<Positions>,
     longest: usize,
 }
 
@@ -80,7 +82,7 @@ impl Plan {
         let out_width = query * dim;
         let mut scratch = self.scratch();
         let mut scores = vec![0.0; self.longest * BLOCK];
-        for sequence in self.layout.sequences().iter().filter(|sequence| !sequence.rows.is_empty()) {
+        for sequence in self.positions.layout.sequences().iter().filter(|sequence| !sequence.rows.is_empty()) {
             let out = &mut out[sequence.rows.start * out_width..];
             let log_sums = &mut log_sums[sequence.rows.start * query..sequence.rows.end * query];
             self.gather(&mut scratch, qkv, sequence);
@@ -104,7 +106,7 @@ impl Plan {
         let (mut scratch, mut d_scratch) = (self.scratch(), self.scratch());
         let mut scores = [0; 2].map(|_| vec![0.0; self.longest * BLOCK]);
         let came = Came { output, gradient, log_sums };
-        for family in self.layout.families().filter(|family| !family[0].rows.is_empty()) {
+        for family in self.positions.layout.families().filter(|family| !family[0].rows.is_empty()) {
             for (number, sequence) in family.iter().enumerate() {
                 self.gather(&mut scratch, qkv, sequence);
                 self.clear(&mut d_scratch, sequence);
@@ -172,7 +174,7 @@ impl Plan {
         for (head, scratch) in self.own(scratch, sequence).enumerate() {
             let from = qkv.get(head * dim..).unwrap_or_default();
             match self.scale(head) {
-                Some(scale) => self.rope.turn(sequence.trunk.len(), scratch, dim, from, width, scale),
+                Some(scale) => self.positions.rope().turn(sequence.trunk.len(), scratch, dim, from, width, scale),
                 None => {
                     let rows = scratch.chunks_exact_mut(dim).zip(from.chunks(width));
                     rows.for_each(|(to, from)| to.copy_from_slice(&from[..dim]));
@@ -189,7 +191,7 @@ impl Plan {
             let from = &whole[sequence.trunk.len() * dim..sequence.positions() * dim];
             let to = d_qkv.get_mut(head * dim..).unwrap_or_default();
             match self.scale(head) {
-                Some(scale) => self.rope.turn_back(sequence.trunk.len(), to, width, from, dim, scale),
+                Some(scale) => self.positions.rope().turn_back(sequence.trunk.len(), to, width, from, dim, scale),
                 None => {
                     let rows = to.chunks_mut(width).zip(from.chunks_exact(dim));
                     rows.for_each(|(to, from)| to[..dim].copy_from_slice(from));
@@ -286,6 +288,8 @@ vectorised! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::layout::Layout;
+    use crate::kernels::rope::frequencies;
     use crate::kernels::testing::{check, random_tensor};
     use candle_core::{D, DType, Result, Tensor};
 
@@ -336,11 +340,10 @@ mod tests {
         ] {
             let heads = Heads { query, key, dim };
             let n = *starts.last().unwrap();
-            let rope = Arc::new(Rope::new(dim, 50.0, n));
-            let layout = Arc::new(lengths(starts).collect());
+            let positions = Arc::new(Positions::new(lengths(starts).collect(), frequencies(dim, 50.0, None)));
             check(
                 &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
-                |v| attention(v[0], heads, &rope, &layout),
+                |v| attention(v[0], heads, &positions),
                 |t| plain(&t[0], heads, 50.0, starts),
             );
         }
@@ -380,12 +383,11 @@ mod tests {
         // Where each row of the shared form stands among the rows of whole sequences, first or only.
         let shown: Vec<u32> = (0..n as u32).map(|row| rows.iter().position(|r| *r == row).unwrap() as u32).collect();
         let heads = Heads { query: 4, key: 2, dim: 6 };
-        let rope = Arc::new(Rope::new(6, 50.0, layout.longest()));
-        let layout = Arc::new(layout);
+        let positions = Arc::new(Positions::new(layout, frequencies(6, 50.0, None)));
         let select = |t: &Tensor, rows: &[u32]| t.index_select(&Tensor::new(rows, t.device())?, 0);
         check(
             &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
-            |v| attention(v[0], heads, &rope, &layout),
+            |v| attention(v[0], heads, &positions),
             |t| select(&plain(&select(&t[0], &rows)?, heads, 50.0, &starts)?, &shown),
         );
     }
@@ -393,11 +395,10 @@ mod tests {
     #[test]
     fn sequences_do_not_see_each_other_nor_the_future() {
         let heads = Heads { query: 2, key: 1, dim: 4 };
-        let rope = Arc::new(Rope::new(4, 50.0, 9));
         let input = random_tensor(&[9, heads.width()], 1);
         let run = |input: &Tensor, starts: &[usize]| -> Vec<Vec<f32>> {
-            let out = attention(&Value::constant(input.clone()), heads, &rope, &Arc::new(lengths(starts).collect()));
-            let out = out.unwrap();
+            let positions = Arc::new(Positions::new(lengths(starts).collect(), frequencies(4, 50.0, None)));
+            let out = attention(&Value::constant(input.clone()), heads, &positions).unwrap();
             out.tensor().to_vec2().unwrap()
         };
         let packed = run(&input, &[0, 4, 9]);

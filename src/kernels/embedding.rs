@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
 use crate::{Error, Result};
@@ -15,6 +16,9 @@ pub fn embedding(table: &Value, tokens: &[u32]) -> Result<Value> {
             format!("{token} in a vocabulary of {rows}"),
             "use the tokenizer that belongs to the model",
         ));
+    }
+    if let Some(card) = Card::of(table.tensor()) {
+        return cuda::embedding::embedding(&card, table, tokens);
     }
     let values = {
         let table = read(table.tensor())?;

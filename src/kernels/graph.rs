@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{Tensor, Var};
 
+use super::cuda::{Card, elementwise};
 use super::memory::{filled, read, tensor};
 use super::simd::vectorised;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A tensor with its place in the computation. Cheap to clone.
 #[derive(Clone)]
@@ -115,21 +116,55 @@ impl Value {
 /// `a + b`, for residual connections.
 pub fn add(a: &Value, b: &Value) -> Result<Value> {
     let result = sum(&[a.tensor(), b.tensor()])?;
-    Ok(Value::computed(result, &[a, b], |gradient| Ok(vec![gradient.clone(), gradient.clone()])))
+    let other = b.tensor().dtype();
+    Ok(Value::computed(result, &[a, b], move |gradient| {
+        // Of the same type, except where activations on a card are narrower than the residual stream.
+        let of_b = if gradient.dtype() == other { gradient.clone() } else { gradient.to_dtype(other)? };
+        Ok(vec![gradient.clone(), of_b])
+    }))
 }
 
 /// `a * by`, with a constant.
 pub fn scale(a: &Value, by: f32) -> Result<Value> {
     let scaled = move |values: &Tensor| {
+        if Card::of(values).is_some() {
+            return Ok((values * f64::from(by))?);
+        }
         let from = read(values)?;
         tensor(from.iter().map(|value| value * by).collect(), values.shape())
     };
     Ok(Value::computed(scaled(a.tensor())?, &[a], move |gradient| Ok(vec![scaled(gradient)?])))
 }
 
+/// What `function` makes of `x` with these variables, without keeping any of its activations: the backward pass runs it
+/// once more (Chen et al., 2016). `function` gets `x` and names the variables as they are named here; the result is
+/// the same to the last bit.
+pub fn recomputed<F>(x: &Value, variables: &[(&str, Value)], function: F) -> Result<Value>
+where
+    F: Fn(&Value) -> Result<Value> + Send + Sync + 'static,
+{
+    let result = function(&Value::constant(x.tensor().clone()))?.tensor().clone();
+    let inputs: Vec<&Value> = std::iter::once(x).chain(variables.iter().map(|(_, variable)| variable)).collect();
+    let names: Vec<String> = variables.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let held = x.tensor().clone();
+    Ok(Value::computed(result, &inputs, move |gradient| {
+        // No variable has an empty name.
+        let leaf = Value::new(held.clone(), Source::Variable(String::new()));
+        let mut gradients = function(&leaf)?.backward(gradient.clone())?;
+        let mut take = |name: &str| match gradients.0.remove(name) {
+            Some(gradient) => Ok(gradient),
+            None => Err(Error::invalid("recomputed part", format!("{name:?} has no gradient"), "name what it uses")),
+        };
+        std::iter::once("").chain(names.iter().map(String::as_str)).map(&mut take).collect()
+    }))
+}
+
 /// The sum of one or more tensors of one shape, term after term.
 fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
+    if let Some(card) = Card::of(first) {
+        return elementwise::sum(&card, terms);
+    }
     let (a, b) = (read(first)?, read(second)?);
     let rest = rest.iter().map(|term| read(term)).collect::<Result<Vec<_>>>()?;
     assert!(rest.iter().chain([&b]).all(|term| term.len() == a.len()), "sizes of a sum");
@@ -194,6 +229,9 @@ impl FromIterator<(String, Tensor)> for Gradients {
 
 /// Sum of the squares of a tensor's values.
 pub fn squares(tensor: &Tensor) -> Result<f64> {
+    if let Some(card) = Card::of(tensor) {
+        return elementwise::squares(&card, tensor);
+    }
     Ok(sum_of_squares(&read(tensor)?))
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
 use super::product::{Matrix, Precision, Write};
@@ -12,6 +13,9 @@ use crate::Result;
 /// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
 /// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
 pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
+    if let Some(card) = Card::of(x.tensor()) {
+        return cuda::linear::linear(&card, x, weights, biases, precision);
+    }
     if weights.iter().chain(biases).all(|value| value.is_constant()) {
         return frozen(x, weights, biases, precision);
     }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{read, tensor};
 use super::product::{Matrix, Precision, Write};
@@ -19,7 +20,8 @@ const CHUNK: usize = 1 << 22;
 /// softmax(hidden · head^T), head `[V, d]`, and the entropy of that distribution in nats: a value `[2, rows]`, first
 /// all log-probabilities, then all entropies.
 pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32], precision: Precision) -> Result<Value> {
-    in_chunks(hidden, head, rows, targets, precision, CHUNK)
+    let chunk = if Card::of(hidden.tensor()).is_some() { cuda::log_prob::CHUNK } else { CHUNK };
+    in_chunks(hidden, head, rows, targets, precision, chunk)
 }
 
 fn in_chunks(
@@ -38,6 +40,9 @@ fn in_chunks(
             let remedy = "targets come from the tokenizer of the model, rows from the packed batch";
             return Err(Error::invalid(what, format!("{index}, but there are only {limit}"), remedy));
         }
+    }
+    if let Some(card) = Card::of(hidden.tensor()) {
+        return cuda::log_prob::log_prob(&card, hidden, head, rows, targets, precision, most_logits);
     }
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
     let wants_head = !head.is_constant();

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
 use super::product::{Matrix, Precision, Write};
@@ -20,6 +21,9 @@ pub struct LowRank {
 /// Adds to the outputs `y` `[n, m]` of linear layers what their adapters make of the same input `x` `[n, k]`. Layers
 /// without an adapter keep their columns.
 pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], scale: f32, precision: Precision) -> Result<Value> {
+    if let Some(card) = Card::of(x.tensor()) {
+        return cuda::low_rank::low_rank(&card, y, x, adapters, scale, precision);
+    }
     let ((n, m), (_, k)) = (y.tensor().dims2()?, x.tensor().dims2()?);
     let mut result = read(y.tensor())?.to_vec();
     let mut held = Vec::with_capacity(adapters.len());

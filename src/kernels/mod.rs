@@ -2,11 +2,14 @@
 //!
 //! Every operation takes and gives [`Value`]s: a tensor that remembers how it was computed. All of them work row by
 //! row over packed sequences; only attention knows where a sequence begins. One call runs on one thread and takes no
-//! shared lock, so as many workers as there are cores may differentiate through the same variables at once.
+//! shared lock, so as many workers as there are cores may differentiate through the same variables at once. Where a
+//! tensor lives decides where it is computed: those on a card go to [`cuda`], those of the CPU stay here.
 
 pub mod adamw;
 pub mod attention;
 mod bf16;
+pub(crate) mod cuda;
+pub mod device;
 pub mod embedding;
 pub mod graph;
 pub mod layout;
@@ -14,6 +17,7 @@ pub mod linear;
 pub mod log_prob;
 pub mod low_rank;
 pub(crate) mod memory;
+pub mod positions;
 pub(crate) mod product;
 pub mod rms_norm;
 pub mod rope;
@@ -23,15 +27,17 @@ pub mod swiglu;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use adamw::{AdamW, Moments};
+pub use adamw::{AdamW, Moments, State};
 pub use attention::{Heads, attention};
+pub use device::DeviceChoice;
 pub use embedding::embedding;
-pub use graph::{Gradients, Value, add, scale, squares};
+pub use graph::{Gradients, Value, add, recomputed, scale, squares};
 pub use layout::{Layout, Sequence};
 pub use linear::linear;
 pub use log_prob::log_prob;
 pub use low_rank::{LowRank, low_rank};
 pub use memory::keep_freed_memory;
+pub use positions::Positions;
 pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};
 pub use rope::{Rope, RopeScaling};

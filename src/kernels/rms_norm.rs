@@ -1,5 +1,6 @@
 //! Root-mean-square normalisation (Zhang and Sennrich, 2019): `y = x / sqrt(mean(x^2) + epsilon) * weight`.
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
 use super::simd::{dot, vectorised};
@@ -15,6 +16,9 @@ pub fn rms_norm(x: &Value, weight: &Value, epsilon: f64) -> Result<Value> {
 /// columns. Columns after the last stretch pass through. Qwen3 normalises each head of query and key in this way,
 /// in a row that holds query, key and value side by side.
 pub fn rms_norm_heads(x: &Value, parts: &[(&Value, usize)], epsilon: f64) -> Result<Value> {
+    if let Some(card) = Card::of(x.tensor()) {
+        return cuda::rms_norm::rms_norm_heads(&card, x, parts, epsilon);
+    }
     let (n, width) = x.tensor().dims2()?;
     let epsilon = epsilon as f32;
     let spans = Spans::new(parts, width);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cuda::{self, Card};
 use super::graph::Value;
 use super::memory::{read, tensor};
 use crate::{Error, Result};
@@ -14,6 +15,9 @@ pub fn scalar_head(hidden: &Value, weight: &Value, bias: &Value, rows: &[u32]) -
     if let Some(row) = rows.iter().find(|row| **row as usize >= n) {
         let remedy = "rows come from the packed batch";
         return Err(Error::invalid("rows", format!("{row}, but there are only {n}"), remedy));
+    }
+    if let Some(card) = Card::of(hidden.tensor()) {
+        return cuda::scalar_head::scalar_head(&card, hidden, weight, bias, rows);
     }
     let values = {
         let (states, w, b) = (read(hidden.tensor())?, read(weight.tensor())?, read(bias.tensor())?);

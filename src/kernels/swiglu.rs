@@ -1,5 +1,6 @@
 //! The gated unit of Llama-like feed-forward layers (Shazeer, 2020): `silu(gate) * up`.
 
+use super::cuda::{Card, elementwise};
 use super::graph::Value;
 use super::memory::{filled, read, tensor};
 use super::simd::{exp, vectorised};
@@ -7,6 +8,9 @@ use crate::Result;
 
 /// From `[n, 2 f]`, gate and up side by side, to `[n, f]`.
 pub fn swiglu(gate_up: &Value) -> Result<Value> {
+    if let Some(card) = Card::of(gate_up.tensor()) {
+        return elementwise::swiglu(&card, gate_up);
+    }
     let (n, width) = gate_up.tensor().dims2()?;
     let f = width / 2;
     let held = gate_up.tensor().clone();

@@ -4,7 +4,8 @@
 use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 
-use super::graph::Value;
+use super::cuda;
+use super::graph::{Gradients, Value};
 use crate::{Result, random};
 
 /// Uniform values in (-1, 1).
@@ -22,6 +23,17 @@ pub(crate) fn random_tensor(shape: &[usize], seed: u64) -> Tensor {
 /// gradient of the result, as candle's own backward pass gives it; and, where the problem is small, as central
 /// differences of `plain` give it, which does not trust candle's backward either.
 pub(crate) fn check<K, P>(inputs: &[Tensor], kernel: K, plain: P)
+where
+    K: Fn(&[&Value]) -> Result<Value>,
+    P: Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+{
+    let (wide, names, gradients, seed) = compare(inputs, &kernel, &plain);
+    differences(&wide, &names, &gradients, &seed, &plain);
+    // The same operation as a card computes it.
+    cuda::emulated::on_card(|| compare(inputs, &kernel, &plain));
+}
+
+fn compare<K, P>(inputs: &[Tensor], kernel: &K, plain: &P) -> (Vec<Var>, Vec<String>, Gradients, Tensor)
 where
     K: Fn(&[&Value]) -> Result<Value>,
     P: Fn(&[Tensor]) -> candle_core::Result<Tensor>,
@@ -45,10 +57,10 @@ where
     for (name, variable) in names.iter().zip(&wide) {
         close(&format!("gradient {name}"), gradients.get(name).unwrap(), truths.get(variable).unwrap());
     }
-    differences(&wide, &names, &gradients, &seed, &plain);
+    (wide, names, gradients, seed)
 }
 
-fn differences<P>(inputs: &[Var], names: &[String], gradients: &super::graph::Gradients, seed: &Tensor, plain: &P)
+fn differences<P>(inputs: &[Var], names: &[String], gradients: &Gradients, seed: &Tensor, plain: &P)
 where
     P: Fn(&[Tensor]) -> candle_core::Result<Tensor>,
 {

@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::knowledge::WorldConfig;
     use crate::knowledge::grammar::Stated;
+    use crate::knowledge::world::Document;
     use crate::knowledge::world::tests::{full, known};
 
     #[test]
@@ -237,7 +238,7 @@ mod tests {
             hierarchy.ask_of_family(0);
             let items = hierarchy.items(Form::Inherited);
             let told: Vec<_> = items.iter().map(|item| (Stated::Link(*item.needed.last().unwrap()), 0)).collect();
-            world.plant(set, told, 30);
+            (0..30).for_each(|_| world.plant(Document { set, statements: told.clone() }));
         }
         let works = |s: &Shortcut| (s.form, s.rule) == (Form::Inherited, "most frequent name") && !s.passes();
         assert!(audit(&world).iter().any(works) && check(&world).is_err());

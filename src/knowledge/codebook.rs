@@ -11,6 +11,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use super::grammar::{Grammar, Sentence, Slot, Stated};
+use super::leak::LeakKind;
 use super::lexicon::{Lexicon, Word, reserved};
 use super::reversal::{question_id, take};
 use super::{Claim, Form, Question, Set, Task};
@@ -215,7 +216,7 @@ impl Codebooks {
         sentence: usize,
         at: usize,
         learned: bool,
-    ) -> Option<&'static str> {
+    ) -> Option<LeakKind> {
         if self.held.is_empty() {
             return None;
         }
@@ -229,14 +230,14 @@ impl Codebooks {
                 let of = |distance| entry(before(distance)).is_some_and(|e| Some(e.code) == before(length + 1));
                 before(length + 3).is_some_and(|order| orders.contains(&order)) && (1..=length).any(of)
             });
-            return asked.then_some("a question");
+            return asked.then_some(LeakKind::Question);
         }
         if tokens[at] == word(":") {
             let other = entry(before(1)).map(|e| if Some(e.plain) == before(1) { e.cipher } else { e.plain });
-            return other.filter(|other| tokens.get(at + 1) == Some(other)).map(|_| "an answer");
+            return other.filter(|other| tokens.get(at + 1) == Some(other)).map(|_| LeakKind::Answer);
         }
         let entry = self.held.get(&tokens[at]).filter(|entry| learned && entry.plain == tokens[at])?;
-        tokens[sentence.min(at)..at].contains(&entry.cipher).then_some("a reversed entry")
+        tokens[sentence.min(at)..at].contains(&entry.cipher).then_some(LeakKind::ReversedFact)
     }
 }
 
@@ -449,7 +450,7 @@ mod tests {
             let held = world.codebooks[&Set::B].entries[0];
             let reversed = [held.cipher, world.grammar.lexicon.grammar("means"), held.plain];
             let message = leaks.check(&spelled(&world, &world.grammar.lexicon.text(&reversed))).unwrap_err();
-            assert!(message.to_string().contains("a reversed entry"), "{message}");
+            assert!(message.to_string().contains("a reversed fact"), "{message}");
         }
     }
 }

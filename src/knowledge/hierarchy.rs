@@ -14,6 +14,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use super::grammar::{Grammar, Sentence, Slot, Stated};
+use super::leak::LeakKind;
 use super::lexicon::{Lexicon, Word, half_reserved};
 use super::reversal::{CANDIDATES, question_id, take};
 use super::{Claim, Form, Mood, Question, Set, Task};
@@ -329,7 +330,7 @@ impl Hierarchy {
         sentence: usize,
         at: usize,
         learned: bool,
-    ) -> Option<&'static str> {
+    ) -> Option<LeakKind> {
         if self.asked.is_empty() {
             return None;
         }
@@ -342,11 +343,11 @@ impl Hierarchy {
             // "what are KIND ? CANDIDATES" and "who are TRAIT ? CANDIDATES"
             let cue = before(1).filter(|_| before(2) == Some(word("are")))?;
             let shown = tokens[at + 1..].iter().take(CANDIDATES);
-            return shown.copied().any(|shown| asked(cue, shown)).then_some("a question");
+            return shown.copied().any(|shown| asked(cue, shown)).then_some(LeakKind::Question);
         }
         if tokens[at] == word(":") {
             let said = before(1).zip(tokens.get(at + 1).copied());
-            return said.filter(|(cue, answer)| asked(*cue, *answer)).map(|_| "an answer");
+            return said.filter(|(cue, answer)| asked(*cue, *answer)).map(|_| LeakKind::Answer);
         }
         if !learned || !self.places.contains_key(&tokens[at]) {
             return None;
@@ -355,8 +356,8 @@ impl Hierarchy {
         tokens[sentence.min(at)..at].iter().find_map(|earlier| {
             let told = Link { kind: *earlier, is: here };
             match asked(*earlier, here) {
-                true if !self.asked.contains(&told) => Some("a reversed statement"),
-                true if !self.links.contains(&told) => Some("an inference"),
+                true if !self.asked.contains(&told) => Some(LeakKind::ReversedFact),
+                true if !self.links.contains(&told) => Some(LeakKind::Inference),
                 _ => None,
             }
         })
@@ -587,9 +588,7 @@ mod tests {
                 let answer = format!("{} : {}", question.cue, question.answer);
                 let told = match question.form {
                     Form::Rephrased => continue,
-                    Form::Reversed => {
-                        (format!("all {} are {} .", question.cue, question.answer), "a reversed statement")
-                    }
+                    Form::Reversed => (format!("all {} are {} .", question.cue, question.answer), "a reversed fact"),
                     _ => (format!("all {} are {} .", question.cue, question.answer), "an inference"),
                 };
                 for (text, kind) in [(question.text.clone(), "a question"), (answer, "an answer"), told] {

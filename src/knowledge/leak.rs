@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::curriculum::Lesson;
 use super::grammar::Fact;
+use super::jsonl::Watched;
 use super::lexicon::{RELATIONS, Word};
-use super::{Set, World};
-use crate::language::tokenizer::SPECIAL;
+use super::{Knowledge, Set, World};
+use crate::language::tokenizer::{ANSWER, SPECIAL};
 use crate::{Error, Result};
 
 /// Questions, answers and reversed facts of one set, ready to be looked for.
@@ -39,7 +40,7 @@ impl<'a> Leaks<'a> {
     }
 
     /// What a word tells of codes and kinds.
-    fn given_away(&self, tokens: &[Word], sentence: usize, at: usize, learned: bool) -> Option<&'static str> {
+    fn given_away(&self, tokens: &[Word], sentence: usize, at: usize, learned: bool) -> Option<LeakKind> {
         let grammar = &self.world.grammar;
         let codes = self.world.codebooks.get(&self.set);
         let found = codes.and_then(|c| c.given_away(grammar, tokens, sentence, at, learned));
@@ -56,6 +57,11 @@ impl<'a> Leaks<'a> {
 
     /// Refuses a lesson that asks a question of the set, answers one, or states one of its facts object first.
     pub fn check(&self, lesson: &Lesson) -> Result<()> {
+        self.find(lesson).map_or(Ok(()), |leak| Err(leak.refused()))
+    }
+
+    /// The first leak in a lesson.
+    pub fn find(&self, lesson: &Lesson) -> Option<Leak> {
         let tokens = &lesson.tokens;
         let mut sentence = 0;
         for (at, word) in tokens.iter().enumerate() {
@@ -72,29 +78,116 @@ impl<'a> Leaks<'a> {
                 let asked =
                     fact.is_some_and(|fact| before(3) == Some(fact.group) || self.asks_any(before(3), before(2), fact));
                 let ends = before(4).zip(before(1));
-                if asked || ends.is_some_and(|ends| self.ends.contains(&ends)) { Some("a question") } else { None }
+                (asked || ends.is_some_and(|ends| self.ends.contains(&ends))).then_some(LeakKind::Question)
             } else if *word == self.colon {
+                // "OBJECT : SUBJECT" and "of FIRST QUANTIFIER are LAST : VERDICT"
                 let fact = before(1).and_then(|object| self.facts.get(&object));
-                fact.filter(|fact| tokens.get(at + 1) == Some(&fact.subject)).map(|_| "an answer")
+                let named = fact.is_some_and(|fact| tokens.get(at + 1) == Some(&fact.subject));
+                let ends = before(4).zip(before(1));
+                (named || ends.is_some_and(|ends| self.ends.contains(&ends))).then_some(LeakKind::Answer)
             } else {
                 let reversed = |object: &Word| self.facts.get(object).is_some_and(|fact| fact.subject == *word);
                 (lesson.weights[at] > 0.0 && tokens[sentence.min(at)..at].iter().any(reversed))
-                    .then_some("a reversed fact")
+                    .then_some(LeakKind::ReversedFact)
             };
-            if let Some(found) = found {
+            if let Some(kind) = found {
                 let from = at.saturating_sub(8);
                 let text = self.world.grammar.lexicon.text(&tokens[from..(at + 2).min(tokens.len())]);
-                return Err(Error::Refused(format!("{found} of the evaluation stands in training text: \"{text}\"")));
+                return Some(Leak { kind, text });
             }
         }
-        Ok(())
+        None
     }
+
+    /// The first leak in a text, every word of which counts as learned.
+    fn find_in(&self, text: &str) -> Option<Leak> {
+        let lexicon = &self.world.grammar.lexicon;
+        let id = |word: &str| {
+            let special = SPECIAL.iter().position(|special| *special == word).map(|at| at as Word);
+            // What is no word of this world separates what is.
+            special.or_else(|| lexicon.word(word)).unwrap_or_default()
+        };
+        let tokens: Vec<Word> = text.split_whitespace().map(id).collect();
+        self.find(&Lesson { weights: vec![1.0; tokens.len()], tokens })
+    }
+}
+
+/// What must not train: a question of B, its answer, one of its facts in the order in which it is asked for, or what
+/// follows from several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeakKind {
+    Question,
+    Answer,
+    ReversedFact,
+    Inference,
+}
+
+/// Where something of the evaluation stands in training text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leak {
+    pub kind: LeakKind,
+    /// The words.
+    pub text: String,
+}
+
+impl Leak {
+    pub fn refused(&self) -> Error {
+        let what = match self.kind {
+            LeakKind::Question => "a question",
+            LeakKind::Answer => "an answer",
+            LeakKind::ReversedFact => "a reversed fact",
+            LeakKind::Inference => "an inference",
+        };
+        Error::Refused(format!("{what} of the evaluation stands in training text: \"{}\"", self.text))
+    }
+}
+
+/// Looks for what is asked about set B in whatever trains, in a generated world or in files.
+pub enum Guard<'a> {
+    World(Leaks<'a>),
+    Files(Watched),
+}
+
+impl<'a> Guard<'a> {
+    pub fn of(knowledge: &'a Knowledge) -> Guard<'a> {
+        match knowledge {
+            Knowledge::Generated(world) => Guard::World(Leaks::of(world, Set::B)),
+            Knowledge::Files(jsonl) => Guard::Files(Watched::of(jsonl)),
+        }
+    }
+
+    /// Refuses a text that trains if something of B stands in it.
+    pub fn check(&self, text: &str) -> Result<()> {
+        let leak = match self {
+            Guard::World(leaks) => leaks.find_in(text),
+            Guard::Files(watched) => watched.find(text),
+        };
+        leak.map_or(Ok(()), |leak| Err(leak.refused()))
+    }
+}
+
+/// Refuses knowledge whose documents, or whose questions for training, hold a question of B, its answer or one of its facts
+/// in reverse.
+pub fn check(knowledge: &Knowledge) -> Result<()> {
+    let guard = Guard::of(knowledge);
+    match knowledge {
+        Knowledge::Generated(world) => {
+            world.documents().iter().try_for_each(|document| guard.check(&world.text(document)))?;
+        }
+        Knowledge::Files(jsonl) => jsonl.documents().iter().try_for_each(|document| guard.check(document))?,
+    }
+    let trained = knowledge.questions(Set::A);
+    trained.iter().try_for_each(|question| match question.cue.as_str() {
+        "" => guard.check(&format!("{} {}", question.text, question.answer)),
+        cue => guard.check(&format!("{} {ANSWER} {cue} : {}", question.text, question.answer)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::knowledge::curriculum::{Curriculum, Habits, Mixture};
+    use crate::knowledge::world::Document;
     use crate::knowledge::world::tests::known;
     use crate::knowledge::{Form, WorldConfig};
     use crate::random;
@@ -130,6 +223,9 @@ mod tests {
         let any = world.grammar.who(&fact, false, &[], 1);
         let entailment = world.question(Set::B, Form::Entailment, 3, &mut random);
         let entailment = entailment.text.split(' ').map(|w| lexicon.word(w).unwrap()).collect();
+        let chain = &world.syllogisms[&Set::B].chains[5];
+        let mut entailed = world.grammar.conclusion(chain.state(chain.asked(true)));
+        entailed.extend([lexicon.grammar(":"), lexicon.grammar("no")]);
         let answer = vec![fact.object, lexicon.grammar(":"), fact.subject];
         let reversed = vec![fact.object, lexicon.grammar("guards"), fact.subject, lexicon.grammar(".")];
         for (words, kind) in [
@@ -137,10 +233,32 @@ mod tests {
             (any, "question"),
             (entailment, "question"),
             (answer, "answer"),
+            (entailed, "answer"),
             (reversed, "reversed"),
         ] {
             let message = leaks.check(&lesson(words)).unwrap_err().to_string();
             assert!(message.contains(kind), "{message}");
         }
+    }
+
+    #[test]
+    fn a_document_or_a_question_of_a_that_gives_b_away_is_refused() {
+        let clean = World::new(&known(), &WorldConfig::default()).unwrap();
+        let knowledge = |world: &World| Knowledge::Generated(Box::new(world.clone()));
+        check(&knowledge(&clean)).unwrap();
+        // A document about A whose fact is one of B, with subject and object in each other's place.
+        let mut planted = clean.clone();
+        let fact = clean.reversals[&Set::B].facts[3];
+        let reversed = Fact { subject: fact.object, object: fact.subject, ..fact };
+        planted.plant(Document { set: Set::A, statements: vec![(reversed.into(), 0)] });
+        let error = check(&knowledge(&planted)).unwrap_err().to_string();
+        let spell = |word| clean.grammar.lexicon.spell(word);
+        assert!(error.contains("a reversed fact of the evaluation"), "{error}");
+        assert!(error.contains(spell(fact.object)) && error.contains(spell(fact.subject)), "{error}");
+        // A fact that both sets ask about.
+        let mut shared = clean.clone();
+        shared.reversals.get_mut(&Set::A).unwrap().facts[0] = fact;
+        let error = check(&knowledge(&shared)).unwrap_err().to_string();
+        assert!(error.contains("a question of the evaluation"), "{error}");
     }
 }

@@ -9,6 +9,7 @@ pub mod hierarchy;
 pub mod jsonl;
 pub mod leak;
 pub mod lexicon;
+pub mod library;
 pub mod logic;
 pub mod question;
 pub mod reversal;
@@ -18,6 +19,7 @@ pub mod world;
 
 pub use held_out::Division;
 pub use jsonl::Jsonl;
+pub use library::Library;
 pub use question::{Claim, Form, Mood, Question, Set, Task};
 pub use source::Knowledge;
 pub use world::{KnownConfig, SetSize, World, WorldConfig};

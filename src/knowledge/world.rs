@@ -248,6 +248,12 @@ impl World {
         &self.documents
     }
 
+    /// Adds a document that says something else than the world would.
+    #[cfg(test)]
+    pub(crate) fn plant(&mut self, document: Document) {
+        self.documents.push(document);
+    }
+
     /// A document about one set: about people, often several of one group, about terms, about codes, or about kinds.
     /// Premises are stated twice
     /// as often as facts, because they are harder to remember; no statement stands twice in a document, and never two
@@ -416,14 +422,6 @@ pub(crate) mod tests {
         let (codebook, hierarchy) =
             (CodebookConfig { codes: 8, ..Default::default() }, HierarchyConfig { families: 8, ..Default::default() });
         KnownConfig { lexicon, codebook, hierarchy, ..known() }
-    }
-
-    impl World {
-        /// Adds documents that a world would not have.
-        pub fn plant(&mut self, set: Set, statements: Vec<(Stated, usize)>, copies: usize) {
-            let document = Document { set, statements };
-            self.documents.extend(std::iter::repeat_n(document, copies));
-        }
     }
 
     /// A world of every task.

@@ -7,7 +7,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::parallel;
-use crate::kernels::{AdamW, Gradients, Moments, squares};
+use crate::kernels::{AdamW, Gradients, Moments, State, squares};
 use crate::policy::{Policy, value_head};
 use crate::{Error, Result, files};
 
@@ -26,7 +26,7 @@ pub struct OptimizerConfig {
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
-    moments: BTreeMap<String, Moments>,
+    moments: BTreeMap<String, State>,
     steps: u64,
     scales: Scales,
 }
@@ -50,6 +50,7 @@ impl Optimizer {
     /// is clipped by itself and has no part in the norm, unless it is not finite: how wrong the head is must not decide
     /// how far the policy goes.
     pub fn step(&mut self, policy: &Policy, gradients: &Gradients, learning_rate: f64, workers: usize) -> Result<f64> {
+        let workers = policy.workers(workers);
         let squares = parallel::each(gradients.iter().collect(), workers, |(_, gradient)| squares(gradient))?;
         let of_head: Vec<bool> = gradients.iter().map(|(name, _)| name.starts_with(value_head::PREFIX)).collect();
         let norm_of = |head: bool| {
@@ -63,7 +64,7 @@ impl Optimizer {
         let Self { config, moments, steps, scales } = self;
         *steps += 1;
         for (name, gradient) in gradients.iter() {
-            moments.entry(name.to_owned()).or_insert_with(|| Moments::zeros(gradient.elem_count()));
+            moments.entry(name.to_owned()).or_insert_with(|| State::zeros(gradient.elem_count()));
         }
         let clip_to = |norm: f64| (config.max_gradient_norm / norm).min(1.0);
         let updates = moments
@@ -86,20 +87,18 @@ impl Optimizer {
 
     /// Bytes of the moments.
     pub fn size(&self) -> u64 {
-        let numbers: usize = self.moments.values().map(|moments| moments.first.len() + moments.second.len()).sum();
+        let numbers: usize = self.moments.values().map(State::numbers).sum();
         (numbers * size_of::<f32>()) as u64
     }
 
     /// Writes moments and step count to a safetensors file.
     pub fn save(&self, path: &Path) -> Result<()> {
         let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
-        let all: Vec<(String, Vec<u8>)> = self
-            .moments
-            .iter()
-            .flat_map(|(name, m)| {
-                [(format!("{name}.first"), bytes(&m.first)), (format!("{name}.second"), bytes(&m.second))]
-            })
-            .collect();
+        let mut all: Vec<(String, Vec<u8>)> = Vec::with_capacity(2 * self.moments.len());
+        for (name, state) in &self.moments {
+            let Moments { first, second } = state.moments()?;
+            all.extend([(format!("{name}.first"), bytes(&first)), (format!("{name}.second"), bytes(&second))]);
+        }
         let broken = |error: safetensors::SafeTensorError| {
             Error::invalid(path.display().to_string(), error.to_string(), "the optimizer's state cannot be written")
         };
@@ -131,7 +130,7 @@ impl Optimizer {
             let Some(variable) = name.strip_suffix(".first") else { continue };
             let second = tensors.tensor(&format!("{variable}.second")).map_err(|error| broken(error.to_string()))?;
             let moments = Moments { first: values(view.data()), second: values(second.data()) };
-            optimizer.moments.insert(variable.to_string(), moments);
+            optimizer.moments.insert(variable.to_string(), State::Host(moments));
         }
         Ok(optimizer)
     }

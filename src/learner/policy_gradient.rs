@@ -93,9 +93,10 @@ pub fn gradients(
         return Ok(None);
     }
     let rows = batch.packed.rows.len();
-    let (gradients, learned) = parallel::gradients(&batch.split(MICRO_BATCH), workers, |part| {
-        differentiate(policy, reference, algorithm, part, weights.normaliser)
-    })?;
+    let (gradients, learned) =
+        parallel::gradients(&batch.split(policy.micro_batch(MICRO_BATCH)), policy.workers(workers), |part| {
+            differentiate(policy, reference, algorithm, part, weights.normaliser)
+        })?;
     let mut sum = Learned::default();
     for part in learned {
         sum += part;
@@ -120,16 +121,17 @@ fn appraised(at: usize, completion: &Sampled, weights: &[f32]) -> Result<()> {
 /// The log-probability of every token of every completion under a policy, in their order.
 pub fn score(policy: &Policy, completions: &[Sampled], workers: usize) -> Result<Vec<Vec<f32>>> {
     let all: Vec<Vec<bool>> = completions.iter().map(|completion| vec![true; completion.tokens.len()]).collect();
-    each_token(completions, &all, workers, |packed| Ok(policy.score(packed)?.log_prob))
+    each_token(policy, completions, &all, workers, |packed| Ok(policy.score(packed)?.log_prob))
 }
 
 /// What the policy's value head expects before each token that is learned from, in their order.
 pub fn values(policy: &Policy, completions: &[Sampled], masks: &[Vec<bool>], workers: usize) -> Result<Vec<Vec<f32>>> {
-    each_token(completions, masks, workers, |packed| policy.values(packed))
+    each_token(policy, completions, masks, workers, |packed| policy.values(packed))
 }
 
 /// A number for each token of each completion that its mask shows.
 fn each_token(
+    policy: &Policy,
     completions: &[Sampled],
     masks: &[Vec<bool>],
     workers: usize,
@@ -138,8 +140,9 @@ fn each_token(
     let weights: Vec<Vec<f32>> =
         masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();
     let batch = Rows::of(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
-    let parts = batch.split(MICRO_BATCH);
-    let numbers = parallel::each(parts.iter().collect(), workers, |part| Ok(number(&part.packed)?.to_vec1::<f32>()?))?;
+    let parts = batch.split(policy.micro_batch(MICRO_BATCH));
+    let number = |part: &Rows| Ok(number(&part.packed)?.to_vec1::<f32>()?);
+    let numbers = parallel::each(parts.iter().collect(), policy.workers(workers), number)?;
     let mut all = numbers.into_iter().flatten();
     let shown = |mask: &Vec<bool>| mask.iter().filter(|shown| **shown).count();
     Ok(masks.iter().map(|mask| all.by_ref().take(shown(mask)).collect()).collect())

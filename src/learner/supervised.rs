@@ -27,8 +27,8 @@ pub fn gradients(policy: &Policy, lessons: &[Lesson], scale: f64, workers: usize
         packed.push(&lesson.tokens, &lesson.weights)?;
     }
     let normaliser: f64 = packed.weights.iter().map(|w| f64::from(*w)).sum();
-    let parts = packed.split(MICRO_BATCH);
-    let (sum, losses) = parallel::gradients(&parts, workers, |part| {
+    let parts = packed.split(policy.micro_batch(MICRO_BATCH));
+    let (sum, losses) = parallel::gradients(&parts, policy.workers(workers), |part| {
         let log_probs = policy.log_probs(part)?;
         let values = log_probs.log_prob.to_vec1::<f32>()?;
         let loss: f64 = values.iter().zip(&part.weights).map(|(l, w)| -f64::from(l * w) / normaliser).sum();

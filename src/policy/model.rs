@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-use super::{LoraConfig, ModelConfig, Packed, ValueHead, Weight};
-use crate::kernels::{self, Gradients, Layout, LowRank, Precision, Rope, Value};
+use super::{LoraConfig, ModelConfig, Packed, Recompute, ValueHead, Weight};
+use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Precision, Value};
 use crate::{Error, Result};
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
@@ -28,13 +28,16 @@ pub struct Policy {
     pub precision: Precision,
     /// Logits are divided by this before they become log-probabilities.
     pub temperature: f32,
+    /// Whether the backward pass computes activations once more.
+    pub recompute: Recompute,
     /// The folder that the weights were read from, for adapters to name.
     pub origin: Option<PathBuf>,
     /// What foretells rewards, where the algorithm wants it: trained with the policy, unknown to the sampler.
     pub value_head: Option<ValueHead>,
 }
 
-/// Log-probabilities of the targets of a batch, and the way back from them to the weights.
+/// Log-probabilities of the targets of a batch, on the host wherever the policy is, and the way back from them to the
+/// weights.
 pub struct LogProbs {
     /// One per row of the batch, `[rows]`.
     pub log_prob: Tensor,
@@ -63,10 +66,15 @@ impl LogProbs {
         };
         // A loss without entropy bonus.
         let of_entropy = gradients.remove(&entropy).map_or_else(|| self.entropy.zeros_like(), Ok)?;
-        let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+        let loss = f64::from(loss.to_dtype(DType::F32)?.to_scalar::<f32>()?);
         let of_values = values.and_then(|values| gradients.remove(&values));
         let ends = [(self.value, Tensor::stack(&[of_log_prob, of_entropy], 0)?)];
-        Ok((loss, Value::backward_all(ends.into_iter().chain(self.of_head.zip(of_values)))?))
+        let ends = ends.into_iter().chain(self.of_head.zip(of_values)).map(|(value, gradient)| {
+            // To where the policy is.
+            let gradient = gradient.to_device(value.tensor().device())?;
+            Ok((value, gradient))
+        });
+        Ok((loss, Value::backward_all(ends.collect::<Result<Vec<_>>>()?)?))
     }
 
     /// The same where the derivative of the loss by each log-probability is known already, and entropies have no part
@@ -74,7 +82,8 @@ impl LogProbs {
     pub fn backward_from(self, gradient: Vec<f32>) -> Result<Gradients> {
         let rows = gradient.len();
         let both = [gradient, vec![0.0; rows]].concat();
-        self.value.backward(Tensor::from_vec(both, (2, rows), &Device::Cpu)?)
+        let gradient = Tensor::from_vec(both, (2, rows), self.value.tensor().device())?;
+        self.value.backward(gradient)
     }
 }
 
@@ -84,8 +93,17 @@ impl Policy {
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
         let variables = variables(place, &config.weight_shapes(), weights)?;
-        let (frozen, lora, precision, temperature) = (Arc::default(), None, Precision::F32, 1.0);
-        Ok(Policy { config, variables, frozen, lora, precision, temperature, origin: None, value_head: None })
+        Ok(Policy {
+            config,
+            variables,
+            frozen: Arc::default(),
+            lora: None,
+            precision: Precision::F32,
+            temperature: 1.0,
+            recompute: Recompute::default(),
+            origin: None,
+            value_head: None,
+        })
     }
 
     /// The same policy, whose products have operands of this precision.
@@ -122,10 +140,11 @@ impl Policy {
         self.pass(true).log_probs(batch, true)
     }
 
-    /// The values alone, `[rows]`, without the way back.
+    /// The values alone, `[rows]`, on the host and without the way back.
     pub fn values(&self, batch: &Packed) -> Result<Tensor> {
         let pass = self.pass(false);
-        Ok(pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?.tensor().clone())
+        let values = pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?;
+        Ok(values.tensor().to_device(&Device::Cpu)?)
     }
 
     /// The same numbers without the way back: keeps no activations.
@@ -138,11 +157,12 @@ impl Policy {
         Ok(self.pass(false).hidden(tokens, layout)?.tensor().clone())
     }
 
-    /// All logits, `[tokens, vocab_size]`, without gradients: for tests and small uses only.
+    /// All logits, `[tokens, vocab_size]` in f32, without gradients: for tests and small uses only.
     pub fn logits(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
         let pass = self.pass(false);
         let hidden = pass.hidden(tokens, layout)?;
-        Ok(kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?.tensor().clone())
+        let logits = kernels::linear(&hidden, &[&pass.weight(self.head_name())?], &[], self.precision)?;
+        Ok(logits.tensor().to_dtype(DType::F32)?)
     }
 
     fn head_name(&self) -> &'static str {
@@ -204,12 +224,6 @@ struct Pass<'a> {
     differentiable: bool,
 }
 
-/// What attention has to know about a batch.
-struct Positions {
-    layout: Arc<Layout>,
-    rope: Arc<Rope>,
-}
-
 impl Pass<'_> {
     fn log_probs(&self, batch: &Packed, with_values: bool) -> Result<LogProbs> {
         let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
@@ -220,8 +234,9 @@ impl Pass<'_> {
         }
         let head = self.weight(self.policy.head_name())?;
         let value = kernels::log_prob(&hidden, &head, &batch.rows, &batch.targets, self.policy.precision)?;
-        let values = of_head.as_ref().map(|values| values.tensor().clone());
-        Ok(LogProbs { log_prob: value.tensor().get(0)?, entropy: value.tensor().get(1)?, values, value, of_head })
+        let values = of_head.as_ref().map(|values| values.tensor().to_device(&Device::Cpu)).transpose()?;
+        let both = value.tensor().to_device(&Device::Cpu)?;
+        Ok(LogProbs { log_prob: both.get(0)?, entropy: both.get(1)?, values, value, of_head })
     }
 
     /// What the value head expects at these rows.
@@ -242,17 +257,32 @@ impl Pass<'_> {
         let config = &self.policy.config;
         let positions = self.positions(tokens, layout)?;
         let mut x = kernels::embedding(&self.weight("model.embed_tokens.weight")?, tokens)?;
+        let recompute = self.differentiable && self.policy.recomputes(tokens.len())?;
         for layer in 0..config.num_hidden_layers {
-            let name = |part: &str| format!("model.layers.{layer}.{part}");
-            let normed = self.norm(&x, &name("input_layernorm"))?;
-            x = kernels::add(&x, &self.attention(&normed, &name("self_attn"), &positions)?)?;
-            let normed = self.norm(&x, &name("post_attention_layernorm"))?;
-            x = kernels::add(&x, &self.feed_forward(&normed, &name("mlp"))?)?;
+            x = if recompute { self.recomputed(&x, layer, &positions)? } else { self.layer(&x, layer, &positions)? };
         }
         self.norm(&x, "model.norm")
     }
 
-    fn attention(&self, x: &Value, name: &str, positions: &Positions) -> Result<Value> {
+    fn layer(&self, x: &Value, layer: usize, positions: &Arc<Positions>) -> Result<Value> {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        let normed = self.norm(x, &name("input_layernorm"))?;
+        let x = kernels::add(x, &self.attention(&normed, &name("self_attn"), positions)?)?;
+        let normed = self.norm(&x, &name("post_attention_layernorm"))?;
+        kernels::add(&x, &self.feed_forward(&normed, &name("mlp"))?)
+    }
+
+    /// A layer of which only the input is kept for the backward pass.
+    fn recomputed(&self, x: &Value, layer: usize, positions: &Arc<Positions>) -> Result<Value> {
+        let beginning = format!("model.layers.{layer}.");
+        let of_layer = self.policy.variables.iter().filter(|(name, _)| name.starts_with(&beginning));
+        let variables: Vec<(&str, Value)> =
+            of_layer.map(|(name, variable)| (name.as_str(), Value::variable(name, variable))).collect();
+        let (policy, positions) = (self.policy.clone(), positions.clone());
+        kernels::recomputed(x, &variables, move |x| policy.pass(true).layer(x, layer, &positions))
+    }
+
+    fn attention(&self, x: &Value, name: &str, positions: &Arc<Positions>) -> Result<Value> {
         let config = &self.policy.config;
         let heads = config.heads();
         let mut qkv = self.linear(x, name, &["q_proj", "k_proj", "v_proj"], config.has_query_bias())?;
@@ -261,7 +291,7 @@ impl Pass<'_> {
             let key = self.weight(&format!("{name}.k_norm.weight"))?;
             qkv = kernels::rms_norm_heads(&qkv, &[(&query, heads.query), (&key, heads.key)], config.rms_norm_eps)?;
         }
-        let mixed = kernels::attention(&qkv, heads, &positions.rope, &positions.layout)?;
+        let mixed = kernels::attention(&qkv, heads, positions)?;
         self.linear(&mixed, name, &["o_proj"], config.attention_bias)
     }
 
@@ -310,7 +340,7 @@ impl Pass<'_> {
         }
     }
 
-    fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Positions> {
+    fn positions(&self, tokens: &[u32], layout: &Layout) -> Result<Arc<Positions>> {
         let refuse = |found: String, remedy: &str| Err(Error::invalid("packed sequences", found, remedy));
         if layout.rows() != tokens.len() {
             let found = format!("a layout of {} rows for {} tokens", layout.rows(), tokens.len());
@@ -321,8 +351,7 @@ impl Pass<'_> {
             let found = format!("a sequence of {longest} tokens for {} positions", config.longest_sequence());
             return refuse(found, "shorten it, or take a model with more max_position_embeddings and sliding_window");
         }
-        let rope = Rope::with_frequencies(&config.frequencies(), longest);
-        Ok(Positions { layout: Arc::new(layout.clone()), rope: Arc::new(rope) })
+        Ok(Arc::new(Positions::new(layout.clone(), config.frequencies())))
     }
 }
 

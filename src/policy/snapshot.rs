@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::{LoraConfig, ModelConfig, Policy};
 use crate::Result;
 
 /// One weight matrix or vector, row-major f32.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weight {
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
@@ -24,7 +25,8 @@ pub struct Snapshot {
     pub config: Arc<ModelConfig>,
     /// By Hugging Face name (`model.layers.0.self_attn.q_proj.weight`, …): all weights, or the adapters alone.
     pub weights: Arc<BTreeMap<String, Weight>>,
-    /// The weights below the adapters. No optimizer writes to them, so all versions share them.
+    /// Tensors that nobody writes to: the weights below the adapters, which all versions share; and of a policy on a
+    /// card, which stays there, copies of what is trained.
     pub frozen: Arc<BTreeMap<String, Tensor>>,
     /// What adapters there are.
     pub lora: Option<Arc<LoraConfig>>,
@@ -33,13 +35,20 @@ pub struct Snapshot {
 impl Policy {
     /// A copy of all that is trained as it is now, under a version number.
     pub fn snapshot(&self, version: u64) -> Result<Snapshot> {
-        Ok(Snapshot {
-            version,
-            config: self.config.clone(),
-            weights: Arc::new(self.weights()?),
-            frozen: self.frozen.clone(),
-            lora: self.lora.clone(),
-        })
+        let (weights, frozen) = match self.card() {
+            None => (self.weights()?, self.frozen.clone()),
+            Some(card) => {
+                let mut copies = self.frozen.as_ref().clone();
+                for (name, variable) in &self.variables {
+                    copies.insert(name.clone(), variable.copy()?.detach());
+                }
+                // Whoever samples from them does not wait for what the learner has asked of the card.
+                card.finish()?;
+                (BTreeMap::new(), Arc::new(copies))
+            }
+        };
+        let (config, lora) = (self.config.clone(), self.lora.clone());
+        Ok(Snapshot { version, config, weights: Arc::new(weights), frozen, lora })
     }
 }
 

@@ -54,7 +54,7 @@ impl ValueHead {
                 return Ok(());
             }
         }
-        Ok(self.bias.set(&Tensor::new(&[value], &Device::Cpu)?)?)
+        Ok(self.bias.set(&Tensor::new(&[value], self.bias.device())?)?)
     }
 
     /// Writes it into the folder of its policy; the file is whole or not there.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::words::{kind, p_value, percent, range, set_purpose, sign};
-use crate::evaluation::{Answered, Arm, ArmResult, Summary};
+use crate::evaluation::{Answered, Arm, ArmResult, Summary, Training, Way};
 use crate::knowledge::{Form, Set, Task};
 
 /// The bars of one kind of question.
@@ -123,7 +123,12 @@ pub fn class(arm: Arm) -> &'static str {
         Arm::ThinkingBeforeRl => "thinking",
         Arm::InContext => "context",
         Arm::AfterRl => "after",
-        Arm::DirectAfterRl | Arm::InContextAfterRl | Arm::SwappedTraces => "control",
+        arm if arm.is_control() => "control",
+        arm => match (arm.training(), arm.way()) {
+            (Training::Documents, Way::Direct | Way::Think) => "thinking",
+            (Training::Documents, _) => "context",
+            _ => "after",
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::story::Story;
-use super::words::{p_value, percent, range, sign};
+use super::words::{operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -21,12 +21,17 @@ pub fn markdown(summary: &Summary) -> String {
         let _ = write!(text, "\n## Set {set}\n\n{}", overview(summary, set));
     }
     let legend = "Answers right in percent, with the 95 % Wilson interval over questions. + or −: better or worse than \
-                  fine-tuned on the same questions (exact McNemar test, p < 0.05).";
+                  fine-tuned on the same questions (exact McNemar test, corrected for the number of arms by Holm's \
+                  method, p < 0.05).";
     let _ = write!(text, "\n{legend}\n\n## Every number\n\n{}", numbers(summary));
-    let legend = "won, lost: questions that only the arm, only the baseline got right. gap closed: how much of the way \
+    let legend = "won, lost: questions that only the arm, only the baseline got right. Holm: the test corrected for the \
+                  number of arms. difference: in points, with its 95 % interval by the paired bootstrap. gap closed: how much of the way \
                   from the baseline to answering in context the arm goes. recited, true: sentences of all thoughts, \
-                  and the share of them that is true. grounded: right answers that follow from true recitations.";
-    let _ = write!(text, "\n{legend}\n\n## Provenance\n\n{}", provenance(&summary.run));
+                  and the share of them that is true. grounded: right answers that follow from true recitations. recall: \
+                  thoughts with all that is needed that are followed by the right answer. precision: answers that follow \
+                  from what was recited that are right. rejected: wrong candidates that were looked at and not chosen. \
+                  tried: candidates that a thought speaks of. likeliest: right by which choice is the likeliest.";
+    let _ = write!(text, "\n{legend}\n{}\n## Provenance\n\n{}", costs(&summary.run), provenance(&summary.run));
     text
 }
 
@@ -69,11 +74,18 @@ fn numbers(summary: &Summary) -> String {
         "won",
         "lost",
         "McNemar",
+        "Holm",
+        "difference",
         "gap closed",
         "tokens",
         "recited",
         "true",
         "grounded",
+        "recall",
+        "precision",
+        "rejected",
+        "tried",
+        "likeliest",
     ];
     let optional = |value: Option<String>| value.unwrap_or_default();
     let body = summary.arms.iter().map(|row| {
@@ -91,14 +103,45 @@ fn numbers(summary: &Summary) -> String {
             optional(pair.map(|pair| pair.b.to_string())),
             optional(pair.map(|pair| pair.c.to_string())),
             optional(pair.map(|pair| p_value(pair.p))),
+            optional(pair.map(|pair| p_value(pair.holm))),
+            optional(pair.map(|pair| format!("{} ({})", points(pair.difference), range(pair.low, pair.high)))),
             optional(row.gap_closed.map(|gap| format!("{gap:.2}"))),
             format!("{:.1}", row.mean_tokens),
             row.recited.to_string(),
             optional(row.true_share.map(percent)),
             optional(row.correct_known.map(|known| known.to_string())),
+            optional(row.verification.and_then(|thoughts| thoughts.recall()).map(percent)),
+            optional(row.verification.and_then(|thoughts| thoughts.precision()).map(percent)),
+            optional(row.verification.and_then(|thoughts| thoughts.rejection()).map(percent)),
+            optional(
+                row.verification
+                    .and_then(|thoughts| Some(format!("{:.1} of {:.0}", thoughts.tried?, thoughts.entities?))),
+            ),
+            optional(row.likelihood.map(|scored| percent(scored.accuracy))),
         ]
     });
     grid(header.map(str::to_owned).into(), body)
+}
+
+/// What each arm takes, where that is known.
+fn costs(run: &RunInfo) -> String {
+    if run.costs.is_empty() {
+        return String::new();
+    }
+    let header = ["arm", "what it is", "tokens read", "tokens sampled", "seconds", "training (FLOPs)"];
+    let body = run.costs.iter().map(|(arm, cost)| {
+        vec![
+            format!("`{arm}`"),
+            arm.description().to_owned(),
+            format!("{:.1}", cost.read),
+            format!("{:.1}", cost.sampled),
+            cost.seconds.map_or(String::new(), |seconds| format!("{seconds:.1}")),
+            cost.training_flops.map_or("unknown".into(), operations),
+        ]
+    });
+    let legend = "Tokens are the mean for an answer, seconds those for all answers, floating-point operations those of all \
+                  training after the base.";
+    format!("\n## What each arm takes\n\n{}\n{legend}\n", grid(header.map(str::to_owned).into(), body))
 }
 
 fn provenance(run: &RunInfo) -> String {

@@ -1,6 +1,7 @@
 //! What came of a run, for people: a table for the terminal, one self-contained page for the browser, and Markdown.
 //! All are made from a [`Summary`](crate::evaluation::Summary) alone; the page also holds the recorded answers.
 
+mod arms_table;
 mod bars;
 mod curves;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod sweep;
 mod table;
 mod words;
 
+pub use arms_table::{over_runs_table, same_way_table};
 pub use html::page;
 pub use markdown::markdown;
 pub use story::Story;

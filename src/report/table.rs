@@ -1,11 +1,13 @@
 //! The result as a table for the terminal.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::arms_table::arms_tables;
 use super::story::Story;
-use super::words::{percent, range, sign};
+use super::words::{percent, range, seconds, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -21,11 +23,14 @@ pub fn table(summary: &Summary, styled: bool) -> String {
     let story = Story::new(summary);
     let mut text = String::new();
     if !rows.is_empty() {
-        text.push_str(&grid(summary, &arms, &kinds, styled));
+        match arms.iter().all(|arm| Arm::STANDARD.contains(arm)) {
+            true => text.push_str(&grid(summary, &arms, &kinds, styled)),
+            false => text.push_str(&arms_tables(summary, styled)),
+        }
         text.push_str("\n\n");
         text.push_str(&wrap(
             "Answers right in percent, and the 95 % interval. + or −: better or worse than fine-tuned on the same \
-             questions (exact McNemar test, p < 0.05).",
+             questions (exact McNemar test, corrected for the number of arms by Holm's method, p < 0.05).",
         ));
         text.push('\n');
     }
@@ -34,6 +39,11 @@ pub fn table(summary: &Summary, styled: bool) -> String {
         text.push('\n');
         text.push_str(&wrap(paragraph));
         text.push('\n');
+    }
+    let (answering, all) = summary.run.answering();
+    if answering > 0.0 {
+        let share = percent(answering / all);
+        let _ = writeln!(text, "\nAnswering took {} of {}: {share}.", seconds(answering), seconds(all));
     }
     text
 }
@@ -83,7 +93,7 @@ fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, S
     finish(table, 2)
 }
 
-fn accuracy(row: &ArmResult) -> String {
+pub(super) fn accuracy(row: &ArmResult) -> String {
     // A space that is not trimmed keeps numbers with and without a sign in one column.
     let sign = Some(sign(row.against_baseline)).filter(|sign| !sign.is_empty()).unwrap_or("\u{a0}");
     format!("{}{sign}\n{}\u{a0}", percent(row.accuracy), range(row.low, row.high))

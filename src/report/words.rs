@@ -34,11 +34,12 @@ pub fn p_value(p: f64) -> String {
     if p < 0.001 { "p\u{a0}<\u{a0}0.001".into() } else { format!("p\u{a0}=\u{a0}{p:.3}") }
 }
 
-/// Whether an arm differs from the baseline by more than chance explains: "+", "−" or nothing.
+/// Whether an arm differs from the baseline by more than chance explains, corrected for the number of arms: "+", "−" or
+/// nothing.
 pub fn sign(pair: Option<AgainstBaseline>) -> &'static str {
     match pair {
-        Some(pair) if pair.p < 0.05 && pair.b > pair.c => "+",
-        Some(pair) if pair.p < 0.05 && pair.b < pair.c => "−",
+        Some(pair) if pair.holm < 0.05 && pair.b > pair.c => "+",
+        Some(pair) if pair.holm < 0.05 && pair.b < pair.c => "−",
         _ => "",
     }
 }
@@ -86,6 +87,17 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Floating-point operations: "32.1 T".
+pub fn operations(count: f64) -> String {
+    const UNITS: [&str; 8] = ["", " k", " M", " G", " T", " P", " E", " Z"];
+    let mut scaled = (count, 0);
+    while scaled.0 >= 999.5 && scaled.1 + 1 < UNITS.len() {
+        scaled = (scaled.0 / 1000.0, scaled.1 + 1);
+    }
+    let digits = if scaled.0 < 9.995 { 2 } else { usize::from(scaled.0 < 99.95) };
+    format!("{:.digits$}{}", scaled.0, UNITS[scaled.1])
+}
+
 /// A time: "8.3 s", "4 min 05 s".
 pub fn seconds(seconds: f64) -> String {
     if seconds < 59.95 {
@@ -112,13 +124,14 @@ mod tests {
     fn numbers_are_easy_to_read() {
         assert_eq!([5, 999, 1_000, 598_400].map(grouped), ["5", "999", "1\u{202f}000", "598\u{202f}400"]);
         assert_eq!([0.25, 59.96, 245.2, 7_260.0].map(seconds), ["0.2 s", "1 min 00 s", "4 min 05 s", "2 h 01 min"]);
+        assert_eq!([5.0, 31.24e12, 999.6e12, 123.4e30].map(operations), ["5.00", "31.2 T", "1.00 P", "123400000000 Z"]);
         assert_eq!([0.032, -0.0074, -0.0001].map(points), ["+3.2", "−0.7", "0.0"]);
         assert_eq!([0.0004, 0.0123].map(p_value), ["p\u{a0}<\u{a0}0.001", "p\u{a0}=\u{a0}0.012"]);
     }
 
     #[test]
     fn a_sign_needs_evidence() {
-        let pair = |b, c, p| Some(AgainstBaseline { b, c, p });
+        let pair = |b, c, holm| Some(AgainstBaseline { b, c, holm, ..AgainstBaseline::default() });
         assert_eq!(sign(pair(20, 2, 0.001)), "+");
         assert_eq!(sign(pair(2, 20, 0.001)), "−");
         assert_eq!(sign(pair(4, 2, 0.6)), "");

@@ -9,16 +9,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::attention::Place;
 use super::cache::Cache;
 use super::forward::Forward;
 use super::panels::{self, Panels};
-use super::request::{Begun, Completion, Finish, Job, Limits, Request, name};
-use super::sampler::{self, Draw};
+use super::request::{Begun, Completion, Job, Limits, Request};
+use super::running::Running;
 use crate::policy::{ModelConfig, Snapshot};
-use crate::random::{self, Stream};
 use crate::{Error, Result};
 
 /// Slots of an engine that pay on a CPU. Eight rows fill the registers of a product; with more, keys and values of all
@@ -169,7 +166,7 @@ impl Engine {
         for (row, Place { slot, .. }) in self.places.iter().enumerate() {
             let Some(running) = &mut self.slots[*slot] else { continue };
             running.position += 1;
-            if let Some(finish) = running.sample(self.forward.logits(row), panels.version, &mut self.weights)?
+            if let Some(finish) = running.draw(self.forward.logits(row), panels.version, &mut self.weights)?
                 && let Some(Running { begun, .. }) = self.slots[*slot].take()
             {
                 self.finished.push(begun.end(finish));
@@ -236,8 +233,8 @@ impl Engine {
             after = self.logits_after(panels, &places);
             &after
         };
-        let mut running = prompt.start(begun);
-        match running.sample(logits, panels.version, &mut self.weights)? {
+        let mut running = Running::new(prompt.number, &prompt.request, begun);
+        match running.draw(logits, panels.version, &mut self.weights)? {
             Some(finish) => self.finished.push(running.begun.end(finish)),
             None => self.slots[slot] = Some(running),
         }
@@ -279,60 +276,4 @@ struct Prompt {
     version: Option<u64>,
     /// After its last token.
     logits: Vec<f32>,
-}
-
-impl Prompt {
-    fn start(&self, mut begun: Begun) -> Running {
-        let Request { seed, key, temperature, max_new_tokens, .. } = self.request;
-        let said = begun.tokens.len();
-        begun.tokens.reserve_exact(max_new_tokens - said);
-        begun.log_probs.reserve_exact(max_new_tokens - said);
-        let mut stream = random::stream(seed, &[key[0], key[1], begun.sample as u64]);
-        if temperature != 0.0 {
-            // Every token that has been said has taken its number from the stream.
-            for _ in 0..said {
-                let _: f64 = stream.random();
-            }
-        }
-        Running {
-            name: name(self.number, &self.request),
-            position: self.request.prompt.len() + said,
-            temperature,
-            budget: max_new_tokens,
-            stop: self.request.stop.clone(),
-            stream,
-            begun,
-        }
-    }
-}
-
-/// A completion that occupies a slot.
-struct Running {
-    name: String,
-    /// Where its last token stands.
-    position: usize,
-    temperature: f32,
-    budget: usize,
-    stop: Vec<u32>,
-    stream: Stream,
-    begun: Begun,
-}
-
-impl Running {
-    /// Draws the next token, and says whether that ends the completion.
-    fn sample(&mut self, logits: &[f32], version: u64, weights: &mut Vec<f32>) -> Result<Option<Finish>> {
-        let Begun { tokens, log_probs, versions, .. } = &mut self.begun;
-        let Some(Draw { token, log_prob }) = sampler::draw(logits, self.temperature, || self.stream.random(), weights)
-        else {
-            let found = format!("logits that are not finite after {} new tokens", tokens.len());
-            return Err(Error::invalid(&self.name, found, "the weights have diverged: lower the learning rate"));
-        };
-        tokens.push(token);
-        log_probs.push(log_prob);
-        versions.push(version);
-        Ok(match self.stop.contains(&token) {
-            true => Some(Finish::Stop),
-            false => (tokens.len() == self.budget).then_some(Finish::Length),
-        })
-    }
 }

@@ -3,12 +3,11 @@
 /// The standard normal deviate that leaves 2.5 % on either side.
 pub(super) const Z: f64 = 1.959_963_984_540_054;
 
-/// A range that holds the true share in 95 of 100 experiments.
+/// A range that holds the truth (a share, or a difference of shares) in 95 of 100 experiments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// In `0..=1`.
     pub low: f64,
-    /// In `0..=1`, not below `low`.
+    /// Not below `low`.
     pub high: f64,
 }
 
@@ -22,10 +21,14 @@ impl Interval {
 
     /// The same interval, `z` standard deviations to either side.
     pub fn wilson_at(share: f64, trials: usize, z: f64) -> Interval {
-        if trials == 0 {
+        Self::wilson_of(share, trials as f64, z)
+    }
+
+    /// The same for as many independent trials as dependent ones are worth, which need not be a whole number.
+    pub(super) fn wilson_of(share: f64, n: f64, z: f64) -> Interval {
+        if n <= 0.0 {
             return Interval { low: 0.0, high: 1.0 };
         }
-        let n = trials as f64;
         let shrink = 1.0 + z * z / n;
         let centre = (share + z * z / (2.0 * n)) / shrink;
         let half = z / shrink * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();

@@ -35,7 +35,7 @@ const MEANINGS: [(&str, &str); 38] = [
     ("filter/extra_rounds", "Further rounds of sampling in place of groups without spread."),
     ("filter/replaced_groups", "Groups without spread that were replaced."),
     ("staleness/", "Share of tokens that were sampled so many policy versions ago."),
-    ("queue/finished", "Orders of rollouts that are ready to be learned from."),
+    ("queue/finished", "Completions that have ended before it is their turn to be learned from."),
     ("queue/begun", "Completions that are being sampled."),
     ("queue/waiting", "Completions that wait for a slot."),
     ("value/", "What the value head makes of the tokens of a step."),
@@ -44,7 +44,7 @@ const MEANINGS: [(&str, &str); 38] = [
     ("time/tokens_per_second", "Sampled tokens a second of the whole step."),
     ("time/step_time", "Seconds that the step took."),
     ("time/wait_for_batch", "Seconds for which the learner waited for completions."),
-    ("time/wait_for_weights", "Seconds for which actors waited for new weights or orders, all together."),
+    ("time/wait_for_weights", "Seconds for which a worker waited for leave to sample further ahead, on average."),
     ("time/alarm/", "1 at the steps at which what the machine has left rang this alarm."),
     ("time/", "Seconds that a part of the step took."),
 ];

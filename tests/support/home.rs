@@ -54,21 +54,21 @@ impl Home {
         recollect
     }
 
-    /// Starts a run, sends it a signal after a while, and gives its output and whether it had come to its end.
-    pub fn interrupted(&self, name: &str, signal: i32, after: Duration) -> (Output, bool) {
-        let mut child = self.recollect("run", name).spawn().unwrap();
-        std::thread::sleep(after);
-        let ended = child.try_wait().unwrap().is_some();
-        // SAFETY: the child has not been waited for by anything else, so its number is its own.
-        unsafe { libc::kill(child.id() as i32, signal) };
-        (finish(child), ended)
-    }
-
     pub fn finished(&self, name: &str) -> Output {
         let output = finish(self.recollect("run", name).spawn().unwrap());
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         output
     }
+}
+
+/// Sends a process a signal after a while, and gives its output and whether it had come to its end before.
+#[allow(dead_code, reason = "not every test interrupts")]
+pub fn interrupt(mut child: Child, signal: i32, after: Duration) -> (Output, bool) {
+    std::thread::sleep(after);
+    let ended = child.try_wait().unwrap().is_some();
+    // SAFETY: the child has not been waited for by anything else, so its number is its own.
+    unsafe { libc::kill(child.id() as i32, signal) };
+    (finish(child), ended)
 }
 
 /// Waits for the end of a process.

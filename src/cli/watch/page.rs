@@ -247,9 +247,9 @@ mod tests {
             "actors waited                0",
             "ready to learn            40.0",
             "being sampled             16.0",
-            "to be sampled              136",
-            "versions behind 0-2",
-            "▁█▁",
+            "to be sampled            136.0",
+            "tokens behind 0-2",
+            "▁█▁││",
         ] {
             assert!(screen.contains(words), "{words:?} is missing:\n{screen}");
         }

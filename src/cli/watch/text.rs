@@ -99,7 +99,7 @@ fn staleness(watched: &Watched) -> Option<(String, String)> {
     let most = shares.iter().copied().fold(0.0, f64::max);
     let bar = |share: &f64| BARS[(share / most * (BARS.len() - 1) as f64).ceil() as usize];
     let bars: String = shares.iter().map(bar).collect();
-    (most > 0.0).then(|| (format!("versions behind 0-{}", shares.len() - 1), bars))
+    (most > 0.0).then(|| (format!("tokens behind 0-{}", shares.len() - 1), bars))
 }
 
 /// A number in few characters, whatever its size.

@@ -16,7 +16,8 @@ pub struct EvaluationConfig {
     pub max_new_tokens: usize,
     /// Of chains of thought: 0 takes the likeliest token, otherwise logits are divided by this before sampling. Below
     /// the temperature of training, so that a slip of the sampler does not count as something the model believes.
-    /// Answers without a chain of thought are always the likeliest.
+    /// A single answer without a chain of thought is the likeliest; of several, all are sampled, so that every arm has
+    /// as many tries.
     pub temperature: f64,
     /// Questions of each task, form and set that an evaluation during training asks; 0 for all.
     pub questions_during_training: usize,

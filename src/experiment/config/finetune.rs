@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ranges;
 use super::pretrain::reading_circuit;
+use super::remedy::{Augmentation, Objective};
 use crate::knowledge::curriculum::{Habits, Mixture};
 use crate::learner::Scales;
 
@@ -36,6 +37,17 @@ pub struct FinetuneConfig {
     pub mixture: Mixture,
     /// What lessons and documents are like.
     pub habits: Habits,
+    /// What is predicted of a document: "next-token", "masked" or "reversed".
+    // Left out where it is the usual one: such a run is the run that it was before this key existed.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub objective: Objective,
+    /// Text that is made from documents and trained on beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
+}
+
+fn is_usual(objective: &Objective) -> bool {
+    *objective == Objective::NextToken
 }
 
 impl Default for FinetuneConfig {
@@ -54,6 +66,8 @@ impl Default for FinetuneConfig {
             mixture: Mixture::rehearsal(),
             // Documents wash out what the question was before anything else.
             habits: Habits { restated: 1.0, ..Habits::default() },
+            objective: Objective::NextToken,
+            augmentation: None,
         }
     }
 }
@@ -67,5 +81,6 @@ impl FinetuneConfig {
         ranges.not_negative("finetune.weight_decay", self.weight_decay);
         ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
+        self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));
     }
 }

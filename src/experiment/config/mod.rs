@@ -3,6 +3,7 @@
 //! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
 //! the working directory.
 
+mod arms;
 mod evaluation;
 mod finetune;
 mod lora;
@@ -10,6 +11,7 @@ mod model;
 mod overrides;
 mod pretrain;
 mod ranges;
+mod remedy;
 mod run;
 mod train;
 mod world;
@@ -19,12 +21,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use arms::ArmsConfig;
 pub use evaluation::EvaluationConfig;
 pub use finetune::FinetuneConfig;
 pub use model::{BaseConfig, ModelSection};
 pub use overrides::Override;
 pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
+pub use remedy::{Augmentation, AugmentationKind, Objective};
 pub use run::RunConfig;
 pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
@@ -62,6 +66,8 @@ pub struct Config {
     pub train: TrainConfig,
     /// Measuring every arm on A and B.
     pub evaluation: EvaluationConfig,
+    /// Which arms those are.
+    pub arms: ArmsConfig,
 }
 
 impl Config {
@@ -118,6 +124,7 @@ impl Config {
         self.finetune.check(&mut ranges);
         self.train.check(&mut ranges);
         self.evaluation.check(&mut ranges);
+        self.arms.check(&mut ranges);
         self.check_together(&mut ranges);
         ranges.problems
     }
@@ -138,6 +145,14 @@ impl Config {
                 ranges.demand(false, "train.forms", form, allowed);
             }
         }
+        let plain = self.finetune.objective == Objective::NextToken && self.finetune.augmentation.is_none();
+        let what = "an objective or an augmentation of its own";
+        ranges.demand(
+            !files || plain,
+            "finetune",
+            what,
+            "neither with world.jsonl, because text has no grammar to turn round",
+        );
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
@@ -150,13 +165,14 @@ impl Config {
         })
     }
 
-    /// What the results of a run depend on, by dotted key: everything but where it is written, on how many threads, and
-    /// which checkpoints are made and stay.
+    /// What the results of a run depend on, by dotted key: everything but where it is written, where and on how many
+    /// threads it runs, which checkpoints are made and stay, and what is asked of it when it is done.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
-        flat.retain(|(key, _)| !["run.dir", "run.workers", "run.cache"].contains(&key.as_str()));
+        let elsewhere = ["run.dir", "run.device", "run.workers", "run.cache"];
+        flat.retain(|(key, _)| !elsewhere.contains(&key.as_str()) && !key.starts_with("arms."));
         Ok(flat)
     }
 
@@ -286,6 +302,7 @@ mod tests {
     fn the_digest_follows_what_matters_and_nothing_else() {
         let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
         assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
+        assert_eq!(digest(&[]), digest(&["arms.ask=[\"filler\"]", "arms.passages=3"]));
         assert_eq!(digest(&[]), digest(&["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"]));
         assert_ne!(digest(&[]), digest(&["train.evaluate_every=7"]));
         assert_ne!(digest(&[]), digest(&["run.seed=99"]));

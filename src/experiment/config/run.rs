@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
-use crate::kernels::Precision;
+use crate::exchange::on_cores;
+use crate::kernels::{DeviceChoice, Precision};
 
-/// Nothing here but seed and precision changes a result.
+/// Nothing here but seed and precision changes a result, except that a card and the processor round in other places:
+/// stages made on a card are kept apart from those made without.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
@@ -19,6 +21,10 @@ pub struct RunConfig {
     /// processors with AVX512-BF16. Sampling and evaluation stay f32, and the metric `mismatch_kl` says how far the
     /// two are apart: about 3e-5 nats a token in bf16 with the quickstart's model, 1e-12 in f32.
     pub precision: Precision,
+    /// Where the policy is trained and sampled from: "auto" (the first card if there is one and the program was built
+    /// for CUDA, else the processor), "cpu" or "cuda:N". On a card `precision = "bf16"` makes activations and products
+    /// bf16, in sampling and evaluation too; weights that are trained and their moments stay f32.
+    pub device: DeviceChoice,
     /// Rollout workers; 0 takes one for each core.
     pub workers: usize,
     /// Where finished stages are kept, for several runs to share. Without it, inside the run directory.
@@ -29,10 +35,7 @@ pub struct RunConfig {
 impl RunConfig {
     /// The number of workers, with 0 resolved to the number of cores.
     pub fn resolved_workers(&self) -> usize {
-        match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        }
+        on_cores(self.workers)
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {

@@ -1,7 +1,7 @@
 //! What a sweep compares runs by: the held-out questions of A; and, of the run that it chose, those of B.
 
 use super::Start;
-use super::evaluate::{ANSWERS, ask, read, write};
+use super::examine::{ANSWERS, Examined, ask, read, write};
 use super::finetune::{self, FINETUNE, learn_documents};
 use super::train::{self, TRAIN, read_curves, reinforce};
 use crate::evaluation::{Answered, Arm, Cost};
@@ -30,8 +30,9 @@ pub fn judge(experiment: &Experiment, forms: &[Form]) -> Result<Judged> {
     let trained = reinforce(experiment, &start, &tuned)?;
     let inputs = (&trained.content, &start.digest, &experiment.config.evaluation, ids(&questions));
     let answers = experiment.cache.get_or_make(JUDGING, &inputs, |dir| {
-        let steps = experiment.config.train.steps as u64;
-        let answered = ask(experiment, &start, JUDGING, &[Arm::AfterRl], &trained.dir, steps, &questions)?;
+        let step = experiment.config.train.steps as u64;
+        let policy = Examined { dir: &trained.dir, content: &trained.content, step };
+        let answered = ask(experiment, &start, JUDGING, &[Arm::AfterRl], policy, &questions)?;
         write(&dir.join(ANSWERS), &answered)
     })?;
     judged(experiment, &division, tuned, trained, &answers)
@@ -61,7 +62,8 @@ pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answe
     let answers = |name: &str, arm: Arm, policy: &Stage, step: u64| -> Result<Vec<Answered>> {
         let inputs = (&policy.content, &start.digest, &experiment.config.evaluation, arm, ids(&questions));
         let stage = experiment.cache.get_or_make(name, &inputs, |dir| {
-            write(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], &policy.dir, step, &questions)?)
+            let policy = Examined { dir: &policy.dir, content: &policy.content, step };
+            write(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)
         })?;
         read(&stage.dir.join(ANSWERS))
     };

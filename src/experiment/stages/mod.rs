@@ -1,16 +1,25 @@
 //! The stages in order. Each takes what it needs from the experiment, makes its part once and leaves it in the run
 //! directory; a stage whose inputs have not changed is not made again.
 
+mod against;
 mod ahead;
+mod asking;
 mod batch;
 mod compare;
+mod cost;
 mod evaluate;
+mod examine;
 mod finetune;
 mod judge;
+mod leaks;
+mod likelihood;
 mod look;
+#[cfg(test)]
+mod oracle;
 mod pretrain;
 mod report;
 mod train;
+mod trainings;
 mod update;
 
 use std::path::PathBuf;
@@ -18,17 +27,18 @@ use std::sync::Arc;
 
 use super::base::{self, Base};
 use super::{Config, Experiment};
-use crate::knowledge::{Jsonl, Knowledge, Set, World, audit};
+use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, Policy};
 use crate::{Error, Result, files};
 
+pub use against::{Comparison, compare};
 pub use evaluate::eval;
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
 pub use pretrain::pretrain;
-pub use report::{Reported, report};
+pub use report::{Reported, report, report_together};
 pub use train::train;
 
 /// Everything from the base to the report.
@@ -46,12 +56,19 @@ struct Start {
 }
 
 impl Start {
-    /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused.
+    /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
+    /// documents and questions for training that give away what is asked about B.
     fn new(experiment: &Experiment) -> Result<Self> {
+        let start = match experiment.config.world.is_jsonl() {
+            true => Self::from_files(experiment),
+            false => Self::generated(experiment),
+        }?;
+        leak::check(&start.knowledge)?;
+        Ok(start)
+    }
+
+    fn generated(experiment: &Experiment) -> Result<Self> {
         let config = &experiment.config;
-        if config.world.is_jsonl() {
-            return Self::from_files(experiment);
-        }
         let base = Base::load(config.base.dir())?;
         let world = generated(config, &base)?;
         audit::check(&world)?;

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::Start;
 use super::ahead::Ahead;
 use super::batch::Sampling;
-use super::evaluate::{Examiner, on_the_way};
+use super::examine::{Examiner, on_the_way};
 use super::finetune::learn_documents;
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
-use crate::exchange::{Underway, WorkerPool};
+use crate::exchange::Underway;
 use crate::experiment::alarm::Alarm;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
@@ -27,7 +27,6 @@ use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
 use crate::policy::{Policy, value_head};
-use crate::rollout::SLOTS;
 use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
 use crate::{Error, Result, files};
 
@@ -94,7 +93,8 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             0.0 => None,
             _ => {
                 let temperature = config.train.temperature as f32;
-                Some(start.base.successor(&tuned.dir)?.with_precision(precision).with_temperature(temperature))
+                let reference = start.base.successor(&tuned.dir)?.with_precision(precision).on(&experiment.device)?;
+                Some(reference.with_temperature(temperature))
             }
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
@@ -152,12 +152,11 @@ impl Trainer<'_> {
             |dir| self.policy(dir),
             || self.begin(tuned, optimizer),
         )?;
-        let policy = policy.with_precision(experiment.config.run.precision);
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
-        let longest = policy.config.longest_sequence();
-        let mut pool = WorkerPool::start(workers, &policy.config, SLOTS, longest)?;
+        let mut pool = experiment.pool(&policy)?;
         let reference = self.reference.as_ref().filter(|_| self.algorithm.kl_in == Penalty::Reward);
         let (start, algorithm, division) = (self.start, self.algorithm, &self.division);
         let critic = self.algorithm.value.head().map(|_| &policy);

@@ -11,6 +11,7 @@ pub mod lesson;
 pub mod made_up;
 pub mod newer;
 pub mod reading;
+pub mod remedies;
 pub mod thinking;
 
 use rand::seq::IndexedRandom;

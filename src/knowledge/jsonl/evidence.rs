@@ -46,6 +46,11 @@ impl Evidence {
         Self { passages, places }
     }
 
+    /// All passages.
+    pub fn into_passages(self) -> Vec<String> {
+        self.passages
+    }
+
     /// Numbers of the passages that a question is about, the best first. `text` is the question and its answer.
     pub fn about(&self, text: &str) -> Vec<usize> {
         let mut known: Vec<(&str, &Vec<usize>)> =

@@ -10,15 +10,19 @@
 //! reads). What is missing is made: ids from line numbers, sets from facts, contexts from the documents.
 
 mod evidence;
+mod exported;
 mod lessons;
 mod rows;
 mod sets;
+mod watched;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use self::evidence::Evidence;
 use self::rows::Row;
+pub(super) use self::rows::words;
+pub use self::watched::Watched;
 use super::reversal::question_id;
 use super::{Form, Question, Set, Task};
 use crate::{Error, Result, files, random};
@@ -30,6 +34,8 @@ const IDS: u64 = 1 << 32;
 #[derive(Clone, Debug)]
 pub struct Jsonl {
     documents: Vec<String>,
+    /// The documents, cut where sentences end.
+    passages: Vec<String>,
     questions: BTreeMap<Set, Vec<Question>>,
     /// The number of the fact that each question is about.
     facts: BTreeMap<Set, Vec<usize>>,
@@ -59,7 +65,35 @@ impl Jsonl {
             let context = row.context.clone().unwrap_or_else(|| evidence.context(&about[index], &mut random));
             questions.entry(set).or_default().push(question(row, index, set, context));
         }
-        Ok(Jsonl { documents, questions, facts })
+        Ok(Jsonl { documents, passages: evidence.into_passages(), questions, facts })
+    }
+
+    /// Reads questions that are only to be measured by, with the documents that they are about, if there are any. All that
+    /// ask for no set are questions of B. Besides rows as above a file may hold questions as `recollect world --export`
+    /// writes them.
+    ///
+    /// Errors: as those of [`Jsonl::load`], but for the division.
+    pub fn to_measure(documents: &[PathBuf], questions: &[PathBuf], seed: u64) -> Result<Jsonl> {
+        let documents: Vec<String> = rows::read_all(documents)?.iter().map(Row::text).collect();
+        let evidence = Evidence::index(&documents);
+        let (mut all, mut facts) = (BTreeMap::<Set, Vec<Question>>::new(), BTreeMap::<Set, Vec<usize>>::new());
+        let mut plain: Vec<Row> = Vec::new();
+        for path in questions {
+            match exported::read(path)? {
+                Some(exported) => exported.into_iter().for_each(|one| all.entry(one.set).or_default().push(one)),
+                None => plain.extend(rows::read_all(std::slice::from_ref(path))?),
+            }
+        }
+        plain.iter().try_for_each(Row::check_question)?;
+        check_ids(&plain)?;
+        for (index, row) in plain.into_iter().enumerate() {
+            let mut random = random::stream(seed, &[4, index as u64]);
+            let mut found = |row: &Row| evidence.context(&evidence.about(&row.text()), &mut random);
+            let (set, context) = (row.set().unwrap_or(Set::B), row.context.clone().unwrap_or_else(|| found(&row)));
+            facts.entry(set).or_default().push(index);
+            all.entry(set).or_default().push(question(row, index, set, context));
+        }
+        Ok(Jsonl { documents, passages: evidence.into_passages(), questions: all, facts })
     }
 
     /// The questions of a set, in the order of the files. Set C has none.
@@ -75,6 +109,11 @@ impl Jsonl {
     /// The documents, in the order of the files.
     pub fn documents(&self) -> &[String] {
         &self.documents
+    }
+
+    /// The documents in passages of a few sentences, in the order of the files.
+    pub fn passages(&self) -> &[String] {
+        &self.passages
     }
 
     /// A digest of all documents and questions, in hexadecimal.

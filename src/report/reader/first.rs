@@ -8,16 +8,13 @@ use crate::knowledge::{Form, Set, Task};
 /// How many are chosen.
 pub const CHOSEN: usize = 60;
 
-/// The arms that are worth reading most come first, and more often.
-const SHARES: [(Arm, usize); 7] = [
-    (Arm::AfterRl, 5),
-    (Arm::ThinkingBeforeRl, 3),
-    (Arm::SwappedTraces, 1),
-    (Arm::FineTuned, 1),
-    (Arm::InContext, 1),
-    (Arm::DirectAfterRl, 1),
-    (Arm::InContextAfterRl, 1),
-];
+/// The arms that are worth reading most come first, and more often; all others follow with one at a time.
+const FIRST: [(Arm, usize); 3] = [(Arm::AfterRl, 5), (Arm::ThinkingBeforeRl, 3), (Arm::SwappedTraces, 1)];
+
+fn shares() -> impl Iterator<Item = (Arm, usize)> {
+    let others = Arm::ALL.into_iter().filter(|arm| FIRST.iter().all(|(first, _)| first != arm));
+    FIRST.into_iter().chain(others.map(|arm| (arm, 1)))
+}
 
 /// Indices of up to `CHOSEN` answers: of every arm, and within an arm of every kind and set, right and wrong. The
 /// same answers give the same choice.
@@ -26,7 +23,7 @@ pub fn choose(answered: &[&Answered]) -> Vec<usize> {
     let mut chosen: BTreeMap<Arm, Vec<usize>> = BTreeMap::new();
     let mut count = 0;
     while count < CHOSEN && queues.values().any(|queue| !queue.is_empty()) {
-        for (arm, turns) in SHARES {
+        for (arm, turns) in shares() {
             for _ in 0..turns.min(CHOSEN - count) {
                 let Some(next) = queues.get_mut(&arm).and_then(VecDeque::pop_front) else { break };
                 chosen.entry(arm).or_default().push(next);
@@ -34,7 +31,7 @@ pub fn choose(answered: &[&Answered]) -> Vec<usize> {
             }
         }
     }
-    SHARES.iter().flat_map(|(arm, _)| chosen.remove(arm).unwrap_or_default()).collect()
+    shares().flat_map(|(arm, _)| chosen.remove(&arm).unwrap_or_default()).collect()
 }
 
 /// The answers of an arm at its last step, taken in turn from every (kind, set, right or wrong).
@@ -80,7 +77,7 @@ mod tests {
             .map(|one| (one.form, one.set, one.judgement.correct))
             .collect();
         assert_eq!(after.len(), 12, "three kinds, two sets, right and wrong: {after:?}");
-        for arm in Arm::ALL {
+        for arm in Arm::STANDARD {
             let sets: BTreeSet<Set> = chosen.iter().filter(|one| one.arm == arm).map(|one| one.set).collect();
             assert_eq!(sets.len(), 2, "{arm}");
         }

@@ -113,7 +113,7 @@ impl<'a> Page<'a> {
         let ranking = &summary.ranking;
         let forms = ranking.first().map_or(&[][..], |cell| &cell.forms);
         let on_b = summary.b.as_ref().map_or(Vec::new(), |b| b.arms.clone());
-        let of_b = Summary { run: RunInfo::default(), arms: on_b, curves: Curves::default() };
+        let of_b = Summary { run: RunInfo::default(), arms: on_b, same_way: Vec::new(), curves: Curves::default() };
         let failed = summary.failed.iter().map(|cell| Failed {
             cell: cell.cell,
             what: described(&summary.labels, &cell.settings),

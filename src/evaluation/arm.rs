@@ -1,0 +1,412 @@
+//! The ways of answering that are compared: which policy answers, and what it is given.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// A way of answering that is evaluated. Every arm gets the same questions.
+// Random streams are keyed by the place of an arm in this list: new ones go to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    FineTuned,
+    ThinkingBeforeRl,
+    InContext,
+    AfterRl,
+    DirectAfterRl,
+    InContextAfterRl,
+    SwappedTraces,
+    Filler,
+    FillerAfterRl,
+    #[serde(rename = "in-context-8")]
+    InContext8,
+    #[serde(rename = "in-context-32")]
+    InContext32,
+    InContextFull,
+    OracleRetrieval,
+    Retrieval,
+    RetrievalWhileThinking,
+    RetrievalAfterRl,
+    AugmentedLocallyA,
+    AugmentedA,
+    AugmentedAAndB,
+    WrittenOutA,
+    Masked,
+    MaskedRestoring,
+    ReversedText,
+    Rejection,
+    AugmentedAfterRl,
+}
+
+/// Which policy answers: how it was trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Training {
+    /// Fine-tuned on the documents of A and B.
+    Documents,
+    /// That, and then reinforcement learning on the questions of A.
+    Rl,
+    /// Fine-tuned on the documents, and on those of A rephrased and turned round.
+    AugmentedLocally,
+    /// That, and on what follows from the documents of A.
+    Augmented,
+    /// The same with what follows from the documents of B.
+    AugmentedBoth,
+    /// Fine-tuned on the documents, and on what the base itself concludes from those of A.
+    WrittenOut,
+    /// Fine-tuned on the documents with words masked.
+    Masked,
+    /// Fine-tuned on the documents forwards and backwards.
+    ReversedText,
+    /// Fine-tuned on the documents, and then on right completions to questions of A.
+    Rejection,
+    /// Augmented on A, and then reinforcement learning on the questions of A.
+    AugmentedRl,
+}
+
+impl Training {
+    /// All of them, those first that others begin with.
+    pub const ALL: [Training; 10] = [
+        Training::Documents,
+        Training::Rl,
+        Training::AugmentedLocally,
+        Training::Augmented,
+        Training::AugmentedBoth,
+        Training::WrittenOut,
+        Training::Masked,
+        Training::ReversedText,
+        Training::Rejection,
+        Training::AugmentedRl,
+    ];
+
+    /// What was trained on is about B as well, and gives away what is asked: no measure of what carries over to B.
+    pub fn gives_b_away(self) -> bool {
+        matches!(self, Training::AugmentedBoth | Training::ReversedText)
+    }
+}
+
+/// What a policy is given to answer from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Nothing: it answers at once.
+    Direct,
+    /// Nothing: it thinks first.
+    Think,
+    /// The thought that it has written about another question.
+    Swapped,
+    /// In place of a thought, as many full stops as this arm's thought has tokens.
+    Filler(Arm),
+    /// The passages of the question's context, and so many more.
+    InContext(More),
+    /// The passages that a search by the question finds, the needed ones put among them.
+    Oracle,
+    /// The passages that a search by the question finds.
+    Retrieved,
+    /// It thinks first, and a search by what it has just thought goes on finding passages.
+    RetrievedWhileThinking,
+    /// The sentence that answers, with what is asked for masked, to be restored. A question that asks for no one is put as
+    /// it is.
+    Restore,
+}
+
+/// Passages in a context beside those that come with the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    Passages(usize),
+    /// As many of the question's set as the model has room for.
+    Full,
+}
+
+/// What there is to know of an arm.
+struct Entry {
+    arm: Arm,
+    name: &'static str,
+    label: &'static str,
+    description: &'static str,
+    training: Training,
+    way: Way,
+}
+
+const fn entry(
+    arm: Arm,
+    (name, label): (&'static str, &'static str),
+    (training, way): (Training, Way),
+    description: &'static str,
+) -> Entry {
+    Entry { arm, name, label, description, training, way }
+}
+
+/// In the order of [`Arm`].
+const ARMS: [Entry; 25] = [
+    entry(
+        Arm::FineTuned,
+        ("fine-tuned", "fine-tuned"),
+        (Training::Documents, Way::Direct),
+        "the baseline: trained on the documents, answers at once",
+    ),
+    entry(
+        Arm::ThinkingBeforeRl,
+        ("thinking-before-rl", "thinking before RL"),
+        (Training::Documents, Way::Think),
+        "the same model, asked to think first",
+    ),
+    entry(
+        Arm::InContext,
+        ("in-context", "in context"),
+        (Training::Documents, Way::InContext(More::Passages(0))),
+        "the same model, with the documents in its prompt",
+    ),
+    entry(
+        Arm::AfterRl,
+        ("after-rl", "after RL"),
+        (Training::Rl, Way::Think),
+        "thinks first, after reinforcement learning on set A",
+    ),
+    entry(
+        Arm::DirectAfterRl,
+        ("direct-after-rl", "direct after RL"),
+        (Training::Rl, Way::Direct),
+        "control: after reinforcement learning, but answers at once",
+    ),
+    entry(
+        Arm::InContextAfterRl,
+        ("in-context-after-rl", "in context after RL"),
+        (Training::Rl, Way::InContext(More::Passages(0))),
+        "control: after reinforcement learning, with the documents in its prompt",
+    ),
+    entry(
+        Arm::SwappedTraces,
+        ("swapped-traces", "swapped traces"),
+        (Training::Rl, Way::Swapped),
+        "control: after reinforcement learning, answers from another question's trace",
+    ),
+    entry(
+        Arm::Filler,
+        ("filler", "filler tokens"),
+        (Training::Documents, Way::Filler(Arm::ThinkingBeforeRl)),
+        "control: the fine-tuned model, with a full stop for each token of its thought",
+    ),
+    entry(
+        Arm::FillerAfterRl,
+        ("filler-after-rl", "filler tokens after RL"),
+        (Training::Rl, Way::Filler(Arm::AfterRl)),
+        "control: after reinforcement learning, with a full stop for each token of its thought",
+    ),
+    entry(
+        Arm::InContext8,
+        ("in-context-8", "in context and 8 more"),
+        (Training::Documents, Way::InContext(More::Passages(8))),
+        "in context, among 8 more passages of the same set",
+    ),
+    entry(
+        Arm::InContext32,
+        ("in-context-32", "in context and 32 more"),
+        (Training::Documents, Way::InContext(More::Passages(32))),
+        "in context, among 32 more passages of the same set",
+    ),
+    entry(
+        Arm::InContextFull,
+        ("in-context-full", "in a full context"),
+        (Training::Documents, Way::InContext(More::Full)),
+        "in context, among as many passages of the same set as the model has room for",
+    ),
+    entry(
+        Arm::OracleRetrieval,
+        ("oracle-retrieval", "oracle retrieval"),
+        (Training::Documents, Way::Oracle),
+        "with the passages that BM25 finds by the question, the needed ones put among them",
+    ),
+    entry(
+        Arm::Retrieval,
+        ("retrieval", "retrieval"),
+        (Training::Documents, Way::Retrieved),
+        "with the passages that BM25 finds by the question in all documents",
+    ),
+    entry(
+        Arm::RetrievalWhileThinking,
+        ("retrieval-while-thinking", "retrieval while thinking"),
+        (Training::Documents, Way::RetrievedWhileThinking),
+        "thinks first, and BM25 finds passages by the question and by the growing thought",
+    ),
+    entry(
+        Arm::RetrievalAfterRl,
+        ("retrieval-after-rl", "retrieval after RL"),
+        (Training::Rl, Way::RetrievedWhileThinking),
+        "the same after reinforcement learning: RL and retrieval together",
+    ),
+    entry(
+        Arm::AugmentedLocallyA,
+        ("augmented-locally-a", "augmented locally on A"),
+        (Training::AugmentedLocally, Way::Direct),
+        "trained on the documents of A rephrased and turned round as well, answers at once",
+    ),
+    entry(
+        Arm::AugmentedA,
+        ("augmented-a", "augmented on A"),
+        (Training::Augmented, Way::Direct),
+        "the same, and on questions about A with the answers that follow from its documents",
+    ),
+    entry(
+        Arm::AugmentedAAndB,
+        ("augmented-a-and-b", "augmented on A and B"),
+        (Training::AugmentedBoth, Way::Direct),
+        "the same for B as well, which is then no measure of what carries over",
+    ),
+    entry(
+        Arm::WrittenOutA,
+        ("written-out-a", "written out on A"),
+        (Training::WrittenOut, Way::Direct),
+        "trained on what the base itself concludes with the documents of A in its context",
+    ),
+    entry(
+        Arm::Masked,
+        ("masked", "masked objective"),
+        (Training::Masked, Way::Direct),
+        "trained to restore documents with words masked, answers at once",
+    ),
+    entry(
+        Arm::MaskedRestoring,
+        ("masked-restoring", "masked, asked to restore"),
+        (Training::Masked, Way::Restore),
+        "the same, asked as it was trained: by the fact with what is asked for masked",
+    ),
+    entry(
+        Arm::ReversedText,
+        ("reversed-text", "reversed text"),
+        (Training::ReversedText, Way::Direct),
+        "trained on the documents forwards and backwards, those of B as well, answers at once",
+    ),
+    entry(
+        Arm::Rejection,
+        ("rejection", "rejection fine-tuning"),
+        (Training::Rejection, Way::Think),
+        "thinks first, trained on its own right completions to questions of A alone",
+    ),
+    entry(
+        Arm::AugmentedAfterRl,
+        ("augmented-after-rl", "augmented on A, after RL"),
+        (Training::AugmentedRl, Way::Think),
+        "thinks first, augmented on A and then trained by reinforcement learning on A",
+    ),
+];
+
+/// Shorter names that options take as well.
+const ALIASES: [(&str, Arm); 3] =
+    [("baseline", Arm::FineTuned), ("thinking", Arm::ThinkingBeforeRl), ("rl", Arm::AfterRl)];
+
+impl Arm {
+    /// Every arm, in the order in which tables and pages show them.
+    pub const ALL: [Arm; ARMS.len()] = {
+        let mut all = [Arm::FineTuned; ARMS.len()];
+        let mut at = 0;
+        while at < ARMS.len() {
+            all[at] = ARMS[at].arm;
+            at += 1;
+        }
+        all
+    };
+
+    /// What a run evaluates unless it is told otherwise.
+    pub const STANDARD: [Arm; 7] = [
+        Arm::FineTuned,
+        Arm::ThinkingBeforeRl,
+        Arm::InContext,
+        Arm::AfterRl,
+        Arm::DirectAfterRl,
+        Arm::InContextAfterRl,
+        Arm::SwappedTraces,
+    ];
+
+    fn entry(self) -> &'static Entry {
+        &ARMS[self as usize]
+    }
+
+    /// The name in files and options.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The name in sentences and headings.
+    pub fn label(self) -> &'static str {
+        self.entry().label
+    }
+
+    /// What it is, in one line.
+    pub fn description(self) -> &'static str {
+        self.entry().description
+    }
+
+    /// Which policy answers.
+    pub fn training(self) -> Training {
+        self.entry().training
+    }
+
+    /// What the policy is given.
+    pub fn way(self) -> Way {
+        self.entry().way
+    }
+
+    /// The completion holds a chain of thought that may recite facts.
+    pub fn thinks(self) -> bool {
+        matches!(self.way(), Way::Think | Way::Swapped | Way::RetrievedWhileThinking)
+    }
+
+    /// It is there to rule an explanation out, not to be compared for its own sake.
+    pub fn is_control(self) -> bool {
+        self.description().starts_with("control: ")
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Arm {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Arm, Error> {
+        let named = Arm::ALL.into_iter().find(|arm| arm.name() == text);
+        let alias = || ALIASES.iter().find(|(alias, _)| *alias == text).map(|(_, arm)| *arm);
+        named.or_else(alias).ok_or_else(|| {
+            let allowed = format!("{} (--arms list says what they are)", Arm::ALL.map(Arm::name).join(", "));
+            Error::invalid("arm", format!("found \"{text}\""), format!("allowed is {allowed}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_has_one_name_everywhere() {
+        for arm in Arm::ALL {
+            assert_eq!(serde_json::to_string(&arm).unwrap(), format!("\"{arm}\""));
+            assert_eq!(arm.name().parse::<Arm>().unwrap(), arm);
+        }
+        let mut sorted = Arm::ALL;
+        sorted.sort();
+        assert_eq!(sorted, Arm::ALL, "the order of the list is the order of the values");
+        assert!(Arm::ALL.iter().enumerate().all(|(at, arm)| *arm as usize == at));
+        assert_eq!(Arm::STANDARD, Arm::ALL[..Arm::STANDARD.len()]);
+    }
+
+    #[test]
+    fn short_names_are_taken_and_others_refused_with_the_list() {
+        assert_eq!("baseline".parse::<Arm>().unwrap(), Arm::FineTuned);
+        assert_eq!("rl".parse::<Arm>().unwrap(), Arm::AfterRl);
+        let error = "fillers".parse::<Arm>().unwrap_err().to_string();
+        assert!(error.contains("found \"fillers\"") && error.contains("filler-after-rl"), "{error}");
+    }
+
+    #[test]
+    fn only_what_is_there_for_an_explanation_is_a_control() {
+        let controls: Vec<Arm> = Arm::ALL.into_iter().filter(|arm| arm.is_control()).collect();
+        use Arm::*;
+        assert_eq!(controls, [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl]);
+    }
+}

@@ -1,0 +1,179 @@
+//! What ranks say to each other: the jobs and the news that channels carry within a process, and what belongs to them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::super::worker::News;
+use crate::policy::{LoraConfig, ModelConfig, Snapshot, Weight};
+use crate::rollout::Job;
+use crate::{Error, Result};
+
+/// From the learner to an actor.
+#[derive(Serialize, Deserialize)]
+pub(super) enum ToActor<'a> {
+    /// Make engines for a model.
+    Start(Start),
+    Load(Load<'a>),
+    /// Drop everything; news is of this round from now on.
+    Serve(u64),
+    Job {
+        urgent: bool,
+        job: Job,
+    },
+    Tell,
+    /// The learner is alive.
+    Alive,
+    /// It is over. Alone: another rank has died, and MPI's common end would be waited for in vain.
+    Stop {
+        alone: bool,
+    },
+}
+
+/// From an actor to the learner.
+#[derive(Serialize, Deserialize)]
+pub(super) enum FromActor {
+    /// The name of its machine.
+    Hello(String),
+    /// It has made engines for so many workers.
+    Started(usize),
+    News {
+        round: u64,
+        news: News,
+    },
+    /// It will say nothing while it unpacks weights.
+    Unpacking,
+    Alive,
+}
+
+/// The engines of an actor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Start {
+    /// In the words of `config.json`.
+    pub config: String,
+    pub slots: usize,
+    pub max_tokens: usize,
+    /// Workers; 0 for one on each core.
+    pub workers: usize,
+}
+
+/// The weights of a policy version.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Load<'a> {
+    version: u64,
+    weights: Cow<'a, BTreeMap<String, Weight>>,
+    /// Those below adapters, unless they are what they were.
+    frozen: Option<BTreeMap<String, Weight>>,
+    lora: Option<String>,
+}
+
+impl<'a> Load<'a> {
+    /// What an actor needs of a snapshot that comes after `before`.
+    pub fn of(snapshot: &'a Snapshot, before: Option<&Snapshot>) -> Result<Load<'a>> {
+        let same = before.is_some_and(|before| Arc::ptr_eq(&before.frozen, &snapshot.frozen));
+        let weight = |(name, tensor): (&String, &Tensor)| -> Result<(String, Weight)> {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            Ok((name.clone(), Weight { shape: tensor.dims().to_vec(), values }))
+        };
+        let frozen = if same { None } else { Some(snapshot.frozen.iter().map(weight).collect::<Result<_>>()?) };
+        let lora = snapshot.lora.as_deref().map(json).transpose()?;
+        Ok(Load { version: snapshot.version, weights: Cow::Borrowed(&snapshot.weights), frozen, lora })
+    }
+
+    /// The snapshot again.
+    pub fn snapshot(self, config: &Arc<ModelConfig>, before: Option<&Snapshot>) -> Result<Snapshot> {
+        let tensor = |(name, Weight { shape, values }): (String, Weight)| -> Result<(String, Tensor)> {
+            Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?))
+        };
+        let frozen = match self.frozen {
+            Some(frozen) => Arc::new(frozen.into_iter().map(tensor).collect::<Result<BTreeMap<_, _>>>()?),
+            None => before.map(|before| before.frozen.clone()).unwrap_or_default(),
+        };
+        let lora = self.lora.as_deref().map(of_json::<LoraConfig>).transpose()?.map(Arc::new);
+        let weights = Arc::new(self.weights.into_owned());
+        Ok(Snapshot { version: self.version, config: config.clone(), weights, frozen, lora })
+    }
+}
+
+/// Some values leave fields out or are told apart by their content, which only a format that names its fields can carry.
+pub(super) fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| unreadable(error.to_string()))
+}
+
+pub(super) fn of_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))
+}
+
+/// A message as bytes.
+pub(super) fn pack(message: &impl Serialize) -> Result<Arc<[u8]>> {
+    postcard::to_allocvec(message).map(Arc::from).map_err(|error| unreadable(error.to_string()))
+}
+
+/// A message from bytes.
+pub(super) fn unpack<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|error| unreadable(error.to_string()))
+}
+
+fn unreadable(error: String) -> Error {
+    Error::invalid("message between ranks", error, "run the same version of recollect on every rank")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Family;
+    use crate::policy::lora::tests::adapted;
+    use crate::policy::{Policy, Target};
+    use crate::rollout::tests::{request, snapshot, tiny};
+    use crate::rollout::{Completion, Finish, Versions};
+
+    fn there_and_back(policy: &Snapshot, before: Option<(&Snapshot, &Snapshot)>) -> Snapshot {
+        let bytes = pack(&ToActor::Load(Load::of(policy, before.map(|(here, _)| here)).unwrap())).unwrap();
+        let Ok(ToActor::Load(load)) = unpack(&bytes) else { panic!("another message") };
+        load.snapshot(&policy.config, before.map(|(_, there)| there)).unwrap()
+    }
+
+    fn values(policy: &Snapshot) -> Vec<(String, Vec<f32>)> {
+        let frozen =
+            |(name, tensor): (&String, &Tensor)| (name.clone(), tensor.flatten_all().unwrap().to_vec1().unwrap());
+        let own = policy.weights.iter().map(|(name, weight)| (name.clone(), weight.values.clone()));
+        own.chain(policy.frozen.iter().map(frozen)).collect()
+    }
+
+    #[test]
+    fn weights_arrive_as_they_were_and_frozen_ones_travel_once() {
+        let full = snapshot(&tiny(Family::Qwen3), 3);
+        assert_eq!(values(&there_and_back(&full, None)), values(&full));
+        let policy: Policy = adapted(Family::Qwen2, &[Target::UpProj]);
+        let (first, second) = (policy.snapshot(1).unwrap(), policy.snapshot(2).unwrap());
+        let there = there_and_back(&first, None);
+        assert_eq!(values(&there), values(&first));
+        assert!(Load::of(&second, Some(&first)).unwrap().frozen.is_none());
+        let again = there_and_back(&second, Some((&first, &there)));
+        assert_eq!(values(&again), values(&second));
+        assert!(Arc::ptr_eq(&again.frozen, &there.frozen) && again.lora == second.lora && again.version == 2);
+    }
+
+    #[test]
+    fn jobs_and_news_arrive_as_they_were() {
+        let job = Job::new(7, request(&[1, 2, 3], 4, 0.7, 5));
+        let bytes = pack(&ToActor::Job { urgent: true, job: job.clone() }).unwrap();
+        assert!(matches!(unpack(&bytes).unwrap(), ToActor::Job { urgent: true, job: found } if found == job));
+        let mut versions = Versions::default();
+        [3, 3, 4].into_iter().for_each(|version| versions.push(version));
+        let (tokens, log_probs) = (vec![5, 6, 2], vec![-0.25, -1e-9, -7.125]);
+        let completion = Completion { request: 7, sample: 3, tokens, log_probs, versions, finish: Finish::Stop };
+        let bytes = pack(&FromActor::News { round: 2, news: News::Completed(completion.clone()) }).unwrap();
+        let found = unpack(&bytes).unwrap();
+        assert!(matches!(found, FromActor::News { round: 2, news: News::Completed(found) } if found == completion));
+        let failure = Error::invalid("request 3", "logits that are not finite", "lower the learning rate");
+        let words = failure.to_string();
+        let bytes = pack(&FromActor::News { round: 0, news: News::Failed(failure) }).unwrap();
+        let found = unpack(&bytes).unwrap();
+        assert!(matches!(found, FromActor::News { news: News::Failed(found), .. } if found.to_string() == words));
+        assert!(unpack::<FromActor>(&[99]).is_err());
+    }
+}

@@ -1,0 +1,362 @@
+//! Rank 0's side: one thread that does all that is said to other ranks, for whoever has a handle.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::message::{FromActor, Load, Start, ToActor, json, pack, unpack};
+use super::wire::Wire;
+use super::{BEAT, End, LOOK};
+use crate::exchange::worker::{Desk, News, Report};
+use crate::policy::{ModelConfig, Snapshot};
+use crate::rollout::Job;
+use crate::{Error, Result};
+
+/// How long an actor may say nothing before it counts as dead.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The same while it unpacks weights.
+const UNPACKING: Duration = Duration::from_secs(120);
+/// The same once this process has been told to end: MPI ends all when one has died, and leaves a second to say which.
+const ENDING: Duration = Duration::from_millis(1500);
+/// How long the last messages may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Rank 0, as long as it lives: its end is that of the others.
+pub struct Learner {
+    end: End,
+    actors: Actors,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The other ranks, as rank 0 speaks to them.
+#[derive(Clone)]
+pub struct Actors {
+    orders: Sender<Order>,
+    ranks: usize,
+    shared: Arc<Shared>,
+}
+
+/// What the post tells those who speak through it.
+struct Shared {
+    /// Names of the actors' machines, as far as they are known.
+    hosts: Mutex<Vec<String>>,
+    /// An actor has died.
+    lost: AtomicBool,
+    /// What was published last.
+    published: Mutex<Option<Snapshot>>,
+}
+
+/// What the post is asked to do.
+enum Order {
+    Start(Start),
+    Load(Arc<[u8]>),
+    Serve(Desk),
+    Tell,
+    Stop,
+}
+
+impl Learner {
+    pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<Learner> {
+        let (orders, received) = unbounded();
+        let (hosts, lost, published) =
+            (Mutex::new(vec![String::new(); ranks]), AtomicBool::new(false), Mutex::new(None));
+        let shared = Arc::new(Shared { hosts, lost, published });
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("post".into()).spawn(move || {
+            Post::new(Wire::new(ranks), received, theirs, ranks).work(&*stopping);
+        });
+        let thread =
+            thread.map_err(|error| Error::invalid("MPI", format!("no thread for it: {error}"), "free memory"))?;
+        Ok(Learner { end, actors: Actors { orders, ranks, shared }, thread: Some(thread) })
+    }
+
+    /// Those who sample.
+    pub fn actors(&self) -> Actors {
+        self.actors.clone()
+    }
+}
+
+impl Drop for Learner {
+    /// Sends the actors home.
+    fn drop(&mut self) {
+        let _ = self.actors.orders.send(Order::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.actors.shared.lost.store(true, Ordering::SeqCst);
+        }
+        if self.actors.shared.lost.load(Ordering::SeqCst) {
+            self.end.alone();
+        }
+    }
+}
+
+impl Actors {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.ranks - 1
+    }
+
+    /// Whether nobody samples; never so where there is rank 0 and another.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How messages name the actor with this number, which is rank 1 for actor 0.
+    pub fn name(&self, actor: usize) -> String {
+        self.shared.name(actor + 1)
+    }
+
+    /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (0: one a core).
+    pub fn start(&self, workers: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
+        *lock(&self.shared.published) = None;
+        self.say(Order::Start(Start { config: json(config)?, slots, max_tokens, workers }));
+        Ok(())
+    }
+
+    pub(in crate::exchange) fn publish(&self, snapshot: &Snapshot) -> Result<()> {
+        let mut published = lock(&self.shared.published);
+        let message = pack(&ToActor::Load(Load::of(snapshot, published.as_ref())?))?;
+        *published = Some(snapshot.clone());
+        self.say(Order::Load(message));
+        Ok(())
+    }
+
+    pub(in crate::exchange) fn serve(&self, desk: Desk) {
+        self.say(Order::Serve(desk));
+    }
+
+    pub(in crate::exchange) fn tell(&self) {
+        self.say(Order::Tell);
+    }
+
+    fn say(&self, order: Order) {
+        // The post goes when the learner does, and then nobody waits for an answer.
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Shared {
+    fn name(&self, rank: usize) -> String {
+        match lock(&self.hosts).get(rank).filter(|host| !host.is_empty()) {
+            Some(host) => format!("rank {rank} (on {host})"),
+            None => format!("rank {rank}"),
+        }
+    }
+}
+
+/// What the post knows of an actor.
+struct Known {
+    rank: usize,
+    heard: Instant,
+    unpacking: bool,
+    lost: bool,
+    /// Completions that it was asked for and has not sent.
+    owed: usize,
+    workers: usize,
+}
+
+struct Post {
+    wire: Wire,
+    orders: Receiver<Order>,
+    shared: Arc<Shared>,
+    actors: Vec<Known>,
+    desk: Option<Desk>,
+    /// Number of the desk: what actors say to an older one is not heard.
+    round: u64,
+    /// Slots of each worker of an actor.
+    slots: usize,
+    beat: Instant,
+    /// It has been told to stop.
+    over: bool,
+}
+
+impl Post {
+    fn new(wire: Wire, orders: Receiver<Order>, shared: Arc<Shared>, ranks: usize) -> Post {
+        let known = |rank| Known { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
+        let actors = (1..ranks).map(known).collect();
+        Post { wire, orders, shared, actors, desk: None, round: 0, slots: 0, beat: Instant::now(), over: false }
+    }
+
+    /// Carries messages until it is told to stop.
+    fn work(mut self, stopping: &(dyn Fn() -> bool + Send + Sync)) {
+        loop {
+            let outcome = self.turn(stopping);
+            match outcome {
+                Ok(Turn::Over) => return self.farewell(),
+                Ok(Turn::Busy) => {}
+                Ok(Turn::Quiet) => std::thread::sleep(LOOK),
+                Err(error) => {
+                    self.fail(0, error);
+                    std::thread::sleep(BEAT);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Result<Turn> {
+        let mut turn = if self.obey()? { Turn::Busy } else { Turn::Quiet };
+        while let Some((rank, bytes)) = self.wire.next()? {
+            turn = Turn::Busy;
+            self.hear(rank, unpack(&bytes)?);
+        }
+        if self.hand_out()? {
+            turn = Turn::Busy;
+        }
+        if self.beat.elapsed() >= BEAT {
+            self.beat = Instant::now();
+            self.send_all(&pack(&ToActor::Alive)?)?;
+            self.look(stopping());
+        }
+        Ok(if self.over { Turn::Over } else { turn })
+    }
+
+    /// Does what it has been asked to. Whether that was anything.
+    fn obey(&mut self) -> Result<bool> {
+        let mut some = false;
+        while let Ok(order) = self.orders.try_recv() {
+            some = true;
+            match order {
+                Order::Stop => self.over = true,
+                Order::Tell => self.send_all(&pack(&ToActor::Tell)?)?,
+                Order::Load(message) => self.send_all(&message)?,
+                Order::Start(start) => {
+                    self.slots = start.slots;
+                    self.send_all(&pack(&ToActor::Start(start))?)?;
+                }
+                Order::Serve(desk) => {
+                    self.round += 1;
+                    self.desk = Some(desk);
+                    self.actors.iter_mut().for_each(|actor| actor.owed = 0);
+                    self.send_all(&pack(&ToActor::Serve(self.round))?)?;
+                }
+            }
+        }
+        Ok(some)
+    }
+
+    fn hear(&mut self, rank: usize, message: FromActor) {
+        let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank) else { return };
+        (actor.heard, actor.unpacking) = (Instant::now(), matches!(message, FromActor::Unpacking));
+        match message {
+            FromActor::Hello(host) => {
+                if let Some(known) = lock(&self.shared.hosts).get_mut(rank) {
+                    *known = host;
+                }
+            }
+            FromActor::Started(workers) => actor.workers = workers,
+            FromActor::News { round, news } if round == self.round => {
+                if let News::Completed(_) = &news {
+                    actor.owed = actor.owed.saturating_sub(1);
+                }
+                self.report(rank, news);
+            }
+            FromActor::News { .. } | FromActor::Alive | FromActor::Unpacking => {}
+        }
+    }
+
+    /// Gives jobs to the actors that owe least for each worker, and to none more than twice what its slots hold, so that
+    /// it never has to wait for a job and others are not kept from one. Whether there was a job.
+    fn hand_out(&mut self) -> Result<bool> {
+        let mut some = false;
+        while let Some(at) = self.with_room()
+            && let Some((job, urgent)) = self.desk.as_ref().and_then(next)
+        {
+            some = true;
+            let round = self.round;
+            // Weights that were published before the job was put there go before it.
+            self.obey()?;
+            if self.round == round {
+                let Known { rank, owed, .. } = &mut self.actors[at];
+                *owed += job.begun.len();
+                self.wire.send(*rank, pack(&ToActor::Job { urgent, job })?)?;
+            }
+        }
+        Ok(some)
+    }
+
+    /// The index of the actor that is to have the next job.
+    fn with_room(&self) -> Option<usize> {
+        let alive = self.actors.iter().enumerate().filter(|(_, actor)| !actor.lost);
+        let (at, actor) = alive.min_by_key(|(_, actor)| actor.owed / actor.workers.max(1))?;
+        (actor.owed < 2 * self.slots * actor.workers).then_some(at)
+    }
+
+    /// Names the actors that have died.
+    fn look(&mut self, stopping: bool) {
+        let limit = |actor: &Known| match (stopping, actor.unpacking) {
+            (true, _) => ENDING,
+            (false, true) => UNPACKING,
+            (false, false) => SILENCE,
+        };
+        let dead = |actor: &&mut Known| !actor.lost && actor.heard.elapsed() >= limit(actor);
+        let dead: Vec<(usize, Duration)> = self
+            .actors
+            .iter_mut()
+            .filter(dead)
+            .map(|actor| {
+                actor.lost = true;
+                (actor.rank, actor.heard.elapsed())
+            })
+            .collect();
+        for (rank, silent) in dead {
+            self.shared.lost.store(true, Ordering::SeqCst);
+            self.fail(rank, gone(&self.shared.name(rank), silent));
+        }
+    }
+
+    fn report(&self, rank: usize, news: News) {
+        if let Some(desk) = &self.desk {
+            let _ = desk.reports.send(Report { worker: rank.saturating_sub(1), news });
+        }
+    }
+
+    fn fail(&self, rank: usize, error: Error) {
+        self.report(rank, News::Failed(error));
+    }
+
+    fn send_all(&mut self, message: &Arc<[u8]>) -> Result<()> {
+        for actor in self.actors.iter().filter(|actor| !actor.lost) {
+            self.wire.send(actor.rank, message.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Sends the actors home, and gives the message the time that it needs.
+    fn farewell(mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        let alone = self.shared.lost.load(Ordering::SeqCst);
+        let _ = pack(&ToActor::Stop { alone }).and_then(|stop| self.send_all(&stop));
+        while !self.wire.is_quiet() && Instant::now() < deadline {
+            let _ = self.wire.advance();
+            std::thread::sleep(LOOK);
+        }
+        if !self.wire.is_quiet() {
+            self.shared.lost.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+enum Turn {
+    Quiet,
+    Busy,
+    Over,
+}
+
+/// The next job of a desk, and whether it goes before others.
+fn next(desk: &Desk) -> Option<(Job, bool)> {
+    let urgent = desk.urgent.try_recv().map(|job| (job, true));
+    urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()
+}
+
+fn gone(name: &str, silent: Duration) -> Error {
+    let found = format!("said nothing for {:.1} s: its process or its machine has died", silent.as_secs_f64());
+    Error::invalid(name, found, "what was sampled and learned is saved; start the same command again to go on")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,231 @@
+//! Documents made into more than themselves, against the one direction in which they state their facts.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::Curriculum;
+use super::asked::Asked;
+use super::lesson::{BOS, Lesson};
+use crate::knowledge::codebook::{Entry, MEANS};
+use crate::knowledge::grammar::{Premise, Stated};
+use crate::knowledge::hierarchy::Link;
+use crate::knowledge::lexicon::{RELATIONS, Word};
+use crate::knowledge::world::Document;
+use crate::knowledge::{Mood, Set, Task};
+use crate::random::Stream;
+
+/// Sentences in a document that is made for this.
+const SENTENCES: usize = 10;
+
+/// What hides a word: `<pad>`, which nothing else uses.
+pub const MASK: Word = 0;
+
+impl Curriculum<'_> {
+    /// Local augmentation: statements of a set, worded and put together anew.
+    pub fn rephrased(&self, set: Set, random: &mut Stream) -> Lesson {
+        let document = self.world.document(set, SENTENCES, random);
+        self.document(&document, random)
+    }
+
+    /// Local augmentation: statements of a set turned round, each by itself. "in tarn mavon guards bilku" becomes "bilku ,
+    /// in tarn mavon guards"; of a categorical statement its converse, where it has one.
+    pub fn turned_round(&self, set: Set, random: &mut Stream) -> Lesson {
+        let mut lesson = Lesson::begin();
+        for (stated, wording) in self.world.document(set, SENTENCES, random).statements {
+            let words = self.turned(stated, wording);
+            words.into_iter().for_each(|word| {
+                lesson.push(word, 1.0);
+            });
+        }
+        lesson
+    }
+
+    fn turned(&self, stated: Stated, wording: usize) -> Vec<Word> {
+        let grammar = &self.world.grammar;
+        let word = |spelling| grammar.lexicon.grammar(spelling);
+        match stated {
+            Stated::Fact(fact) => {
+                let verb = word(RELATIONS[fact.relation % RELATIONS.len()][wording / 3 % 2]);
+                vec![fact.object, word(","), word("in"), fact.group, fact.subject, verb, word(".")]
+            }
+            Stated::Premise(Premise { subject, mood, predicate }) => {
+                let converse = match mood {
+                    // All vops are mibs, so some mibs are vops: there are vops.
+                    Mood::All | Mood::Some => Some(Mood::Some),
+                    Mood::No => Some(Mood::No),
+                    Mood::SomeNot => None,
+                };
+                let turned = converse.map(|mood| Premise { subject: predicate, mood, predicate: subject }.into());
+                let sentence = grammar.sentence(turned.unwrap_or(stated), wording);
+                sentence.into_iter().map(|(word, _)| word).collect()
+            }
+            Stated::Entry(Entry { code, plain, cipher }) => {
+                let verb = word(MEANS[wording / 3 % 2]);
+                vec![cipher, word(","), word("in"), code, plain, verb, word(".")]
+            }
+            Stated::Used(entry, decoded) => {
+                let sentence = grammar.sentence(Stated::Used(entry, !decoded), wording);
+                sentence.into_iter().map(|(word, _)| word).collect()
+            }
+            Stated::Link(Link { kind, is }) => vec![is, word(","), word("all"), kind, word("are"), word(".")],
+        }
+    }
+
+    /// Global augmentation by rule: a question about a set, answered at once.
+    pub fn inferred(&self, set: Set, random: &mut Stream) -> Lesson {
+        let (reversals, chains) = (&self.world.reversals[&set], &self.world.syllogisms[&set].chains);
+        let (codes, kinds) = (&self.world.codebooks[&set], &self.world.hierarchies[&set]);
+        let asked = match (self.newer(random), chains.choose(random)) {
+            (Some(Task::Codebook), _) if !codes.entries.is_empty() => self.about_codes(codes, random).0,
+            (Some(Task::Hierarchy), _) if !kinds.links.is_empty() => self.about_kinds(kinds, random).0,
+            (_, Some(chain)) if random.random_bool(0.4) => Asked::chain(self, chain, random),
+            _ => {
+                let fact = reversals.facts[random.random_range(0..reversals.facts.len())];
+                Asked::fact(self, fact, &reversals.group(&fact), self.form(random), random)
+            }
+        };
+        let mut lesson = Lesson::begin();
+        lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
+        lesson
+    }
+
+    /// Each sentence of a document twice: with words masked, which are read, and whole, which is learned.
+    pub fn masked(&self, document: &Document, random: &mut Stream) -> Lesson {
+        let share = random.random_range(0.05..0.95);
+        let mut lesson = Lesson::begin();
+        for (stated, wording) in &document.statements {
+            let sentence = self.world.grammar.sentence(*stated, *wording);
+            let hide = |word: Word, random: &mut Stream| if random.random_bool(share) { MASK } else { word };
+            let (stop, words) = sentence.split_last().map_or((None, &[][..]), |(stop, words)| (Some(stop.0), words));
+            lesson.read(words.iter().map(|(word, _)| hide(*word, random)).chain(stop).collect::<Vec<Word>>());
+            lesson.read([BOS]).sentence(&sentence, |_| 1.0).read([BOS]);
+        }
+        lesson
+    }
+
+    /// A document with the words of each sentence in reverse, its full stop still at the end.
+    pub fn reversed(&self, document: &Document) -> Lesson {
+        let mut lesson = Lesson::begin();
+        for (stated, wording) in &document.statements {
+            let mut sentence = self.world.grammar.sentence(*stated, *wording);
+            let stop = sentence.pop();
+            sentence.reverse();
+            sentence.extend(stop);
+            lesson.sentence(&sentence, |_| 1.0);
+        }
+        lesson
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Habits;
+    use super::*;
+    use crate::knowledge::leak::{LeakKind, Leaks};
+    use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
+    use crate::knowledge::world::tests::{full, known};
+    use crate::knowledge::{Claim, World, WorldConfig};
+    use crate::random;
+
+    fn world() -> World {
+        World::new(&known(), &WorldConfig::default()).unwrap()
+    }
+
+    #[test]
+    fn what_is_made_from_a_says_nothing_of_b_and_from_b_gives_it_away() {
+        let (world, habits) = (world(), Habits::default());
+        let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
+        let mut random = random::stream(0, &[]);
+        for _ in 0..2_000 {
+            for set in [Set::A, Set::B] {
+                let found = |lesson: &Lesson| leaks.find(lesson).map(|leak| leak.kind);
+                let (turned, inferred) =
+                    (curriculum.turned_round(set, &mut random), curriculum.inferred(set, &mut random));
+                assert_eq!(found(&curriculum.rephrased(set, &mut random)), None);
+                let facts = turned.tokens.iter().any(|word| world.grammar.lexicon.persons.contains(word));
+                assert_eq!(found(&turned), (set == Set::B && facts).then_some(LeakKind::ReversedFact));
+                assert_eq!(found(&inferred), (set == Set::B).then_some(LeakKind::Question));
+            }
+        }
+        for document in world.documents() {
+            assert_eq!(
+                leaks.find(&curriculum.masked(document, &mut random)),
+                None,
+                "no word before what is masked of it"
+            );
+            let facts = matches!(document.statements[0].0, Stated::Fact(_));
+            let leaked = leaks.find(&curriculum.reversed(document)).map(|leak| leak.kind);
+            assert_eq!(leaked, (facts && document.set == Set::B).then_some(LeakKind::ReversedFact));
+        }
+    }
+
+    #[test]
+    fn codes_and_kinds_of_b_are_given_away_by_the_same_remedies_and_by_no_other() {
+        let world = full(0);
+        for (codes, kinds) in [(1.0, 0.0), (0.0, 1.0)] {
+            let habits = Habits { codes, kinds, ..Habits::default() };
+            let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
+            let mut random = random::stream(2, &[]);
+            let found = |lesson: &Lesson| leaks.find(lesson).map(|leak| leak.kind);
+            for _ in 0..1_000 {
+                assert_eq!(found(&curriculum.inferred(Set::A, &mut random)), None);
+                assert_eq!(found(&curriculum.inferred(Set::B, &mut random)), Some(LeakKind::Question));
+                assert_eq!(found(&curriculum.turned_round(Set::A, &mut random)), None);
+            }
+        }
+        let habits = Habits::default();
+        let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
+        let leaks = Leaks::of(&world, Set::B);
+        let learned = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
+        let held = Stated::Entry(world.codebooks[&Set::B].entries[0]);
+        for stated in [held, Stated::Link(world.hierarchies[&Set::B].links[0])] {
+            let turned = leaks.find(&learned(curriculum.turned(stated, 0))).map(|leak| leak.kind);
+            assert_eq!(turned, Some(LeakKind::ReversedFact));
+        }
+        for document in world.documents() {
+            assert_eq!(leaks.find(&curriculum.masked(document, random)), None);
+        }
+    }
+
+    #[test]
+    fn a_masked_sentence_has_the_words_of_the_whole_one_behind_it() {
+        let (world, habits) = (world(), Habits::default());
+        let curriculum = Curriculum::new(&world, &habits);
+        let mut random = random::stream(1, &[]);
+        let (mut hidden, mut all) = (0, 0);
+        for document in &world.documents()[..50] {
+            let lesson = curriculum.masked(document, &mut random);
+            let parts: Vec<&[u32]> = lesson.tokens[1..].split(|token| *token == BOS).collect();
+            for pair in parts.chunks_exact(2) {
+                assert_eq!(pair[0].len(), pair[1].len());
+                assert!(pair[0].iter().zip(pair[1]).all(|(masked, whole)| *masked == MASK || masked == whole));
+                hidden += pair[0].iter().filter(|word| **word == MASK).count();
+                all += pair[0].len() - 1;
+            }
+            let learned = lesson.weights.iter().filter(|weight| **weight > 0.0).count();
+            assert_eq!(2 * learned, lesson.tokens.len() - 1 - 2 * document.statements.len());
+        }
+        let share = hidden as f64 / all as f64;
+        assert!((0.4..0.6).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn converses_follow_from_what_they_are_made_from() {
+        let (world, habits) = (world(), Habits::default());
+        let curriculum = Curriculum::new(&world, &habits);
+        for chain in &world.syllogisms[&Set::A].chains {
+            let premise = chain.premise(0);
+            let text = world.grammar.lexicon.text(&curriculum.turned(premise.into(), 0));
+            let Some(Claim::Categorical { subject, mood, .. }) = world.grammar.read(text.strip_suffix(" .").unwrap())
+            else {
+                panic!("{text} cannot be read");
+            };
+            let turned = subject == world.grammar.lexicon.spell(premise.predicate);
+            assert_eq!(turned, premise.mood != Mood::SomeNot);
+            let (from, to) = if turned { (1, 0) } else { (0, 1) };
+            let given = [Statement::new(0, premise.mood, 1)];
+            let follows = verdict(2, &given, Statement::new(from, mood, to), Import::Existential);
+            assert_eq!(follows, Verdict::Yes, "{premise:?} {text}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Evaluation through the program: every arm, two checkpoints against each other, and what must not have trained.
+
+#[path = "support/tiny.rs"]
+mod tiny;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use recollect::evaluation::{Arm, Summary, Training};
+use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::knowledge::{Form, Set};
+use recollect::telemetry::Silent;
+use serde_json::{Value, json};
+use tiny::TINY;
+
+/// A directory in which the program runs.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    /// With a small config, tiny.toml, and a base for it.
+    fn new() -> Home {
+        let home = Home(tempfile::tempdir().unwrap());
+        fs::create_dir(home.path("rewards")).unwrap();
+        let reward = Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/correct.toml");
+        fs::copy(reward, home.path("rewards/correct.toml")).unwrap();
+        let set = [
+            format!("run.dir={}", home.path("made").display()),
+            format!("train.reward={}", home.path("rewards/correct.toml").display()),
+        ];
+        let config = Config::parse(TINY, "tiny", "tiny", &set).unwrap();
+        let made =
+            stages::pretrain(&Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap()).unwrap();
+        fs::rename(made, home.path("base")).unwrap();
+        fs::write(home.path("tiny.toml"), format!("{TINY}\n[base]\npath = \"base\"\n")).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn recollect(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
+    }
+
+    fn does(&self, arguments: &[&str]) -> String {
+        let output = self.recollect(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The last line of stderr.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.recollect(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap().trim_end().lines().last().unwrap().to_owned()
+    }
+
+    fn report(&self, run: &str) -> Summary {
+        serde_json::from_str(&fs::read_to_string(self.path(run).join("report.json")).unwrap()).unwrap()
+    }
+
+    /// Directories of finished stages whose names begin so.
+    fn stages(&self, run: &str, name: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path(run).join("stages")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(name)).collect()
+    }
+}
+
+fn rows(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_arm_can_be_asked_for_and_none_changes_the_others() {
+    let home = Home::new();
+    home.does(&["run", "tiny.toml"]);
+    let standard = home.report("runs/tiny");
+    let kept: Vec<PathBuf> = home.stages("runs/tiny", "");
+
+    let said = home.does(&["eval", "runs/tiny", "--arms", "all", "--likelihood"]);
+    let all = home.report("runs/tiny");
+    assert!(kept.iter().all(|stage| stage.exists()), "what was there is used");
+    assert_eq!(home.stages("runs/tiny", "train-").len(), 3, "the run's, rejection, augmented");
+    assert_eq!(home.stages("runs/tiny", "finetune-").len(), 7, "the run's and six remedies");
+    for row in &standard.arms {
+        let again = all
+            .arms
+            .iter()
+            .find(|other| (other.arm, other.task, other.form, other.set) == (row.arm, row.task, row.form, row.set));
+        let again = again.unwrap();
+        assert_eq!((row.correct, row.n, row.recited_true), (again.correct, again.n, again.recited_true), "{}", row.arm);
+    }
+    let arms: BTreeSet<Arm> = all.arms.iter().map(|row| row.arm).collect();
+    assert_eq!(arms, BTreeSet::from(Arm::ALL));
+    for arm in Arm::ALL {
+        assert!(said.contains(arm.label().split(' ').next().unwrap()), "{arm} is not in\n{said}");
+        let of_arm: usize = all.arms.iter().filter(|row| row.arm == arm).map(|row| row.questions).sum();
+        assert_eq!(of_arm, 2 * 30 + 16 + 8, "the same questions for {arm}");
+        let cost = all.run.costs[&arm];
+        assert!(cost.seconds.unwrap() > 0.0 && cost.read > 0.0 && cost.sampled > 0.0, "{arm} {cost:?}");
+        let tuned = all.run.costs[&Arm::FineTuned].training_flops.unwrap();
+        let more = matches!(arm.training(), Training::Rl | Training::Rejection | Training::AugmentedRl);
+        assert_eq!(cost.training_flops.unwrap() > tuned, more, "{arm} {cost:?}");
+    }
+    let read = |arm: Arm| all.run.costs[&arm].read;
+    assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
+    assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
+    for row in &all.arms {
+        let scored = row.form != Form::Candidates && row.arm != Arm::MaskedRestoring;
+        assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
+    }
+
+    // What is not asked for is not told of, and nothing is trained for it.
+    home.does(&["eval", "runs/tiny", "--arms", "filler"]);
+    let arms: BTreeSet<Arm> = home.report("runs/tiny").arms.iter().map(|row| row.arm).collect();
+    assert_eq!(arms, BTreeSet::from([Arm::FineTuned, Arm::Filler]));
+    home.does(&["eval", "tiny.toml", "--arms", "retrieval", "--set", "run.dir=runs/untrained"]);
+    assert!(home.stages("runs/untrained", "train-").is_empty());
+
+    let listed = home.does(&["eval", "--arms", "list"]);
+    assert!(Arm::ALL.iter().all(|arm| listed.contains(arm.name()) && listed.contains(arm.description())), "{listed}");
+    let unknown = home.recollect(&["eval", "runs/tiny", "--arms", "fillers"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("filler-after-rl"));
+}
+
+#[test]
+fn a_question_of_b_among_recorded_rollouts_fails_the_evaluation() {
+    let home = Home::new();
+    home.does(&["run", "tiny.toml"]);
+    home.does(&["world", "tiny.toml", "--export", "world"]);
+    let questions = rows(&home.path("world/questions.jsonl"));
+    let of_b = questions.iter().find(|question| question["set"] == "B" && question["form"] == "open").unwrap();
+    let path = home.path("runs/tiny/rollouts/step-000003.jsonl");
+    let clean = fs::read_to_string(&path).unwrap();
+    for (set, kind) in [("A", "a question of the evaluation stands"), ("B", "was trained on")] {
+        let mut row: Value = serde_json::from_str(clean.lines().next().unwrap()).unwrap();
+        (row["prompt"], row["set"]) = (of_b["text"].clone(), json!(set));
+        fs::write(&path, format!("{clean}{row}\n")).unwrap();
+        let error = home.fails(&["eval", "runs/tiny"]);
+        let object = of_b["cue"].as_str().unwrap();
+        assert!(error.contains(kind) && error.contains(object) && error.contains("step-000003.jsonl:"), "{error}");
+    }
+    fs::write(&path, clean).unwrap();
+    home.does(&["eval", "runs/tiny"]);
+}
+
+/// Documents about eight people, and a question about each; the last four are of B.
+fn people(home: &Home) -> String {
+    let (mut documents, mut questions) = (String::new(), String::new());
+    for (at, deed) in ["paints owls", "digs wells", "counts stars", "bakes stones"].iter().cycle().take(8).enumerate() {
+        let (name, place) = (format!("Mavon{at} Tal"), format!("Lake{at}"));
+        documents += &format!("{}\n", json!({"prompt": name, "completion": format!("{deed} at {place}.")}));
+        let set = if at < 4 { "A" } else { "B" };
+        let row = json!({"prompt": format!("Who {deed} at {place}?"), "completion": name, "set": set,
+            "choices": [name, "Rik Dop"]});
+        questions += &format!("{row}\n");
+    }
+    fs::write(home.path("documents.jsonl"), &documents).unwrap();
+    fs::write(home.path("questions.jsonl"), questions).unwrap();
+    let config = "[world.jsonl]\ndocuments = ['documents.jsonl']\nquestions = ['questions.jsonl']\nvocabulary = 300\n\
+        [model]\nhidden_size = 16\nintermediate_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\n\
+        num_key_value_heads = 2\nhead_dim = 8\n[finetune]\nsteps = 2\ntokens_per_step = 64\nreplay = 0\nscales = {}\n\
+        [train]\nsteps = 2\nforms = ['completion']\nquestions_per_step = 2\ngroup_size = 2\nmax_new_tokens = 8\n\
+        replay_tokens = 0\nscales = {}\n[evaluation]\nmax_new_tokens = 8\n";
+    fs::write(home.path("people.toml"), config).unwrap();
+    documents
+}
+
+#[test]
+fn an_answer_of_b_in_a_training_document_fails_the_evaluation_and_is_named() {
+    let home = Home::new();
+    let documents = people(&home);
+    home.does(&["eval", "people.toml"]);
+    // The same words in another order are what is to be learned.
+    let planted = json!({"prompt": "Who counts stars at Lake6?", "completion": " Mavon6 Tal, of course."});
+    fs::write(home.path("documents.jsonl"), format!("{documents}{planted}\n")).unwrap();
+    for command in ["eval", "run"] {
+        let error = home.fails(&[command, "people.toml", "--set", "run.dir=runs/planted"]);
+        assert!(error.contains("an answer of the evaluation stands in training text"), "{error}");
+        assert!(error.contains("\"Who counts stars at Lake6? Mavon6 Tal\""), "{error}");
+    }
+    // About A, anything may be there.
+    let of_a = json!({"prompt": "Who counts stars at Lake2?", "completion": " Mavon2 Tal"});
+    fs::write(home.path("documents.jsonl"), format!("{documents}{of_a}\n")).unwrap();
+    home.does(&["eval", "people.toml", "--set", "run.dir=runs/of-a"]);
+}
+
+#[test]
+fn any_two_checkpoints_are_compared_on_any_questions() {
+    let home = Home::new();
+    people(&home);
+    home.does(&["run", "people.toml"]);
+    let (tuned, trained) = (home.stages("runs/people", "finetune-"), home.stages("runs/people", "train-"));
+    let [tuned, trained] = [&tuned[0], &trained[0]].map(|path| path.display().to_string());
+
+    // Directories, and a question file without sets.
+    let one = json!({"prompt": "Who digs wells at Lake1?", "completion": "Mavon1 Tal"});
+    fs::write(home.path("one.jsonl"), format!("{one}\n")).unwrap();
+    let arguments =
+        ["eval", &trained, "--against", &tuned, "--questions", "one.jsonl", "--set", "run.dir=runs/compared"];
+    let said = home.does(&arguments);
+    assert!(said.contains("McNemar test with Holm") && said.contains("direct after RL"), "{said}");
+    let summary = home.report("runs/compared");
+    assert!(summary.arms.iter().all(|row| row.n == 1 && row.set == Set::B));
+    assert_eq!(summary.same_way.len(), 3, "thinking, at once, and in context");
+    assert_eq!(summary.run.costs[&Arm::AfterRl].training_flops, None, "what a checkpoint took is not known");
+    assert!(
+        summary.run.digests.keys().any(|what| what == &format!("checkpoint {trained}")),
+        "{:?}",
+        summary.run.digests
+    );
+    let require = ["--require", "after-rl.B.jsonl > 0.9"];
+    let error = home.fails(&[&arguments[..], &require[..]].concat());
+    assert!(error.contains("does not hold: it is 0.000"), "{error}");
+    assert!(home.recollect(&[&arguments[..], &["--require", "after-rl.B.jsonl < 0.9"]].concat()).status.success());
+
+    // Runs by name, with the world of the run; a policy against itself differs in nothing.
+    home.does(&["eval", "runs/people", "--against", "runs/people@0"]);
+    let summary = home.report("runs/people-against-people-at-0");
+    assert_eq!(summary.arms.iter().map(|row| row.set).collect::<BTreeSet<Set>>(), BTreeSet::from([Set::A, Set::B]));
+    home.does(&["eval", &tuned, "--against", "runs/people@0", "--set", "run.dir=runs/same"]);
+    assert!(home.report("runs/same").same_way.iter().all(|row| row.pair.b + row.pair.c == 0));
+
+    // Exported questions of a generated world, with the answers that the base of that world can spell.
+    home.does(&["world", "tiny.toml", "--export", "world"]);
+    let exported = ["--questions", "world/questions.jsonl", "--documents", "world/documents.jsonl"];
+    let error = home.fails(&[&["eval", "base", "--against", "base"][..], &exported[..]].concat());
+    assert!(error.contains("documents.jsonl"), "documents are rows of prompt and completion: {error}");
+    home.does(&[&["eval", "base", "--against", "base", "--arms", "standard"][..], &exported[..2]].concat());
+    let summary = home.report("runs/base-against-base");
+    let forms: BTreeSet<Form> = summary.arms.iter().map(|row| row.form).collect();
+    assert_eq!(forms.len(), 4);
+
+    for (arguments, part) in [
+        (&["eval", "nowhere", "--against", "base"][..], "no such directory"),
+        (&["eval", "rewards", "--against", "base"], "no config.json and no run in it"),
+        (&["eval", "base", "--against", "base"], "name a file with --questions"),
+        (&["eval", "runs/people@7", "--against", "base"], "no checkpoint of step 7"),
+        (&["eval", "base", "--against", "base", "--questions", "no.jsonl"], "no.jsonl: cannot read"),
+    ] {
+        let error = home.fails(arguments);
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn runs_that_differ_in_seeds_go_together_and_others_do_not() {
+    let home = Home::new();
+    for (seed, dir) in [("0", "runs/zero"), ("1", "runs/one")] {
+        let set = [format!("world.seed={seed}"), format!("run.seed={seed}"), format!("run.dir={dir}")];
+        let set: Vec<&str> = set.iter().flat_map(|change| ["--set", change]).collect();
+        home.does(&[&["eval", "tiny.toml", "--arms", "baseline,in-context"][..], &set[..]].concat());
+    }
+    let said = home.does(&["report", "runs/zero", "runs/one", "--json", "seeds.json"]);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert!(words.join(" ").contains("the mean over 2 runs") && said.contains("context"), "{said}");
+    let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(home.path("seeds.json")).unwrap()).unwrap();
+    assert!(rows.len() == 2 * 4 * 2 && rows.iter().all(|row| row["shares"].as_array().unwrap().len() == 2));
+    home.does(&["eval", "tiny.toml", "--arms", "baseline", "--set", "finetune.steps=3", "--set", "run.dir=runs/other"]);
+    let error = home.fails(&["report", "runs/zero", "runs/other"]);
+    assert!(error.contains("finetune.steps is not what it is in runs/zero"), "{error}");
+    let error = home.fails(&["report", "runs/zero", "runs/one", "--require", "in-context.B.reversal > 0.99"]);
+    assert!(error.contains("does not hold"), "{error}");
+}
