@@ -87,6 +87,7 @@ pub(super) mod tests {
             then: vec![],
             fetched: vec![Previous(2), Previous(3)],
             anchor: Anchor { token: 7, strength: 8.0 },
+            gates: None,
         };
         InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: Some(structured) }
     }

@@ -38,6 +38,28 @@ pub struct Structured {
     /// A token that matching heads prefer to look at: the one that ends a sentence, so that a question does not
     /// match itself.
     pub anchor: Anchor,
+    /// Where heads have something to do; without it they look from everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
+}
+
+/// Tokens from which heads look. One that finds something for whatever token it is asked by speaks in between as well:
+/// of the last candidate, say, where the cue of the answer is to be restated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// From here matching heads look: the colon of an answer.
+    pub answer: u32,
+    /// From here repeating heads look: the beginning of an answer.
+    pub cue: u32,
+    /// What all of them look at from elsewhere: the first token of every sequence.
+    pub rest: u32,
+}
+
+impl Gates {
+    fn tokens(&self) -> [u32; 3] {
+        [self.answer, self.cue, self.rest]
+    }
 }
 
 /// What a head of layer 1 or 2 is for.
@@ -107,6 +129,11 @@ const VALUE_NOISE: f32 = 0.05;
 /// Matching uses only dimensions that turn by less than this many radians per token: faster ones would make equal
 /// tokens at different distances look different.
 const SLOW: f32 = 0.04;
+/// A state after layer 0 is a token and those that offset heads have seen, each as long as an embedding; so many usually.
+const PARTS: f32 = 5.0;
+/// How far the token of its gate turns a query, in multiples of what holds it elsewhere: enough where later layers have
+/// added to the state.
+const TURNED: f32 = 3.0;
 
 impl Structured {
     /// Gives the first layers of freshly drawn weights their shape.
@@ -159,6 +186,7 @@ impl Structured {
                 }
             }
         }
+        tokens.extend(self.gates.iter().flat_map(Gates::tokens));
         if let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size) {
             return refuse(format!("token {token}"), "it has to be a token of the vocabulary");
         }
@@ -201,7 +229,9 @@ fn offset_heads(
         Head::Repeat { token, .. } => Some(*token),
         Head::Match { .. } => None,
     });
-    let preferred = repeated.chain([structured.anchor.token]).map(|token| embedding(embeddings, token, d)).collect();
+    let gates = structured.gates.iter().flat_map(Gates::tokens);
+    let preferred = repeated.chain([structured.anchor.token]).chain(gates);
+    let preferred = preferred.map(|token| embedding(embeddings, token, d)).collect();
     for preferred in orthogonal(preferred) {
         for direction in directions.chunks_exact_mut(d) {
             let along: f32 = preferred.iter().zip(direction.iter()).map(|(a, b)| a * b).sum();
@@ -327,13 +357,13 @@ fn matching_heads(
                         to.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
                     }
                 }
-                prefer(weights, config, (layer, head), structured.anchor.token, structured.anchor.strength)?;
+                prefer(weights, config, structured, (layer, head), structured.anchor.token, |gates| gates.answer)?;
             }
             Head::Repeat { token, .. } => {
                 values(weights, &name("k_proj"))?[rows.clone()].fill(0.0);
                 let query = &mut values(weights, &name("q_proj"))?[rows];
                 query.iter_mut().for_each(|weight| *weight *= POSITIONAL);
-                prefer(weights, config, (layer, head), *token, structured.anchor.strength)?;
+                prefer(weights, config, structured, (layer, head), *token, |gates| gates.cue)?;
             }
         }
     }
@@ -351,22 +381,36 @@ fn sum_of(codes: &Codes, wanted: &[Code], length: usize) -> Vec<f32> {
     sum
 }
 
-/// Adds to every score of a head where the key is the token: the slowest dimension of all queries points
-/// one way, and that of the token's keys points along.
+/// Adds to every score of a head where the key is the token: the slowest dimension of all queries points one way, and
+/// that of the token's keys points along. With gates it does so from the token that `gate` chooses, and from all others
+/// points the other way, where the keys of the token lie at which heads rest.
 fn prefer(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
+    structured: &Structured,
     (layer, head): (usize, usize),
     token: u32,
-    strength: f64,
+    gate: impl Fn(&Gates) -> u32,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
+    let strength = structured.anchor.strength as f32;
     let slowest = head * dim + dim / 2 - 1;
-    let unit = embedding(values(weights, "model.embed_tokens.weight")?, token, d);
-    let key =
-        &mut values(weights, &format!("model.layers.{layer}.self_attn.k_proj.weight"))?[slowest * d..(slowest + 1) * d];
-    key.iter_mut().zip(&unit).for_each(|(weight, value)| *weight += strength as f32 * value);
-    values(weights, &format!("model.layers.{layer}.self_attn.q_proj.bias"))?[slowest] += strength as f32;
+    let row = slowest * d..(slowest + 1) * d;
+    let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}");
+    let mut add = |part: &str, times: f32, token: u32| -> Result<()> {
+        let unit = embedding(values(weights, "model.embed_tokens.weight")?, token, d);
+        let row = &mut values(weights, &name(part))?[row.clone()];
+        row.iter_mut().zip(&unit).for_each(|(weight, value)| *weight += times * value);
+        Ok(())
+    };
+    add("k_proj.weight", strength, token)?;
+    let mut bias = strength;
+    if let Some(gates) = &structured.gates {
+        add("k_proj.weight", -strength, gates.rest)?;
+        add("q_proj.weight", TURNED * strength * (PARTS / d as f32).sqrt(), gate(gates))?;
+        bias = -strength;
+    }
+    values(weights, &name("q_proj.bias"))?[slowest] += bias;
     Ok(())
 }
 
@@ -527,6 +571,38 @@ mod tests {
     }
 
     #[test]
+    fn with_gates_heads_look_from_their_token_and_rest_at_the_first_one_elsewhere() {
+        let (rest, colon, begin, mark, other) = (1, 2, 3, 4, 5);
+        let mut init = structured();
+        let shape = init.structured.as_mut().unwrap();
+        shape.heads.truncate(3);
+        shape.heads.push(Head::Repeat { token: mark, code: Code::Previous(1) });
+        shape.gates = Some(Gates { answer: colon, cue: begin, rest });
+        let policy = Policy::initialise(Arc::new(model()), &init, 0).unwrap();
+        let config = Arc::new(ModelConfig { num_hidden_layers: 1, ..model() });
+        let first = policy.weights().unwrap().into_iter().filter(|(name, _)| !name.contains("layers.1")).collect();
+        let first = Policy::new("test", config, first).unwrap();
+        // Eight sentences of three words with the anchor (7) at their end, a question that asks for one, and a token.
+        let seen = |again: u32, last: u32, head: usize| {
+            let sentence = |i: u32| [10 + 3 * i, 11 + 3 * i, 12 + 3 * i, 7];
+            let told = [rest].into_iter().chain((0..8).flat_map(sentence));
+            let tokens: Vec<u32> = told.chain([mark, 12 + 3 * again, last]).collect();
+            let states = rows(&first.hidden(&tokens, &[tokens.len()].into_iter().collect()).unwrap());
+            attention(&policy, &states, 1, head)
+        };
+        let share = |at: &dyn Fn(u32) -> usize, last: u32, head: usize| -> f64 {
+            (0..8).map(|again| seen(again, last, head)[at(again)] / 8.0).sum()
+        };
+        // Head 1 compares what stands before it with what stands before anchors; head 3 looks at the question mark.
+        let (its_sentence, beginning, question) = (|again: u32| 4 + 4 * again as usize, |_: u32| 0, |_: u32| 33);
+        assert!(share(&its_sentence, colon, 1) > 0.4, "{}", share(&its_sentence, colon, 1));
+        assert!(share(&question, begin, 3) > 0.9, "{}", share(&question, begin, 3));
+        for (last, head) in [(begin, 1), (other, 1), (colon, 3), (other, 3)] {
+            assert!(share(&beginning, last, head) > 0.9, "{last} {head}: {}", share(&beginning, last, head));
+        }
+    }
+
+    #[test]
     fn codes_are_words_in_a_config_and_impossible_wishes_are_refused() {
         let text = toml::to_string(&structured()).unwrap();
         assert!(text.contains("key = \"prev1\""), "{text}");
@@ -543,6 +619,8 @@ mod tests {
             refused(model(), |s| s.heads[0] = Head::Repeat { token: 1, code: Code::Previous(9) }).contains("prev9")
         );
         assert!(refused(model(), |s| s.offsets.push(5)).contains("5 offsets"));
+        let outside = |s: &mut Structured| s.gates = Some(Gates { answer: 2, cue: 3, rest: 999 });
+        assert!(refused(model(), outside).contains("token 999"));
         assert!(refused(ModelConfig { rope_theta: 10.0, ..model() }, |_| ()).contains("raise rope_theta"));
     }
 }

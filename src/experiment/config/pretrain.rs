@@ -114,6 +114,7 @@ impl Default for PretrainConfig {
                     fetched: vec![Code::Previous(3), Code::Previous(2)],
                     // The full stop: the first word of every lexicon.
                     anchor: Anchor { token: SPECIAL.len() as u32, strength: 8.0 },
+                    gates: None,
                 }),
             },
             phases: vec![Phase { steps: 1500, mixture: Mixture::reading(), ..Phase::default() }, Phase::default()],
