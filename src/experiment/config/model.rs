@@ -5,15 +5,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::experiment::base::Place;
 use crate::policy::{Family, ModelConfig};
 
 /// Where the base model comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
-    /// A directory in the Hugging Face layout, or "embedded" for the base that ships. That base spells the words of
-    /// generated worlds only: where knowledge comes from files, "embedded" stands for a model that has learned
-    /// nothing, made from `[model]` with a tokenizer trained from the files.
+    /// A directory in the Hugging Face layout, "embedded" for the base that ships, or "embedded-versed" for the one that
+    /// knows codebooks as well. These spell the words of generated worlds only: where knowledge comes from files, their
+    /// names stand for a model that has learned nothing, made from `[model]` with a tokenizer trained from the files.
     pub path: String,
 }
 
@@ -24,13 +25,26 @@ impl Default for BaseConfig {
 }
 
 impl BaseConfig {
-    /// The directory of the base; `None` for the one that ships.
+    /// Where the base is.
+    pub fn place(&self) -> Place<'_> {
+        Place::of(&self.path)
+    }
+
+    /// The directory of the base; `None` for one that ships.
     pub fn dir(&self) -> Option<&Path> {
-        (self.path != "embedded").then(|| Path::new(&self.path))
+        match self.place() {
+            Place::Dir(dir) => Some(dir),
+            Place::Shipped(_) => None,
+        }
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.demand(!self.path.is_empty(), "base.path", "nothing", "a directory, or \"embedded\"");
+        ranges.demand(
+            !self.path.is_empty(),
+            "base.path",
+            "nothing",
+            "a directory, \"embedded\" or \"embedded-versed\"",
+        );
     }
 }
 

@@ -25,7 +25,7 @@ mod update;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::base::{self, Base};
+use super::base::{self, Base, Place};
 use super::{Config, Experiment};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
@@ -69,10 +69,10 @@ impl Start {
 
     fn generated(experiment: &Experiment) -> Result<Self> {
         let config = &experiment.config;
-        let base = Base::load(config.base.dir())?;
+        let base = Base::load(config.base.place())?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(config.base.dir())?, config.world.generated());
+        let digest = format!("{} {:?}", base::digest(config.base.place())?, config.world.generated());
         Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
     }
 
@@ -83,8 +83,8 @@ impl Start {
             Some(dir) => dir.to_path_buf(),
             None => blank(experiment, &jsonl)?,
         };
-        let digest = format!("{} {}", base::digest(Some(&base))?, jsonl.digest()?);
-        let base = Base::load(Some(&base))?;
+        let digest = format!("{} {}", base::digest(Place::Dir(&base))?, jsonl.digest()?);
+        let base = Base::load(Place::Dir(&base))?;
         check_room(config, &base, &jsonl)?;
         Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
     }
@@ -94,7 +94,9 @@ impl Start {
 fn knowledge(config: &Config) -> Result<Knowledge> {
     match config.world.is_jsonl() {
         true => from_files(config).map(Knowledge::Files),
-        false => generated(config, &Base::load(config.base.dir())?).map(|world| Knowledge::Generated(Box::new(world))),
+        false => {
+            generated(config, &Base::load(config.base.place())?).map(|world| Knowledge::Generated(Box::new(world)))
+        }
     }
 }
 
