@@ -257,14 +257,40 @@ fn runs_that_differ_in_seeds_go_together_and_others_do_not() {
         let set: Vec<&str> = set.iter().flat_map(|change| ["--set", change]).collect();
         home.does(&[&["eval", "tiny.toml", "--arms", "baseline,in-context"][..], &set[..]].concat());
     }
-    let said = home.does(&["report", "runs/zero", "runs/one", "--json", "seeds.json"]);
+    let said = home.does(&["report", "runs/zero", "runs/one", "--into", "runs/both"]);
     let words: Vec<&str> = said.split_whitespace().collect();
     assert!(words.join(" ").contains("the mean over 2 runs") && said.contains("context"), "{said}");
-    let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(home.path("seeds.json")).unwrap()).unwrap();
-    assert!(rows.len() == 2 * 4 * 2 && rows.iter().all(|row| row["shares"].as_array().unwrap().len() == 2));
+    let json: Value = serde_json::from_str(&fs::read_to_string(home.path("runs/both/report.json")).unwrap()).unwrap();
+    let rows = json["arms"].as_array().unwrap();
+    assert!(rows.len() == 2 * 4 * 2 && rows.iter().all(|row| row["in_runs"].as_array().unwrap().len() == 2));
+    assert_eq!(json["run"]["seeds"]["world in one"], 1);
+    assert!(fs::read_to_string(home.path("runs/both/report.html")).unwrap().contains("over 2 runs"));
     home.does(&["eval", "tiny.toml", "--arms", "baseline", "--set", "finetune.steps=3", "--set", "run.dir=runs/other"]);
     let error = home.fails(&["report", "runs/zero", "runs/other"]);
     assert!(error.contains("finetune.steps is not what it is in runs/zero"), "{error}");
     let error = home.fails(&["report", "runs/zero", "runs/one", "--require", "in-context.B.reversal > 0.99"]);
     assert!(error.contains("does not hold"), "{error}");
+}
+
+#[test]
+fn one_command_makes_a_run_for_each_seed_and_puts_them_together() {
+    let home = Home::new();
+    let shorter = ["run", "tiny.toml", "--set", "arms.ask=[\"fine-tuned\",\"after-rl\"]", "--set", "run.dir=runs/all"];
+    home.does(&[&shorter[..], &["--set", "run.seeds=[0]"]].concat());
+    let first = fs::read(home.path("runs/all/seed-0/metrics.jsonl")).unwrap();
+    let said = home.does(&[&shorter[..], &["--set", "run.seeds=[0,5]"]].concat());
+    assert!(said.contains("# runs ") && said.contains("over 2 runs"), "{said}");
+    assert_eq!(
+        fs::read(home.path("runs/all/seed-0/metrics.jsonl")).unwrap(),
+        first,
+        "what is finished is not made again"
+    );
+    let report = |path: &str| -> Value { serde_json::from_slice(&fs::read(home.path(path)).unwrap()).unwrap() };
+    let all = report("runs/all/report.json");
+    assert_eq!(all["run"]["runs"], serde_json::json!(["seed-0", "seed-5"]));
+    assert_eq!(report("runs/all/seed-5/report.json")["run"]["seeds"]["world"], 5);
+    let again = home.does(&["report", "runs/all"]);
+    assert!(again.contains("over 2 runs") && report("runs/all/report.json") == all, "{again}");
+    let error = home.fails(&["train", "runs/all"]);
+    assert!(error.contains("run.seeds") && error.contains("runs/all/seed-0"), "{error}");
 }

@@ -14,15 +14,30 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use home::{Home, finish};
+use home::{Home, finish, interrupt};
 use left::{left_by, same};
 
 /// A command on three ranks, with more of them than cores if need be.
 fn mpirun(options: &[&str], arguments: &[String]) -> Command {
+    let mut mpirun = launcher();
+    mpirun.args(["-np", "3"]).args(options).arg(env!("CARGO_BIN_EXE_recollect")).args(arguments);
+    mpirun
+}
+
+/// The same on three ranks of which rank 0 alone is in the directory of the files, as if the others were on machines that
+/// have none of them.
+fn apart(home: &Path, elsewhere: &Path, arguments: &[&str]) -> Command {
+    let mut mpirun = launcher();
+    mpirun.current_dir(home);
+    mpirun.args(["-np", "1", env!("CARGO_BIN_EXE_recollect")]).args(arguments);
+    mpirun.args([":", "-np", "2", "-wdir"]).arg(elsewhere).arg(env!("CARGO_BIN_EXE_recollect")).args(arguments);
+    mpirun
+}
+
+fn launcher() -> Command {
     let mut mpirun = Command::new("mpirun");
     // In containers tests are run by root.
-    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    mpirun.args(["--oversubscribe", "-np", "3"]).args(options).arg(env!("CARGO_BIN_EXE_recollect")).args(arguments);
+    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").arg("--oversubscribe");
     mpirun.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     mpirun
 }
@@ -111,6 +126,37 @@ fn ranks_sample_ahead_of_the_learner() {
     assert_eq!(lines.len(), 12);
     let behind: f64 = lines.iter().map(|line| 1.0 - line["staleness/0"].as_f64().unwrap()).sum();
     assert!(behind > 0.0, "nothing was sampled ahead: {metrics}");
+}
+
+#[test]
+fn only_rank_0_needs_the_files_of_a_run() {
+    if !available() {
+        return;
+    }
+    let home = Home::new(&["train.steps=30"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(home.recollect("train", "alone").output().unwrap().status.success());
+    let child = home.recollect("train", "ranks").spawn().unwrap();
+    wait_for_step(&home.path("ranks"), 3);
+    let (output, ended) = interrupt(child, libc::SIGTERM, Duration::ZERO);
+    assert!(!ended && output.status.code() == Some(130), "it was too late to stop the run");
+    let on_ranks = |arguments: &[&str]| {
+        let output = finish(apart(&home.path(""), elsewhere.path(), arguments).spawn().unwrap());
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (done, errors) = on_ranks(&["train", "ranks", "--resume"]);
+    assert!(done, "{errors}");
+    let ranks = left_by(&home.path("ranks"));
+    same(&left_by(&home.path("alone")), &ranks, "resumed on ranks");
+
+    let (done, errors) = on_ranks(&["train", "ranks", "--from", "29"]);
+    assert!(done, "{errors}");
+    let branch = left_by(&home.path("ranks-from-29"));
+    assert_eq!(branch["step-000030.jsonl"], ranks["step-000030.jsonl"]);
+    // What is wrong is told by one of them, once, and ends all.
+    let (done, errors) = on_ranks(&["train", "nowhere", "--resume"]);
+    assert!(!done && errors.matches("error: ").count() == 1 && errors.contains("nowhere"), "{errors}");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0, "a rank that samples wrote something");
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn answers(count: u64) -> Vec<Answered> {
                 task: Task::Reversal,
                 form: if question.is_multiple_of(3) { Form::Open } else { Form::Candidates },
                 set: if question.is_multiple_of(2) { Set::B } else { Set::A },
+                run: 0,
                 sample: 0,
                 chance: 0.25,
                 asked: format!("who in {} guards {} ? number {question}{hostile}", name(question), name(question * 57)),

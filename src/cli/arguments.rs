@@ -3,13 +3,12 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
-
-use recollect::evaluation::{OverRuns, Requirement, Summary};
 #[cfg(feature = "mpi")]
-use recollect::exchange::{
-    Actors,
-    mpi::{self, Role},
-};
+use std::sync::Arc;
+
+use recollect::evaluation::{Requirement, Summary};
+#[cfg(feature = "mpi")]
+use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
@@ -40,11 +39,6 @@ impl RequireArgs {
     /// Refuses a report that does not meet all of them, a line for each.
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
-    }
-
-    /// The same of the mean over several runs.
-    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
-        Error::all(self.requirements.iter().filter_map(|requirement| requirement.check_together(runs).err()).collect())
     }
 }
 
@@ -77,15 +71,16 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_with(|| self.config.resolve(), arithmetic, stage)
+        self.perform_with(|| Ok((self.config.resolve()?, ())), arithmetic, |experiment, ()| stage(experiment))
     }
 
-    /// The same with a config that is resolved in another way. Ranks that only sample take it from the one that learns.
-    pub fn perform_with(
+    /// The same with a config that is resolved in another way, and with what else is found out on the way. Of several
+    /// ranks rank 0 alone does any of it: the others join first, and may have none of the files.
+    pub fn perform_with<T>(
         &self,
-        resolve: impl FnOnce() -> Result<Config>,
+        resolve: impl FnOnce() -> Result<(Config, T)>,
         arithmetic: fn(&Config) -> Vec<Line>,
-        stage: impl FnOnce(&Experiment) -> Result<()>,
+        stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
         #[cfg(feature = "mpi")]
@@ -97,7 +92,7 @@ impl StageArgs {
                 None => None,
             }
         };
-        let config = resolve()?;
+        let (config, found) = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;
@@ -113,11 +108,11 @@ impl StageArgs {
         output::say(&sums);
         #[cfg(feature = "mpi")]
         if let Some(learner) = &learner {
-            let actors = learner.actors();
-            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", actors.len()));
-            experiment.actors = Actors::Ranks(actors);
+            let others = learner.others();
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", others.len()));
+            experiment.actors = Arc::new(others);
         }
-        stage(&experiment)
+        stage(&experiment, found)
     }
 }
 

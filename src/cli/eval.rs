@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use recollect::Result;
 use recollect::evaluation::Arm;
 use recollect::experiment::stages::{self, Comparison};
-use recollect::experiment::{Config, arithmetic};
+use recollect::experiment::{Config, Experiment, arithmetic};
 use recollect::report;
 
 use super::arguments::{RequireArgs, StageArgs};
@@ -85,26 +85,25 @@ pub fn main(args: &Args) -> Result<()> {
         }),
         Some(baseline) => {
             let name = stage.config.config.display().to_string();
-            let comparison = Comparison::new(&name, baseline, &args.questions, &args.documents)?;
-            let config: Config = comparison.config(&stage.config.changes)?;
-            stage.perform_with(
-                || Ok(config),
-                |_| Vec::new(),
-                |experiment| {
-                    stages::compare(experiment, &comparison)?;
-                    let report = stages::report(experiment.run.root())?;
-                    output::say(&format!(
-                        "{name} answers as \"{}\", \"{}\", …; {baseline} as \"{}\", \"{}\", …\n",
-                        Arm::AfterRl.label(),
-                        Arm::DirectAfterRl.label(),
-                        Arm::ThinkingBeforeRl.label(),
-                        Arm::FineTuned.label()
-                    ));
-                    output::reported(&report);
-                    output::say(&report::same_way_table(&report.summary));
-                    args.require.check(&report.summary)
-                },
-            )
+            let found = || -> Result<(Config, Comparison)> {
+                let comparison = Comparison::new(&name, baseline, &args.questions, &args.documents)?;
+                Ok((comparison.config(&stage.config.changes)?, comparison))
+            };
+            let compare = |experiment: &Experiment, comparison| {
+                stages::compare(experiment, &comparison)?;
+                let report = stages::report(experiment.run.root())?;
+                output::say(&format!(
+                    "{name} answers as \"{}\", \"{}\", …; {baseline} as \"{}\", \"{}\", …\n",
+                    Arm::AfterRl.label(),
+                    Arm::DirectAfterRl.label(),
+                    Arm::ThinkingBeforeRl.label(),
+                    Arm::FineTuned.label()
+                ));
+                output::reported(&report);
+                output::say(&report::same_way_table(&report.summary));
+                args.require.check(&report.summary)
+            };
+            stage.perform_with(found, |_| Vec::new(), compare)
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn run() -> Result<()> {
         Command::World(args) => world::main(&args),
         Command::Pretrain(args) => pretrain::main(&args),
         Command::Finetune(args) => finetune::main(&args),
-        Command::Train(args) => train::main(args),
+        Command::Train(args) => train::main(&args),
         Command::Eval(args) => eval::main(&args),
         Command::Watch(args) => watch::main(&args),
         Command::Report(args) => report::main(&args),

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use recollect::Result;
 use recollect::experiment::stages;
-use recollect::report::over_runs_table;
-use recollect::{Error, Result, files};
 
 use super::arguments::RequireArgs;
 use super::output;
@@ -16,35 +15,27 @@ pub struct Args {
     /// The directory of a run, or of several that differ in seeds alone
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// With several runs: also write what they say together to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// With several runs: write report.html, report.md and report.json of all of them into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    into: Option<PathBuf>,
     #[command(flatten)]
     require: RequireArgs,
 }
 
 const HELP: &str = "\
-One run: the table, and report.html, report.md and report.json in its directory. Several: the mean of every arm over the
-runs, with an interval that holds what comes from the questions and what comes from the seeds.
+One run, or one with run.seeds: the table, and report.html, report.md and report.json in its directory. Several: the mean
+of every arm over the runs, with an interval that holds what comes from the questions and what comes from the seeds.
 
 Examples:
   recollect report runs/quickstart
-  recollect report runs/seed-0 runs/seed-1 runs/seed-2 --json seeds.json
+  recollect report runs/seed-0 runs/seed-1 runs/seed-2 --into runs/together
   recollect report runs/quickstart --require \"after-rl.B.reversal >= 0.9\"";
 
 pub fn main(args: &Args) -> Result<()> {
-    if let [run] = &args.runs[..] {
-        let report = stages::report(run)?;
-        output::reported(&report);
-        return args.require.check(&report.summary);
-    }
-    let together = stages::report_together(&args.runs)?;
-    output::say(&over_runs_table(&together, args.runs.len()));
-    if let Some(path) = &args.json {
-        let json = serde_json::to_vec_pretty(&together)
-            .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "it cannot be written"))?;
-        files::write_atomic(path, &json)?;
-        output::say(&format!("wrote {}", path.display()));
-    }
-    args.require.check_together(&together)
+    let report = match &args.runs[..] {
+        [run] if args.into.is_none() => stages::report(run)?,
+        runs => stages::report_together(runs, args.into.as_deref())?,
+    };
+    output::reported(&report);
+    args.require.check(&report.summary)
 }

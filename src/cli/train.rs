@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use recollect::experiment::config::Override;
-use recollect::experiment::{RunDir, arithmetic, course, stages};
+use recollect::experiment::{Config, RunDir, arithmetic, course, stages};
 use recollect::{Error, Result};
 
 use super::arguments::{ConfigArgs, StageArgs};
@@ -38,19 +38,31 @@ Examples:
   recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 --set run.dir=runs/branch
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow";
 
-pub fn main(args: Args) -> Result<()> {
-    let mut stage = args.stage;
-    if let Some(from) = &args.from {
-        let branch = branch(&stage.config, from)?;
-        stage.config.changes.extend(branch);
+pub fn main(args: &Args) -> Result<()> {
+    args.stage.perform_with(
+        || Ok((args.resolve()?, ())),
+        arithmetic::of_run,
+        |experiment, ()| {
+            output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
+            Ok(())
+        },
+    )
+}
+
+impl Args {
+    /// The config of the run, or of the branch, that is asked for.
+    fn resolve(&self) -> Result<Config> {
+        let mut config = self.stage.config.clone();
+        if let Some(from) = &self.from {
+            let branch = branch(&config, from)?;
+            config.changes.extend(branch);
+        }
+        let config = config.resolve()?;
+        if self.resume {
+            demand_checkpoint(&config.run.dir)?;
+        }
+        Ok(config)
     }
-    if args.resume {
-        demand_checkpoint(&stage.config.resolve()?.run.dir)?;
-    }
-    stage.perform(arithmetic::of_run, |experiment| {
-        output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
-        Ok(())
-    })
 }
 
 /// The changes that make a branch of a config: where it begins, and where it is written.

@@ -1,22 +1,26 @@
 //! Measuring a policy: the ways of answering (arms), one record per answered question, and what many records
 //! say together, with intervals and paired tests. Nothing here samples, reads files or prints.
 
+pub mod against;
 pub mod arm;
-pub mod over_runs;
+pub mod pooled;
 pub mod record;
 pub mod requirement;
 pub mod run_info;
 pub mod same_way;
 pub mod summary;
 pub mod sweep;
+pub mod together;
 pub mod verification;
 
+pub use against::{AgainstBaseline, Pairs};
 pub use arm::{Arm, More, Training, Way};
-pub use over_runs::{OverRuns, over_runs};
+pub use pooled::Pooled;
 pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, TrainingPoint};
 pub use same_way::{SameWay, same_way};
-pub use summary::{AgainstBaseline, ArmResult, Pooled, Summary, tally};
+pub use summary::{ArmResult, InRun, Summary, tally};
 pub use sweep::{Cost, Measured, Setting, SweepSummary};
+pub use together::{One, together};
 pub use verification::Verification;

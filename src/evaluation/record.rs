@@ -12,6 +12,9 @@ pub struct Answered {
     pub arm: Arm,
     /// Optimizer steps of reinforcement learning behind the policy that answered.
     pub step: u64,
+    /// Which of several runs that are put together this comes from, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub run: usize,
     /// Id of the question; the same question has the same id in every arm.
     pub question: u64,
     pub task: Task,
@@ -40,12 +43,25 @@ pub struct Answered {
     pub likeliest: Option<String>,
 }
 
+/// For serde, which hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_first(run: &usize) -> bool {
+    *run == 0
+}
+
 impl Answered {
+    /// The same with a question of that run's own: questions of different seeds are different questions, though worlds
+    /// number theirs alike.
+    pub fn told_apart(self, run: usize) -> Answered {
+        Answered { question: self.question | (run as u64 + 1) << 48, ..self }
+    }
+
     /// The record of one completion of a question.
     pub fn new(arm: Arm, step: u64, question: &Question, said: Said) -> Answered {
         Answered {
             arm,
             step,
+            run: 0,
             question: question.id,
             task: question.task,
             form: question.form,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Arm, OverRuns, Summary};
+use super::{Arm, Summary};
 use crate::knowledge::{Form, Set, Task};
 use crate::{Error, Result};
 
@@ -77,13 +77,6 @@ impl Requirement {
         let rows = summary.latest().filter(|row| self.is_about(row.arm, row.set, row.task, row.form));
         let (correct, n) = rows.fold((0, 0), |(correct, n), row| (correct + row.correct, n + row.n));
         self.hold(correct as f64 / n as f64, format!(" ({correct} of {n})"))
-    }
-
-    /// The same of the mean over several runs, of all forms alike.
-    pub fn check_together(&self, runs: &[OverRuns]) -> Result<()> {
-        let rows = runs.iter().filter(|row| self.is_about(row.arm, row.set, row.task, row.form));
-        let means: Vec<f64> = rows.map(|row| row.mean).collect();
-        self.hold(means.iter().sum::<f64>() / means.len() as f64, String::new())
     }
 
     fn is_about(&self, arm: Arm, set: Set, task: Task, form: Form) -> bool {

@@ -12,6 +12,9 @@ use super::summary::ArmResult;
 pub struct RunInfo {
     /// Name of the run.
     pub name: String,
+    /// Names of the runs, where several are put together; otherwise empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
     /// Version of recollect.
     pub version: String,
     /// The resolved config as TOML.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgainstBaseline, Answered, Arm};
+use super::{AgainstBaseline, Answered, Arm, Pairs};
 use crate::knowledge::{Form, Set, Task};
 use crate::statistics::holm::holm;
 
@@ -33,32 +33,37 @@ pub struct SameWay {
     pub pair: AgainstBaseline,
 }
 
+/// What both policies got right of one kind of question, and their pairs in each run.
+#[derive(Default)]
+struct Way {
+    correct: u64,
+    with_correct: u64,
+    runs: BTreeMap<usize, Pairs>,
+}
+
 /// A row for each way and each kind of question that both policies answered (the first answer of each).
 pub fn same_way(answered: &[Answered]) -> Vec<SameWay> {
     let mut rows = Vec::new();
     for (arm, with) in PAIRS {
         let of = |arm: Arm| answered.iter().filter(move |one| one.arm == arm && one.sample == 0);
         let other: BTreeMap<u64, bool> = of(with).map(|one| (one.question, one.judgement.correct)).collect();
-        let mut kinds: BTreeMap<(Task, Form, Set), [u64; 4]> = BTreeMap::new();
+        let mut kinds: BTreeMap<(Task, Form, Set), Way> = BTreeMap::new();
         for one in of(arm) {
             let Some(before) = other.get(&one.question) else { continue };
-            let [both, first, second, neither] = kinds.entry((one.task, one.form, one.set)).or_default();
-            *match (one.judgement.correct, before) {
-                (true, true) => both,
-                (true, false) => first,
-                (false, true) => second,
-                (false, false) => neither,
-            } += 1;
+            let kind = kinds.entry((one.task, one.form, one.set)).or_default();
+            kind.correct += u64::from(one.judgement.correct);
+            kind.with_correct += u64::from(*before);
+            kind.runs.entry(one.run).or_default().add(one.judgement.correct, *before);
         }
-        rows.extend(kinds.into_iter().map(|((task, form, set), [both, first, second, neither])| SameWay {
+        rows.extend(kinds.into_iter().map(|((task, form, set), Way { correct, with_correct, runs })| SameWay {
             arm,
             with,
             task,
             form,
             set,
-            correct: both + first,
-            with_correct: both + second,
-            pair: AgainstBaseline::of(first, second, both + first + second + neither),
+            correct,
+            with_correct,
+            pair: AgainstBaseline::of(&runs.into_values().collect::<Vec<_>>()),
         }));
     }
     let corrected = holm(&rows.iter().map(|row| row.pair.p).collect::<Vec<f64>>());

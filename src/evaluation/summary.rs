@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, Arm, Curves, RunInfo, SameWay, Verification, same_way};
+use super::{AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Verification, same_way};
 use crate::knowledge::{Form, Set, Task};
 use crate::statistics::holm::holm;
-use crate::statistics::mcnemar::mcnemar;
 use crate::statistics::pass_at_k::{numbers, pass_at_k};
-use crate::statistics::{Interval, bootstrap};
+use crate::statistics::seeds::{self, OverSeeds};
 use crate::verifier::Grounding;
 
 /// Everything a report is made of; `report.json` is this value.
@@ -40,10 +39,13 @@ pub struct ArmResult {
     pub questions: usize,
     /// `correct / n`.
     pub accuracy: f64,
-    /// 95 % Wilson interval of the accuracy. It counts questions, not answers: two answers to one question are
-    /// not independent.
+    /// 95 % interval of the accuracy ([`seeds::share`]): Wilson's, of questions, not of answers, because two answers to one
+    /// question are not independent; of several runs it holds what comes from the seeds as well.
     pub low: f64,
     pub high: f64,
+    /// The same in each of several runs that are put together; empty where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_runs: Vec<InRun>,
     /// Mean accuracy of a guesser who does not use the needed facts.
     pub chance: f64,
     /// Answers in which trace, answer and end stand where the format wants them.
@@ -83,68 +85,36 @@ pub struct ArmResult {
     pub gap_closed: Option<f64>,
 }
 
+/// How one arm did on one kind of question in one of several runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InRun {
+    pub accuracy: f64,
+    pub questions: usize,
+    /// Absent for the baseline, and without common questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Pairs>,
+}
+
 /// Questions of which the choice that is likeliest to follow, of all that are not shown, is counted as the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ByLikelihood {
     pub correct: usize,
     pub n: usize,
     pub accuracy: f64,
-    /// 95 % Wilson interval.
+    /// 95 % interval, as that of [`ArmResult::accuracy`].
     pub low: f64,
     pub high: f64,
 }
 
-/// An arm and the fine-tuned baseline on the same questions (the first answer of each).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AgainstBaseline {
-    /// Questions that only the arm got right.
-    pub b: u64,
-    /// Questions that only the baseline got right.
-    pub c: u64,
-    /// Two-sided p-value of the exact McNemar test.
-    pub p: f64,
-    /// The same, corrected by Holm's method for the number of arms that are compared with the baseline on these questions.
-    #[serde(default)]
-    pub holm: f64,
-    /// Questions that both answered.
-    #[serde(default)]
-    pub n: u64,
-    /// `(b - c) / n`, with its 95 % interval by the paired bootstrap.
-    #[serde(default)]
-    pub difference: f64,
-    #[serde(default)]
-    pub low: f64,
-    #[serde(default)]
-    pub high: f64,
-}
-
-impl AgainstBaseline {
-    /// The comparison by what only the one and only the other got right, of `n` questions, not corrected for others.
-    pub fn of(b: u64, c: u64, n: u64) -> AgainstBaseline {
-        let p = mcnemar(b, c);
-        let of = |value: f64, count: u64| std::iter::repeat_n(value, count as usize);
-        let differences: Vec<f64> = of(1.0, b).chain(of(-1.0, c)).chain(of(0.0, n.saturating_sub(b + c))).collect();
-        let Interval { low, high } = bootstrap::paired(&differences, 0);
-        let difference = (b as f64 - c as f64) / n.max(1) as f64;
-        AgainstBaseline { b, c, p, holm: p, n, difference, low, high }
+impl ArmResult {
+    /// How the arm did in each run.
+    pub fn runs(&self) -> Vec<InRun> {
+        if !self.in_runs.is_empty() {
+            return self.in_runs.clone();
+        }
+        let pairs = self.against_baseline.map(|pair| Pairs { won: pair.b, lost: pair.c, n: pair.n });
+        vec![InRun { accuracy: self.accuracy, questions: self.questions, pairs }]
     }
-}
-
-/// An arm over several tasks and forms of one set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pooled {
-    pub correct: usize,
-    pub n: usize,
-    pub questions: usize,
-    pub accuracy: f64,
-    pub low: f64,
-    pub high: f64,
-    pub chance: f64,
-    pub recited: usize,
-    pub recited_true: usize,
-    pub against_baseline: Option<AgainstBaseline>,
-    /// As [`ArmResult::gap_closed`].
-    pub gap_closed: Option<f64>,
 }
 
 impl Summary {
@@ -168,64 +138,6 @@ impl Summary {
     /// The latest row of one arm for one kind of question.
     pub fn find(&self, arm: Arm, task: Task, form: Form, set: Set) -> Option<&ArmResult> {
         self.latest().find(|row| (row.arm, row.task, row.form, row.set) == (arm, task, form, set))
-    }
-
-    /// One arm over all tasks and forms of a set, every question counted once.
-    pub fn pooled(&self, arm: Arm, set: Set) -> Option<Pooled> {
-        let rows: Vec<&ArmResult> = self.latest().filter(|row| row.arm == arm && row.set == set).collect();
-        let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
-        let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
-        if n == 0 {
-            return None;
-        }
-        let accuracy = share(correct, n)?;
-        let Interval { low, high } = Interval::wilson(accuracy, questions);
-        let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
-        let against_baseline = self.discordant(arm, set).map(|(b, c, n)| {
-            let arms: BTreeSet<Arm> = self.latest().filter(|row| row.set == set).map(|row| row.arm).collect();
-            let p = |arm: &Arm| self.discordant(*arm, set).map(|(b, c, _)| (*arm, mcnemar(b, c)));
-            let (compared, all): (Vec<Arm>, Vec<f64>) = arms.iter().filter_map(p).unzip();
-            let corrected = compared.into_iter().zip(holm(&all)).find(|(other, _)| *other == arm);
-            let pair = AgainstBaseline::of(b, c, n);
-            AgainstBaseline { holm: corrected.map_or(pair.p, |(_, holm)| holm), ..pair }
-        });
-        let (recited, recited_true) = (sum(|row| row.recited), sum(|row| row.recited_true));
-        let share_of = |arm: Arm| {
-            let rows = || self.latest().filter(move |row| row.arm == arm && row.set == set);
-            share(rows().map(|row| row.correct).sum(), rows().map(|row| row.n).sum())
-        };
-        let gap_closed = gap_closed(arm, accuracy, share_of(Arm::FineTuned), share_of(Arm::InContext));
-        Some(Pooled {
-            correct,
-            n,
-            questions,
-            accuracy,
-            low,
-            high,
-            chance,
-            recited,
-            recited_true,
-            against_baseline,
-            gap_closed,
-        })
-    }
-
-    /// Questions of a set that only the arm, that only the baseline got right, and all that both answered. `None` where
-    /// they are not compared on every kind of question.
-    fn discordant(&self, arm: Arm, set: Set) -> Option<(u64, u64, u64)> {
-        let rows = self.latest().filter(|row| row.arm == arm && row.set == set);
-        let pairs: Option<Vec<AgainstBaseline>> = rows.map(|row| row.against_baseline).collect();
-        let sum = |pairs: Vec<AgainstBaseline>| {
-            pairs.iter().fold((0, 0, 0), |(b, c, n), pair| (b + pair.b, c + pair.c, n + pair.n))
-        };
-        pairs.filter(|pairs| !pairs.is_empty()).map(sum)
-    }
-
-    /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
-    /// there is.
-    pub fn headline_set(&self) -> Option<Set> {
-        let sets: BTreeSet<Set> = self.arms.iter().map(|row| row.set).collect();
-        if sets.contains(&Set::B) { Some(Set::B) } else { sets.last().copied() }
     }
 }
 
@@ -267,7 +179,7 @@ fn correct_for_arms(rows: &mut [ArmResult]) {
 }
 
 /// See [`ArmResult::gap_closed`].
-fn gap_closed(arm: Arm, accuracy: f64, baseline: Option<f64>, in_context: Option<f64>) -> Option<f64> {
+pub(super) fn gap_closed(arm: Arm, accuracy: f64, baseline: Option<f64>, in_context: Option<f64>) -> Option<f64> {
     let (baseline, in_context) = (baseline?, in_context?);
     let is_an_end = [Arm::FineTuned, Arm::InContext].contains(&arm);
     (!is_an_end && in_context > baseline).then(|| (accuracy - baseline) / (in_context - baseline))
@@ -281,7 +193,10 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
     let correct = count(|one| one.judgement.correct);
     let questions = group.iter().map(|one| one.question).collect::<BTreeSet<_>>().len();
     let accuracy = share(correct, n)?;
-    let Interval { low, high } = Interval::wilson(accuracy, questions);
+    let in_runs: Vec<InRun> = by_run(group).iter().filter_map(|run| in_run(run, baseline)).collect();
+    let clusters: Vec<(f64, usize)> = in_runs.iter().map(|run| (run.accuracy, run.questions)).collect();
+    let OverSeeds { interval, .. } = seeds::share(&clusters)?;
+    let pairs: Option<Vec<Pairs>> = in_runs.iter().map(|run| run.pairs).collect();
     let recited = sum(|one| one.judgement.recitations.len());
     let recited_true = sum(|one| one.judgement.recitations.iter().filter(|fact| fact.is_true).count());
     let recited_relevant = sum(|one| one.judgement.recitations.iter().filter(|fact| fact.relevant).count());
@@ -296,8 +211,8 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         n,
         questions,
         accuracy,
-        low,
-        high,
+        low: interval.low,
+        high: interval.high,
         // As a difference from the first, the mean of equal numbers is that number to the last bit.
         chance: first.chance + group.iter().map(|one| one.chance - first.chance).sum::<f64>() / n as f64,
         well_formed: count(|one| one.judgement.well_formed),
@@ -314,22 +229,30 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         verification: Some(group).filter(|_| first.arm.thinks()).and_then(Verification::of),
         likelihood: by_likelihood(group),
         gap_closed: None,
-        against_baseline: compare(group, baseline),
+        against_baseline: pairs.map(|pairs| AgainstBaseline::of(&pairs)),
+        in_runs: if in_runs.len() > 1 { in_runs } else { Vec::new() },
     })
 }
 
-fn compare(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<AgainstBaseline> {
-    let (mut pairs, mut b, mut c) = (0, 0, 0);
+/// The answers of each run.
+fn by_run<'a>(group: &[&'a Answered]) -> Vec<Vec<&'a Answered>> {
+    let mut runs: BTreeMap<usize, Vec<&Answered>> = BTreeMap::new();
+    group.iter().for_each(|one| runs.entry(one.run).or_default().push(one));
+    runs.into_values().collect()
+}
+
+fn in_run(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<InRun> {
+    let mut pairs = Pairs::default();
     for one in group.iter().filter(|one| one.arm != Arm::FineTuned && one.sample == 0) {
-        let Some((_, baseline_correct)) = baseline.get(&one.question) else { continue };
-        pairs += 1;
-        match (one.judgement.correct, baseline_correct) {
-            (true, false) => b += 1,
-            (false, true) => c += 1,
-            _ => (),
+        if let Some((_, baseline)) = baseline.get(&one.question) {
+            pairs.add(one.judgement.correct, *baseline);
         }
     }
-    (pairs > 0).then(|| AgainstBaseline::of(b, c, pairs))
+    Some(InRun {
+        accuracy: share(group.iter().filter(|one| one.judgement.correct).count(), group.len())?,
+        questions: group.iter().map(|one| one.question).collect::<BTreeSet<_>>().len(),
+        pairs: Some(pairs).filter(|pairs| pairs.n > 0),
+    })
 }
 
 /// Where every question was answered equally often, and more than once.
@@ -352,15 +275,18 @@ fn pass_at(group: &[&Answered]) -> BTreeMap<usize, f64> {
 }
 
 fn by_likelihood(group: &[&Answered]) -> Option<ByLikelihood> {
-    let scored: Vec<bool> =
-        group.iter().filter_map(|one| one.likeliest.as_ref().map(|choice| *choice == one.expected)).collect();
-    let correct = scored.iter().filter(|right| **right).count();
-    let accuracy = share(correct, scored.len())?;
-    let Interval { low, high } = Interval::wilson(accuracy, scored.len());
-    Some(ByLikelihood { correct, n: scored.len(), accuracy, low, high })
+    let scored = |run: &Vec<&Answered>| -> (usize, usize) {
+        let choices = run.iter().filter_map(|one| one.likeliest.as_ref().map(|choice| *choice == one.expected));
+        choices.fold((0, 0), |(right, n), is_right| (right + usize::from(is_right), n + 1))
+    };
+    let runs: Vec<(usize, usize)> = by_run(group).iter().map(scored).collect();
+    let clusters: Vec<(f64, usize)> = runs.iter().filter_map(|(right, n)| Some((share(*right, *n)?, *n))).collect();
+    let OverSeeds { interval, .. } = seeds::share(&clusters)?;
+    let (correct, n) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    Some(ByLikelihood { correct, n, accuracy: share(correct, n)?, low: interval.low, high: interval.high })
 }
 
-fn share(part: usize, whole: usize) -> Option<f64> {
+pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -382,6 +308,7 @@ mod tests {
             task: Task::Reversal,
             form: Form::Open,
             set: Set::B,
+            run: 0,
             sample: 0,
             chance: 0.2,
             asked: String::new(),

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::{ArmResult, Pooled, Summary, tally};
+use super::Pooled;
+use super::summary::{ArmResult, Summary, tally};
 use super::{Answered, Arm, Curves, RunInfo};
 use crate::knowledge::Set;
 use crate::statistics::Interval;
@@ -278,11 +279,10 @@ fn groups<'a>(cells: &[&'a Measured], axis: usize) -> Vec<(String, Vec<&'a Measu
     groups.chunks(size).map(range).collect()
 }
 
-/// Questions of different seeds are different questions, though worlds number theirs alike.
+/// All answers, of which no two runs share a question.
 fn told_apart(runs: &[(u64, Vec<Answered>)]) -> Vec<Answered> {
     let of = |(index, (_, run)): (usize, &(u64, Vec<Answered>))| {
-        let apart = |one: &Answered| Answered { question: one.question | (index as u64 + 1) << 48, ..one.clone() };
-        run.iter().map(apart).collect::<Vec<_>>()
+        run.iter().map(|one| one.clone().told_apart(index)).collect::<Vec<_>>()
     };
     runs.iter().enumerate().flat_map(of).collect()
 }
@@ -322,6 +322,7 @@ pub(crate) mod tests {
             task: Task::Reversal,
             form,
             set,
+            run: 0,
             sample: 0,
             chance: 0.2,
             asked: String::new(),

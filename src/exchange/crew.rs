@@ -58,7 +58,8 @@ impl Crew {
         match self.workers.iter().position(|worker| worker.thread.is_finished()) {
             None => Ok(()),
             Some(gone) => {
-                let remedy = "it panicked in an earlier call; start the run again";
+                let remedy =
+                    "it panicked, and that was told of when it happened; the same command goes on from what is saved";
                 Err(Error::invalid(name(gone), "no longer running", remedy))
             }
         }

@@ -13,8 +13,6 @@ mod pool;
 mod team;
 mod worker;
 
-#[cfg(feature = "mpi")]
-use crate::Error;
 use crate::Result;
 use crate::policy::Policy;
 
@@ -31,34 +29,17 @@ pub fn on_cores(workers: usize) -> usize {
     }
 }
 
-/// Who samples.
-#[derive(Clone, Default)]
-pub enum Actors {
-    /// Threads of this process.
-    #[default]
-    Threads,
-    /// Other ranks.
-    #[cfg(feature = "mpi")]
-    Ranks(mpi::Actors),
+/// Who samples: threads of this process, or other ranks.
+pub trait Actors: Send + Sync {
+    /// A pool for a policy, with so many workers in each process; see [`on_cores`].
+    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool>;
 }
 
-impl Actors {
-    /// A pool for a policy, with so many workers in each process; see [`on_cores`].
-    ///
-    /// Errors: a policy on a card, and other ranks.
-    pub fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
-        let longest = policy.config.longest_sequence();
-        match self {
-            Actors::Threads => WorkerPool::for_policy(policy, on_cores(workers), longest),
-            #[cfg(feature = "mpi")]
-            Actors::Ranks(_) if policy.is_on_card() => {
-                let remedy = "set run.device to \"cpu\", or start one process alone";
-                Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy))
-            }
-            #[cfg(feature = "mpi")]
-            Actors::Ranks(ranks) => {
-                WorkerPool::on_ranks(ranks, workers, &policy.config, crate::rollout::SLOTS, longest)
-            }
-        }
+/// Threads of this process.
+pub struct Threads;
+
+impl Actors for Threads {
+    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+        WorkerPool::for_policy(policy, on_cores(workers), policy.config.longest_sequence())
     }
 }

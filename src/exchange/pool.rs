@@ -110,7 +110,7 @@ impl WorkerPool {
     /// The same on other ranks, with `count` workers on each (0: one for each core).
     #[cfg(feature = "mpi")]
     pub fn on_ranks(
-        ranks: &mpi::Actors,
+        ranks: &mpi::Ranks,
         count: usize,
         config: &ModelConfig,
         slots: usize,
@@ -165,7 +165,8 @@ impl WorkerPool {
     /// Packs a policy version once. All workers sample from it from their next token on, and begin nothing that is
     /// submitted later with an older one.
     pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.team.publish(snapshot)
+        let outcome = self.team.publish(snapshot);
+        outcome.map_err(|error| self.why(error))
     }
 
     /// All completions of all requests, sorted by request and sample. They go before all that was submitted.
@@ -194,7 +195,8 @@ impl WorkerPool {
         for (number, request) in requests.iter().enumerate() {
             self.limits.check(number, request)?;
         }
-        self.team.check()?;
+        let outcome = self.team.check();
+        outcome.map_err(|error| self.why(error))?;
         let first = self.next;
         let count = requests.len();
         let (order, jobs) = Order::new(requests, underway, first)?;
@@ -254,6 +256,16 @@ impl WorkerPool {
             }
         }
         all
+    }
+
+    /// What a worker has failed with in the meantime, if that is where an error comes from.
+    fn why(&mut self, error: Error) -> Error {
+        while let Ok(report) = self.counter.reports.try_recv() {
+            self.hear(report);
+        }
+        let Some(failed) = self.failed.take() else { return error };
+        self.drop_all();
+        failed
     }
 
     /// Listens until nothing is missing.

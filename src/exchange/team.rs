@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::crew::Crew;
 #[cfg(feature = "mpi")]
-use super::mpi::Actors as Ranks;
+use super::mpi::Ranks;
 use super::worker::{Command, Desk, name};
 use crate::Result;
 use crate::policy::Snapshot;

@@ -272,5 +272,6 @@ pub(super) fn name(worker: usize) -> String {
 fn panicked(worker: usize, panic: &(dyn Any + Send)) -> Error {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    Error::invalid(name(worker), format!("panicked ({message})"), "this is a bug: report it")
+    let remedy = "this is a bug: report it; the same command goes on from what is saved";
+    Error::invalid(name(worker), format!("panicked ({message})"), remedy)
 }

@@ -35,7 +35,15 @@ pub fn of_run(config: &Config) -> Vec<Line> {
     let sampled = product(&[questions, group, length]);
     let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
     let because = format!("{} steps × {} tokens, {replayed}", finetune.steps, finetune.tokens_per_step);
-    let mut lines = vec![
+    let mut lines = Vec::new();
+    if let seeds @ 1.. = config.run.seeds.len() {
+        lines.push(line(
+            "runs",
+            product(&[seeds]),
+            "one for each of run.seeds; what follows is for one of them".into(),
+        ));
+    }
+    lines.extend([
         line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
         line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
         line("optimizer steps", product(&[steps, epochs]), optimizer_steps),
@@ -46,7 +54,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
             product(&[questions, group, length, steps]),
             format!("at most, {sampled} × {steps} steps"),
         ),
-    ];
+    ]);
     if extra > 0 {
         let because = format!("at most, {rollouts} × {extra} rounds that replace groups without spread");
         lines.push(line("extra rollouts per step", product(&[questions, group, extra]), because));

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::exchange::{Actors, WorkerPool};
+use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::learner::Algorithm;
 use crate::policy::Policy;
 use crate::reward::{Normalise, Reward, Scorer};
@@ -51,7 +51,7 @@ pub struct Experiment {
     /// Who wants to know how far it is.
     pub progress: Arc<dyn Progress>,
     /// Who samples.
-    pub actors: Actors,
+    pub actors: Arc<dyn Actors>,
 }
 
 impl Experiment {
@@ -62,7 +62,7 @@ impl Experiment {
         let run = RunDir::open(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt).on(&device);
-        let actors = Actors::default();
+        let actors = Arc::new(Threads);
         Ok(Experiment { config, reward, run, device, cache, interrupt, progress: progress.into(), actors })
     }
 
@@ -72,9 +72,9 @@ impl Experiment {
     }
 
     /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
-    pub fn child(&self, name: &str, config: Config) -> Result<Experiment> {
+    pub fn child(&self, folder: &str, config: Config) -> Result<Experiment> {
         let mut config = config;
-        config.run.dir = self.run.root().join("arms").join(name);
+        config.run.dir = self.run.root().join(folder);
         config.run.cache = Some(self.cache.root().to_path_buf());
         let child = Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))?;
         Ok(Experiment { actors: self.actors.clone(), ..child })

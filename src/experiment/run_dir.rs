@@ -24,6 +24,7 @@ const ROLLOUTS: &str = "rollouts";
 /// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
 /// arms/<name>/                a run of its own, for an arm that is trained in another way
+/// seed-<N>/                   a run of its own for each of several seeds
 /// report.{html,md,json}       what came of it
 /// run.lock                    held by the process that is writing
 /// ```
@@ -127,14 +128,6 @@ impl RunDir {
 
     pub fn report_json(&self) -> PathBuf {
         self.root.join("report.json")
-    }
-
-    pub fn report_markdown(&self) -> PathBuf {
-        self.root.join("report.md")
-    }
-
-    pub fn report_html(&self) -> PathBuf {
-        self.root.join("report.html")
     }
 
     fn refuse_other_configs(&self, config: &Config) -> Result<()> {

@@ -22,7 +22,7 @@ pub struct HeadLoss {
     pub weight: f64,
     /// A value gains nothing by going further than this from what it was before the step; 0 for as far as it likes.
     pub clip: f64,
-    /// Learning rate of the head as a multiple of the policy's: it begins with nothing and the policy does not.
+    /// Learning rate of the head as a multiple of the policy's.
     pub rate: f64,
     /// Whether its gradient goes on into the policy.
     pub trunk: bool,
@@ -30,7 +30,7 @@ pub struct HeadLoss {
 
 impl Default for HeadLoss {
     fn default() -> HeadLoss {
-        HeadLoss { weight: 0.5, clip: 0.2, rate: 10.0, trunk: false }
+        HeadLoss { weight: 0.5, clip: 0.2, rate: 1.0, trunk: false }
     }
 }
 
@@ -46,7 +46,7 @@ impl Critic {
 
 impl<'de> Deserialize<'de> for Critic {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let head = none_or(deserializer, "\"none\" or { weight = 0.5, clip = 0.2, rate = 10.0, trunk = false }")?;
+        let head = none_or(deserializer, "\"none\" or { weight = 0.5, clip = 0.2, rate = 1.0, trunk = false }")?;
         Ok(head.map_or(Critic::None, Critic::Head))
     }
 }

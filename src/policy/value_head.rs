@@ -46,15 +46,10 @@ impl ValueHead {
         [(WEIGHT, &self.weight), (BIAS, &self.bias)]
     }
 
-    /// Has a head that has learned nothing yet begin with this value, whatever the state; any other stays as it is. From 0
-    /// its weights would race to make up the mean, and tell states apart that are worth the same.
-    pub fn settle(&self, value: f32) -> Result<()> {
-        for (_, variable) in self.variables() {
-            if variable.flatten_all()?.to_vec1::<f32>()?.iter().any(|number| *number != 0.0) {
-                return Ok(());
-            }
-        }
-        Ok(self.bias.set(&Tensor::new(&[value], self.bias.device())?)?)
+    /// Raises every value by the same. What is foretold on the average is known without learning; left to the gradient,
+    /// the weights race to make it up, and tell states apart that are worth the same.
+    pub fn raise(&self, by: f32) -> Result<()> {
+        Ok(self.bias.set(&(self.bias.as_detached_tensor() + f64::from(by))?)?)
     }
 
     /// Writes it into the folder of its policy; the file is whole or not there.
@@ -139,8 +134,8 @@ pub(crate) mod tests {
         let fresh = random_policy(&tiny(Family::Qwen3, true), 3).with_value_head(Path::new("none"), true).unwrap();
         assert!(flat(&fresh.values(&batch).unwrap()).iter().all(|value| *value == 0.0));
         let head = fresh.value_head.as_ref().unwrap();
-        [0.5, 2.0].into_iter().for_each(|value| head.settle(value).unwrap());
-        assert!(flat(&fresh.values(&batch).unwrap()).iter().all(|value| *value == 0.5), "it settles once");
+        [0.75, -0.25].into_iter().for_each(|by| head.raise(by).unwrap());
+        assert!(flat(&fresh.values(&batch).unwrap()).iter().all(|value| *value == 0.5));
         let without = random_policy(&tiny(Family::Qwen3, true), 3);
         assert!(without.values(&batch).unwrap_err().to_string().contains("value head"));
     }

@@ -6,7 +6,7 @@ use comfy_table::Cell;
 
 use super::table::{accuracy, empty, finish, heading, two_lines, wrap};
 use super::words::{kind, operations, p_value, percent, points, range, seconds};
-use crate::evaluation::{Arm, ArmResult, OverRuns, Summary};
+use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, Task};
 
 /// One table for each set, the headline's first: a row for each arm, a column for each kind of question, and what the arm
@@ -105,47 +105,11 @@ pub fn same_way_table(summary: &Summary) -> String {
     format!("{}\n\n{legend}", finish(table, 2))
 }
 
-/// Several runs together: a table for each set, a row for each arm, a column for each kind of question.
-pub fn over_runs_table(rows: &[OverRuns], runs: usize) -> String {
-    let sets: BTreeSet<Set> = rows.iter().map(|row| row.set).collect();
-    let of_set = |set: &Set| {
-        let rows: Vec<&OverRuns> = rows.iter().filter(|row| row.set == *set).collect();
-        let arms: BTreeSet<Arm> = rows.iter().map(|row| row.arm).collect();
-        let kinds: BTreeSet<(Task, Form)> = rows.iter().map(|row| (row.task, row.form)).collect();
-        let mut table = empty(false);
-        let header =
-            [format!("set {set}")].into_iter().chain(kinds.iter().map(|(task, form)| format!("{task}\n{form}")));
-        table.set_header(header);
-        for arm in arms {
-            let cell = |(task, form): &(Task, Form)| {
-                let row = rows.iter().find(|row| (row.arm, row.task, row.form) == (arm, *task, *form));
-                row.map_or("—".to_owned(), |row| {
-                    let sign = match row.against_baseline {
-                        Some(pair) if pair.low > 0.0 => "+",
-                        Some(pair) if pair.high < 0.0 => "−",
-                        _ => "\u{a0}",
-                    };
-                    format!("{}{sign}\n{}\u{a0}", percent(row.mean), range(row.low, row.high))
-                })
-            };
-            table.add_row([two_lines(arm.label())].into_iter().chain(kinds.iter().map(cell)));
-        }
-        finish(table, 1)
-    };
-    let mut tables: Vec<String> = sets.iter().rev().map(of_set).collect();
-    tables.push(wrap(&format!(
-        "Answers right in percent: the mean over {runs} runs, with a 95 % interval that holds what comes from the questions \
-         and what comes from the seeds (Wilson's, for the effective number of questions by the variance between runs). + or \
-         −: the interval of the difference from fine-tuned, made the same way, is above or below 0."
-    )));
-    tables.join("\n\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Answered, Curves, over_runs};
+    use crate::evaluation::{Answered, Curves};
 
     #[test]
     fn many_arms_fit_a_terminal_one_below_the_other() {
@@ -162,15 +126,6 @@ mod tests {
         for label in ["oracle", "retrieval after", "gap", "likeliest choice", "100\u{a0}% (9"] {
             assert!(text.contains(label), "{label} is missing in\n{text}");
         }
-    }
-
-    #[test]
-    fn runs_together_fit_a_terminal() {
-        let text = over_runs_table(&over_runs(&vec![fixture::answers(); 3]), 3);
-        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!(widest <= 100 && text.contains("over 3 runs") && text.contains("set B"), "{widest} columns:\n{text}");
-        let fine_tuned = text.lines().find(|line| line.starts_with("fine-tuned")).unwrap();
-        assert!(!fine_tuned.contains('+'), "{text}");
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn run() -> RunInfo {
     let stage = |(name, seconds): (&str, f64)| StageTime { name: name.into(), seconds };
     RunInfo {
         name: "quickstart".into(),
+        runs: Vec::new(),
         version: "0.1.0".into(),
         config: "seed = 0\n\n[train]\nsteps = 200\nprompts = 8\ngroup = 16\nlearning_rate = 3e-4\n".into(),
         digests: BTreeMap::from(["config", "world", "base"].map(|of| (of.into(), crate::files::digest(of.as_bytes())))),
@@ -115,6 +116,7 @@ fn answer(arm: Arm, step: u64, id: u64, (task, form, chance, set): (Task, Form, 
         task,
         form,
         set,
+        run: 0,
         sample: 0,
         chance,
         prompt: format!("<bos> {context}<question> {asked} {mark}"),

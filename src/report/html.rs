@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::reader::Reader;
 use super::story::Story;
-use super::words::{grouped, seconds, set_purpose};
+use super::words::{grouped, legend, seconds, set_purpose};
 use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};
 use crate::{Error, Result};
@@ -53,6 +53,7 @@ struct Page {
     gaps: Vec<bars::Gap>,
     arms: Vec<Legend>,
     cards: Vec<bars::Card>,
+    legend: String,
     figures: Vec<curves::Figure>,
     recited: Vec<numbers::RecitedRow>,
     results: Vec<numbers::ResultRow>,
@@ -74,6 +75,7 @@ impl Page {
             gaps: bars::gaps(summary),
             arms: present(summary),
             cards: bars::cards(summary, answered),
+            legend: legend(&summary.run),
             figures: curves::figures(summary),
             recited: numbers::recited(summary),
             results: numbers::results(summary),
@@ -127,6 +129,9 @@ impl Provenance {
         let mut facts = vec![("recollect".to_owned(), run.version.clone())];
         if run.model_parameters > 0 {
             facts.push(("model".into(), format!("{} parameters", grouped(run.model_parameters))));
+        }
+        if !run.runs.is_empty() {
+            facts.push(("runs put together".into(), run.runs.join(", ")));
         }
         facts.extend(run.seeds.iter().map(|(of, seed)| (format!("seed of {of}"), seed.to_string())));
         if let Some(bytes) = run.peak_memory {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::story::Story;
-use super::words::{operations, p_value, percent, points, range, sign};
+use super::words::{legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -20,13 +20,11 @@ pub fn markdown(summary: &Summary) -> String {
     for set in sets.into_iter().rev() {
         let _ = write!(text, "\n## Set {set}\n\n{}", overview(summary, set));
     }
-    let legend = "Answers right in percent, with the 95 % Wilson interval over questions. + or −: better or worse than \
-                  fine-tuned on the same questions (exact McNemar test, corrected for the number of arms by Holm's \
-                  method, p < 0.05).";
+    let legend = legend(&summary.run);
     let _ = write!(text, "\n{legend}\n\n## Every number\n\n{}", numbers(summary));
     let legend = "won, lost: questions that only the arm, only the baseline got right. Holm: the test corrected for the \
-                  number of arms. difference: in points, with its 95 % interval by the paired bootstrap. gap closed: how much of the way \
-                  from the baseline to answering in context the arm goes. recited, true: sentences of all thoughts, \
+                  number of arms. difference: in points, with its 95 % interval (of one run by the paired bootstrap). in each run: \
+                  right, where several are put together. gap closed: how much of the way from the baseline to answering in context the arm goes. recited, true: sentences of all thoughts, \
                   and the share of them that is true. grounded: right answers that follow from true recitations. recall: \
                   thoughts with all that is needed that are followed by the right answer. precision: answers that follow \
                   from what was recited that are right. rejected: wrong candidates that were looked at and not chosen. \
@@ -76,6 +74,7 @@ fn numbers(summary: &Summary) -> String {
         "McNemar",
         "Holm",
         "difference",
+        "in each run",
         "gap closed",
         "tokens",
         "recited",
@@ -105,6 +104,7 @@ fn numbers(summary: &Summary) -> String {
             optional(pair.map(|pair| p_value(pair.p))),
             optional(pair.map(|pair| p_value(pair.holm))),
             optional(pair.map(|pair| format!("{} ({})", points(pair.difference), range(pair.low, pair.high)))),
+            row.in_runs.iter().map(|run| percent(run.accuracy)).collect::<Vec<_>>().join(", "),
             optional(row.gap_closed.map(|gap| format!("{gap:.2}"))),
             format!("{:.1}", row.mean_tokens),
             row.recited.to_string(),
@@ -151,6 +151,7 @@ fn provenance(run: &RunInfo) -> String {
         ("hardware".into(), run.hardware.clone()),
     ];
     rows.extend(run.peak_memory.map(|bytes| ("peak memory".into(), format!("{} MiB", bytes >> 20))));
+    rows.extend((!run.runs.is_empty()).then(|| ("runs".into(), run.runs.join(", "))));
     rows.extend(run.seeds.iter().map(|(what, seed)| (format!("seed of {what}"), seed.to_string())));
     rows.extend(run.stages.iter().map(|stage| (format!("seconds of {}", stage.name), format!("{:.0}", stage.seconds))));
     rows.extend(run.digests.iter().map(|(what, digest)| (format!("SHA-256 of {what}"), format!("`{digest}`"))));

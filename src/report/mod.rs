@@ -16,7 +16,7 @@ mod sweep;
 mod table;
 mod words;
 
-pub use arms_table::{over_runs_table, same_way_table};
+pub use arms_table::same_way_table;
 pub use html::page;
 pub use markdown::markdown;
 pub use story::Story;

@@ -170,9 +170,9 @@ impl Numbers {
 }
 
 fn change(arm: &Pooled) -> Change {
-    match arm.against_baseline {
-        Some(pair) if pair.p < 0.05 && pair.b > pair.c => Change::Better,
-        Some(pair) if pair.p < 0.05 => Change::Worse,
+    match arm.against_baseline.map(|pair| pair.verdict(pair.p)) {
+        Some(1) => Change::Better,
+        Some(-1) => Change::Worse,
         _ => Change::Unclear,
     }
 }

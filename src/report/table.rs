@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, pre
 
 use super::arms_table::arms_tables;
 use super::story::Story;
-use super::words::{percent, range, seconds, sign};
+use super::words::{legend, percent, range, seconds, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -28,10 +28,7 @@ pub fn table(summary: &Summary, styled: bool) -> String {
             false => text.push_str(&arms_tables(summary, styled)),
         }
         text.push_str("\n\n");
-        text.push_str(&wrap(
-            "Answers right in percent, and the 95 % interval. + or −: better or worse than fine-tuned on the same \
-             questions (exact McNemar test, corrected for the number of arms by Holm's method, p < 0.05).",
-        ));
+        text.push_str(&wrap(&legend(&summary.run)));
         text.push('\n');
     }
     let told = if story.lead.is_empty() { vec![story.headline + "."] } else { story.lead };
@@ -127,7 +124,7 @@ pub(super) fn wrap(text: &str) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Curves, RunInfo};
+    use crate::evaluation::{Curves, One, RunInfo, together};
 
     #[test]
     fn fits_a_terminal_and_is_plain_without_one() {
@@ -146,6 +143,17 @@ mod tests {
         for row in summary.latest() {
             assert!(text.contains(&range(row.low, row.high)), "{} is missing in\n{text}", range(row.low, row.high));
         }
+    }
+
+    #[test]
+    fn several_runs_fit_a_terminal_and_say_what_their_intervals_hold() {
+        let one = One { answered: fixture::answers(), curves: Curves::default(), info: fixture::summary().run };
+        let (summary, _) = together("three", "", vec![one; 3]);
+        let text = table(&summary, false);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 100 && text.contains("over 3 runs"), "{widest} columns:\n{text}");
+        let row = summary.find(Arm::AfterRl, Task::Reversal, Form::Candidates, Set::B).unwrap();
+        assert!(text.contains(&format!("{}+", percent(row.accuracy))), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How numbers and kinds of questions are written for people.
 
-use crate::evaluation::AgainstBaseline;
+use crate::evaluation::{AgainstBaseline, RunInfo};
 use crate::knowledge::{Form, Set, Task};
 
 /// A share as a percentage. Nothing but all is 100 % and nothing but none is 0 %. The space does not break, so
@@ -37,10 +37,24 @@ pub fn p_value(p: f64) -> String {
 /// Whether an arm differs from the baseline by more than chance explains, corrected for the number of arms: "+", "−" or
 /// nothing.
 pub fn sign(pair: Option<AgainstBaseline>) -> &'static str {
-    match pair {
-        Some(pair) if pair.holm < 0.05 && pair.b > pair.c => "+",
-        Some(pair) if pair.holm < 0.05 && pair.b < pair.c => "−",
+    match pair.map(|pair| pair.verdict(pair.holm)) {
+        Some(1) => "+",
+        Some(-1) => "−",
         _ => "",
+    }
+}
+
+/// What stands in a table of arms.
+pub fn legend(run: &RunInfo) -> String {
+    let test = "better or worse than fine-tuned on the same questions (exact McNemar test, corrected for the number of arms \
+                by Holm's method, p < 0.05";
+    match run.runs.len() {
+        0 | 1 => format!("Answers right in percent, with the 95 % Wilson interval over questions. + or −: {test})."),
+        runs => format!(
+            "Answers right in percent: the mean over {runs} runs, each with seeds of its own, with a 95 % interval that holds \
+             what comes from the questions and what comes from the seeds (Wilson's, for the effective number of questions by \
+             the variance between runs). + or −: {test}, and the interval of the difference, made the same way, leaves out 0)."
+        ),
     }
 }
 
@@ -113,6 +127,7 @@ pub fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Pairs;
 
     #[test]
     fn only_all_is_all_and_only_none_is_none() {
@@ -131,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_sign_needs_evidence() {
-        let pair = |b, c, holm| Some(AgainstBaseline { b, c, holm, ..AgainstBaseline::default() });
+        let pair =
+            |won, lost, holm| Some(AgainstBaseline { holm, ..AgainstBaseline::of(&[Pairs { won, lost, n: 40 }]) });
         assert_eq!(sign(pair(20, 2, 0.001)), "+");
         assert_eq!(sign(pair(2, 20, 0.001)), "−");
         assert_eq!(sign(pair(4, 2, 0.6)), "");

@@ -17,14 +17,15 @@ pub struct OverSeeds {
     pub questions: usize,
 }
 
-/// The share of right answers over runs, each with its right answers and its questions.
+/// The share of right answers over runs, each with its share and its questions.
 ///
 /// The interval is that of Wilson for as many independent questions as the clustered ones are worth, by the variance
 /// between the runs and with Student's t for their number, and for no more than there are (Korn and Graubard 1998, who do
 /// this to another interval of a share; Franco et al. 2019 find that it serves Wilson's as well). A single run says nothing
 /// about seeds: its interval is that of its questions. `None` without a question.
-pub fn share(runs: &[(usize, usize)]) -> Option<OverSeeds> {
-    let runs: Vec<(f64, f64)> = runs.iter().filter(|run| run.1 > 0).map(|run| (run.0 as f64, run.1 as f64)).collect();
+pub fn share(runs: &[(f64, usize)]) -> Option<OverSeeds> {
+    let runs: Vec<(f64, f64)> =
+        runs.iter().filter(|run| run.1 > 0).map(|run| (run.0 * run.1 as f64, run.1 as f64)).collect();
     let (right, n) = runs.iter().fold((0.0, 0.0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     if n == 0.0 {
         return None;
@@ -91,15 +92,15 @@ mod tests {
 
     #[test]
     fn one_run_is_its_questions_and_runs_that_differ_widen_the_interval() {
-        let one = share(&[(40, 50)]).unwrap();
+        let one = share(&[(0.8, 50)]).unwrap();
         assert_eq!(one.interval, Interval::wilson(0.8, 50));
-        let (close, apart) = (share(&[(40, 50), (41, 50), (39, 50)]), share(&[(50, 50), (40, 50), (30, 50)]));
+        let (close, apart) = (share(&[(0.8, 50), (0.82, 50), (0.78, 50)]), share(&[(1.0, 50), (0.8, 50), (0.6, 50)]));
         let width = |of: Option<OverSeeds>| of.map(|of| of.interval.high - of.interval.low).unwrap();
         assert!(width(close) < width(apart));
         assert_eq!(close.unwrap().mean, apart.unwrap().mean);
-        let all = share(&[(50, 50), (50, 50), (50, 50)]).unwrap();
+        let all = share(&[(1.0, 50); 3]).unwrap();
         assert_eq!(all.interval, Interval::wilson(1.0, 150), "no run differs: the questions are what is left to doubt");
-        assert_eq!((share(&[]), share(&[(0, 0)]), mean(&[vec![]])), (None, None, None));
+        assert_eq!((share(&[]), share(&[(0.0, 0)]), mean(&[vec![]])), (None, None, None));
     }
 
     #[test]
@@ -131,7 +132,8 @@ mod tests {
                     .iter()
                     .map(|(right, n)| (0..*n).map(|index| f64::from(u8::from(index < *right))).collect())
                     .collect();
-                wilson += usize::from(held(share(&runs).unwrap().interval));
+                let shares: Vec<(f64, usize)> = runs.iter().map(|(right, n)| (*right as f64 / *n as f64, *n)).collect();
+                wilson += usize::from(held(share(&shares).unwrap().interval));
                 by_mean += usize::from(held(mean(&scores).unwrap().interval));
             }
             // Where seeds do nothing, an interval that is never narrower than that of the questions is a bit wide.

@@ -18,7 +18,7 @@ use mpi::environment::Universe;
 use mpi::traits::Communicator;
 
 pub use actor::Actor;
-pub use post::{Actors, Learner};
+pub use post::{Learner, Ranks};
 
 use crate::{Error, Result};
 

@@ -11,8 +11,9 @@ use super::message::{FromActor, Load, Start, ToActor, json, pack, unpack};
 use super::wire::Wire;
 use super::{BEAT, End, LOOK};
 use crate::exchange::worker::{Desk, News, Report};
-use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::Job;
+use crate::exchange::{Actors, WorkerPool};
+use crate::policy::{ModelConfig, Policy, Snapshot};
+use crate::rollout::{Job, SLOTS};
 use crate::{Error, Result};
 
 /// How long an actor may say nothing before it counts as dead.
@@ -27,13 +28,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Rank 0, as long as it lives: its end is that of the others.
 pub struct Learner {
     end: End,
-    actors: Actors,
+    others: Ranks,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The other ranks, as rank 0 speaks to them.
 #[derive(Clone)]
-pub struct Actors {
+pub struct Ranks {
     orders: Sender<Order>,
     ranks: usize,
     shared: Arc<Shared>,
@@ -70,31 +71,42 @@ impl Learner {
         });
         let thread =
             thread.map_err(|error| Error::invalid("MPI", format!("no thread for it: {error}"), "free memory"))?;
-        Ok(Learner { end, actors: Actors { orders, ranks, shared }, thread: Some(thread) })
+        Ok(Learner { end, others: Ranks { orders, ranks, shared }, thread: Some(thread) })
     }
 
     /// Those who sample.
-    pub fn actors(&self) -> Actors {
-        self.actors.clone()
+    pub fn others(&self) -> Ranks {
+        self.others.clone()
     }
 }
 
 impl Drop for Learner {
     /// Sends the actors home.
     fn drop(&mut self) {
-        let _ = self.actors.orders.send(Order::Stop);
+        let _ = self.others.orders.send(Order::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            self.actors.shared.lost.store(true, Ordering::SeqCst);
+            self.others.shared.lost.store(true, Ordering::SeqCst);
         }
-        if self.actors.shared.lost.load(Ordering::SeqCst) {
+        if self.others.shared.lost.load(Ordering::SeqCst) {
             self.end.alone();
         }
     }
 }
 
-impl Actors {
+impl Actors for Ranks {
+    /// Errors: a policy on a card.
+    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+        if policy.is_on_card() {
+            let remedy = "set run.device to \"cpu\", or start one process alone";
+            return Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy));
+        }
+        WorkerPool::on_ranks(self, workers, &policy.config, SLOTS, policy.config.longest_sequence())
+    }
+}
+
+impl Ranks {
     /// How many they are.
     pub fn len(&self) -> usize {
         self.ranks - 1
@@ -252,6 +264,10 @@ impl Post {
                 if let News::Completed(_) = &news {
                     actor.owed = actor.owed.saturating_sub(1);
                 }
+                let news = match news {
+                    News::Failed(error) => News::Failed(of_rank(&self.shared.name(rank), error)),
+                    news => news,
+                };
                 self.report(rank, news);
             }
             FromActor::News { .. } | FromActor::Alive | FromActor::Unpacking => {}
@@ -350,6 +366,14 @@ enum Turn {
 fn next(desk: &Desk) -> Option<(Job, bool)> {
     let urgent = desk.urgent.try_recv().map(|job| (job, true));
     urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()
+}
+
+/// What a worker of a rank failed with, which says who of its rank it was.
+fn of_rank(name: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { place, found, remedy } => Error::invalid(format!("{name}: {place}"), found, remedy),
+        other => other,
+    }
 }
 
 fn gone(name: &str, silent: Duration) -> Error {

@@ -171,7 +171,7 @@ impl Config {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
-        let elsewhere = ["run.dir", "run.device", "run.workers", "run.cache"];
+        let elsewhere = ["run.dir", "run.seeds", "run.device", "run.workers", "run.cache"];
         flat.retain(|(key, _)| !elsewhere.contains(&key.as_str()) && !key.starts_with("arms."));
         Ok(flat)
     }
@@ -223,6 +223,17 @@ mod tests {
         .unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn several_seeds_are_different_ones_and_another_one_makes_no_other_experiment() {
+        let config = parse("[run]\nseeds = [4, 0]", &[]).unwrap();
+        assert_eq!(Config::parse(&config.to_toml().unwrap(), "y.toml", "y", &[]).unwrap(), config);
+        assert_eq!(config.digest().unwrap(), parse("[run]\nseeds = [4, 0, 7]", &[]).unwrap().digest().unwrap());
+        assert_eq!(
+            line("[run]\nseeds = [4, 0, 4]", &[]),
+            "x.toml: run.seeds: found 4 twice; allowed is each seed once"
+        );
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct RunConfig {
     pub dir: PathBuf,
     /// Seed of the reinforcement learning: order of questions, sampling.
     pub seed: u64,
+    /// Seeds of several whole runs: `recollect run` makes one for each, in `seed-N/` of the run directory with N for
+    /// `world.seed`, `finetune.seed` and `run.seed`, and reports what they say together. Empty: one run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
     /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16", which is faster on
     /// processors with AVX512-BF16. Sampling and evaluation stay f32, and the metric `mismatch_kl` says how far the
     /// two are apart: about 3e-5 nats a token in bf16 with the quickstart's model, 1e-12 in f32.
@@ -39,6 +43,9 @@ impl RunConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
+        let twice = (1..self.seeds.len()).find(|at| self.seeds[..*at].contains(&self.seeds[*at]));
+        let found = twice.map_or(0, |at| self.seeds[at]);
+        ranges.demand(twice.is_none(), "run.seeds", format!("{found} twice"), "each seed once");
         ranges.demand(self.workers <= 1024, "run.workers", self.workers, "0 (one for each core) to 1024");
     }
 }

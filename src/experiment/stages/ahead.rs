@@ -37,7 +37,7 @@ impl Ahead {
     }
 
     /// Whether sampling goes on while the policy learns.
-    pub fn is_asynchronous(&self) -> bool {
+    fn is_asynchronous(&self) -> bool {
         self.staleness > 0
     }
 
@@ -66,7 +66,7 @@ impl Ahead {
     ) -> Result<(Ordered, Vec<Completion>)> {
         let ordered = match self.orders.remove(&step) {
             Some(ordered) => ordered,
-            None => sampling.order(step, Underway::default(), pool)?,
+            None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
         };
         let before = pool.throughput().seconds;
         let completions = match pool.collect(ordered.ticket) {
@@ -77,8 +77,8 @@ impl Ahead {
                 return Err(error);
             }
         };
+        self.taken = (step, completions.clone());
         if self.is_asynchronous() {
-            self.taken = (step, completions.clone());
             gauge!("time/wait_for_batch").set(pool.throughput().seconds - before);
             gauge!("time/wait_for_weights").set(pool.idled().as_secs_f64());
             let fill = pool.fill();
@@ -90,11 +90,9 @@ impl Ahead {
         Ok((ordered, completions))
     }
 
-    /// What a checkpoint after `step` steps is to keep, by the step that it is for.
+    /// What a checkpoint after `step` steps is to keep, by the step that it is for. In synchronous mode that is something
+    /// only where a step has been broken off.
     pub fn underway(&self, step: usize, pool: &mut WorkerPool) -> BTreeMap<usize, Underway> {
-        if !self.is_asynchronous() {
-            return BTreeMap::new();
-        }
         let mut orders = pool.underway();
         let mut all = self.kept.clone();
         all.extend(self.orders.iter().filter_map(|(step, ordered)| Some((*step, orders.remove(&ordered.ticket)?))));

@@ -64,10 +64,12 @@ impl Sampling<'_> {
         let end = self.start.base.tokenizer.end_think().unwrap_or(u32::MAX);
         let masks = policy_gradient::masks(&self.algorithm, &sampled, end);
         let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).collect();
+        let mut values = policy_gradient::values(critic, &sampled, &masks, workers)?;
         if let Some(head) = &critic.value_head {
-            head.settle(mean_of_tokens(&totals, &masks) as f32)?;
+            let by = (mean_of_tokens(&totals, &masks) - mean(values.iter().flatten())) as f32;
+            head.raise(by)?;
+            values.iter_mut().flatten().for_each(|value| *value += by);
         }
-        let values = policy_gradient::values(critic, &sampled, &masks, workers)?;
         let mut appraisals: Vec<Appraisal> = values
             .into_iter()
             .zip(totals)
@@ -78,8 +80,7 @@ impl Sampling<'_> {
             })
             .collect();
         batch.foretold = explained_variance(&appraisals);
-        let all: Vec<f32> = appraisals.iter().flat_map(|appraisal| appraisal.values.clone()).collect();
-        gauge!("value/mean").set(all.iter().map(|value| f64::from(*value)).sum::<f64>() / all.len().max(1) as f64);
+        gauge!("value/mean").set(mean(appraisals.iter().flat_map(|appraisal| &appraisal.values)));
         if let Some(share) = batch.foretold {
             gauge!("value/explained_variance").set(share);
         }
@@ -107,6 +108,12 @@ impl Sampling<'_> {
         };
         Ok(sampled.iter().zip(&scores).map(of).collect())
     }
+}
+
+/// The mean of these numbers, and 0 of none.
+fn mean<'a>(values: impl Iterator<Item = &'a f32>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + f64::from(*value), count + 1));
+    sum / count.max(1) as f64
 }
 
 /// The mean of what completions are paid over the tokens that are learned from.

@@ -16,8 +16,11 @@ mod likelihood;
 mod look;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod panicking;
 mod pretrain;
 mod report;
+mod seeds;
 mod train;
 mod trainings;
 mod update;
@@ -41,8 +44,11 @@ pub use pretrain::pretrain;
 pub use report::{Reported, report, report_together};
 pub use train::train;
 
-/// Everything from the base to the report.
+/// Everything from the base to the report, once or for each of several seeds.
 pub fn run(experiment: &Experiment) -> Result<Reported> {
+    if !experiment.config.run.seeds.is_empty() {
+        return seeds::run(experiment);
+    }
     eval(experiment, None)?;
     report(experiment.run.root())
 }
@@ -57,8 +63,16 @@ struct Start {
 
 impl Start {
     /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
-    /// documents and questions for training that give away what is asked about B.
+    /// documents and questions for training that give away what is asked about B, and several seeds at once.
     fn new(experiment: &Experiment) -> Result<Self> {
+        if let [first, ..] = experiment.config.run.seeds[..] {
+            let run = experiment.run.root().join(seeds::folder(first));
+            let remedy = format!(
+                "`recollect run` makes all of them; name one, such as {}, or --set run.seeds=[]",
+                run.display()
+            );
+            return Err(Error::invalid("run.seeds", "several seeds where one run is asked for", remedy));
+        }
         let start = match experiment.config.world.is_jsonl() {
             true => Self::from_files(experiment),
             false => Self::generated(experiment),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{self, ANSWERS};
 use super::likelihood::read_choices;
-use super::train;
-use crate::evaluation::{Answered, Arm, ArmCost, Curves, OverRuns, RunInfo, StageTime, Summary, over_runs};
+use super::{seeds, train};
+use crate::evaluation::{Answered, Arm, ArmCost, Curves, One, RunInfo, StageTime, Summary, together};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::{Config, RunDir};
 use crate::{Error, Result, files};
@@ -16,51 +16,88 @@ pub struct Reported {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated.
+/// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated, or of all the seeds of one.
 pub fn report(run: &Path) -> Result<Reported> {
     let (run, config) = RunDir::read(run)?;
-    let (manifest, answered) = answers(run.root())?;
-    let curves = manifest.dir("train").map_or(Ok(Curves::default()), train::read_curves)?;
-    let summary = Summary::new(&answered, curves, info(run.root(), &config, manifest, &answered)?);
-    let json = serde_json::to_vec_pretty(&summary)
-        .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;
-    files::write_atomic(&run.report_json(), &json)?;
-    files::write_atomic(&run.report_markdown(), crate::report::markdown(&summary).as_bytes())?;
-    files::write_atomic(&run.report_html(), crate::report::page(&summary, &answered)?.as_bytes())?;
-    Ok(Reported { summary, files: vec![run.report_html(), run.report_markdown(), run.report_json()] })
+    if !config.run.seeds.is_empty() {
+        let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| run.root().join(seeds::folder(*seed))).collect();
+        return put_together(&runs, Some(run.root()), &config.to_toml()?);
+    }
+    let One { answered, curves, info } = one(&run, &config)?;
+    write(run.root(), Summary::new(&answered, curves, info), &answered)
 }
 
-/// Puts runs of one experiment with different seeds together.
+/// Puts runs of one experiment with different seeds together, and writes what they say together into a directory, if
+/// there is one to write to.
 ///
 /// Errors: a run that was not evaluated; runs that differ in anything but seeds.
-pub fn report_together(runs: &[PathBuf]) -> Result<Vec<OverRuns>> {
-    let mut first: Option<(&Path, Vec<(String, String)>)> = None;
-    let mut all: Vec<Vec<Answered>> = Vec::with_capacity(runs.len());
+pub fn report_together(runs: &[PathBuf], into: Option<&Path>) -> Result<Reported> {
+    let config = runs.first().map_or(Ok(String::new()), |run| RunDir::read(run)?.1.to_toml())?;
+    put_together(runs, into, &config)
+}
+
+fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<Reported> {
+    let mut all: Vec<One> = Vec::with_capacity(runs.len());
+    let mut first: Option<(&Path, Config)> = None;
     for path in runs {
         let (run, config) = RunDir::read(path)?;
-        let mut identity = config.identity()?;
-        identity
-            .retain(|(key, _)| !["world.seed", "finetune.seed", "run.seed", "evaluation.seed"].contains(&key.as_str()));
         match &first {
-            None => first = Some((path, identity)),
-            Some((_, same)) if *same == identity => {}
-            Some((other, same)) => {
-                let differs = identity
-                    .iter()
-                    .find(|entry| !same.contains(entry))
-                    .or_else(|| same.iter().find(|entry| !identity.contains(entry)));
-                let key = differs.map_or("a key", |(key, _)| key.as_str());
-                let found = format!("{key} is not what it is in {}", other.display());
-                return Err(Error::invalid(
-                    path.display().to_string(),
-                    found,
-                    "only runs that differ in seeds go together",
-                ));
-            }
+            None => first = Some((path, config.clone())),
+            Some((other, same)) => demand_same(path, &config, other, same)?,
         }
-        all.push(answers(run.root())?.1);
+        all.push(one(&run, &config)?);
     }
-    Ok(over_runs(&all))
+    let name = into.and_then(Path::file_name).map_or("runs".into(), |name| name.to_string_lossy().into_owned());
+    let (summary, answered) = together(&name, config, all);
+    match into {
+        Some(folder) => {
+            files::create_dir(folder)?;
+            write(folder, summary, &answered)
+        }
+        None => Ok(Reported { summary, files: Vec::new() }),
+    }
+}
+
+/// Refuses two configs that differ in anything but seeds.
+fn demand_same(path: &Path, config: &Config, other: &Path, same: &Config) -> Result<()> {
+    let identity = |config: &Config| -> Result<Vec<(String, String)>> {
+        let seeds = ["world.seed", "finetune.seed", "run.seed", "evaluation.seed"];
+        let mut identity = config.identity()?;
+        identity.retain(|(key, _)| !seeds.contains(&key.as_str()));
+        Ok(identity)
+    };
+    let (identity, same) = (identity(config)?, identity(same)?);
+    let missing = |of: &[(String, String)], from: &[(String, String)]| {
+        of.iter().find(|entry| !from.contains(entry)).map(|(key, _)| key.clone())
+    };
+    let Some(key) = missing(&identity, &same).or_else(|| missing(&same, &identity)) else { return Ok(()) };
+    let found = format!("{key} is not what it is in {}", other.display());
+    Err(Error::invalid(path.display().to_string(), found, "only runs that differ in seeds go together"))
+}
+
+/// What a run has to say.
+fn one(run: &RunDir, config: &Config) -> Result<One> {
+    let (manifest, answered) = answers(run.root())?;
+    let curves = manifest.dir("train").map_or(Ok(Curves::default()), train::read_curves)?;
+    let info = info(run.root(), config, manifest, &answered)?;
+    Ok(One { answered, curves, info })
+}
+
+/// Writes the three files of a report into a directory.
+fn write(folder: &Path, summary: Summary, answered: &[Answered]) -> Result<Reported> {
+    let json = serde_json::to_vec_pretty(&summary)
+        .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;
+    let contents = [
+        ("report.html", crate::report::page(&summary, answered)?.into_bytes()),
+        ("report.md", crate::report::markdown(&summary).into_bytes()),
+        ("report.json", json),
+    ];
+    let mut files = Vec::with_capacity(contents.len());
+    for (name, bytes) in contents {
+        files::write_atomic(&folder.join(name), &bytes)?;
+        files.push(folder.join(name));
+    }
+    Ok(Reported { summary, files })
 }
 
 /// Every answer of a run to what was asked for.
@@ -90,6 +127,7 @@ fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) 
     ];
     Ok(RunInfo {
         name: run.file_name().map_or("run".into(), |name| name.to_string_lossy().into_owned()),
+        runs: Vec::new(),
         version: env!("CARGO_PKG_VERSION").into(),
         config: config.to_toml()?,
         digests,

@@ -45,7 +45,7 @@ struct Notes {
     tuned: String,
     #[serde(default)]
     health: Health,
-    /// Rollouts of the steps to come, in asynchronous mode.
+    /// Rollouts of the steps to come, and of one that was broken off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     underway: BTreeMap<usize, Underway>,
 }
@@ -223,9 +223,11 @@ impl Trainer<'_> {
             });
             if let Err(error) = outcome {
                 // That this may fail too (a full disk) says less than what came first.
-                if untouched && (step > first || ahead.is_asynchronous()) {
+                if untouched {
                     notes.underway = ahead.underway(step, &mut pool);
-                    let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
+                    if step > first || !notes.underway.is_empty() {
+                        let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
+                    }
                 }
                 return Err(error);
             }

@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// An experiment that trains as asked for.
 pub(super) fn experiment(of: &Experiment, training: Training) -> Result<Experiment> {
-    let name = format!("{training:?}").to_lowercase();
-    of.child(&name, changed(of.config.clone(), training))
+    let folder = format!("arms/{}", format!("{training:?}").to_lowercase());
+    of.child(&folder, changed(of.config.clone(), training))
 }
 
 /// Refuses a training that the knowledge of a config has nothing for, before any time is spent.

@@ -1,0 +1,172 @@
+//! Several runs of one experiment with different seeds, put together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageTime, Summary, TrainingPoint};
+
+/// What one of the runs has to say.
+#[derive(Clone, Debug, Default)]
+pub struct One {
+    pub answered: Vec<Answered>,
+    pub curves: Curves,
+    pub info: RunInfo,
+}
+
+/// The summary of all, and all answers of the arms that answered in every run. Questions of different runs are different
+/// questions, and intervals hold what comes from the questions and what comes from the seeds. `name` and `config` are
+/// those of the whole.
+pub fn together(name: &str, config: &str, runs: Vec<One>) -> (Summary, Vec<Answered>) {
+    let arms = |run: &One| -> BTreeSet<Arm> { run.answered.iter().map(|one| one.arm).collect() };
+    let common = runs.iter().map(arms).reduce(|all, of_run| &all & &of_run).unwrap_or_default();
+    let info = info(name, config, &runs.iter().map(|run| &run.info).collect::<Vec<_>>());
+    let curves = curves(&runs.iter().map(|run| &run.curves).collect::<Vec<_>>());
+    let answers = |(index, run): (usize, One)| {
+        let of_run = move |one: Answered| Answered { run: index, ..one.told_apart(index) };
+        run.answered.into_iter().map(of_run).collect::<Vec<_>>()
+    };
+    let answered: Vec<Answered> =
+        runs.into_iter().enumerate().flat_map(answers).filter(|one| common.contains(&one.arm)).collect();
+    (Summary::new(&answered, curves, info), answered)
+}
+
+/// Evaluations on the way side by side, and the mean over runs of what training measured.
+fn curves(runs: &[&Curves]) -> Curves {
+    let mut steps: BTreeMap<u64, Vec<&TrainingPoint>> = BTreeMap::new();
+    runs.iter().flat_map(|run| &run.training).for_each(|point| steps.entry(point.step).or_default().push(point));
+    let training = steps.into_iter().map(|(step, points)| {
+        let mean = |of: fn(&TrainingPoint) -> Option<f64>| {
+            let values: Vec<f64> = points.iter().filter_map(|point| of(point)).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        TrainingPoint {
+            step,
+            reward: mean(|point| point.reward),
+            mean_length: mean(|point| point.mean_length),
+            true_share: mean(|point| point.true_share),
+        }
+    });
+    Curves { evaluation: runs.iter().flat_map(|run| run.evaluation.clone()).collect(), training: training.collect() }
+}
+
+/// Where all of it comes from: what is the same everywhere once, and the rest by the name of the run.
+fn info(name: &str, config: &str, runs: &[&RunInfo]) -> RunInfo {
+    let mut stages: Vec<StageTime> = Vec::new();
+    for stage in runs.iter().flat_map(|run| &run.stages) {
+        match stages.iter_mut().find(|other| other.name == stage.name) {
+            Some(other) => other.seconds += stage.seconds,
+            None => stages.push(stage.clone()),
+        }
+    }
+    let first = runs.first().copied().cloned().unwrap_or_default();
+    let hardware: BTreeSet<&str> = runs.iter().map(|run| run.hardware.as_str()).collect();
+    RunInfo {
+        name: name.to_owned(),
+        config: config.to_owned(),
+        runs: runs.iter().map(|run| run.name.clone()).collect(),
+        digests: apart(runs, |run| &run.digests),
+        seeds: apart(runs, |run| &run.seeds),
+        stages,
+        peak_memory: runs.iter().filter_map(|run| run.peak_memory).max(),
+        hardware: hardware.into_iter().collect::<Vec<_>>().join("; "),
+        costs: costs(runs),
+        ..first
+    }
+}
+
+/// Named values of all runs: under its own name what is the same in all, under that of its run what is not.
+fn apart<T: Clone + PartialEq>(runs: &[&RunInfo], of: fn(&RunInfo) -> &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let mut all = BTreeMap::new();
+    for run in runs {
+        for (key, value) in of(run) {
+            let same = runs.iter().all(|other| of(other).get(key) == Some(value));
+            let key = if same { key.clone() } else { format!("{key} in {}", run.name) };
+            all.insert(key, value.clone());
+        }
+    }
+    all
+}
+
+/// The mean of what each arm took.
+fn costs(runs: &[&RunInfo]) -> BTreeMap<Arm, ArmCost> {
+    let arms: BTreeSet<Arm> = runs.iter().flat_map(|run| run.costs.keys().copied()).collect();
+    let of_arm = |arm: Arm| {
+        let costs: Vec<ArmCost> = runs.iter().filter_map(|run| run.costs.get(&arm).copied()).collect();
+        let mean = |of: fn(&ArmCost) -> f64| costs.iter().map(of).sum::<f64>() / costs.len() as f64;
+        let known = |of: fn(&ArmCost) -> Option<f64>| {
+            let known: Option<Vec<f64>> = costs.iter().map(of).collect();
+            known.map(|known| known.iter().sum::<f64>() / known.len() as f64)
+        };
+        let cost = ArmCost {
+            training_flops: known(|cost| cost.training_flops),
+            seconds: known(|cost| cost.seconds),
+            read: mean(|cost| cost.read),
+            sampled: mean(|cost| cost.sampled),
+        };
+        (arm, cost)
+    };
+    arms.into_iter().map(of_arm).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::sweep::tests::answer;
+    use crate::knowledge::{Form, Set, Task};
+    use crate::statistics::Interval;
+
+    /// Even numbers: one form. The same ids in all runs are different questions.
+    fn run(name: &str, arms: &[(Arm, u64)]) -> One {
+        let of = |(arm, right): &(Arm, u64)| {
+            let (arm, right) = (*arm, *right);
+            (0..20u64).map(move |id| answer(arm, Set::B, 2 * id, id < right))
+        };
+        let info = RunInfo {
+            name: name.into(),
+            seeds: BTreeMap::from([("world".into(), name.len() as u64), ("evaluation".into(), 0)]),
+            costs: arms
+                .iter()
+                .map(|(arm, right)| (*arm, ArmCost { read: *right as f64, ..ArmCost::default() }))
+                .collect(),
+            stages: vec![StageTime { name: "training".into(), seconds: 2.0 }],
+            ..RunInfo::default()
+        };
+        let training =
+            vec![TrainingPoint { step: 1, reward: Some(name.len() as f64), mean_length: None, true_share: None }];
+        One { answered: arms.iter().flat_map(of).collect(), curves: Curves { training, ..Curves::default() }, info }
+    }
+
+    #[test]
+    fn runs_are_put_together_with_the_baseline_of_each() {
+        let one = run("one", &[(Arm::FineTuned, 4), (Arm::AfterRl, 18)]);
+        let two = run("other", &[(Arm::FineTuned, 2), (Arm::AfterRl, 12), (Arm::InContext, 20)]);
+        let (summary, answered) = together("both", "", vec![one.clone(), two]);
+        assert_eq!(answered.len(), 80, "only arms that answered in every run");
+        let row = summary.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap();
+        assert_eq!((row.correct, row.n, row.questions, row.accuracy), (30, 40, 40, 0.75));
+        assert_eq!(row.in_runs.iter().map(|run| run.accuracy).collect::<Vec<_>>(), [0.9, 0.6]);
+        assert!(row.low < 0.5, "two runs say little: {row:?}");
+        let pair = row.against_baseline.unwrap();
+        assert_eq!((pair.b, pair.c, pair.n, pair.difference), (24, 0, 40, 0.6));
+        assert!(pair.low < pair.difference && pair.p == pair.holm && pair.p < 1e-6);
+        let pooled = summary.pooled(Arm::AfterRl, Set::B).unwrap();
+        assert_eq!((pooled.low, pooled.high), (row.low, row.high), "there is one kind of question");
+        assert_eq!(pooled.against_baseline.unwrap().low, pair.low);
+        let (alone, _) = together("alone", "", vec![one]);
+        let row = alone.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap();
+        assert_eq!((row.accuracy, row.low), (0.9, Interval::wilson(0.9, 20).low));
+        assert!(row.in_runs.is_empty());
+        assert_eq!(together("none", "", Vec::new()).0.arms, []);
+    }
+
+    #[test]
+    fn what_differs_is_told_by_run_and_what_was_spent_is_added() {
+        let (summary, _) =
+            together("both", "c = 1", vec![run("one", &[(Arm::FineTuned, 4)]), run("other", &[(Arm::FineTuned, 2)])]);
+        let RunInfo { name, config, runs, seeds, stages, costs, .. } = summary.run;
+        assert_eq!((name.as_str(), config.as_str(), runs.join(" ").as_str()), ("both", "c = 1", "one other"));
+        let seeds: Vec<(&str, u64)> = seeds.iter().map(|(of, seed)| (of.as_str(), *seed)).collect();
+        assert_eq!(seeds, [("evaluation", 0), ("world in one", 3), ("world in other", 5)]);
+        assert_eq!((stages.len(), stages[0].seconds, costs[&Arm::FineTuned].read), (1, 4.0, 3.0));
+        assert_eq!(summary.curves.training[0].reward, Some(4.0));
+    }
+}

@@ -1,0 +1,31 @@
+//! One experiment with several seeds: a whole run for each of them, and what they say together.
+
+use super::evaluate::eval;
+use super::report::{Reported, report};
+use crate::Result;
+use crate::experiment::{Config, Experiment};
+
+/// The directory of a seed's run, inside of that of all.
+pub(super) fn folder(seed: u64) -> String {
+    format!("seed-{seed}")
+}
+
+/// Makes every run, one after the other, from the same cache of stages; those that are finished are found again.
+pub(super) fn run(experiment: &Experiment) -> Result<Reported> {
+    let seeds = &experiment.config.run.seeds;
+    for (done, seed) in seeds.iter().enumerate() {
+        experiment.progress.tell(&format!("seed {seed}, run {} of {}", done + 1, seeds.len()));
+        let of_seed = experiment.child(&folder(*seed), with_seed(&experiment.config, *seed))?;
+        eval(&of_seed, None)?;
+        report(of_seed.run.root())?;
+    }
+    report(experiment.run.root())
+}
+
+/// What one of the runs is a run of. Its world, what is trained and what is sampled are its own.
+fn with_seed(config: &Config, seed: u64) -> Config {
+    let mut config = config.clone();
+    config.run.seeds = Vec::new();
+    (config.world.seed, config.finetune.seed, config.run.seed) = (seed, seed, seed);
+    config
+}
