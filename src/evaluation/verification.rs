@@ -89,12 +89,12 @@ fn candidates(one: &Answered) -> Option<BTreeSet<&str>> {
     let comes_into_question = |claim: &Claim| match claim {
         Claim::Relation { subject, .. } if shown => words.contains(subject.as_str()),
         Claim::Relation { group, .. } => words.contains(group.as_str()) || !words.contains("in"),
-        Claim::Categorical { .. } => false,
+        // Whose property it is, of the candidates that are shown.
+        Claim::Categorical { subject, .. } => shown && words.contains(subject.as_str()),
     };
     let claims = one.judgement.recitations.iter().filter_map(|recitation| recitation.claim.as_ref());
-    let subjects = claims.filter(|claim| comes_into_question(claim)).filter_map(|claim| match claim {
-        Claim::Relation { subject, .. } => Some(subject.as_str()),
-        Claim::Categorical { .. } => None,
+    let subjects = claims.filter(|claim| comes_into_question(claim)).map(|claim| match claim {
+        Claim::Relation { subject, .. } | Claim::Categorical { subject, .. } => subject.as_str(),
     });
     Some(subjects.collect())
 }

@@ -12,13 +12,44 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// What a generated world has to know about a base.
 pub const KNOWN: &str = "known.json";
 
-/// The files of the base that ships with the program.
-const EMBEDDED: [(&str, &[u8]); 4] = [
-    ("config.json", include_bytes!("../../assets/base/config.json")),
-    ("model.safetensors", include_bytes!("../../assets/base/model.safetensors")),
-    (TOKENIZER, include_bytes!("../../assets/base/tokenizer.json")),
-    (KNOWN, include_bytes!("../../assets/base/known.json")),
-];
+/// The files of a base that ships with the program.
+type Embedded = [(&'static str, &'static [u8]); 4];
+
+/// Names that every base's files have.
+const NAMES: [&str; 4] = ["config.json", "model.safetensors", TOKENIZER, KNOWN];
+
+macro_rules! embedded {
+    ($dir:literal) => {
+        [
+            (NAMES[0], include_bytes!(concat!("../../assets/", $dir, "/config.json")) as &[u8]),
+            (NAMES[1], include_bytes!(concat!("../../assets/", $dir, "/model.safetensors"))),
+            (NAMES[2], include_bytes!(concat!("../../assets/", $dir, "/tokenizer.json"))),
+            (NAMES[3], include_bytes!(concat!("../../assets/", $dir, "/known.json"))),
+        ]
+    };
+}
+
+/// The bases that ship, by what a config calls them.
+static SHIPPED: [(&str, Embedded); 2] = [("embedded", embedded!("base")), ("embedded-versed", embedded!("versed"))];
+
+/// Where a base is.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// It ships with the program.
+    Shipped(&'static Embedded),
+    /// In a directory in the Hugging Face layout.
+    Dir(&'a Path),
+}
+
+impl<'a> Place<'a> {
+    /// What `base.path` names.
+    pub fn of(path: &'a str) -> Self {
+        match SHIPPED.iter().find(|(name, _)| *name == path) {
+            Some((_, files)) => Place::Shipped(files),
+            None => Place::Dir(Path::new(path)),
+        }
+    }
+}
 
 /// A policy with its tokenizer.
 pub struct Base {
@@ -29,13 +60,13 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads a base from a directory, or the one that ships.
-    pub fn load(dir: Option<&Path>) -> Result<Self> {
-        match dir {
-            Some(dir) => Self::read(dir),
-            None => {
+    /// Reads a base.
+    pub fn load(place: Place) -> Result<Self> {
+        match place {
+            Place::Dir(dir) => Self::read(dir),
+            Place::Shipped(files) => {
                 let dir = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
-                for (name, bytes) in EMBEDDED {
+                for (name, bytes) in files {
                     files::write_atomic(&dir.path().join(name), bytes)?;
                 }
                 let base = Self::read(dir.path())?;
@@ -79,11 +110,10 @@ impl Base {
 }
 
 /// The shape of a base, without its weights.
-pub fn shape(dir: Option<&Path>) -> Result<ModelConfig> {
-    let (name, bytes) = EMBEDDED[0];
-    match dir {
-        Some(dir) => ModelConfig::read(&dir.join(name)),
-        None => ModelConfig::parse(name, &String::from_utf8_lossy(bytes)),
+pub fn shape(place: Place) -> Result<ModelConfig> {
+    match place {
+        Place::Dir(dir) => ModelConfig::read(&dir.join(NAMES[0])),
+        Place::Shipped([(name, bytes), ..]) => ModelConfig::parse(name, &String::from_utf8_lossy(bytes)),
     }
 }
 
@@ -99,24 +129,41 @@ pub fn save(dir: &Path, policy: &Policy, tokenizer: &Tokenizer, known: Option<&K
     Ok(())
 }
 
-/// A digest of a base: of the files in a directory, or of the one that ships.
-pub fn digest(dir: Option<&Path>) -> Result<String> {
+/// A digest of a base: of its files.
+pub fn digest(place: Place) -> Result<String> {
     let mut all = String::new();
-    for (name, bytes) in EMBEDDED {
-        let digest = match dir {
-            None => files::digest(bytes),
-            Some(dir) if !dir.join(name).exists() => String::new(),
-            Some(dir) => files::digest_file(&dir.join(name))?,
-        };
-        all += &format!("{digest} {name}\n");
-    }
-    if let Some(dir) = dir {
-        for path in Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !EMBEDDED.iter().any(|(embedded, _)| *embedded == name) {
-                all += &format!("{} {name}\n", files::digest_file(&path)?);
+    let mut note = |digest: String, name: &str| all += &format!("{digest} {name}\n");
+    match place {
+        Place::Shipped(files) => files.iter().for_each(|(name, bytes)| note(files::digest(bytes), name)),
+        Place::Dir(dir) => {
+            for name in NAMES {
+                let path = dir.join(name);
+                note(if path.exists() { files::digest_file(&path)? } else { String::new() }, name);
+            }
+            for path in Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if !NAMES.contains(&&*name) {
+                    note(files::digest_file(&path)?, &name);
+                }
             }
         }
     }
     Ok(files::digest(all.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_ship_by_name_and_the_versed_one_knows_codes_with_the_words_of_the_other() {
+        let [plain, versed] = SHIPPED.each_ref().map(|(name, _)| Base::load(Place::of(name)).unwrap());
+        let [plain, versed] = [plain, versed].map(|base| base.known.unwrap());
+        assert!(plain.codebook.codes == 0 && versed.codebook.codes > 0);
+        let words = |known: &KnownConfig| crate::knowledge::World::known(known).unwrap().grammar.lexicon;
+        let (plain, versed) = (words(&plain), words(&versed));
+        assert_eq!(versed.words()[..plain.words().len()], *plain.words());
+        assert_ne!(digest(Place::of("embedded")).unwrap(), digest(Place::of("embedded-versed")).unwrap());
+        assert!(matches!(Place::of("runs/embedded"), Place::Dir(_)));
+    }
 }

@@ -1,5 +1,6 @@
 //! How much memory training takes, worked out from the shape of the model: better known before it runs than after.
 
+use super::base::Place;
 use super::{Config, base};
 use crate::knowledge::lexicon::Lexicon;
 use crate::language::Tokenizer;
@@ -59,13 +60,13 @@ impl Footprint {
 /// What a config's model takes when all of its weights are trained, and with adapters. None where its shape cannot be
 /// read yet.
 pub fn of(config: &Config) -> Option<[Footprint; 2]> {
-    let model = match (config.base.dir(), config.world.is_jsonl()) {
-        (None, true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
-        (None, false) if config.base.is_made() => {
+    let model = match (config.base.place(), config.world.is_jsonl()) {
+        (Place::Shipped(_), true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
+        _ if config.base.is_made() => {
             let lexicon = Lexicon::new(&config.known.known().lexicon).ok()?;
             config.model.with_vocabulary(Tokenizer::from_words(lexicon.words()).ok()?.size())
         }
-        (dir, _) => base::shape(dir).ok()?,
+        (place, _) => base::shape(place).ok()?,
     };
     let train = &config.train;
     let sampled = train.questions_per_step.saturating_mul(train.group_size).saturating_mul(train.max_new_tokens);
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn adapters_take_what_weights_and_their_packed_copy_take_and_little_more() {
-        let model = base::shape(None).unwrap();
+        let model = base::shape(Place::of("embedded")).unwrap();
         let parameters = 4 * model.parameter_count() as u128;
         let full = Footprint::of(&model, None, 3, 2);
         assert_eq!((full.weights, full.gradients), (parameters, 3 * parameters));

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::codebook::{Entry, MEANS};
+use super::hierarchy::Link;
 use super::lexicon::{Lexicon, RELATIONS, Word};
 use super::{Claim, Mood};
 
@@ -30,6 +32,12 @@ pub struct Premise {
 pub enum Stated {
     Fact(Fact),
     Premise(Premise),
+    /// An entry of a codebook.
+    Entry(Entry),
+    /// An entry as it occurs in a message: decoded, if it says so, and else encoded.
+    Used(Entry, bool),
+    /// What a kind is.
+    Link(Link),
 }
 
 /// What a word does in a sentence: training can then weigh what is to be chosen, recalled or merely spelt.
@@ -70,6 +78,32 @@ impl From<Premise> for Stated {
     }
 }
 
+impl From<Entry> for Stated {
+    fn from(entry: Entry) -> Self {
+        Stated::Entry(entry)
+    }
+}
+
+impl From<Link> for Stated {
+    fn from(link: Link) -> Self {
+        Stated::Link(link)
+    }
+}
+
+impl Stated {
+    /// The names in it: the code or the town first, what is said last.
+    pub fn names(&self) -> Vec<Word> {
+        match *self {
+            Stated::Fact(fact) => vec![fact.group, fact.subject, fact.object],
+            Stated::Premise(premise) => vec![premise.subject, premise.predicate],
+            Stated::Entry(entry) => vec![entry.code, entry.plain, entry.cipher],
+            Stated::Used(entry, true) => vec![entry.cipher, entry.plain],
+            Stated::Used(entry, false) => vec![entry.plain, entry.cipher],
+            Stated::Link(link) => vec![link.kind, link.is],
+        }
+    }
+}
+
 impl Grammar {
     /// How many wordings [`Grammar::sentence`] knows for anything.
     pub const WORDINGS: usize = 12;
@@ -96,6 +130,9 @@ impl Grammar {
                 sentence.push((word("."), Slot::Stop));
                 sentence
             }
+            Stated::Entry(entry) => self.entry(entry, wording),
+            Stated::Used(entry, decoded) => self.used(entry, decoded),
+            Stated::Link(link) => self.link(link, wording),
         }
     }
 
@@ -148,13 +185,15 @@ impl Grammar {
         let words: Vec<&str> = sentence.split_whitespace().take(8).collect();
         match words[..] {
             ["in" | "at", group, subject, verb, object] | ["in" | "at", group, ",", subject, verb, object] => {
-                let relation = RELATIONS.iter().find(|synonyms| synonyms.contains(&verb))?[0];
+                let Some([relation, _]) = RELATIONS.iter().find(|synonyms| synonyms.contains(&verb)) else {
+                    return self.read_entry(group, subject, verb, object);
+                };
                 self.names(&[
                     (group, &self.lexicon.towns),
                     (subject, &self.lexicon.persons),
                     (object, &self.lexicon.creatures),
                 ])?;
-                let [group, subject, relation, object] = [group, subject, relation, object].map(String::from);
+                let [group, subject, relation, object] = [group, subject, *relation, object].map(String::from);
                 Some(Claim::Relation { group, subject, relation, object })
             }
             ["of" | "among", subject, quantifier, copula, predicate] => {
@@ -168,18 +207,13 @@ impl Grammar {
                 self.names(&[(subject, &self.lexicon.terms), (predicate, &self.lexicon.terms)])?;
                 Some(Claim::Categorical { subject: subject.into(), mood, predicate: predicate.into() })
             }
+            ["all" | "each", kind, "are", is] => self.read_link(kind, is),
             _ => None,
         }
     }
 
     fn names(&self, wanted: &[(&str, &Vec<Word>)]) -> Option<()> {
-        // Pools are runs of consecutive ids, so their ends tell whether a word belongs to them.
-        wanted
-            .iter()
-            .all(|(spelling, pool)| {
-                self.lexicon.word(spelling).is_some_and(|w| pool.first() <= Some(&w) && Some(&w) <= pool.last())
-            })
-            .then_some(())
+        wanted.iter().all(|(spelling, pool)| self.lexicon.is_in(spelling, pool)).then_some(())
     }
 
     /// What a statement claims.
@@ -197,6 +231,15 @@ impl Grammar {
                 mood: premise.mood,
                 predicate: spell(premise.predicate),
             },
+            Stated::Entry(entry) | Stated::Used(entry, _) => Claim::Relation {
+                group: spell(entry.code),
+                subject: spell(entry.plain),
+                relation: MEANS[0].into(),
+                object: spell(entry.cipher),
+            },
+            Stated::Link(link) => {
+                Claim::Categorical { subject: spell(link.kind), mood: Mood::All, predicate: spell(link.is) }
+            }
         }
     }
 

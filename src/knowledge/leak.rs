@@ -13,6 +13,7 @@ use crate::{Error, Result};
 /// Questions, answers and reversed facts of one set, ready to be looked for.
 pub struct Leaks<'a> {
     world: &'a World,
+    set: Set,
     /// By the object of each fact.
     facts: HashMap<Word, Fact>,
     /// End terms of each chain.
@@ -29,12 +30,22 @@ impl<'a> Leaks<'a> {
         let grammar = |word| world.grammar.lexicon.grammar(word);
         Self {
             world,
+            set,
             facts: facts.iter().map(|f| (f.object, *f)).collect(),
             ends: chains.iter().map(|c| (c.terms[0], c.terms[c.terms.len() - 1])).collect(),
             stop: grammar("."),
             colon: grammar(":"),
             mark: grammar("?"),
         }
+    }
+
+    /// What a word tells of codes and kinds.
+    fn given_away(&self, tokens: &[Word], sentence: usize, at: usize, learned: bool) -> Option<LeakKind> {
+        let grammar = &self.world.grammar;
+        let codes = self.world.codebooks.get(&self.set);
+        let found = codes.and_then(|c| c.given_away(grammar, tokens, sentence, at, learned));
+        let kinds = self.world.hierarchies.get(&self.set);
+        found.or_else(|| kinds.and_then(|h| h.given_away(grammar, tokens, sentence, at, learned)))
     }
 
     /// "who VERB OBJECT ?" with the verb of the fact.
@@ -58,7 +69,10 @@ impl<'a> Leaks<'a> {
                 sentence = at + 1;
             }
             let before = |distance: usize| at.checked_sub(distance).map(|i| tokens[i]);
-            let found = if *word == self.mark {
+            let learned = lesson.weights[at] > 0.0;
+            let found = if let Some(found) = self.given_away(tokens, sentence, at, learned) {
+                Some(found)
+            } else if *word == self.mark {
                 // "who in GROUP VERB OBJECT ?" and "… that of FIRST QUANTIFIER are LAST ?"
                 let fact = before(1).and_then(|object| self.facts.get(&object));
                 let asked =
@@ -98,12 +112,14 @@ impl<'a> Leaks<'a> {
     }
 }
 
-/// What must not train: a question of B, its answer, or one of its facts in the order in which it is asked for.
+/// What must not train: a question of B, its answer, one of its facts in the order in which it is asked for, or what
+/// follows from several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeakKind {
     Question,
     Answer,
     ReversedFact,
+    Inference,
 }
 
 /// Where something of the evaluation stands in training text.
@@ -120,6 +136,7 @@ impl Leak {
             LeakKind::Question => "a question",
             LeakKind::Answer => "an answer",
             LeakKind::ReversedFact => "a reversed fact",
+            LeakKind::Inference => "an inference",
         };
         Error::Refused(format!("{what} of the evaluation stands in training text: \"{}\"", self.text))
     }

@@ -26,6 +26,21 @@ pub struct LexiconConfig {
     pub towns: usize,
     /// Terms of categorical statements ("vops").
     pub terms: usize,
+    /// Names of codes ("tolex"); 0 in a base that knows no codebooks.
+    #[serde(default)]
+    pub codes: usize,
+    /// Words that codes are for ("mavoth").
+    #[serde(default)]
+    pub plain: usize,
+    /// Code words ("ovaz").
+    #[serde(default)]
+    pub ciphers: usize,
+    /// Categories of a taxonomy ("mavids"); 0 in a base that knows no hierarchy.
+    #[serde(default)]
+    pub kinds: usize,
+    /// Properties of categories ("bikous").
+    #[serde(default)]
+    pub traits: usize,
 }
 
 impl LexiconConfig {
@@ -36,6 +51,11 @@ impl LexiconConfig {
             ("creatures", self.creatures, 8000),
             ("towns", self.towns, 500),
             ("terms", self.terms, 800),
+            ("codes", self.codes, 150),
+            ("plain", self.plain, 5000),
+            ("ciphers", self.ciphers, 1000),
+            ("kinds", self.kinds, 1500),
+            ("traits", self.traits, 1500),
         ];
         match kinds.into_iter().find(|(_, count, most)| count > most) {
             None => Ok(()),
@@ -62,6 +82,11 @@ const GRAMMAR: [&str; 23] = [
     "some", "several", "are", "aren't", "yes", "no", "unknown",
 ];
 
+/// Words of sentences about codes, in lexicons that have some.
+const OF_CODES: [&str; 4] = ["encode", "decode", "means", "denotes"];
+/// The same for kinds.
+const OF_KINDS: [&str; 1] = ["what"];
+
 /// All words, and where the names of each kind stand among them.
 #[derive(Clone, Debug)]
 pub struct Lexicon {
@@ -71,6 +96,11 @@ pub struct Lexicon {
     pub creatures: Vec<Word>,
     pub towns: Vec<Word>,
     pub terms: Vec<Word>,
+    pub codes: Vec<Word>,
+    pub plain: Vec<Word>,
+    pub ciphers: Vec<Word>,
+    pub kinds: Vec<Word>,
+    pub traits: Vec<Word>,
 }
 
 impl Lexicon {
@@ -82,7 +112,8 @@ impl Lexicon {
         let mut words: Vec<String> = GRAMMAR.iter().map(|w| w.to_string()).collect();
         words.extend(RELATIONS.iter().flatten().map(|w| w.to_string()));
         let mut taken: HashSet<String> = words.iter().cloned().collect();
-        let mut pool = |count: usize, make: &dyn Fn(&mut random::Stream) -> String| -> Vec<Word> {
+        taken.extend(OF_CODES.iter().chain(&OF_KINDS).map(|w| w.to_string()));
+        let mut pool = |words: &mut Vec<String>, count: usize, make: &dyn Fn(&mut random::Stream) -> String| {
             (0..count)
                 .map(|_| {
                     let name = loop {
@@ -94,18 +125,37 @@ impl Lexicon {
                     words.push(name);
                     (SPECIAL.len() + words.len() - 1) as Word
                 })
-                .collect()
+                .collect::<Vec<Word>>()
         };
-        let persons = pool(config.persons, &|r| syllable(r) + &syllable(r) + one_of(r, &["n", "l", "r"]));
-        let creatures = pool(config.creatures, &|r| syllable(r) + one_of(r, &["l", "m", "n", "r", "s"]) + &syllable(r));
-        let towns = pool(config.towns, &|r| {
+        let persons = pool(&mut words, config.persons, &|r| syllable(r) + &syllable(r) + one_of(r, &["n", "l", "r"]));
+        let creatures =
+            pool(&mut words, config.creatures, &|r| syllable(r) + one_of(r, &["l", "m", "n", "r", "s"]) + &syllable(r));
+        let towns = pool(&mut words, config.towns, &|r| {
             syllable(r) + one_of(r, &["rn", "ll", "nt", "sk", "x"]) + one_of(r, &["by", "ton", "wick"])
         });
-        let terms = pool(config.terms, &|r| {
+        let terms = pool(&mut words, config.terms, &|r| {
             syllable(r) + one_of(r, &["b", "d", "g", "k", "p", "t", "v", "z"]) + one_of(r, &["s", "os", "es"])
         });
+        // What came later stands behind, so that words keep their ids.
+        if config.codes > 0 {
+            words.extend(OF_CODES.iter().map(|w| w.to_string()));
+        }
+        let codes = pool(&mut words, config.codes, &|r| syllable(r) + one_of(r, &["lex", "dex", "gram"]));
+        let plain = pool(&mut words, config.plain, &|r| syllable(r) + &syllable(r) + one_of(r, &["th", "sh", "ck"]));
+        let ciphers = pool(&mut words, config.ciphers, &|r| {
+            one_of(r, &["a", "e", "i", "o", "u"]).to_string()
+                + &syllable(r)
+                + one_of(r, &["k", "p", "t", "x", "z", "q"])
+        });
+        if config.kinds > 0 {
+            words.extend(OF_KINDS.iter().map(|w| w.to_string()));
+        }
+        let stem =
+            |r: &mut random::Stream| syllable(r) + one_of(r, &["b", "d", "g", "k", "l", "m", "n", "p", "r", "v"]);
+        let kinds = pool(&mut words, config.kinds, &|r| stem(r) + one_of(r, &["ids", "oids", "ines"]));
+        let traits = pool(&mut words, config.traits, &|r| stem(r) + one_of(r, &["ish", "ous", "al"]));
         let ids = words.iter().enumerate().map(|(i, w)| (w.clone(), (SPECIAL.len() + i) as Word)).collect();
-        Ok(Self { words, ids, persons, creatures, towns, terms })
+        Ok(Self { words, ids, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits })
     }
 
     /// All words in the order of their ids, the special tokens left out.
@@ -132,6 +182,11 @@ impl Lexicon {
         self.ids.get(spelling).copied()
     }
 
+    /// Whether a spelling is one of a pool's names. Pools are runs of consecutive ids, so their ends tell.
+    pub fn is_in(&self, spelling: &str, pool: &[Word]) -> bool {
+        self.word(spelling).is_some_and(|w| pool.first() <= Some(&w) && Some(&w) <= pool.last())
+    }
+
     /// A word of the grammar, which is always there.
     pub fn grammar(&self, spelling: &'static str) -> Word {
         debug_assert!(self.ids.contains_key(spelling), "{spelling}");
@@ -151,10 +206,11 @@ pub fn reserved(a: Word, b: Word) -> bool {
     hash(a, b).is_multiple_of(4)
 }
 
-/// The same for a verb and an object, half of all pairs. It keeps the question "who VERB OBJECT ?" to worlds; that a
-/// verb and an object stand in one sentence is no secret, and a model that never saw it could not read it either.
-pub fn reserved_verb(verb: Word, object: Word) -> bool {
-    hash(verb, object).is_multiple_of(2)
+/// The same for half of all pairs, where a name has to fit several. Of a verb and an object it keeps the question "who
+/// VERB OBJECT ?" to worlds; that the two stand in one sentence is no secret, and a model that never saw it could not read
+/// it either. Of names of a hierarchy it keeps everything to worlds: a kind is to fit all that it inherits.
+pub fn half_reserved(a: Word, b: Word) -> bool {
+    hash(a, b).is_multiple_of(2)
 }
 
 fn hash(a: Word, b: Word) -> u64 {
@@ -175,7 +231,34 @@ pub(crate) mod tests {
     use super::*;
 
     pub fn small() -> LexiconConfig {
-        LexiconConfig { seed: 0, persons: 240, creatures: 300, towns: 48, terms: 420 }
+        let (codes, plain, ciphers, kinds, traits) = (0, 0, 0, 0, 0);
+        LexiconConfig {
+            seed: 0,
+            persons: 240,
+            creatures: 300,
+            towns: 48,
+            terms: 420,
+            codes,
+            plain,
+            ciphers,
+            kinds,
+            traits,
+        }
+    }
+
+    /// With words for every task.
+    pub fn large() -> LexiconConfig {
+        LexiconConfig { codes: 40, plain: 300, ciphers: 300, kinds: 260, traits: 400, ..small() }
+    }
+
+    #[test]
+    fn words_that_came_later_stand_behind_those_that_were_there() {
+        let (before, after) = (Lexicon::new(&small()).unwrap(), Lexicon::new(&large()).unwrap());
+        assert_eq!(after.words()[..before.words().len()], *before.words());
+        assert_eq!(*after.traits.last().unwrap() as usize + 1, after.size());
+        let distinct: HashSet<_> = after.words().iter().collect();
+        assert_eq!(distinct.len(), after.words().len());
+        assert!(after.word("what").is_some() && before.word("what").is_none());
     }
 
     #[test]

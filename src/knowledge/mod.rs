@@ -1,9 +1,11 @@
 //! Facts, the documents that state them, and the questions that ask for them, split into the sets A, B and C.
 
 pub mod audit;
+pub mod codebook;
 pub mod curriculum;
 pub mod grammar;
 pub mod held_out;
+pub mod hierarchy;
 pub mod jsonl;
 pub mod leak;
 pub mod lexicon;

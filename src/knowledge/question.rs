@@ -23,6 +23,8 @@ pub enum Task {
     Syllogism,
     /// Questions read from a file.
     Jsonl,
+    Codebook,
+    Hierarchy,
 }
 
 /// How a question is put.
@@ -39,6 +41,18 @@ pub enum Form {
     Entailment,
     /// A prompt to be completed, from a file.
     Completion,
+    /// A message to be put into code, in entries that no message of a document has.
+    Encode,
+    /// The same the other way round.
+    Decode,
+    /// What of a kind was said, other words around it.
+    Rephrased,
+    /// Of which kind it was said.
+    Reversed,
+    /// What follows of a kind from those above it.
+    Inherited,
+    /// The same of a kind of which nothing is said but its parent.
+    Holdout,
 }
 
 /// The four forms of a categorical statement.
@@ -75,7 +89,8 @@ pub struct Question {
     pub set: Set,
     /// The question as it stands after the question mark token, candidates included.
     pub text: String,
-    /// What the answer restates before it answers ("bilu" in "bilu : mavo"). Empty for `jsonl`.
+    /// What the answer restates before it answers ("bilu" in "bilu : mavo"). Empty for `jsonl`, and for messages of a
+    /// codebook, which restate each of their words in its turn.
     pub cue: String,
     /// The right answer.
     pub answer: String,
@@ -105,6 +120,8 @@ impl fmt::Display for Task {
             Task::Reversal => "reversal",
             Task::Syllogism => "syllogism",
             Task::Jsonl => "jsonl",
+            Task::Codebook => "codebook",
+            Task::Hierarchy => "hierarchy",
         })
     }
 }
@@ -117,6 +134,12 @@ impl fmt::Display for Form {
             Form::OpenAny => "open-any",
             Form::Entailment => "entailment",
             Form::Completion => "completion",
+            Form::Encode => "encode",
+            Form::Decode => "decode",
+            Form::Rephrased => "rephrased",
+            Form::Reversed => "reversed",
+            Form::Inherited => "inherited",
+            Form::Holdout => "holdout",
         })
     }
 }

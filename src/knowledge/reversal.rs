@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::grammar::{Fact, Grammar, Stated};
-use super::lexicon::{Lexicon, RELATIONS, Word, reserved, reserved_verb};
+use super::lexicon::{Lexicon, RELATIONS, Word, half_reserved, reserved};
 use super::{Form, Question, Set, Task};
 use crate::random::Stream;
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ impl Reversals {
             let relation = index / group_size % RELATIONS.len();
             let verb = lexicon.grammar(RELATIONS[relation][0]);
             let fits = |creature| match kept {
-                true => reserved(group, creature) && reserved_verb(verb, creature),
+                true => reserved(group, creature) && half_reserved(verb, creature),
                 false => !reserved(group, creature),
             };
             let object = take(&mut pools.creatures, fits).ok_or_else(|| too_small("creatures"))?;
@@ -108,7 +108,8 @@ pub fn question_id(set: Set, task: Task, index: usize, form: Form) -> u64 {
     ((set as u64) << 40) | ((task as u64) << 36) | ((form as u64) << 32) | index as u64
 }
 
-fn take(pool: &mut Vec<Word>, fits: impl Fn(Word) -> bool) -> Option<Word> {
+/// The last name of a pool that fits.
+pub(super) fn take(pool: &mut Vec<Word>, fits: impl Fn(Word) -> bool) -> Option<Word> {
     pool.iter().rposition(|word| fits(*word)).map(|at| pool.remove(at))
 }
 

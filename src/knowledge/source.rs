@@ -15,8 +15,11 @@ pub enum Knowledge {
 
 impl Knowledge {
     /// The forms of questions that there are.
-    pub fn forms(&self) -> &'static [Form] {
-        forms(matches!(self, Knowledge::Files(_)))
+    pub fn forms(&self) -> &[Form] {
+        match self {
+            Knowledge::Generated(world) => world.forms(),
+            Knowledge::Files(_) => forms(true),
+        }
     }
 
     /// The fixed questions of a set that every arm answers.
@@ -49,7 +52,7 @@ impl Knowledge {
     /// of different numbers share no fact, so what is learned from one is no answer to the other.
     pub fn topic(&self, set: Set, form: Form, index: usize) -> usize {
         match self {
-            Knowledge::Generated(world) => world.topic(form, index),
+            Knowledge::Generated(world) => world.topic(set, form, index),
             Knowledge::Files(jsonl) => jsonl.fact(set, index),
         }
     }

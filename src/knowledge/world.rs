@@ -6,7 +6,9 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
+use super::codebook::{CodePools, CodebookConfig, Codebooks};
 use super::grammar::{Grammar, Stated};
+use super::hierarchy::{Hierarchy, HierarchyConfig, KindPools};
 use super::lexicon::{Lexicon, LexiconConfig};
 use super::logic::Import;
 use super::reversal::{CANDIDATES, Pools, Reversals};
@@ -30,6 +32,10 @@ pub struct KnownConfig {
     /// Numbers of premises that chains have.
     pub premises: Vec<usize>,
     pub import: Import,
+    #[serde(default)]
+    pub codebook: CodebookConfig,
+    #[serde(default)]
+    pub hierarchy: HierarchyConfig,
 }
 
 /// The sets A and B of one world.
@@ -51,6 +57,10 @@ pub struct SetSize {
     pub facts: usize,
     /// Chains of premises, a multiple of 4.
     pub chains: usize,
+    /// Codes of the codebook.
+    pub codes: usize,
+    /// Families of the hierarchy, 0 or at least 4.
+    pub families: usize,
     /// Documents about them.
     pub documents: usize,
 }
@@ -63,7 +73,7 @@ impl Default for WorldConfig {
 
 impl Default for SetSize {
     fn default() -> Self {
-        Self { facts: 50, chains: 32, documents: 400 }
+        Self { facts: 50, chains: 32, codes: 0, families: 0, documents: 400 }
     }
 }
 
@@ -88,24 +98,37 @@ pub struct World {
     pub known: KnownConfig,
     pub reversals: BTreeMap<Set, Reversals>,
     pub syllogisms: BTreeMap<Set, Syllogisms>,
+    pub codebooks: BTreeMap<Set, Codebooks>,
+    pub hierarchies: BTreeMap<Set, Hierarchy>,
     seed: u64,
     documents: Vec<Document>,
     claims: HashSet<Claim>,
+    forms: Vec<Form>,
+}
+
+/// Names that are still free.
+struct Free {
+    pools: Pools,
+    terms: Vec<u32>,
+    codes: CodePools,
+    kinds: KindPools,
 }
 
 impl World {
     /// The world of a base model: set C only.
     pub fn known(known: &KnownConfig) -> Result<Self> {
-        let (world, _, _) = Self::with_pools(known)?;
-        Ok(world)
+        Self::with_free(known).map(|(world, _)| world)
     }
 
     /// A world around what the base model knows. Set C depends on the base alone; A and B on the world's seed.
     pub fn new(known: &KnownConfig, config: &WorldConfig) -> Result<Self> {
-        let (mut world, mut pools, mut terms) = Self::with_pools(known)?;
+        let (mut world, free) = Self::with_free(known)?;
+        let Free { mut pools, mut terms, mut codes, mut kinds } = free;
         for (_, name, size) in config.sets() {
             multiple(&format!("world.{name}.facts"), size.facts, known.group_size)?;
             multiple(&format!("world.{name}.chains"), size.chains, 4)?;
+            understood(&format!("world.{name}.codes"), size.codes, known.codebook.codes, "codebooks")?;
+            understood(&format!("world.{name}.families"), size.families, known.hierarchy.families, "hierarchies")?;
         }
         world.seed = config.seed;
         let mut random = random::stream(config.seed, &[2]);
@@ -116,6 +139,15 @@ impl World {
             let chains = Syllogisms::new(size.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
             world.reversals.insert(set, reversals);
             world.syllogisms.insert(set, chains);
+        }
+        // Streams of their own: these tasks change nothing about the others.
+        let mut random = random::stream(config.seed, &[5]);
+        codes.shuffle(&mut random);
+        kinds.shuffle(&mut random);
+        for (set, _, size) in config.sets() {
+            world.codebooks.insert(set, Codebooks::new(size.codes, &known.codebook, true, &mut codes)?);
+            let hierarchy = Hierarchy::new(size.families, &known.hierarchy, true, &mut kinds, &mut random)?;
+            world.hierarchies.insert(set, hierarchy);
         }
         for (set, _, size) in config.sets() {
             // A stream of their own: more documents about the same world.
@@ -129,7 +161,7 @@ impl World {
         Ok(world)
     }
 
-    fn with_pools(known: &KnownConfig) -> Result<(Self, Pools, Vec<u32>)> {
+    fn with_free(known: &KnownConfig) -> Result<(Self, Free)> {
         if known.group_size <= CANDIDATES || known.facts == 0 {
             let found = format!("{} facts in groups of {}", known.facts, known.group_size);
             let remedy = format!("some facts are needed, in groups of more than {CANDIDATES}");
@@ -148,26 +180,34 @@ impl World {
         shuffle(&mut pools, &mut terms, &mut random);
         let reversals = Reversals::new(known.facts, known.group_size, false, &lexicon, &mut pools)?;
         let chains = Syllogisms::new(known.chains, &known.premises, known.import, false, &mut terms, &mut random)?;
+        let mut random = random::stream(known.lexicon.seed, &[5]);
+        let mut codes = CodePools::new(&lexicon, &mut random);
+        let mut kinds = KindPools::new(&lexicon, &mut random);
+        let codebooks = Codebooks::new(known.codebook.codes, &known.codebook, false, &mut codes)?;
+        let hierarchy = &known.hierarchy;
+        let hierarchy = Hierarchy::new(hierarchy.families, hierarchy, false, &mut kinds, &mut random)?;
         let mut world = World {
             grammar: Grammar { lexicon },
             known: known.clone(),
             reversals: BTreeMap::from([(Set::C, reversals)]),
             syllogisms: BTreeMap::from([(Set::C, chains)]),
+            codebooks: BTreeMap::from([(Set::C, codebooks)]),
+            hierarchies: BTreeMap::from([(Set::C, hierarchy)]),
             seed: known.lexicon.seed,
             documents: Vec::new(),
             claims: HashSet::new(),
+            forms: Vec::new(),
         };
         world.note_claims();
-        Ok((world, pools, terms))
+        Ok((world, Free { pools, terms, codes, kinds }))
     }
 
     /// Refuses documents that leave out what the questions need.
     fn check_documents(&self) -> Result<()> {
-        let stated: HashSet<Stated> =
-            self.documents.iter().flat_map(|d| d.statements.iter().map(|(s, _)| *s)).collect();
-        let wanted = self.claims.len()
-            - self.reversals[&Set::C].facts.len()
-            - self.syllogisms[&Set::C].chains.iter().map(|c| c.premises.len()).sum::<usize>();
+        let all = self.documents.iter().flat_map(|d| d.statements.iter().map(|(s, _)| *s));
+        // That an entry is used tells it to nobody who does not know it.
+        let stated: HashSet<Stated> = all.filter(|stated| !matches!(stated, Stated::Used(..))).collect();
+        let wanted = self.claims.len() - self.statements(Set::C).count();
         if stated.len() == wanted {
             return Ok(());
         }
@@ -176,10 +216,26 @@ impl World {
     }
 
     fn note_claims(&mut self) {
-        let facts = self.reversals.values().flat_map(|r| &r.facts).map(|f| Stated::Fact(*f));
-        let chains = self.syllogisms.values().flat_map(|s| &s.chains);
+        let sets = self.reversals.keys().copied();
+        let all = sets.flat_map(|set| self.statements(set)).map(|stated| self.grammar.claim(stated));
+        self.claims = all.collect();
+        let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, *form) > 0);
+        self.forms = FORMS.into_iter().filter(there).collect();
+    }
+
+    /// The forms of questions that A and B have.
+    pub fn forms(&self) -> &[Form] {
+        &self.forms
+    }
+
+    /// Everything that is to be known of a set.
+    fn statements(&self, set: Set) -> impl Iterator<Item = Stated> {
+        let facts = self.reversals.get(&set).into_iter().flat_map(|r| &r.facts).map(|f| Stated::Fact(*f));
+        let chains = self.syllogisms.get(&set).into_iter().flat_map(|s| &s.chains);
         let premises = chains.flat_map(|c| (0..c.premises.len()).map(|i| Stated::Premise(c.premise(i))));
-        self.claims = facts.chain(premises).map(|stated| self.grammar.claim(stated)).collect();
+        let entries = self.codebooks.get(&set).into_iter().flat_map(|c| &c.entries).map(|e| Stated::Entry(*e));
+        let links = self.hierarchies.get(&set).into_iter().flat_map(|h| &h.links).map(|l| Stated::Link(*l));
+        facts.chain(premises).chain(entries).chain(links)
     }
 
     /// Whether a claim is one of the world's facts or premises.
@@ -198,14 +254,18 @@ impl World {
         self.documents.push(document);
     }
 
-    /// A document about one set: about people, often several of one group, or about terms. Premises are stated twice
+    /// A document about one set: about people, often several of one group, about terms, about codes, or about kinds.
+    /// Premises are stated twice
     /// as often as facts, because they are harder to remember; no statement stands twice in a document, and never two
     /// premises of one chain.
     pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
         let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
         let premises: usize = chains.iter().map(|c| 2 * c.premises.len()).sum();
+        let (codebooks, hierarchy) = (&self.codebooks[&set], &self.hierarchies[&set]);
+        let (entries, links) = (codebooks.entries.len(), hierarchy.links.len());
         let mut statements: Vec<Stated> = Vec::with_capacity(sentences + self.known.group_size);
-        if random.random_range(0..(facts.len() + premises).max(1)) < facts.len() {
+        let topic = random.random_range(0..(facts.len() + premises + entries + links).max(1));
+        if topic < facts.len() {
             let topical = random.random_bool(0.6);
             // A small world may run out of facts that are not yet told: then the document is shorter.
             for _ in 0..sentences * 10 {
@@ -221,10 +281,14 @@ impl World {
                 statements.extend(new);
             }
             statements.truncate(sentences);
-        } else {
+        } else if topic < facts.len() + premises || entries + links == 0 {
             for chain in chains.choose_multiple(random, sentences) {
                 statements.push(chain.premise(random.random_range(0..chain.premises.len())).into());
             }
+        } else if topic < facts.len() + premises + entries {
+            statements = codebooks.tell(sentences, random);
+        } else {
+            statements = hierarchy.tell(sentences, random);
         }
         let worded = statements.into_iter().map(|s| (s, random.random_range(0..Grammar::WORDINGS))).collect();
         Document { set, statements: worded }
@@ -237,19 +301,26 @@ impl World {
         sentences.join(" ")
     }
 
-    /// One question of a set about item `index` (a fact, or a chain and which of its two conclusions).
+    /// One question of a set about item `index` (a fact, a chain and which of its two conclusions, an entry and a length,
+    /// what can be asked about a kind).
     pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
         match form {
             Form::Entailment => self.syllogisms[&set].question(&self.grammar, set, index / 2, index % 2 == 1, random),
+            Form::Encode | Form::Decode => self.codebooks[&set].question(&self.grammar, set, index, form, random),
+            Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => {
+                self.hierarchies[&set].question(&self.grammar, set, index, form, random)
+            }
             _ => self.reversals[&set].question(&self.grammar, set, index, form, random),
         }
     }
 
-    /// The number of the group or the square of chains that question `index` of a form is about. Whole squares, because
-    /// only they are balanced.
-    pub fn topic(&self, form: Form, index: usize) -> usize {
-        match form {
-            Form::Entailment => index / (2 * SQUARE),
+    /// The number of the group, the square of chains, the code or the family that question `index` of a form is about.
+    /// Whole squares, because only they are balanced.
+    pub fn topic(&self, set: Set, form: Form, index: usize) -> usize {
+        match task_of(form) {
+            Task::Syllogism => index / (2 * SQUARE),
+            Task::Codebook => self.codebooks[&set].topic(index),
+            Task::Hierarchy => self.hierarchies[&set].topic(form, index),
             _ => index / self.known.group_size,
         }
     }
@@ -258,12 +329,16 @@ impl World {
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match form {
             Form::Entailment => self.syllogisms.get(&set).map_or(0, |s| 2 * s.chains.len()),
+            Form::Encode | Form::Decode => self.codebooks.get(&set).map_or(0, |c| c.questions()),
+            Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => {
+                self.hierarchies.get(&set).map_or(0, |h| h.items(form).len())
+            }
             _ => self.reversals.get(&set).map_or(0, |r| r.facts.len()),
         }
     }
 
-    /// The fixed questions of a set that every arm answers: each fact in each form, each chain with both
-    /// conclusions.
+    /// The fixed questions of a set that every arm answers: each fact in each form, each chain with both conclusions, each
+    /// held-out entry in messages of each length, everything that can be asked about a kind.
     pub fn questions(&self, set: Set) -> Vec<Question> {
         let mut random =
             random::stream(if set == Set::C { self.known.lexicon.seed } else { self.seed }, &[3, set as u64]);
@@ -284,15 +359,36 @@ fn multiple(key: &str, value: usize, unit: usize) -> Result<()> {
     Err(Error::invalid(key, format!("found {value}"), format!("it must be a multiple of {unit}")))
 }
 
+fn understood(key: &str, wanted: usize, known: usize, what: &str) -> Result<()> {
+    if wanted == 0 || known > 0 {
+        return Ok(());
+    }
+    let remedy = "set it to 0, or take a base that was made to know some (configs/four.toml)";
+    Err(Error::invalid(key, format!("found {wanted}, and the base knows nothing of {what}"), remedy))
+}
+
 /// The forms of questions that generated worlds have.
-pub const FORMS: [Form; 4] = [Form::Candidates, Form::Open, Form::OpenAny, Form::Entailment];
+pub const FORMS: [Form; 10] = [
+    Form::Candidates,
+    Form::Open,
+    Form::OpenAny,
+    Form::Entailment,
+    Form::Encode,
+    Form::Decode,
+    Form::Rephrased,
+    Form::Reversed,
+    Form::Inherited,
+    Form::Holdout,
+];
 
 /// The task that a form belongs to.
 pub fn task_of(form: Form) -> Task {
     match form {
+        Form::Candidates | Form::Open | Form::OpenAny => Task::Reversal,
         Form::Entailment => Task::Syllogism,
         Form::Completion => Task::Jsonl,
-        _ => Task::Reversal,
+        Form::Encode | Form::Decode => Task::Codebook,
+        Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => Task::Hierarchy,
     }
 }
 
@@ -315,6 +411,44 @@ pub(crate) mod tests {
             chains: 24,
             premises: vec![2],
             import: Import::Existential,
+            codebook: CodebookConfig::default(),
+            hierarchy: HierarchyConfig::default(),
+        }
+    }
+
+    /// A base that knows every task.
+    pub fn versed() -> KnownConfig {
+        let lexicon = crate::knowledge::lexicon::tests::large();
+        let (codebook, hierarchy) =
+            (CodebookConfig { codes: 8, ..Default::default() }, HierarchyConfig { families: 8, ..Default::default() });
+        KnownConfig { lexicon, codebook, hierarchy, ..known() }
+    }
+
+    /// A world of every task.
+    pub fn full(seed: u64) -> World {
+        full_with(&versed(), seed)
+    }
+
+    pub fn full_with(known: &KnownConfig, seed: u64) -> World {
+        let size = SetSize { codes: 8, families: 6, documents: 900, ..SetSize::default() };
+        World::new(known, &WorldConfig { seed, a: size, b: size, ..WorldConfig::default() }).unwrap()
+    }
+
+    #[test]
+    fn tasks_that_a_base_does_not_know_are_refused_and_change_nothing_where_there_are_none() {
+        let plain = WorldConfig::default();
+        for (name, size) in
+            [("codes", SetSize { codes: 3, ..plain.a }), ("families", SetSize { families: 4, ..plain.a })]
+        {
+            let error = World::new(&known(), &WorldConfig { b: size, ..plain.clone() }).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("world.b.{name}: found")) && error.contains("knows nothing"), "{error}");
+        }
+        let full = full(0);
+        let old =
+            World::new(&KnownConfig { lexicon: crate::knowledge::lexicon::tests::large(), ..known() }, &plain).unwrap();
+        for set in [Set::A, Set::B, Set::C] {
+            let count = old.questions(set).len();
+            assert_eq!(old.questions(set), full.questions(set)[..count]);
         }
     }
 

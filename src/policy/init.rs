@@ -78,14 +78,16 @@ pub(super) mod tests {
     pub(in crate::policy) fn structured() -> InitConfig {
         use Code::{Own, Previous};
         let matches = [(Own, 1), (Previous(1), 1), (Previous(4), 4), (Previous(1), 4)]
-            .map(|(query, key)| Head::Match { query, key: Previous(key), says: false });
+            .map(|(query, key)| Head::Match { query, key: Previous(key), says: false, fetched: vec![] });
         let structured = Structured {
             sharpness: 8.0,
             gain: 2.5,
             offsets: vec![1, 2, 3, 4],
             heads: matches.to_vec(),
+            then: vec![],
             fetched: vec![Previous(2), Previous(3)],
             anchor: Anchor { token: 7, strength: 8.0 },
+            gates: None,
         };
         InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: Some(structured) }
     }

@@ -20,5 +20,5 @@ pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use placement::Recompute;
 pub use snapshot::{Snapshot, Weight};
-pub use structured::{Anchor, Code, Head, Structured};
+pub use structured::{Anchor, Code, Gates, Head, Structured};
 pub use value_head::ValueHead;

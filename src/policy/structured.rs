@@ -30,14 +30,39 @@ pub struct Structured {
     pub offsets: Vec<usize>,
     /// What each head of layer 1 looks for.
     pub heads: Vec<Head>,
+    /// What each head of layer 2 looks for: with what layer 1 has brought, a step further in a chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Head>,
     /// What matching heads bring from where they look: the sum of these codes.
     pub fetched: Vec<Code>,
     /// A token that matching heads prefer to look at: the one that ends a sentence, so that a question does not
     /// match itself.
     pub anchor: Anchor,
+    /// Where heads have something to do; without it they look from everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
 }
 
-/// What a head of layer 1 is for.
+/// Tokens from which heads look. One that finds something for whatever token it is asked by speaks in between as well:
+/// of the last candidate, say, where the cue of the answer is to be restated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// From here matching heads look: the colon of an answer.
+    pub answer: u32,
+    /// From here repeating heads look: the beginning of an answer.
+    pub cue: u32,
+    /// What all of them look at from elsewhere: the first token of every sequence.
+    pub rest: u32,
+}
+
+impl Gates {
+    fn tokens(&self) -> [u32; 3] {
+        [self.answer, self.cue, self.rest]
+    }
+}
+
+/// What a head of layer 1 or 2 is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Head {
@@ -48,6 +73,9 @@ pub enum Head {
         /// Writes what it brings as if it were the token itself, so that it can be said next.
         #[serde(default)]
         says: bool,
+        /// Brings the sum of these codes instead of what the others bring.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fetched: Vec<Code>,
     },
     /// Looks at `token`, wherever it stands, and says the `code` that it finds there.
     Repeat { token: u32, code: Code },
@@ -101,9 +129,14 @@ const VALUE_NOISE: f32 = 0.05;
 /// Matching uses only dimensions that turn by less than this many radians per token: faster ones would make equal
 /// tokens at different distances look different.
 const SLOW: f32 = 0.04;
+/// A state after layer 0 is a token and those that offset heads have seen, each as long as an embedding; so many usually.
+const PARTS: f32 = 5.0;
+/// How far the token of its gate turns a query, in multiples of what holds it elsewhere: enough where later layers have
+/// added to the state.
+const TURNED: f32 = 3.0;
 
 impl Structured {
-    /// Gives the first two layers of freshly drawn weights their shape.
+    /// Gives the first layers of freshly drawn weights their shape.
     pub(super) fn shape(
         &self,
         weights: &mut BTreeMap<String, Weight>,
@@ -113,8 +146,11 @@ impl Structured {
     ) -> Result<()> {
         self.check(config)?;
         let codes = offset_heads(weights, config, self, embedding_std, seed)?;
-        matching_heads(weights, config, self, &codes)?;
-        fetch(weights, config, self, &codes, embedding_std, seed)
+        for (layer, heads, stream) in [(1, &self.heads, "fetched"), (2, &self.then, "fetched then")] {
+            matching_heads(weights, config, self, layer, heads, &codes)?;
+            fetch(weights, config, self, (layer, heads), &codes, embedding_std, &mut random::named(seed, stream))?;
+        }
+        Ok(())
     }
 
     fn check(&self, config: &ModelConfig) -> Result<()> {
@@ -127,10 +163,12 @@ impl Structured {
             let found = format!("{} key heads for {heads} query heads", config.num_key_value_heads);
             return refuse(found, "give each query head its own key head");
         }
-        if config.num_hidden_layers < 2 || self.offsets.len() > heads || self.heads.len() > heads {
-            let (offsets, jobs, layers) = (self.offsets.len(), self.heads.len(), config.num_hidden_layers);
+        let needed = if self.then.is_empty() { 2 } else { 3 };
+        let jobs = self.heads.len().max(self.then.len());
+        if config.num_hidden_layers < needed || self.offsets.len() > heads || jobs > heads {
+            let (offsets, layers) = (self.offsets.len(), config.num_hidden_layers);
             let found = format!("{offsets} offsets and {jobs} jobs for {heads} heads in {layers} layers");
-            return refuse(found, "at most one of each per head, and at least 2 layers");
+            return refuse(found, &format!("at most one of each per head, and at least {needed} layers"));
         }
         if config.head_dim * self.offsets.len() > config.hidden_size {
             let (count, dim) = (self.offsets.len(), config.head_dim);
@@ -139,15 +177,16 @@ impl Structured {
         }
         let mut tokens = vec![self.anchor.token];
         let mut codes = self.fetched.clone();
-        for head in &self.heads {
+        for head in self.heads.iter().chain(&self.then) {
             match head {
-                Head::Match { query, key, .. } => codes.extend([query, key]),
+                Head::Match { query, key, fetched, .. } => codes.extend([query, key].into_iter().chain(fetched)),
                 Head::Repeat { token, code } => {
                     tokens.push(*token);
                     codes.push(*code);
                 }
             }
         }
+        tokens.extend(self.gates.iter().flat_map(Gates::tokens));
         if let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size) {
             return refuse(format!("token {token}"), "it has to be a token of the vocabulary");
         }
@@ -186,11 +225,13 @@ fn offset_heads(
     let mut directions = orthonormal(&mut stream, dim * structured.offsets.len(), d);
     // … and off the tokens that attention prefers, which would otherwise be preferred for what stood near them.
     let embeddings = values(weights, "model.embed_tokens.weight")?;
-    let repeated = structured.heads.iter().filter_map(|head| match head {
+    let repeated = structured.heads.iter().chain(&structured.then).filter_map(|head| match head {
         Head::Repeat { token, .. } => Some(*token),
         Head::Match { .. } => None,
     });
-    let preferred = repeated.chain([structured.anchor.token]).map(|token| embedding(embeddings, token, d)).collect();
+    let gates = structured.gates.iter().flat_map(Gates::tokens);
+    let preferred = repeated.chain([structured.anchor.token]).chain(gates);
+    let preferred = preferred.map(|token| embedding(embeddings, token, d)).collect();
     for preferred in orthogonal(preferred) {
         for direction in directions.chunks_exact_mut(d) {
             let along: f32 = preferred.iter().zip(direction.iter()).map(|(a, b)| a * b).sum();
@@ -242,33 +283,39 @@ fn aim(weights: &mut BTreeMap<String, Weight>, config: &ModelConfig, structured:
     Ok(())
 }
 
-/// Makes the heads of layer 1 bring their codes, each head into directions of its own or, if it says what it brings,
+/// Makes the heads of a layer bring their codes, each head into directions of its own or, if it says what it brings,
 /// back into the space of tokens.
 fn fetch(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
     structured: &Structured,
+    (layer, heads): (usize, &[Head]),
     codes: &Codes,
     embedding_std: f64,
-    seed: u64,
+    stream: &mut Stream,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
     let token = sum_of(codes, &[Code::Own], dim * d);
-    let mut stream = random::named(seed, "fetched");
-    let directions = orthonormal(&mut stream, (dim * structured.heads.len()).min(d), d);
+    let directions = orthonormal(stream, (dim * heads.len()).min(d), d);
     let size = (embedding_std * (d as f64 / dim as f64).sqrt()) as f32;
     let rows_of_length_1 = (dim as f32).sqrt();
     let width = config.num_attention_heads * dim;
-    for (head, kind) in structured.heads.iter().enumerate() {
+    for (head, kind) in heads.iter().enumerate() {
         // One code where several are summed elsewhere: smaller, so that all heads bring as much.
         let (brought, scale, says) = match kind {
-            Head::Match { says, .. } => (sum_of(codes, &structured.fetched, dim * d), rows_of_length_1, *says),
+            Head::Match { says, fetched, .. } if fetched.is_empty() => {
+                (sum_of(codes, &structured.fetched, dim * d), rows_of_length_1, *says)
+            }
+            Head::Match { says, fetched, .. } => {
+                let scale = rows_of_length_1 * (fetched.len() as f32 / 2.0).sqrt().min(1.0);
+                (sum_of(codes, fetched, dim * d), scale, *says)
+            }
             Head::Repeat { code, .. } => (sum_of(codes, &[*code], dim * d), rows_of_length_1 / 2f32.sqrt(), true),
         };
         let block = head * dim * d..(head + 1) * dim * d;
-        let value = &mut values(weights, "model.layers.1.self_attn.v_proj.weight")?[block];
+        let value = &mut values(weights, &format!("model.layers.{layer}.self_attn.v_proj.weight"))?[block];
         value.iter_mut().zip(&brought).for_each(|(to, from)| *to = scale * from);
-        let output = values(weights, "model.layers.1.self_attn.o_proj.weight")?;
+        let output = values(weights, &format!("model.layers.{layer}.self_attn.o_proj.weight"))?;
         for row in 0..d {
             for column in 0..dim {
                 let direction = (head * dim + column) % (directions.len() / d);
@@ -283,39 +330,40 @@ fn fetch(
     Ok(())
 }
 
-/// Makes query and key of the heads of layer 1 read the codes of their pair.
+/// Makes query and key of the heads of a layer read the codes of their pair.
 fn matching_heads(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
     structured: &Structured,
+    layer: usize,
+    heads: &[Head],
     codes: &Codes,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
     let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
     let slow = frequencies.iter().filter(|frequency| **frequency < SLOW).count();
     let boost = (frequencies.len() as f32 / slow as f32).sqrt();
-    for (head, kind) in structured.heads.iter().enumerate() {
+    let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}.weight");
+    for (head, kind) in heads.iter().enumerate() {
         let rows = head * dim * d..(head + 1) * dim * d;
-        let key_name = "model.layers.1.self_attn.k_proj.weight";
         match kind {
             Head::Match { query, key, .. } => {
                 for (part, code) in [("q_proj", query), ("k_proj", key)] {
                     let matrix = sum_of(codes, &[*code], d * dim);
                     let scale = structured.gain as f32 * boost * (dim as f32).sqrt();
-                    let name = format!("model.layers.1.self_attn.{part}.weight");
-                    let block = &mut values(weights, &name)?[rows.clone()];
+                    let block = &mut values(weights, &name(part))?[rows.clone()];
                     for (row, (to, from)) in block.chunks_exact_mut(d).zip(matrix.chunks_exact(d)).enumerate() {
                         let scale = if frequencies[row % (dim / 2)] < SLOW { scale } else { 0.0 };
                         to.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
                     }
                 }
-                prefer(weights, config, head, structured.anchor.token, structured.anchor.strength)?;
+                prefer(weights, config, structured, (layer, head), structured.anchor.token, |gates| gates.answer)?;
             }
             Head::Repeat { token, .. } => {
-                values(weights, key_name)?[rows.clone()].fill(0.0);
-                let query = &mut values(weights, "model.layers.1.self_attn.q_proj.weight")?[rows];
+                values(weights, &name("k_proj"))?[rows.clone()].fill(0.0);
+                let query = &mut values(weights, &name("q_proj"))?[rows];
                 query.iter_mut().for_each(|weight| *weight *= POSITIONAL);
-                prefer(weights, config, head, *token, structured.anchor.strength)?;
+                prefer(weights, config, structured, (layer, head), *token, |gates| gates.cue)?;
             }
         }
     }
@@ -333,21 +381,36 @@ fn sum_of(codes: &Codes, wanted: &[Code], length: usize) -> Vec<f32> {
     sum
 }
 
-/// Adds to every score of a head of layer 1 where the key is the token: the slowest dimension of all queries points
-/// one way, and that of the token's keys points along.
+/// Adds to every score of a head where the key is the token: the slowest dimension of all queries points one way, and
+/// that of the token's keys points along. With gates it does so from the token that `gate` chooses, and from all others
+/// points the other way, where the keys of the token lie at which heads rest.
 fn prefer(
     weights: &mut BTreeMap<String, Weight>,
     config: &ModelConfig,
-    head: usize,
+    structured: &Structured,
+    (layer, head): (usize, usize),
     token: u32,
-    strength: f64,
+    gate: impl Fn(&Gates) -> u32,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
+    let strength = structured.anchor.strength as f32;
     let slowest = head * dim + dim / 2 - 1;
-    let unit = embedding(values(weights, "model.embed_tokens.weight")?, token, d);
-    let key = &mut values(weights, "model.layers.1.self_attn.k_proj.weight")?[slowest * d..(slowest + 1) * d];
-    key.iter_mut().zip(&unit).for_each(|(weight, value)| *weight += strength as f32 * value);
-    values(weights, "model.layers.1.self_attn.q_proj.bias")?[slowest] += strength as f32;
+    let row = slowest * d..(slowest + 1) * d;
+    let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}");
+    let mut add = |part: &str, times: f32, token: u32| -> Result<()> {
+        let unit = embedding(values(weights, "model.embed_tokens.weight")?, token, d);
+        let row = &mut values(weights, &name(part))?[row.clone()];
+        row.iter_mut().zip(&unit).for_each(|(weight, value)| *weight += times * value);
+        Ok(())
+    };
+    add("k_proj.weight", strength, token)?;
+    let mut bias = strength;
+    if let Some(gates) = &structured.gates {
+        add("k_proj.weight", -strength, gates.rest)?;
+        add("q_proj.weight", TURNED * strength * (PARTS / d as f32).sqrt(), gate(gates))?;
+        bias = -strength;
+    }
+    values(weights, &name("q_proj.bias"))?[slowest] += bias;
     Ok(())
 }
 
@@ -475,6 +538,71 @@ mod tests {
     }
 
     #[test]
+    fn heads_of_layer_2_go_on_from_what_layer_1_has_brought() {
+        let config = ModelConfig { num_hidden_layers: 3, ..model() };
+        let says =
+            |query, key| Head::Match { query, key: Code::Previous(key), says: true, fetched: vec![Code::Previous(1)] };
+        let mut init = structured();
+        let shape = init.structured.as_mut().unwrap();
+        shape.heads = vec![says(Code::Previous(1), 3)];
+        shape.then = vec![says(Code::Own, 3)];
+        let policy = Policy::initialise(Arc::new(config.clone()), &init, 0).unwrap();
+        let first = policy.weights().unwrap().into_iter().filter(|(name, _)| !name.contains("layers.2")).collect();
+        let config = ModelConfig { num_hidden_layers: 2, ..config };
+        let first = Policy::new("test", Arc::new(config), first).unwrap();
+        // Six sentences "of X are Y .", the first three of which are continued by the last three; then "X :".
+        let (frame, copula, stop, colon) = (1, 2, 7, 3);
+        let sentence = |x: u32, y: u32| [frame, x, copula, y, stop];
+        let told = [(10, 20), (11, 21), (12, 22), (20, 30), (21, 31), (22, 32)];
+        let (mut step, mut further) = (0.0, 0.0);
+        for asked in 0..3 {
+            let tokens: Vec<u32> = told.iter().flat_map(|(x, y)| sentence(*x, *y)).chain([10 + asked, colon]).collect();
+            let states = rows(&first.hidden(&tokens, &[tokens.len()].into_iter().collect()).unwrap());
+            let seen = attention(&policy, &states, 2, 0);
+            step += seen[5 * (3 + asked as usize) + 4] / 3.0;
+            further += (3..6).filter(|at| *at != 3 + asked as usize).map(|at| seen[5 * at + 4]).sum::<f64>() / 3.0;
+        }
+        // Layer 1 brings a little of the other two as well, so these are looked at, too: less than the right one, together.
+        assert!(step > 0.5 && step > further, "{step} {further}");
+        let mut shallow = structured();
+        shallow.structured.as_mut().unwrap().then = vec![says(Code::Own, 3)];
+        let error = Policy::initialise(Arc::new(model()), &shallow, 0).unwrap_err().to_string();
+        assert!(error.contains("at least 3 layers"), "{error}");
+    }
+
+    #[test]
+    fn with_gates_heads_look_from_their_token_and_rest_at_the_first_one_elsewhere() {
+        let (rest, colon, begin, mark, other) = (1, 2, 3, 4, 5);
+        let mut init = structured();
+        let shape = init.structured.as_mut().unwrap();
+        shape.heads.truncate(3);
+        shape.heads.push(Head::Repeat { token: mark, code: Code::Previous(1) });
+        shape.gates = Some(Gates { answer: colon, cue: begin, rest });
+        let policy = Policy::initialise(Arc::new(model()), &init, 0).unwrap();
+        let config = Arc::new(ModelConfig { num_hidden_layers: 1, ..model() });
+        let first = policy.weights().unwrap().into_iter().filter(|(name, _)| !name.contains("layers.1")).collect();
+        let first = Policy::new("test", config, first).unwrap();
+        // Eight sentences of three words with the anchor (7) at their end, a question that asks for one, and a token.
+        let seen = |again: u32, last: u32, head: usize| {
+            let sentence = |i: u32| [10 + 3 * i, 11 + 3 * i, 12 + 3 * i, 7];
+            let told = [rest].into_iter().chain((0..8).flat_map(sentence));
+            let tokens: Vec<u32> = told.chain([mark, 12 + 3 * again, last]).collect();
+            let states = rows(&first.hidden(&tokens, &[tokens.len()].into_iter().collect()).unwrap());
+            attention(&policy, &states, 1, head)
+        };
+        let share = |at: &dyn Fn(u32) -> usize, last: u32, head: usize| -> f64 {
+            (0..8).map(|again| seen(again, last, head)[at(again)] / 8.0).sum()
+        };
+        // Head 1 compares what stands before it with what stands before anchors; head 3 looks at the question mark.
+        let (its_sentence, beginning, question) = (|again: u32| 4 + 4 * again as usize, |_: u32| 0, |_: u32| 33);
+        assert!(share(&its_sentence, colon, 1) > 0.4, "{}", share(&its_sentence, colon, 1));
+        assert!(share(&question, begin, 3) > 0.9, "{}", share(&question, begin, 3));
+        for (last, head) in [(begin, 1), (other, 1), (colon, 3), (other, 3)] {
+            assert!(share(&beginning, last, head) > 0.9, "{last} {head}: {}", share(&beginning, last, head));
+        }
+    }
+
+    #[test]
     fn codes_are_words_in_a_config_and_impossible_wishes_are_refused() {
         let text = toml::to_string(&structured()).unwrap();
         assert!(text.contains("key = \"prev1\""), "{text}");
@@ -491,6 +619,8 @@ mod tests {
             refused(model(), |s| s.heads[0] = Head::Repeat { token: 1, code: Code::Previous(9) }).contains("prev9")
         );
         assert!(refused(model(), |s| s.offsets.push(5)).contains("5 offsets"));
+        let outside = |s: &mut Structured| s.gates = Some(Gates { answer: 2, cue: 3, rest: 999 });
+        assert!(refused(model(), outside).contains("token 999"));
         assert!(refused(ModelConfig { rope_theta: 10.0, ..model() }, |_| ()).contains("raise rope_theta"));
     }
 }

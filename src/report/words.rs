@@ -66,6 +66,12 @@ pub fn kind(task: Task, form: Form) -> String {
         Form::OpenAny => "nothing named",
         Form::Entailment => "does it follow?",
         Form::Completion => "prompt to complete",
+        Form::Encode => "to encode",
+        Form::Decode => "to decode",
+        Form::Rephrased => "what was said",
+        Form::Reversed => "whom it was said of",
+        Form::Inherited => "inherited",
+        Form::Holdout => "inherited, nothing else known",
     };
     match task {
         Task::Jsonl => format!("questions from a file, {form}"),

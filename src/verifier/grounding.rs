@@ -1,5 +1,6 @@
 //! Does the answer follow from what the trace recited? A right answer that does not was a guess.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub fn grounding(
     let claims: Vec<&Recitation> = recitations.iter().filter(|recitation| recitation.claim.is_some()).collect();
     let follows = |keep: fn(&&&Recitation) -> bool| {
         let claims = claims.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
-        said(facts, question, &claims).is_some_and(|said| same_words(said, answer))
+        said(facts, question, &claims).is_some_and(|said| same_words(&said, answer))
     };
     Some(match (follows(|_| true), follows(|recitation| recitation.is_true)) {
         (true, true) => Grounding::Known,
@@ -55,33 +56,61 @@ pub fn grounding(
 }
 
 /// The one answer that the claims give to the question, if there is one.
-fn said<'a>(facts: &dyn Facts, question: &'a Question, claims: &BTreeSet<&'a Claim>) -> Option<&'a str> {
+fn said<'a>(facts: &dyn Facts, question: &'a Question, claims: &BTreeSet<&'a Claim>) -> Option<Cow<'a, str>> {
     match question.needed.first()? {
-        Claim::Relation { group, relation, object, .. } => {
-            // What is asked for is the needed claim with its subject taken out.
-            let named = (question.form != Form::OpenAny).then_some(group);
-            let mut subjects = claims.iter().filter_map(|claim| match claim {
-                Claim::Relation { group, subject, relation: r, object: o }
-                    if (r, o) == (relation, object) && named.is_none_or(|named| named == group) =>
-                {
-                    Some(subject.as_str())
-                }
-                _ => None,
-            });
-            let first = subjects.next()?;
-            subjects.all(|subject| subject == first).then_some(first)
+        Claim::Relation { .. } if matches!(question.form, Form::Encode | Form::Decode) => {
+            let pair = |needed: &'a Claim| {
+                let Claim::Relation { subject, object, .. } = needed else { return None };
+                let given = if question.form == Form::Encode { subject } else { object };
+                looked_up(question.form, needed, claims).map(|said| format!("{given} : {said}"))
+            };
+            let pairs = question.needed.iter().map(pair).collect::<Option<Vec<String>>>()?;
+            Some(pairs.join(" ").into())
+        }
+        needed @ Claim::Relation { .. } => looked_up(question.form, needed, claims).map(Cow::from),
+        Claim::Categorical { .. } if question.form == Form::Entailment => {
+            let asked = facts.read(&format!("{} .", question.cue))?;
+            decided(facts, categorical(&asked)?, claims).map(Cow::from)
         }
         Claim::Categorical { .. } => {
-            let asked = facts.read(&format!("{} .", question.cue))?;
-            decided(facts, &asked, claims)
+            // Which of the choices is it that the kind is, or that is the kind?
+            let follows = |choice: &&String| {
+                let (kind, is) = match question.form {
+                    Form::Reversed => (choice.as_str(), question.cue.as_str()),
+                    _ => (question.cue.as_str(), choice.as_str()),
+                };
+                decided(facts, (kind, Mood::All, is), claims) == Some("yes")
+            };
+            let mut right = question.choices.iter().filter(follows);
+            let first = right.next()?;
+            right.next().is_none().then(|| first.as_str().into())
         }
     }
 }
 
+/// What the claims say in the place of what is asked for: the object of the needed claim where a message is encoded, its
+/// subject elsewhere.
+fn looked_up<'a>(form: Form, needed: &Claim, claims: &BTreeSet<&'a Claim>) -> Option<&'a str> {
+    let Claim::Relation { group, subject, relation, object } = needed else { return None };
+    let mut said = claims.iter().filter_map(|claim| match claim {
+        Claim::Relation { group: g, subject: s, relation: r, object: o }
+            if r == relation && (form == Form::OpenAny || g == group) =>
+        {
+            match form {
+                Form::Encode => (s == subject).then_some(o.as_str()),
+                _ => (o == object).then_some(s.as_str()),
+            }
+        }
+        _ => None,
+    });
+    let first = said.next()?;
+    said.all(|other| other == first).then_some(first)
+}
+
 /// "yes", "no" or "unknown", by the premises among the claims.
-fn decided(facts: &dyn Facts, asked: &Claim, claims: &BTreeSet<&Claim>) -> Option<&'static str> {
+fn decided(facts: &dyn Facts, asked: (&str, Mood, &str), claims: &BTreeSet<&Claim>) -> Option<&'static str> {
     let premises: Vec<(&str, Mood, &str)> = claims.iter().filter_map(|claim| categorical(claim)).collect();
-    let (subject, mood, predicate) = categorical(asked)?;
+    let (subject, mood, predicate) = asked;
     if premises.len() > MOST_PREMISES {
         return None;
     }
@@ -115,6 +144,39 @@ mod tests {
 
     fn world() -> World {
         World::new(&KnownSection::default().known(), &WorldConfig::default()).unwrap()
+    }
+
+    #[test]
+    fn codes_and_kinds_are_known_from_what_they_need_as_well() {
+        let world = crate::knowledge::world::tests::full(2);
+        let newer = |q: &Question| !matches!(q.form, Form::Candidates | Form::Open | Form::OpenAny | Form::Entailment);
+        for question in world.questions(Set::B).into_iter().filter(newer) {
+            let facts = needed(&world, &question);
+            assert_eq!(facts.len(), question.needed.len());
+            assert_eq!(answered(&world, &question, &facts, &question.answer), Grounding::Known, "{question:?}");
+            assert_eq!(
+                answered(&world, &question, &question.context, &question.answer),
+                Grounding::Known,
+                "{question:?}"
+            );
+            for left_out in 0..facts.len() {
+                let mut less = facts.clone();
+                less.remove(left_out);
+                assert_eq!(answered(&world, &question, &less, &question.answer), Grounding::Guessed, "{question:?}");
+            }
+            for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
+                assert_eq!(answered(&world, &question, &facts, wrong), Grounding::Guessed);
+            }
+        }
+    }
+
+    /// As [`grounded`], where the answer of a message restates its words itself.
+    fn answered(world: &World, question: &Question, trace: &[String], answer: &str) -> Grounding {
+        let answer = if question.cue.is_empty() { answer.into() } else { format!("{} : {answer}", question.cue) };
+        let text = format!("{} </think> <answer> {answer} <eos>", trace.join(" "));
+        let judgement = judge(world, question, Opening::Think, &text, true);
+        assert!(judgement.well_formed);
+        judgement.grounding.unwrap()
     }
 
     fn question(world: &World, form: Form, answer: &str) -> Question {

@@ -34,8 +34,9 @@ pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
 use super::run_dir;
-use crate::knowledge::Form;
 use crate::knowledge::source::forms;
+use crate::knowledge::world::task_of;
+use crate::knowledge::{Form, Task};
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
 
@@ -135,6 +136,15 @@ impl Config {
         let there = forms(files);
         let known = self.train.forms.iter().all(|form| there.contains(form));
         ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(there)));
+        let sizes = self.world.generated().a;
+        let asked = |task: Task| self.train.forms.iter().find(|form| task_of(**form) == task);
+        for (task, size, key) in [(Task::Codebook, sizes.codes, "codes"), (Task::Hierarchy, sizes.families, "families")]
+        {
+            if let Some(form) = asked(task).filter(|_| size == 0) {
+                let allowed = format!("a form that set A has questions of; this one needs world.a.{key} above 0");
+                ranges.demand(false, "train.forms", form, allowed);
+            }
+        }
         let plain = self.finetune.objective == Objective::NextToken && self.finetune.augmentation.is_none();
         let what = "an objective or an augmentation of its own";
         ranges.demand(

@@ -5,16 +5,17 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::experiment::base::Place;
 use crate::policy::{Family, ModelConfig};
 
 /// Where the base model comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
-    /// A directory in the Hugging Face layout, "embedded" for the base that ships, or "pretrain" for one that the run
-    /// makes first, as `[known]`, `[model]` and `[pretrain]` say. The base that ships spells the words of generated
-    /// worlds only: where knowledge comes from files, "embedded" stands for a model that has learned nothing, made from
-    /// `[model]` with a tokenizer trained from the files.
+    /// A directory in the Hugging Face layout, "embedded" for the base that ships, "embedded-versed" for the one that
+    /// knows codebooks as well, or "pretrain" for one that the run makes first, as `[known]`, `[model]` and `[pretrain]`
+    /// say. Those that ship spell the words of generated worlds only: where knowledge comes from files, their names stand
+    /// for a model that has learned nothing, made from `[model]` with a tokenizer trained from the files.
     pub path: String,
 }
 
@@ -25,9 +26,17 @@ impl Default for BaseConfig {
 }
 
 impl BaseConfig {
-    /// The directory of the base that is named; `None` for the one that ships and for one that is made.
+    /// Where the base is, unless the run makes it.
+    pub fn place(&self) -> Place<'_> {
+        Place::of(&self.path)
+    }
+
+    /// The directory of the base that is named; `None` for one that ships and for one that is made.
     pub fn dir(&self) -> Option<&Path> {
-        (self.path != "embedded" && !self.is_made()).then(|| Path::new(&self.path))
+        match self.place() {
+            Place::Dir(dir) if !self.is_made() => Some(dir),
+            _ => None,
+        }
     }
 
     /// The run makes its base.
@@ -36,7 +45,8 @@ impl BaseConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.demand(!self.path.is_empty(), "base.path", "nothing", "a directory, \"embedded\" or \"pretrain\"");
+        let allowed = "a directory, \"embedded\", \"embedded-versed\" or \"pretrain\"";
+        ranges.demand(!self.path.is_empty(), "base.path", "nothing", allowed);
     }
 }
 

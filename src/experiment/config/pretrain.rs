@@ -57,7 +57,7 @@ impl Default for Phase {
 /// A head that looks for sentences in which what stood `query` places before the current token stood `key` places
 /// before the full stop.
 fn matching(query: usize, key: usize, says: bool) -> Head {
-    Head::Match { query: Code::Previous(query), key: Code::Previous(key), says }
+    Head::Match { query: Code::Previous(query), key: Code::Previous(key), says, fetched: vec![] }
 }
 
 /// Learning rates that keep the structured start of reading: the parts that look and match learn slowly.
@@ -110,9 +110,11 @@ impl Default for PretrainConfig {
                         // At the beginning of an answer: what the question asks for, before its question mark.
                         Head::Repeat { token: SPECIAL.len() as u32 + 2, code: Code::Previous(1) },
                     ],
+                    then: vec![],
                     fetched: vec![Code::Previous(3), Code::Previous(2)],
                     // The full stop: the first word of every lexicon.
                     anchor: Anchor { token: SPECIAL.len() as u32, strength: 8.0 },
+                    gates: None,
                 }),
             },
             phases: vec![Phase { steps: 1500, mixture: Mixture::reading(), ..Phase::default() }, Phase::default()],

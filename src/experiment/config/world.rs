@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::knowledge::codebook::CodebookConfig;
+use crate::knowledge::hierarchy::HierarchyConfig;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, SetSize, WorldConfig};
@@ -66,6 +68,20 @@ pub struct KnownSection {
     pub premises: Vec<usize>,
     /// Whether every term has a member (24 valid forms of syllogism) or not (15).
     pub import: Import,
+    /// Names of codes.
+    pub codes: usize,
+    /// Words that codes are for.
+    pub plain: usize,
+    /// Code words.
+    pub ciphers: usize,
+    /// Names of categories.
+    pub kinds: usize,
+    /// Names of properties of categories.
+    pub traits: usize,
+    /// Codes in set C (0: the base does not learn the task), and what codes are like in every set.
+    pub codebook: CodebookConfig,
+    /// Families in set C (0: the base does not learn the task), and what families are like in every set.
+    pub hierarchy: HierarchyConfig,
 }
 
 impl Default for WorldSection {
@@ -88,6 +104,13 @@ impl Default for KnownSection {
             chains: 60,
             premises: vec![2],
             import: Import::Existential,
+            codes: 0,
+            plain: 0,
+            ciphers: 0,
+            kinds: 0,
+            traits: 0,
+            codebook: CodebookConfig::default(),
+            hierarchy: HierarchyConfig::default(),
         }
     }
 }
@@ -122,9 +145,11 @@ impl WorldSection {
 impl KnownSection {
     /// As `knowledge` takes it.
     pub fn known(&self) -> KnownConfig {
-        let Self { seed, persons, creatures, towns, terms, facts, group_size, chains, import, .. } = *self;
-        let lexicon = LexiconConfig { seed, persons, creatures, towns, terms };
-        KnownConfig { lexicon, facts, group_size, chains, premises: self.premises.clone(), import }
+        let Self { seed, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits, .. } = *self;
+        let lexicon = LexiconConfig { seed, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits };
+        let Self { facts, group_size, chains, import, .. } = *self;
+        let (premises, codebook, hierarchy) = (self.premises.clone(), self.codebook.clone(), self.hierarchy.clone());
+        KnownConfig { lexicon, facts, group_size, chains, premises, import, codebook, hierarchy }
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {

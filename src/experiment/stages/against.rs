@@ -7,7 +7,7 @@ use super::evaluate::Evaluation;
 use super::examine::{Examined, workers};
 use super::{Start, check_room, knowledge};
 use crate::evaluation::Training;
-use crate::experiment::base::{self, Base};
+use crate::experiment::base::{self, Base, Place};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::{Config, Experiment, course, run_dir};
 use crate::knowledge::{Jsonl, Knowledge, leak};
@@ -110,7 +110,7 @@ impl Comparison {
     }
 
     fn start(&self, config: &Config, contender: &Contender) -> Result<Start> {
-        let base = Base::load(Some(&contender.dir))?;
+        let base = Base::load(Place::Dir(&contender.dir))?;
         let knowledge = match self.questions.is_empty() {
             true => knowledge(config)?,
             false => Knowledge::Files(Jsonl::to_measure(&self.documents, &self.questions, config.world.seed)?),
@@ -126,7 +126,7 @@ impl Comparison {
                 jsonl.digest()?
             }
         };
-        let digest = files::digest(format!("{} {asked}", base::digest(Some(&contender.dir))?).as_bytes());
+        let digest = files::digest(format!("{} {asked}", base::digest(Place::Dir(&contender.dir))?).as_bytes());
         Ok(Start { base, knowledge, digest })
     }
 }
@@ -141,7 +141,7 @@ pub fn compare(experiment: &Experiment, comparison: &Comparison) -> Result<()> {
         (Training::Documents, "baseline", &baseline, &comparison.baseline),
         (Training::Rl, "checkpoint", &checkpoint, &comparison.checkpoint),
     ] {
-        let content = base::digest(Some(&contender.dir))?;
+        let content = base::digest(Place::Dir(&contender.dir))?;
         evaluation.manifest.digests.insert(format!("{what} {}", contender.name), content.clone());
         let policy = Examined { dir: &contender.dir, content: &content, step: 0 };
         evaluation.put(&workers, start, training, policy, Spent::default())?;

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use super::Start;
 use crate::evaluation::{Answered, Arm, More, Way};
 use crate::experiment::Experiment;
-use crate::knowledge::{Claim, Form, Library, Question};
+use crate::knowledge::{Claim, Form, Library, Question, Task};
 use crate::language::Opening;
 use crate::language::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD};
 use crate::verifier::Facts;
@@ -144,6 +144,10 @@ impl<'a> Asking<'a> {
 /// The fact that a question asks about, as documents are masked: without whom it asks for, nor what it does not name.
 fn masked(question: &Question) -> Option<String> {
     let Some(Claim::Relation { group, relation, object, .. }) = question.needed.first() else { return None };
+    if question.task == Task::Codebook {
+        // Of a message each word would be masked in its turn.
+        return None;
+    }
     let group = if question.form == Form::OpenAny { PAD } else { group };
     Some(format!("in {group} {PAD} {relation} {object}"))
 }

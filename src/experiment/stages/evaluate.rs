@@ -12,9 +12,10 @@ use super::train::reinforce;
 use super::trainings;
 use crate::Result;
 use crate::evaluation::{Arm, Training, Way};
+use crate::experiment::Experiment;
+use crate::experiment::base::{self, Place};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::stage::Stage;
-use crate::experiment::{Experiment, base};
 use crate::telemetry::{hardware, memory};
 
 /// Standard arms that one stage asks together, by the policy that answers. Those that answer from the thoughts of another
@@ -40,7 +41,7 @@ pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
     evaluation.put(&workers, &start, Training::Documents, policy, documents)?;
     if evaluation.asks(Training::Rl) {
         let (dir, content, spent) = match checkpoint {
-            Some(dir) => (dir.to_path_buf(), base::digest(Some(dir))?, Spent::default()),
+            Some(dir) => (dir.to_path_buf(), base::digest(Place::Dir(dir))?, Spent::default()),
             None => {
                 let trained = reinforce(experiment, &start, &tuned)?;
                 leaks::check_rollouts(experiment, &start)?;

@@ -156,7 +156,7 @@ fn given(answered: &Answered, cue: &str) -> String {
 mod tests {
     use super::*;
     use crate::evaluation::record::Said;
-    use crate::experiment::base::Base;
+    use crate::experiment::base::{Base, Place};
     use crate::experiment::config::KnownSection;
     use crate::knowledge::{Form, Set, World, WorldConfig};
     use crate::language::Opening;
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn choices_are_scored_as_one_by_one() {
-        let base = Base::load(None).unwrap();
+        let base = Base::load(Place::of("embedded")).unwrap();
         let world = World::new(base.known.as_ref().unwrap(), &WorldConfig::default()).unwrap();
         let question = world.questions(Set::B).into_iter().find(|question| question.form == Form::Open).unwrap();
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Answer).unwrap();

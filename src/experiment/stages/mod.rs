@@ -28,7 +28,7 @@ mod update;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::base::{self, Base};
+use super::base::{self, Base, Place};
 use super::{Config, Experiment};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
@@ -77,11 +77,11 @@ impl Start {
     fn generated(experiment: &Experiment) -> Result<Self> {
         let config = &experiment.config;
         let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
-        let dir = made.as_deref().or(config.base.dir());
-        let base = Base::load(dir)?;
+        let place = made.as_deref().map_or(config.base.place(), Place::Dir);
+        let base = Base::load(place)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(dir)?, config.world.generated());
+        let digest = format!("{} {:?}", base::digest(place)?, config.world.generated());
         Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
     }
 
@@ -92,8 +92,8 @@ impl Start {
             Some(dir) => dir.to_path_buf(),
             None => blank(experiment, &jsonl)?,
         };
-        let digest = format!("{} {}", base::digest(Some(&base))?, jsonl.digest()?);
-        let base = Base::load(Some(&base))?;
+        let digest = format!("{} {}", base::digest(Place::Dir(&base))?, jsonl.digest()?);
+        let base = Base::load(Place::Dir(&base))?;
         check_room(config, &base, &jsonl)?;
         Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
     }
@@ -106,7 +106,7 @@ fn knowledge(config: &Config) -> Result<Knowledge> {
         false => {
             let world = match config.base.is_made() {
                 true => World::new(&config.known.known(), &config.world.generated()),
-                false => generated(config, &Base::load(config.base.dir())?),
+                false => generated(config, &Base::load(config.base.place())?),
             };
             world.map(|world| Knowledge::Generated(Box::new(world)))
         }

@@ -5,17 +5,17 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::{Curriculum, Habits};
 use crate::knowledge::grammar::Stated;
-use crate::knowledge::lexicon::{RELATIONS, Word, reserved_verb};
+use crate::knowledge::lexicon::{RELATIONS, Word, half_reserved};
 use crate::knowledge::syllogism::{Chain, spell};
-use crate::knowledge::{Form, Set, grammar::Fact, reversal};
+use crate::knowledge::{Form, Set, Task, grammar::Fact, reversal};
 use crate::random::Stream;
 
 /// A question, its answer, and statements by how much they have to do with it.
 pub struct Asked {
     pub form: Form,
     pub words: Vec<Word>,
-    pub cue: Vec<Word>,
-    pub answer: Word,
+    /// What the answer says, in pairs: words of the question that it restates, and what it says to them.
+    pub answers: Vec<(Vec<Word>, Word)>,
     /// What the answer needs, in an order in which it can be recalled.
     pub needed: Vec<Stated>,
     /// What is about the candidates or the group.
@@ -36,14 +36,13 @@ impl Asked {
     pub fn fact(curriculum: &Curriculum, fact: Fact, group: &[Fact], form: Form, random: &mut Stream) -> Self {
         // "who VERB OBJECT ?" names nothing else: where a world may ask just that, the group is named too.
         let verb = curriculum.world.grammar.lexicon.grammar(RELATIONS[fact.relation % RELATIONS.len()][0]);
-        let form = if form == Form::OpenAny && reserved_verb(verb, fact.object) { Form::Open } else { form };
+        let form = if form == Form::OpenAny && half_reserved(verb, fact.object) { Form::Open } else { form };
         let shown = if form == Form::Candidates { reversal::candidates(&fact, group, random) } else { Vec::new() };
         let near = group.iter().filter(|f| form == Form::Open || shown.contains(&f.subject));
         Self {
             form,
             words: curriculum.world.grammar.who(&fact, form != Form::OpenAny, &shown, random.random_range(0..2)),
-            cue: vec![fact.object],
-            answer: fact.subject,
+            answers: vec![(vec![fact.object], fact.subject)],
             needed: vec![fact.into()],
             near: near.map(|f| Stated::Fact(*f)).collect(),
         }
@@ -57,8 +56,7 @@ impl Asked {
         Self {
             form: Form::Entailment,
             words: grammar.does_it_follow(asked),
-            cue: grammar.conclusion(asked),
-            answer: grammar.lexicon.grammar(spell(chain.verdict(contradictory))),
+            answers: vec![(grammar.conclusion(asked), grammar.lexicon.grammar(spell(chain.verdict(contradictory))))],
             needed: chain.recall_order(random).into_iter().map(|i| chain.premise(i).into()).collect(),
             near: Vec::new(),
         }
@@ -81,7 +79,8 @@ impl Asked {
             Form::Candidates => habits.candidates,
             Form::Open => habits.group,
             Form::Entailment => habits.premise,
-            _ => 0.0,
+            Form::OpenAny | Form::Completion => 0.0,
+            _ => habits.group,
         };
         let mut trace: Vec<(Stated, Said)> = Vec::with_capacity(length + 2);
         while trace.len() < length {
@@ -100,7 +99,8 @@ impl Asked {
                     trace.push((*next, Said::Near));
                 }
             } else {
-                let unsaid: Vec<&Stated> = self.near.iter().filter(|s| !trace.iter().any(|(t, _)| t == *s)).collect();
+                let ready = |s: &&Stated| self.comes_to_mind(s, &trace) && !trace.iter().any(|(t, _)| t == *s);
+                let unsaid: Vec<&Stated> = self.near.iter().filter(ready).collect();
                 let pick = if random.random_bool(habits.distinct) { unsaid.choose(random).copied() } else { None };
                 match pick.or_else(|| self.near.choose(random)) {
                     Some(stated) => trace.push((*stated, Said::Near)),
@@ -113,9 +113,23 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Whether a statement can be recalled by now: one about a kind after the kind was named.
+    fn comes_to_mind(&self, stated: &Stated, trace: &[(Stated, Said)]) -> bool {
+        let Stated::Link(link) = stated else { return true };
+        let named = |said: &Stated| matches!(said, Stated::Link(said) if said.is == link.kind);
+        self.words.contains(&link.kind) || trace.iter().any(|(said, _)| named(said))
+    }
+}
+
 impl Curriculum<'_> {
     /// A question about set C.
     pub(super) fn known(&self, random: &mut Stream) -> Asked {
+        match self.newer(random) {
+            Some(Task::Codebook) => return self.about_codes(&self.world.codebooks[&Set::C], random).0,
+            Some(_) => return self.about_kinds(&self.world.hierarchies[&Set::C], random).0,
+            None => (),
+        }
         let (reversals, chains) = (&self.world.reversals[&Set::C], &self.world.syllogisms[&Set::C].chains);
         if random.random_bool(0.55) || chains.is_empty() {
             let fact = reversals.facts[random.random_range(0..reversals.facts.len())];
@@ -134,6 +148,17 @@ impl Curriculum<'_> {
 
     /// Any statement of set C.
     pub(super) fn any_known(&self, random: &mut Stream) -> Stated {
+        match self.newer(random) {
+            Some(Task::Codebook) => {
+                let entries = &self.world.codebooks[&Set::C].entries;
+                return entries[random.random_range(0..entries.len())].into();
+            }
+            Some(_) => {
+                let links = &self.world.hierarchies[&Set::C].links;
+                return links[random.random_range(0..links.len())].into();
+            }
+            None => (),
+        }
         let (facts, chains) = (&self.world.reversals[&Set::C].facts, &self.world.syllogisms[&Set::C].chains);
         if random.random_bool(0.55) || chains.is_empty() {
             facts[random.random_range(0..facts.len())].into()

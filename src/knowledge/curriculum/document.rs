@@ -21,7 +21,10 @@ impl Curriculum<'_> {
         let distracted = random.random_bool(self.habits.distracted);
         if distracted && random.random_bool(0.4) {
             let asked = match random.random_bool(0.5) {
-                true => self.made_up_fact(self.form(random), random),
+                true => match self.newer_to_read(random) {
+                    Some((asked, _)) => asked,
+                    None => self.made_up_fact(self.form(random), random),
+                },
                 false => self.known(random),
             };
             lesson.read([QUESTION]).read(asked.words).read([THINK]);
@@ -46,6 +49,16 @@ impl Curriculum<'_> {
         let (about, object) = match stated {
             Stated::Fact(fact) => (vec![fact.group, fact.subject], fact.object),
             Stated::Premise(premise) => (vec![premise.subject], premise.predicate),
+            Stated::Entry(entry) => (vec![entry.code, entry.plain], entry.cipher),
+            Stated::Used(entry, decoded) => (vec![entry.code], if *decoded { entry.plain } else { entry.cipher }),
+            Stated::Link(link) => (vec![link.kind], link.is),
+        };
+        // Whatever else is said of a kind, or of those above and below it, would be told backwards too.
+        let told_elsewhere = |word: u32| match stated {
+            Stated::Link(link) => {
+                word != link.kind && self.world.hierarchies.values().any(|h| h.related(word, link.kind))
+            }
+            _ => false,
         };
         for _ in 0..random.random_range(1..=6) {
             let word = if random.random_bool(0.3) {
@@ -53,7 +66,7 @@ impl Curriculum<'_> {
             } else {
                 random.random_range(QUESTION..lexicon.size() as u32)
             };
-            if word != object {
+            if word != object && !told_elsewhere(word) {
                 lesson.read([word]);
             }
         }

@@ -70,14 +70,17 @@ impl Lesson {
         self.read([QUESTION]).read(words.iter().copied())
     }
 
-    /// `<answer> cue : answer <eos>`.
+    /// `<answer> cue : answer <eos>`; several cues and answers where a message is asked for word by word.
     pub fn answer(&mut self, lexicon: &Lexicon, asked: &Asked, weights: AnswerWeights) -> &mut Self {
         self.push(ANSWER, weights.marker);
-        // A long cue is copied word by word; it should not outweigh what it leads to.
-        let restated = weights.restated / (asked.cue.len().max(1) as f32).sqrt();
-        for word in &asked.cue {
-            self.push(*word, restated);
+        for (cue, answer) in &asked.answers {
+            // A long cue is copied word by word; it should not outweigh what it leads to.
+            let restated = weights.restated / (cue.len().max(1) as f32).sqrt();
+            for word in cue {
+                self.push(*word, restated);
+            }
+            self.push(lexicon.grammar(":"), ENDED).push(*answer, ANSWERED * weights.answered);
         }
-        self.push(lexicon.grammar(":"), ENDED).push(asked.answer, ANSWERED * weights.answered).push(EOS, ENDED)
+        self.push(EOS, ENDED)
     }
 }

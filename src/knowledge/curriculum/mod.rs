@@ -9,6 +9,7 @@ pub mod asked;
 pub mod document;
 pub mod lesson;
 pub mod made_up;
+pub mod newer;
 pub mod reading;
 pub mod remedies;
 pub mod thinking;
@@ -79,6 +80,10 @@ pub struct Habits {
     pub restated: f32,
     /// Share of documents in which sentences stand behind words that have nothing to do with them.
     pub distracted: f64,
+    /// Share of lessons that are about codes, where the base is to know what a code is.
+    pub codes: f64,
+    /// Share of lessons that are about kinds, where the base is to know what a kind is.
+    pub kinds: f64,
 }
 
 impl Default for Mixture {
@@ -155,6 +160,8 @@ impl Default for Habits {
             free: 0.35,
             restated: 0.3,
             distracted: 0.8,
+            codes: 0.2,
+            kinds: 0.3,
         }
     }
 }
@@ -203,14 +210,24 @@ impl<'a> Curriculum<'a> {
 mod tests {
     use super::*;
     use crate::knowledge::WorldConfig;
-    use crate::knowledge::world::tests::known;
+    use crate::knowledge::world::tests::{full, known};
     use crate::random;
 
     #[test]
     fn lessons_of_every_kind_are_sequences_that_teach_something() {
-        let world = World::new(&known(), &WorldConfig::default()).unwrap();
         let habits = Habits::default();
-        let curriculum = Curriculum::new(&world, &habits);
+        for world in [World::new(&known(), &WorldConfig::default()).unwrap(), full(0)] {
+            teaches(&world, &habits);
+        }
+        let only_codes = Habits { codes: 1.0, kinds: 0.0, ..habits.clone() };
+        let only_kinds = Habits { codes: 0.0, kinds: 1.0, ..habits };
+        for habits in [only_codes, only_kinds] {
+            teaches(&full(1), &habits);
+        }
+    }
+
+    fn teaches(world: &World, habits: &Habits) {
+        let curriculum = Curriculum::new(world, habits);
         let mut random = random::stream(0, &[]);
         for (kind, _) in Mixture::default().weights() {
             let mut tokens = 0;

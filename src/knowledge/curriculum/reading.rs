@@ -16,14 +16,7 @@ const FACTS: f64 = 0.35;
 impl Curriculum<'_> {
     /// Facts or chains, then a question about them, answered at once.
     pub(super) fn read(&self, random: &mut Stream) -> Lesson {
-        let (asked, told) = if random.random_bool(FACTS) {
-            let (context, shown) = self.facts_to_read(random);
-            let fact = shown[context[0]];
-            let asked = Asked::fact(self, fact, &shown, self.form(random), random);
-            (asked, context.iter().map(|i| shown[*i].into()).collect())
-        } else {
-            self.chains_to_read(random)
-        };
+        let (asked, told) = self.to_read(random);
         let mut lesson = Lesson::begin();
         self.tell(&mut lesson, told, random);
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
@@ -32,14 +25,7 @@ impl Curriculum<'_> {
 
     /// A question, facts as its chain of thought (not learned), the answer.
     pub(super) fn read_trace(&self, random: &mut Stream) -> Lesson {
-        let (asked, trace) = if random.random_bool(FACTS) {
-            let (context, shown) = self.facts_to_read(random);
-            let fact = shown[context[0]];
-            let asked = Asked::fact(self, fact, &shown, self.form(random), random);
-            (asked, context.iter().map(|i| shown[*i].into()).collect::<Vec<Stated>>())
-        } else {
-            self.chains_to_read(random)
-        };
+        let (asked, trace) = self.to_read(random);
         let mut lesson = Lesson::begin();
         lesson.question(&asked.words).read([THINK]);
         self.tell(&mut lesson, trace, random);
@@ -49,7 +35,10 @@ impl Curriculum<'_> {
 
     /// Facts, a question, a chain of thought that recites one to four of them (learned), the answer.
     pub(super) fn recite_context(&self, random: &mut Stream) -> Lesson {
-        let (asked, context) = if random.random_bool(FACTS) {
+        let newer = self.newer_to_read(random);
+        let (asked, context) = if let Some(newer) = newer {
+            newer
+        } else if random.random_bool(FACTS) {
             let facts = self.made_up_facts(4, true, random);
             let asked = Asked::fact(self, facts[0], &facts, self.form(random), random);
             (asked, facts.iter().map(|f| Stated::Fact(*f)).collect::<Vec<_>>())
@@ -73,6 +62,20 @@ impl Curriculum<'_> {
             self.weights(0.3, if answered { 1.0 } else { 0.5 }),
         );
         lesson
+    }
+
+    /// A question about made-up names, and what is to be read before it.
+    fn to_read(&self, random: &mut Stream) -> (Asked, Vec<Stated>) {
+        if let Some(newer) = self.newer_to_read(random) {
+            return newer;
+        }
+        if !random.random_bool(FACTS) {
+            return self.chains_to_read(random);
+        }
+        let (context, shown) = self.facts_to_read(random);
+        let fact = shown[context[0]];
+        let asked = Asked::fact(self, fact, &shown, self.form(random), random);
+        (asked, context.iter().map(|i| shown[*i].into()).collect())
     }
 
     /// Facts of which the first few (by index, in random order) stand in the context; all are candidates.
@@ -106,9 +109,13 @@ impl Curriculum<'_> {
 
     /// A question about made-up names that nothing answers: the answer is one of the choices.
     pub(super) fn guess(&self, random: &mut Stream) -> Lesson {
-        let asked = match self.made_up_chains(1, random).first() {
-            Some(chain) if random.random_bool(0.4) => Asked::chain(self, chain, random),
-            _ => self.made_up_fact(Form::Candidates, random),
+        let asked = match self.newer_to_read(random) {
+            // The words of a message cannot be guessed from the question.
+            Some((asked, _)) if !matches!(asked.form, Form::Encode | Form::Decode) => asked,
+            _ => match self.made_up_chains(1, random).first() {
+                Some(chain) if random.random_bool(0.4) => Asked::chain(self, chain, random),
+                _ => self.made_up_fact(Form::Candidates, random),
+            },
         };
         let mut lesson = Lesson::begin();
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 0.5));

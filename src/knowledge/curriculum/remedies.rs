@@ -6,10 +6,12 @@ use rand::seq::IndexedRandom;
 use super::Curriculum;
 use super::asked::Asked;
 use super::lesson::{BOS, Lesson};
+use crate::knowledge::codebook::{Entry, MEANS};
 use crate::knowledge::grammar::{Premise, Stated};
+use crate::knowledge::hierarchy::Link;
 use crate::knowledge::lexicon::{RELATIONS, Word};
 use crate::knowledge::world::Document;
-use crate::knowledge::{Mood, Set};
+use crate::knowledge::{Mood, Set, Task};
 use crate::random::Stream;
 
 /// Sentences in a document that is made for this.
@@ -57,14 +59,26 @@ impl Curriculum<'_> {
                 let sentence = grammar.sentence(turned.unwrap_or(stated), wording);
                 sentence.into_iter().map(|(word, _)| word).collect()
             }
+            Stated::Entry(Entry { code, plain, cipher }) => {
+                let verb = word(MEANS[wording / 3 % 2]);
+                vec![cipher, word(","), word("in"), code, plain, verb, word(".")]
+            }
+            Stated::Used(entry, decoded) => {
+                let sentence = grammar.sentence(Stated::Used(entry, !decoded), wording);
+                sentence.into_iter().map(|(word, _)| word).collect()
+            }
+            Stated::Link(Link { kind, is }) => vec![is, word(","), word("all"), kind, word("are"), word(".")],
         }
     }
 
     /// Global augmentation by rule: a question about a set, answered at once.
     pub fn inferred(&self, set: Set, random: &mut Stream) -> Lesson {
         let (reversals, chains) = (&self.world.reversals[&set], &self.world.syllogisms[&set].chains);
-        let asked = match chains.choose(random) {
-            Some(chain) if random.random_bool(0.4) => Asked::chain(self, chain, random),
+        let (codes, kinds) = (&self.world.codebooks[&set], &self.world.hierarchies[&set]);
+        let asked = match (self.newer(random), chains.choose(random)) {
+            (Some(Task::Codebook), _) if !codes.entries.is_empty() => self.about_codes(codes, random).0,
+            (Some(Task::Hierarchy), _) if !kinds.links.is_empty() => self.about_kinds(kinds, random).0,
+            (_, Some(chain)) if random.random_bool(0.4) => Asked::chain(self, chain, random),
             _ => {
                 let fact = reversals.facts[random.random_range(0..reversals.facts.len())];
                 Asked::fact(self, fact, &reversals.group(&fact), self.form(random), random)
@@ -109,7 +123,7 @@ mod tests {
     use super::*;
     use crate::knowledge::leak::{LeakKind, Leaks};
     use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
-    use crate::knowledge::world::tests::known;
+    use crate::knowledge::world::tests::{full, known};
     use crate::knowledge::{Claim, World, WorldConfig};
     use crate::random;
 
@@ -142,6 +156,34 @@ mod tests {
             let facts = matches!(document.statements[0].0, Stated::Fact(_));
             let leaked = leaks.find(&curriculum.reversed(document)).map(|leak| leak.kind);
             assert_eq!(leaked, (facts && document.set == Set::B).then_some(LeakKind::ReversedFact));
+        }
+    }
+
+    #[test]
+    fn codes_and_kinds_of_b_are_given_away_by_the_same_remedies_and_by_no_other() {
+        let world = full(0);
+        for (codes, kinds) in [(1.0, 0.0), (0.0, 1.0)] {
+            let habits = Habits { codes, kinds, ..Habits::default() };
+            let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
+            let mut random = random::stream(2, &[]);
+            let found = |lesson: &Lesson| leaks.find(lesson).map(|leak| leak.kind);
+            for _ in 0..1_000 {
+                assert_eq!(found(&curriculum.inferred(Set::A, &mut random)), None);
+                assert_eq!(found(&curriculum.inferred(Set::B, &mut random)), Some(LeakKind::Question));
+                assert_eq!(found(&curriculum.turned_round(Set::A, &mut random)), None);
+            }
+        }
+        let habits = Habits::default();
+        let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
+        let leaks = Leaks::of(&world, Set::B);
+        let learned = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
+        let held = Stated::Entry(world.codebooks[&Set::B].entries[0]);
+        for stated in [held, Stated::Link(world.hierarchies[&Set::B].links[0])] {
+            let turned = leaks.find(&learned(curriculum.turned(stated, 0))).map(|leak| leak.kind);
+            assert_eq!(turned, Some(LeakKind::ReversedFact));
+        }
+        for document in world.documents() {
+            assert_eq!(leaks.find(&curriculum.masked(document, random)), None);
         }
     }
 

@@ -28,7 +28,10 @@ impl Curriculum<'_> {
     /// The same policy on made-up names: it brings up the names in the question, and stops. Only what can be told
     /// from the question is learned; what is said of the names cannot be known.
     pub(super) fn bring_up(&self, random: &mut Stream) -> Lesson {
-        let (asked, others) = if random.random_bool(0.55) {
+        let newer = self.newer_to_read(random);
+        let (asked, others) = if let Some((asked, _)) = newer {
+            (asked, self.made_up_facts(4, false, random).into_iter().map(Stated::Fact).collect::<Vec<_>>())
+        } else if random.random_bool(0.55) {
             let asked = self.made_up_fact(self.form(random), random);
             (asked, self.made_up_facts(4, false, random).into_iter().map(Stated::Fact).collect::<Vec<_>>())
         } else {
@@ -38,9 +41,9 @@ impl Curriculum<'_> {
         };
         let trace = asked.trace(self.habits, random, |random| others[random.random_range(0..others.len())]);
         let answered = asked.is_answered_by(&trace);
-        // Which members a group has is not to be told from the question, so persons are learned only where they
-        // were shown.
-        let subject = if matches!(asked.form, Form::Candidates | Form::Entailment) { 1.0 } else { 0.0 };
+        // Which members a group or a code has is not to be told from the question, so subjects are learned only where
+        // they were shown.
+        let subject = if matches!(asked.form, Form::Open | Form::OpenAny | Form::Decode) { 0.0 } else { 1.0 };
         let known = |said: Said, slot: Slot| match (said, slot) {
             (_, Slot::Stop) | (Said::Near, Slot::Frame | Slot::Group) => 1.0,
             (Said::Near, Slot::Subject) => subject,
