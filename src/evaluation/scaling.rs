@@ -57,6 +57,9 @@ impl Measure {
     }
 }
 
+/// Answers by arm and by the number that is counted.
+type Groups<'a> = BTreeMap<(Arm, usize), Vec<&'a Answered>>;
+
 /// A row for each arm and each number of facts or choices, for kinds of questions that differ in it. The last step at
 /// which an arm was evaluated counts, and the first answer to each question.
 pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
@@ -67,7 +70,7 @@ pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
     }
     let mut rows = Vec::new();
     for measure in Measure::ALL {
-        let mut kinds: BTreeMap<(Task, Form, Set), BTreeMap<(Arm, usize), Vec<&Answered>>> = BTreeMap::new();
+        let mut kinds: BTreeMap<(Task, Form, Set), Groups> = BTreeMap::new();
         for one in answered.iter().filter(|one| one.sample == 0 && last.get(&one.arm) == Some(&one.step)) {
             let Some(at) = measure.of(one) else { continue };
             kinds.entry((one.task, one.form, one.set)).or_default().entry((one.arm, at)).or_default().push(one);
