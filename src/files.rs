@@ -1,5 +1,6 @@
 //! Files that are either whole or absent: written beside, synced, renamed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -68,11 +69,16 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
+/// Whether this is the name of a file that is being written, or was when its process was killed.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(UNFINISHED)
+}
+
 /// Removes what processes that were killed while they wrote have left in a directory, if there is one. Nobody may be
 /// writing there.
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    let unfinished = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    let unfinished = entries.flatten().filter(|entry| is_unfinished(&entry.file_name()));
     unfinished.map(|entry| entry.path()).try_for_each(|path| fs::remove_file(&path).map_err(Error::io(&path, "remove")))
 }
 

@@ -165,7 +165,8 @@ impl RunDir {
     }
 }
 
-/// A directory without a config may be taken if it is empty, or if a run got no further than its lock.
+/// A directory without a config may be taken if it is empty, or if a run got no further than its lock and was killed while
+/// it wrote its config.
 fn refuse_strangers(root: &Path) -> Result<()> {
     let place = root.display().to_string();
     if !root.is_dir() {
@@ -173,7 +174,7 @@ fn refuse_strangers(root: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(root).map_err(Error::io(root, "read"))? {
         let name = entry.map_err(Error::io(root, "read"))?.file_name();
-        if name != LOCK {
+        if name != LOCK && !files::is_unfinished(&name) {
             let found = format!("not a run directory (it holds {} and no {CONFIG})", name.to_string_lossy());
             return Err(Error::invalid(place, strict_toml::one_line(&found), "name an empty or a new one in run.dir"));
         }
@@ -265,6 +266,15 @@ mod tests {
         let error = RunDir::open(home.path(), &config(&[])).unwrap_err().to_string();
         assert!(error.contains("none of this version") && !error.contains('\n'), "{error}");
         assert_eq!(files::read_text(&home.path().join(CONFIG)).unwrap(), "[other]\nprogram = 1");
+    }
+
+    #[test]
+    fn a_run_that_was_killed_while_it_wrote_its_config_is_taken_up_again() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(LOCK), "4194305").unwrap();
+        fs::write(home.path().join(".unfinished-G28F7L"), "[ru").unwrap();
+        let run = RunDir::open(home.path(), &config(&[])).unwrap();
+        assert!(run.config().exists() && !home.path().join(".unfinished-G28F7L").exists());
     }
 
     #[test]
