@@ -105,7 +105,9 @@ fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
         let x = plot.x_label;
         Some(format!("{name} from {} at {x} {} to {} at {x} {}", say(first.y), first.x, say(last.y), last.x))
     });
-    let description = format!("{title}: {}", ends.collect::<Vec<_>>().join("; "));
+    let ends: Vec<String> = ends.collect();
+    let description =
+        if ends.is_empty() { format!("{title}, {note}") } else { format!("{title}: {}", ends.join("; ")) };
     let svg = plot.svg(&HtmlEscape(&description).to_string())?;
     Some(Figure { title, note, svg: Value::from_safe_string(svg) })
 }

@@ -30,6 +30,8 @@ struct Numbers {
 enum Change {
     Better,
     Worse,
+    /// The questions of these runs say so, and the runs differ too much to say what others would give.
+    Unsure,
     Unclear,
 }
 
@@ -74,6 +76,7 @@ impl Numbers {
                 match change(after) {
                     Change::Better => format!("From {from} to {to} {on}"),
                     Change::Worse => format!("From {from} down to {to} {on}"),
+                    Change::Unsure => format!("From {from} to {to} {on}, in too few runs to be sure"),
                     Change::Unclear => format!("No clear change {on}: {from} before, {to} after"),
                 }
             }
@@ -110,6 +113,9 @@ impl Numbers {
                 "With the same documents in its prompt it answers {share} of the same questions: the skill is there, \
                  what is missing is the recall."
             ),
+            Change::Unsure => format!(
+                "With the same documents in its prompt it answers {share}, in runs that differ too much to be sure of it."
+            ),
             _ => format!(
                 "With the same documents in its prompt it answers {share}, which is not clearly more: it lacks the \
                  skill, not only the recall."
@@ -139,6 +145,10 @@ impl Numbers {
                 format!("{trained} {how} and gets {share} of the same questions right ({aside}).{gap}")
             }
             Change::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
+            Change::Unsure => format!(
+                "{trained} {how} and gets {share} of the same questions right ({aside}), but the runs differ too much, or are \
+                 too few, to be sure of it."
+            ),
             Change::Unclear => format!(
                 "{trained} {how} and gets {share} of the same questions right, which cannot be told from no change \
                  ({aside})."
@@ -170,9 +180,11 @@ impl Numbers {
 }
 
 fn change(arm: &Pooled) -> Change {
-    match arm.against_baseline.map(|pair| pair.verdict(pair.p)) {
-        Some(1) => Change::Better,
-        Some(-1) => Change::Worse,
+    let Some(pair) = arm.against_baseline else { return Change::Unclear };
+    match pair.verdict(pair.p) {
+        1 => Change::Better,
+        -1 => Change::Worse,
+        _ if pair.p < 0.05 => Change::Unsure,
         _ => Change::Unclear,
     }
 }
@@ -185,7 +197,7 @@ fn counts(arm: &Pooled) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Curves, RunInfo};
+    use crate::evaluation::{Answered, Curves, One, RunInfo, together};
     use crate::knowledge::Form;
 
     #[test]
@@ -226,6 +238,23 @@ mod tests {
         let story = Story::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
         assert!(story.headline.starts_with("No clear change"), "{}", story.headline);
         assert!(story.lead[1].contains("cannot be told"), "{}", story.lead[1]);
+    }
+
+    #[test]
+    fn runs_that_disagree_are_no_proof_and_no_failure() {
+        let answers = fixture::answers();
+        // Reinforcement learning has done nothing in the second run.
+        let mut failed = answers.clone();
+        for one in failed.iter_mut().filter(|one| one.arm == Arm::AfterRl) {
+            let before = |other: &&Answered| other.arm == Arm::FineTuned && other.question == one.question;
+            one.judgement.correct = answers.iter().find(before).unwrap().judgement.correct;
+        }
+        let one = |answered| One { answered, ..One::default() };
+        let (summary, _) = together("both", "", vec![one(answers.clone()), one(failed)]);
+        let story = Story::new(&summary);
+        assert!(story.headline.ends_with("in too few runs to be sure"), "{}", story.headline);
+        assert!(story.lead[1].contains("what is missing is the recall"), "{}", story.lead[1]);
+        assert!(story.lead[2].ends_with("to be sure of it."), "{}", story.lead[2]);
     }
 
     #[test]
