@@ -187,10 +187,9 @@ impl Words {
 
     /// Documents in which a name stands together with the words of a question, its object left out.
     fn with(&self, question: &Question, name: &str) -> i64 {
-        let words = question
-            .text
-            .split(' ')
-            .filter(|word| *word != question.cue && !question.choices.iter().any(|c| c.split(' ').any(|w| w == *word)));
+        let words = question.text.split(' ').filter(|word| {
+            *word != question.named() && !question.choices.iter().any(|c| c.split(' ').any(|w| w == *word))
+        });
         words.map(|word| self.shared(word, name)).sum()
     }
 

@@ -207,7 +207,7 @@ impl Grammar {
                 self.names(&[(subject, &self.lexicon.terms), (predicate, &self.lexicon.terms)])?;
                 Some(Claim::Categorical { subject: subject.into(), mood, predicate: predicate.into() })
             }
-            ["all" | "each", kind, "are", is] => self.read_link(kind, is),
+            ["all" | "each", kind, verb @ ("are" | "have"), is] => self.read_link(kind, verb, is),
             _ => None,
         }
     }

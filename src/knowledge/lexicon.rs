@@ -38,7 +38,7 @@ pub struct LexiconConfig {
     /// Categories of a taxonomy ("mavids"); 0 in a base that knows no hierarchy.
     #[serde(default)]
     pub kinds: usize,
-    /// Properties of categories ("bikous").
+    /// Properties of categories ("bikors").
     #[serde(default)]
     pub traits: usize,
 }
@@ -85,7 +85,7 @@ const GRAMMAR: [&str; 23] = [
 /// Words of sentences about codes, in lexicons that have some.
 const OF_CODES: [&str; 4] = ["encode", "decode", "means", "denotes"];
 /// The same for kinds.
-const OF_KINDS: [&str; 1] = ["what"];
+const OF_KINDS: [&str; 3] = ["what", "have", "inherit"];
 
 /// All words, and where the names of each kind stand among them.
 #[derive(Clone, Debug)]
@@ -153,7 +153,7 @@ impl Lexicon {
         let stem =
             |r: &mut random::Stream| syllable(r) + one_of(r, &["b", "d", "g", "k", "l", "m", "n", "p", "r", "v"]);
         let kinds = pool(&mut words, config.kinds, &|r| stem(r) + one_of(r, &["ids", "oids", "ines"]));
-        let traits = pool(&mut words, config.traits, &|r| stem(r) + one_of(r, &["ish", "ous", "al"]));
+        let traits = pool(&mut words, config.traits, &|r| stem(r) + one_of(r, &["ors", "els", "uts"]));
         let ids = words.iter().enumerate().map(|(i, w)| (w.clone(), (SPECIAL.len() + i) as Word)).collect();
         Ok(Self { words, ids, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits })
     }
@@ -185,6 +185,11 @@ impl Lexicon {
     /// Whether a spelling is one of a pool's names. Pools are runs of consecutive ids, so their ends tell.
     pub fn is_in(&self, spelling: &str, pool: &[Word]) -> bool {
         self.word(spelling).is_some_and(|w| pool.first() <= Some(&w) && Some(&w) <= pool.last())
+    }
+
+    /// Whether a word names a property of kinds.
+    pub fn is_trait(&self, word: Word) -> bool {
+        self.traits.first().is_some_and(|first| word >= *first)
     }
 
     /// A word of the grammar, which is always there.

@@ -89,7 +89,7 @@ pub struct Question {
     pub set: Set,
     /// The question as it stands after the question mark token, candidates included.
     pub text: String,
-    /// What the answer restates before it answers ("bilu" in "bilu : mavo"). Empty for `jsonl`, and for messages of a
+    /// What the answer restates before it answers ("bilu" in "bilu : mavo", "have mavids" of a kind). Empty for `jsonl`, and for messages of a
     /// codebook, which restate each of their words in its turn.
     pub cue: String,
     /// The right answer.
@@ -102,6 +102,13 @@ pub struct Question {
     pub context: Vec<String>,
     /// Accuracy of the best guess that does not use the needed claims.
     pub chance: f64,
+}
+
+impl Question {
+    /// The name that it asks about, where its cue is one or ends in one.
+    pub fn named(&self) -> &str {
+        self.cue.rsplit(' ').next().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Set {

@@ -363,7 +363,7 @@ fn understood(key: &str, wanted: usize, known: usize, what: &str) -> Result<()> 
     if wanted == 0 || known > 0 {
         return Ok(());
     }
-    let remedy = "set it to 0, or take a base that was made to know some (configs/four.toml)";
+    let remedy = "set it to 0, or take a base that knows some (base.path = \"embedded-versed\")";
     Err(Error::invalid(key, format!("found {wanted}, and the base knows nothing of {what}"), remedy))
 }
 

@@ -76,8 +76,8 @@ fn said<'a>(facts: &dyn Facts, question: &'a Question, claims: &BTreeSet<&'a Cla
             // Which of the choices is it that the kind is, or that is the kind?
             let follows = |choice: &&String| {
                 let (kind, is) = match question.form {
-                    Form::Reversed => (choice.as_str(), question.cue.as_str()),
-                    _ => (question.cue.as_str(), choice.as_str()),
+                    Form::Reversed => (choice.as_str(), question.named()),
+                    _ => (question.named(), choice.as_str()),
                 };
                 decided(facts, (kind, Mood::All, is), claims) == Some("yes")
             };

@@ -141,21 +141,28 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// The fact that a question asks about, as documents are masked: without whom it asks for, nor what it does not name.
+/// The fact that a question asks about, as documents are masked: without what it asks for, nor what it does not name.
+/// `None` where the answer is in no single fact.
 fn masked(question: &Question) -> Option<String> {
-    let Some(Claim::Relation { group, relation, object, .. }) = question.needed.first() else { return None };
-    if question.task == Task::Codebook {
-        // Of a message each word would be masked in its turn.
-        return None;
+    match (question.task, question.form, question.needed.first()?) {
+        (Task::Reversal, form, Claim::Relation { group, relation, object, .. }) => {
+            let group = if form == Form::OpenAny { PAD } else { group };
+            Some(format!("in {group} {PAD} {relation} {object}"))
+        }
+        (_, Form::Rephrased, _) => question.cue.split_once(' ').map(|(verb, kind)| format!("all {kind} {verb} {PAD}")),
+        (_, Form::Reversed, _) => Some(format!("all {PAD} {}", question.cue)),
+        _ => None,
     }
-    let group = if question.form == Form::OpenAny { PAD } else { group };
-    Some(format!("in {group} {PAD} {relation} {object}"))
 }
 
 /// A restored sentence as an answer to the question that it was asked for.
 pub(super) fn restored(facts: &dyn Facts, question: &Question, completion: &str) -> String {
     match (masked(question), facts.read(completion)) {
         (Some(_), Some(Claim::Relation { subject, .. })) => format!("{} : {subject} {EOS}", question.cue),
+        (Some(_), Some(Claim::Categorical { subject, predicate, .. })) => {
+            let said = if question.form == Form::Reversed { subject } else { predicate };
+            format!("{} : {said} {EOS}", question.cue)
+        }
         _ => completion.to_owned(),
     }
 }
@@ -221,6 +228,23 @@ mod tests {
             let answer = format!("{} : {} <eos>", question.cue, question.answer);
             assert_eq!(restored(&world, &question, whole), answer);
             assert_eq!(restored(&world, &question, "in in guards ."), "in in guards .");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_kind_is_restored_and_what_follows_is_not() {
+        let world = crate::knowledge::world::tests::full(0);
+        let of_kinds = world.questions(Set::B).into_iter().filter(|question| question.task == Task::Hierarchy);
+        for question in of_kinds {
+            let Some(sentence) = masked(&question) else {
+                assert!(matches!(question.form, Form::Inherited | Form::Holdout), "{question:?}");
+                continue;
+            };
+            assert!(sentence.contains(question.named()) && !sentence.contains(&question.answer), "{sentence}");
+            let whole = sentence.replace(PAD, &question.answer) + " .";
+            assert_eq!(world.read(&whole).as_ref(), question.needed.first());
+            let answer = format!("{} : {} <eos>", question.cue, question.answer);
+            assert_eq!(restored(&world, &question, &whole), answer);
         }
     }
 }

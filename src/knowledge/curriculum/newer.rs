@@ -71,17 +71,17 @@ impl Curriculum<'_> {
         let items = kinds.items(form);
         let item = &items[random.random_range(0..items.len())];
         let candidates = kinds.candidates(&grammar.lexicon, item.asked, form, random);
-        let (cue, answer) = item.asked.cue_and_answer(form);
+        let (_, answer) = item.asked.cue_and_answer(form);
         let near = match form {
             Form::Reversed => candidates.iter().flat_map(|kind| kinds.of(*kind)).map(Stated::Link).collect(),
             _ => kinds.above(item.asked.kind).into_iter().map(Stated::Link).collect(),
         };
         let size = random.random_range(2..=10);
-        let told = kinds.context(item, form, &candidates, size, random);
+        let told = kinds.context(&grammar.lexicon, item, form, &candidates, size, random);
         let asked = Asked {
             form,
             words: grammar.which(item.asked, form, &candidates),
-            answers: vec![(vec![cue], answer)],
+            answers: vec![(grammar.restated(item.asked, form), answer)],
             needed: item.needed.iter().map(|link| Stated::Link(*link)).collect(),
             near,
         };

@@ -8,7 +8,6 @@ use super::asked::Asked;
 use super::lesson::{BOS, Lesson};
 use crate::knowledge::codebook::{Entry, MEANS};
 use crate::knowledge::grammar::{Premise, Stated};
-use crate::knowledge::hierarchy::Link;
 use crate::knowledge::lexicon::{RELATIONS, Word};
 use crate::knowledge::world::Document;
 use crate::knowledge::{Mood, Set, Task};
@@ -67,7 +66,7 @@ impl Curriculum<'_> {
                 let sentence = grammar.sentence(Stated::Used(entry, !decoded), wording);
                 sentence.into_iter().map(|(word, _)| word).collect()
             }
-            Stated::Link(Link { kind, is }) => vec![is, word(","), word("all"), kind, word("are"), word(".")],
+            Stated::Link(link) => vec![link.is, word(","), word("all"), link.kind, grammar.verb(link), word(".")],
         }
     }
 

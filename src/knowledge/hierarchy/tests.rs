@@ -1,0 +1,164 @@
+use super::*;
+use crate::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
+use crate::knowledge::grammar::Stated;
+use crate::knowledge::leak::Leaks;
+use crate::knowledge::logic::{self, Import, Statement};
+use crate::knowledge::world::tests::{full, full_with, versed};
+use crate::knowledge::{Claim, KnownConfig, Mood, Set, Task, World};
+use crate::random;
+use proptest::prelude::*;
+
+fn deep() -> KnownConfig {
+    let hierarchy = HierarchyConfig { families: 4, branching: vec![2, 2], traits: 2, holdouts: 1 };
+    KnownConfig { hierarchy, ..versed() }
+}
+
+/// Whether all of `kind` are `is` in every world in which the statements hold, by the enumeration of worlds.
+fn follows(statements: &[Claim], kind: &str, is: &str) -> bool {
+    let pairs: Vec<(&str, &str)> = statements
+        .iter()
+        .map(|claim| match claim {
+            Claim::Categorical { subject, mood: Mood::All, predicate } => (subject.as_str(), predicate.as_str()),
+            _ => panic!("{claim:?}"),
+        })
+        .collect();
+    let mut names: Vec<&str> = pairs.iter().flat_map(|(a, b)| [*a, *b]).chain([kind, is]).collect();
+    names.sort_unstable();
+    names.dedup();
+    let number = |name: &str| names.iter().position(|other| *other == name).unwrap();
+    let all = |a: &str, b: &str| Statement::new(number(a), Mood::All, number(b));
+    let premises: Vec<Statement> = pairs.iter().map(|(a, b)| all(a, b)).collect();
+    logic::follows(names.len(), &premises, all(kind, is), Import::Existential)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn an_answer_follows_from_what_it_needs_from_nothing_less_and_no_other_choice_does(seed in 0u64..1000) {
+        for known in [versed(), deep()] {
+            let world = full_with(&known, seed);
+            for question in world.questions(Set::B).iter().filter(|q| q.task == Task::Hierarchy) {
+                let pair = |choice: &str| match question.form {
+                    Form::Reversed => (choice.to_string(), question.named().to_string()),
+                    _ => (question.named().to_string(), choice.to_string()),
+                };
+                let says = |claims: &[Claim], choice: &str| {
+                    let (kind, is) = pair(choice);
+                    follows(claims, &kind, &is)
+                };
+                prop_assert!(says(&question.needed, &question.answer));
+                for left_out in 0..question.needed.len() {
+                    let mut less = question.needed.clone();
+                    less.remove(left_out);
+                    prop_assert!(!says(&less, &question.answer));
+                }
+                prop_assert_eq!(question.choices.len(), CANDIDATES);
+                let all: Vec<Link> = world.hierarchies[&Set::B].links.clone();
+                for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
+                    // In the whole set, by the closure alone: too many terms for the enumeration.
+                    let (kind, is) = pair(wrong);
+                    let word = |text: &str| world.grammar.lexicon.word(text).unwrap();
+                    let mut reached = vec![word(&kind)];
+                    let mut at = 0;
+                    while at < reached.len() {
+                        let kind = reached[at];
+                        reached.extend(all.iter().filter(|l| l.kind == kind).map(|l| l.is));
+                        at += 1;
+                    }
+                    prop_assert!(!reached.contains(&word(&is)), "{:?}", question);
+                }
+                let links = question.needed.len();
+                prop_assert_eq!(links > 1, matches!(question.form, Form::Inherited | Form::Holdout));
+                let known = question.context.iter().filter_map(|s| world.grammar.read(s.strip_suffix(" .")?));
+                let known: Vec<Claim> = known.collect();
+                prop_assert!(question.needed.iter().all(|needed| known.contains(needed)));
+                // Every candidate stands in the context, so that occurring there gives nothing away.
+                let text = question.context.join(" ");
+                prop_assert!(question.choices.iter().all(|choice| text.contains(choice.as_str())));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_document_holds_two_statements_of_which_one_continues_the_other() {
+    let world = full_with(&deep(), 1);
+    for document in world.documents() {
+        let links: Vec<Link> = document
+            .statements
+            .iter()
+            .filter_map(|(s, _)| if let Stated::Link(l) = s { Some(*l) } else { None })
+            .collect();
+        assert!(links.iter().all(|a| links.iter().all(|b| a.is != b.kind)), "{links:?}");
+    }
+}
+
+#[test]
+fn of_a_holdout_nothing_is_said_but_its_parent_and_there_are_questions_of_every_form() {
+    for seed in 0..5 {
+        let world = full(seed);
+        for set in [Set::A, Set::B, Set::C] {
+            let hierarchy = &world.hierarchies[&set];
+            for form in FORMS {
+                assert!(hierarchy.items(form).len() >= 4, "{set} {form}");
+            }
+            for item in hierarchy.items(Form::Holdout) {
+                assert_eq!(hierarchy.of(item.asked.kind).count(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn impossible_families_are_refused() {
+    let config = HierarchyConfig::default();
+    assert!(config.check(3).unwrap_err().to_string().contains("a set of 3 families"));
+    let refused = HierarchyConfig { holdouts: 4, ..config.clone() }.check(4).unwrap_err().to_string();
+    assert!(refused.contains("holdouts = 4"), "{refused}");
+    assert!(HierarchyConfig { traits: 0, ..config }.check(4).is_err());
+}
+
+impl Hierarchy {
+    /// Asks of one family only.
+    pub fn ask_of_family(&mut self, family: usize) {
+        let places = &self.places;
+        self.items.values_mut().for_each(|items| items.retain(|item| places[&item.asked.kind].0 == family));
+    }
+}
+
+fn spelled(world: &World, text: &str) -> Lesson {
+    let tokens: Vec<Word> = text.split(' ').map(|w| world.grammar.lexicon.word(w).unwrap()).collect();
+    Lesson { weights: vec![1.0; tokens.len()], tokens }
+}
+
+#[test]
+fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
+    for (known, seed) in [(versed(), 0), (deep(), 1)] {
+        let world = full_with(&known, seed);
+        let (leaks, habits) = (Leaks::of(&world, Set::B), Habits::default());
+        let curriculum = Curriculum::new(&world, &habits);
+        let mut random = random::stream(seed, &[]);
+        for _ in 0..20_000 {
+            leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();
+        }
+        for document in world.documents() {
+            for _ in 0..3 {
+                leaks.check(&curriculum.document(document, &mut random)).unwrap();
+            }
+        }
+        for question in world.questions(Set::B).iter().filter(|q| q.task == Task::Hierarchy) {
+            let answer = format!("{} : {}", question.cue, question.answer);
+            let (verb, named) = (if question.text.contains(" are ") { "are" } else { "have" }, question.named());
+            let told = match question.form {
+                Form::Rephrased => continue,
+                Form::Reversed => (format!("all {named} {verb} {} .", question.answer), "a reversed fact"),
+                _ => (format!("all {named} {verb} {} .", question.answer), "an inference"),
+            };
+            for (text, kind) in [(question.text.clone(), "a question"), (answer, "an answer"), told] {
+                let message = leaks.check(&spelled(&world, &text)).unwrap_err().to_string();
+                assert!(message.contains(kind), "{message}");
+            }
+        }
+    }
+}
