@@ -18,6 +18,7 @@ use super::grammar::Grammar;
 use super::leak::LeakKind;
 use super::lexicon::{Lexicon, Word, half_reserved};
 use super::reversal::{CANDIDATES, take};
+use crate::language::tokenizer::SPECIAL;
 use crate::random::Stream;
 use crate::{Error, Result};
 
@@ -231,7 +232,8 @@ impl Hierarchy {
             // "what have KIND ? CANDIDATES" and "who have TRAIT ? CANDIDATES"
             let verb = before(2).filter(|verb| [word("are"), word("have"), word("inherit")].contains(verb));
             let cue = before(1).filter(|_| verb.is_some())?;
-            let shown = tokens[at + 1..].iter().take(CANDIDATES);
+            // Made-up families may lend fewer, and then what is thought begins sooner.
+            let shown = tokens[at + 1..].iter().take(CANDIDATES).take_while(|word| **word as usize >= SPECIAL.len());
             return shown.copied().any(|shown| asked(cue, shown)).then_some(LeakKind::Question);
         }
         if tokens[at] == word(":") {

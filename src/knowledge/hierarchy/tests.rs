@@ -1,4 +1,5 @@
 use super::*;
+use crate::knowledge::curriculum::lesson::THINK;
 use crate::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
 use crate::knowledge::grammar::Stated;
 use crate::knowledge::leak::Leaks;
@@ -125,6 +126,28 @@ impl Hierarchy {
         let places = &self.places;
         self.items.values_mut().for_each(|items| items.retain(|item| places[&item.asked.kind].0 == family));
     }
+}
+
+#[test]
+fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of_them() {
+    let world = full_with(&versed(), 0);
+    let leaks = Leaks::of(&world, Set::B);
+    let (hierarchy, lexicon) = (&world.hierarchies[&Set::B], &world.grammar.lexicon);
+    let asked =
+        hierarchy.items(Form::Rephrased).iter().map(|item| item.asked).find(|asked| !lexicon.is_trait(asked.is));
+    let Link { kind, is: parent } = asked.unwrap();
+    let question = [lexicon.grammar("what"), lexicon.grammar("inherit"), parent, lexicon.grammar("?")];
+    let thought: Vec<Word> = world.grammar.link(Link { kind, is: parent }, 0).iter().map(|(word, _)| *word).collect();
+    let lesson = |between: &[Word]| {
+        let mut lesson = Lesson::begin();
+        lesson.read(question).read([*lexicon.traits.last().unwrap()]).read(between.iter().copied());
+        thought.iter().for_each(|word| {
+            lesson.push(*word, 1.0);
+        });
+        lesson
+    };
+    leaks.check(&lesson(&[THINK])).unwrap();
+    assert!(leaks.check(&lesson(&[])).is_err());
 }
 
 fn spelled(world: &World, text: &str) -> Lesson {
