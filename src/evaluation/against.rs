@@ -26,6 +26,11 @@ impl Pairs {
         self.n += 1;
     }
 
+    /// The two-sided p-value of the exact McNemar test over some runs.
+    pub fn p(runs: &[Pairs]) -> f64 {
+        mcnemar(runs.iter().map(|pairs| pairs.won).sum(), runs.iter().map(|pairs| pairs.lost).sum())
+    }
+
     /// What each question gives: 1, -1 or 0.
     fn differences(self) -> Vec<f64> {
         let even = self.n.saturating_sub(self.won + self.lost);
@@ -80,7 +85,7 @@ impl AgainstBaseline {
         };
         let interval = over_seeds.map(|over| over.interval);
         let Interval { low, high } = interval.unwrap_or_else(|| bootstrap::paired(&all.differences(), 0));
-        let p = mcnemar(b, c);
+        let p = Pairs::p(runs);
         let difference = (b as f64 - c as f64) / n.max(1) as f64;
         AgainstBaseline { b, c, p, holm: p, n, difference, low, high }
     }

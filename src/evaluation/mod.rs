@@ -16,7 +16,7 @@ pub mod verification;
 
 pub use against::{AgainstBaseline, Pairs};
 pub use arm::{Arm, More, Training, Way};
-pub use pooled::Pooled;
+pub use pooled::{Pooled, TaskResult};
 pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, TrainingPoint};

@@ -1,12 +1,12 @@
 //! An arm over all kinds of questions of a set: what headlines speak of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::summary::{InRun, gap_closed, share};
 use super::{AgainstBaseline, Arm, ArmResult, Pairs, Summary};
-use crate::knowledge::Set;
+use crate::knowledge::{Set, Task};
 use crate::statistics::holm::holm;
 use crate::statistics::seeds::{self, OverSeeds};
 
@@ -27,57 +27,20 @@ pub struct Pooled {
     pub gap_closed: Option<f64>,
 }
 
+/// An arm over all forms of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    pub set: Set,
+    pub arm: Arm,
+    pub task: Task,
+    #[serde(flatten)]
+    pub pooled: Pooled,
+}
+
 impl Summary {
     /// One arm over all tasks and forms of a set, every question counted once.
     pub fn pooled(&self, arm: Arm, set: Set) -> Option<Pooled> {
-        let rows: Vec<&ArmResult> = self.latest().filter(|row| row.arm == arm && row.set == set).collect();
-        let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
-        let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
-        if n == 0 {
-            return None;
-        }
-        let accuracy = share(correct, n)?;
-        let OverSeeds { interval, .. } = seeds::share(&clusters(&rows))?;
-        let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
-        let against_baseline = self.pairs(arm, set).map(|pairs| {
-            let arms: BTreeSet<Arm> = self.latest().filter(|row| row.set == set).map(|row| row.arm).collect();
-            let p = |arm: &Arm| self.pairs(*arm, set).map(|pairs| (*arm, AgainstBaseline::of(&pairs).p));
-            let (compared, all): (Vec<Arm>, Vec<f64>) = arms.iter().filter_map(p).unzip();
-            let corrected = compared.into_iter().zip(holm(&all)).find(|(other, _)| *other == arm);
-            let pair = AgainstBaseline::of(&pairs);
-            AgainstBaseline { holm: corrected.map_or(pair.p, |(_, holm)| holm), ..pair }
-        });
-        let (recited, recited_true) = (sum(|row| row.recited), sum(|row| row.recited_true));
-        let share_of = |arm: Arm| {
-            let rows = || self.latest().filter(move |row| row.arm == arm && row.set == set);
-            share(rows().map(|row| row.correct).sum(), rows().map(|row| row.n).sum())
-        };
-        let gap_closed = gap_closed(arm, accuracy, share_of(Arm::FineTuned), share_of(Arm::InContext));
-        Some(Pooled {
-            correct,
-            n,
-            questions,
-            accuracy,
-            low: interval.low,
-            high: interval.high,
-            chance,
-            recited,
-            recited_true,
-            against_baseline,
-            gap_closed,
-        })
-    }
-
-    /// An arm and the baseline on the questions of a set, run by run. `None` where they are not compared on every kind of
-    /// question.
-    fn pairs(&self, arm: Arm, set: Set) -> Option<Vec<Pairs>> {
-        let mut runs: Vec<Pairs> = Vec::new();
-        for row in self.latest().filter(|row| row.arm == arm && row.set == set) {
-            let of_row: Vec<Pairs> = row.runs().iter().map(|run| run.pairs).collect::<Option<_>>()?;
-            runs.resize(of_row.len().max(runs.len()), Pairs::default());
-            runs.iter_mut().zip(of_row).for_each(|(sum, pairs)| *sum += pairs);
-        }
-        (!runs.is_empty()).then_some(runs)
+        Pool(self.latest().filter(|row| row.set == set).collect()).arm(arm)
     }
 
     /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
@@ -86,6 +49,81 @@ impl Summary {
         let sets: BTreeSet<Set> = self.arms.iter().map(|row| row.set).collect();
         if sets.contains(&Set::B) { Some(Set::B) } else { sets.last().copied() }
     }
+}
+
+/// One row for each (set, arm, task), in this order, made from the latest row of every kind of question.
+pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
+    let mut pools: BTreeMap<(Set, Task), Vec<&ArmResult>> = BTreeMap::new();
+    for row in latest {
+        pools.entry((row.set, row.task)).or_default().push(row);
+    }
+    let mut results = Vec::new();
+    for ((set, task), rows) in pools {
+        let (arms, pool): (BTreeSet<Arm>, _) = (rows.iter().map(|row| row.arm).collect(), Pool(rows));
+        let result = |arm: Arm| pool.arm(arm).map(|pooled| TaskResult { set, arm, task, pooled });
+        results.extend(arms.into_iter().filter_map(result));
+    }
+    results.sort_by_key(|result| (result.set, result.arm, result.task));
+    results
+}
+
+/// Every arm on some kinds of questions, a row for each.
+struct Pool<'a>(Vec<&'a ArmResult>);
+
+impl<'a> Pool<'a> {
+    fn rows(&self, arm: Arm) -> Vec<&'a ArmResult> {
+        self.0.iter().copied().filter(|row| row.arm == arm).collect()
+    }
+
+    /// One arm over all of them.
+    fn arm(&self, arm: Arm) -> Option<Pooled> {
+        let rows = self.rows(arm);
+        let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
+        let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
+        let accuracy = share(correct, n)?;
+        let OverSeeds { interval, .. } = seeds::share(&clusters(&rows))?;
+        let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
+        let against_baseline = pairs(&rows).map(|pairs| {
+            let pair = AgainstBaseline::of(&pairs);
+            AgainstBaseline { holm: self.corrected(arm).unwrap_or(pair.p), ..pair }
+        });
+        let share_of = |arm: Arm| {
+            let rows = self.rows(arm);
+            share(rows.iter().map(|row| row.correct).sum(), rows.iter().map(|row| row.n).sum())
+        };
+        Some(Pooled {
+            correct,
+            n,
+            questions,
+            accuracy,
+            low: interval.low,
+            high: interval.high,
+            chance,
+            recited: sum(|row| row.recited),
+            recited_true: sum(|row| row.recited_true),
+            against_baseline,
+            gap_closed: gap_closed(arm, accuracy, share_of(Arm::FineTuned), share_of(Arm::InContext)),
+        })
+    }
+
+    /// The p-value of an arm, corrected for all that are compared with the baseline on these questions.
+    fn corrected(&self, arm: Arm) -> Option<f64> {
+        let arms: BTreeSet<Arm> = self.0.iter().map(|row| row.arm).collect();
+        let p = |arm: Arm| Some((arm, Pairs::p(&pairs(&self.rows(arm))?)));
+        let (compared, all): (Vec<Arm>, Vec<f64>) = arms.into_iter().filter_map(p).unzip();
+        compared.into_iter().zip(holm(&all)).find(|(other, _)| *other == arm).map(|(_, holm)| holm)
+    }
+}
+
+/// An arm and the baseline on several kinds of questions, run by run. `None` where they are not compared on every kind.
+fn pairs(rows: &[&ArmResult]) -> Option<Vec<Pairs>> {
+    let mut runs: Vec<Pairs> = Vec::new();
+    for row in rows {
+        let of_row: Vec<Pairs> = row.runs().iter().map(|run| run.pairs).collect::<Option<_>>()?;
+        runs.resize(of_row.len().max(runs.len()), Pairs::default());
+        runs.iter_mut().zip(of_row).for_each(|(sum, pairs)| *sum += pairs);
+    }
+    (!runs.is_empty()).then_some(runs)
 }
 
 /// Share of right answers and number of questions of each run, over several kinds of questions.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::pooled::by_task;
 use super::{
-    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Scaling, Verification, same_way, scaling,
+    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Scaling, TaskResult, Verification, same_way,
+    scaling,
 };
 use crate::knowledge::{Form, Set, Task};
 use crate::statistics::holm::holm;
@@ -19,6 +21,9 @@ pub struct Summary {
     pub run: RunInfo,
     /// One row for each (arm, task, form, set, step), in this order.
     pub arms: Vec<ArmResult>,
+    /// One row for each (set, arm, task), all forms of a task put together.
+    #[serde(default)]
+    pub by_task: Vec<TaskResult>,
     /// The policies before and after, asked the same way.
     #[serde(default)]
     pub same_way: Vec<SameWay>,
@@ -125,25 +130,32 @@ impl ArmResult {
 impl Summary {
     /// The numbers of an evaluation, with the curves and the provenance that belong to it.
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
-        Summary { run, arms: tally(answered), same_way: same_way(answered), scaling: scaling(answered), curves }
+        let arms = tally(answered);
+        let by_task = by_task(&latest(&arms));
+        Summary { run, arms, by_task, same_way: same_way(answered), scaling: scaling(answered), curves }
     }
 
     /// For each (arm, task, form, set) the row of the last step at which it was evaluated.
     pub fn latest(&self) -> impl Iterator<Item = &ArmResult> {
-        let mut last = BTreeMap::new();
-        for row in &self.arms {
-            let entry = last.entry((row.arm, row.task, row.form, row.set)).or_insert(row);
-            if row.step >= entry.step {
-                *entry = row;
-            }
-        }
-        last.into_values()
+        latest(&self.arms).into_iter()
     }
 
     /// The latest row of one arm for one kind of question.
     pub fn find(&self, arm: Arm, task: Task, form: Form, set: Set) -> Option<&ArmResult> {
         self.latest().find(|row| (row.arm, row.task, row.form, row.set) == (arm, task, form, set))
     }
+}
+
+/// See [`Summary::latest`].
+fn latest(arms: &[ArmResult]) -> Vec<&ArmResult> {
+    let mut last = BTreeMap::new();
+    for row in arms {
+        let entry = last.entry((row.arm, row.task, row.form, row.set)).or_insert(row);
+        if row.step >= entry.step {
+            *entry = row;
+        }
+    }
+    last.into_values().collect()
 }
 
 /// One row for each (arm, task, form, set, step), in this order.

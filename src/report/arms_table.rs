@@ -4,18 +4,35 @@ use std::collections::BTreeSet;
 
 use comfy_table::Cell;
 
+use super::by_task::{ByTask, Share, by_task};
 use super::table::{accuracy, empty, finish, heading, two_lines, wrap};
 use super::words::{kind, operations, p_value, percent, points, range, seconds};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, Task};
 
-/// One table for each set, the headline's first: a row for each arm, a column for each kind of question, and what the arm
-/// takes. Beneath, the same scored by the likelihood of the choices, where that was asked for.
+/// What stands beside accuracies.
+const COSTS: [&str; 4] = ["gap", "tokens", "seconds", "training"];
+/// Most kinds of questions that find room beside each other.
+const KINDS: usize = 5;
+
+/// One table for each set, the headline's first: a row for each arm, a column for each kind of question, or for each task
+/// where there are too many, and what the arm takes. Beneath, the same scored by the likelihood of the choices, where that
+/// was asked for.
 pub(super) fn arms_tables(summary: &Summary, styled: bool) -> String {
     let sets: BTreeSet<Set> = summary.latest().map(|row| row.set).collect();
-    let mut tables: Vec<String> = sets.iter().rev().map(|set| arms_table(summary, *set, styled)).collect();
+    let crowded = sets.iter().any(|set| {
+        let rows: Vec<&ArmResult> = summary.latest().filter(|row| row.set == *set).collect();
+        kinds(&rows).len() > KINDS
+    });
+    let mut tables: Vec<String> = match crowded {
+        true => by_task(summary).iter().map(|set| task_table(set, styled)).collect(),
+        false => sets.iter().rev().map(|set| arms_table(summary, *set, styled)).collect(),
+    };
     let scored: BTreeSet<Set> = summary.latest().filter(|row| row.likelihood.is_some()).map(|row| row.set).collect();
     tables.extend(scored.into_iter().rev().map(|set| likelihood_table(summary, set, styled)));
+    if crowded {
+        tables.push(wrap("A task is all of its forms; the report has each of them."));
+    }
     tables.push(wrap(
         "Gap: how much of the way from fine-tuned to in context the arm goes. Tokens: read and sampled for an answer. \
          Seconds: for all questions of A and B. Training: floating-point operations after the base. †: trained on text \
@@ -34,7 +51,7 @@ fn arms_table(summary: &Summary, set: Set, styled: bool) -> String {
     let mut table = empty(styled);
     let mut header = vec![heading(&format!("set {set}"), styled)];
     header.extend(kinds.iter().map(|(task, form)| heading(&format!("{task}\n{form}"), styled)));
-    header.extend(["gap", "tokens", "seconds", "training"].map(|name| heading(name, styled)));
+    header.extend(COSTS.map(|name| heading(name, styled)));
     table.set_header(header);
     for arm in arms {
         let mark = if arm.training().gives_b_away() { " †" } else { "" };
@@ -50,6 +67,31 @@ fn arms_table(summary: &Summary, set: Set, styled: bool) -> String {
         cells.push(Cell::new(format!("{:.0}\n+ {:.0}", cost.read, cost.sampled)));
         cells.push(Cell::new(cost.seconds.map_or(String::new(), |s| seconds(s).trim_end_matches(" s").to_owned())));
         cells.push(Cell::new(cost.training_flops.map_or("?".into(), operations)));
+        table.add_row(cells);
+    }
+    finish(table, 1)
+}
+
+fn task_table(set: &ByTask, styled: bool) -> String {
+    let mut table = empty(styled);
+    let mut header = vec![heading(&format!("set {}", set.set), styled)];
+    header.extend(set.tasks.iter().map(String::as_str).chain(COSTS).map(|name| heading(name, styled)));
+    table.set_header(header);
+    for row in &set.rows {
+        let mut cells = vec![heading(&(two_lines(row.arm) + if row.gives_away { " †" } else { "" }), styled)];
+        let share = |share: &Share| {
+            // A space that is not trimmed keeps numbers with and without a sign in one column.
+            let sign = if share.sign.is_empty() { "\u{a0}" } else { share.sign };
+            format!("{}{sign}\n{}\u{a0}", share.accuracy, share.range)
+        };
+        cells.extend(row.cells.iter().map(|cell| Cell::new(cell.as_ref().map_or("—".into(), share))));
+        cells.push(Cell::new(&row.gap));
+        cells.push(Cell::new(if row.read.is_empty() {
+            String::new()
+        } else {
+            format!("{}\n+ {}", row.read, row.sampled)
+        }));
+        cells.extend([&row.seconds, &row.training].map(Cell::new));
         table.add_row(cells);
     }
     finish(table, 1)

@@ -3,6 +3,7 @@
 use minijinja::{Environment, value::Serde};
 use serde::Serialize;
 
+use super::by_task::{ByTask, by_task};
 use super::reader::Reader;
 use super::story::Story;
 use super::words::{grouped, legend, seconds, set_purpose};
@@ -51,6 +52,7 @@ struct Page {
     set: Option<String>,
     purpose: Option<&'static str>,
     gaps: Vec<bars::Gap>,
+    by_task: Vec<ByTask>,
     arms: Vec<Legend>,
     cards: Vec<bars::Card>,
     legend: String,
@@ -74,6 +76,7 @@ impl Page {
             set: set.map(|set| set.to_string()),
             purpose: set.map(set_purpose),
             gaps: bars::gaps(summary),
+            by_task: by_task(summary),
             arms: present(summary),
             cards: bars::cards(summary, answered),
             legend: legend(&summary.run),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::by_task::{ByTask, Share, by_task};
 use super::story::Story;
 use super::words::{legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
@@ -15,6 +16,9 @@ pub fn markdown(summary: &Summary) -> String {
     for paragraph in story.lead.iter().chain(&story.evidence) {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{paragraph}\n");
+    }
+    for of_set in by_task(summary) {
+        let _ = write!(text, "\n## Set {} by task\n\n{}", of_set.set, tasks(&of_set));
     }
     let sets: BTreeSet<Set> = summary.latest().map(|row| row.set).collect();
     for set in sets.into_iter().rev() {
@@ -37,6 +41,20 @@ pub fn markdown(summary: &Summary) -> String {
         provenance(&summary.run)
     );
     text
+}
+
+/// A row for each arm, a column for each task.
+fn tasks(of_set: &ByTask) -> String {
+    let header = ["arm"].into_iter().chain(of_set.tasks.iter().map(String::as_str));
+    let header = header.chain(["gap closed", "tokens read", "tokens sampled", "seconds", "training (FLOPs)"]);
+    let body = of_set.rows.iter().map(|row| {
+        let mark = if row.gives_away { " †" } else { "" };
+        let share = |share: &Share| format!("{}{} ({})", share.accuracy, share.sign, share.range);
+        let cells = row.cells.iter().map(|cell| cell.as_ref().map_or("—".to_owned(), share));
+        let costs = [&row.gap, &row.read, &row.sampled, &row.seconds, &row.training].map(String::clone);
+        [format!("{}{mark}", row.arm)].into_iter().chain(cells).chain(costs).collect()
+    });
+    grid(header.map(str::to_owned).collect(), body)
 }
 
 /// A row for each kind of question, a column for each arm.
@@ -207,7 +225,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::Curves;
+    use crate::evaluation::{Curves, TaskResult};
 
     #[test]
     fn every_table_is_whole_and_holds_every_row() {
@@ -222,21 +240,27 @@ mod tests {
             }
         }
         tables.retain(|table| !table.is_empty());
-        // Sets B and A, every number, provenance.
-        assert_eq!(tables.len(), 4);
+        // Sets B and A by task and by kind of question, every number, provenance.
+        assert_eq!(tables.len(), 6);
         for table in &tables {
             let cells = |line: &str| line.matches(" | ").count();
             assert!(table.iter().all(|line| cells(line) == cells(table[0])), "{table:#?}");
         }
-        assert_eq!(tables[2].len(), 2 + summary.arms.len());
-        assert!(tables[0][0].contains("| fine-tuned | thinking before RL |"), "{}", tables[0][0]);
+        assert!(tables[0][0].starts_with("| arm | reversal | syllogism | gap closed |"), "{}", tables[0][0]);
+        assert_eq!(tables[0].len(), 2 + Arm::STANDARD.len());
+        let of = |row: &&TaskResult| (row.set, row.arm, row.task) == (Set::B, Arm::AfterRl, Task::Reversal);
+        let pooled = summary.by_task.iter().find(of).unwrap().pooled;
+        let cell = format!("| {}{} (", percent(pooled.accuracy), sign(pooled.against_baseline));
+        assert!(tables[0].iter().any(|line| line.starts_with("| after RL |") && line.contains(&cell)), "{cell}");
+        assert_eq!(tables[4].len(), 2 + summary.arms.len());
+        assert!(tables[2][0].contains("| fine-tuned | thinking before RL |"), "{}", tables[2][0]);
         assert!(text.find("## Set B").unwrap() < text.find("## Set A").unwrap(), "the headline's set comes first");
         for digest in summary.run.digests.values() {
             assert!(text.contains(digest));
         }
         let row = summary.latest().find(|row| row.arm == Arm::AfterRl && row.set == Set::B).unwrap();
         let cell = format!("{}{} ({})", percent(row.accuracy), sign(row.against_baseline), range(row.low, row.high));
-        assert!(tables[0].iter().any(|line| line.contains(&cell)), "{cell}");
+        assert!(tables[2].iter().any(|line| line.contains(&cell)), "{cell}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod arms_table;
 mod bars;
+mod by_task;
 mod curves;
 #[cfg(test)]
 pub(crate) mod fixture;

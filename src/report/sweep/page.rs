@@ -116,6 +116,7 @@ impl<'a> Page<'a> {
         let of_b = Summary {
             run: RunInfo::default(),
             arms: on_b,
+            by_task: Vec::new(),
             same_way: Vec::new(),
             scaling: Vec::new(),
             curves: Curves::default(),
