@@ -62,7 +62,7 @@ fn arms_table(summary: &Summary, set: Set, styled: bool) -> String {
                 .map(|(task, form)| Cell::new(summary.find(arm, *task, *form, set).map_or("—".into(), accuracy))),
         );
         let gap = summary.pooled(arm, set).and_then(|pooled| pooled.gap_closed);
-        cells.push(Cell::new(gap.map_or(String::new(), |gap| format!("{:.0}\u{a0}%", 100.0 * gap + 0.0))));
+        cells.push(Cell::new(gap.map_or(String::new(), |gap| format!("{}\u{a0}%", (100.0 * gap).round() + 0.0))));
         let cost = summary.run.costs.get(&arm).copied().unwrap_or_default();
         cells.push(Cell::new(format!("{:.0}\n+ {:.0}", cost.read, cost.sampled)));
         cells.push(Cell::new(cost.seconds.map_or(String::new(), |s| seconds(s).trim_end_matches(" s").to_owned())));

@@ -67,7 +67,7 @@ fn of_set(summary: &Summary, set: Set) -> ByTask {
             arm: arm.label(),
             gives_away: arm.training().gives_b_away(),
             cells: tasks.iter().map(|task| share(arm, *task)).collect(),
-            gap: gap.map_or(String::new(), |gap| format!("{:.0}\u{a0}%", 100.0 * gap + 0.0)),
+            gap: gap.map_or(String::new(), |gap| format!("{}\u{a0}%", (100.0 * gap).round() + 0.0)),
             read: cost.map_or(String::new(), |cost| format!("{:.0}", cost.read)),
             sampled: cost.map_or(String::new(), |cost| format!("{:.0}", cost.sampled)),
             seconds: cost.and_then(|cost| cost.seconds).map_or(String::new(), seconds),
