@@ -13,8 +13,8 @@ use crate::policy::{Family, ModelConfig};
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
     /// A directory in the Hugging Face layout, "embedded" for the base that ships, "embedded-versed" for the one that
-    /// knows codebooks and hierarchies as well, or "pretrain" for one that the run makes first, as `[known]`, `[model]` and `[pretrain]`
-    /// say. Those that ship spell the words of generated worlds only: where knowledge comes from files, their names stand
+    /// knows codebooks and hierarchies as well, or "pretrain" for one that the run makes first, as `[known]`, `[model]` and
+    /// `[pretrain]` say. Those that ship spell the words of generated worlds only: where knowledge comes from files, their names stand
     /// for a model that has learned nothing, made from `[model]` with a tokenizer trained from the files.
     pub path: String,
 }
