@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use recollect::evaluation::{Arm, Summary, Training};
+use recollect::evaluation::{Arm, Summary, Training, Way};
 use recollect::experiment::{Config, Experiment, Interrupt, stages};
 use recollect::knowledge::{Form, Set};
 use recollect::telemetry::Silent;
@@ -111,7 +111,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
     assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
     for row in &all.arms {
-        let scored = row.form != Form::Candidates && row.arm != Arm::MaskedRestoring;
+        let scored = row.form != Form::Candidates && row.arm.way() != Way::Restore;
         assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
     }
 

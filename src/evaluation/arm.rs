@@ -39,6 +39,7 @@ pub enum Arm {
     ReversedText,
     Rejection,
     AugmentedAfterRl,
+    FineTunedRestoring,
 }
 
 /// Which policy answers: how it was trained.
@@ -139,7 +140,7 @@ const fn entry(
 }
 
 /// In the order of [`Arm`].
-const ARMS: [Entry; 25] = [
+const ARMS: [Entry; 26] = [
     entry(
         Arm::FineTuned,
         ("fine-tuned", "fine-tuned"),
@@ -290,6 +291,12 @@ const ARMS: [Entry; 25] = [
         (Training::AugmentedRl, Way::Think),
         "thinks first, augmented on A and then trained by reinforcement learning on A",
     ),
+    entry(
+        Arm::FineTunedRestoring,
+        ("fine-tuned-restoring", "fine-tuned, asked to restore"),
+        (Training::Documents, Way::Restore),
+        "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked",
+    ),
 ];
 
 /// Shorter names that options take as well.
@@ -407,6 +414,9 @@ mod tests {
     fn only_what_is_there_for_an_explanation_is_a_control() {
         let controls: Vec<Arm> = Arm::ALL.into_iter().filter(|arm| arm.is_control()).collect();
         use Arm::*;
-        assert_eq!(controls, [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl]);
+        assert_eq!(
+            controls,
+            [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl, FineTunedRestoring]
+        );
     }
 }
