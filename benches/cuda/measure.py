@@ -22,7 +22,6 @@ KIT = ROOT / "target/cuda-kit"
 FIGURES = ROOT / "target/cuda-figures.jsonl"
 PEERS = [sys.executable, str(Path(__file__).parent / "peers.py")]
 PARTS = ("check", "quickstart", "decode", "learn", "grpo")
-BATCHES = (1, 16, 64, 256)
 # Dense bf16 products, in TFLOP/s, by a word in the name of the card.
 PEAK = {"H200": 989, "H100": 989, "A100": 312, "L40": 362, "4090": 165}
 
@@ -110,10 +109,10 @@ class Bench:
 
     def decode(self):
         print("\ndecoding, 128 new tokens after 128: tokens per second", flush=True)
-        for batch in BATCHES:
-            ours = self.run("recollect", [unpack("recollect-cuda"), "decode", str(batch)], 120)
-            peer = self.run("transformers", [*PEERS, "decode", str(batch)], 120)
-            print(f"  batch {batch:4}  recollect {speed(ours)}  transformers {speed(peer)}{ratio(ours, peer)}", flush=True)
+        ours, peers = self.both("decode", 120, 180)
+        for row in ours:
+            peer = [other for other in peers if other["batch"] == row["batch"]]
+            print(f"  batch {row['batch']:4}  recollect {speed([row])}  transformers {speed(peer)}{ratio([row], peer)}", flush=True)
 
     def learn(self):
         import torch
@@ -121,23 +120,32 @@ class Bench:
         name = torch.cuda.get_device_name()
         peak = next((peak for word, peak in PEAK.items() if word in name), None)
         print(f"\nlearning from 16,384 tokens on {name}: tokens per second, share of the card's peak, peak GiB", flush=True)
-        for adapters in ("full", "lora"):
-            peers = self.run("transformers", [*PEERS, "learn", adapters], 180)
-            for kept in ("kept", "recomputed"):
-                ours = self.run("recollect", [unpack("recollect-cuda"), "learn", adapters, kept], 120)
-                peer = [row for row in peers if row["recomputed"] == (kept == "recomputed")]
-                share = f"{ours[0]['teraflops'] / peak:.0%}" if ours and peak else "?"
-                print(f"  {adapters:5}{kept:11}recollect {speed(ours)} {share} {gib(ours)}  transformers {speed(peer)} "
-                      f"{gib(peer)}{ratio(ours, peer)}", flush=True)
+        ours, peers = self.both("learn", 120, 180)
+        for row in ours:
+            same = lambda other: all(other[key] == row[key] for key in ("adapters", "recomputed"))
+            peer = [other for other in peers if same(other)]
+            share = f"{row['teraflops'] / peak:.0%}" if peak else "?"
+            what = f"{adapters(row)} {'recomputed' if row['recomputed'] else 'kept':11}"
+            print(f"  {what}recollect {speed([row])} {share} {gib([row])}  transformers {speed(peer)} {gib(peer)}"
+                  f"{ratio([row], peer)}", flush=True)
 
     def grpo(self):
         print("\nGRPO steps, 16 prompts x 16 completions of 256: seconds, completion tokens per second, peak GiB", flush=True)
-        for adapters in ("full", "lora"):
-            ours = self.run("recollect", [unpack("recollect-cuda"), "grpo", adapters], 180)
-            peer = self.run("TRL", [*PEERS, "grpo", adapters], 240)
+        ours, peers = self.both("grpo", 180, 300)
+        for row in ours:
+            peer = [other for other in peers if other["adapters"] == row["adapters"]]
             of = lambda rows: f"{rows[0]['seconds']:.2f} s" if rows else "-"
-            print(f"  {adapters:5}recollect {of(ours)} {speed(ours)} {gib(ours)}  TRL {of(peer)} {speed(peer)} {gib(peer)}"
-                  f"{ratio(ours, peer)}", flush=True)
+            print(f"  {adapters(row)} recollect {of([row])} {speed([row])} {gib([row])}  TRL {of(peer)} {speed(peer)} "
+                  f"{gib(peer)}{ratio([row], peer)}", flush=True)
+
+    def both(self, what, ours, theirs):
+        """The figures of both sides, each within so many seconds."""
+        rows = self.run("recollect", [unpack("recollect-cuda"), what], ours)
+        return rows, self.run("TRL" if what == "grpo" else "transformers", [*PEERS, what], theirs)
+
+
+def adapters(row):
+    return "lora" if row["adapters"] else "full"
 
 
 def speed(rows):

@@ -1,6 +1,6 @@
-"""transformers and TRL on a card, with what recollect.rs does: `peers.py decode BATCH`, `peers.py learn full|lora`,
-`peers.py grpo full|lora`. A figure is one JSON object on a line. Random weights in the shape of Qwen3-0.6B; weights that
-are trained are f32, products bf16."""
+"""transformers and TRL on a card, with what recollect.rs does: `peers.py decode|learn|grpo …`, one or more of them. A
+figure is one JSON object on a line. Random weights in the shape of Qwen3-0.6B; weights that are trained are f32,
+products bf16."""
 
 import json
 import os
@@ -15,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+BATCHES = (1, 16, 64, 256)
 PROMPT, NEW = 128, 128
 SEQUENCES, LENGTH = 32, 512
 QUESTIONS, GROUP, COMPLETION = 16, 16, 256
@@ -36,7 +37,8 @@ def rows(count, length):
 
 def model(lora=False):
     torch.manual_seed(0)
-    network = Qwen3ForCausalLM(Qwen3Config(**SHAPE, rope_theta=1e6)).to("cuda")
+    with torch.device("cuda"):
+        network = Qwen3ForCausalLM(Qwen3Config(**SHAPE, rope_theta=1e6))
     if lora:
         network = network.to(torch.bfloat16)
     return network
@@ -163,8 +165,11 @@ def grpo(lora):
 
 
 if __name__ == "__main__":
-    what, argument = sys.argv[1:]
-    if what == "decode":
-        decode(int(argument))
-    else:
-        {"learn": learn, "grpo": grpo}[what](argument == "lora")
+    for what in sys.argv[1:]:
+        if what == "decode":
+            for batch in BATCHES:
+                decode(batch)
+        else:
+            for lora in (False, True):
+                {"learn": learn, "grpo": grpo}[what](lora)
+                torch.cuda.empty_cache()

@@ -1,6 +1,8 @@
-//! Our side of the measurements on a card: `recollect-cuda check|decode|learn|grpo …`, which `measure.py` runs. Every
-//! figure is one JSON object on a line of its own; `check` ends with an error where a card and the processor disagree.
+//! Our side of the measurements on a card: `recollect-cuda check|decode|learn|grpo …`, one or more of them, which
+//! `measure.py` runs. Every figure is one JSON object on a line of its own; `check` ends with an error where a card and
+//! the processor disagree.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use serde_json::json;
 /// No token ends a completion: all are of one length.
 const NEVER: u32 = u32::MAX;
 
-/// Of decoding: after prompts of 128 tokens.
+/// Of decoding: so many completions at once, after prompts of 128 tokens.
+const BATCHES: [usize; 4] = [1, 16, 64, 256];
 const PROMPT: usize = 128;
 const NEW: usize = 128;
 
@@ -46,27 +49,32 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let device = DeviceChoice::Cuda(0).open()?;
-    match words[..] {
-        ["check"] => check(&device),
-        ["decode", batch] => decode(&device, batch.parse().map_err(|_| usage())?),
-        ["learn", adapters, recompute] => {
-            learn(&device, is(adapters, "lora", "full")?, is(recompute, "recomputed", "kept")?)
-        }
-        ["grpo", adapters] => grpo(&device, is(adapters, "lora", "full")?),
-        _ => Err(usage()),
+    // Making random weights takes longer than measuring what is done with them.
+    let base = LazyCell::new(|| policy(qwen3()).map(|policy| policy.with_precision(Precision::Bf16)));
+    let base = || base.as_ref().map_err(|error| Error::Refused(error.to_string()));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.is_empty() {
+        return Err(usage("nothing"));
     }
+    for word in &words {
+        match word.as_str() {
+            "check" => check(&device)?,
+            "decode" => BATCHES.into_iter().try_for_each(|batch| decode(base()?, &device, batch))?,
+            "learn" => {
+                for (lora, recompute) in [(false, false), (false, true), (true, false), (true, true)] {
+                    learn(base()?, &device, lora, recompute)?;
+                }
+            }
+            "grpo" => [false, true].into_iter().try_for_each(|lora| grpo(base()?, &device, lora))?,
+            other => return Err(usage(other)),
+        }
+    }
+    Ok(())
 }
 
-fn usage() -> Error {
-    let allowed = "check, decode BATCH, learn full|lora kept|recomputed, or grpo full|lora";
-    Error::invalid("arguments", "not a figure", format!("allowed are {allowed}"))
-}
-
-fn is(word: &str, yes: &str, no: &str) -> Result<bool> {
-    if word == yes || word == no { Ok(word == yes) } else { Err(usage()) }
+fn usage(found: &str) -> Error {
+    Error::invalid("arguments", format!("found {found}"), "allowed are check, decode, learn and grpo")
 }
 
 /// The shape of Qwen3-0.6B.
@@ -94,9 +102,9 @@ fn policy(config: ModelConfig) -> Result<Policy> {
     Policy::initialise(Arc::new(config), &InitConfig { embedding_std: 0.02, matrix_gain: 0.5, structured: None }, 0)
 }
 
-fn real_policy(device: &Device, lora: bool) -> Result<Policy> {
-    let policy = policy(qwen3())?.with_precision(Precision::Bf16);
-    if lora { policy.with_lora(&LoraConfig::default(), 0)?.on(device) } else { policy.on(device) }
+/// A copy of the policy on the card, with adapters to be trained, or to be trained itself.
+fn placed(base: &Policy, device: &Device, lora: bool) -> Result<Policy> {
+    if lora { base.clone().with_lora(&LoraConfig::default(), 0)?.on(device) } else { base.on(device) }
 }
 
 fn optimizer() -> Optimizer {
@@ -148,7 +156,8 @@ fn check(device: &Device) -> Result<()> {
         let policy = policy(config)?;
         let batch = packed(&policy.config)?;
         let truth = results(&policy, &batch)?;
-        for (precision, allowed) in [(Precision::F32, 1e-3), (Precision::Bf16, 2e-2)] {
+        // Rounding to bf16 moves the gradient of a norm or bias, which is small against its parts, most.
+        for (precision, allowed) in [(Precision::F32, 1e-4), (Precision::Bf16, 4e-2)] {
             let on_card = policy.clone().with_precision(precision).on(device)?;
             let found = results(&on_card, &batch)?;
             let recomputed = results(&Policy { recompute: Recompute::Always, ..on_card.clone() }, &batch)?;
@@ -245,8 +254,8 @@ fn card_engine(policy: &Policy, slots: usize, max_tokens: usize) -> Result<CardE
 }
 
 /// `batch` completions of 128 tokens after prompts of 128, all at once.
-fn decode(device: &Device, batch: usize) -> Result<()> {
-    let policy = real_policy(device, false)?;
+fn decode(base: &Policy, device: &Device, batch: usize) -> Result<()> {
+    let policy = placed(base, device, false)?;
     let requests = requests(&rows(policy.config.vocab_size, batch, PROMPT), 1, NEW, 1.0, 0);
     let mut engine = card_engine(&policy, batch, PROMPT + NEW)?;
     engine.load(&policy.snapshot(0)?)?;
@@ -257,9 +266,9 @@ fn decode(device: &Device, batch: usize) -> Result<()> {
 }
 
 /// Forward, backward and AdamW on 32 sequences of 512 tokens.
-fn learn(device: &Device, lora: bool, recompute: bool) -> Result<()> {
+fn learn(base: &Policy, device: &Device, lora: bool, recompute: bool) -> Result<()> {
     let recompute = if recompute { Recompute::Always } else { Recompute::Never };
-    let policy = Policy { recompute, ..real_policy(device, lora)? };
+    let policy = Policy { recompute, ..placed(base, device, lora)? };
     let lesson = |tokens: Vec<u32>| {
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
         Lesson { tokens, weights }
@@ -299,8 +308,8 @@ fn flops_per_token(config: &ModelConfig, lora: bool) -> f64 {
 }
 
 /// Whole steps of GRPO; the reward is the share of even tokens.
-fn grpo(device: &Device, lora: bool) -> Result<()> {
-    let policy = real_policy(device, lora)?;
+fn grpo(base: &Policy, device: &Device, lora: bool) -> Result<()> {
+    let policy = placed(base, device, lora)?;
     let prompts = rows(policy.config.vocab_size, QUESTIONS, PROMPT);
     let mut pool = WorkerPool::for_policy(&policy, 1, PROMPT + COMPLETION)?;
     let (mut optimizer, algorithm) = (optimizer(), Algorithm::grpo());

@@ -288,10 +288,11 @@ vectorised! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::cuda::emulated::on_card;
     use crate::kernels::layout::Layout;
     use crate::kernels::rope::frequencies;
     use crate::kernels::testing::{check, random_tensor};
-    use candle_core::{D, DType, Result, Tensor};
+    use candle_core::{D, DType, Device, Result, Tensor, Var};
 
     /// Every sequence and head by itself, with whole score matrices and an explicit mask.
     fn plain(qkv: &Tensor, heads: Heads, theta: f64, starts: &[usize]) -> Result<Tensor> {
@@ -390,6 +391,54 @@ mod tests {
             |v| attention(v[0], heads, &positions),
             |t| select(&plain(&select(&t[0], &rows)?, heads, 50.0, &starts)?, &shown),
         );
+    }
+
+    #[test]
+    fn a_card_computes_heads_of_every_width_and_scores_that_rise_far_above_those_before() {
+        fn run(input: &Tensor, heads: Heads) -> [Tensor; 2] {
+            let lengths = [37, 150].into_iter().collect();
+            let positions = Arc::new(Positions::new(lengths, frequencies(heads.dim, 50.0, None)));
+            let qkv = Value::variable("qkv", &Var::from_tensor(input).unwrap());
+            let out = attention(&qkv, heads, &positions).unwrap();
+            let slope = random_tensor(out.tensor().dims(), 2).to_dtype(input.dtype()).unwrap();
+            let result = out.tensor().clone();
+            let gradients = out.backward(slope).unwrap();
+            [&result, gradients.get("qkv").unwrap()].map(|tensor| tensor.to_dtype(DType::F32).unwrap())
+        }
+        for (dim, last) in [(24, 6.0), (72, 1.0), (136, 1.0)] {
+            let heads = Heads { query: 4, key: 2, dim };
+            let growth = Tensor::from_iter((0..187).map(|row| 1.0 + row as f32 * last / 187.0), &Device::Cpu).unwrap();
+            let input = random_tensor(&[187, heads.width()], 1).broadcast_mul(&growth.unsqueeze(1).unwrap()).unwrap();
+            // What bf16 can hold, so that all begin with the same.
+            let narrow = input.to_dtype(DType::BF16).unwrap();
+            let input = narrow.to_dtype(DType::F32).unwrap();
+            let truth = run(&input, heads);
+            on_card(|| {
+                for (input, allowed) in [(&input, 1e-5), (&narrow, 2e-2)] {
+                    let [out, gradient] = run(input, heads);
+                    let far = [apart(&out, &truth[0]), apart(&gradient, &truth[1])];
+                    assert!(far.iter().all(|far| *far < allowed), "{dim} {far:?} {allowed}");
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn heads_too_wide_for_a_card_are_one_clear_line() {
+        let heads = Heads { query: 1, key: 1, dim: 258 };
+        let positions = Arc::new(Positions::new([2].into_iter().collect(), frequencies(258, 50.0, None)));
+        let input = Value::constant(random_tensor(&[2, heads.width()], 1));
+        assert!(attention(&input, heads, &positions).is_ok());
+        on_card(|| {
+            let error = attention(&input, heads, &positions).err().unwrap().to_string();
+            assert!(error.contains("258 dimensions") && error.contains("at most 256"), "{error}");
+        });
+    }
+
+    /// The norm of the difference, relative to that of the truth.
+    fn apart(found: &Tensor, truth: &Tensor) -> f64 {
+        let norm = |tensor: Tensor| tensor.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        f64::from((norm((found - truth).unwrap()) / norm(truth.clone())).sqrt())
     }
 
     #[test]

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::{Argument, Card, Grid, address, count};
-use crate::Result;
 use crate::kernels::attention::Heads;
 use crate::kernels::graph::Value;
 use crate::kernels::layout::Layout;
+use crate::{Error, Result};
 
 /// Threads of a block: four warps.
 const THREADS: usize = 128;
+
+/// Dimensions that a head may have.
+pub(crate) const WIDEST: usize = 256;
 
 /// What the kernels know of a batch, one number for every row.
 pub(in crate::kernels) struct Places {
@@ -49,6 +52,11 @@ impl Places {
 
 /// See [`attention`](crate::kernels::attention()).
 pub(in crate::kernels) fn attention(card: &Card, qkv: &Value, heads: Heads, places: &Arc<Places>) -> Result<Value> {
+    if heads.dim > WIDEST {
+        let found = format!("heads of {} dimensions", heads.dim);
+        let remedy = format!("on a card at most {WIDEST} are supported; set run.device to \"cpu\"");
+        return Err(Error::invalid("attention", found, remedy));
+    }
     let plan = Plan { card: card.clone(), heads, places: places.clone(), real: qkv.tensor().dtype() };
     let n = qkv.tensor().dim(0)?;
     let rotated = plan.rotate(qkv.tensor(), 1.0)?;
@@ -111,7 +119,9 @@ impl Plan {
         let tile = Tile::new(self.real, dim);
         let grid =
             Grid { shared_bytes: tile.shared_bytes(kernel), ..Grid::new([n.div_ceil(tile.own), heads], THREADS) };
-        self.card.launch(self.real, kernel, grid, &arguments)
+        // The narrowest of those compiled.
+        let room = dim.next_power_of_two().max(64);
+        self.card.launch(self.real, &format!("{kernel}_{room}"), grid, &arguments)
     }
 }
 
@@ -138,24 +148,15 @@ impl Tile {
         let floats = |rows: usize, columns: usize| piece(rows * (columns + 4) * 4);
         let (own, [forward, backward]) = (self.own, self.passing);
         match kernel {
-            "attention" => {
-                reals(own) + 2 * reals(forward) + floats(own, forward) + floats(own, self.columns) + piece(4 * forward)
-            }
+            "attention" => reals(own) + 2 * reals(forward) + floats(own, forward) + piece(4 * forward) + piece(4 * own),
             "attention_keys_backward" => {
                 2 * reals(own)
                     + 2 * reals(backward)
                     + 2 * floats(own, backward)
-                    + 2 * floats(own, self.columns)
                     + 2 * piece(4 * backward)
                     + piece(4 * own)
             }
-            _ => {
-                2 * reals(own)
-                    + 2 * reals(backward)
-                    + 2 * floats(own, backward)
-                    + floats(own, self.columns)
-                    + piece(4 * backward)
-            }
+            _ => 2 * reals(own) + 2 * reals(backward) + 2 * floats(own, backward) + piece(4 * backward),
         }
     }
 }

@@ -65,13 +65,12 @@ pub(in crate::kernels) fn swiglu(card: &Card, gate_up: &Value) -> Result<Value> 
     let ((n, width), real) = (held.dims2()?, held.dtype());
     let f = width / 2;
     let y = card.empty((n, f), real)?;
-    let arguments = [address(&y)?.into(), address(&held)?.into(), count(n * f), f.into()];
-    card.launch(real, "swiglu", Grid::over(n * f), &arguments)?;
+    let arguments = [address(&y)?.into(), address(&held)?.into(), f.into()];
+    card.launch(real, "swiglu", Grid::rows(n, f), &arguments)?;
     Ok(Value::computed(y, &[gate_up], move |gradient| {
         let dx = card.empty((n, width), real)?;
-        let arguments =
-            [address(&dx)?.into(), address(&held)?.into(), address(gradient)?.into(), count(n * f), f.into()];
-        card.launch(real, "swiglu_backward", Grid::over(n * f), &arguments)?;
+        let arguments = [address(&dx)?.into(), address(&held)?.into(), address(gradient)?.into(), f.into()];
+        card.launch(real, "swiglu_backward", Grid::rows(n, f), &arguments)?;
         Ok(vec![dx])
     }))
 }

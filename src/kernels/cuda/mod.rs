@@ -13,7 +13,7 @@
 #![cfg_attr(not(any(feature = "cuda", test)), allow(dead_code, unused_variables))]
 
 pub(super) mod adamw;
-pub(super) mod attention;
+pub(crate) mod attention;
 mod card;
 pub(super) mod elementwise;
 pub(super) mod embedding;
@@ -53,6 +53,11 @@ impl Grid {
     /// For kernels whose threads go through `count` elements together.
     pub(crate) fn over(count: usize) -> Grid {
         Grid::new([count.div_ceil(256).min(8192), 1], 256)
+    }
+
+    /// A thread for each eight elements of a row of a matrix.
+    pub(crate) fn rows(rows: usize, columns: usize) -> Grid {
+        Grid::new([rows, columns.div_ceil(8 * 128)], 128)
     }
 
     /// A warp for each of `count` things, `warps` to a block.

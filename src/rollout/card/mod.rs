@@ -19,6 +19,7 @@ use super::request::{Begun, Completion, Job, Limits, Request};
 use super::running::Running;
 use crate::kernels::Precision;
 use crate::kernels::cuda::Card;
+use crate::kernels::cuda::attention::WIDEST;
 use crate::policy::{ModelConfig, Policy, Snapshot};
 use crate::{Error, Result};
 
@@ -65,9 +66,9 @@ impl CardEngine {
             let remedy = format!("1 slot or more, and up to the {} positions of the model", config.longest_sequence());
             return refuse(format!("{slots} slots of {max_tokens} tokens"), remedy);
         }
-        if config.head_dim > 256 {
+        if config.head_dim > WIDEST {
             let found = format!("heads of {} dimensions", config.head_dim);
-            return refuse(found, "on a card at most 256 are supported; set run.device to \"cpu\"".into());
+            return refuse(found, format!("on a card at most {WIDEST} are supported; set run.device to \"cpu\""));
         }
         // What it does meanwhile waits for no one, and no one for it.
         let card = card.sibling()?;

@@ -32,6 +32,9 @@ impl Row {
 /// Numbers of four bytes that a row is handed to the card in.
 const WORDS: usize = 6;
 
+/// Query heads of one key head that a block of attention computes.
+const BESIDE: usize = 2;
+
 /// The position of a row without a token.
 const EMPTY: u32 = u32::MAX;
 
@@ -203,7 +206,7 @@ impl Step {
             self.input(4)?.into(),
             self.vocabulary.into(),
         ];
-        self.card.launch(DType::F32, "sample", Grid::new([self.slots, 1], 256), &arguments)
+        self.card.launch(DType::F32, "sample", Grid::new([self.slots, 1], 1024), &arguments)
     }
 
     /// Takes the first `rows` rows through all layers.
@@ -224,9 +227,9 @@ impl Step {
             self.linear(&layer.attention_out, &self.attended, &self.hidden, rows, Write::Add)?;
             self.norm(&layer.post_norm, rows)?;
             self.linear(&layer.gate_up, &self.normed, &self.gate_up, rows, Write::Replace)?;
-            let (elements, f) = (rows * self.inner_size, self.inner_size);
-            let arguments = [address(&self.inner)?.into(), address(&self.gate_up)?.into(), count(elements), f.into()];
-            self.card.launch(self.real, "swiglu", Grid::over(elements), &arguments)?;
+            let f = self.inner_size;
+            let arguments = [address(&self.inner)?.into(), address(&self.gate_up)?.into(), f.into()];
+            self.card.launch(self.real, "swiglu", Grid::rows(rows, f), &arguments)?;
             self.linear(&layer.down, &self.inner, &self.hidden, rows, Write::Add)?;
         }
         Ok(())
@@ -288,11 +291,12 @@ impl Step {
         let mut arguments: Vec<Argument> =
             [qkv, keys, values, slots, positions, address(&self.frequencies)?].map(Argument::from).to_vec();
         arguments.extend([rows, query, key, dim, capacity].map(Argument::from));
-        self.card.launch(self.real, "keep", Grid::over(rows * dim / 2), &arguments)?;
+        self.card.launch(self.real, "keep", Grid::over(rows * (query + key) * dim / 2), &arguments)?;
         let tensors = [address(&self.attended)?, qkv, keys, values, slots, positions];
         let mut arguments = tensors.map(Argument::from).to_vec();
         arguments.extend([query, key, dim, capacity].map(Argument::from));
         arguments.push((1.0 / (dim as f32).sqrt()).into());
-        self.card.launch(self.real, "decode_attention", Grid::new([rows, query], 128), &arguments)
+        let blocks = key * (query / key).div_ceil(BESIDE);
+        self.card.launch(self.real, "decode_attention", Grid::new([rows, blocks], 128), &arguments)
     }
 }

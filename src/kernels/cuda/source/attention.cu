@@ -43,31 +43,35 @@ template <typename F> __device__ inline float over_sharing(float value, F combin
 struct Max { __device__ float operator()(float a, float b) const { return fmaxf(a, b); } };
 struct Sum { __device__ float operator()(float a, float b) const { return a + b; } };
 
+// Scores may exceed what the sums of a row are relative to by so much; e^8 is far from what float cannot hold. So the
+// sums are rarely scaled.
+#define SLACK 8.0f
+
 // A block for each tile of queries of each head.
-KERNEL(attention)(real* out, float* log_sums, const real* qkv, const uint* first, const uint* end, int n,
-                  int query_heads, int key_heads, int dim, float scale) {
+template <int Columns>
+__device__ inline void forward(real* out, float* log_sums, const real* qkv, const uint* first, const uint* end, int n,
+                               Shape shape, float scale) {
     DYNAMIC_SHARED(shared);
-    Shape shape = {query_heads, key_heads, dim};
-    const int head = blockIdx.y, key_head = shape.key_head(head), width = shape.width();
-    const int step = real_step(dim), columns = padded(dim), mixed_step = float_step(columns);
+    const int head = blockIdx.y, key_head = shape.key_head(head), width = shape.width(), dim = shape.dim;
+    const int step = real_step(dim), columns = padded(dim);
     const int score_step = float_step(PASSING), weight_step = score_step * sizeof(float) / sizeof(real);
     Memory memory = {shared};
     real* queries = memory.take<real>(OWN * step);
     real* keys = memory.take<real>(PASSING * step);
     real* values = memory.take<real>(PASSING * step);
     float* all_scores = memory.take<float>(OWN * score_step);
-    float* all_mixed = memory.take<float>(OWN * mixed_step);
     int* ends = memory.take<int>(PASSING);
+    float* totals = memory.take<float>(OWN);
 
     const int q0 = blockIdx.x * OWN, own = smaller(OWN, n - q0);
     const Lane lane;
     const int stripe = lane.warp * ROWS, q = q0 + stripe + lane.row;
     float* scores = all_scores + stripe * score_step;
-    float* mixed = all_mixed + stripe * mixed_step;
     // Probabilities take the place of scores.
     real* weights = (real*)scores;
     load_tile(queries, qkv + (size_t)q0 * width + shape.queries(head), width, own, OWN, dim);
-    clear_stripe(mixed, mixed_step, columns);
+    Sums<Columns> mixed;
+    mixed.clear();
     float top = -INFINITY, sum = 0;
     for (int k0 = first[q0]; k0 < q0 + own; k0 += PASSING) {
         const int passing = smaller(PASSING, q0 + own - k0);
@@ -79,9 +83,9 @@ KERNEL(attention)(real* out, float* log_sums, const real* qkv, const uint* first
         load_tile(keys, rows + shape.keys(key_head), width, passing, PASSING, dim);
         load_tile(values, rows + shape.values(key_head), width, passing, PASSING, dim);
         __syncthreads();
-        multiply<true, false>(scores, score_step, queries + stripe * step, step, keys, step, PASSING, columns);
+        product<PASSING>(scores, score_step, queries + stripe * step, step, keys, step, columns);
 
-        float of_row[PASSING / SHARING], most = top;
+        float of_row[PASSING / SHARING], most = -INFINITY;
         for (int i = 0; i < PASSING / SHARING; i++) {
             const int column = lane.part + SHARING * i;
             const bool seen = k0 + column <= q && q < ends[column];
@@ -89,30 +93,30 @@ KERNEL(attention)(real* out, float* log_sums, const real* qkv, const uint* first
             most = fmaxf(most, of_row[i]);
         }
         most = over_sharing(most, Max());
-        const float shrink = top == most ? 1.0f : expf(top - most);
-        __syncwarp();
+        const bool rises = most > top + SLACK;
+        const float shrink = rises ? expf(top - most) : 1.0f;
+        if (warp_max(rises && top != -INFINITY ? 1.0f : 0.0f) > 0) mixed.scale(shrink, scores, columns);
+        if (rises) top = most;
         float added = 0;
         for (int i = 0; i < PASSING / SHARING; i++) {
-            const float weight = of_row[i] == -INFINITY ? 0.0f : expf(of_row[i] - most);
+            const float weight = of_row[i] == -INFINITY ? 0.0f : expf(of_row[i] - top);
             added += weight;
             put(weights, lane.row * weight_step + lane.part + SHARING * i, weight);
         }
         sum = sum * shrink + over_sharing(added, Sum());
-        top = most;
-        for (int column = lane.part; column < columns; column += SHARING) {
-            mixed[lane.row * mixed_step + column] *= shrink;
-        }
         __syncwarp();
-        multiply<false, true>(mixed, mixed_step, weights, weight_step, values, step, columns, PASSING);
+        mixed.template add<false>(weights, weight_step, values, step, columns, PASSING);
     }
-    if (q >= n) return;
-    const size_t place = ((size_t)q * query_heads + head) * dim;
-    for (int column = lane.part; column < dim; column += SHARING) {
-        put(out, place + column, mixed[lane.row * mixed_step + column] / sum);
+    if (lane.part == 0) {
+        totals[stripe + lane.row] = sum;
+        if (q < n) log_sums[(size_t)q * shape.query_heads + head] = top + logf(sum);
     }
-    if (lane.part == 0) log_sums[(size_t)q * query_heads + head] = top + logf(sum);
+    __syncwarp();
+    mixed.each(scores, columns, [&](int row, int column, float value) {
+        if (stripe + row >= own || column >= dim) return;
+        put(out, ((size_t)(q0 + stripe + row) * shape.query_heads + head) * dim + column, value / totals[stripe + row]);
+    });
 }
-LAUNCHABLE(attention)
 
 // What the softmax's backward pass subtracts: output . gradient, for each row and head. A warp for each.
 KERNEL(attention_means)(float* means, const real* output, const real* gradient, size_t count, int dim) {
@@ -153,13 +157,12 @@ __device__ inline void softmax_backward(float* scores, float* slopes, int step, 
 }
 
 // Gradients of keys and values: a block for each tile of keys of each key head, through all queries that see them.
-KERNEL(attention_keys_backward)(real* d_qkv, const real* qkv, const real* gradient, const float* log_sums,
-                                const float* means, const uint* end, int n, int query_heads, int key_heads, int dim,
-                                float scale) {
+template <int Columns>
+__device__ inline void keys_backward(real* d_qkv, const real* qkv, const real* gradient, const float* log_sums,
+                                     const float* means, const uint* end, int n, Shape shape, float scale) {
     DYNAMIC_SHARED(shared);
-    Shape shape = {query_heads, key_heads, dim};
-    const int key_head = blockIdx.y, width = shape.width(), group = query_heads / key_heads;
-    const int step = real_step(dim), columns = padded(dim), sum_step = float_step(columns);
+    const int key_head = blockIdx.y, width = shape.width(), dim = shape.dim, query_heads = shape.query_heads;
+    const int group = query_heads / shape.key_heads, step = real_step(dim), columns = padded(dim);
     const int score_step = float_step(PASSING_BACK), weight_step = score_step * sizeof(float) / sizeof(real);
     Memory memory = {shared};
     real* keys = memory.take<real>(OWN * step);
@@ -168,8 +171,6 @@ KERNEL(attention_keys_backward)(real* d_qkv, const real* qkv, const real* gradie
     real* slopes = memory.take<real>(PASSING_BACK * step);
     float* all_scores = memory.take<float>(OWN * score_step);
     float* all_d_scores = memory.take<float>(OWN * score_step);
-    float* all_d_keys = memory.take<float>(OWN * sum_step);
-    float* all_d_values = memory.take<float>(OWN * sum_step);
     float* row_log_sums = memory.take<float>(PASSING_BACK);
     float* row_means = memory.take<float>(PASSING_BACK);
     int* ends = memory.take<int>(OWN);
@@ -178,12 +179,12 @@ KERNEL(attention_keys_backward)(real* d_qkv, const real* qkv, const real* gradie
     const Lane lane;
     const int stripe = lane.warp * ROWS, k = k0 + stripe + lane.row;
     float *scores = all_scores + stripe * score_step, *d_scores = all_d_scores + stripe * score_step;
-    float *d_keys = all_d_keys + stripe * sum_step, *d_values = all_d_values + stripe * sum_step;
+    Sums<Columns> d_keys, d_values;
+    d_keys.clear();
+    d_values.clear();
     const real* rows = qkv + (size_t)k0 * width;
     load_tile(keys, rows + shape.keys(key_head), width, own, OWN, dim);
     load_tile(values, rows + shape.values(key_head), width, own, OWN, dim);
-    clear_stripe(d_keys, sum_step, columns);
-    clear_stripe(d_values, sum_step, columns);
     if (threadIdx.x < OWN) ends[threadIdx.x] = (int)threadIdx.x < own ? end[k0 + threadIdx.x] : 0;
     __syncthreads();
     int last = 0;
@@ -203,34 +204,37 @@ KERNEL(attention_keys_backward)(real* d_qkv, const real* qkv, const real* gradie
             }
             __syncthreads();
             // Transposed: rows are keys, columns queries.
-            multiply<true, false>(scores, score_step, keys + stripe * step, step, queries, step, PASSING_BACK, columns);
-            multiply<true, false>(d_scores, score_step, values + stripe * step, step, slopes, step, PASSING_BACK, columns);
+            product<PASSING_BACK>(scores, score_step, keys + stripe * step, step, queries, step, columns);
+            product<PASSING_BACK>(d_scores, score_step, values + stripe * step, step, slopes, step, columns);
             const int seen_until = ends[stripe + lane.row];
             softmax_backward(scores, d_scores, score_step, lane, scale, [&](int column) {
                 const bool seen = column < passing && k <= q0 + column && q0 + column < seen_until;
                 Pair pair = {seen, seen ? row_log_sums[column] : 0.0f, seen ? row_means[column] : 0.0f};
                 return pair;
             });
-            multiply<false, true>(d_values, sum_step, (real*)scores, weight_step, slopes, step, columns, PASSING_BACK);
-            multiply<false, true>(d_keys, sum_step, (real*)d_scores, weight_step, queries, step, columns, PASSING_BACK);
+            d_values.template add<false>((real*)scores, weight_step, slopes, step, columns, PASSING_BACK);
+            d_keys.template add<false>((real*)d_scores, weight_step, queries, step, columns, PASSING_BACK);
         }
     }
-    if (k >= n) return;
-    for (int column = lane.part; column < dim; column += SHARING) {
-        put(d_qkv, (size_t)k * width + shape.keys(key_head) + column, d_keys[lane.row * sum_step + column]);
-        put(d_qkv, (size_t)k * width + shape.values(key_head) + column, d_values[lane.row * sum_step + column]);
-    }
+    const auto keep = [&](Sums<Columns>& sums, int from) {
+        sums.each(scores, columns, [&](int row, int column, float value) {
+            if (stripe + row < own && column < dim) {
+                put(d_qkv, (size_t)(k0 + stripe + row) * width + from + column, value);
+            }
+        });
+    };
+    keep(d_keys, shape.keys(key_head));
+    keep(d_values, shape.values(key_head));
 }
-LAUNCHABLE(attention_keys_backward)
 
 // Gradients of queries: a block for each tile of queries of each head, through all keys that they see.
-KERNEL(attention_queries_backward)(real* d_qkv, const real* qkv, const real* gradient, const float* log_sums,
-                                   const float* means, const uint* first, const uint* end, int n, int query_heads,
-                                   int key_heads, int dim, float scale) {
+template <int Columns>
+__device__ inline void queries_backward(real* d_qkv, const real* qkv, const real* gradient, const float* log_sums,
+                                        const float* means, const uint* first, const uint* end, int n, Shape shape,
+                                        float scale) {
     DYNAMIC_SHARED(shared);
-    Shape shape = {query_heads, key_heads, dim};
-    const int head = blockIdx.y, key_head = shape.key_head(head), width = shape.width();
-    const int step = real_step(dim), columns = padded(dim), sum_step = float_step(columns);
+    const int head = blockIdx.y, key_head = shape.key_head(head), width = shape.width(), dim = shape.dim;
+    const int query_heads = shape.query_heads, step = real_step(dim), columns = padded(dim);
     const int score_step = float_step(PASSING_BACK), weight_step = score_step * sizeof(float) / sizeof(real);
     Memory memory = {shared};
     real* queries = memory.take<real>(OWN * step);
@@ -239,18 +243,17 @@ KERNEL(attention_queries_backward)(real* d_qkv, const real* qkv, const real* gra
     real* values = memory.take<real>(PASSING_BACK * step);
     float* all_scores = memory.take<float>(OWN * score_step);
     float* all_d_scores = memory.take<float>(OWN * score_step);
-    float* all_d_queries = memory.take<float>(OWN * sum_step);
     int* ends = memory.take<int>(PASSING_BACK);
 
     const int q0 = blockIdx.x * OWN, own = smaller(OWN, n - q0);
     const Lane lane;
     const int stripe = lane.warp * ROWS, q = q0 + stripe + lane.row;
     float *scores = all_scores + stripe * score_step, *d_scores = all_d_scores + stripe * score_step;
-    float* d_queries = all_d_queries + stripe * sum_step;
+    Sums<Columns> d_queries;
+    d_queries.clear();
     const size_t out_width = (size_t)query_heads * dim;
     load_tile(queries, qkv + (size_t)q0 * width + shape.queries(head), width, own, OWN, dim);
     load_tile(slopes, gradient + q0 * out_width + head * dim, out_width, own, OWN, dim);
-    clear_stripe(d_queries, sum_step, columns);
     const float log_sum = q < n ? log_sums[(size_t)q * query_heads + head] : 0.0f;
     const float mean = q < n ? means[(size_t)q * query_heads + head] : 0.0f;
     for (int k0 = first[q0]; k0 < q0 + own; k0 += PASSING_BACK) {
@@ -262,17 +265,44 @@ KERNEL(attention_queries_backward)(real* d_qkv, const real* qkv, const real* gra
         load_tile(keys, rows + shape.keys(key_head), width, passing, PASSING_BACK, dim);
         load_tile(values, rows + shape.values(key_head), width, passing, PASSING_BACK, dim);
         __syncthreads();
-        multiply<true, false>(scores, score_step, queries + stripe * step, step, keys, step, PASSING_BACK, columns);
-        multiply<true, false>(d_scores, score_step, slopes + stripe * step, step, values, step, PASSING_BACK, columns);
+        product<PASSING_BACK>(scores, score_step, queries + stripe * step, step, keys, step, columns);
+        product<PASSING_BACK>(d_scores, score_step, slopes + stripe * step, step, values, step, columns);
         softmax_backward(scores, d_scores, score_step, lane, scale, [&](int column) {
             Pair pair = {k0 + column <= q && q < ends[column], log_sum, mean};
             return pair;
         });
-        multiply<false, true>(d_queries, sum_step, (real*)d_scores, weight_step, keys, step, columns, PASSING_BACK);
+        d_queries.template add<false>((real*)d_scores, weight_step, keys, step, columns, PASSING_BACK);
     }
-    if (q >= n) return;
-    for (int column = lane.part; column < dim; column += SHARING) {
-        put(d_qkv, (size_t)q * width + shape.queries(head) + column, d_queries[lane.row * sum_step + column]);
-    }
+    d_queries.each(scores, columns, [&](int row, int column, float value) {
+        if (stripe + row < own && column < dim) {
+            put(d_qkv, (size_t)(q0 + stripe + row) * width + shape.queries(head) + column, value);
+        }
+    });
 }
-LAUNCHABLE(attention_queries_backward)
+
+// Each for heads of up to 64, 128 and 256 dimensions: what the sums take decides how many blocks run side by side.
+#define ATTENTION(columns)                                                                                         \
+    KERNEL(attention_##columns)(real* out, float* log_sums, const real* qkv, const uint* first, const uint* end,   \
+                                int n, int query_heads, int key_heads, int dim, float scale) {                     \
+        const Shape shape = {query_heads, key_heads, dim};                                                         \
+        forward<columns>(out, log_sums, qkv, first, end, n, shape, scale);                                         \
+    }                                                                                                              \
+    LAUNCHABLE(attention_##columns)                                                                                \
+    KERNEL(attention_keys_backward_##columns)(real* d_qkv, const real* qkv, const real* gradient,                  \
+                                              const float* log_sums, const float* means, const uint* end, int n,   \
+                                              int query_heads, int key_heads, int dim, float scale) {              \
+        const Shape shape = {query_heads, key_heads, dim};                                                         \
+        keys_backward<columns>(d_qkv, qkv, gradient, log_sums, means, end, n, shape, scale);                       \
+    }                                                                                                              \
+    LAUNCHABLE(attention_keys_backward_##columns)                                                                  \
+    BOUNDED_KERNEL(attention_queries_backward_##columns, THREADS, columns > 128 ? 1 : columns > 64 ? 3 : 4)(       \
+        real* d_qkv, const real* qkv, const real* gradient, const float* log_sums, const float* means,             \
+        const uint* first, const uint* end, int n, int query_heads, int key_heads, int dim, float scale) {         \
+        const Shape shape = {query_heads, key_heads, dim};                                                         \
+        queries_backward<columns>(d_qkv, qkv, gradient, log_sums, means, first, end, n, shape, scale);             \
+    }                                                                                                              \
+    LAUNCHABLE(attention_queries_backward_##columns)
+
+ATTENTION(64)
+ATTENTION(128)
+ATTENTION(256)

@@ -6,6 +6,8 @@
 #include <cuda_bf16.h>
 #include <mma.h>
 #define KERNEL(name) extern "C" __global__ void name
+// For blocks of at most so many threads, of which a processor of the card is to hold at least so many.
+#define BOUNDED_KERNEL(name, threads, blocks) extern "C" __global__ __launch_bounds__(threads, blocks) void name
 #define LAUNCHABLE(name)
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #else
@@ -29,6 +31,30 @@ __device__ inline void put(float* to, size_t at, float value) { to[at] = value; 
 __device__ inline void put(bf16* to, size_t at, float value) { to[at] = __float2bfloat16(value); }
 
 __device__ inline int smaller(int a, int b) { return a < b ? a : b; }
+
+// Eight values in a row, in pieces of 16 bytes where they are `aligned`. Only `there` of them are: in a register the
+// others are zero, in memory they are left alone.
+struct Eight {
+    uint4 pieces[8 * sizeof(real) / 16];
+    __device__ void read(const real* from, int there, bool aligned) {
+        if (aligned && there >= 8) {
+            for (int i = 0; i < (int)(8 * sizeof(real) / 16); i++) pieces[i] = ((const uint4*)from)[i];
+        } else {
+            for (int i = 0; i < 8; i++) set(i, i < there ? get(from, i) : 0.0f);
+        }
+    }
+    __device__ void write(real* to, int there, bool aligned) const {
+        if (aligned && there >= 8) {
+            for (int i = 0; i < (int)(8 * sizeof(real) / 16); i++) ((uint4*)to)[i] = pieces[i];
+        } else {
+            for (int i = 0; i < 8; i++) {
+                if (i < there) put(to, i, at(i));
+            }
+        }
+    }
+    __device__ float at(int i) const { return get((const real*)pieces, i); }
+    __device__ void set(int i, float value) { put((real*)pieces, i, value); }
+};
 
 // The first element of a thread that goes through an array together with the whole grid, and how far it steps.
 __device__ inline size_t grid_start() { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }

@@ -3,102 +3,129 @@
 #pragma once
 #include "rope.cu"
 
-// Turns queries (in place) and keys by their positions, and keeps keys and values in the cache. A thread for each row
-// and pair of dimensions.
+// Turns queries (in place) and keys by their positions, and keeps keys and values in the cache. A thread for each row,
+// query or key head, and pair of dimensions.
 KERNEL(keep)(real* qkv, real* keys, real* values, const int* slots, const int* positions, const float* frequencies,
              int rows, int query_heads, int key_heads, int dim, int capacity) {
-    const int half = dim / 2, width = (query_heads + 2 * key_heads) * dim;
-    for (size_t index = grid_start(); index < (size_t)rows * half; index += grid_step()) {
-        const int row = index / half, i = index % half, position = positions[row];
+    const uint half = dim / 2, turning = query_heads + key_heads;
+    for (uint index = grid_start(); index < rows * turning * half; index += grid_step()) {
+        const uint row = index / (turning * half), head = index / half % turning, i = index % half;
+        const int position = positions[row];
         if (position < 0) continue;
         const Turn by = turn(position, frequencies[i]);
-        real* heads = qkv + (size_t)row * width + i;
-        for (int head = 0; head < query_heads + key_heads; head++) {
-            real* from = heads + head * dim;
-            const float a = get(from, 0), b = get(from, half);
-            const float first = a * by.cosine - b * by.sine, second = b * by.cosine + a * by.sine;
-            if (head < query_heads) {
-                put(from, 0, first);
-                put(from, half, second);
-                continue;
-            }
-            const int key_head = head - query_heads;
-            const size_t place = (((size_t)slots[row] * key_heads + key_head) * capacity + position) * dim + i;
-            put(keys, place, first);
-            put(keys, place + half, second);
-            const real* value = from + key_heads * dim;
-            values[place] = value[0];
-            values[place + half] = value[half];
+        real* from = qkv + ((size_t)row * (turning + key_heads) + head) * dim + i;
+        const float a = get(from, 0), b = get(from, half);
+        const float first = a * by.cosine - b * by.sine, second = b * by.cosine + a * by.sine;
+        if (head < (uint)query_heads) {
+            put(from, 0, first);
+            put(from, half, second);
+            continue;
         }
+        const size_t place = (((size_t)slots[row] * key_heads + head - query_heads) * capacity + position) * dim + i;
+        put(keys, place, first);
+        put(keys, place + half, second);
+        const real* value = from + key_heads * dim;
+        values[place] = value[0];
+        values[place + half] = value[half];
     }
 }
 LAUNCHABLE(keep)
 
 #define DECODE_WARPS 4
-// Positions that a warp looks at together.
-#define TOGETHER 4
-// Dimensions of a lane: heads of up to 256.
+// Query heads of one key head that a block computes from what it reads.
+#define BESIDE 2
+// Positions that a lane reads at once.
+#define AT_ONCE 4
+// Dimensions of a lane, as Eight has them; heads have up to 256, for which a warp is just enough.
 #define PER_LANE 8
 
-// A block for each row and query head; its warps take positions in turn, and a lane the same dimensions of all.
+// What e^(top - most) is, also where nothing has been seen.
+__device__ inline float relative(float top, float most) { return top == -INFINITY ? 0.0f : expf(top - most); }
+
+// A block for each row and BESIDE query heads of one key head. A power of two of lanes shares a position; they take
+// positions in turn, AT_ONCE of them at a time.
 KERNEL(decode_attention)(real* out, const real* qkv, const real* keys, const real* values, const int* slots,
                          const int* positions, int query_heads, int key_heads, int dim, int capacity, float scale) {
-    __shared__ float tops[DECODE_WARPS], sums[DECODE_WARPS], mixtures[DECODE_WARPS][PER_LANE * 32];
-    const int row = blockIdx.x, head = blockIdx.y, position = positions[row];
+    __shared__ float tops[BESIDE][DECODE_WARPS], sums[BESIDE][DECODE_WARPS];
+    __shared__ float mixtures[BESIDE][DECODE_WARPS][PER_LANE * 32];
+    const int row = blockIdx.x, position = positions[row];
     if (position < 0) return;
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, mine = (dim + 31) / 32, first = lane * mine;
-    const real* from = qkv + (size_t)row * (query_heads + 2 * key_heads) * dim + head * dim;
-    const size_t start = ((size_t)slots[row] * key_heads + head / (query_heads / key_heads)) * capacity * dim;
-    float query[PER_LANE], mixed[PER_LANE], top = -INFINITY, sum = 0;
-    for (int i = 0; i < PER_LANE; i++) {
-        query[i] = i < mine && first + i < dim ? get(from, first + i) * scale : 0.0f;
-        mixed[i] = 0;
+    const int group = query_heads / key_heads, shares = (group + BESIDE - 1) / BESIDE;
+    const int key_head = blockIdx.y / shares, head = key_head * group + blockIdx.y % shares * BESIDE;
+    const int heads = smaller(BESIDE, (key_head + 1) * group - head);
+    int lanes = 1;
+    while (lanes * PER_LANE < dim) lanes *= 2;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, first = lane % lanes * PER_LANE, there = dim - first;
+    const int side = threadIdx.x / lanes, sides = DECODE_WARPS * 32 / lanes;
+    const bool aligned = dim % PER_LANE == 0;
+    const real* from = qkv + ((size_t)row * (query_heads + 2 * key_heads) + head) * dim + first;
+    const size_t start = ((size_t)slots[row] * key_heads + key_head) * capacity * dim + first;
+    float query[BESIDE][PER_LANE], mixed[BESIDE][PER_LANE], top[BESIDE], sum[BESIDE];
+    for (int b = 0; b < BESIDE; b++) {
+        for (int i = 0; i < PER_LANE; i++) {
+            query[b][i] = b < heads && i < there ? get(from, b * dim + i) * scale : 0.0f;
+            mixed[b][i] = 0;
+        }
+        top[b] = -INFINITY;
+        sum[b] = 0;
     }
-    for (int at = warp * TOGETHER; at <= position; at += DECODE_WARPS * TOGETHER) {
-        float scores[TOGETHER];
-        for (int j = 0; j < TOGETHER; j++) {
-            const size_t key = start + (size_t)smaller(at + j, position) * dim + first;
-            float score = 0;
-            for (int i = 0; i < PER_LANE; i++) {
-                if (i < mine && first + i < dim) score = fmaf(query[i], get(keys, key + i), score);
+    for (int all = 0; all <= position; all += sides * AT_ONCE) {
+        Eight key[AT_ONCE], value[AT_ONCE];
+        for (int j = 0; j < AT_ONCE; j++) {
+            const size_t place = start + (size_t)smaller(all + j * sides + side, position) * dim;
+            key[j].read(keys + place, there, aligned);
+            value[j].read(values + place, there, aligned);
+        }
+        for (int b = 0; b < BESIDE; b++) {
+            float scores[AT_ONCE], most = top[b];
+            for (int j = 0; j < AT_ONCE; j++) {
+                float score = 0;
+                for (int i = 0; i < PER_LANE; i++) score = fmaf(query[b][i], key[j].at(i), score);
+                for (int offset = lanes / 2; offset > 0; offset /= 2) score += __shfl_xor_sync(ALL_LANES, score, offset);
+                scores[j] = all + j * sides + side <= position ? score : -INFINITY;
+                most = fmaxf(most, scores[j]);
             }
-            scores[j] = score;
-        }
-        float most = top;
-        for (int j = 0; j < TOGETHER; j++) {
-            scores[j] = warp_sum(scores[j]);
-            if (at + j > position) scores[j] = -INFINITY;
-            most = fmaxf(most, scores[j]);
-        }
-        const float shrink = expf(top - most);
-        sum *= shrink;
-        for (int i = 0; i < PER_LANE; i++) mixed[i] *= shrink;
-        for (int j = 0; j < TOGETHER; j++) {
-            const float weight = expf(scores[j] - most);
-            const size_t value = start + (size_t)smaller(at + j, position) * dim + first;
-            sum += weight;
-            for (int i = 0; i < PER_LANE; i++) {
-                if (i < mine && first + i < dim) mixed[i] = fmaf(weight, get(values, value + i), mixed[i]);
+            const float shrink = relative(top[b], most);
+            sum[b] *= shrink;
+            for (int i = 0; i < PER_LANE; i++) mixed[b][i] *= shrink;
+            for (int j = 0; j < AT_ONCE; j++) {
+                const float weight = relative(scores[j], most);
+                sum[b] += weight;
+                for (int i = 0; i < PER_LANE; i++) mixed[b][i] = fmaf(weight, value[j].at(i), mixed[b][i]);
             }
+            top[b] = most;
         }
-        top = most;
     }
-    if (lane == 0) {
-        tops[warp] = top;
-        sums[warp] = sum;
+    for (int b = 0; b < BESIDE; b++) {
+        // The lanes of a warp that share dimensions, then its share of the block.
+        for (int offset = lanes; offset < 32; offset *= 2) {
+            const float other = __shfl_xor_sync(ALL_LANES, top[b], offset), most = fmaxf(top[b], other);
+            const float mine = relative(top[b], most), theirs = relative(other, most);
+            sum[b] = sum[b] * mine + __shfl_xor_sync(ALL_LANES, sum[b], offset) * theirs;
+            for (int i = 0; i < PER_LANE; i++) {
+                mixed[b][i] = mixed[b][i] * mine + __shfl_xor_sync(ALL_LANES, mixed[b][i], offset) * theirs;
+            }
+            top[b] = most;
+        }
+        if (lane == 0) {
+            tops[b][warp] = top[b];
+            sums[b][warp] = sum[b];
+        }
+        if (lane < lanes) {
+            for (int i = 0; i < PER_LANE; i++) mixtures[b][warp][first + i] = mixed[b][i];
+        }
     }
-    for (int i = 0; i < PER_LANE; i++) mixtures[warp][lane * PER_LANE + i] = mixed[i];
     __syncthreads();
-    if (warp > 0) return;
-    float most = tops[0], total = 0;
-    for (int w = 1; w < DECODE_WARPS; w++) most = fmaxf(most, tops[w]);
-    // A warp that has seen nothing has no weight.
-    for (int w = 0; w < DECODE_WARPS; w++) total += sums[w] * expf(tops[w] - most);
-    for (int i = 0; i < PER_LANE; i++) {
-        if (i >= mine || first + i >= dim) break;
-        float value = 0;
-        for (int w = 0; w < DECODE_WARPS; w++) value += mixtures[w][lane * PER_LANE + i] * expf(tops[w] - most);
-        put(out, ((size_t)row * query_heads + head) * dim + first + i, value / total);
+    for (int i = threadIdx.x; i < heads * dim; i += blockDim.x) {
+        const int b = i / dim;
+        float most = tops[b][0], total = 0, value = 0;
+        for (int w = 1; w < DECODE_WARPS; w++) most = fmaxf(most, tops[b][w]);
+        for (int w = 0; w < DECODE_WARPS; w++) {
+            const float weight = relative(tops[b][w], most);
+            total += sums[b][w] * weight;
+            value += mixtures[b][w][i % dim] * weight;
+        }
+        put(out, ((size_t)row * query_heads + head) * dim + i, value / total);
     }
 }
 LAUNCHABLE(decode_attention)
@@ -115,15 +142,18 @@ KERNEL(copy_slots)(real* cache, const uint* from, const uint* to, const uint* co
 }
 LAUNCHABLE(copy_slots)
 
-#define SAMPLER_THREADS 256
+#define SAMPLER_THREADS 1024
+// Tokens in a row that a lane weighs at once.
+#define WEIGHED 4
 #define NO_TOKEN 0xffffffffu
 
 // Draws a token of each row from softmax(logits / temperature) by the inverse of the cumulative distribution at
 // `uniforms` in [0, 1). Temperature 0 takes the likeliest token (the first of equals) and gives the log-probability at
 // temperature 1. A row with a logit that is not finite gives no token. A block for each row; its warps divide the
 // vocabulary into stretches, so that what stands before a token is summed in the order of the tokens.
-KERNEL(sample)(uint* tokens, float* log_probs, const float* logits, const float* temperatures, const double* uniforms,
-               const int* positions, int vocabulary) {
+BOUNDED_KERNEL(sample, SAMPLER_THREADS, 1)(uint* tokens, float* log_probs, const float* logits,
+                                           const float* temperatures, const double* uniforms, const int* positions,
+                                           int vocabulary) {
     __shared__ double sums[SAMPLER_THREADS / 32];
     __shared__ int likeliest[SAMPLER_THREADS / 32], finite;
     if (positions[blockIdx.x] < 0) return;
@@ -171,22 +201,30 @@ KERNEL(sample)(uint* tokens, float* log_probs, const float* logits, const float*
             if (likeliest[w] < vocabulary) token = likeliest[w];
         }
     } else {
-        for (int i = first; i < last && token == NO_TOKEN; i += 32) {
-            const double weight = i + lane < last ? (double)expf((row[i + lane] - most) * scale) : 0.0;
+        for (int i = first; i < last && token == NO_TOKEN; i += 32 * WEIGHED) {
+            const int mine = i + lane * WEIGHED;
+            double weights[WEIGHED], weight = 0;
+            for (int j = 0; j < WEIGHED; j++) {
+                weights[j] = mine + j < last ? (double)expf((row[mine + j] - most) * scale) : 0.0;
+                weight += weights[j];
+            }
             const double here = warp_sum(weight);
-            if (below + here > drawn || i + 32 >= last) {
+            if (below + here > drawn || i + 32 * WEIGHED >= last) {
                 // It is one of these; the last of them where the draw fell into the rounding.
-                const int count = smaller(32, last - i);
                 double up_to = below;
-                token = i + count - 1;
-                bool passed = false;
-                for (int j = 0; j < count; j++) {
-                    up_to += __shfl_sync(ALL_LANES, weight, j);
-                    if (up_to > drawn && !passed) {
-                        token = i + j;
-                        passed = true;
-                    }
+                for (int before = 0; before < 31; before++) {
+                    const double other = __shfl_sync(ALL_LANES, weight, before);
+                    if (before < lane) up_to += other;
                 }
+                int passed = smaller(i + 32 * WEIGHED, last) - 1;
+                for (int j = 0; j < WEIGHED; j++) {
+                    up_to += weights[j];
+                    if (up_to > drawn) passed = smaller(passed, mine + j);
+                }
+                for (int offset = 16; offset > 0; offset /= 2) {
+                    passed = smaller(passed, __shfl_xor_sync(ALL_LANES, passed, offset));
+                }
+                token = passed;
             }
             below += here;
         }

@@ -47,23 +47,39 @@ KERNEL(adamw)(float* weights, const float* gradient, float* first, float* second
 }
 LAUNCHABLE(adamw)
 
-// y = silu(gate) * up, where a row of gate_up [n, 2 f] holds one after the other.
-KERNEL(swiglu)(real* y, const real* gate_up, size_t count, int f) {
-    for (size_t i = grid_start(); i < count; i += grid_step()) {
-        size_t at = i / f * 2 * f + i % f;
-        float gate = get(gate_up, at);
-        put(y, i, gate / (1.0f + expf(-gate)) * get(gate_up, at + f));
+// y = silu(gate) * up, where a row of gate_up [n, 2 f] holds one after the other. A thread for each eight columns.
+KERNEL(swiglu)(real* y, const real* gate_up, int f) {
+    const int column = 8 * (blockIdx.y * blockDim.x + threadIdx.x), there = f - column;
+    if (there <= 0) return;
+    const bool aligned = f % 8 == 0;
+    const size_t row = blockIdx.x, at = row * 2 * f + column;
+    Eight gates, ups;
+    gates.read(gate_up + at, there, aligned);
+    ups.read(gate_up + at + f, there, aligned);
+    for (int i = 0; i < 8; i++) {
+        const float gate = gates.at(i);
+        ups.set(i, gate / (1.0f + expf(-gate)) * ups.at(i));
     }
+    ups.write(y + row * f + column, there, aligned);
 }
 LAUNCHABLE(swiglu)
 
-KERNEL(swiglu_backward)(real* dx, const real* gate_up, const real* dy, size_t count, int f) {
-    for (size_t i = grid_start(); i < count; i += grid_step()) {
-        size_t at = i / f * 2 * f + i % f;
-        float gate = get(gate_up, at), up = get(gate_up, at + f), g = get(dy, i);
-        float sigmoid = 1.0f / (1.0f + expf(-gate)), silu = gate * sigmoid;
-        put(dx, at, g * up * (sigmoid + silu - silu * sigmoid));
-        put(dx, at + f, g * silu);
+KERNEL(swiglu_backward)(real* dx, const real* gate_up, const real* dy, int f) {
+    const int column = 8 * (blockIdx.y * blockDim.x + threadIdx.x), there = f - column;
+    if (there <= 0) return;
+    const bool aligned = f % 8 == 0;
+    const size_t row = blockIdx.x, at = row * 2 * f + column;
+    Eight gates, ups, slopes;
+    gates.read(gate_up + at, there, aligned);
+    ups.read(gate_up + at + f, there, aligned);
+    slopes.read(dy + row * f + column, there, aligned);
+    for (int i = 0; i < 8; i++) {
+        const float gate = gates.at(i), up = ups.at(i), g = slopes.at(i);
+        const float sigmoid = 1.0f / (1.0f + expf(-gate)), silu = gate * sigmoid;
+        gates.set(i, g * up * (sigmoid + silu - silu * sigmoid));
+        ups.set(i, g * silu);
     }
+    gates.write(dx + at, there, aligned);
+    ups.write(dx + at + f, there, aligned);
 }
 LAUNCHABLE(swiglu_backward)

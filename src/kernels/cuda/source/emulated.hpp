@@ -20,6 +20,7 @@
 #define __device__
 #define __shared__ static thread_local
 #define KERNEL(name) static void name
+#define BOUNDED_KERNEL(name, threads, blocks) KERNEL(name)
 #define LAUNCHABLE(name)                                                                        \
     extern "C" const char* emulate_##name(const emulated::Launch* launch, void** arguments) { \
         return emulated::launch(name, *launch, arguments);                                      \
@@ -261,10 +262,6 @@ inline int first() { return emulated::block->current % 32 * 8; }
 inline size_t at(int i, int step, row_major) { return (size_t)(i / 16) * step + i % 16; }
 inline size_t at(int i, int step, col_major) { return (size_t)(i % 16) * step + i / 16; }
 template <typename U, int M, int N, int K, typename T, typename O>
-void load_matrix_sync(fragment<U, M, N, K, T, O>& tile, const T* from, int step) {
-    for (int i = 0; i < 8; i++) tile.x[i] = __bfloat162float(from[at(first() + i, step, O())]);
-}
-template <typename U, int M, int N, int K, typename T, typename O>
 void load_matrix_sync(fragment<U, M, N, K, T, O>& tile, const float* from, int step, layout_t) {
     for (int i = 0; i < 8; i++) tile.x[i] = from[at(first() + i, step, row_major())];
 }
@@ -287,3 +284,8 @@ template <typename D, typename A, typename B, typename C> void mma_sync(D& d, co
 }
 }  // namespace wmma
 }  // namespace nvcuda
+template <typename U, int M, int N, int K, typename T, typename O>
+void load_operand(nvcuda::wmma::fragment<U, M, N, K, T, O>& tile, const T* from, int step) {
+    using namespace nvcuda::wmma;
+    for (int i = 0; i < 8; i++) tile.x[i] = __bfloat162float(from[at(first() + i, step, O())]);
+}

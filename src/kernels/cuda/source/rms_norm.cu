@@ -25,19 +25,41 @@ __device__ inline bool find(Stretch& stretch, int n, int width, const float* w0,
     return true;
 }
 
+// Values that a lane reads before it uses the first of them: memory is far away.
+#define AHEAD 8
+
+// Hands `take(i, values)` what each of the arrays has at i, for every i of the warp's lane.
+template <typename F, typename... From> __device__ inline void in_turn(int columns, F take, const From*... from) {
+    for (int start = threadIdx.x % 32; start < columns; start += 32 * AHEAD) {
+        float values[AHEAD][sizeof...(From)];
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            const int i = start + 32 * j;
+            int array = 0;
+            ((values[j][array++] = i < columns ? get(from, i) : 0.0f), ...);
+        }
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            if (start + 32 * j < columns) take(start + 32 * j, values[j]);
+        }
+    }
+}
+
 template <typename In>
 __device__ inline void normalise(real* y, const In* x, const Stretch& stretch, float epsilon) {
-    int lane = threadIdx.x % 32;
-    float scale = 1;
-    if (stretch.weight) {
-        float sum = 0;
-        for (int i = lane; i < stretch.columns; i += 32) sum = fmaf(get(x, stretch.at + i), get(x, stretch.at + i), sum);
-        scale = 1.0f / sqrtf(warp_sum(sum) / stretch.columns + epsilon);
+    const In* from = x + stretch.at;
+    real* to = y + stretch.at;
+    if (!stretch.weight) {
+        // In place there is nothing to pass through.
+        if ((const void*)x != (const void*)y) {
+            in_turn(stretch.columns, [&](int i, const float* at) { put(to, i, at[0]); }, from);
+        }
+        return;
     }
-    for (int i = lane; i < stretch.columns; i += 32) {
-        float weight = stretch.weight ? stretch.weight[i] : 1.0f;
-        put(y, stretch.at + i, get(x, stretch.at + i) * scale * weight);
-    }
+    float sum = 0;
+    in_turn(stretch.columns, [&](int, const float* at) { sum = fmaf(at[0], at[0], sum); }, from);
+    const float scale = 1.0f / sqrtf(warp_sum(sum) / stretch.columns + epsilon);
+    in_turn(stretch.columns, [&](int i, const float* at) { put(to, i, at[0] * scale * at[1]); }, from, stretch.weight);
 }
 
 KERNEL(rms_norm)(real* y, const real* x, int n, int width, const float* w0, int count0, const float* w1, int count1,
@@ -59,24 +81,23 @@ KERNEL(rms_norm_backward)(real* dx, float* scales, const real* x, const real* dy
                           int count0, const float* w1, int count1, int d, float epsilon) {
     Stretch stretch;
     if (!find(stretch, n, width, w0, count0, w1, count1, d)) return;
-    int lane = threadIdx.x % 32;
+    const real *from = x + stretch.at, *slopes = dy + stretch.at;
+    real* to = dx + stretch.at;
     if (!stretch.weight) {
-        for (int i = lane; i < stretch.columns; i += 32) dx[stretch.at + i] = dy[stretch.at + i];
+        in_turn(stretch.columns, [&](int i, const float* at) { put(to, i, at[0]); }, slopes);
         return;
     }
     float squares = 0, product = 0;
-    for (int i = lane; i < d; i += 32) {
-        float value = get(x, stretch.at + i);
-        squares = fmaf(value, value, squares);
-        product = fmaf(value, get(dy, stretch.at + i) * stretch.weight[i], product);
-    }
-    float scale = 1.0f / sqrtf(warp_sum(squares) / d + epsilon);
-    float pull = warp_sum(product) * scale * scale / d;
-    for (int i = lane; i < d; i += 32) {
-        float g = get(dy, stretch.at + i) * stretch.weight[i];
-        put(dx, stretch.at + i, scale * (g - get(x, stretch.at + i) * pull));
-    }
-    if (lane == 0) scales[stretch.number] = scale;
+    const auto sums = [&](int, const float* at) {
+        squares = fmaf(at[0], at[0], squares);
+        product = fmaf(at[0], at[1] * at[2], product);
+    };
+    in_turn(d, sums, from, slopes, stretch.weight);
+    const float scale = 1.0f / sqrtf(warp_sum(squares) / d + epsilon);
+    const float pull = warp_sum(product) * scale * scale / d;
+    const auto turn = [&](int i, const float* at) { put(to, i, scale * (at[1] * at[2] - at[0] * pull)); };
+    in_turn(d, turn, from, slopes, stretch.weight);
+    if (threadIdx.x % 32 == 0) scales[stretch.number] = scale;
 }
 LAUNCHABLE(rms_norm_backward)
 
@@ -88,6 +109,7 @@ KERNEL(rms_norm_weight)(float* out, const real* x, const real* dy, const float* 
     if (column >= d) return;
     int last = smaller(n * count, (blockIdx.y + 1) * stretches_per_block);
     float sum = 0;
+#pragma unroll 4
     for (int i = blockIdx.y * stretches_per_block; i < last; i++) {
         int row = i / count, of_row = first + i % count;
         size_t at = (size_t)row * width + (size_t)of_row * d + column;
