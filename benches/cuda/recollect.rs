@@ -156,8 +156,7 @@ fn check(device: &Device) -> Result<()> {
         let policy = policy(config)?;
         let batch = packed(&policy.config)?;
         let truth = results(&policy, &batch)?;
-        // In bf16 transformers under autocast, on such shapes, is as far from itself in f32: 9e-3 and 2.3e-2.
-        for (precision, allowed) in [(Precision::F32, 1e-4), (Precision::Bf16, 4e-2)] {
+        for (precision, allowed) in [(Precision::F32, 1e-4), (Precision::Bf16, 2e-2)] {
             let on_card = policy.clone().with_precision(precision).on(device)?;
             let found = results(&on_card, &batch)?;
             let recomputed = results(&Policy { recompute: Recompute::Always, ..on_card.clone() }, &batch)?;
