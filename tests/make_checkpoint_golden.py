@@ -75,6 +75,18 @@ ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 ADAPTERS = {
     "qwen2-attention": ("qwen2-tied", LoraConfig(r=2, lora_alpha=6, target_modules=["q_proj", "v_proj"])),
     "llama-all": ("llama-linear-bias", LoraConfig(r=3, lora_alpha=3, target_modules=ALL_LINEAR)),
+    "qwen3-uneven": (
+        "qwen3-tied",
+        LoraConfig(
+            r=2,
+            lora_alpha=3,
+            use_rslora=True,
+            target_modules="all-linear",
+            exclude_modules=r".*layers\.1\.mlp.*",
+            rank_pattern={"q_proj": 1, "down_proj": 3},
+            alpha_pattern={r"layers\.0\..*": 1},
+        ),
+    ),
 }
 # One sequence of a single token, one of odd length, and one that passes the first context of the scaled case.
 SEQUENCES = [[3], [1, 5, 8, 0, 5, 5, 2, 33], [(11 * i + 7) % 40 for i in range(17)]]

@@ -40,7 +40,7 @@ fn recorded() -> Vec<(String, Policy, Golden)> {
     };
     let folders = ["golden", "golden-adapters"].map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
     let all: Vec<_> = folders.into_iter().flatten().map(|entry| read(entry.unwrap())).collect();
-    assert_eq!(all.len(), 12 + 2);
+    assert_eq!(all.len(), 12 + 3);
     all
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::stage::Stage;
 use crate::knowledge::KnownConfig;
 use crate::language::Tokenizer;
-use crate::policy::{ModelConfig, Policy};
+use crate::policy::{Checkpoint, ModelConfig, Policy};
 use crate::{Error, Result, files};
 
 /// What a base is made of, beside the two files of the policy.
@@ -51,8 +52,27 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A directory that this run has saved, in training on its base. Adapters in it belong to the weights of that base, by
+/// whatever path they name these: what comes from elsewhere is opened with [`Base::load`], once, with its own tokenizer and
+/// the weights that it names.
+#[derive(Clone, Copy)]
+pub struct Saved<'a>(&'a Path);
+
+impl<'a> Saved<'a> {
+    /// What a finished stage holds.
+    pub fn by(stage: &'a Stage) -> Self {
+        Self(&stage.dir)
+    }
+
+    /// A checkpoint on the way of a stage.
+    pub fn on_the_way(dir: &'a Path) -> Self {
+        Self(dir)
+    }
+}
+
 /// A policy with its tokenizer.
 pub struct Base {
+    /// As whole weights: adapters that the directory holds are part of them.
     pub policy: Policy,
     pub tokenizer: Tokenizer,
     /// Set C and the lexicon; a model that `pretrain` did not make has none.
@@ -76,27 +96,26 @@ impl Base {
         }
     }
 
-    /// The policy that a stage has left in a directory. Adapters share the weights of this base.
-    pub fn successor(&self, dir: &Path) -> Result<Policy> {
-        Policy::load_on(dir, || Ok(self.policy.clone()))
+    /// The policy that training from this base has saved. Adapters share its weights.
+    pub fn successor(&self, saved: Saved) -> Result<Policy> {
+        Policy::saved_on(saved.0, || Ok(self.policy.clone()))
     }
 
+    /// The one place where a directory is opened.
     fn read(dir: &Path) -> Result<Self> {
-        // What adapters have changed is part of a base: new ones stand beside the sum.
-        let policy = match Policy::load(dir)? {
-            adapted if adapted.lora.is_some() => adapted.merged()?,
-            policy => policy,
-        };
-        let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?;
+        let checkpoint = Checkpoint::open(dir)?;
+        let policy = checkpoint.load_merged()?;
+        // Adapters without a tokenizer are asked with that of the model they belong to.
+        let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
+        let tokenizer = Tokenizer::load(&path)?;
         if tokenizer.rows() > policy.config.vocab_size {
             let found = format!("{} tokens for a model of {}", tokenizer.rows(), policy.config.vocab_size);
             let remedy = "take the tokenizer that belongs to the model";
-            return Err(Error::invalid(dir.join(TOKENIZER).display().to_string(), found, remedy));
+            return Err(Error::invalid(path.display().to_string(), found, remedy));
         }
-        let path = dir.join(KNOWN);
-        let known = match path.exists() {
-            false => None,
-            true => Some(serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
+        let known = match checkpoint.find(KNOWN) {
+            None => None,
+            Some(path) => Some(serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
                 Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
             })?),
         };
@@ -112,7 +131,7 @@ impl Base {
 /// The shape of a base, without its weights.
 pub fn shape(place: Place) -> Result<ModelConfig> {
     match place {
-        Place::Dir(dir) => ModelConfig::read(&dir.join(NAMES[0])),
+        Place::Dir(dir) => Ok(Checkpoint::open(dir)?.config().clone()),
         Place::Shipped([(name, bytes), ..]) => ModelConfig::parse(name, &String::from_utf8_lossy(bytes)),
     }
 }
@@ -136,15 +155,12 @@ pub fn digest(place: Place) -> Result<String> {
     match place {
         Place::Shipped(files) => files.iter().for_each(|(name, bytes)| note(files::digest(bytes), name)),
         Place::Dir(dir) => {
-            for name in NAMES {
-                let path = dir.join(name);
-                note(if path.exists() { files::digest_file(&path)? } else { String::new() }, name);
-            }
-            for path in Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if !NAMES.contains(&&*name) {
-                    note(files::digest_file(&path)?, &name);
-                }
+            let checkpoint = Checkpoint::open(dir)?;
+            let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));
+            let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?)));
+            // In their order: the weights below adapters come behind these.
+            for path in checkpoint.files()?.into_iter().chain(beside).chain(of_tokenizer.into_iter().flatten()) {
+                note(files::digest_file(&path)?, &path.file_name().unwrap_or_default().to_string_lossy());
             }
         }
     }

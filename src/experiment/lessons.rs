@@ -39,7 +39,7 @@ impl LessonPlan<'_> {
         fresh: impl Fn() -> Result<Policy>,
         lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
     ) -> Result<Policy> {
-        let saved = |dir: &Path| Policy::load_on(dir, &fresh);
+        let saved = |dir: &Path| Policy::saved_on(dir, &fresh);
         let begin = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
         let Progressed { step: first, policy, mut optimizer, .. } =
             self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, saved, begin)?;

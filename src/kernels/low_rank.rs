@@ -1,4 +1,5 @@
-//! Low-rank side products of linear layers (LoRA, Hu et al., 2021): `y + scale * (x A^T) B^T`.
+//! Low-rank side products of linear layers (LoRA, Hu et al., 2021): `y + scale * (x A^T) B^T`, each with a scale of
+//! its own.
 
 use candle_core::Tensor;
 
@@ -16,24 +17,26 @@ pub struct LowRank {
     pub a: Value,
     /// `[outputs, rank]`
     pub b: Value,
+    /// What the product is multiplied by.
+    pub scale: f32,
 }
 
 /// Adds to the outputs `y` `[n, m]` of linear layers what their adapters make of the same input `x` `[n, k]`. Layers
 /// without an adapter keep their columns.
-pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], scale: f32, precision: Precision) -> Result<Value> {
+pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], precision: Precision) -> Result<Value> {
     if let Some(card) = Card::of(x.tensor()) {
-        return cuda::low_rank::low_rank(&card, y, x, adapters, scale, precision);
+        return cuda::low_rank::low_rank(&card, y, x, adapters, precision);
     }
     let ((n, m), (_, k)) = (y.tensor().dims2()?, x.tensor().dims2()?);
     let mut result = read(y.tensor())?.to_vec();
     let mut held = Vec::with_capacity(adapters.len());
     {
         let x = read(x.tensor())?;
-        for LowRank { column, a, b } in adapters {
+        for LowRank { column, a, b, scale } in adapters {
             let (a, b) = (a.tensor().clone(), b.tensor().clone());
             let ((rank, inputs), (outputs, b_rank)) = (a.dims2()?, b.dims2()?);
             assert!(inputs == k && b_rank == rank && column + outputs <= m, "shapes of an adapter");
-            let low = scaled(n * rank, scale, |low| {
+            let low = scaled(n * rank, *scale, |low| {
                 let a = read(&a)?;
                 precision.multiply(low, rank, Matrix::new(&x, n, k), Matrix::new(&a, rank, k).transposed(), REPLACE);
                 Ok(())
@@ -43,7 +46,7 @@ pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], scale: f32, precisio
                 let b = Matrix::new(&b, outputs, rank).transposed();
                 precision.multiply(&mut result[*column..], m, Matrix::new(&low, n, rank), b, Write::Add);
             }
-            held.push(Held { column: *column, a, b, low });
+            held.push(Held { column: *column, a, b, low, scale: *scale });
         }
     }
     let mut inputs = vec![y, x];
@@ -53,13 +56,13 @@ pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], scale: f32, precisio
         let (x, dy) = (read(&input)?, read(gradient)?);
         let mut dx = vec![0.0; if wants_input { n * k } else { 0 }];
         let mut shares = Vec::with_capacity(2 + 2 * held.len());
-        for Held { column, a, b, low } in &held {
+        for Held { column, a, b, low, scale } in &held {
             let ((rank, _), (outputs, _)) = (a.dims2()?, b.dims2()?);
             let dy = Matrix::new(&dy, n, m).part(0, n, *column, outputs);
             let db = filled(outputs * rank, |db| {
                 precision.multiply(db, rank, dy.transposed(), Matrix::new(low, n, rank), REPLACE);
             });
-            let d_low = scaled(n * rank, scale, |d_low| {
+            let d_low = scaled(n * rank, *scale, |d_low| {
                 precision.multiply(d_low, rank, dy, Matrix::new(&read(b)?, outputs, rank), REPLACE);
                 Ok(())
             })?;
@@ -87,6 +90,7 @@ struct Held {
     b: Tensor,
     /// `scale * x A^T`, `[n, rank]`
     low: Vec<f32>,
+    scale: f32,
 }
 
 /// `length` values that `fill` writes, times `scale`.
@@ -104,20 +108,23 @@ mod tests {
 
     #[test]
     fn agrees_with_candle_and_with_finite_differences() {
-        // Outputs 3, 5 and 2 side by side; the second layer has no adapter, the others have ranks of their own.
+        // Outputs 3, 5 and 2 side by side; the second layer has no adapter, the others have ranks and
+        // scales of their own.
         for n in [1, 6, 17] {
             let shapes: [&[usize]; 6] = [&[n, 10], &[n, 7], &[2, 7], &[3, 2], &[4, 7], &[2, 4]];
             let inputs: Vec<Tensor> = shapes.iter().zip(1..).map(|(shape, seed)| random_tensor(shape, seed)).collect();
             check(
                 &inputs,
                 |v| {
-                    let adapter = |column, at: usize| LowRank { column, a: v[at].clone(), b: v[at + 1].clone() };
-                    low_rank(v[0], v[1], &[adapter(0, 2), adapter(8, 4)], 0.7, Precision::F32)
+                    let adapter =
+                        |column, at: usize, scale| LowRank { column, a: v[at].clone(), b: v[at + 1].clone(), scale };
+                    low_rank(v[0], v[1], &[adapter(0, 2, 0.7), adapter(8, 4, -1.5)], Precision::F32)
                 },
                 |t| {
-                    let side = |at: usize| t[1].matmul(&t[at].t()?)?.matmul(&t[at + 1].t()?)? * f64::from(0.7f32);
+                    let side =
+                        |at: usize, scale: f32| t[1].matmul(&t[at].t()?)?.matmul(&t[at + 1].t()?)? * f64::from(scale);
                     let nothing = t[0].narrow(1, 3, 5)?.zeros_like()?;
-                    &t[0] + Tensor::cat(&[side(2)?, nothing, side(4)?], 1)?
+                    &t[0] + Tensor::cat(&[side(2, 0.7)?, nothing, side(4, -1.5)?], 1)?
                 },
             );
         }

@@ -4,55 +4,158 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lora::{adapted_base, adapter_files, is_adapter};
 use super::model::{check_finite, check_shape};
+use super::value_head::is_of_trl;
 use super::weight_files::{self, WEIGHTS};
-use super::{ModelConfig, Policy};
-use crate::{Result, files};
+use super::{ModelConfig, Policy, Weight};
+use crate::{Error, Result, files};
 
 /// What a checkpoint's weights mean.
 const CONFIG: &str = "config.json";
 
-impl Policy {
-    /// Loads a checkpoint: one safetensors file, or the shards that an index names, in f32, bf16 or f16 (kept as f32);
-    /// or adapters, with the weights that they name.
-    pub fn load(folder: &Path) -> Result<Policy> {
-        Policy::load_on(folder, || Policy::load_whole(&Policy::adapted_base(folder)?))
-    }
+/// A directory in the Hugging Face layout, opened: whole weights, or adapters with the directories that they name, down to
+/// whole weights. What a stage of a run has saved is read with [`Policy::saved_on`] instead.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// From the one that was opened to the one with whole weights; all but that hold adapters.
+    folders: Vec<PathBuf>,
+    /// Of the whole weights.
+    config: ModelConfig,
+}
 
-    /// The same with adapters on a base that is there already, whose weights they share.
-    pub fn load_on(folder: &Path, base: impl FnOnce() -> Result<Policy>) -> Result<Policy> {
-        match Policy::is_adapter(folder) {
-            true => base()?.load_adapters(folder),
-            false => Policy::load_whole(folder),
-        }
-    }
-
-    fn load_whole(folder: &Path) -> Result<Policy> {
-        let config = Arc::new(ModelConfig::read(&folder.join(CONFIG))?);
-        let shapes = config.weight_shapes();
-        let mut weights = BTreeMap::new();
-        let place = weight_files::each_tensor(folder, |place, name, view| {
-            if is_redundant(&config, name) {
-                return Ok(());
+impl Checkpoint {
+    /// Opens a directory, without its weights.
+    ///
+    /// # Errors
+    ///
+    /// A config that is missing or says what is not computed; adapters whose model is missing, or that name themselves.
+    pub fn open(folder: &Path) -> Result<Checkpoint> {
+        let mut folders = vec![folder.to_path_buf()];
+        let mut seen = Vec::new();
+        let mut lowest = folder.to_path_buf();
+        while is_adapter(&lowest) {
+            seen.push(lowest.canonicalize().map_err(Error::io(&lowest, "read"))?);
+            let below = adapted_base(&lowest)?;
+            if seen.contains(&below.canonicalize().map_err(Error::io(&below, "read"))?) {
+                let found = format!("base_model_name_or_path is {below:?}, adapters that name these again");
+                let remedy = "it has to be the directory of the model that the adapters belong to";
+                return Err(Error::invalid(adapter_files(&lowest)[0].display().to_string(), found, remedy));
             }
-            check_shape(place, &shapes, name, view.shape())?;
-            let weight = weight_files::decode(place, name, view)?;
-            check_finite(place, name, &weight.values)?;
-            weights.insert(name.to_owned(), weight);
-            Ok(())
-        })?;
-        Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, config, weights)? })
+            folders.push(below.clone());
+            lowest = below;
+        }
+        let config = ModelConfig::read(&lowest.join(CONFIG))?;
+        Ok(Checkpoint { folders, config })
     }
 
-    /// The files that [`Policy::load`] reads in a folder, and those of the weights that its adapters name.
-    pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-        if Policy::is_adapter(folder) {
-            let base = Policy::adapted_base(folder).ok().map(|base| Policy::files(&base)).transpose()?;
-            return Ok(Policy::adapter_files(folder).into_iter().chain(base.unwrap_or_default()).collect());
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Whether the directory that was opened holds adapters.
+    pub fn has_adapters(&self) -> bool {
+        self.folders.len() > 1
+    }
+
+    /// A file that stands beside the weights, in the directory that was opened or else in the one that its adapters name.
+    pub fn find(&self, name: &str) -> Option<PathBuf> {
+        self.folders.iter().map(|folder| folder.join(name)).find(|path| path.exists())
+    }
+
+    /// Every file that weights and adapters are read from, from the directory that was opened downwards.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for folder in &self.folders {
+            match is_adapter(folder) {
+                true => all.extend(adapter_files(folder)),
+                false => {
+                    all.extend(weight_files::paths(folder)?);
+                    all.push(folder.join(CONFIG));
+                }
+            }
         }
-        let mut all = weight_files::paths(folder)?;
-        all.push(folder.join(CONFIG));
         Ok(all)
+    }
+
+    /// The policy, in f32 whatever the files hold. Its adapters stay beside the weights that they name; those of
+    /// adapters below them are added to the weights.
+    pub fn load(&self) -> Result<Policy> {
+        let mut below = self.folders.iter().rev();
+        let mut policy = match below.next() {
+            Some(folder) => load_whole(folder)?,
+            None => return Err(Error::invalid("checkpoint", "no directory", "open one with Checkpoint::open")),
+        };
+        for folder in below {
+            if policy.lora.is_some() {
+                policy = policy.merged()?;
+            }
+            policy = policy.load_adapters(folder)?;
+        }
+        Ok(policy)
+    }
+
+    /// The policy as whole weights: what adapters change is part of them.
+    pub fn load_merged(&self) -> Result<Policy> {
+        match self.load()? {
+            adapted if adapted.lora.is_some() => adapted.merged(),
+            whole => Ok(whole),
+        }
+    }
+}
+
+/// The whole weights in a folder: one safetensors file, or the shards that an index names, in f32, bf16 or f16.
+fn load_whole(folder: &Path) -> Result<Policy> {
+    let mut config = ModelConfig::read(&folder.join(CONFIG))?;
+    let shapes = ModelConfig { tie_word_embeddings: false, ..config.clone() }.weight_shapes();
+    let mut weights = BTreeMap::new();
+    let place = weight_files::each_tensor(folder, |place, name, view| {
+        // Rotations follow from the config.
+        if is_of_trl(name) || name.ends_with("rotary_emb.inv_freq") {
+            return Ok(());
+        }
+        check_shape(place, &shapes, name, view.shape())?;
+        let weight = weight_files::decode(place, name, view)?;
+        check_finite(place, name, &weight.values)?;
+        weights.insert(name.to_owned(), weight);
+        Ok(())
+    })?;
+    if config.tie_word_embeddings {
+        config.tie_word_embeddings = !has_head_of_its_own(&mut weights);
+    }
+    Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, Arc::new(config), weights)? })
+}
+
+/// Whether a model that is said to share its head with the embedding comes with another head: then that is used, as
+/// transformers does. A head that is the embedding once more is dropped.
+fn has_head_of_its_own(weights: &mut BTreeMap<String, Weight>) -> bool {
+    let own = match (weights.get(HEAD), weights.get(EMBEDDING)) {
+        (Some(head), Some(embedding)) => head != embedding,
+        _ => false,
+    };
+    if !own {
+        weights.remove(HEAD);
+    }
+    own
+}
+
+const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "model.embed_tokens.weight";
+
+impl Policy {
+    /// Loads a directory in the Hugging Face layout: see [`Checkpoint`].
+    pub fn load(folder: &Path) -> Result<Policy> {
+        Checkpoint::open(folder)?.load()
+    }
+
+    /// What a policy that was trained from this base has saved in a folder: whole weights, or adapters, which share the
+    /// weights of the base whatever directory they name.
+    pub fn saved_on(folder: &Path, base: impl FnOnce() -> Result<Policy>) -> Result<Policy> {
+        match is_adapter(folder) {
+            true => base()?.load_adapters(folder),
+            false => load_whole(folder),
+        }
     }
 
     /// Saves a checkpoint, each file whole or not at all: the weights, or of a policy with adapters these alone. They
@@ -68,12 +171,6 @@ impl Policy {
         weight_files::write(&folder.join(WEIGHTS), &self.weights()?)?;
         files::write_atomic(&folder.join(CONFIG), self.config.to_json().as_bytes())
     }
-}
-
-/// Tensors that some checkpoints hold beside the weights.
-fn is_redundant(config: &ModelConfig, name: &str) -> bool {
-    // The head of a tied model is the embedding once more, and rotations follow from the config.
-    (config.tie_word_embeddings && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq")
 }
 
 #[cfg(test)]
@@ -249,5 +346,46 @@ mod tests {
             });
         });
         assert!(nan.contains("not finite (NaN at index") && nan.contains("fetch it again"), "{nan}");
+    }
+
+    /// Adds tensors to a saved checkpoint.
+    fn add(policy: &Policy, folder: &Path, tensors: &[(&str, Weight)]) {
+        let mut weights = policy.weights().unwrap();
+        weights.extend(tensors.iter().map(|(name, weight)| (name.to_string(), weight.clone())));
+        weight_files::write(&folder.join(WEIGHTS), &weights).unwrap();
+    }
+
+    #[test]
+    fn a_head_of_its_own_counts_whatever_the_config_says_of_it() {
+        let (policy, folder) = saved();
+        let embedding = policy.weights().unwrap()[EMBEDDING].clone();
+        add(&policy, folder.path(), &[(HEAD, embedding.clone())]);
+        let shared = Policy::load(folder.path()).unwrap();
+        assert!(shared.config.tie_word_embeddings && shared.weights().unwrap() == policy.weights().unwrap());
+
+        let head = Weight { values: embedding.values.iter().map(|value| 0.5 - value).collect(), ..embedding };
+        add(&policy, folder.path(), &[(HEAD, head.clone())]);
+        let own = Policy::load(folder.path()).unwrap();
+        assert!(!own.config.tie_word_embeddings && own.weights().unwrap()[HEAD] == head);
+        let logits =
+            |policy: &Policy| policy.logits(&[3, 1], &[2].into_iter().collect()).unwrap().to_vec2::<f32>().unwrap();
+        assert_ne!(logits(&own), logits(&policy));
+        let again = tempfile::tempdir().unwrap();
+        own.save(again.path()).unwrap();
+        assert_eq!(logits(&Policy::load(again.path()).unwrap()), logits(&own), "and is saved as one");
+        let narrow = Weight { shape: vec![1, 12], values: vec![0.5; 12] };
+        add(&policy, folder.path(), &[(HEAD, narrow)]);
+        assert!(Policy::load(folder.path()).unwrap_err().to_string().contains("lm_head.weight has shape [1, 12]"));
+    }
+
+    #[test]
+    fn the_value_head_of_trl_is_passed_over() {
+        let (policy, folder) = saved();
+        let weight = Weight { shape: vec![1, 12], values: vec![0.5; 12] };
+        let bias = Weight { shape: vec![1], values: vec![0.5] };
+        add(&policy, folder.path(), &[("v_head.summary.weight", weight.clone()), ("v_head.summary.bias", bias)]);
+        assert_eq!(Policy::load(folder.path()).unwrap().weights().unwrap(), policy.weights().unwrap());
+        add(&policy, folder.path(), &[("value.weight", weight)]);
+        assert!(Policy::load(folder.path()).unwrap_err().to_string().contains("value.weight is no weight"));
     }
 }

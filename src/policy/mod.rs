@@ -13,9 +13,10 @@ pub mod structured;
 pub mod value_head;
 mod weight_files;
 
+pub use checkpoint::Checkpoint;
 pub use config::{Family, ModelConfig};
 pub use init::InitConfig;
-pub use lora::{LoraConfig, Target};
+pub use lora::{LoraConfig, LoraLayer, LoraLayers, Target};
 pub use model::{LogProbs, Policy};
 pub use packed::Packed;
 pub use placement::Recompute;

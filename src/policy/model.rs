@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{LoraConfig, ModelConfig, Packed, Recompute, ValueHead, Weight};
+use super::{LoraLayers, ModelConfig, Packed, Recompute, ValueHead, Weight};
 use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Precision, Value};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub struct Policy {
     /// its snapshots share them.
     pub frozen: Arc<BTreeMap<String, Tensor>>,
     /// What adapters there are.
-    pub lora: Option<Arc<LoraConfig>>,
+    pub lora: Option<Arc<LoraLayers>>,
     /// Of the products with weights.
     pub precision: Precision,
     /// Logits are divided by this before they become log-probabilities.
@@ -312,15 +312,15 @@ impl Pass<'_> {
         let Some(lora) = &self.policy.lora else { return Ok(outputs) };
         let (mut adapters, mut column) = (Vec::new(), 0);
         for (layer, weight) in layers.iter().zip(&weights) {
-            if lora.adapts(layer) {
+            if let Some(adapter) = lora.get(&format!("{block}.{layer}")) {
                 let [a, b] = ["lora_A", "lora_B"].map(|part| self.weight(&format!("{block}.{layer}.{part}.weight")));
-                adapters.push(LowRank { column, a: a?, b: b? });
+                adapters.push(LowRank { column, a: a?, b: b?, scale: adapter.scale() });
             }
             column += weight.tensor().dim(0)?;
         }
         match adapters.is_empty() {
             true => Ok(outputs),
-            false => kernels::low_rank(&outputs, x, &adapters, lora.scale(), self.policy.precision),
+            false => kernels::low_rank(&outputs, x, &adapters, self.policy.precision),
         }
     }
 

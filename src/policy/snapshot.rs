@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::{LoraConfig, ModelConfig, Policy, Recompute};
+use super::{LoraLayers, ModelConfig, Policy, Recompute};
 use crate::Result;
 use crate::kernels::Precision;
 
@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// card, which stays there, copies of what is trained.
     pub frozen: Arc<BTreeMap<String, Tensor>>,
     /// What adapters there are.
-    pub lora: Option<Arc<LoraConfig>>,
+    pub lora: Option<Arc<LoraLayers>>,
 }
 
 impl Policy {

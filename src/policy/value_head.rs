@@ -20,6 +20,12 @@ const BIAS: &str = "value_head.bias";
 /// The file beside a policy's own.
 pub const FILE: &str = "value_head.safetensors";
 
+/// Whether a tensor of a checkpoint belongs to the value head that TRL saves with a model. It has no part in what the
+/// model says, and training here begins with a head of its own.
+pub(super) fn is_of_trl(name: &str) -> bool {
+    name.starts_with("v_head.")
+}
+
 /// A linear layer from the states after the final norm to one number.
 #[derive(Clone, Debug)]
 pub struct ValueHead {

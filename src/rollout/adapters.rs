@@ -5,7 +5,7 @@ use super::matrix::{Packed, Store};
 use super::panels::Weights;
 use super::rows::Rows;
 use crate::Result;
-use crate::policy::{LoraConfig, ModelConfig};
+use crate::policy::{LoraLayers, ModelConfig};
 
 /// The adapters of one layer, by the product that they stand beside.
 pub(super) struct Adapters {
@@ -16,7 +16,7 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    pub(super) fn pack(config: &ModelConfig, lora: &LoraConfig, layer: usize, weights: &Weights) -> Result<Adapters> {
+    pub(super) fn pack(config: &ModelConfig, lora: &LoraLayers, layer: usize, weights: &Weights) -> Result<Adapters> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let queries = config.num_attention_heads * config.head_dim;
         let shared = config.num_key_value_heads * config.head_dim;
@@ -43,31 +43,33 @@ pub(super) struct Adapter {
 impl Adapter {
     /// None where no layer has one.
     fn pack(
-        lora: &LoraConfig,
+        lora: &LoraLayers,
         block: &str,
         inputs: usize,
         layers: &[(&str, usize)],
         weights: &Weights,
     ) -> Result<Option<Adapter>> {
-        let ranks = layers.iter().filter(|(layer, _)| lora.adapts(layer)).count() * lora.rank;
+        let found = |layer: &str| lora.get(&format!("{block}.{layer}"));
+        let ranks: usize = layers.iter().filter_map(|(layer, _)| found(layer)).map(|adapter| adapter.rank).sum();
         if ranks == 0 {
             return Ok(None);
         }
         let (mut down, mut up) = (Vec::with_capacity(ranks * inputs), Vec::new());
         let mut first = 0;
         for (layer, outputs) in layers {
-            if !lora.adapts(layer) {
+            let Some(adapter) = found(layer) else {
                 up.resize(up.len() + outputs * ranks, 0.0);
                 continue;
-            }
+            };
+            let (rank, scale) = (adapter.rank, adapter.scale());
             let name = |part: &str| format!("{block}.{layer}.{part}.weight");
-            down.extend_from_slice(&weights.get(&name("lora_A"), &[lora.rank, inputs])?);
-            for row in weights.get(&name("lora_B"), &[*outputs, lora.rank])?.chunks_exact(lora.rank) {
+            down.extend_from_slice(&weights.get(&name("lora_A"), &[rank, inputs])?);
+            for row in weights.get(&name("lora_B"), &[*outputs, rank])?.chunks_exact(rank) {
                 let start = up.len();
                 up.resize(start + ranks, 0.0);
-                up[start + first..][..lora.rank].iter_mut().zip(row).for_each(|(to, b)| *to = lora.scale() * b);
+                up[start + first..][..rank].iter_mut().zip(row).for_each(|(to, b)| *to = scale * b);
             }
-            first += lora.rank;
+            first += rank;
         }
         let (down, up) = (Packed::stack(inputs, &[&down], &[]), Packed::stack(ranks, &[&up], &[]));
         Ok(Some(Adapter { down, up }))

@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::simd::tests::under_each_set;
 use super::{Begun, Completion, Engine, Finish, Job, Panels, Request};
-use crate::policy::lora::tests::adapted;
+use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, Snapshot, Target, Weight};
 use crate::random;
 
@@ -206,12 +206,13 @@ fn every_family_agrees_with_the_oracle() {
 #[test]
 fn adapters_beside_packed_weights_say_what_merged_weights_say() {
     use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
-    for (family, targets) in [
-        (Family::Qwen2, &[QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj][..]),
-        (Family::Llama, &[QProj, VProj, DownProj]),
-        (Family::Qwen3, &[KProj, UpProj, OProj]),
+    for policy in [
+        adapted(Family::Qwen2, &[QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]),
+        adapted(Family::Llama, &[QProj, VProj, DownProj]),
+        adapted(Family::Qwen3, &[KProj, UpProj, OProj]),
+        unevenly_adapted(Family::Qwen3),
     ] {
-        let policy = adapted(family, targets);
+        let family = policy.config.family;
         let merged = policy.merged().unwrap().snapshot(0).unwrap();
         let requests: Vec<_> = (0..4).map(|key| request(&[1, 2, 5 + key as u32], 3, 1.0, key)).collect();
         let say = |snapshot: &Snapshot| {

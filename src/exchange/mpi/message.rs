@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::super::worker::News;
 use super::lesson::Lesson;
 use crate::learner::Rows;
-use crate::policy::{LoraConfig, ModelConfig, Snapshot, Weight};
+use crate::policy::{LoraLayers, ModelConfig, Snapshot, Weight};
 use crate::rollout::Job;
 use crate::{Error, Result};
 
@@ -123,7 +123,7 @@ impl<'a> Load<'a> {
             Some(frozen) => Arc::new(frozen.into_iter().map(tensor).collect::<Result<BTreeMap<_, _>>>()?),
             None => before.map(|before| before.frozen.clone()).unwrap_or_default(),
         };
-        let lora = self.lora.as_deref().map(of_json::<LoraConfig>).transpose()?.map(Arc::new);
+        let lora = self.lora.as_deref().map(of_json::<LoraLayers>).transpose()?.map(Arc::new);
         let weights = Arc::new(self.weights.into_owned());
         Ok(Snapshot { version: self.version, config: config.clone(), weights, frozen, lora })
     }

@@ -109,7 +109,8 @@ impl Comparison {
         Path::new("runs").join(format!("{}-against-{}", self.checkpoint.short(), self.baseline.short()))
     }
 
-    fn start(&self, config: &Config, contender: &Contender) -> Result<Start> {
+    /// What a contender starts from, which is the contender itself, and its digest.
+    fn start(&self, config: &Config, contender: &Contender) -> Result<(Start, String)> {
         let base = Base::load(Place::Dir(&contender.dir))?;
         let knowledge = match self.questions.is_empty() {
             true => knowledge(config)?,
@@ -126,8 +127,9 @@ impl Comparison {
                 jsonl.digest()?
             }
         };
-        let digest = files::digest(format!("{} {asked}", base::digest(Place::Dir(&contender.dir))?).as_bytes());
-        Ok(Start { base, knowledge, digest })
+        let content = base::digest(Place::Dir(&contender.dir))?;
+        let digest = files::digest(format!("{content} {asked}").as_bytes());
+        Ok((Start { base, knowledge, digest }, content))
     }
 }
 
@@ -136,15 +138,14 @@ pub fn compare(experiment: &Experiment, comparison: &Comparison) -> Result<()> {
     let config = &experiment.config;
     let baseline = comparison.start(config, &comparison.baseline)?;
     let checkpoint = comparison.start(config, &comparison.checkpoint)?;
-    let mut evaluation = Evaluation::begin(experiment, &checkpoint);
-    for (training, what, start, contender) in [
+    let mut evaluation = Evaluation::begin(experiment, &checkpoint.0);
+    for (training, what, (start, content), contender) in [
         (Training::Documents, "baseline", &baseline, &comparison.baseline),
         (Training::Rl, "checkpoint", &checkpoint, &comparison.checkpoint),
     ] {
-        let content = base::digest(Place::Dir(&contender.dir))?;
         evaluation.manifest.digests.insert(format!("{what} {}", contender.name), content.clone());
-        let policy = Examined { dir: &contender.dir, content: &content, step: 0 };
-        evaluation.put(&workers, start, training, policy, Spent::default())?;
+        // Each is the base of its own start: adapters are part of it already.
+        evaluation.put(&workers, start, training, Examined::base(content, 0), Spent::default())?;
     }
     evaluation.finish()
 }

@@ -13,7 +13,6 @@ use super::trainings;
 use crate::Result;
 use crate::evaluation::{Arm, Training, Way};
 use crate::experiment::Experiment;
-use crate::experiment::base::{self, Place};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::stage::Stage;
 use crate::telemetry::{hardware, memory};
@@ -30,28 +29,29 @@ pub fn eval(experiment: &Experiment, checkpoint: Option<&Path>) -> Result<()> {
     asked.iter().try_for_each(|arm| trainings::check(&experiment.config, arm.training()))?;
     let start = Start::new(experiment)?;
     // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
-    checkpoint.map(|dir| start.base.successor(dir)).transpose()?;
+    let opened = || checkpoint.map(|dir| start.with_base(&experiment.config, dir)).transpose();
+    opened()?;
     let tuned = learn_documents(experiment, &start)?;
     let mut evaluation = Evaluation::begin(experiment, &start);
     evaluation.manifest.digests.insert("base and world".into(), start.digest.clone());
     evaluation.manifest.add("finetune", &tuned);
     let parameters = start.base.policy.config.parameter_count();
     let documents = cost::of_documents(&experiment.config, parameters);
-    let policy = Examined { dir: &tuned.dir, content: &tuned.content, step: 0 };
-    evaluation.put(&workers, &start, Training::Documents, policy, documents)?;
+    evaluation.put(&workers, &start, Training::Documents, Examined::of(&tuned, 0), documents)?;
     if evaluation.asks(Training::Rl) {
-        let (dir, content, spent) = match checkpoint {
-            Some(dir) => (dir.to_path_buf(), base::digest(Place::Dir(dir))?, Spent::default()),
+        let step = experiment.config.train.steps as u64;
+        match opened()? {
+            Some((start, content)) => {
+                evaluation.put(&workers, &start, Training::Rl, Examined::base(&content, step), Spent::default())?;
+            }
             None => {
                 let trained = reinforce(experiment, &start, &tuned)?;
                 leaks::check_rollouts(experiment, &start)?;
                 evaluation.manifest.add("train", &trained);
                 let spent = documents.plus(cost::of_reinforcement(experiment, &start, &trained)?);
-                (trained.dir, trained.content, spent)
+                evaluation.put(&workers, &start, Training::Rl, Examined::of(&trained, step), spent)?;
             }
-        };
-        let policy = Examined { dir: &dir, content: &content, step: experiment.config.train.steps as u64 };
-        evaluation.put(&workers, &start, Training::Rl, policy, spent)?;
+        }
     }
     for training in Training::ALL {
         if ![Training::Documents, Training::Rl].contains(&training) && evaluation.asks(training) {
@@ -104,7 +104,7 @@ impl<'a> Evaluation<'a> {
             step = child.config.train.steps as u64;
             self.manifest.add_new(&format!("train for {name}"), &policy);
         }
-        self.put(&workers, &start, training, Examined { dir: &policy.dir, content: &policy.content, step }, spent)
+        self.put(&workers, &start, training, Examined::of(&policy, step), spent)
     }
 
     /// Puts all questions to a policy, in all arms that are asked for and that it answers in.

@@ -14,6 +14,7 @@ use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, Way, tally};
 use crate::exchange::WorkerPool;
 use crate::experiment::Experiment;
+use crate::experiment::base::Saved;
 use crate::experiment::stage::Stage;
 use crate::knowledge::{Question, Set};
 use crate::language::Opening;
@@ -34,11 +35,32 @@ const STRETCH: usize = 16;
 /// A policy to be examined.
 #[derive(Clone, Copy)]
 pub(super) struct Examined<'a> {
-    pub dir: &'a Path,
+    /// What training from the base has saved; otherwise it is the base itself.
+    saved: Option<Saved<'a>>,
     /// Identifies it.
     pub content: &'a str,
     /// Steps of reinforcement learning behind it.
     pub step: u64,
+}
+
+impl<'a> Examined<'a> {
+    /// What a stage has made of the base, after so many steps of reinforcement learning.
+    pub fn of(stage: &'a Stage, step: u64) -> Self {
+        Self { saved: Some(Saved::by(stage)), content: &stage.content, step }
+    }
+
+    /// The base itself, with its digest: whatever comes from elsewhere.
+    pub fn base(content: &'a str, step: u64) -> Self {
+        Self { saved: None, content, step }
+    }
+
+    /// The policy, from the base that it starts from.
+    pub fn policy(&self, start: &Start) -> Result<Policy> {
+        match self.saved {
+            Some(saved) => start.base.successor(saved),
+            None => Ok(start.base.policy.clone()),
+        }
+    }
 }
 
 /// Starts what samples from a policy.
@@ -46,7 +68,7 @@ pub(super) type Sampling<'a> = &'a dyn Fn(&Experiment, &Start, Examined) -> Resu
 
 /// Workers that sample from the policy itself.
 pub(super) fn workers(experiment: &Experiment, start: &Start, policy: Examined) -> Result<WorkerPool> {
-    workers_of(experiment, start.base.successor(policy.dir)?, policy.step)
+    workers_of(experiment, policy.policy(start)?, policy.step)
 }
 
 /// The same of a policy that is loaded.

@@ -52,7 +52,7 @@ pub(super) fn score(
         let asked = |one: &&Answered| one.sample == 0 && one.arm.way() != Way::Restore;
         let open = |one: &&Answered| asked(one) && questions.get(&one.question).is_some_and(hides_its_choices);
         let answered: Vec<&Answered> = answered.iter().filter(open).collect();
-        let model = start.base.successor(policy.dir)?.on(&experiment.device)?;
+        let model = policy.policy(start)?.on(&experiment.device)?;
         let workers = experiment.config.run.resolved_workers();
         let what = format!("scoring choices ({name})");
         let mut meter = experiment.progress.begin(&what, "answers", 0, answered.len() as u64);

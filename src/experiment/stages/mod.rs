@@ -25,7 +25,7 @@ mod train;
 mod trainings;
 mod update;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::base::{self, Base, Place};
@@ -81,22 +81,47 @@ impl Start {
         let base = Base::load(place)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(place)?, config.world.generated());
-        Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
+        let content = base::digest(place)?;
+        let digest = files::digest(format!("{content} {:?}", config.world.generated()).as_bytes());
+        let base = with_a_name(experiment, base, &content)?;
+        Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest })
     }
 
     fn from_files(experiment: &Experiment) -> Result<Self> {
         let config = &experiment.config;
         let jsonl = from_files(config)?;
-        let base = match config.base.dir() {
+        let dir = match config.base.dir() {
             Some(dir) => dir.to_path_buf(),
             None => blank(experiment, &jsonl)?,
         };
-        let digest = format!("{} {}", base::digest(Place::Dir(&base))?, jsonl.digest()?);
-        let base = Base::load(Place::Dir(&base))?;
+        let place = Place::Dir(&dir);
+        let (base, content) = (Base::load(place)?, base::digest(place)?);
+        let digest = files::digest(format!("{content} {}", jsonl.digest()?).as_bytes());
         check_room(config, &base, &jsonl)?;
-        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
+        let base = with_a_name(experiment, base, &content)?;
+        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest })
     }
+
+    /// The same questions for a policy from elsewhere, which is read with its own tokenizer; and the digest of that policy.
+    fn with_base(&self, config: &Config, dir: &Path) -> Result<(Self, String)> {
+        let base = Base::load(Place::Dir(dir))?;
+        if let Knowledge::Files(jsonl) = &self.knowledge {
+            check_room(config, &base, jsonl)?;
+        }
+        let content = base::digest(Place::Dir(dir))?;
+        let digest = files::digest(format!("{content} {}", self.digest).as_bytes());
+        Ok((Self { base, knowledge: self.knowledge.clone(), digest }, content))
+    }
+}
+
+/// The base, in a directory that adapters can name where a run trains them: one that ships, or that is the sum of adapters
+/// and weights, is in none yet that others could load.
+fn with_a_name(experiment: &Experiment, base: Base, content: &str) -> Result<Base> {
+    if experiment.config.lora.is_none() || base.policy.origin.is_some() {
+        return Ok(base);
+    }
+    let stage = experiment.cache.get_or_make("whole", &content, |dir| base.save(dir))?;
+    Ok(Base { policy: Policy { origin: Some(stage.dir), ..base.policy }, ..base })
 }
 
 /// The knowledge that the config asks for, to be looked at.

@@ -160,7 +160,7 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
     let mut evaluation = Evaluation::begin(&experiment, &start);
     for (training, script) in [(Training::Documents, before), (Training::Rl, after)] {
         let content = format!("{script:?}");
-        let policy = Examined { dir: root, content: &content, step: 0 };
+        let policy = Examined::base(&content, 0);
         evaluation.put(&scripted(script), &start, training, policy, Spent::default()).unwrap();
     }
     evaluation.finish().unwrap();

@@ -16,6 +16,7 @@ use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::Underway;
 use crate::experiment::alarm::Alarm;
+use crate::experiment::base::Saved;
 use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::health::Health;
@@ -93,7 +94,8 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
             0.0 => None,
             _ => {
                 let temperature = config.train.temperature as f32;
-                let reference = start.base.successor(&tuned.dir)?.with_precision(precision).on(&experiment.device)?;
+                let reference =
+                    start.base.successor(Saved::by(tuned))?.with_precision(precision).on(&experiment.device)?;
                 Some(reference.with_temperature(temperature))
             }
         };
@@ -280,7 +282,7 @@ impl Trainer<'_> {
     /// The policy that a directory holds, with a value head where the algorithm asks for one: a fresh one where the
     /// directory has none.
     fn policy(&self, dir: &Path) -> Result<Policy> {
-        let policy = self.start.base.successor(dir)?;
+        let policy = self.start.base.successor(Saved::on_the_way(dir))?;
         match self.algorithm.value.head() {
             None => Ok(policy),
             Some(head) => policy.with_value_head(dir, head.trunk),

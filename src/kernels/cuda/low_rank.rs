@@ -15,7 +15,6 @@ pub(in crate::kernels) fn low_rank(
     y: &Value,
     x: &Value,
     adapters: &[LowRank],
-    scale: f32,
     precision: Precision,
 ) -> Result<Value> {
     let (card, real) = (card.clone(), precision.real());
@@ -23,14 +22,14 @@ pub(in crate::kernels) fn low_rank(
     let input = as_type(x.tensor(), real)?;
     let result = y.tensor().copy()?;
     let mut held = Vec::with_capacity(adapters.len());
-    for LowRank { column, a, b } in adapters {
+    for LowRank { column, a, b, scale } in adapters {
         let (a, b) = (as_type(a.tensor(), real)?, as_type(b.tensor(), real)?);
         let (outputs, rank) = b.dims2()?;
         let low = card.empty((n, rank), real)?;
-        card.multiply(&Matrix::of(&low)?, &Matrix::of(&input)?, &Matrix::of(&a)?.transposed(), scale, Replace)?;
+        card.multiply(&Matrix::of(&low)?, &Matrix::of(&input)?, &Matrix::of(&a)?.transposed(), *scale, Replace)?;
         let out = Matrix::of(&result)?.columns(*column, outputs);
         card.multiply(&out, &Matrix::of(&low)?, &Matrix::of(&b)?.transposed(), 1.0, Add)?;
-        held.push(Held { column: *column, a, b, low });
+        held.push(Held { column: *column, a, b, low, scale: *scale });
     }
     let mut inputs = vec![y, x];
     inputs.extend(adapters.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
@@ -40,13 +39,13 @@ pub(in crate::kernels) fn low_rank(
         let dx = wanted.map(|dtype| card.empty((n, k), dtype)).transpose()?;
         let mut shares = vec![gradient.clone(), dx.clone().unwrap_or_else(|| gradient.clone())];
         let mut write = Replace;
-        for Held { column, a, b, low } in &held {
+        for Held { column, a, b, low, scale } in &held {
             let (outputs, rank) = b.dims2()?;
             let dy = dy.columns(*column, outputs);
             let db = card.empty((outputs, rank), DType::F32)?;
             card.multiply(&Matrix::of(&db)?, &dy.transposed(), &Matrix::of(low)?, 1.0, Replace)?;
             let d_low = card.empty((n, rank), low.dtype())?;
-            card.multiply(&Matrix::of(&d_low)?, &dy, &Matrix::of(b)?, scale, Replace)?;
+            card.multiply(&Matrix::of(&d_low)?, &dy, &Matrix::of(b)?, *scale, Replace)?;
             let da = card.empty((rank, k), DType::F32)?;
             card.multiply(&Matrix::of(&da)?, &Matrix::of(&d_low)?.transposed(), &Matrix::of(&input)?, 1.0, Replace)?;
             if let Some(dx) = &dx {
@@ -66,4 +65,5 @@ struct Held {
     b: Tensor,
     /// `scale * x A^T`, `[n, rank]`
     low: Tensor,
+    scale: f32,
 }

@@ -6,140 +6,130 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{LoraConfig, Target};
+use super::LoraLayers;
+use super::fields::{AdapterFields, CONFIG};
 use crate::policy::Policy;
+use crate::policy::value_head::is_of_trl;
 use crate::policy::weight_files::{decode, map, parse, write};
 use crate::{Error, Result, files};
 
-const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// Adapters that only Python can read.
+const PICKLED: &str = "adapter_model.bin";
 /// What PEFT puts before the name of a weight.
 const PREFIX: &str = "base_model.model.";
 
+/// Whether a folder holds adapters rather than whole weights.
+pub(in crate::policy) fn is_adapter(folder: &Path) -> bool {
+    folder.join(CONFIG).exists()
+}
+
+/// What adapters consist of.
+pub(in crate::policy) fn adapter_files(folder: &Path) -> [PathBuf; 2] {
+    [CONFIG, WEIGHTS].map(|name| folder.join(name))
+}
+
+/// The folder of the model that the adapters in a folder belong to: the one that they name, or what has been moved
+/// together with them.
+pub(in crate::policy) fn adapted_base(folder: &Path) -> Result<PathBuf> {
+    let fields = AdapterFields::read(folder)?;
+    let key = "base_model_name_or_path";
+    let named = match fields.get(key) {
+        Value::String(named) if !named.is_empty() => Path::new(named),
+        _ => return fields.refuse(key, "it has to be the directory of the model that the adapters belong to"),
+    };
+    match std::iter::once(named.to_path_buf()).chain(moved_together(folder, named)).find(|path| path.is_dir()) {
+        Some(path) => Ok(path),
+        None => fields.refuse(key, "there is no such directory; it has to be that of the model that they belong to"),
+    }
+}
+
+/// Where the model would be if it and its adapters had been moved together: beside these, or in a folder that keeps its
+/// name, some way up (`stages/whole-…` for `checkpoints/train-…/step-…`).
+fn moved_together<'a>(folder: &'a Path, named: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    let beside = named.file_name().and_then(|name| Some(folder.parent()?.join(name)));
+    let two: Option<PathBuf> =
+        named.file_name().and_then(|name| Some(Path::new(named.parent()?.file_name()?).join(name)));
+    let above = folder.ancestors().skip(1).take(4);
+    beside.into_iter().chain(above.filter_map(move |above| two.as_ref().map(|two| above.join(two))))
+}
+
 impl Policy {
-    /// Whether a folder holds adapters rather than whole weights.
-    pub(in crate::policy) fn is_adapter(folder: &Path) -> bool {
-        folder.join(CONFIG).exists()
-    }
-
-    /// What adapters consist of.
-    pub(in crate::policy) fn adapter_files(folder: &Path) -> [PathBuf; 2] {
-        [CONFIG, WEIGHTS].map(|name| folder.join(name))
-    }
-
-    /// The folder of the weights that the adapters in a folder belong to.
-    pub(in crate::policy) fn adapted_base(folder: &Path) -> Result<PathBuf> {
-        match Fields::read(folder)?.fields.get("base_model_name_or_path") {
-            Some(Value::String(base)) if Path::new(base).is_dir() => Ok(base.into()),
-            base => {
-                let found = format!("base_model_name_or_path is {}", base.unwrap_or(&Value::Null));
-                let remedy = "it has to be the directory of the model that the adapters belong to";
-                Err(Error::invalid(folder.join(CONFIG).display().to_string(), found, remedy))
-            }
-        }
-    }
-
-    /// This policy with the adapters that a folder holds.
+    /// This policy with the adapters that a folder holds, in place of any that it has.
     pub(in crate::policy) fn load_adapters(self, folder: &Path) -> Result<Policy> {
-        let lora = Fields::read(folder)?.lora()?;
+        let lora = AdapterFields::read(folder)?.lora(&self.config)?;
         let path = folder.join(WEIGHTS);
         let place = path.display().to_string();
+        if !path.exists() && folder.join(PICKLED).exists() {
+            let found = format!("the adapters are in {PICKLED}, which is not read");
+            let remedy = format!("load them with PEFT and save_pretrained them as {WEIGHTS}");
+            return Err(Error::invalid(folder.display().to_string(), found, remedy));
+        }
         let map = map(&path)?;
         let mut adapters = BTreeMap::new();
         for (name, view) in parse(&place, &map)?.iter() {
-            adapters.insert(name.strip_prefix(PREFIX).unwrap_or(name).to_owned(), decode(&place, name, &view)?);
+            let name = name.strip_prefix(PREFIX).unwrap_or(name);
+            if !is_of_trl(name) {
+                adapters.insert(name.to_owned(), decode(&place, name, &view)?);
+            }
         }
         self.with_adapters(&place, Arc::new(lora), adapters)
     }
 
-    /// Writes the adapters alone, each file whole or not at all.
-    pub(in crate::policy) fn save_adapters(&self, lora: &LoraConfig, folder: &Path) -> Result<()> {
+    /// Writes the adapters alone, each file whole or not at all. They name the weights that they belong to by an
+    /// absolute path, so that it does not matter from where they are loaded.
+    pub(in crate::policy) fn save_adapters(&self, lora: &LoraLayers, folder: &Path) -> Result<()> {
         let adapters = self.weights()?.into_iter().map(|(name, weight)| (format!("{PREFIX}{name}"), weight)).collect();
         write(&folder.join(WEIGHTS), &adapters)?;
-        let fields = json!({
+        let base = match &self.origin {
+            Some(origin) => Some(std::path::absolute(origin).map_err(Error::io(origin, "find"))?),
+            None => None,
+        };
+        let mut fields = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": self.origin,
-            "r": lora.rank,
-            "lora_alpha": lora.alpha,
-            "target_modules": lora.target_modules,
+            "base_model_name_or_path": base,
             "lora_dropout": 0.0,
             "bias": "none",
             "fan_in_fan_out": false,
             "inference_mode": true,
         });
+        if let Some(fields) = fields.as_object_mut() {
+            fields.extend(self.described(lora));
+        }
         files::write_atomic(&folder.join(CONFIG), format!("{fields:#}\n").as_bytes())
     }
-}
 
-/// The fields of an `adapter_config.json`.
-struct Fields {
-    place: String,
-    fields: Map<String, Value>,
-}
-
-impl Fields {
-    fn read(folder: &Path) -> Result<Fields> {
-        let path = folder.join(CONFIG);
-        let place = path.display().to_string();
-        match serde_json::from_str(&files::read_text(&path)?) {
-            Ok(fields) => Ok(Fields { place, fields }),
-            Err(error) => Err(Error::invalid(place, error.to_string(), "it has to be PEFT's adapter_config.json")),
+    /// The keys that say which layers have which adapters: short where these are the same in every block, by full names
+    /// otherwise.
+    fn described(&self, lora: &LoraLayers) -> Map<String, Value> {
+        if let Some((all, targets)) = lora.uniform(&self.config) {
+            let fields = [("r", json!(all.rank)), ("lora_alpha", json!(all.alpha)), ("target_modules", json!(targets))];
+            return fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
         }
-    }
-
-    fn lora(&self) -> Result<LoraConfig> {
-        let get = |key: &str| self.fields.get(key).unwrap_or(&Value::Null);
-        let refuse = |key: &str, remedy: &str| {
-            Err(Error::invalid(&self.place, format!("{key} is {}", get(key)), remedy.to_owned()))
-        };
-        if get("peft_type") != "LORA" {
-            return refuse("peft_type", "only \"LORA\" is supported");
-        }
-        // What changes the product, or adds to it, and is not computed here.
-        for key in [
-            "use_rslora",
-            "use_dora",
-            "fan_in_fan_out",
-            "lora_bias",
-            "modules_to_save",
-            "layers_to_transform",
-            "rank_pattern",
-            "alpha_pattern",
-        ] {
-            let off = match get(key) {
-                Value::Null | Value::Bool(false) => true,
-                Value::Object(map) => map.is_empty(),
-                _ => false,
-            };
-            if !off {
-                return refuse(key, "only plain adapters of one rank are supported; train them without");
-            }
-        }
-        if !matches!(get("bias"), Value::Null) && get("bias") != "none" {
-            return refuse("bias", "only \"none\" is supported");
-        }
-        let Some(rank) = get("r").as_u64().and_then(|rank| usize::try_from(rank).ok()) else {
-            return refuse("r", "it has to be a whole number");
-        };
-        let Some(alpha) = get("lora_alpha").as_f64() else { return refuse("lora_alpha", "it has to be a number") };
-        let Ok(mut target_modules) = serde_json::from_value::<Vec<Target>>(get("target_modules").clone()) else {
-            let names = Target::ALL.map(Target::name).join(", ");
-            return refuse("target_modules", &format!("it has to be a list of some of {names}"));
-        };
-        // PEFT keeps them as a set, in no order.
-        target_modules.sort();
-        let lora = LoraConfig { rank, alpha, target_modules };
-        lora.check(&self.place)?;
-        Ok(lora)
+        // Keys are expressions, in which a point stands for any character.
+        let key = |layer: &str| format!("^{}$", layer.replace('.', r"\."));
+        let ranks: Map<_, _> = lora.iter().map(|(layer, adapter)| (key(layer), json!(adapter.rank))).collect();
+        let alphas: Map<_, _> = lora.iter().map(|(layer, adapter)| (key(layer), json!(adapter.alpha))).collect();
+        let targets: Vec<&str> = lora.iter().map(|(layer, _)| layer).collect();
+        let first = lora.iter().next().map(|(_, adapter)| adapter);
+        let fields = [
+            ("r", json!(first.map(|adapter| adapter.rank))),
+            ("lora_alpha", json!(first.map(|adapter| adapter.alpha))),
+            ("target_modules", json!(targets)),
+            ("rank_pattern", json!(ranks)),
+            ("alpha_pattern", json!(alphas)),
+        ];
+        fields.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Family;
-    use crate::policy::lora::tests::adapted;
+    use crate::policy::lora::Target;
+    use crate::policy::lora::tests::{adapted, unevenly_adapted};
+    use crate::policy::{Checkpoint, Family};
 
     #[test]
     fn adapters_come_back_on_the_weights_that_they_name() {
@@ -157,7 +147,7 @@ mod tests {
         let loaded = Policy::load(&folder).unwrap();
         assert_eq!(loaded.weights().unwrap(), policy.weights().unwrap());
         assert_eq!((loaded.lora, loaded.origin), (policy.lora.clone(), Some(base)));
-        let onto = Policy::load_on(&folder, || Ok(policy.clone())).unwrap();
+        let onto = Policy::saved_on(&folder, || Ok(policy.clone())).unwrap();
         assert!(Arc::ptr_eq(&onto.frozen, &frozen.frozen), "the frozen weights are shared");
     }
 
@@ -171,12 +161,21 @@ mod tests {
             let mut fields: Value = serde_json::from_str(&files::read_text(&path).unwrap()).unwrap();
             fields[key] = value;
             std::fs::write(&path, fields.to_string()).unwrap();
-            Policy::load_on(home.path(), || Ok(policy.clone())).unwrap_err().to_string()
+            Policy::saved_on(home.path(), || Ok(policy.clone())).unwrap_err().to_string()
         };
         for (key, value, part) in [
             ("peft_type", json!("IA3"), "peft_type is \"IA3\""),
             ("use_dora", json!(true), "use_dora is true"),
-            ("rank_pattern", json!({"q_proj": 4}), "rank_pattern is"),
+            ("rank_pattern", json!({"q_proj": 4}), "lora_A.weight has shape [3, 12], not [4, 12]"),
+            ("rank_pattern", json!({"q_proj": 1.5}), "rank_pattern is"),
+            ("rank_pattern", json!({"q_proj": 0}), "rank is 0 for model.layers.0"),
+            ("rank_pattern", json!({"(": 2}), "no regular expression"),
+            ("target_modules", json!(".*"), "it names lm_head"),
+            ("target_modules", json!(["q_proj", "self_attn"]), "it names model.layers.0.self_attn"),
+            ("target_modules", json!("(a+)+$"), "that is no layer of the model"),
+            ("exclude_modules", json!(["q_proj"]), "that is no layer of the model"),
+            ("layers_to_transform", json!("first"), "layers_to_transform is"),
+            ("a_key_of_the_future", json!(1), "this key is not known"),
             ("bias", json!("all"), "bias is \"all\""),
             ("target_modules", json!(["embed_tokens"]), "some of q_proj, k_proj"),
             ("r", json!(4), "lora_A.weight has shape [3, 12], not [4, 12]"),
@@ -186,5 +185,89 @@ mod tests {
             let message = message(key, value);
             assert!(message.contains(part) && message.contains("adapter_") && !message.contains('\n'), "{message}");
         }
+    }
+
+    #[test]
+    fn adapters_of_several_ranks_come_back_as_they_were() {
+        let home = tempfile::tempdir().unwrap();
+        let policy = unevenly_adapted(Family::Qwen2);
+        policy.save(home.path()).unwrap();
+        let whole = || policy.merged();
+        let again = Policy::saved_on(home.path(), whole).unwrap();
+        assert_eq!((again.weights().unwrap(), &again.lora), (policy.weights().unwrap(), &policy.lora));
+    }
+
+    #[test]
+    fn a_model_that_was_moved_with_its_adapters_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let policy = adapted(Family::Llama, &[Target::VProj]);
+        let run = home.path().join("run");
+        let whole = run.join("stages/whole-1");
+        policy.merged().unwrap().save(&whole).unwrap();
+        let trained = Policy { origin: Some(whole), ..policy.clone() };
+        let places = ["stages/train-1", "checkpoints/train-1/step-000002"];
+        places.iter().for_each(|place| trained.save(&run.join(place)).unwrap());
+        let moved = home.path().join("moved");
+        std::fs::rename(&run, &moved).unwrap();
+        for place in places {
+            let loaded = Policy::load(&moved.join(place)).unwrap();
+            assert_eq!(loaded.origin, Some(moved.join("stages/whole-1")));
+            assert_eq!(loaded.weights().unwrap(), policy.weights().unwrap());
+        }
+        std::fs::remove_dir_all(moved.join("stages/whole-1")).unwrap();
+        let message = Policy::load(&moved.join(places[0])).unwrap_err().to_string();
+        assert!(message.contains("run/stages/whole-1") && message.contains("no such directory"), "{message}");
+    }
+
+    #[test]
+    fn adapters_that_name_each_other_are_one_line() {
+        let home = tempfile::tempdir().unwrap();
+        let folders = ["a", "b", "itself"].map(|name| home.path().join(name));
+        let policy = adapted(Family::Llama, &[Target::VProj]);
+        for (folder, origin) in [(0, 1), (1, 0), (2, 2)] {
+            std::fs::create_dir_all(&folders[origin]).unwrap();
+            let origin = Some(folders[origin].join("../").join(folders[origin].file_name().unwrap()));
+            Policy { origin, ..policy.clone() }.save(&folders[folder]).unwrap();
+        }
+        for folder in folders {
+            let message = Checkpoint::open(&folder).err().unwrap().to_string();
+            assert!(message.contains("adapter_config.json") && message.contains("name these again"), "{message}");
+            assert!(!message.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn adapters_on_adapters_are_added_to_what_these_make() {
+        let home = tempfile::tempdir().unwrap();
+        let [whole, first, second] = ["whole", "first", "second"].map(|name| home.path().join(name));
+        let policy = adapted(Family::Qwen3, &[Target::QProj]);
+        let base = Policy { lora: None, variables: policy.merged().unwrap().variables, ..policy.clone() };
+        base.save(&whole).unwrap();
+        Policy { origin: Some(whole), ..policy.clone() }.save(&first).unwrap();
+        Policy { origin: Some(first), ..policy.clone() }.save(&second).unwrap();
+        let found = Policy::load(&second).unwrap();
+        assert_eq!(found.origin, None, "no directory holds the sum");
+        let name = "model.layers.1.self_attn.q_proj.weight";
+        let value = |policy: &Policy| policy.merged().unwrap().weights().unwrap()[name].values[5];
+        let below = base.weights().unwrap()[name].values[5];
+        let added = value(&found) - below;
+        let single = value(&Policy::load(&home.path().join("first")).unwrap()) - below;
+        assert!(single.abs() > 1e-3 && (added - 2.0 * single).abs() < 1e-5, "{added} for twice {single}");
+    }
+
+    #[test]
+    fn the_value_head_of_trl_beside_adapters_is_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let policy = adapted(Family::Llama, &[Target::VProj]);
+        policy.save(home.path()).unwrap();
+        let path = home.path().join(WEIGHTS);
+        let mut weights: BTreeMap<String, _> =
+            policy.weights().unwrap().into_iter().map(|(name, weight)| (format!("{PREFIX}{name}"), weight)).collect();
+        for name in ["v_head.summary.weight", "base_model.model.v_head.summary.bias"] {
+            weights.insert(name.into(), crate::policy::Weight { shape: vec![1], values: vec![0.5] });
+        }
+        write(&path, &weights).unwrap();
+        let again = Policy::saved_on(home.path(), || Ok(policy.clone())).unwrap();
+        assert_eq!(again.weights().unwrap(), policy.weights().unwrap());
     }
 }

@@ -1,7 +1,11 @@
 //! Low-rank adapters (LoRA, Hu et al., 2021): the weights of a policy stay as they are, and beside chosen linear layers
 //! `W` a product of two small matrices is trained: `W + alpha / rank * B A`.
 
+mod fields;
 mod files;
+mod layers;
+mod patterns;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +14,14 @@ use candle_core::{Tensor, Var};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+pub(super) use files::{adapted_base, adapter_files, is_adapter};
+pub use layers::{LoraLayer, LoraLayers};
+
 use super::model::variables;
 use super::{ModelConfig, Policy, Weight};
 use crate::{Error, Result, random};
 
-/// Which layers have adapters, and how large these are. The words are those of PEFT.
+/// Which layers get fresh adapters, and how large these are. The words are those of PEFT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
@@ -56,6 +63,12 @@ impl Target {
             Target::DownProj => "down_proj",
         }
     }
+
+    /// The target that a layer (`model.layers.0.self_attn.q_proj`) is, where it is one.
+    fn of(layer: &str) -> Option<Target> {
+        let (_, name) = layer.rsplit_once('.')?;
+        Target::ALL.into_iter().find(|target| target.name() == name)
+    }
 }
 
 impl Default for LoraConfig {
@@ -65,39 +78,16 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    /// What the product of an adapter is multiplied by.
-    pub fn scale(&self) -> f32 {
-        (self.alpha / self.rank as f64) as f32
-    }
-
-    /// Whether layers of this name (`q_proj`, …) have adapters.
-    pub fn adapts(&self, layer: &str) -> bool {
-        self.target_modules.iter().any(|target| target.name() == layer)
-    }
-
-    /// The layers that have adapters: name up to `.weight`, and shape `[outputs, inputs]`.
-    fn layers(&self, config: &ModelConfig) -> impl Iterator<Item = (String, [usize; 2])> {
-        config.weight_shapes().into_iter().filter_map(|(name, shape)| {
-            let layer = name.strip_suffix(".weight")?;
-            let [outputs, inputs] = shape[..] else { return None };
-            self.adapts(layer.rsplit_once('.')?.1).then(|| (layer.to_owned(), [outputs, inputs]))
-        })
-    }
-
-    /// The name and shape of every adapter's two matrices.
-    pub fn shapes(&self, config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
-        let both = |(layer, [outputs, inputs]): (String, [usize; 2])| {
-            [
-                (format!("{layer}.lora_A.weight"), vec![self.rank, inputs]),
-                (format!("{layer}.lora_B.weight"), vec![outputs, self.rank]),
-            ]
-        };
-        self.layers(config).flat_map(both).collect()
+    /// The adapters that these are in a model.
+    pub fn layers(&self, config: &ModelConfig) -> LoraLayers {
+        let adapter = LoraLayer { rank: self.rank, alpha: self.alpha };
+        let adapted = |layer: &String| Target::of(layer).is_some_and(|target| self.target_modules.contains(&target));
+        layers::linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
     }
 
     /// How many numbers the adapters consist of.
     pub fn parameter_count(&self, config: &ModelConfig) -> usize {
-        self.shapes(config).values().map(|shape| shape.iter().product::<usize>()).sum()
+        self.layers(config).parameter_count(config)
     }
 
     /// Refuses what is no adapter; `place` begins the message.
@@ -136,8 +126,9 @@ impl Policy {
             };
             (name, Weight { shape, values })
         };
-        let adapters = lora.shapes(&self.config).into_iter().map(draw).collect();
-        self.with_adapters("fresh adapters", Arc::new(lora.clone()), adapters)
+        let layers = lora.layers(&self.config);
+        let adapters = layers.shapes(&self.config).into_iter().map(draw).collect();
+        self.with_adapters("fresh adapters", Arc::new(layers), adapters)
     }
 
     /// The same policy with these adapters in place of any that it has. `place` begins the message when one is missing,
@@ -145,7 +136,7 @@ impl Policy {
     pub(super) fn with_adapters(
         self,
         place: &str,
-        lora: Arc<LoraConfig>,
+        lora: Arc<LoraLayers>,
         adapters: BTreeMap<String, Weight>,
     ) -> Result<Policy> {
         let variables = variables(place, &lora.shapes(&self.config), adapters)?;
@@ -166,13 +157,12 @@ impl Policy {
         };
         let mut weights = BTreeMap::new();
         for (name, tensor) in self.frozen.iter() {
-            let layer = name.strip_suffix(".weight").unwrap_or(name);
-            let merged = match layer.rsplit_once('.').is_some_and(|(_, layer)| lora.adapts(layer)) && layer != name {
-                true => {
+            let merged = match name.strip_suffix(".weight").and_then(|layer| Some((layer, lora.get(layer)?))) {
+                Some((layer, found)) => {
                     let product = adapter(layer, "lora_B")?.matmul(adapter(layer, "lora_A")?)?;
-                    (tensor + (product * f64::from(lora.scale()))?)?
+                    (tensor + (product * f64::from(found.scale()))?)?
                 }
-                false => tensor.clone(),
+                None => tensor.clone(),
             };
             let weight = Weight { shape: merged.dims().to_vec(), values: merged.flatten_all()?.to_vec1()? };
             weights.insert(name.clone(), weight);
@@ -198,7 +188,29 @@ pub(crate) mod tests {
             let mut stream = random::named(9, name);
             weight.values.iter_mut().for_each(|value| *value = stream.random_range(-0.5..0.5));
         }
-        policy.with_adapters("test", Arc::new(lora), adapters).unwrap()
+        let layers = lora.layers(&policy.config);
+        policy.with_adapters("test", Arc::new(layers), adapters).unwrap()
+    }
+
+    /// The same with other ranks and strengths here and there, and no adapters elsewhere.
+    pub(crate) fn unevenly_adapted(family: Family) -> Policy {
+        let policy = adapted(family, &Target::ALL);
+        let layers: LoraLayers = policy
+            .lora
+            .as_ref()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| at % 4 != 3)
+            .map(|(at, (layer, _))| (layer.to_owned(), LoraLayer { rank: 1 + at % 3, alpha: 1.0 + at as f64 }))
+            .collect();
+        let draw = |(name, shape): (String, Vec<usize>)| {
+            let mut stream = random::named(7, &name);
+            let values = (0..shape.iter().product()).map(|_| stream.random_range(-0.5..0.5)).collect();
+            (name, Weight { shape, values })
+        };
+        let adapters = layers.shapes(&policy.config).into_iter().map(draw).collect();
+        policy.with_adapters("test", Arc::new(layers), adapters).unwrap()
     }
 
     fn scored(policy: &Policy, batch: &Packed) -> Vec<f32> {
@@ -219,6 +231,9 @@ pub(crate) mod tests {
             let base = Policy { lora: None, variables: merged.variables.clone(), ..policy.clone() };
             assert_eq!(scored(&base.with_lora(&LoraConfig::default(), 0).unwrap(), &batch), truth, "B begins at zero");
         }
+        let policy = unevenly_adapted(Family::Qwen2);
+        let (found, truth) = (scored(&policy, &batch()), scored(&policy.merged().unwrap(), &batch()));
+        assert!(found.iter().zip(&truth).all(|(a, b)| (a - b).abs() < 1e-5), "each with its own rank and strength");
     }
 
     #[test]
@@ -228,11 +243,11 @@ pub(crate) mod tests {
         let gradients =
             |policy: &Policy| policy.log_probs(&batch).unwrap().backward_from(batch.weights.clone()).unwrap();
         let (found, whole) = (gradients(&policy), gradients(&policy.merged().unwrap()));
-        let scale = f64::from(policy.lora.as_ref().unwrap().scale());
         assert!(found.iter().map(|(name, _)| name).eq(policy.variables.keys().map(String::as_str)));
         for layer in
             ["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.v_proj", "model.layers.1.mlp.down_proj"]
         {
+            let scale = f64::from(policy.lora.as_ref().unwrap().get(layer).unwrap().scale());
             // With W = W0 + s B A: dA = s B^T dW and dB = s dW A^T.
             let name = |part: &str| format!("{layer}.{part}.weight");
             let (a, b) = (&policy.variables[&name("lora_A")], &policy.variables[&name("lora_B")]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::kernels::cuda::emulated::on_card;
-use crate::policy::lora::tests::adapted;
+use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, Policy, Target};
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
 use crate::rollout::{Engine, Finish};
@@ -41,7 +41,9 @@ fn assert_same(found: &[Completion], expected: &[Completion]) {
 fn says_what_the_processor_says_for_every_family_and_with_adapters() {
     let adapters = [Target::QProj, Target::VProj, Target::OProj, Target::UpProj, Target::DownProj];
     let policies = [policy(Family::Llama), policy(Family::Qwen2), policy(Family::Qwen3)];
-    for policy in policies.into_iter().chain([adapted(Family::Qwen3, &adapters), adapted(Family::Llama, &adapters)]) {
+    let adapted =
+        [adapted(Family::Qwen3, &adapters), adapted(Family::Llama, &adapters), unevenly_adapted(Family::Qwen2)];
+    for policy in policies.into_iter().chain(adapted) {
         // Within the smaller vocabulary.
         let mut requests = mixture(12);
         requests.iter_mut().flat_map(|request| &mut request.prompt).for_each(|token| *token %= 23);

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 
 use crate::kernels::Precision;
 use crate::kernels::cuda::{Card, as_type};
-use crate::policy::{LoraConfig, Snapshot};
+use crate::policy::{LoraLayers, Snapshot};
 use crate::{Error, Result};
 
 /// A whole policy.
@@ -131,12 +131,12 @@ impl Source<'_> {
         Ok(Linear { weight, bias, adapters })
     }
 
-    fn adapters(&self, lora: &LoraConfig, block: &str, layers: &[&str]) -> Result<Vec<Adapter>> {
+    fn adapters(&self, lora: &LoraLayers, block: &str, layers: &[&str]) -> Result<Vec<Adapter>> {
         let (mut adapters, mut column) = (Vec::new(), 0);
         for layer in layers {
-            if lora.adapts(layer) {
+            if let Some(adapter) = lora.get(&format!("{block}.{layer}")) {
                 let part = |part: &str| self.get(&format!("{block}.{layer}.{part}.weight"), self.real);
-                adapters.push(Adapter { column, a: part("lora_A")?, b: part("lora_B")?, scale: lora.scale() });
+                adapters.push(Adapter { column, a: part("lora_A")?, b: part("lora_B")?, scale: adapter.scale() });
             }
             let weight = self.snapshot.frozen.get(&format!("{block}.{layer}.weight"));
             column += weight.map_or(Ok(0), |weight| weight.dim(0))?;
