@@ -18,9 +18,18 @@ const QUESTIONS: [&str; 6] = ["w1 w2 w3", "w4 w5", "w6 w7 w8 w9", "w10 w11", "w1
 struct Home(tempfile::TempDir);
 
 impl Home {
+    /// With the reward that every config names.
+    fn empty() -> Home {
+        let home = Home(tempfile::tempdir().unwrap());
+        let reward = Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/correct.toml");
+        fs::create_dir(home.path("rewards")).unwrap();
+        fs::copy(reward, home.path("rewards/correct.toml")).unwrap();
+        home
+    }
+
     /// With questions, documents, a config and a base that says something else for each question.
     fn new() -> Home {
-        let home = Home(tempfile::tempdir().unwrap());
+        let home = Home::empty();
         let rows = |text: &dyn Fn(usize, &str) -> Value| {
             let rows = QUESTIONS.iter().enumerate().map(|(at, prompt)| text(at, prompt).to_string() + "\n");
             rows.collect::<String>()
@@ -31,9 +40,6 @@ impl Home {
         fs::write(home.path("questions.jsonl"), rows(&question)).unwrap();
         fs::write(home.path("documents.jsonl"), rows(&document)).unwrap();
         fs::write(home.path("tiny.toml"), CONFIG).unwrap();
-        let reward = Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/correct.toml");
-        fs::create_dir(home.path("rewards")).unwrap();
-        fs::copy(reward, home.path("rewards/correct.toml")).unwrap();
         let words: Vec<String> = (0..40).map(|word| format!("w{word}")).collect();
         let tokenizer = Tokenizer::from_words(&words).unwrap();
         let policy = drawn(shape(tokenizer.size()));
@@ -228,7 +234,7 @@ fn adapters_are_trained_on_adapters_and_name_weights_that_others_can_load() {
         assert_eq!(trained.origin, Some(named));
     }
 
-    // What the run itself says, its checkpoints say to others; also when the run has been moved.
+    // What the run itself says, its checkpoints say to others.
     let said = ["fine-tuned", "direct-after-rl"].map(|arm| home.answers("runs/tiny", arm));
     home.does(&["eval", "runs/tiny", "--against", "runs/tiny@0"]);
     let again = ["fine-tuned", "direct-after-rl"].map(|arm| home.answers("runs/tiny-against-tiny-at-0", arm));
@@ -243,7 +249,7 @@ fn adapters_of_peft_answer_as_peft_does() {
         return;
     };
     let expected: BTreeMap<String, String> = serde_json::from_str(&expected).unwrap();
-    let home = Home(tempfile::tempdir().unwrap());
+    let home = Home::empty();
     let [adapter, base, questions] = ["adapter", "base", "q.jsonl"].map(|name| case.join(name).display().to_string());
     let arguments = ["eval", &adapter, "--against", &base, "--questions", &questions];
     home.does(&[&arguments[..], &["--set", "evaluation.max_new_tokens=12"]].concat());

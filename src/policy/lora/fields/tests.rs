@@ -22,6 +22,9 @@ struct Golden {
 #[derive(Deserialize)]
 struct Case {
     changes: Map<String, Value>,
+    /// Those of the changes of which the order counts.
+    #[serde(skip)]
+    patterns: Patterns,
     /// The layers that have adapters with their ranks; nothing where PEFT refuses the file.
     #[serde(default)]
     layers: BTreeMap<String, usize>,
@@ -30,7 +33,33 @@ struct Case {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("../../../../tests/adapters.json")).unwrap()
+    #[derive(Deserialize)]
+    struct InFile {
+        cases: Vec<Ordered>,
+    }
+    #[derive(Deserialize)]
+    struct Ordered {
+        changes: Patterns,
+    }
+    let text = include_str!("../../../../tests/adapters.json");
+    let mut golden: Golden = serde_json::from_str(text).unwrap();
+    let ordered: InFile = serde_json::from_str(text).unwrap();
+    for (case, Ordered { changes }) in golden.cases.iter_mut().zip(ordered.cases) {
+        case.patterns = changes;
+    }
+    golden
+}
+
+/// The text of an `adapter_config.json`.
+fn text(mut fields: Map<String, Value>, patterns: &Patterns) -> String {
+    let in_order = |InOrder(all): &InOrder| {
+        let fields: Vec<String> = all.iter().map(|(key, value)| format!("{}: {value}", Value::from(&**key))).collect();
+        format!("{{{}}}", fields.join(", "))
+    };
+    fields.retain(|key, _| !["rank_pattern", "alpha_pattern"].contains(&key.as_str()));
+    let rest = Value::Object(fields).to_string();
+    let [ranks, alphas] = [&patterns.rank_pattern, &patterns.alpha_pattern].map(in_order);
+    format!("{}, \"rank_pattern\": {ranks}, \"alpha_pattern\": {alphas}}}", rest.strip_suffix('}').unwrap())
 }
 
 /// Numbers between -0.4 and 0.4 that follow from a name, as in the script.
@@ -49,7 +78,7 @@ fn logits(golden: &Golden, case: &Case) -> Result<Vec<f32>> {
     let key = "base_model_name_or_path";
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join(fields[key].as_str().unwrap());
     fields.insert(key.into(), base.to_str().unwrap().into());
-    std::fs::write(home.path().join(CONFIG), Value::Object(fields).to_string()).unwrap();
+    std::fs::write(home.path().join(CONFIG), text(fields, &case.patterns)).unwrap();
     let shapes: BTreeMap<String, [usize; 2]> =
         super::super::layers::linear_layers(&ModelConfig::read(&base.join("config.json"))?).collect();
     let mut weights = BTreeMap::new();
