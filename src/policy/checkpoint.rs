@@ -11,6 +11,8 @@ use crate::{Result, files};
 
 /// What a checkpoint's weights mean.
 const CONFIG: &str = "config.json";
+/// The weight that a tied model shares with its embedding.
+const HEAD: &str = "lm_head.weight";
 
 impl Policy {
     /// Loads a checkpoint: one safetensors file, or the shards that an index names, in f32, bf16 or f16 (kept as f32);
@@ -28,11 +30,12 @@ impl Policy {
     }
 
     fn load_whole(folder: &Path) -> Result<Policy> {
-        let config = Arc::new(ModelConfig::read(&folder.join(CONFIG))?);
-        let shapes = config.weight_shapes();
+        let mut config = ModelConfig::read(&folder.join(CONFIG))?;
+        let shapes = ModelConfig { tie_word_embeddings: false, ..config.clone() }.weight_shapes();
         let mut weights = BTreeMap::new();
         let place = weight_files::each_tensor(folder, |place, name, view| {
-            if is_redundant(&config, name) {
+            // Rotations follow from the config.
+            if name.ends_with("rotary_emb.inv_freq") {
                 return Ok(());
             }
             check_shape(place, &shapes, name, view.shape())?;
@@ -41,7 +44,15 @@ impl Policy {
             weights.insert(name.to_owned(), weight);
             Ok(())
         })?;
-        Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, config, weights)? })
+        if config.tie_word_embeddings {
+            // A head of its own counts, as in transformers; one that is the embedding once more does not.
+            let embedding = weights.get("model.embed_tokens.weight");
+            config.tie_word_embeddings = weights.get(HEAD).is_none_or(|head| Some(head) == embedding);
+            if config.tie_word_embeddings {
+                weights.remove(HEAD);
+            }
+        }
+        Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, Arc::new(config), weights)? })
     }
 
     /// The files that [`Policy::load`] reads in a folder, and those of the weights that its adapters name.
@@ -68,12 +79,6 @@ impl Policy {
         weight_files::write(&folder.join(WEIGHTS), &self.weights()?)?;
         files::write_atomic(&folder.join(CONFIG), self.config.to_json().as_bytes())
     }
-}
-
-/// Tensors that some checkpoints hold beside the weights.
-fn is_redundant(config: &ModelConfig, name: &str) -> bool {
-    // The head of a tied model is the embedding once more, and rotations follow from the config.
-    (config.tie_word_embeddings && name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq")
 }
 
 #[cfg(test)]
