@@ -185,7 +185,7 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     let tokens: Vec<u32> = (0..n).map(|at| (at * 31 % config.vocab_size) as u32).collect();
     let rows: Vec<u32> = (0..n as u32).collect();
     let layout = std::iter::repeat_n(shape.length, n / shape.length).collect();
-    let positions = Arc::new(Positions::new(layout, config.frequencies()));
+    let positions = Arc::new(Positions::new(layout, config.rotary()));
 
     let x = leaf("x", &[n, d])?;
     let qkv = leaf("qkv", &[n, heads.width()])?;

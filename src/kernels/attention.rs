@@ -290,8 +290,9 @@ mod tests {
     use super::*;
     use crate::kernels::cuda::emulated::on_card;
     use crate::kernels::layout::Layout;
-    use crate::kernels::rope::frequencies;
+    use crate::kernels::rotary::tests::YARN;
     use crate::kernels::testing::{check, random_tensor};
+    use crate::kernels::{RopeScaling, Rotary};
     use candle_core::{D, DType, Device, Result, Tensor, Var};
 
     /// Every sequence and head by itself, with whole score matrices and an explicit mask.
@@ -341,7 +342,7 @@ mod tests {
         ] {
             let heads = Heads { query, key, dim };
             let n = *starts.last().unwrap();
-            let positions = Arc::new(Positions::new(lengths(starts).collect(), frequencies(dim, 50.0, None)));
+            let positions = Arc::new(Positions::new(lengths(starts).collect(), Rotary::new(dim, 50.0, None)));
             check(
                 &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
                 |v| attention(v[0], heads, &positions),
@@ -384,7 +385,7 @@ mod tests {
         // Where each row of the shared form stands among the rows of whole sequences, first or only.
         let shown: Vec<u32> = (0..n as u32).map(|row| rows.iter().position(|r| *r == row).unwrap() as u32).collect();
         let heads = Heads { query: 4, key: 2, dim: 6 };
-        let positions = Arc::new(Positions::new(layout, frequencies(6, 50.0, None)));
+        let positions = Arc::new(Positions::new(layout, Rotary::new(6, 50.0, None)));
         let select = |t: &Tensor, rows: &[u32]| t.index_select(&Tensor::new(rows, t.device())?, 0);
         check(
             &[(random_tensor(&[n, heads.width()], 1) * 2.0).unwrap()],
@@ -397,7 +398,8 @@ mod tests {
     fn a_card_computes_heads_of_every_width_and_scores_that_rise_far_above_those_before() {
         fn run(input: &Tensor, heads: Heads) -> [Tensor; 2] {
             let lengths = [37, 150].into_iter().collect();
-            let positions = Arc::new(Positions::new(lengths, frequencies(heads.dim, 50.0, None)));
+            let rotary = Rotary::new(heads.dim, 50.0, Some(&RopeScaling::Yarn(YARN)));
+            let positions = Arc::new(Positions::new(lengths, rotary));
             let qkv = Value::variable("qkv", &Var::from_tensor(input).unwrap());
             let out = attention(&qkv, heads, &positions).unwrap();
             let slope = random_tensor(out.tensor().dims(), 2).to_dtype(input.dtype()).unwrap();
@@ -426,7 +428,7 @@ mod tests {
     #[test]
     fn heads_too_wide_for_a_card_are_one_clear_line() {
         let heads = Heads { query: 1, key: 1, dim: 258 };
-        let positions = Arc::new(Positions::new([2].into_iter().collect(), frequencies(258, 50.0, None)));
+        let positions = Arc::new(Positions::new([2].into_iter().collect(), Rotary::new(258, 50.0, None)));
         let input = Value::constant(random_tensor(&[2, heads.width()], 1));
         assert!(attention(&input, heads, &positions).is_ok());
         on_card(|| {
@@ -446,7 +448,7 @@ mod tests {
         let heads = Heads { query: 2, key: 1, dim: 4 };
         let input = random_tensor(&[9, heads.width()], 1);
         let run = |input: &Tensor, starts: &[usize]| -> Vec<Vec<f32>> {
-            let positions = Arc::new(Positions::new(lengths(starts).collect(), frequencies(4, 50.0, None)));
+            let positions = Arc::new(Positions::new(lengths(starts).collect(), Rotary::new(4, 50.0, None)));
             let out = attention(&Value::constant(input.clone()), heads, &positions).unwrap();
             out.tensor().to_vec2().unwrap()
         };

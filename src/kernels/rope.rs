@@ -1,38 +1,50 @@
 //! Rotary positions (Su et al., 2021) in the "rotate halves" form of Llama and Qwen: within a head, dimension `i`
-//! turns together with dimension `i + d/2` by `position * theta^(-2i/d)`.
+//! turns together with dimension `i + d/2`.
 
-use serde::{Deserialize, Serialize};
-
+use super::rotary::Rotary;
 use super::simd::vectorised;
 
-/// Cosines and sines for all positions that occur.
+/// Cosines and sines of the positions that occur: the one table that the sampler and the learner read.
 pub struct Rope {
-    half: usize,
+    rotary: Rotary,
     cosines: Vec<f32>,
     sines: Vec<f32>,
 }
 
 impl Rope {
-    /// Tables for positions `0..positions` of heads with `head_dim` (even) dimensions.
-    pub fn new(head_dim: usize, theta: f64, positions: usize) -> Rope {
-        Rope::with_frequencies(&frequencies(head_dim, theta, None), positions)
+    /// Tables for positions `0..positions`.
+    pub fn new(rotary: Rotary, positions: usize) -> Rope {
+        let mut rope = Rope { rotary, cosines: Vec::new(), sines: Vec::new() };
+        rope.grow(positions);
+        rope
     }
 
-    /// The same for heads that turn at these [`frequencies`].
-    pub fn with_frequencies(frequencies: &[f64], positions: usize) -> Rope {
-        // Angles are rounded to f32 before the cosine, as every other implementation does.
-        let angle = |position: usize, frequency: &f64| f64::from(position as f32 * *frequency as f32);
-        let angles = || (0..positions).flat_map(|position| frequencies.iter().map(move |f| angle(position, f)));
-        Rope {
-            half: frequencies.len(),
-            cosines: angles().map(|angle| angle.cos() as f32).collect(),
-            sines: angles().map(|angle| angle.sin() as f32).collect(),
+    /// Makes the tables long enough for positions `0..positions`.
+    pub fn grow(&mut self, positions: usize) {
+        let Rotary { frequencies, attention_factor } = &self.rotary;
+        // Angles are rounded to f32 before the cosine, as transformers does.
+        let row = |position: usize| frequencies.iter().map(move |by| f64::from(position as f32 * by));
+        for angle in (self.positions()..positions).flat_map(row) {
+            self.cosines.push(angle.cos() as f32 * attention_factor);
+            self.sines.push(angle.sin() as f32 * attention_factor);
         }
+    }
+
+    /// Cosines and sines at a position, `[head_dim / 2]` each.
+    #[inline(always)]
+    pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let half = self.half();
+        let span = position * half..(position + 1) * half;
+        (&self.cosines[span.clone()], &self.sines[span])
+    }
+
+    fn half(&self) -> usize {
+        self.rotary.frequencies.len()
     }
 
     /// How many positions the tables hold.
     pub fn positions(&self) -> usize {
-        self.cosines.len() / self.half
+        self.cosines.len() / self.half()
     }
 
     /// Turns a head: row `i`, at position `first + i`, of `from` (a row every `from_step` values) goes to row `i` of
@@ -46,8 +58,8 @@ impl Rope {
         from_step: usize,
         scale: f32,
     ) {
-        let skipped = first * self.half;
-        turn(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half, scale);
+        let skipped = first * self.half();
+        turn(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half(), scale);
     }
 
     /// The inverse turn, for gradients.
@@ -60,53 +72,8 @@ impl Rope {
         from_step: usize,
         scale: f32,
     ) {
-        let skipped = first * self.half;
-        turn_back(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half, scale);
-    }
-}
-
-/// Radians per position of each pair of dimensions.
-pub fn frequencies(head_dim: usize, theta: f64, scaling: Option<&RopeScaling>) -> Vec<f64> {
-    let plain = (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64));
-    plain.map(|frequency| scaling.map_or(frequency, |scaling| scaling.apply(frequency))).collect()
-}
-
-/// How a model's rotations were slowed down for sequences longer than those it was first trained on, in the words of
-/// a Hugging Face `config.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "rope_type", rename_all = "lowercase")]
-pub enum RopeScaling {
-    /// Every position is divided by `factor` (Chen et al., 2023).
-    Linear { factor: f64 },
-    /// Llama 3.1: dimensions that turn fewer than `low_freq_factor` times within the first context are slowed down by
-    /// `factor`, those that turn more than `high_freq_factor` times are left alone, and between the two it changes
-    /// smoothly.
-    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_max_position_embeddings: usize },
-}
-
-impl RopeScaling {
-    fn apply(&self, frequency: f64) -> f64 {
-        match *self {
-            RopeScaling::Linear { factor } => frequency / factor,
-            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
-                let turns = original_max_position_embeddings as f64 * frequency / std::f64::consts::TAU;
-                let kept = ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-                frequency * (kept + (1.0 - kept) / factor)
-            }
-        }
-    }
-
-    /// The key that has a value it cannot have, with that value.
-    pub fn fault(&self) -> Option<(&'static str, f64)> {
-        let positive = |key, value: f64| (!(value.is_finite() && value > 0.0)).then_some((key, value));
-        match *self {
-            RopeScaling::Linear { factor } => positive("factor", factor),
-            RopeScaling::Llama3 { factor, low_freq_factor: low, high_freq_factor: high, .. } => {
-                positive("factor", factor)
-                    .or(positive("low_freq_factor", low))
-                    .or((!(high.is_finite() && high > low)).then_some(("high_freq_factor", high)))
-            }
-        }
+        let skipped = first * self.half();
+        turn_back(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half(), scale);
     }
 }
 
@@ -162,28 +129,18 @@ mod tests {
     use crate::kernels::testing::random;
 
     #[test]
-    fn scaling_slows_down_what_turns_slowly() {
-        let llama3 = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_max_position_embeddings: 8192,
-        };
-        let (plain, scaled) = (frequencies(128, 5e5, None), frequencies(128, 5e5, Some(&llama3)));
-        assert_eq!(plain[..20], scaled[..20]);
-        assert!(plain[45..].iter().zip(&scaled[45..]).all(|(p, s)| p / 8.0 == *s));
-        let between = (20..45).filter(|i| scaled[*i] < plain[*i] && scaled[*i] > plain[*i] / 8.0);
-        assert!(between.count() > 3 && scaled.is_sorted_by(|a, b| a > b));
-        let halves = frequencies(8, 1e4, Some(&RopeScaling::Linear { factor: 2.0 }));
-        assert!(frequencies(8, 1e4, None).iter().zip(halves).all(|(p, h)| p / 2.0 == h));
-        assert_eq!(RopeScaling::Linear { factor: 0.0 }.fault(), Some(("factor", 0.0)));
-        assert_eq!(llama3.fault(), None);
+    fn a_table_that_grew_is_one_that_was_made_as_long() {
+        let mut grown = Rope::new(Rotary::new(6, 1e4, None), 0);
+        [3, 2, 40].into_iter().for_each(|positions| grown.grow(positions));
+        let whole = Rope::new(Rotary::new(6, 1e4, None), 40);
+        assert_eq!((grown.positions(), &grown.cosines, &grown.sines), (40, &whole.cosines, &whole.sines));
+        assert_eq!(grown.at(7).0, &whole.cosines[21..24]);
     }
 
     #[test]
     fn turning_back_undoes_turning_and_products_depend_on_the_distance_only() {
         for dim in [2, 6, 32] {
-            let rope = Rope::new(dim, 100.0, 9);
+            let rope = Rope::new(Rotary::new(dim, 100.0, None), 9);
             // Rows with room to spare.
             let step = dim + 3;
             let row = random(step, 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Heads, RopeScaling, rope};
+use crate::kernels::{Heads, RopeScaling, Rotary};
 use crate::{Error, Result};
 
 /// Which family of decoder. They differ in biases and in one norm; everything else is shared.
@@ -32,6 +32,15 @@ impl Family {
         self == Family::Qwen3
     }
 }
+
+/// The largest size that a row of a matrix, or what it is made of, can have.
+const WIDEST: usize = 1 << 24;
+/// The most layers.
+const DEEPEST: usize = 1 << 14;
+/// The most of what 32 bits count: tokens and positions.
+const COUNTED: usize = i32::MAX as usize;
+/// The most weights: more than any machine that this program runs on holds.
+const MOST_WEIGHTS: usize = 1 << 40;
 
 /// Sizes and constants of a decoder-only transformer (pre-norm, RMSNorm, rotary positions, SwiGLU).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,9 +79,9 @@ impl ModelConfig {
         self.family == Family::Qwen2 || self.attention_bias
     }
 
-    /// Radians per position of each pair of dimensions of a head, `[head_dim / 2]`.
-    pub fn frequencies(&self) -> Vec<f64> {
-        rope::frequencies(self.head_dim, self.rope_theta, self.rope_scaling.as_ref())
+    /// How heads turn from one position to the next.
+    pub fn rotary(&self) -> Rotary {
+        Rotary::new(self.head_dim, self.rope_theta, self.rope_scaling.as_ref())
     }
 
     /// Tokens of the longest sequence that the policy can take.
@@ -123,24 +132,49 @@ impl ModelConfig {
         self.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()
     }
 
-    /// Refuses sizes that do not fit together; `place` (a file, a config section) begins the message.
+    /// The same, where it can be said: not of sizes whose product is no number.
+    fn countable(&self) -> Option<usize> {
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        let (d, f) = (self.hidden_size, self.intermediate_size);
+        let heads = self.num_key_value_heads.checked_mul(2)?.checked_add(self.num_attention_heads.checked_mul(2)?)?;
+        // Matrices and norms; biases are fewer than either.
+        let layer = product(&[heads, self.head_dim, d])?.checked_add(product(&[3, f, d])?)?.checked_add(2 * d)?;
+        layer.checked_mul(self.num_hidden_layers)?.checked_add(product(&[2, self.vocab_size, d])?)
+    }
+
+    /// Refuses sizes that do not fit together, or are beyond any model; `place` (a file, a config section) begins the
+    /// message.
     pub fn check(&self, place: &str) -> Result<()> {
         let refuse = |key: &str, found: String, remedy: &str| {
             Err(Error::invalid(place, format!("{key} is {found}"), remedy.to_owned()))
         };
-        for (key, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("head_dim", self.head_dim),
-            ("max_position_embeddings", self.max_position_embeddings),
+        for (key, value, most) in [
+            ("vocab_size", self.vocab_size, COUNTED),
+            ("hidden_size", self.hidden_size, WIDEST),
+            ("intermediate_size", self.intermediate_size, WIDEST),
+            ("num_hidden_layers", self.num_hidden_layers, DEEPEST),
+            ("num_attention_heads", self.num_attention_heads, WIDEST),
+            ("num_key_value_heads", self.num_key_value_heads, WIDEST),
+            ("head_dim", self.head_dim, WIDEST),
+            ("max_position_embeddings", self.max_position_embeddings, COUNTED),
         ] {
             if value == 0 {
                 return refuse(key, "0".into(), "it has to be at least 1");
             }
+            if value > most {
+                return refuse(key, value.to_string(), &format!("it can be at most {most}"));
+            }
+        }
+        if self.countable().is_none_or(|weights| weights > MOST_WEIGHTS) {
+            let found = format!(
+                "{} in {} layers, with a vocabulary of {}",
+                self.hidden_size, self.num_hidden_layers, self.vocab_size
+            );
+            return refuse(
+                "hidden_size",
+                found,
+                "that is a model of more than a million million weights: check the sizes",
+            );
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let found = format!("{} with {} key heads", self.num_attention_heads, self.num_key_value_heads);
@@ -156,6 +190,15 @@ impl ModelConfig {
         }
         if self.sliding_window == Some(0) {
             return refuse("sliding_window", "0".into(), "it has to be at least 1, or null");
+        }
+        match self.rope_scaling {
+            Some(RopeScaling::Dynamic { .. }) if self.head_dim == 2 => {
+                return refuse("head_dim", "2".into(), "with rotary scaling \"dynamic\" it has to be at least 4");
+            }
+            Some(RopeScaling::Yarn(_)) if self.rope_theta == 1.0 => {
+                return refuse("rope_theta", "1".into(), "with rotary scaling \"yarn\" it has to be another number");
+            }
+            _ => {}
         }
         match self.rope_scaling.and_then(|scaling| scaling.fault()) {
             Some((key, value)) => refuse(
@@ -222,5 +265,39 @@ pub(crate) mod tests {
         assert!(broken(|c| c.sliding_window = Some(0)).contains("sliding_window is 0"));
         let negative = broken(|c| c.rope_scaling = Some(RopeScaling::Linear { factor: -1.0 }));
         assert!(negative.contains("rope_scaling.factor is -1"), "{negative}");
+    }
+
+    #[test]
+    fn absurd_sizes_are_one_line_with_the_key() {
+        type Change = fn(&mut ModelConfig, usize);
+        let sizes: [(&str, Change); 8] = [
+            ("vocab_size", |c, n| c.vocab_size = n),
+            ("hidden_size", |c, n| c.hidden_size = n),
+            ("intermediate_size", |c, n| c.intermediate_size = n),
+            ("num_hidden_layers", |c, n| c.num_hidden_layers = n),
+            ("num_attention_heads", |c, n| c.num_attention_heads = n),
+            ("num_key_value_heads", |c, n| c.num_key_value_heads = n),
+            ("head_dim", |c, n| c.head_dim = n),
+            ("max_position_embeddings", |c, n| c.max_position_embeddings = n),
+        ];
+        for (key, change) in sizes {
+            for size in [1_000_000_000_000, 1 << 63, usize::MAX] {
+                let mut config = tiny(Family::Llama, true);
+                change(&mut config, size);
+                let message = config.check("config.json").unwrap_err().to_string();
+                assert!(message.starts_with(&format!("config.json: {key} is {size}; ")), "{message}");
+            }
+        }
+        let mut config = tiny(Family::Llama, true);
+        (config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (1 << 24, 1 << 24, 1 << 14);
+        assert!(
+            config.check("config.json").unwrap_err().to_string().contains("hidden_size is 16777216 in 16384 layers")
+        );
+        // What real models have is far below.
+        (config.vocab_size, config.hidden_size, config.intermediate_size) = (256_000, 16_384, 53_248);
+        (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (128, 8, 128);
+        (config.num_hidden_layers, config.max_position_embeddings) = (126, 1_000_000_000);
+        config.check("config.json").unwrap();
+        assert!(config.countable().unwrap().abs_diff(config.parameter_count()) < 1 << 33);
     }
 }

@@ -351,13 +351,15 @@ impl Pass<'_> {
             let found = format!("a sequence of {longest} tokens for {} positions", config.longest_sequence());
             return refuse(found, "shorten it, or take a model with more max_position_embeddings and sliding_window");
         }
-        Ok(Arc::new(Positions::new(layout.clone(), config.frequencies())))
+        Ok(Arc::new(Positions::new(layout.clone(), config.rotary())))
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::kernels::RopeScaling;
+    use crate::kernels::rotary::tests::YARN;
     use crate::kernels::testing::random;
     use crate::policy::Family;
     use crate::policy::config::tests::tiny;
@@ -393,7 +395,10 @@ pub(crate) mod tests {
         for (family, tied, temperature) in
             [(Family::Llama, false, 1.0), (Family::Qwen2, true, 0.7), (Family::Qwen3, false, 1.0)]
         {
-            let policy = random_policy(&tiny(family, tied), 3).with_temperature(temperature);
+            // Cosines and sines that are multiplied by something.
+            let rope_scaling = (family == Family::Qwen3).then_some(RopeScaling::Yarn(YARN));
+            let config = ModelConfig { rope_scaling, ..tiny(family, tied) };
+            let policy = random_policy(&config, 3).with_temperature(temperature);
             let batch = batch();
             let with_entropy = |l: &Tensor, entropy: &Tensor, _: Option<&Tensor>| {
                 Ok((loss(l, &batch.weights)? + (entropy.sum_all()? * 0.5)?)?)

@@ -71,7 +71,7 @@ impl Engine {
             config: config.clone(),
             limits: Limits { max_tokens: max_tokens_per_slot, vocab_size: config.vocab_size },
             panels: None,
-            forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot)), max_tokens_per_slot),
+            forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot))),
             cache: Cache::new(config, slots + 1, 0),
             slots: (0..slots).map(|_| None).collect(),
             prompt: None,
@@ -196,7 +196,9 @@ impl Engine {
     /// Makes room for requests of so many tokens with their completions.
     fn reserve(&mut self, tokens: usize) {
         if tokens > self.cache.positions() {
-            self.cache.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens));
+            let tokens = tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens);
+            self.cache.grow(tokens);
+            self.forward.grow(tokens);
         }
     }
 

@@ -10,9 +10,10 @@ use super::matrix::Store;
 use super::panels::{Layer, Panels};
 use super::rows::{Aligned, LINE, PANEL, Rows};
 use super::simd::{Kernel, Lanes, dispatch};
+use crate::kernels::Rope;
 use crate::policy::ModelConfig;
 
-/// The buffers of a step, allocated once.
+/// The buffers of a step. Those of rows are allocated once; the others grow with what is asked.
 pub(super) struct Forward {
     hidden: Rows,
     normed: Rows,
@@ -21,42 +22,21 @@ pub(super) struct Forward {
     attended: Rows,
     gate_up: Rows,
     inner: Rows,
+    /// Of as many rows as were ever predicted at once.
     logits: Rows,
     /// Of adapters.
     scratch: Vec<Rows>,
+    /// Of the longest sequence so far, as the rotary table.
     scores: Aligned,
     mixed: Aligned,
-    rotations: Rotations,
+    rope: Rope,
     /// Positions read so far.
     positions: u64,
 }
 
-/// Cosines and sines of every position and frequency, `[positions, head_dim / 2]` each.
-struct Rotations {
-    half: usize,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-}
-
-impl Rotations {
-    fn new(config: &ModelConfig, positions: usize) -> Rotations {
-        let half = config.head_dim / 2;
-        let frequencies = config.frequencies();
-        let angles = (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-        let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
-        Rotations { half, cos, sin }
-    }
-
-    #[inline(always)]
-    fn at(&self, position: usize) -> (&[f32], &[f32]) {
-        let span = position * self.half..(position + 1) * self.half;
-        (&self.cos[span.clone()], &self.sin[span])
-    }
-}
-
 impl Forward {
-    /// Buffers for `rows` rows at once and slots of `positions` tokens.
-    pub(super) fn new(config: &ModelConfig, rows: usize, positions: usize) -> Forward {
+    /// Buffers for `rows` rows at once, of sequences without a token: see [`Forward::grow`].
+    pub(super) fn new(config: &ModelConfig, rows: usize) -> Forward {
         let (queries, shared) =
             (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
         Forward {
@@ -66,12 +46,20 @@ impl Forward {
             attended: Rows::zeros(rows, queries),
             gate_up: Rows::zeros(rows, 2 * config.intermediate_size),
             inner: Rows::zeros(rows, config.intermediate_size),
-            logits: Rows::zeros(rows, config.vocab_size),
+            logits: Rows::zeros(0, config.vocab_size),
             scratch: Vec::new(),
-            scores: Aligned::zeros(positions.next_multiple_of(LINE)),
+            scores: Aligned::zeros(0),
             mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
-            rotations: Rotations::new(config, positions),
+            rope: Rope::new(config.rotary(), 0),
             positions: 0,
+        }
+    }
+
+    /// Makes room for sequences of so many tokens.
+    pub(super) fn grow(&mut self, tokens: usize) {
+        self.rope.grow(tokens);
+        if tokens > self.scores.len() {
+            self.scores = Aligned::zeros(tokens.next_multiple_of(LINE));
         }
     }
 
@@ -100,6 +88,9 @@ impl Forward {
 
     /// Computes the logits after the first `rows` rows of the last [`Forward::read`].
     pub(super) fn predict(&mut self, panels: &Panels, rows: usize) {
+        if rows > self.logits.capacity() {
+            self.logits = Rows::zeros(rows, panels.config.vocab_size);
+        }
         let epsilon = panels.config.rms_norm_eps as f32;
         dispatch(Norm { input: &self.hidden, weight: &panels.decoder.norm, epsilon, rows, output: &mut self.normed });
         panels.decoder.head.product(&self.normed, rows, &mut self.logits, Store::Replace);
@@ -132,8 +123,8 @@ impl Forward {
         if let Some(adapter) = adapters.and_then(|adapters| adapters.attention_in.as_ref()) {
             adapter.add(&self.normed, rows, &mut self.scratch, &mut self.heads);
         }
-        let (heads, rotations) = (&mut self.heads, &self.rotations);
-        dispatch(Position { config, index, norms: layer.head_norms.as_ref(), places, rotations, heads, cache });
+        let (heads, rope) = (&mut self.heads, &self.rope);
+        dispatch(Position { config, index, norms: layer.head_norms.as_ref(), places, rope, heads, cache });
         dispatch(Attend {
             places,
             layer: index,
@@ -212,7 +203,7 @@ struct Position<'a> {
     index: usize,
     norms: Option<&'a [Vec<f32>; 2]>,
     places: &'a [Place],
-    rotations: &'a Rotations,
+    rope: &'a Rope,
     heads: &'a mut Rows,
     cache: &'a mut Cache,
 }
@@ -225,7 +216,7 @@ impl Kernel for Position<'_> {
         let ModelConfig { head_dim, num_attention_heads, num_key_value_heads, rms_norm_eps, .. } = *self.config;
         let scale = 1.0 / (head_dim as f32).sqrt();
         for (row, place) in self.places.iter().enumerate() {
-            let (cos, sin) = self.rotations.at(place.position);
+            let (cos, sin) = self.rope.at(place.position);
             let (queries, rest) = self.heads.row_mut(row).split_at_mut(num_attention_heads * head_dim);
             let (keys, values) = rest.split_at_mut(num_key_value_heads * head_dim);
             for query in queries.chunks_exact_mut(head_dim) {
@@ -245,5 +236,28 @@ impl Kernel for Position<'_> {
                 self.cache.put([place.slot, self.index, head], place.position, key, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Family;
+    use crate::rollout::tests::{snapshot, tiny};
+
+    #[test]
+    fn tables_and_logits_are_as_long_as_was_asked() {
+        let config = ModelConfig { max_position_embeddings: 1_000_000_000, ..tiny(Family::Llama) };
+        let panels = Panels::pack(&snapshot(&config, 1)).unwrap();
+        let mut forward = Forward::new(&config, 64);
+        let sizes = |forward: &Forward| (forward.logits.capacity(), forward.rope.positions(), forward.scores.len());
+        assert_eq!(sizes(&forward), (0, 0, 0));
+        forward.grow(20);
+        forward.predict(&panels, 3);
+        assert_eq!(sizes(&forward), (3, 20, 32));
+        // What is there is kept.
+        forward.grow(7);
+        forward.predict(&panels, 1);
+        assert_eq!(sizes(&forward), (3, 20, 32));
     }
 }

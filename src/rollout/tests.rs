@@ -8,7 +8,7 @@ use rand::Rng;
 use super::simd::tests::under_each_set;
 use super::{Begun, Completion, Engine, Finish, Job, Panels, Request};
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
-use crate::policy::{Family, ModelConfig, Snapshot, Target, Weight};
+use crate::policy::{Family, ModelConfig, Packed, Policy, Snapshot, Target, Weight};
 use crate::random;
 
 /// A tiny model of sizes that are multiples of nothing.
@@ -247,6 +247,39 @@ fn a_prompt_longer_than_a_step_is_read_in_pieces() {
     let request = request(&prompt, 3, 1.0, 0);
     for completion in engine.generate(std::slice::from_ref(&request)).unwrap() {
         agree(&snapshot, &request, &completion);
+    }
+}
+
+#[test]
+fn far_from_the_beginning_sampler_and_learner_turn_heads_alike() {
+    const LENGTH: usize = 16_000;
+    let config = ModelConfig {
+        num_hidden_layers: 1,
+        num_attention_heads: 1,
+        num_key_value_heads: 1,
+        max_position_embeddings: 1 << 14,
+        ..tiny(Family::Qwen3)
+    };
+    let mut snapshot = snapshot(&config, 4);
+    let weights = Arc::make_mut(&mut snapshot.weights);
+    // Sharp heads: a small angle makes a difference.
+    for part in ["q_norm", "k_norm"] {
+        weights.get_mut(&format!("model.layers.0.self_attn.{part}.weight")).unwrap().values.fill(8.0);
+    }
+    let prompt: Vec<u32> = (0..LENGTH).map(|i| ((i * 11 + i * i / 7) % 37) as u32).collect();
+    let request = Request { stop: vec![], max_new_tokens: 24, ..request(&prompt, 2, 1.0, 0) };
+    let mut engine = Engine::new(&config, 2, 1 << 14).unwrap();
+    engine.load(&snapshot).unwrap();
+    let policy = Policy::of(&snapshot).unwrap();
+    for said in engine.generate(&[request]).unwrap() {
+        let mut batch = Packed::default();
+        let scored = [vec![0.0; LENGTH], vec![1.0; said.tokens.len()]].concat();
+        batch.push(&[prompt.clone(), said.tokens.clone()].concat(), &scored).unwrap();
+        let learned: Vec<f32> = policy.score(&batch).unwrap().log_prob.to_vec1().unwrap();
+        let learned = &learned[learned.len() - said.tokens.len()..];
+        for (sampled, learned) in said.log_probs.iter().zip(learned) {
+            assert!((sampled - learned).abs() < 2e-4, "{sampled} for {learned}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Argument, Card, Grid, address, count};
 use crate::kernels::attention::Heads;
 use crate::kernels::graph::Value;
 use crate::kernels::layout::Layout;
+use crate::kernels::rotary::Rotary;
 use crate::{Error, Result};
 
 /// Threads of a block: four warps.
@@ -20,6 +21,8 @@ pub(crate) const WIDEST: usize = 256;
 pub(in crate::kernels) struct Places {
     /// Radians per position, `[dim / 2]` in f32.
     frequencies: Tensor,
+    /// What cosines and sines are multiplied by.
+    attention_factor: f32,
     /// How far each row stands from the beginning of its sequence, trunk included.
     positions: Tensor,
     /// The first row of its family.
@@ -29,7 +32,7 @@ pub(in crate::kernels) struct Places {
 }
 
 impl Places {
-    pub(in crate::kernels) fn new(card: &Card, layout: &Layout, frequencies: &[f64]) -> Result<Places> {
+    pub(in crate::kernels) fn new(card: &Card, layout: &Layout, rotary: &Rotary) -> Result<Places> {
         let (mut positions, mut first, mut end) = (Vec::new(), Vec::new(), Vec::new());
         for family in layout.families() {
             let rows = family[0].rows.start..family[family.len() - 1].rows.end;
@@ -40,9 +43,9 @@ impl Places {
                 end.extend(vec![last as u32; sequence.rows.len()]);
             }
         }
-        let frequencies: Vec<f32> = frequencies.iter().map(|frequency| *frequency as f32).collect();
         Ok(Places {
-            frequencies: card.upload(&frequencies)?,
+            frequencies: card.upload(&rotary.frequencies)?,
+            attention_factor: rotary.attention_factor,
             positions: card.upload(&positions)?,
             first: card.upload(&first)?,
             end: card.upload(&end)?,
@@ -97,12 +100,12 @@ impl Plan {
     fn rotate(&self, qkv: &Tensor, direction: f32) -> Result<Tensor> {
         let (n, Heads { query, key, dim }) = (qkv.dim(0)?, self.heads);
         let out = self.card.empty(qkv.shape(), self.real)?;
-        let mut arguments: Vec<Argument> = Vec::with_capacity(9);
+        let mut arguments: Vec<Argument> = Vec::with_capacity(10);
         for tensor in [&out, qkv, &self.places.positions, &self.places.frequencies] {
             arguments.push(address(tensor)?.into());
         }
         arguments.extend([n, query, key, dim].map(Argument::from));
-        arguments.push(direction.into());
+        arguments.extend([direction, self.places.attention_factor].map(Argument::from));
         self.card.launch(self.real, "rotate", Grid::over(n * dim / 2), &arguments)?;
         Ok(out)
     }

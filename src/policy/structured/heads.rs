@@ -81,7 +81,7 @@ pub(super) fn offset_heads(
 /// Biases that make the heads of layer 0 look `offsets` back.
 fn aim(weights: &mut BTreeMap<String, Weight>, config: &ModelConfig, structured: &Structured) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
-    let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
+    let frequencies = config.rotary().frequencies;
     let name = |part: &str| format!("model.layers.0.self_attn.{part}");
     for (head, &offset) in structured.offsets.iter().enumerate() {
         for (i, frequency) in frequencies.iter().enumerate() {
@@ -158,7 +158,7 @@ pub(super) fn matching_heads(
     codes: &Codes,
 ) -> Result<()> {
     let (d, dim) = (config.hidden_size, config.head_dim);
-    let frequencies: Vec<f32> = config.frequencies().into_iter().map(|frequency| frequency as f32).collect();
+    let frequencies = config.rotary().frequencies;
     let slow = frequencies.iter().filter(|frequency| **frequency < SLOW).count();
     let boost = (frequencies.len() as f32 / slow as f32).sqrt();
     let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}.weight");

@@ -156,7 +156,7 @@ impl Structured {
                 return refuse(format!("prev{distance}"), "only distances in offsets can be matched");
             }
         }
-        if config.frequencies().iter().all(|frequency| *frequency as f32 >= SLOW) {
+        if config.rotary().frequencies.iter().all(|frequency| *frequency >= SLOW) {
             let found = format!("rope_theta {} with heads of {}", config.rope_theta, config.head_dim);
             return refuse(found, "raise rope_theta (1e5), so that some dimensions turn slowly");
         }

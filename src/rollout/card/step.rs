@@ -7,7 +7,7 @@ use super::weights::{Decoder, Layer, Linear};
 use crate::Result;
 use crate::kernels::cuda::{Address, Argument, Card, Grid, Matrix, Recording, address, count};
 use crate::kernels::product::Write;
-use crate::kernels::{Heads, Precision};
+use crate::kernels::{Heads, Precision, Rotary};
 use crate::policy::ModelConfig;
 use crate::rollout::sampler::Draw;
 
@@ -53,7 +53,9 @@ pub(super) struct Step {
     inputs: Tensor,
     /// `[2, slots]`: tokens, and log-probabilities as bits.
     drawn: Tensor,
+    /// Radians per position, `[dim / 2]`, and what cosines and sines are multiplied by.
     frequencies: Tensor,
+    attention_factor: f32,
     /// The residual stream, in f32.
     hidden: Tensor,
     normed: Tensor,
@@ -83,7 +85,7 @@ impl Step {
     ) -> Result<Step> {
         let (heads, real) = (config.heads(), precision.real());
         let rows = |width: usize, dtype| card.zeros((capacity, width), dtype);
-        let frequencies: Vec<f32> = config.frequencies().iter().map(|frequency| *frequency as f32).collect();
+        let Rotary { frequencies, attention_factor } = config.rotary();
         Ok(Step {
             card: card.clone(),
             heads,
@@ -97,6 +99,7 @@ impl Step {
             inputs: card.zeros(WORDS * capacity, DType::U32)?,
             drawn: card.zeros((2, slots), DType::U32)?,
             frequencies: card.upload(&frequencies)?,
+            attention_factor,
             hidden: rows(config.hidden_size, DType::F32)?,
             normed: rows(config.hidden_size, real)?,
             qkv: rows(heads.width(), real)?,
@@ -291,6 +294,7 @@ impl Step {
         let mut arguments: Vec<Argument> =
             [qkv, keys, values, slots, positions, address(&self.frequencies)?].map(Argument::from).to_vec();
         arguments.extend([rows, query, key, dim, capacity].map(Argument::from));
+        arguments.push(self.attention_factor.into());
         self.card.launch(self.real, "keep", Grid::over(rows * (query + key) * dim / 2), &arguments)?;
         let tensors = [address(&self.attended)?, qkv, keys, values, slots, positions];
         let mut arguments = tensors.map(Argument::from).to_vec();

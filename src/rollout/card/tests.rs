@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::kernels::RopeScaling;
 use crate::kernels::cuda::emulated::on_card;
+use crate::kernels::rotary::tests::YARN;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, Policy, Target};
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
@@ -68,7 +70,8 @@ fn completions_do_not_depend_on_the_number_of_slots() {
 
 #[test]
 fn long_prompts_are_read_in_pieces_and_the_cache_grows() {
-    let config = ModelConfig { max_position_embeddings: 512, ..tiny(Family::Qwen2) };
+    let rope_scaling = Some(RopeScaling::Yarn(YARN));
+    let config = ModelConfig { max_position_embeddings: 512, rope_scaling, ..tiny(Family::Qwen2) };
     let snapshot = snapshot(&config, 9);
     let policy = Policy::new("test", snapshot.config.clone(), snapshot.weights.as_ref().clone()).unwrap();
     let long: Vec<u32> = (0..300).map(|i| i * 7 % 37).collect();

@@ -6,13 +6,13 @@
 // Turns queries (in place) and keys by their positions, and keeps keys and values in the cache. A thread for each row,
 // query or key head, and pair of dimensions.
 KERNEL(keep)(real* qkv, real* keys, real* values, const int* slots, const int* positions, const float* frequencies,
-             int rows, int query_heads, int key_heads, int dim, int capacity) {
+             int rows, int query_heads, int key_heads, int dim, int capacity, float factor) {
     const uint half = dim / 2, turning = query_heads + key_heads;
     for (uint index = grid_start(); index < rows * turning * half; index += grid_step()) {
         const uint row = index / (turning * half), head = index / half % turning, i = index % half;
         const int position = positions[row];
         if (position < 0) continue;
-        const Turn by = turn(position, frequencies[i]);
+        const Turn by = turn(position, frequencies[i], factor);
         real* from = qkv + ((size_t)row * (turning + key_heads) + head) * dim + i;
         const float a = get(from, 0), b = get(from, half);
         const float first = a * by.cosine - b * by.sine, second = b * by.cosine + a * by.sine;

@@ -2,12 +2,16 @@
 //! types of candle-transformers: those know other families by other types, let an option pass that they do not compute,
 //! and lack the newer spelling of `rope_parameters`.
 
+mod fields;
+mod refused;
+mod rope;
+
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::fields::Fields;
 use super::{Family, ModelConfig};
-use crate::kernels::RopeScaling;
 use crate::{Error, Result, files};
 
 impl Family {
@@ -38,23 +42,26 @@ impl ModelConfig {
         };
         let fields = Fields { place, fields: &fields };
         let family = fields.family()?;
-        fields.refuse_unsupported(family)?;
         let hidden_size = fields.size("hidden_size", None)?;
         let heads = fields.size("num_attention_heads", None)?;
+        let num_hidden_layers = fields.size("num_hidden_layers", None)?;
+        let max_position_embeddings = fields.size("max_position_embeddings", None)?;
+        fields.refuse_unsupported(family, num_hidden_layers)?;
+        let (rope_theta, rope_scaling) = fields.rotations(max_position_embeddings)?;
         let config = ModelConfig {
             family,
             vocab_size: fields.size("vocab_size", None)?,
             hidden_size,
             intermediate_size: fields.size("intermediate_size", None)?,
-            num_hidden_layers: fields.size("num_hidden_layers", None)?,
+            num_hidden_layers,
             num_attention_heads: heads,
             num_key_value_heads: fields.key_heads(family, heads)?,
             head_dim: fields
                 .size("head_dim", Some(if family == Family::Qwen3 { 128 } else { hidden_size / heads.max(1) }))?,
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-            rope_theta: fields.rope_theta()?,
-            rope_scaling: fields.rope_scaling()?,
-            max_position_embeddings: fields.size("max_position_embeddings", None)?,
+            rope_theta,
+            rope_scaling,
+            max_position_embeddings,
             sliding_window: fields.sliding_window(family)?,
             attention_bias: family.heeds_attention_bias() && fields.flag("attention_bias")?,
             tie_word_embeddings: fields.flag("tie_word_embeddings")?,
@@ -87,97 +94,7 @@ impl ModelConfig {
     }
 }
 
-/// The fields of one file, for messages that name it.
-struct Fields<'a> {
-    place: &'a str,
-    fields: &'a Map<String, Value>,
-}
-
 impl Fields<'_> {
-    /// A field that is there and not null.
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
-    }
-
-    fn refuse<T>(&self, key: &str, found: impl std::fmt::Display, remedy: &str) -> Result<T> {
-        Err(Error::invalid(self.place, format!("{key} is {found}"), remedy))
-    }
-
-    fn size(&self, key: &str, default: Option<usize>) -> Result<usize> {
-        match (self.get(key), default) {
-            (Some(value), _) => match value.as_u64().and_then(|size| usize::try_from(size).ok()) {
-                Some(size) => Ok(size),
-                None => self.refuse(key, value, "it has to be a whole number"),
-            },
-            (None, Some(default)) => Ok(default),
-            (None, None) => self.refuse(key, "missing", "add it"),
-        }
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_f64().map_or_else(|| self.refuse(key, value, "it has to be a number"), Ok),
-        }
-    }
-
-    fn flag(&self, key: &str) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(false),
-            Some(value) => value.as_bool().map_or_else(|| self.refuse(key, value, "it has to be true or false"), Ok),
-        }
-    }
-
-    fn family(&self) -> Result<Family> {
-        let known = "llama (with SmolLM2), mistral, qwen2 (with Qwen2.5) and qwen3 are supported";
-        match self.get("model_type") {
-            Some(name) => serde_json::from_value(name.clone()).or_else(|_| self.refuse("model_type", name, known)),
-            None => self.refuse("model_type", "missing", known),
-        }
-    }
-
-    /// At the top (transformers 4) or inside `rope_parameters` (transformers 5).
-    fn rope_theta(&self) -> Result<f64> {
-        match self.get("rope_parameters").and_then(Value::as_object) {
-            Some(parameters) if parameters.contains_key("rope_theta") => {
-                Fields { place: self.place, fields: parameters }.number("rope_theta", 1e4)
-            }
-            _ => self.number("rope_theta", 1e4),
-        }
-    }
-
-    /// At the top (transformers 4) or inside `rope_parameters` (transformers 5).
-    fn rope_scaling(&self) -> Result<Option<RopeScaling>> {
-        for key in ["rope_parameters", "rope_scaling"] {
-            let Some(Value::Object(rope)) = self.get(key) else { continue };
-            let mut rope = rope.clone();
-            // The oldest files say `type`.
-            let kind = rope.get("rope_type").or_else(|| rope.get("type")).cloned().unwrap_or("default".into());
-            if kind == "default" {
-                continue;
-            }
-            rope.insert("rope_type".into(), kind.clone());
-            if !["linear", "llama3"].iter().any(|known| kind == *known) {
-                let remedy = "default, linear and llama3 are supported; choose a model with one of these";
-                return self.refuse(&format!("{key}.rope_type"), kind, remedy);
-            }
-            return match serde_json::from_value(rope.into()) {
-                Ok(scaling) => Ok(Some(scaling)),
-                Err(error) => self.refuse(key, format!("not whole ({error})"), "take it from the model's own files"),
-            };
-        }
-        Ok(None)
-    }
-
-    fn key_heads(&self, family: Family, heads: usize) -> Result<usize> {
-        let default = match family {
-            Family::Llama => heads,
-            Family::Mistral => 8,
-            Family::Qwen2 | Family::Qwen3 => 32,
-        };
-        self.size("num_key_value_heads", Some(default))
-    }
-
     /// Only Mistral has one; in files of Qwen it stands beside `use_sliding_window = false`.
     fn sliding_window(&self, family: Family) -> Result<Option<usize>> {
         match (family, self.fields.get("sliding_window")) {
@@ -187,35 +104,13 @@ impl Fields<'_> {
             _ => Ok(None),
         }
     }
-
-    fn refuse_unsupported(&self, family: Family) -> Result<()> {
-        let remedy = "this program does not compute it; choose a model without";
-        for key in ["mlp_bias", "use_sliding_window"] {
-            if self.flag(key)? {
-                return self.refuse(key, "true", remedy);
-            }
-        }
-        if let Some(activation) = self.get("hidden_act").filter(|activation| *activation != "silu") {
-            return self.refuse("hidden_act", activation, "only silu is supported");
-        }
-        if let Some(layers) = self.get("layer_types").and_then(Value::as_array)
-            && let Some(layer) = layers.iter().find(|layer| {
-                // Up to the window, which is the longest sequence here, Mistral's sliding layers are full ones.
-                *layer != "full_attention" && !(family == Family::Mistral && *layer == "sliding_attention")
-            })
-        {
-            return self.refuse("layer_types", layer, "only full_attention is supported");
-        }
-        match self.get("partial_rotary_factor").filter(|factor| factor.as_f64() != Some(1.0)) {
-            Some(factor) => self.refuse("partial_rotary_factor", factor, remedy),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::rotary::tests::YARN;
+    use crate::kernels::{Llama3, RopeScaling, Yarn};
     use crate::policy::config::tests::tiny;
 
     fn read(text: &str) -> Result<ModelConfig> {
@@ -239,20 +134,26 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let scaling = RopeScaling::Llama3 {
+        let llama3 = RopeScaling::Llama3(Llama3 {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
             original_max_position_embeddings: 16,
-        };
+        });
+        let yarn =
+            Yarn { beta_fast: Some(24.0), truncate: false, mscale: Some(0.7), mscale_all_dim: Some(1.0), ..YARN };
+        let scaled = |scaling| ModelConfig { rope_scaling: Some(scaling), ..tiny(Family::Qwen3, true) };
         for config in [
             tiny(Family::Llama, false),
             tiny(Family::Qwen2, true),
             tiny(Family::Qwen3, false),
             tiny(Family::Mistral, false),
             ModelConfig { sliding_window: Some(32), ..tiny(Family::Mistral, false) },
-            ModelConfig { rope_scaling: Some(scaling), attention_bias: true, ..tiny(Family::Llama, true) },
-            ModelConfig { rope_scaling: Some(RopeScaling::Linear { factor: 2.0 }), ..tiny(Family::Qwen3, true) },
+            ModelConfig { rope_scaling: Some(llama3), attention_bias: true, ..tiny(Family::Llama, true) },
+            scaled(RopeScaling::Linear { factor: 2.0 }),
+            scaled(RopeScaling::Dynamic { factor: 2.0 }),
+            scaled(RopeScaling::Yarn(yarn)),
+            scaled(RopeScaling::Yarn(Yarn { attention_factor: Some(1.25), ..yarn })),
         ] {
             assert_eq!(read(&config.to_json()).unwrap(), config);
         }
@@ -272,6 +173,79 @@ mod tests {
         let oldest = changed("rope_scaling", json!({"type": "linear", "factor": 4.0})).unwrap();
         assert_eq!(oldest.rope_scaling, Some(RopeScaling::Linear { factor: 4.0 }));
         assert!(changed("attention_bias", true.into()).unwrap().attention_bias);
+        assert_eq!(changed("hidden_act", "swish".into()).unwrap(), config);
+    }
+
+    #[test]
+    fn of_two_descriptions_of_rotations_the_one_counts_that_transformers_takes() {
+        let both = |scaling: Value, parameters: Value, first: Value| {
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json()).unwrap();
+            fields["rope_theta"] = 7e3.into();
+            (fields["rope_scaling"], fields["rope_parameters"]) = (scaling, parameters);
+            fields["original_max_position_embeddings"] = first;
+            let config = read(&fields.to_string()).unwrap();
+            (config.rope_theta, config.rope_scaling)
+        };
+        let linear = |factor| Some(RopeScaling::Linear { factor });
+        let scaling = json!({"type": "linear", "factor": 3.0});
+        let parameters = json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 9e3});
+        assert_eq!(both(scaling, parameters.clone(), Value::Null), (7e3, linear(3.0)));
+        assert_eq!(both(json!({}), parameters, Value::Null), (9e3, linear(2.0)));
+        let yarn = |scaling, first| match both(scaling, Value::Null, first).1 {
+            Some(RopeScaling::Yarn(yarn)) => (yarn.factor, yarn.original_max_position_embeddings, yarn.truncate),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(yarn(json!({"rope_type": "yarn", "factor": 2}), Value::Null), (2.0, 64, true));
+        let given =
+            json!({"rope_type": "yarn", "factor": null, "original_max_position_embeddings": 16, "truncate": null});
+        assert_eq!(yarn(given.clone(), Value::Null), (4.0, 16, false));
+        assert_eq!(yarn(given, json!(32)), (2.0, 32, false));
+    }
+
+    #[test]
+    fn windows_are_refused_only_where_a_layer_has_one() {
+        let qwen = |changes: Value| {
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json()).unwrap();
+            fields.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            read(&fields.to_string())
+        };
+        for accepted in [
+            json!({"use_sliding_window": true}),
+            json!({"use_sliding_window": true, "max_window_layers": 2, "sliding_window": 16}),
+            json!({"use_sliding_window": true, "max_window_layers": 0, "sliding_window": null}),
+            json!({"use_sliding_window": false, "max_window_layers": 0, "sliding_window": 16}),
+            json!({"use_sliding_window": true, "max_window_layers": 0, "layer_types": ["attention", "full_attention"]}),
+        ] {
+            assert_eq!(qwen(accepted).unwrap(), tiny(Family::Qwen3, true));
+        }
+        for refused in [
+            json!({"use_sliding_window": true, "max_window_layers": 1, "sliding_window": 16}),
+            json!({"use_sliding_window": true, "max_window_layers": 0}),
+        ] {
+            let message = qwen(refused).unwrap_err().to_string();
+            assert!(
+                message.contains("use_sliding_window is true; with max_window_layers below the 2 layers"),
+                "{message}"
+            );
+        }
+        let sliding = json!({"layer_types": ["full_attention", "sliding_attention"]});
+        assert!(qwen(sliding).unwrap_err().to_string().contains("layer_types is \"sliding_attention\""));
+    }
+
+    #[test]
+    fn key_heads_that_are_left_out_are_a_constant_and_null_is_as_many_as_queries() {
+        let heads = |family: &str, key_heads: Option<Value>| {
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json()).unwrap();
+            (fields["model_type"], fields["num_attention_heads"]) = (family.into(), 32.into());
+            match key_heads {
+                Some(heads) => fields["num_key_value_heads"] = heads,
+                None => drop(fields.as_object_mut().unwrap().remove("num_key_value_heads")),
+            }
+            read(&fields.to_string()).unwrap().num_key_value_heads
+        };
+        let found = ["llama", "mistral", "qwen2", "qwen3"]
+            .map(|family| [None, Some(Value::Null), Some(4.into())].map(|key_heads| heads(family, key_heads)));
+        assert_eq!(found, [[32, 32, 4], [8, 32, 4], [32, 32, 4], [32, 32, 4]]);
     }
 
     #[test]
@@ -304,11 +278,24 @@ mod tests {
             ("attention_bias", json!("no"), "attention_bias is \"no\""),
             ("mlp_bias", json!(true), "mlp_bias is true"),
             ("use_sliding_window", json!(true), "use_sliding_window is true"),
-            ("rope_scaling", json!({"rope_type": "dynamic", "factor": 4.0}), "rope_scaling.rope_type is \"dynamic\""),
+            ("rope_scaling", json!({"rope_type": "longrope", "factor": 4.0}), "rope_scaling.rope_type is \"longrope\""),
             ("rope_scaling", json!({"rope_type": "llama3", "factor": 4.0}), "missing field `low_freq_factor`"),
             ("rope_scaling", json!({"rope_type": "linear", "factor": -4.0}), "rope_scaling.factor is -4"),
             ("tie_word_embeddings", json!("yes"), "tie_word_embeddings is \"yes\""),
-            ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}), "rope_scaling.rope_type is \"yarn\""),
+            ("rope_scaling", json!({"rope_type": "yarn", "beta_fast": 4.0}), "missing field `factor`"),
+            ("rope_scaling", json!({"rope_type": "yarn", "factor": -4.0}), "rope_scaling.factor is -4"),
+            ("rope_scaling", json!("yarn"), "rope_scaling is \"yarn\""),
+            ("rope_parameters", json!({"full_attention": {}}), "rope_parameters.full_attention is an object"),
+            ("rope_parameters", json!({"partial_rotary_factor": 0.5}), "rope_parameters.partial_rotary_factor is 0.5"),
+            ("rope_parameters", json!({"rope_theta": "x"}), "rope_parameters.rope_theta is \"x\""),
+            ("layer_types", json!(["full_attention"]), "layer_types is 1 long"),
+            ("sliding_window", json!(16), "sliding_window is 16"),
+            ("architectures", json!(["LlamaForSequenceClassification"]), "architectures is \"LlamaForSequenceC"),
+            ("auto_map", json!({"AutoModelForCausalLM": "x.Y"}), "auto_map.AutoModelForCausalLM is \"x.Y\""),
+            ("quantization_config", json!({"quant_method": "awq"}), "quantization_config is given"),
+            ("per_layer_config", json!({"0": {"rms_norm_eps": 1.0}}), "per_layer_config is given"),
+            ("is_causal", json!(false), "is_causal is false"),
+            ("num_hidden_layers", json!(1_000_000_000_000_u64), "num_hidden_layers is 1000000000000"),
             ("layer_types", json!(["full_attention", "sliding_attention"]), "layer_types is \"sliding_attention\""),
             ("num_attention_heads", json!(0), "num_attention_heads is 0"),
         ] {
