@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::knowledge::KnownConfig;
-use crate::language::Tokenizer;
+use crate::language::{PromptConfig, Tokenizer};
 use crate::policy::{ModelConfig, Policy};
 use crate::{Error, Result, files};
 
@@ -76,6 +76,11 @@ impl Base {
         }
     }
 
+    /// The same base, asked as the config of a run says.
+    pub fn asked(self, prompts: &PromptConfig) -> Result<Self> {
+        Ok(Self { tokenizer: self.tokenizer.with_prompts(prompts)?, ..self })
+    }
+
     /// The policy that a stage has left in a directory. Adapters share the weights of this base.
     pub fn successor(&self, dir: &Path) -> Result<Policy> {
         Policy::load_on(dir, || Ok(self.policy.clone()))
@@ -87,12 +92,7 @@ impl Base {
             adapted if adapted.lora.is_some() => adapted.merged()?,
             policy => policy,
         };
-        let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?;
-        if tokenizer.rows() > policy.config.vocab_size {
-            let found = format!("{} tokens for a model of {}", tokenizer.rows(), policy.config.vocab_size);
-            let remedy = "take the tokenizer that belongs to the model";
-            return Err(Error::invalid(dir.join(TOKENIZER).display().to_string(), found, remedy));
-        }
+        let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?.within(policy.config.vocab_size)?;
         let path = dir.join(KNOWN);
         let known = match path.exists() {
             false => None,

@@ -110,7 +110,7 @@ impl Comparison {
     }
 
     fn start(&self, config: &Config, contender: &Contender) -> Result<Start> {
-        let base = Base::load(Place::Dir(&contender.dir))?;
+        let base = Base::load(Place::Dir(&contender.dir))?.asked(&config.prompt)?;
         let knowledge = match self.questions.is_empty() {
             true => knowledge(config)?,
             false => Knowledge::Files(Jsonl::to_measure(&self.documents, &self.questions, config.world.seed)?),
@@ -126,7 +126,8 @@ impl Comparison {
                 jsonl.digest()?
             }
         };
-        let digest = files::digest(format!("{} {asked}", base::digest(Place::Dir(&contender.dir))?).as_bytes());
+        let content = base::digest(Place::Dir(&contender.dir))?;
+        let digest = files::digest(format!("{content} {asked} {:?}", base.tokenizer.prompting()).as_bytes());
         Ok(Start { base, knowledge, digest })
     }
 }

@@ -78,10 +78,11 @@ impl Start {
         let config = &experiment.config;
         let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
         let place = made.as_deref().map_or(config.base.place(), Place::Dir);
-        let base = Base::load(place)?;
+        let base = Base::load(place)?.asked(&config.prompt)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(place)?, config.world.generated());
+        let asked = base.tokenizer.prompting();
+        let digest = format!("{} {:?} {asked:?}", base::digest(place)?, config.world.generated());
         Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
     }
 
@@ -92,8 +93,9 @@ impl Start {
             Some(dir) => dir.to_path_buf(),
             None => blank(experiment, &jsonl)?,
         };
-        let digest = format!("{} {}", base::digest(Place::Dir(&base))?, jsonl.digest()?);
-        let base = Base::load(Place::Dir(&base))?;
+        let content = base::digest(Place::Dir(&base))?;
+        let base = Base::load(Place::Dir(&base))?.asked(&config.prompt)?;
+        let digest = format!("{content} {} {:?}", jsonl.digest()?, base.tokenizer.prompting());
         check_room(config, &base, &jsonl)?;
         Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
     }
