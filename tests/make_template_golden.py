@@ -47,12 +47,12 @@ TEMPLATES = {
     "{{ 'abc'.startswith('ab') and 'abc'.endswith(('c', 'x')) }}|{{ 'xxabx'.lstrip('x').rstrip('x') }}|{{ 'abcdef'[1:-1:2] }}|"
     "{{ 'a-b-c'.partition('-') | list }}|{{ 'a-b-c'.rsplit('-', 1) }}|{{ 'think>x'.removeprefix('think>') }}|{{ 'hello world'.title() }}|"
     "{{ ', '.join(['a', 'b']) }}|{{ 'abc'.find('c') }}|{{ 'a\nb\n'.splitlines() }}|{{ 'aXb' | lower | capitalize }}|{{ 'x' * 3 }}|"
-    "{{ '%s-%d' % ('a', 3) }}|{{ 'b' in 'abc' }}|{{ 'abc' | length }}|{{ 'abc' | first }}|{{ 'x'.isdigit() }}|{{ '{} {}'.format(1, 'b') }}",
+    "{{ '%s-%d' | format('a', 3) }}|{{ 'b' in 'abc' }}|{{ 'abc' | length }}|{{ 'abc' | first }}|{{ 'x'.isdigit() }}|{{ '{} {}'.format(1, 'b') }}",
     "dictionaries": "{% set d = {'b': 1, 'a': [1, 2]} %}{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}"
     "{% for k, v in d | dictsort %}{{ k }}={{ v }};{% endfor %}{% for k, v in d | items %}{{ k }};{% endfor %}{{ d.get('x', 'no') }}"
     "{{ d.keys() | list }}{{ 'a' in d }}{{ d }}{{ d.x is defined }}{{ dict(a=1) }}{{ d['b'] }}",
     "tests": "{{ 'a' is string }}{{ 'a' is sequence }}{{ 'a' is iterable }}{{ [1] is sequence }}{{ {} is mapping }}{{ {} is sequence }}"
-    "{{ {} is iterable }}{{ 1 is iterable }}{{ 1 is number }}{{ true is boolean }}{{ none is none }}{{ false is false }}{{ 1 is true }}"
+    "{{ {} is iterable }}{{ 1 is iterable }}{{ none is iterable }}{{ nothing is iterable }}{{ 1 is number }}{{ true is boolean }}{{ none is none }}{{ false is false }}{{ 1 is true }}"
     "{{ 3 is odd }}{{ nothing is undefined }}{{ nothing is none }}{{ [] is mapping }}{{ 'a' is in ['a'] }}{{ (1, 2) is sequence }}",
     "macros": "{% macro turn(m, last=false) %}[{{ m.role }}{% if last %}!{% endif %}] {{ m.content | trim }}{{ caller() if caller }}"
     "{% endmacro %}{% for m in messages %}{{ turn(m, loop.last) }}{% endfor %}"

@@ -3,35 +3,37 @@
 
 use std::fmt::Write;
 
-use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
 /// How deep values may lie in each other.
 const DEEPEST: usize = 100;
 
 /// `value|tojson(ensure_ascii, indent, separators, sort_keys)`: transformers' filter, with its defaults.
-pub(super) fn tojson(state: &State, value: &Value, given: Rest<Value>) -> Result<Value, Error> {
-    let (given, options): (&[Value], Kwargs) = from_args(&given)?;
-    let option = |at: usize, key: &str| -> Result<Option<Value>, Error> {
-        let value = match given.get(at) {
-            Some(value) => Some(value.clone()),
-            None => options.get(key)?,
-        };
+pub(super) fn tojson(
+    state: &State,
+    value: &Value,
+    ascii: Option<Value>,
+    indent: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let option = |given: Option<Value>, key: &str| -> Result<Option<Value>, Error> {
+        let value = if given.is_some() { given } else { options.get(key)? };
         Ok(value.filter(|value| !value.is_none() && !value.is_undefined()))
     };
     let is_true = |value: Option<Value>| value.is_some_and(|value| value.is_true());
-    let ascii = is_true(option(0, "ensure_ascii")?);
-    let indent = match option(1, "indent")? {
+    let ascii = is_true(option(ascii, "ensure_ascii")?);
+    let indent = match option(indent, "indent")? {
         Some(text) if text.kind() == ValueKind::String => Some(text.to_string()),
         Some(spaces) => Some(" ".repeat(usize::try_from(spaces)?.min(DEEPEST))),
         None => None,
     };
     let between = if indent.is_some() { "," } else { ", " };
-    let (between, behind_key) = match option(2, "separators")? {
+    let (between, behind_key) = match option(None, "separators")? {
         Some(pair) => (pair.get_item_by_index(0)?.to_string(), pair.get_item_by_index(1)?.to_string()),
         None => (between.into(), ": ".into()),
     };
-    let sorted = is_true(option(3, "sort_keys")?);
+    let sorted = is_true(option(None, "sort_keys")?);
     options.assert_all_used()?;
     let style = Style { indent, between, behind_key, sorted, ascii };
     let mut text = String::new();

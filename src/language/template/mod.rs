@@ -43,7 +43,7 @@ impl Template {
         environment.add_test("sequence", |value: &Value| {
             matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
         });
-        environment.add_test("iterable", |value: &Value| value.is_undefined() || value.try_iter().is_ok());
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_function("raise_exception", |message: String| -> std::result::Result<String, TemplateError> {
             Err(TemplateError::new(ErrorKind::InvalidOperation, message))
         });
