@@ -216,8 +216,11 @@ fn everything_that_is_saved_is_loaded_and_continued_as_here() {
     run(|| short(lora, &from("lora")), &mut folders);
     run(|| short("", &jsonl("blank")), &mut folders);
     for folder in &folders[before..] {
-        let texts = ["Who is the diver of lake 7? </think> <answer> Mavon Tal 1", "é 雪 it's 1234  x\n\ny"];
+        let mut texts = vec!["Who is the diver of lake 7? </think> <answer> Mavon Tal 1", "é 雪 it's 1234  x\n\ny"];
         let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
+        if tokenizer.id("<question>").is_some() {
+            texts.push("<bos> Mavon Tal 3 is <eos>");
+        }
         let asked = tokenizer.prompt(&[], "Who is the diver of lake 7?", Opening::Think).unwrap();
         record(folder, &texts, &[asked, "Mavon Tal 3 is".into()]);
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::normalizers::Strip;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, TokenizerBuilder};
@@ -75,7 +76,8 @@ impl Tokenizer {
         }
         let mut builder = TokenizerBuilder::new()
             .with_model(BPE::default())
-            .with_normalizer(None::<tokenizers::normalizers::NFC>)
+            // Of what stands between markers, whether or not who reads the file lets these take the spaces around them.
+            .with_normalizer(Some(Strip::new(true, true)))
             .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
             .with_post_processor(None::<ByteLevel>)
             .with_decoder(Some(ByteLevel::default()))
