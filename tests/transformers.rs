@@ -89,7 +89,7 @@ fn saved_below(folder: &Path, found: &mut Vec<PathBuf>) {
 fn record(folder: &Path, texts: &[&str], prompts: &[String]) -> usize {
     let policy = Policy::load(folder).unwrap();
     let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap().within(policy.config.vocab_size).unwrap();
-    let mut engine = Engine::new(&policy.config, 2, 200).unwrap();
+    let mut engine = Engine::new(&policy.config, 2, 320).unwrap();
     engine.load(&policy.snapshot(0).unwrap()).unwrap();
     let requests: Vec<Request> = prompts
         .iter()
