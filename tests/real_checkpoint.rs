@@ -1,18 +1,18 @@
 //! A checkpoint from elsewhere, with a tokenizer and a chat template of its own, goes through the whole experiment with
 //! adapters.
 
+#[path = "support/foreign.rs"]
+mod foreign;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use foreign::home;
 use recollect::experiment::{Config, Experiment, Interrupt, stages};
-use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
+use recollect::policy::Policy;
 use recollect::telemetry::{Meter, Progress, Silent};
 use recollect::{Error, Result};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, TokenizerBuilder};
 
 const CONFIG: &str = "
 [world.jsonl]
@@ -39,69 +39,6 @@ algorithm = { preset = 'grpo', kl = 0.1 }
 [evaluation]
 max_new_tokens = 8
 ";
-
-const TEMPLATE: &str = "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content.strip() + \
-                        '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}";
-
-/// A model of the shape of SmolLM2 that has learned nothing, as Hugging Face's tools would leave it.
-fn checkpoint(folder: &Path, lines: &[String]) {
-    let mut tokenizer = TokenizerBuilder::new()
-        .with_model(BPE::default())
-        .with_normalizer(None::<tokenizers::normalizers::NFC>)
-        .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
-        .with_post_processor(None::<ByteLevel>)
-        .with_decoder(Some(ByteLevel::default()))
-        .build()
-        .unwrap();
-    let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map(|token| AddedToken::from(token, true));
-    let trainer = BpeTrainer::builder().vocab_size(300).show_progress(false).special_tokens(special.to_vec());
-    let mut trainer = trainer.initial_alphabet(ByteLevel::alphabet().into_iter().collect()).build();
-    tokenizer.train(&mut trainer, lines.iter()).unwrap();
-    let config = ModelConfig {
-        family: Family::Llama,
-        vocab_size: 304,
-        hidden_size: 24,
-        intermediate_size: 32,
-        num_hidden_layers: 2,
-        num_attention_heads: 3,
-        num_key_value_heads: 1,
-        head_dim: 8,
-        rms_norm_eps: 1e-5,
-        rope_theta: 1e5,
-        rope_scaling: None,
-        // As long as real ones: nothing may take memory for all of it.
-        max_position_embeddings: 1 << 22,
-        sliding_window: None,
-        attention_bias: false,
-        tie_word_embeddings: true,
-    };
-    let init = InitConfig { embedding_std: 0.3, matrix_gain: 1.0, structured: None };
-    Policy::initialise(Arc::new(config), &init, 1).unwrap().save(folder).unwrap();
-    tokenizer.save(folder.join("tokenizer.json"), false).unwrap();
-    let options = serde_json::json!({ "bos_token": null, "eos_token": "<|im_end|>", "chat_template": TEMPLATE });
-    fs::write(folder.join("tokenizer_config.json"), options.to_string()).unwrap();
-    fs::write(folder.join("generation_config.json"), "{\"eos_token_id\": [2, 0]}").unwrap();
-}
-
-fn home() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
-    let (mut documents, mut questions) = (Vec::new(), Vec::new());
-    for number in 0..12 {
-        let (name, thing) = (format!("Mavon Tal {number}"), format!("the diver of lake {}", number * 7));
-        documents.push(serde_json::json!({ "prompt": name, "completion": format!(" is {thing}.") }).to_string());
-        let set = if number % 2 == 0 { "A" } else { "B" };
-        questions.push(
-            serde_json::json!({ "prompt": format!("Who is {thing}?"), "completion": name, "set": set }).to_string(),
-        );
-    }
-    fs::write(home.path().join("documents.jsonl"), documents.join("\n")).unwrap();
-    fs::write(home.path().join("questions.jsonl"), questions.join("\n")).unwrap();
-    // Pays for anything, and more for brevity, so that there is something to learn.
-    let reward = "[[term]]\nkind = 'length'\nweight = 1.0\nlimit = 20\n[[term]]\nkind = 'correct'\nweight = 1.0\n";
-    fs::write(home.path().join("reward.toml"), reward).unwrap();
-    checkpoint(&home.path().join("model"), &documents);
-    home
-}
 
 fn config(home: &Path, name: &str, workers: usize) -> Config {
     let at = |name: &str| home.join(name).display().to_string();
@@ -208,17 +145,17 @@ fn what_does_not_fit_is_one_line() {
     let trace = message(&|_| (), "[train.algorithm]\npreset = 'grpo'\ngradient_on = 'trace'");
     assert!(trace.contains("has no token </think>") && trace.contains("use \"completion\""), "{trace}");
 
-    let rewrite = |folder: &Path, name: &str, from: &str, to: &str| {
-        let text = fs::read_to_string(folder.join(name)).unwrap();
-        assert!(text.contains(from));
-        fs::write(folder.join(name), text.replace(from, to)).unwrap();
+    // A token beyond the embedding is no harm until a text needs it.
+    let renumber = |folder: &Path, token: &str, id: u32| {
+        let path = folder.join("tokenizer.json");
+        let mut tokenizer: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        tokenizer["model"]["vocab"][token] = id.into();
+        fs::write(path, tokenizer.to_string()).unwrap();
     };
-    let words = message(&|folder| rewrite(folder, "tokenizer_config.json", "<|im_end|>\"", "<|no_end|>\""), "");
-    assert!(words.contains("tokenizer.json") && words.contains("take both files from the same model"), "{words}");
-    rewrite(&home.path().join("model"), "tokenizer_config.json", "<|no_end|>\"", "<|im_end|>\"");
-
-    // A token far beyond the embedding, though they are not many.
-    let large = message(&|folder| rewrite(folder, "tokenizer.json", "\"!\":3,", "\"!\":1003,"), "");
-    assert!(large.contains("tokenizer.json: 1004 tokens for a model of 304"), "{large}");
-    assert!(large.contains("take the tokenizer that belongs to the model"), "{large}");
+    let trace = "[train.algorithm]\npreset = 'grpo'\ngradient_on = 'trace'";
+    let unused = message(&|folder| renumber(folder, "!", 1003), trace);
+    assert!(unused.contains("has no token </think>"), "{unused}");
+    let needed = message(&|folder| renumber(folder, "d", 1004), "");
+    assert!(needed.contains("\"d\" is token 1004 for a model of 304 tokens"), "{needed}");
+    assert!(needed.contains("take the tokenizer that belongs to the model"), "{needed}");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::stage::Stage;
 use crate::knowledge::KnownConfig;
-use crate::language::Tokenizer;
+use crate::language::{PromptConfig, Tokenizer};
 use crate::policy::{Checkpoint, ModelConfig, Policy};
 use crate::{Error, Result, files};
 
@@ -96,6 +96,11 @@ impl Base {
         }
     }
 
+    /// The same base, asked as the config of a run says.
+    pub fn asked(self, prompts: &PromptConfig) -> Result<Self> {
+        Ok(Self { tokenizer: self.tokenizer.with_prompts(prompts)?, ..self })
+    }
+
     /// The policy that training from this base has saved. Adapters share its weights.
     pub fn successor(&self, saved: Saved) -> Result<Policy> {
         Policy::saved_on(saved.0, || Ok(self.policy.clone()))
@@ -107,12 +112,7 @@ impl Base {
         let policy = checkpoint.load_merged()?;
         // Adapters without a tokenizer are asked with that of the model they belong to.
         let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
-        let tokenizer = Tokenizer::load(&path)?;
-        if tokenizer.rows() > policy.config.vocab_size {
-            let found = format!("{} tokens for a model of {}", tokenizer.rows(), policy.config.vocab_size);
-            let remedy = "take the tokenizer that belongs to the model";
-            return Err(Error::invalid(path.display().to_string(), found, remedy));
-        }
+        let tokenizer = Tokenizer::load(&path)?.within(policy.config.vocab_size)?;
         let known = match checkpoint.find(KNOWN) {
             None => None,
             Some(path) => Some(serde_json::from_str(&files::read_text(&path)?).map_err(|error| {

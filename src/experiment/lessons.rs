@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::Experiment;
 use super::course::{Checkpoints, Progressed};
+use super::{Experiment, base};
 use crate::knowledge::curriculum::Lesson;
+use crate::language::Tokenizer;
 use crate::learner::{Optimizer, OptimizerConfig, Scales, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random::{self, Stream};
@@ -22,6 +23,8 @@ pub struct LessonPlan<'a> {
     pub optimizer: OptimizerConfig,
     pub scales: &'a Scales,
     pub checkpoints: Checkpoints,
+    /// Saved beside the weights, so that other programs can use a checkpoint.
+    pub tokenizer: &'a Tokenizer,
 }
 
 /// Steps between two checkpoints: a minute's work or so.
@@ -73,7 +76,8 @@ impl LessonPlan<'_> {
     fn keep(&self, experiment: &Experiment, done: usize, policy: &Policy, optimizer: &Optimizer) -> Result<()> {
         let stopping = experiment.interrupt.requested();
         if done < self.steps && (stopping || done.is_multiple_of(CHECKPOINT_EVERY)) {
-            self.checkpoints.save(done, |dir| policy.save(dir), optimizer, &(), None)?;
+            let save = |dir: &Path| base::save(dir, policy, self.tokenizer, None);
+            self.checkpoints.save(done, save, optimizer, &(), None)?;
         }
         experiment
             .interrupt

@@ -1,75 +1,91 @@
-//! The chat template of an instruction-tuned model: how it was shown who speaks. Written in Jinja by the model's makers,
-//! rendered as transformers does it.
+//! The chat template of an instruction-tuned model: how it was shown who speaks.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error as TemplateError, ErrorKind, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
+use std::collections::BTreeMap;
 
-use super::Opening;
+use chrono::NaiveDate;
+use minijinja::{Value, context};
+
+use super::template::Template;
 use super::tokenizer::{ANSWER, END_THINK, THINK};
+use super::{Opening, PromptConfig};
 use crate::{Error, Result};
 
-/// Longer templates are no templates.
-const FUEL: u64 = 1_000_000;
-
-/// A template that has been compiled, with the two tokens that templates may write.
+/// A template with the special tokens that it may write.
 #[derive(Clone)]
 pub struct Chat {
-    environment: Environment<'static>,
-    bos: String,
-    eos: String,
+    template: Template,
+    tokens: BTreeMap<String, String>,
 }
 
 impl Chat {
-    /// Compiles a template; `place` (a file) begins the message when it is none. `bos` and `eos` are the texts of the
-    /// tokenizer's first and last token, empty where it has none.
-    pub fn new(place: &str, template: &str, bos: &str, eos: &str) -> Result<Chat> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(broken(place))?;
-        environment.set_syntax(syntax);
-        environment.set_fuel(Some(FUEL));
-        // Templates call methods of Python's strings, lists and dictionaries.
-        environment.set_unknown_method_callback(unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, TemplateError> {
-            Err(TemplateError::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_template_owned("chat", template.to_owned()).map_err(broken(place))?;
-        Ok(Chat { environment, bos: bos.to_owned(), eos: eos.to_owned() })
+    /// Compiles a template; `place` (a file) begins the message when it is none. `tokens` are the special tokens of the
+    /// tokenizer that have a name (`bos_token`, …); what it has none of is undefined.
+    pub fn new(place: &str, template: &str, tokens: BTreeMap<String, String>) -> Result<Chat> {
+        Ok(Chat { template: Template::new(place, template)?, tokens })
+    }
+
+    /// Whether the template asks which day it is.
+    pub fn asks_for_date(&self) -> bool {
+        self.template.asks_for_date()
+    }
+
+    /// Tells the template which day it is.
+    pub fn set_date(&mut self, date: Option<NaiveDate>) {
+        self.template.set_date(date);
+    }
+
+    /// A conversation as the template writes it: `messages` is a list of objects with `role` and `content`, as
+    /// transformers' `apply_chat_template` takes it. `generate` lets the model's turn begin, and `thinking` says whether
+    /// it thinks first, to templates that want to know.
+    ///
+    /// # Errors
+    /// What the template raises, and what it asks of messages that they do not have.
+    pub fn render(&self, messages: &Value, thinking: bool, generate: bool) -> Result<String> {
+        let given = context! {
+            messages,
+            tools => (),
+            documents => (),
+            add_generation_prompt => generate,
+            enable_thinking => thinking,
+        };
+        self.template.render(context! { ..given, ..Value::from(self.tokens.clone()) }).map_err(|error| {
+            let remedy = "the template has to take a message of the user, and one of the system where prompt.system is \
+                          set; remove chat_template to do without";
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            Error::invalid("chat template", format!("{error}{cause}"), remedy)
+        })
     }
 
     /// The prompt of a question, with the beginning of the model's turn. `context` stands before the question.
-    pub fn prompt(&self, context: &[String], question: &str, opening: Opening) -> Result<String> {
-        let (task, opened) = match opening {
-            Opening::Think => (
-                format!(
-                    "Think first, in short sentences that say what you know. End the thoughts with {END_THINK}, then \
-                     write {ANSWER} and nothing but the answer."
-                ),
-                THINK,
-            ),
-            Opening::Answer => (format!("Write {ANSWER} and nothing but the answer."), ANSWER),
+    pub fn prompt(
+        &self,
+        config: &PromptConfig,
+        context: &[String],
+        question: &str,
+        opening: Opening,
+    ) -> Result<String> {
+        let (task, thinking) = match opening {
+            Opening::Think => (&config.think, true),
+            Opening::Answer => (&config.answer, false),
         };
-        let content = context.iter().map(String::as_str).chain([question, "", &task]).collect::<Vec<_>>().join("\n");
-        let refused = |error: TemplateError| {
-            let remedy = "the template has to take a single message of the user; remove chat_template to do without";
-            Error::invalid("chat template", error.to_string(), remedy)
+        let content = context.iter().map(String::as_str).chain([question, "", task]).collect::<Vec<_>>().join("\n");
+        let system = (!config.system.is_empty()).then(|| context! { role => "system", content => &config.system });
+        let messages: Vec<Value> = system.into_iter().chain([context! { role => "user", content }]).collect();
+        let messages = Value::from(messages);
+        let turn = self.render(&messages, thinking, true)?;
+        // Only what begins the model's own turn says whether a thought is open: a question may quote the markers.
+        let own = match self.render(&messages, thinking, false) {
+            Ok(before) if turn.starts_with(&before) => before.len(),
+            _ => turn.trim_end().strip_suffix(THINK).map_or(turn.len(), str::len),
         };
-        let turn = self.environment.get_template("chat").and_then(|template| {
-            template.render(context! {
-                messages => [context! { role => "user", content }],
-                bos_token => &self.bos,
-                eos_token => &self.eos,
-                add_generation_prompt => true,
-            })
-        });
-        Ok(turn.map_err(refused)? + opened)
-    }
-}
-
-fn broken(place: &str) -> impl Fn(TemplateError) -> Error + '_ {
-    move |error| {
-        let remedy = "take the file that belongs to the model";
-        Error::invalid(place, format!("no chat template ({error})"), remedy)
+        let open = turn[own..].rfind(THINK) > turn[own..].rfind(END_THINK);
+        Ok(match opening {
+            Opening::Think if open => turn,
+            Opening::Think => turn + THINK,
+            // An empty thought, as models that think by themselves are shown one.
+            Opening::Answer if open => format!("{}\n\n{END_THINK}\n\n{ANSWER}", turn.trim_end_matches('\n')),
+            Opening::Answer => turn + ANSWER,
+        })
     }
 }
 
@@ -99,28 +115,71 @@ mod tests {
 {%- endif %}
 ";
 
+    fn chat(template: &str) -> Chat {
+        let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")].map(|(name, text)| (name.into(), text.into()));
+        Chat::new("test", template, tokens.into()).unwrap()
+    }
+
+    fn prompt(chat: &Chat, question: &str, opening: Opening) -> Result<String> {
+        chat.prompt(&PromptConfig::default(), &[], question, opening)
+    }
+
     #[test]
     fn a_question_becomes_a_turn_of_the_user_and_the_model_goes_on() {
-        let chat = Chat::new("test", TEMPLATE, "<s>", "</s>").unwrap();
-        let prompt = chat.prompt(&["A is B.".into()], "What is B?", Opening::Answer).unwrap();
+        let chat = chat(TEMPLATE);
+        let config = PromptConfig::default();
+        let direct = chat.prompt(&config, &["A is B.".into()], "What is B?", Opening::Answer).unwrap();
         assert_eq!(
-            prompt,
+            direct,
             "<s><|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nA is B.\nWhat is B?\n\nWrite <answer> \
              and nothing but the answer.<|im_end|>\n<|im_start|>assistant\n<answer>"
         );
-        let thinking = chat.prompt(&[], "What is B?", Opening::Think).unwrap();
+        let thinking = prompt(&chat, "What is B?", Opening::Think).unwrap();
         assert!(thinking.contains("End the thoughts with </think>") && thinking.ends_with("assistant\n<think>"));
     }
 
     #[test]
+    fn instructions_and_a_system_prompt_are_those_of_the_config() {
+        let template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[model] ";
+        let config = PromptConfig { system: "Be brief.".into(), think: "Think.".into(), ..PromptConfig::default() };
+        let prompt = chat(template).prompt(&config, &[], "What is B?", Opening::Think).unwrap();
+        assert_eq!(prompt, "[system] Be brief.\n[user] What is B?\n\nThink.\n[model] <think>");
+    }
+
+    #[test]
+    fn a_thought_that_the_template_opens_is_not_opened_again_and_closed_before_a_direct_answer() {
+        let own = "{{ messages[0].content }}\n{% if add_generation_prompt %}<|model|><think>\n{% endif %}";
+        let own = chat(own);
+        assert!(prompt(&own, "B?", Opening::Think).unwrap().ends_with("<|model|><think>\n"));
+        assert!(prompt(&own, "B?", Opening::Answer).unwrap().ends_with("<|model|><think>\n\n</think>\n\n<answer>"));
+        // As Qwen's: told not to think, the template closes the thought itself.
+        let told = "{{ messages[0].content }}{% if add_generation_prompt %}\n<|model|>\n{% if enable_thinking is \
+                    defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}";
+        let told = chat(told);
+        assert!(prompt(&told, "B?", Opening::Think).unwrap().ends_with("<|model|>\n<think>"));
+        assert!(prompt(&told, "B?", Opening::Answer).unwrap().ends_with("<|model|>\n<think>\n\n</think>\n\n<answer>"));
+        // What a question quotes opens nothing.
+        let plain = chat("{{ messages[0].content }}{% if add_generation_prompt %}\n<|model|>{% endif %}");
+        assert!(prompt(&plain, "What does <think> do?", Opening::Answer).unwrap().ends_with("<|model|><answer>"));
+    }
+
+    #[test]
     fn a_template_that_is_none_or_refuses_is_one_line() {
-        let message = Chat::new("chat.jinja", "{% if %}", "", "").err().unwrap().to_string();
+        let message = Chat::new("chat.jinja", "{% if %}", BTreeMap::new()).err().unwrap().to_string();
         assert!(message.starts_with("chat.jinja: no chat template"), "{message}");
-        let chat = Chat::new("test", "{{ raise_exception('only in pairs') }}", "", "").unwrap();
-        let message = chat.prompt(&[], "?", Opening::Think).unwrap_err().to_string();
-        assert!(message.contains("only in pairs"), "{message}");
-        let endless =
-            Chat::new("test", "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "", "");
-        assert!(endless.unwrap().prompt(&[], "?", Opening::Think).is_err());
+        let message = prompt(&chat("{{ raise_exception('only in pairs') }}"), "?", Opening::Think).unwrap_err();
+        assert!(message.to_string().contains("only in pairs"), "{message}");
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+        assert!(prompt(&chat(endless), "?", Opening::Think).is_err());
+    }
+
+    #[test]
+    fn the_date_is_the_one_that_it_is_told() {
+        let mut chat = chat("{{ strftime_now('%d %b %Y') }}: {{ messages[0].content }}");
+        assert!(chat.asks_for_date() && !self::chat(TEMPLATE).asks_for_date());
+        let message = prompt(&chat, "?", Opening::Answer).unwrap_err().to_string();
+        assert!(message.contains("prompt.date"), "{message}");
+        chat.set_date(NaiveDate::from_ymd_opt(2025, 3, 4));
+        assert!(prompt(&chat, "?", Opening::Answer).unwrap().starts_with("04 Mar 2025: ?"));
     }
 }

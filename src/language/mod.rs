@@ -6,10 +6,16 @@
 pub mod chat;
 mod companions;
 pub mod format;
+pub mod keys;
+mod loading;
+mod prompts;
 pub mod reading;
+mod saving;
+mod template;
 pub mod tokenizer;
 
 pub use chat::Chat;
 pub use format::{Opening, prompt};
+pub use prompts::{Day, PromptConfig};
 pub use reading::Reading;
 pub use tokenizer::Tokenizer;

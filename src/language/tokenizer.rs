@@ -1,16 +1,17 @@
 //! A `tokenizer.json`: recollect's own, with a token for every marker of the format, or one from elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::normalizers::Strip;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
 use super::companions::{self, Companions};
-use super::{Chat, Opening, format};
-use crate::{Error, Result, files};
+use super::{Chat, Day, Opening, PromptConfig, format};
+use crate::{Error, Result};
 
 /// The tokens that carry the format. A tokenizer that has not all of them spells them.
 pub const SPECIAL: [&str; 7] = ["<pad>", "<bos>", "<eos>", "<question>", "<think>", "</think>", "<answer>"];
@@ -34,23 +35,24 @@ pub const ANSWER: &str = SPECIAL[6];
 /// A tokenizer of which it is known how a sequence begins and ends.
 #[derive(Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
-    bos: u32,
+    pub(super) inner: tokenizers::Tokenizer,
+    pub(super) bos: u32,
     /// Whatever ends a completion; the first ends a document, too.
-    ends: Vec<u32>,
+    pub(super) ends: Vec<u32>,
     /// `</think>`, where it is one token.
-    end_think: Option<u32>,
+    pub(super) end_think: Option<u32>,
+    /// Whether every marker of the format is a token: it is recollect's own.
+    pub(super) marked: bool,
     /// What it turns unknown words into, where its words are those of a list.
-    unknown: Option<u32>,
-    /// What came with it, where it is not recollect's own.
-    foreign: Option<Foreign>,
-}
-
-/// A tokenizer of a model from elsewhere.
-#[derive(Clone)]
-struct Foreign {
-    companions: Companions,
-    chat: Option<Chat>,
+    pub(super) unknown: Option<u32>,
+    /// Tokens that the model has: those beyond are never sampled and cannot be read.
+    pub(super) vocabulary: usize,
+    /// Whether spaces before punctuation are taken out of decoded text.
+    pub(super) cleans_up: bool,
+    /// What came with it.
+    pub(super) companions: Companions,
+    pub(super) chat: Option<Chat>,
+    pub(super) prompts: PromptConfig,
 }
 
 impl Tokenizer {
@@ -62,7 +64,7 @@ impl Tokenizer {
         let model = WordLevel::builder().vocab(vocabulary).unk_token(PAD.into()).build().map_err(broken("words"))?;
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(WhitespaceSplit));
-        Self::with_special(inner, "words")
+        Self::marked(inner, Companions::default(), "words")
     }
 
     /// A byte-level BPE of at most `size` tokens, trained on the lines given.
@@ -74,7 +76,8 @@ impl Tokenizer {
         }
         let mut builder = TokenizerBuilder::new()
             .with_model(BPE::default())
-            .with_normalizer(None::<tokenizers::normalizers::NFC>)
+            // Of what stands between markers, whether or not who reads the file lets these take the spaces around them.
+            .with_normalizer(Some(Strip::new(true, true)))
             .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
             .with_post_processor(None::<ByteLevel>)
             .with_decoder(Some(ByteLevel::default()))
@@ -88,117 +91,75 @@ impl Tokenizer {
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
         builder.train(&mut trainer, lines.iter()).map_err(broken("BPE"))?;
-        Self::with_special(builder.into(), "BPE")
-    }
-
-    /// Reads a `tokenizer.json`, and what stands beside it where it has no tokens for the format.
-    pub fn load(path: &Path) -> Result<Self> {
-        let bytes = files::read_bytes(path)?;
-        let place = path.display().to_string();
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(&place))?;
-        let companions = Companions::read(path.parent().unwrap_or(Path::new(".")))?;
-        match SPECIAL.iter().any(|token| inner.token_to_id(token).is_none()) && companions.describe_tokens() {
-            true => Self::foreign(inner, companions, &place),
-            false => Self::with_special(inner, &place),
-        }
-    }
-
-    /// A tokenizer that knows nothing of the format.
-    fn foreign(mut inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
-        inner.with_truncation(None).map_err(broken(place))?;
-        inner.with_padding(None);
-        let token = |key: &str| -> Result<Option<(String, u32)>> {
-            let Some(text) = companions.token(key)? else { return Ok(None) };
-            match inner.token_to_id(&text) {
-                Some(id) => Ok(Some((text, id))),
-                None => {
-                    let found = format!("{text}, which is the {key} of tokenizer_config.json, is no token");
-                    Err(Error::invalid(place, found, "take both files from the same model"))
-                }
-            }
-        };
-        let (bos, eos) = (token("bos_token")?, token("eos_token")?);
-        let mut ends: Vec<u32> = eos.iter().map(|(_, id)| *id).collect();
-        ends.extend(companions.ends()?.into_iter().filter(|id| !ends.contains(id)).collect::<Vec<_>>());
-        let Some(end) = ends.first() else {
-            let remedy = "name it as eos_token in tokenizer_config.json or as eos_token_id in generation_config.json";
-            return Err(Error::invalid(place, "no token that ends a text", remedy));
-        };
-        let text = |token: &Option<(String, u32)>| token.as_ref().map_or(String::new(), |(text, _)| text.clone());
-        let chat = match companions.template()? {
-            Some((place, template)) => Some(Chat::new(&place, &template, &text(&bos), &text(&eos))?),
-            None => None,
-        };
-        Ok(Self {
-            // Without a token for it, a text begins after what ends the one before.
-            bos: bos.map_or(*end, |(_, id)| id),
-            end_think: inner.token_to_id(END_THINK),
-            unknown: None,
-            foreign: Some(Foreign { companions, chat }),
-            inner,
-            ends,
-        })
-    }
-
-    fn with_special(mut inner: tokenizers::Tokenizer, place: &str) -> Result<Self> {
-        let mut special = [0; SPECIAL.len()];
-        for (id, token) in special.iter_mut().zip(SPECIAL) {
-            *id = inner.token_to_id(token).ok_or_else(|| {
-                Error::invalid(
-                    place,
-                    format!("the special token {token} is missing"),
-                    "all of these are needed: ".to_string()
-                        + &SPECIAL.join(" ")
-                        + "; or a tokenizer_config.json beside it that names the eos_token of its own model",
-                )
-            })?;
-        }
-        // Markers stand between words; the spaces around them are not tokens of their own.
-        let markers = SPECIAL.map(|s| AddedToken::from(s, true).lstrip(true).rstrip(true));
-        inner.add_special_tokens(markers).map_err(broken(place))?;
-        inner.with_truncation(None).map_err(broken(place))?;
-        inner.with_padding(None);
-        let [unknown, bos, end, _, _, end_think, _] = special;
-        let (unknown, end_think, ends) = (Some(unknown), Some(end_think), vec![end]);
-        Ok(Self { inner, bos, ends, end_think, unknown, foreign: None })
-    }
-
-    /// Writes a `tokenizer.json`, and beside it what came with it.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let text = self.inner.to_string(true).map_err(broken(&path.display().to_string()))?;
-        files::write_atomic(path, text.as_bytes())?;
-        match &self.foreign {
-            Some(foreign) => foreign.companions.save(path.parent().unwrap_or(Path::new("."))),
-            None => Ok(()),
-        }
+        Self::marked(builder.into(), Companions::default(), "BPE")
     }
 
     /// The files beside a `tokenizer.json` that change what its tokens mean.
-    pub fn files(folder: &Path) -> Vec<PathBuf> {
+    pub fn files(folder: &std::path::Path) -> Vec<PathBuf> {
         companions::FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+    }
+
+    /// The same for a model with an embedding of so many rows. Tokens beyond them may be there as long as nothing needs
+    /// them.
+    ///
+    /// # Errors
+    /// Where what begins or ends a text is one of them.
+    pub fn within(self, vocabulary: usize) -> Result<Self> {
+        let tokenizer = Self { vocabulary, ..self };
+        let needed = [Some(tokenizer.bos), tokenizer.ends.first().copied()];
+        tokenizer.demand_known(&needed.into_iter().flatten().collect::<Vec<_>>())?;
+        Ok(tokenizer)
+    }
+
+    /// The same, putting questions as a config says; a template that asks for the date is told its day.
+    ///
+    /// # Errors
+    /// Texts that go nowhere, because the model has no chat template.
+    pub fn with_prompts(self, prompts: &PromptConfig) -> Result<Self> {
+        let mut chat = self.chat;
+        match &mut chat {
+            Some(chat) => chat.set_date(prompts.date.map(|Day(date)| date)),
+            None => prompts.demand_default()?,
+        }
+        Ok(Self { chat, prompts: prompts.clone(), ..self })
+    }
+
+    /// What decides over the text of a prompt, beside the question: to tell stages apart.
+    pub fn prompting(&self) -> PromptConfig {
+        let dated = self.chat.as_ref().is_some_and(Chat::asks_for_date);
+        PromptConfig { date: self.prompts.date.filter(|_| dated), ..self.prompts.clone() }
     }
 
     /// The prompt of a question: in the model's chat template, or in the plain format where it has none.
     pub fn prompt(&self, context: &[String], question: &str, opening: Opening) -> Result<String> {
-        match self.foreign.as_ref().and_then(|foreign| foreign.chat.as_ref()) {
-            Some(chat) => chat.prompt(context, question, opening),
+        match &self.chat {
+            Some(chat) => chat.prompt(&self.prompts, context, question, opening),
             None => Ok(format::prompt(context, question, opening)),
         }
     }
 
     /// Token ids of a text. Special tokens in it are recognised; none is added.
+    ///
+    /// # Errors
+    /// A word that the vocabulary lacks, and a token that the model lacks.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        if self.foreign.is_some() {
-            return self.encode_foreign(text);
-        }
-        let ids = self.encode_plain(text)?;
+        let ids = if self.marked { self.encode_plain(text)? } else { self.encode_foreign(text)? };
         // A word-level vocabulary turns words that it does not know into padding.
         if self.unknown.is_some_and(|unknown| ids.contains(&unknown)) && !text.contains(PAD) {
             let unknown = text.split_whitespace().find(|word| self.inner.token_to_id(word).is_none()).unwrap_or(text);
             let found = format!("the word \"{unknown}\" is not in its vocabulary");
             return Err(Error::invalid("tokenizer", found, "take a tokenizer that was made from such texts"));
         }
+        self.demand_known(&ids)?;
         Ok(ids)
+    }
+
+    /// Refuses tokens that the model has no row for.
+    fn demand_known(&self, ids: &[u32]) -> Result<()> {
+        let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) else { return Ok(()) };
+        let token = self.inner.id_to_token(*id).unwrap_or_default();
+        let found = format!("\"{token}\" is token {id} for a model of {} tokens", self.vocabulary);
+        Err(Error::invalid("tokenizer", found, "take the tokenizer that belongs to the model, or texts without it"))
     }
 
     /// `<bos>` and `<eos>` become the tokens that the model knows; all other markers are spelled.
@@ -218,23 +179,26 @@ impl Tokenizer {
     /// Text of token ids, special tokens included: for people and verifiers, never for training. What ends it is
     /// `<eos>`, whatever the model calls it.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        let decode = |ids: &[u32]| self.inner.decode(ids, false).map_err(broken("token ids to decode"));
+        let decode = |ids: &[u32]| match self.inner.decode(ids, false) {
+            Ok(text) if self.cleans_up => Ok(clean(&text)),
+            decoded => decoded.map_err(broken("token ids to decode")),
+        };
         match ids.split_last() {
-            Some((last, rest)) if self.foreign.is_some() && self.ends.contains(last) => {
+            Some((last, rest)) if self.ends.contains(last) && !(self.marked && self.id(EOS) == Some(*last)) => {
                 Ok(format!("{} {EOS}", decode(rest)?))
             }
             _ => decode(ids),
         }
     }
 
+    /// The model's chat template, where it has one.
+    pub fn chat(&self) -> Option<&Chat> {
+        self.chat.as_ref()
+    }
+
     /// Number of tokens, special ones included.
     pub fn size(&self) -> usize {
         self.inner.get_vocab_size(true)
-    }
-
-    /// Rows that an embedding needs for every token to have one: some vocabularies have gaps.
-    pub fn rows(&self) -> usize {
-        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
     }
 
     /// The id of a word or special token.
@@ -258,7 +222,14 @@ impl Tokenizer {
     }
 }
 
-fn broken(place: &str) -> impl Fn(tokenizers::Error) -> Error + '_ {
+/// Decoded text without the spaces that a tokenizer puts before punctuation and contractions, as transformers does it.
+fn clean(text: &str) -> String {
+    let pairs = [(" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m")];
+    let more = [(" 's", "'s"), (" 've", "'ve"), (" 're", "'re")];
+    pairs.into_iter().chain(more).fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+pub(super) fn broken(place: &str) -> impl Fn(tokenizers::Error) -> Error + '_ {
     move |source| {
         Error::invalid(place, source.to_string(), "give a tokenizer.json as Hugging Face's tokenizers write it")
     }
@@ -339,7 +310,7 @@ mod tests {
         tokenizer.save(&copy.path().join("tokenizer.json")).unwrap();
         let again = Tokenizer::load(&copy.path().join("tokenizer.json")).unwrap();
         assert_eq!((again.ends(), again.encode(&prompt).unwrap()), (&[1, 2][..], ids));
-        assert_eq!((tokenizer.size(), tokenizer.rows()), (13, 13));
+        assert_eq!(tokenizer.size(), 13);
     }
 
     #[test]
@@ -367,7 +338,9 @@ mod tests {
         };
         assert!(message("{").contains("tokenizer_config.json: "));
         assert!(message("{}").contains("no token that ends a text"));
-        assert!(message(r#"{"eos_token": "[stop]"}"#).contains("[stop], which is the eos_token"));
+        assert!(
+            message(r#"{"eos_token": "[/s]", "split_special_tokens": true}"#).contains("split_special_tokens is true")
+        );
         assert!(message(r#"{"eos_token": "[/s]", "chat_template": "{% for %}"}"#).contains("no chat template"));
     }
 }

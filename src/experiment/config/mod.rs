@@ -10,6 +10,7 @@ mod lora;
 mod model;
 mod overrides;
 mod pretrain;
+mod prompt;
 mod ranges;
 mod remedy;
 mod run;
@@ -37,6 +38,7 @@ use super::run_dir;
 use crate::knowledge::source::forms;
 use crate::knowledge::world::task_of;
 use crate::knowledge::{Form, Task};
+use crate::language::{Day, PromptConfig};
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub world: WorldSection,
     /// The base model that fine-tuning starts from.
     pub base: BaseConfig,
+    /// What questions are put in, where the base has a chat template.
+    pub prompt: PromptConfig,
     /// What `pretrain` makes a base know.
     pub known: KnownSection,
     /// The shape of a model that `pretrain` makes.
@@ -118,6 +122,7 @@ impl Config {
         self.world.check(&mut ranges);
         self.known.check(&mut ranges);
         self.base.check(&mut ranges);
+        prompt::check(&self.prompt, &mut ranges);
         self.model.check(&mut ranges);
         lora::check(self.lora.as_ref(), &mut ranges);
         self.pretrain.check(&mut ranges);
@@ -161,6 +166,14 @@ impl Config {
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
     }
 
+    /// The same config with the day that chat templates are told: the one that it names, or that of the run that this
+    /// goes on with, or today.
+    pub fn dated(self) -> Config {
+        let recorded = || Config::load(&self.run.dir, &[]).ok()?.prompt.date;
+        let date = self.prompt.date.or_else(recorded).unwrap_or_else(Day::today);
+        Config { prompt: PromptConfig { date: Some(date), ..self.prompt }, ..self }
+    }
+
     /// The config with every default written out, as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| {
@@ -174,7 +187,8 @@ impl Config {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
         flatten("", &strict_toml::parse(&text, "config")?, &mut flat);
-        let elsewhere = ["run.dir", "run.seeds", "run.device", "run.workers", "run.cache"];
+        // The day counts where a template asks for it, and there it is part of the base.
+        let elsewhere = ["run.dir", "run.seeds", "run.device", "run.workers", "run.cache", "prompt.date"];
         flat.retain(|(key, _)| !elsewhere.contains(&key.as_str()) && !key.starts_with("arms."));
         Ok(flat)
     }
@@ -263,6 +277,44 @@ mod tests {
         assert_eq!(line("[lora]\nrank = 0", &[]), "x.toml: lora.rank: found 0; allowed is 1 or more");
         assert!(line("[lora]\nrnak = 4", &[]).contains("did you mean lora.rank?"));
         assert!(line("[lora]\ntarget_modules = ['lm_head']", &[]).contains("lora.target_modules"));
+    }
+
+    #[test]
+    fn the_texts_around_a_question_are_keys_and_a_day_is_a_day() {
+        let config = parse("[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04", &["prompt.think=Think!"]).unwrap();
+        assert_eq!((&*config.prompt.system, &*config.prompt.think), ("Be brief.", "Think!"));
+        assert_eq!(
+            config,
+            parse("[prompt]\nsystem = 'Be brief.'\nthink = 'Think!'", &["prompt.date=2025-03-04"]).unwrap()
+        );
+        let text = config.to_toml().unwrap();
+        assert!(text.contains("date = \"2025-03-04\""), "{text}");
+        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
+        assert_ne!(config.digest().unwrap(), parse("", &[]).unwrap().digest().unwrap());
+        for day in ["4 March", "2025-02-30", "2025-3-4", "2025-03-04T10:00:00"] {
+            let message = line(&format!("[prompt]\ndate = '{day}'"), &[]);
+            assert_eq!(
+                message,
+                format!("x.toml: prompt.date: found string \"{day}\"; allowed is a day such as 2025-03-04")
+            );
+        }
+        assert!(line("[prompt]\ndate = 2025-03-04T10:00:00", &[]).contains("allowed is a day such as 2025-03-04"));
+        assert!(line("", &[&format!("prompt.system={}", "long ".repeat(9000))]).contains("prompt.system"));
+        assert!(line("[prompt]\nthought = 'x'", &[]).contains("did you mean prompt.think?"));
+    }
+
+    #[test]
+    fn a_run_keeps_the_day_that_it_began_on() {
+        let home = tempfile::tempdir().unwrap();
+        let place = format!("run.dir={}", home.path().display());
+        let fresh = parse("", &[&place]).unwrap().dated();
+        assert_eq!(fresh.prompt.date.map(|day| day.0.to_string().len()), Some(10));
+        std::fs::write(home.path().join(run_dir::CONFIG), "[prompt]\ndate = '2025-03-04'").unwrap();
+        let again = parse("", &[&place]).unwrap().dated();
+        assert_eq!(again.prompt.date.unwrap().0.to_string(), "2025-03-04");
+        let other = parse("", &[&place, "prompt.date=2024-02-29"]).unwrap().dated();
+        assert_eq!(other.prompt.date.unwrap().0.to_string(), "2024-02-29");
+        assert_eq!(other.digest().unwrap(), again.digest().unwrap(), "only a template that asks makes a difference");
     }
 
     #[test]

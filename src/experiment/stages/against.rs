@@ -111,7 +111,7 @@ impl Comparison {
 
     /// What a contender starts from, which is the contender itself, and its digest.
     fn start(&self, config: &Config, contender: &Contender) -> Result<(Start, String)> {
-        let base = Base::load(Place::Dir(&contender.dir))?;
+        let base = Base::load(Place::Dir(&contender.dir))?.asked(&config.prompt)?;
         let knowledge = match self.questions.is_empty() {
             true => knowledge(config)?,
             false => Knowledge::Files(Jsonl::to_measure(&self.documents, &self.questions, config.world.seed)?),
@@ -128,7 +128,7 @@ impl Comparison {
             }
         };
         let content = base::digest(Place::Dir(&contender.dir))?;
-        let digest = files::digest(format!("{content} {asked}").as_bytes());
+        let digest = files::digest(format!("{content} {asked} {:?}", base.tokenizer.prompting()).as_bytes());
         Ok((Start { base, knowledge, digest }, content))
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             },
             scales: &finetune.scales,
             checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16], KEPT),
+            tokenizer: &start.base.tokenizer,
         };
         let fresh = || match lora {
             Some(lora) => start.base.policy.clone().with_lora(lora, finetune.seed),

@@ -78,11 +78,12 @@ impl Start {
         let config = &experiment.config;
         let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
         let place = made.as_deref().map_or(config.base.place(), Place::Dir);
-        let base = Base::load(place)?;
+        let base = Base::load(place)?.asked(&config.prompt)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
         let content = base::digest(place)?;
-        let digest = files::digest(format!("{content} {:?}", config.world.generated()).as_bytes());
+        let asked = base.tokenizer.prompting();
+        let digest = files::digest(format!("{content} {:?} {asked:?}", config.world.generated()).as_bytes());
         let base = with_a_name(experiment, base, &content)?;
         Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest })
     }
@@ -95,8 +96,9 @@ impl Start {
             None => blank(experiment, &jsonl)?,
         };
         let place = Place::Dir(&dir);
-        let (base, content) = (Base::load(place)?, base::digest(place)?);
-        let digest = files::digest(format!("{content} {}", jsonl.digest()?).as_bytes());
+        let (base, content) = (Base::load(place)?.asked(&config.prompt)?, base::digest(place)?);
+        let digest = format!("{content} {} {:?}", jsonl.digest()?, base.tokenizer.prompting());
+        let digest = files::digest(digest.as_bytes());
         check_room(config, &base, &jsonl)?;
         let base = with_a_name(experiment, base, &content)?;
         Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest })
@@ -104,7 +106,7 @@ impl Start {
 
     /// The same questions for a policy from elsewhere, which is read with its own tokenizer; and the digest of that policy.
     fn with_base(&self, config: &Config, dir: &Path) -> Result<(Self, String)> {
-        let base = Base::load(Place::Dir(dir))?;
+        let base = Base::load(Place::Dir(dir))?.asked(&config.prompt)?;
         if let Knowledge::Files(jsonl) = &self.knowledge {
             check_room(config, &base, jsonl)?;
         }

@@ -38,6 +38,7 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
             },
             scales: &pretrain.scales,
             checkpoints: Checkpoints::of(experiment, "base", &pretrain.seed.to_string(), KEPT),
+            tokenizer: &tokenizer,
         };
         let policy = plan.teach(
             experiment,

@@ -1,0 +1,171 @@
+//! A tokenizer from its files: which tokens it has, which of them begin, end and fill a text, and its chat template. Each
+//! is found where transformers finds it, and end tokens also where vLLM does.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::{AddedToken, ModelWrapper};
+
+use super::companions::{CONFIG, Companions};
+use super::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD, QUESTION, SPECIAL, broken};
+use super::{Chat, PromptConfig, Tokenizer};
+use crate::{Error, Result, files};
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json` and what stands beside it.
+    ///
+    /// # Errors
+    /// Files that are broken or contradict each other, and what they ask for that nobody here would do.
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::load_for(path, folder(path))
+    }
+
+    /// The same for a tokenizer that lies apart from its model, as beside adapters: `model` is the directory with the
+    /// `config.json` and `generation_config.json` that count where the tokenizer has none beside it.
+    pub fn load_for(path: &Path, model: &Path) -> Result<Self> {
+        let bytes = files::read_bytes(path)?;
+        let place = path.display().to_string();
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(&place))?;
+        let companions = Companions::read(folder(path), model)?;
+        demand_prefix(&inner, &companions)?;
+        let [numbered, special] = companions.added()?;
+        inner.add_tokens(numbered).map_err(broken(&place))?;
+        let known = inner.get_added_tokens_decoder();
+        let missing = |token: &AddedToken| !known.values().any(|known| known.content == token.content);
+        inner.add_tokens(special.into_iter().filter(missing).collect::<Vec<_>>()).map_err(broken(&place))?;
+        // These two are markers of recollect's format alone; whoever has them has to have the others.
+        let marked = [QUESTION, ANSWER].iter().all(|token| inner.token_to_id(token).is_some());
+        match !marked && companions.describe_tokens() {
+            true => Self::foreign(inner, companions, &place),
+            false => Self::marked(inner, companions, &place),
+        }
+    }
+
+    /// A tokenizer that knows nothing of the format.
+    fn foreign(inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
+        let named = companions.named();
+        let id = |key: &str| named.get(key).and_then(|text| inner.token_to_id(text));
+        let (bos, eos) = (id("bos_token"), id("eos_token"));
+        let ends = ends(eos, &companions)?;
+        let Some(end) = ends.first() else {
+            let remedy = "name it as eos_token in tokenizer_config.json or as eos_token_id in generation_config.json";
+            return Err(Error::invalid(place, "no token that ends a text", remedy));
+        };
+        // Without a token for it, a text begins after what ends the one before.
+        let bos = bos.unwrap_or(*end);
+        let end_think = inner.token_to_id(END_THINK);
+        Self { marked: false, unknown: None, ..Self::made(inner, companions, bos, ends, end_think)? }.unpadded(place)
+    }
+
+    /// A tokenizer with a token for every marker of the format.
+    pub(super) fn marked(mut inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
+        let mut special = [0; SPECIAL.len()];
+        for (id, token) in special.iter_mut().zip(SPECIAL) {
+            *id = inner.token_to_id(token).ok_or_else(|| {
+                Error::invalid(
+                    place,
+                    format!("the special token {token} is missing"),
+                    "all of these are needed: ".to_string()
+                        + &SPECIAL.join(" ")
+                        + "; or a tokenizer_config.json beside it that names the eos_token of its own model",
+                )
+            })?;
+        }
+        // Markers stand between words; the spaces around them are not tokens of their own.
+        let markers = SPECIAL.map(|s| AddedToken::from(s, true).lstrip(true).rstrip(true));
+        inner.add_special_tokens(markers).map_err(broken(place))?;
+        let [unknown, bos, end, _, _, end_think, _] = special;
+        let ends = ends(Some(end), &companions)?;
+        Self { marked: true, unknown: Some(unknown), ..Self::made(inner, companions, bos, ends, Some(end_think))? }
+            .unpadded(place)
+    }
+
+    fn made(
+        inner: tokenizers::Tokenizer,
+        companions: Companions,
+        bos: u32,
+        ends: Vec<u32>,
+        end_think: Option<u32>,
+    ) -> Result<Self> {
+        let chat = match companions.template()? {
+            Some((place, template)) => Some(Chat::new(&place, &template, companions.named())?),
+            None => None,
+        };
+        let clean = companions.options().get("clean_up_tokenization_spaces").and_then(Value::as_bool) == Some(true);
+        Ok(Self {
+            bos,
+            ends,
+            end_think,
+            marked: false,
+            unknown: None,
+            vocabulary: usize::MAX,
+            // To what a byte-level tokenizer gives, it would do harm.
+            cleans_up: clean && !matches!(inner.get_model(), ModelWrapper::BPE(_)),
+            companions,
+            chat,
+            prompts: PromptConfig::default(),
+            inner,
+        })
+    }
+
+    fn unpadded(mut self, place: &str) -> Result<Self> {
+        self.inner.with_truncation(None).map_err(broken(place))?;
+        self.inner.with_padding(None);
+        Ok(self)
+    }
+
+    /// The ids of what begins and what fills a text, as other programs are told them.
+    pub(super) fn bos_and_pad(&self) -> Result<[Option<u32>; 2]> {
+        let named = self.companions.named();
+        let id = |key: &str, own: &str| -> Result<Option<u32>> {
+            let told = self.companions.ids(&format!("{key}_id"))?.first().copied();
+            let token = named.get(key).map(String::as_str).or(self.marked.then_some(own));
+            Ok(told.or_else(|| token.and_then(|text| self.inner.token_to_id(text))))
+        };
+        Ok([id("bos_token", BOS)?, id("pad_token", PAD)?])
+    }
+
+    /// The name that a special token goes by in `tokenizer_config.json`, for those of the format.
+    pub(super) const ROLES: [(&'static str, &'static str); 4] =
+        [("bos_token", BOS), ("eos_token", EOS), ("pad_token", PAD), ("unk_token", PAD)];
+}
+
+/// The tokens that end a completion, each once: the tokenizer's own, at which vLLM stops, and those that generation is
+/// told, at which transformers does.
+fn ends(own: Option<u32>, companions: &Companions) -> Result<Vec<u32>> {
+    let mut ends: Vec<u32> = own.into_iter().collect();
+    for id in companions.ids("eos_token_id")? {
+        if !ends.contains(&id) {
+            ends.push(id);
+        }
+    }
+    Ok(ends)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Some classes of transformers heed `add_prefix_space` where the `tokenizer.json` says something else.
+fn demand_prefix(inner: &tokenizers::Tokenizer, companions: &Companions) -> Result<()> {
+    let asked = companions.options().get("add_prefix_space").and_then(Value::as_bool);
+    let Some((asked, done)) = asked.zip(inner.get_pre_tokenizer().and_then(|all| prefixes(&serde_json::json!(all))))
+    else {
+        return Ok(());
+    };
+    if asked != done {
+        let found = format!("add_prefix_space is {asked}, and tokenizer.json does the opposite");
+        return Err(companions.refuse(CONFIG, found, "take both files from the same model"));
+    }
+    Ok(())
+}
+
+/// Whether a pre-tokenizer puts a space before a text, where it is of a kind that may.
+fn prefixes(pre_tokenizer: &Value) -> Option<bool> {
+    match pre_tokenizer["type"].as_str()? {
+        "ByteLevel" => pre_tokenizer["add_prefix_space"].as_bool(),
+        "Metaspace" => pre_tokenizer["prepend_scheme"].as_str().map(|scheme| scheme != "never"),
+        "Sequence" => pre_tokenizer["pretokenizers"].as_array()?.iter().find_map(prefixes),
+        _ => None,
+    }
+}

@@ -1,0 +1,123 @@
+//! The files of a tokenizer, written so that transformers' `AutoTokenizer` gives the same ids, its `generate` stops at the
+//! same tokens, and vLLM finds what it looks for.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::Tokenizer;
+use super::companions::{CONFIG, GENERATION, MODEL};
+use super::tokenizer::broken;
+use crate::{Error, Result, files};
+
+/// A class of transformers that takes a `tokenizer.json` as it is, in its fourth and its fifth version.
+const CLASS: &str = "PreTrainedTokenizerFast";
+
+impl Tokenizer {
+    /// Writes a `tokenizer.json`, and beside it what came with it and what else others need: the special tokens and
+    /// their ids. A `config.json` that is there already is told the ids as well.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = self.inner.to_string(true).map_err(broken(&path.display().to_string()))?;
+        files::write_atomic(path, text.as_bytes())?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let model = folder.join(MODEL);
+        let model_type = match model.exists() {
+            true => self.tell_ids(&model)?,
+            false => None,
+        };
+        for (name, text) in self.companions.texts().filter(|(name, _)| ![CONFIG, GENERATION].contains(name)) {
+            files::write_atomic(&folder.join(name), text.as_bytes())?;
+        }
+        write(&folder.join(CONFIG), &self.options(model_type.as_deref())?)?;
+        write(&folder.join(GENERATION), &self.generation()?)
+    }
+
+    /// What `tokenizer_config.json` says: what the source said, and how others come to the same ids.
+    fn options(&self, model_type: Option<&str>) -> Result<Map<String, Value>> {
+        let mut options = self.companions.object(CONFIG);
+        let named = self.companions.named();
+        let mut name = |key: &str, token: Option<String>| {
+            if let Some(token) = token.filter(|_| !named.contains_key(key)) {
+                options.insert(key.into(), token.into());
+            }
+        };
+        for (key, token) in Self::ROLES.into_iter().filter(|_| self.marked) {
+            name(key, Some(token.into()));
+        }
+        let end = self.ends.first().and_then(|end| self.inner.id_to_token(*end));
+        name("eos_token", end.clone());
+        if model_type == Some("qwen2") && !self.is_of_qwen()? {
+            // For a qwen2 model transformers 5 builds a tokenizer of its own class from the vocabulary alone, whatever
+            // class is named here, unless it is told to trust what the files say. No code is among them.
+            options.insert("trust_remote_code".into(), true.into());
+            // That class adds a token for each of these that has no name.
+            let named = self.companions.named();
+            for key in ["unk_token", "pad_token"].into_iter().filter(|key| !named.contains_key(*key)) {
+                options.entry(key).or_insert_with(|| end.clone().into());
+            }
+        }
+        options.insert("tokenizer_class".into(), CLASS.into());
+        options.remove("auto_map");
+        if self.marked {
+            options.entry("clean_up_tokenization_spaces").or_insert(false.into());
+        }
+        Ok(options)
+    }
+
+    /// Whether this is what transformers' class for Qwen 2 makes of a vocabulary.
+    fn is_of_qwen(&self) -> Result<bool> {
+        let text = self.inner.to_string(false).map_err(broken("tokenizer"))?;
+        let parts: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::invalid("tokenizer", error.to_string(), "it cannot be written as JSON"))?;
+        let split = &parts["pre_tokenizer"]["pretokenizers"];
+        Ok(parts["model"]["type"] == "BPE"
+            && parts["normalizer"]["type"] == "NFC"
+            && split[0]["pattern"]["Regex"] == QWEN
+            && split[1]["type"] == "ByteLevel"
+            && split[1]["use_regex"] == false)
+    }
+
+    /// What `generation_config.json` says: what the source said, and all tokens that end a completion.
+    fn generation(&self) -> Result<Map<String, Value>> {
+        let mut generation = self.companions.object(GENERATION);
+        let told = self.companions.ids("eos_token_id")?;
+        if !generation.contains_key("eos_token_id") || !self.ends.iter().all(|end| told.contains(end)) {
+            generation.insert("eos_token_id".into(), self.end_ids()?);
+        }
+        let [bos, pad] = self.bos_and_pad()?;
+        for (key, id) in [("bos_token_id", bos), ("pad_token_id", pad)] {
+            if let Some(id) = id {
+                generation.entry(key).or_insert(id.into());
+            }
+        }
+        Ok(generation)
+    }
+
+    /// The ids of all end tokens, in the order of the source: one number where it is one.
+    fn end_ids(&self) -> Result<Value> {
+        let mut ids = self.companions.ids("eos_token_id")?;
+        ids.extend(self.ends.iter().filter(|end| !ids.contains(end)).copied().collect::<Vec<_>>());
+        Ok(if let [one] = ids[..] { one.into() } else { ids.into() })
+    }
+
+    /// Writes the ids of the special tokens into a model's config, and tells its type.
+    fn tell_ids(&self, path: &Path) -> Result<Option<String>> {
+        let place = path.display().to_string();
+        let mut config: Map<String, Value> = serde_json::from_str(&files::read_text(path)?)
+            .map_err(|error| Error::invalid(place, error.to_string(), "it has to be valid JSON"))?;
+        let [bos, pad] = self.bos_and_pad()?;
+        let ids = [("eos_token_id", self.end_ids()?), ("bos_token_id", json!(bos)), ("pad_token_id", json!(pad))];
+        config.extend(ids.map(|(key, id)| (key.to_string(), id)));
+        write(path, &config)?;
+        Ok(config.get("model_type").and_then(Value::as_str).map(String::from))
+    }
+}
+
+/// How Qwen 2 takes a text apart before its merges are looked up.
+const QWEN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+fn write(path: &Path, object: &Map<String, Value>) -> Result<()> {
+    let text = format!("{:#}\n", Value::Object(object.clone()));
+    files::write_atomic(path, text.as_bytes())
+}
