@@ -1,6 +1,6 @@
 //! The model that a run starts from: weights, tokenizer, and what it already knows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::knowledge::KnownConfig;
 use crate::language::Tokenizer;
@@ -140,15 +140,24 @@ pub fn digest(place: Place) -> Result<String> {
                 let path = dir.join(name);
                 note(if path.exists() { files::digest_file(&path)? } else { String::new() }, name);
             }
-            for path in Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if !NAMES.contains(&&*name) {
-                    note(files::digest_file(&path)?, &name);
-                }
+            for path in other_files(dir)? {
+                note(files::digest_file(&path)?, &path.file_name().unwrap_or_default().to_string_lossy());
             }
         }
     }
     Ok(files::digest(all.as_bytes()))
+}
+
+/// The files of a base in a directory that are there, those of the weights that its adapters name among them.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let named = NAMES.iter().map(|name| dir.join(name));
+    Ok(named.chain(other_files(dir)?).filter(|path| path.exists()).collect())
+}
+
+/// Those beside the ones that every base has.
+fn other_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let own = |path: &PathBuf| !path.file_name().is_some_and(|name| NAMES.iter().any(|own| name == *own));
+    Ok(Policy::files(dir)?.into_iter().chain(Tokenizer::files(dir)).filter(own).collect())
 }
 
 #[cfg(test)]
