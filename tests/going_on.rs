@@ -92,6 +92,21 @@ fn a_branch_from_step_0_begins_with_the_fine_tuned_policy() {
 }
 
 #[test]
+fn a_branch_goes_on_when_the_checkpoint_that_it_left_is_gone() {
+    let home = Home::new(&[]);
+    train(&home, "trunk", 3, &[]);
+    train(&home, "alone", 5, &[]);
+    let (trunk, branch, here) = (home.path("trunk"), home.path("trunk-from-2"), home.path(""));
+    does(&here, &["train", trunk.to_str().unwrap(), "--from", "2"]);
+    fs::remove_dir_all(trunk).unwrap();
+    does(&here, &["train", branch.to_str().unwrap(), "--resume", "--set", "train.steps=5"]);
+    let metrics = |left: &BTreeMap<String, Vec<u8>>| String::from_utf8(left["metrics.jsonl"].clone()).unwrap();
+    let (alone, branch) = (left_by(&home.path("alone")), left_by(&branch));
+    assert_eq!(metrics(&branch).lines().collect::<Vec<_>>(), metrics(&alone).lines().skip(2).collect::<Vec<_>>());
+    assert!(branch["step-000005.jsonl"] == alone["step-000005.jsonl"]);
+}
+
+#[test]
 fn a_cache_is_remembered_however_the_run_is_gone_on_with() {
     let home = Home::new(&[]);
     let cache = home.path("cache");
@@ -145,7 +160,7 @@ fn damage_to_what_was_written_is_told_and_put_right_from_the_checkpoint() {
     train(&home, "run", 4, &[]);
     let run = home.path("run");
     let (metrics, evaluations) = (run.join("metrics.jsonl"), run.join("evaluations.json"));
-    let rollouts = run.join("rollouts/step-000002.jsonl");
+    let rollouts = run.join("rollouts/step-000004.jsonl");
     let whole = [&metrics, &evaluations].map(|path| fs::read_to_string(path).unwrap());
     let lines: Vec<&str> = whole[0].lines().collect();
     fs::write(&metrics, [lines[0], lines[1], lines[1], lines[2], lines[3]].join("\n")).unwrap();
@@ -155,7 +170,7 @@ fn damage_to_what_was_written_is_told_and_put_right_from_the_checkpoint() {
 
     // Whoever reads is told.
     let (here, dir) = (home.path(""), run.to_str().unwrap());
-    let expected = ["metrics.jsonl: step 2 has 2 lines", "step-000002.jsonl: the rollouts of step 2 were changed"];
+    let expected = ["metrics.jsonl: step 2 has 2 lines", "step-000004.jsonl: the rollouts of step 4 were changed"];
     let words = does(&here, &["watch", dir, "--once"]);
     assert!(expected.iter().all(|expected| words.contains(expected)), "{words}");
     assert!(words.contains("evaluations.json: the evaluation of step 0 is not what it was"), "{words}");

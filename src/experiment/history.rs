@@ -183,6 +183,18 @@ pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
     Ok(all)
 }
 
+/// The same of what is shown of a run while it goes on: of the rollouts those of one step, so that a long run is seen as
+/// soon as a short one.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> {
+    let Some(history) = History::of(run) else { return Ok(Vec::new()) };
+    let shown = step.map_or(Ok(None), |step| history.rollouts_damage(run, step as usize))?;
+    Ok([history.metrics_damage(run)?, history.evaluations_damage(run)?, shown].into_iter().flatten().collect())
+}
+
 /// The same of recorded rollouts alone. A path is a run directory, its `rollouts/`, or a file in there.
 ///
 /// # Errors

@@ -27,6 +27,9 @@ pub struct RunInputs {
     directory: PathBuf,
     /// By the key of the config that names it.
     files: BTreeMap<String, InputFile>,
+    /// Content of the checkpoint that training has branched off from. The other run may go on and keep it no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branched_from: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +68,7 @@ impl RunInputs {
                 all.insert("base.path".into(), InputFile { path: PathBuf::from(&config.base.path), digest });
             }
         }
-        Ok(RunInputs { directory: env::current_dir().unwrap_or_default(), files: all })
+        Ok(RunInputs { directory: env::current_dir().unwrap_or_default(), files: all, branched_from: None })
     }
 
     /// Those that a run was begun with; `None` where it was not begun, or by a version that did not note them.
@@ -84,12 +87,25 @@ impl RunInputs {
         })
     }
 
-    /// Notes them in a run directory.
+    /// Notes them in a run directory, beside what is known there of a checkpoint that training has branched off from.
     pub fn write(&self, run: &RunDir) -> Result<()> {
+        let noted = || RunInputs::read(run.root()).ok().flatten().and_then(|inputs| inputs.branched_from);
+        let whole = RunInputs { branched_from: self.branched_from.clone().or_else(noted), ..self.clone() };
         let path = run.root().join(FILE);
-        let text = serde_json::to_vec_pretty(self)
+        let text = serde_json::to_vec_pretty(&whole)
             .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "paths must be text"))?;
         files::write_atomic(&path, &text)
+    }
+
+    /// Notes the content of the checkpoint that a run's training branches off from.
+    pub fn note_branch(run: &RunDir, content: &str) -> Result<()> {
+        let noted = RunInputs::read(run.root())?.unwrap_or_default();
+        RunInputs { branched_from: Some(content.into()), ..noted }.write(run)
+    }
+
+    /// Content of the checkpoint that a run's training has branched off from.
+    pub fn branched_from(run: &RunDir) -> Result<Option<String>> {
+        Ok(RunInputs::read(run.root())?.and_then(|inputs| inputs.branched_from))
     }
 
     /// Refuses to go on with a run that has been begun with others, a line for each file. One that has made nothing yet

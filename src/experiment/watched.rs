@@ -23,7 +23,7 @@ pub struct Watched {
     pub evaluations: Vec<ArmResult>,
     /// The completions of the last step.
     pub rollouts: Vec<Record>,
-    /// Files that were not what they were when they were written, when the run was first looked at.
+    /// Files of what is shown that were not what they were when they were written, when the run was first looked at.
     pub damage: Vec<Damaged>,
 }
 
@@ -33,10 +33,11 @@ impl Watched {
         let (run, config) = RunDir::read(root)?;
         run.demand_one(&config)?;
         let metrics = MetricsTail::new(&run.metrics());
-        let damage = history::damage(root)?;
+        let damage = Vec::new();
         let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
         let mut watched = Watched { run, config, metrics, lines, evaluations, rollouts, damage };
         watched.look()?;
+        watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
         Ok(watched)
     }
 

@@ -21,6 +21,7 @@ use crate::experiment::config::{RunConfig, TrainConfig};
 use crate::experiment::course::{self, Checkpoints, Origin, Progressed};
 use crate::experiment::health::Health;
 use crate::experiment::history::{self, Damaged, History};
+use crate::experiment::inputs::RunInputs;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
@@ -82,23 +83,17 @@ pub(super) fn inputs<'a>(
         &experiment.reward
     });
     let RunConfig { seed, precision, .. } = config.run;
-    Ok((
-        &tuned.content,
-        train,
-        reward,
-        &config.evaluation,
-        seed,
-        precision,
-        &start.digest,
-        branched_from(&config.train)?,
-    ))
+    let from = branched_from(experiment)?;
+    Ok((&tuned.content, train, reward, &config.evaluation, seed, precision, &start.digest, from))
 }
 
-/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy.
-fn branched_from(config: &TrainConfig) -> Result<Option<String>> {
-    match config.from.as_deref().map(course::origin).transpose()? {
-        Some(Origin::Checkpoint(dir)) => course::content(&dir).map(Some),
-        Some(Origin::Tuned(..)) | None => Ok(None),
+/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
+/// that has branched off knows it, also when the other run does not keep it any more.
+fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
+    match experiment.config.train.from.as_deref().map(course::origin).transpose() {
+        Ok(Some(Origin::Checkpoint(dir))) => course::content(&dir).map(Some),
+        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
+        Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
     }
 }
 
@@ -335,6 +330,7 @@ impl Trainer<'_> {
         if progressed.step >= config.steps {
             return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
         }
+        RunInputs::note_branch(&self.experiment.run, &course::content(&dir)?)?;
         // What another reward paid cannot be compared, and metrics and rollouts of the other run stay there.
         let (reward, alarm, underway) = (RewardNote::default(), Alarm::default(), BTreeMap::new());
         let history = progressed.notes.history.without_files();
@@ -393,7 +389,7 @@ impl Trainer<'_> {
     fn key(&self, tuned: &Stage) -> Result<String> {
         let config = &self.experiment.config;
         let train = TrainConfig { steps: 0, reward: PathBuf::new(), from: None, ..config.train.learned() };
-        let from = branched_from(&config.train)?;
+        let from = branched_from(self.experiment)?;
         let inputs = (&tuned.content, &self.start.digest, train, config.run.seed, config.run.precision, from);
         let text = serde_json::to_vec(&inputs)
             .map_err(|error| Error::invalid("train", error.to_string(), "it cannot be written as JSON"))?;
