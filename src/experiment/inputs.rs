@@ -251,7 +251,7 @@ mod tests {
         fs::write(home.path().join("rewards/correct.toml"), "").unwrap();
         RunInputs { directory: home.path().into(), ..RunInputs::default() }.write(&run).unwrap();
         let found = |changed: &str| {
-            let mut config = Config { ..first.clone() };
+            let mut config = first.clone();
             config.run.cache = Some("cache".into());
             config.base.path = "nowhere".into();
             find_again(&mut config, run.root(), |key| key == changed);
