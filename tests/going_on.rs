@@ -163,7 +163,7 @@ fn damage_to_what_was_written_is_told_and_put_right_from_the_checkpoint() {
     let rollouts = run.join("rollouts/step-000004.jsonl");
     let whole = [&metrics, &evaluations].map(|path| fs::read_to_string(path).unwrap());
     let lines: Vec<&str> = whole[0].lines().collect();
-    fs::write(&metrics, [lines[0], lines[1], lines[1], lines[2], lines[3]].join("\n")).unwrap();
+    fs::write(&metrics, [lines[0], lines[1], lines[1], lines[2], lines[3], ""].join("\n")).unwrap();
     fs::write(&evaluations, whole[1].replacen("\"correct\":", "\"correct\":1", 1)).unwrap();
     let recorded = fs::read_to_string(&rollouts).unwrap();
     fs::write(&rollouts, recorded.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
