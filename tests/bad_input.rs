@@ -168,14 +168,14 @@ fn a_directory_of_somebody_else_is_left_as_it_is() {
 #[test]
 fn a_run_directory_of_another_config_is_left_as_it_is() {
     let home = Home::with_config("");
-    let other = Config::parse("[train]\nsteps = 7", "other", "other", &[]).unwrap();
+    let other = Config::parse("[train]\nsteps = 700", "other", "other", &[]).unwrap();
     let run = home.path("runs/x");
     drop(RunDir::open(&run, &other).unwrap());
     fs::write(run.join("metrics.jsonl"), "{}").unwrap();
     let before = fs::read_to_string(run.join("config.toml")).unwrap();
     let lines = home.refused(&["run", "x.toml"]);
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].contains("belongs to another config (train.steps is 7 there and 300 here)"), "{lines:?}");
+    assert!(lines[0].contains("belongs to another config (train.steps is 700 there and 300 here)"), "{lines:?}");
     assert_eq!(fs::read_to_string(run.join("config.toml")).unwrap(), before);
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap(), "{}");
 }

@@ -1,6 +1,7 @@
-//! A run that is killed or stopped at any instant, and taken up again, leaves what a run leaves that was left alone.
-//! `RECOLLECT_CASES=50` says how many instants are tried. And one whose files do not fit any more ends with a word on how
-//! to go on, and goes on from what it has.
+//! A run that is killed or stopped at any instant, and taken up again, leaves what a run leaves that was left alone; also
+//! where its metrics were edited, it was moved, or a command of somebody else judges. `RECOLLECT_CASES=50` says how many
+//! instants are tried. And one whose files do not fit any more ends with a word on how to go on, and goes on from what it
+//! has.
 #![cfg(unix)]
 
 #[path = "support/home.rs"]
@@ -13,7 +14,7 @@ mod tiny;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -37,16 +38,71 @@ fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
 
 #[test]
 fn whatever_the_instant_nothing_is_lost() {
-    nothing_is_lost(Home::new(&[]), cases());
+    nothing_is_lost(Home::new(&[]), cases(), |_, _, _| {});
 }
 
 #[test]
 fn nor_is_a_value_head_with_its_moments() {
     let algorithm = "train.algorithm={ preset = 'ppo', inner_epochs = 2, value.trunk = true }";
-    nothing_is_lost(Home::new(&[algorithm]), cases() / 4);
+    nothing_is_lost(Home::new(&[algorithm]), cases() / 4, |_, _, _| {});
 }
 
-fn nothing_is_lost(home: Home, cases: usize) {
+#[test]
+fn nor_where_metrics_are_edited_and_the_run_is_moved_in_between() {
+    nothing_is_lost(Home::new(&[]), cases(), |home, name, random| {
+        edit(&home.path(name).join("metrics.jsonl"), random);
+        let moved = home.path("moved").join(name);
+        if !home.path(name).exists() {
+            return;
+        }
+        fs::create_dir_all(home.path("moved")).unwrap();
+        fs::rename(home.path(name), &moved).unwrap();
+        // It goes on by its directory, for a while or to its end, and comes back.
+        let mut by_directory = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        by_directory.args(["train", &moved.display().to_string()]).current_dir(home.path("moved"));
+        by_directory.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let after = Duration::from_millis(random.random_range(1..100));
+        // It was killed before it had a config of its own.
+        if moved.join("config.toml").exists() {
+            interrupt(by_directory.spawn().unwrap(), libc::SIGKILL, after);
+        }
+        fs::rename(moved, home.path(name)).unwrap();
+    });
+}
+
+#[test]
+fn nor_where_a_command_judges() {
+    let home = Home::new(&[]);
+    let judge = home.path("judge.sh");
+    let answers = "while read -r line; do\n id=${line#*:}; id=${id%%,*}\n case \"$line\" in *in*) value=0.25;; *) value=0.75;; \
+                   esac\n echo '{\"id\":'$id',\"value\":'$value'}'\ndone\n";
+    fs::write(&judge, answers).unwrap();
+    let term = format!("kind = 'external'\nname = 'judge'\ncommand = ['sh', '{}']\n", judge.display());
+    let reward = format!("[[term]]\nkind = 'truncated'\nweight = -1.0\n[[term]]\n{term}");
+    fs::write(home.path("reward.toml"), reward).unwrap();
+    nothing_is_lost(home, cases() / 2, |_, _, _| {});
+}
+
+/// Does to a file of metrics what an editor, a script or a bad copy may do.
+fn edit(path: &Path, random: &mut StdRng) {
+    let Ok(text) = fs::read_to_string(path) else { return };
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    if lines.is_empty() {
+        return;
+    }
+    let at = random.random_range(0..lines.len());
+    match random.random_range(0..5) {
+        0 => drop(lines.remove(at)),
+        1 => lines.insert(at, lines[at].clone()),
+        2 => lines[at] = lines[at].replace("\"reward\":", "\"reward\":9"),
+        3 => lines.insert(at, "buy milk".into()),
+        _ => return fs::remove_file(path).unwrap(),
+    }
+    fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+}
+
+/// `between` is done to a run after it was interrupted.
+fn nothing_is_lost(home: Home, cases: usize, between: impl Fn(&Home, &str, &mut StdRng)) {
     let started = Instant::now();
     home.finished("alone");
     // How long a run takes at most; one that ends before its instant says that the machine has become faster.
@@ -70,6 +126,7 @@ fn nothing_is_lost(home: Home, cases: usize) {
                 assert_eq!(output.status.code(), Some(130), "{said}");
                 assert!(said.contains("interrupted; "), "{said}");
             }
+            between(&home, &name, &mut random);
         }
         // And the newest checkpoint may have been cut off.
         if let Some(checkpoint) = newest_checkpoint(&home.path(&name)).filter(|_| case % 2 == 1) {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use recollect::Error;
+use recollect::experiment::history::Damaged;
 use recollect::experiment::stages::Reported;
 use recollect::report::table;
 use recollect::strict_toml::one_line;
@@ -22,6 +23,14 @@ pub fn reported(report: &Reported) {
     say(&table(&report.summary, io::stdout().is_terminal()));
     for path in &report.files {
         say(&format!("wrote {}", path.display()));
+    }
+}
+
+/// Tells of files that are not what they were when they were written.
+pub fn damaged(files: &[Damaged]) {
+    let mut stderr = io::stderr().lock();
+    for file in files {
+        let _ = writeln!(stderr, "{}", one_line(&file.words()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use recollect::Result;
-use recollect::experiment::stages;
+use recollect::experiment::{history, stages};
 
 use super::arguments::RequireArgs;
 use super::output;
@@ -32,6 +32,9 @@ Examples:
   recollect report runs/quickstart --require \"after-rl.B.reversal >= 0.9\"";
 
 pub fn main(args: &Args) -> Result<()> {
+    for run in &args.runs {
+        output::damaged(&history::damage(run)?);
+    }
     let report = match &args.runs[..] {
         [run] if args.into.is_none() => stages::report(run)?,
         runs => stages::report_together(runs, args.into.as_deref())?,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use recollect::experiment::config::Override;
-use recollect::experiment::{Config, RunDir, arithmetic, course, stages};
+use recollect::experiment::{Config, Experiment, RunDir, arithmetic, course, stages};
 use recollect::{Error, Result};
 
 use super::arguments::{ConfigArgs, StageArgs};
@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "from")]
     resume: bool,
     /// Branch off from a checkpoint of the run, in a directory of its own (the run's name with -from-STEP, unless
-    /// run.dir is set); RUN@STEP names one of another run
+    /// run.dir is set); 0 is the fine-tuned policy before the first step, RUN@STEP names a checkpoint of another run
     #[arg(long, value_name = "STEP")]
     from: Option<String>,
 }
@@ -30,10 +30,12 @@ names; the questions of B are never used here.
 
 Whatever stops a run, the same command goes on from its newest checkpoint; so does naming its directory, and with
 --resume it is an error if there is nothing to go on from. --from is short for train.from and a run.dir.
+A finished run goes on when train.steps is raised, with the learning rate of the new number of steps from there on.
 
 Examples:
   recollect train configs/quickstart.toml
   recollect train runs/quickstart --resume
+  recollect train runs/quickstart --resume --set train.steps=400
   recollect train runs/quickstart --from 100 --set train.reward=rewards/correct.toml
   recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 --set run.dir=runs/branch
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow
@@ -46,9 +48,23 @@ pub fn main(args: &Args) -> Result<()> {
         || Ok((args.resolve()?, ())),
         arithmetic::of_run,
         |experiment, ()| {
-            output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
+            let trained = stages::train(experiment)?;
+            if args.resume && trained.reused {
+                output::say(&finished(experiment));
+            }
+            output::say(&format!("the trained policy is in {}", trained.dir.display()));
             Ok(())
         },
+    )
+}
+
+/// What to say of a run that has nothing left to do.
+fn finished(experiment: &Experiment) -> String {
+    let (run, steps) = (experiment.run.root().display(), experiment.config.train.steps);
+    let more = steps.saturating_mul(2);
+    format!(
+        "{run} is finished: all {steps} steps (train.steps) are done; to train it further, raise them: \
+         `recollect train {run} --resume --set train.steps={more}`"
     )
 }
 
@@ -78,7 +94,7 @@ fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
         None => (format!("{}@{from}", trunk.display()), from),
     };
     // Tells at once what is wrong with the name.
-    course::named(&named)?;
+    course::origin(&named)?;
     let text = |key: &str, value: String| format!("{key}={}", toml::Value::String(value));
     let mut branch = vec![text("train.from", named)];
     if !config.changes.iter().any(|change| names_dir(&change)) {
@@ -143,6 +159,9 @@ mod tests {
         let config = resolved(&[], &format!("{}@7", other.display())).unwrap();
         assert_eq!(config.train.from, Some(format!("{}@7", other.display())));
         assert_eq!(config.run.dir, home.path().join("trunk-from-7"));
+        let config = resolved(&[], "0").unwrap();
+        assert_eq!(config.train.from, Some(format!("{}@0", trunk.display())), "the fine-tuned policy");
+        assert_eq!(config.run.dir, home.path().join("trunk-from-0"));
         let message = resolved(&[], "30").unwrap_err().to_string();
         assert!(message.contains("no checkpoint of step 30") && message.contains("steps 20, 40"), "{message}");
         assert!(resolved(&[], "soon").unwrap_err().to_string().contains("no RUN@STEP"));

@@ -71,6 +71,11 @@ pub fn of_run(config: &Config) -> Vec<Line> {
         let chosen = |chosen: bool| if chosen { ", as this config does" } else { "" };
         lines.push(memory("MB to train all weights", &full, chosen(config.lora.is_none())));
         lines.push(memory("MB to train adapters", &lora, chosen(config.lora.is_some())));
+        let (one, most) = (if config.lora.is_some() { lora } else { full }, footprint::checkpoints(train));
+        let mb = one.checkpoint().div_ceil(1_000_000);
+        let kept =
+            format!("at most {most} × {mb} MB on disk: those that stay, the last step's among them, and one more");
+        lines.push(line("MB of checkpoints", one.checkpoint().saturating_mul(most as u128).div_ceil(1_000_000), kept));
     }
     lines.extend(workers(config));
     lines

@@ -1,6 +1,6 @@
 //! The model that a run starts from: weights, tokenizer, and what it already knows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::stage::Stage;
 use crate::knowledge::KnownConfig;
@@ -155,16 +155,20 @@ pub fn digest(place: Place) -> Result<String> {
     match place {
         Place::Shipped(files) => files.iter().for_each(|(name, bytes)| note(files::digest(bytes), name)),
         Place::Dir(dir) => {
-            let checkpoint = Checkpoint::open(dir)?;
-            let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));
-            let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?)));
-            // In their order: the weights below adapters come behind these.
-            for path in checkpoint.files()?.into_iter().chain(beside).chain(of_tokenizer.into_iter().flatten()) {
+            for path in files(dir)? {
                 note(files::digest_file(&path)?, &path.file_name().unwrap_or_default().to_string_lossy());
             }
         }
     }
     Ok(files::digest(all.as_bytes()))
+}
+
+/// The files of a base in a directory, in an order of their own: the weights below adapters come behind these.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let checkpoint = Checkpoint::open(dir)?;
+    let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));
+    let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?)));
+    Ok(checkpoint.files()?.into_iter().chain(beside).chain(of_tokenizer.into_iter().flatten()).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::seal::{self, Digests};
-use super::{Experiment, RunDir};
+use super::{Config, Experiment, RunDir};
 use crate::learner::{Optimizer, OptimizerConfig, Scales};
 use crate::policy::Policy;
 use crate::telemetry::Progress;
@@ -45,6 +45,8 @@ const NOTES: &str = "notes.json";
 const MOMENTS: &str = "optimizer.safetensors";
 const MARKER: &str = "complete.json";
 const PREFIX: &str = "step-";
+/// How the directories begin that hold the checkpoints of reinforcement learning.
+const TRAINING: &str = "train-";
 
 impl<N: Default> Progressed<N> {
     /// A policy that has learned nothing yet.
@@ -131,6 +133,29 @@ impl Checkpoints {
         others.into_iter().try_for_each(|(_, dir)| seal::remove(&dir))
     }
 
+    /// Refuses to begin anew beside checkpoints of the same stage that belong to something else: what is written on the
+    /// way would take the place of what led to them.
+    pub fn demand_alone(&self) -> Result<()> {
+        let (Some(folder), Some(name)) = (self.root.parent(), self.root.file_name().and_then(|name| name.to_str()))
+        else {
+            return Ok(());
+        };
+        let stage = name.split_once('-').map_or(name, |(stage, _)| stage);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let same_stage = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            *path != self.root && name.and_then(|name| name.split_once('-')).is_some_and(|(other, _)| other == stage)
+        };
+        match entries.filter(same_stage).find(|path| !steps(path).is_empty()) {
+            None => Ok(()),
+            Some(path) => {
+                let found = "checkpoints of another fine-tuned policy or another training";
+                let remedy = "use another run.dir, or remove this directory to begin again at step 1";
+                Err(Error::invalid(path.display().to_string(), found, remedy))
+            }
+        }
+    }
+
     /// Removes all of them: the stage is finished.
     pub fn remove(&self) -> Result<()> {
         seal::remove(&self.root)
@@ -149,6 +174,29 @@ pub fn size(optimizer: &Optimizer) -> u64 {
     optimizer.size() / 2 * 3
 }
 
+/// Where a branch begins.
+pub enum Origin {
+    /// `RUN@0`: with the fine-tuned policy of a run, whose config this is.
+    Tuned(RunDir, Box<Config>),
+    /// `RUN@STEP`: with a checkpoint of its reinforcement learning.
+    Checkpoint(PathBuf),
+}
+
+/// What `train.from` names.
+///
+/// # Errors
+///
+/// A text that names nothing, a directory that is no run, a step without a checkpoint.
+pub fn origin(text: &str) -> Result<Origin> {
+    match text.rsplit_once('@') {
+        Some((run, "0")) => {
+            let (run, config) = RunDir::read(Path::new(run))?;
+            Ok(Origin::Tuned(run, Box::new(config)))
+        }
+        _ => named(text).map(Origin::Checkpoint),
+    }
+}
+
 /// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps.
 pub fn named(text: &str) -> Result<PathBuf> {
     let place = || format!("train.from = {text:?}");
@@ -158,11 +206,7 @@ pub fn named(text: &str) -> Result<PathBuf> {
         return Err(Error::invalid(place(), "no RUN@STEP", remedy));
     };
     let (run, _) = RunDir::read(Path::new(run))?;
-    let stages = fs::read_dir(run.checkpoints()).into_iter().flatten().flatten().map(|entry| entry.path());
-    let training =
-        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("train-"));
-    let mut all: Vec<(usize, PathBuf)> = stages.filter(training).flat_map(|stage| steps(&stage)).collect();
-    all.sort();
+    let all = of_training(&run);
     if let Some((_, dir)) = all.iter().find(|(there, _)| *there == step) {
         return Ok(dir.clone());
     }
@@ -173,6 +217,27 @@ pub fn named(text: &str) -> Result<PathBuf> {
         false => format!("it has those of steps {}; train.keep_last says how many stay", there.join(", ")),
     };
     Err(Error::invalid(place(), found, remedy))
+}
+
+/// The checkpoints of a run's reinforcement learning, oldest first.
+pub fn of_training(run: &RunDir) -> Vec<(usize, PathBuf)> {
+    let stages = fs::read_dir(run.checkpoints()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let training =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(TRAINING));
+    let mut all: Vec<(usize, PathBuf)> = stages.filter(training).flat_map(|stage| steps(&stage)).collect();
+    all.sort();
+    all
+}
+
+/// The notes of the newest checkpoint of a run's reinforcement learning that are what they were when they were saved.
+/// The run may be going on: a checkpoint that goes away meanwhile is passed over.
+pub fn newest_notes<N: DeserializeOwned>(run: &RunDir) -> Option<N> {
+    of_training(run).into_iter().rev().find_map(|(_, dir)| {
+        let marker: Marker = serde_json::from_slice(&fs::read(dir.join(MARKER)).ok()?).ok()?;
+        let notes = fs::read(dir.join(NOTES)).ok()?;
+        let whole = marker.files.get(NOTES).is_some_and(|expected| *expected == files::digest(&notes));
+        serde_json::from_slice(&notes).ok().filter(|_| whole)
+    })
 }
 
 /// Whether a run has a checkpoint of any stage.
@@ -284,6 +349,14 @@ mod tests {
         let error = named(&format!("{run}@30")).unwrap_err().to_string();
         assert!(error.contains("no checkpoint of step 30") && error.contains("steps 20, 40, 50"), "{error}");
         assert!(named("runs/quickstart").unwrap_err().to_string().contains("runs/quickstart@100"));
+        let other = Checkpoints { root: home.path().join("checkpoints/train-1"), last: 2 };
+        let error = other.demand_alone().unwrap_err().to_string();
+        assert!(
+            error.contains("train-0: checkpoints of another fine-tuned policy") && error.contains("run.dir"),
+            "{error}"
+        );
+        assert!(checkpoints.demand_alone().is_ok());
+        assert!(Checkpoints { root: home.path().join("checkpoints/finetune-1"), last: 2 }.demand_alone().is_ok());
         checkpoints.remove().unwrap();
         assert!(named(&format!("{run}@20")).unwrap_err().to_string().contains("it has none"));
     }
@@ -311,6 +384,23 @@ mod tests {
             assert!(told.len() == 1 && told[0].contains("the checkpoint is damaged"), "{told:?}");
             assert_eq!(fs::read_dir(&checkpoints.root).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn the_newest_notes_that_are_whole_are_read_without_a_look_at_the_weights() {
+        let home = tempfile::tempdir().unwrap();
+        let checkpoints = checkpoints(home.path(), 9);
+        let run = RunDir::at(home.path());
+        assert_eq!(newest_notes::<String>(&run), None);
+        [10, 20].into_iter().for_each(|step| save(&checkpoints, step, None));
+        fs::remove_file(checkpoints.root.join("step-000020/model.safetensors")).unwrap();
+        assert_eq!(newest_notes::<String>(&run), Some("note 20".into()));
+        fs::write(checkpoints.root.join("step-000020").join(NOTES), "\"note 21\"").unwrap();
+        assert_eq!(newest_notes::<String>(&run), Some("note 10".into()));
+        fs::write(home.path().join("config.toml"), "").unwrap();
+        assert!(matches!(origin(&format!("{}@0", home.path().display())), Ok(Origin::Tuned(..))));
+        assert!(matches!(origin(&format!("{}@10", home.path().display())), Ok(Origin::Checkpoint(_))));
+        assert!(origin("no/such/run@0").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How much memory training takes, worked out from the shape of the model: better known before it runs than after.
 
 use super::base::Place;
+use super::config::TrainConfig;
 use super::{Config, base};
 use crate::knowledge::lexicon::Lexicon;
 use crate::language::Tokenizer;
@@ -51,7 +52,17 @@ impl Footprint {
         }
     }
 
-    /// All of it.
+    /// Bytes of a checkpoint: what is trained and the two moments of each.
+    pub fn checkpoint(&self) -> u128 {
+        self.moments / 2 * 3
+    }
+
+    /// Bytes of the policy that training leaves: what is trained.
+    pub fn trained(&self) -> u128 {
+        self.moments / 2
+    }
+
+    /// All of it, in memory.
     pub fn total(&self) -> u128 {
         self.weights + self.gradients + self.moments + self.sampling + self.activations
     }
@@ -77,6 +88,13 @@ pub fn of(config: &Config) -> Option<[Footprint; 2]> {
     Some([None, Some(&lora)].map(|lora| Footprint::of(&model, lora, micro_batches, workers)))
 }
 
+/// Most checkpoints that are on disk at once: the newest, of which that of the last step is one, the best, and the one
+/// that is being written.
+pub fn checkpoints(train: &TrainConfig) -> usize {
+    let made = train.steps.checked_div(train.checkpoint_every).unwrap_or(0).saturating_add(1);
+    train.keep_last.min(made).saturating_add(usize::from(train.keep_best)).saturating_add(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +116,18 @@ mod tests {
         );
         let held = |footprint: Footprint| footprint.total() - footprint.activations;
         assert!(held(light) < held(full) / 2);
+    }
+
+    #[test]
+    fn as_many_checkpoints_are_on_disk_as_stay_and_one_more() {
+        let mut train = Config::default().train;
+        assert_eq!(checkpoints(&train), 4, "the two newest, the best, and one that is being written");
+        (train.keep_last, train.keep_best) = (100, false);
+        assert_eq!(checkpoints(&train), 8, "every fifty of 300 steps, and the last step's");
+        train.checkpoint_every = 0;
+        assert_eq!(checkpoints(&train), 2);
+        let light = Footprint::of(&base::shape(Place::of("embedded")).unwrap(), None, 3, 2);
+        assert_eq!((light.checkpoint(), light.trained()), (3 * light.weights, light.weights));
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod config;
 pub mod course;
 pub mod footprint;
 pub mod health;
+pub mod history;
+pub mod inputs;
 pub mod interrupt;
 pub mod lessons;
 pub mod live_reward;
@@ -15,6 +17,7 @@ pub mod manifest;
 pub mod resources;
 pub mod rollouts;
 pub mod run_dir;
+pub mod schema;
 mod seal;
 pub mod stage;
 pub mod stages;
@@ -57,10 +60,12 @@ pub struct Experiment {
 impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
+        let mut config = config;
         let reward = preflight(&config)?;
         let config = config.dated();
         let device = config.run.device.open()?;
-        let run = RunDir::open(&config.run.dir, &config)?;
+        config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(&config.run.dir));
+        let run = RunDir::go_on(&config.run.dir, &config)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt).on(&device);
         let actors = Arc::new(Threads);

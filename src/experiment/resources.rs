@@ -50,6 +50,24 @@ pub fn forecast(config: &Config) -> Option<String> {
     })
 }
 
+/// Words for a run whose checkpoints and trained policy will hardly fit on the disk, where `there` checkpoints lie
+/// already.
+pub fn disk_forecast(config: &Config, there: usize) -> Option<String> {
+    let [full, adapters] = footprint::of(config)?;
+    let chosen = if config.lora.is_some() { adapters } else { full };
+    let more = footprint::checkpoints(&config.train).saturating_sub(there);
+    let needed = chosen.checkpoint().saturating_mul(more as u128).saturating_add(chosen.trained());
+    let free = files::free(&config.run.dir)?;
+    (needed > u128::from(free)).then(|| {
+        format!(
+            "ALARM: checkpoints and the trained policy take up to {}, and {} are free on the disk: the run ends where \
+             something does not fit. Make room, or keep fewer checkpoints (train.keep_last, train.keep_best).",
+            megabytes(u64::try_from(needed).unwrap_or(u64::MAX)),
+            megabytes(free)
+        )
+    })
+}
+
 /// What has been told of.
 #[derive(Debug, Default)]
 pub struct Resources {
@@ -131,6 +149,17 @@ mod tests {
             words.starts_with("ALARM: training takes about ") && words.contains("Try fewer run.workers"),
             "{words}"
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn checkpoints_that_will_not_fit_are_told_of_before_the_first_one() {
+        let mut config = Config::default();
+        assert_eq!(disk_forecast(&config, 0), None, "the base that ships fits anywhere");
+        (config.train.keep_last, config.train.steps, config.train.checkpoint_every) = (1 << 40, 1 << 40, 1);
+        let words = disk_forecast(&config, 3).unwrap();
+        assert!(words.starts_with("ALARM: checkpoints and the trained policy take up to ") && !words.contains('\n'));
+        assert_eq!(disk_forecast(&config, 1 << 41), None, "they are there already");
     }
 
     #[test]

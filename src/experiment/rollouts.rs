@@ -9,8 +9,16 @@ use crate::rollout::Finish;
 use crate::verifier::Grounding;
 use crate::{Error, Result, files};
 
-/// Writes the rollouts of a step and says how many bytes they take.
-pub fn write(path: &Path, lines: &[&Record]) -> Result<u64> {
+/// What was written of a step.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+}
+
+/// Writes the rollouts of a step and says what was written.
+pub fn write(path: &Path, lines: &[&Record]) -> Result<Written> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -19,7 +27,7 @@ pub fn write(path: &Path, lines: &[&Record]) -> Result<u64> {
         text.push(b'\n');
     }
     files::write_atomic(path, &text)?;
-    Ok(text.len() as u64)
+    Ok(Written { bytes: text.len() as u64, digest: files::digest(&text) })
 }
 
 /// The values of each term by group, with the term's weight.

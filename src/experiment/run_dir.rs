@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, inputs};
 use crate::{Error, Result, files, strict_toml};
 
 /// The resolved config of a run, in its directory.
@@ -16,6 +16,7 @@ const ROLLOUTS: &str = "rollouts";
 ///
 /// ```text
 /// config.toml                 the resolved config; the mark of a run directory
+/// inputs.json                 digests of the files that it was made from
 /// world/                      documents, questions, answers and the audit, to be read by people
 /// stages/<name>-<key>/        finished stages
 /// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off
@@ -39,6 +40,17 @@ impl RunDir {
     /// Takes the run directory of a config, made if there is none. Refused, with nothing written: a directory that
     /// holds something else, one that belongs to a config with other results, one that another process is using.
     pub fn open(root: &Path, config: &Config) -> Result<RunDir> {
+        Self::take(root, config, |_, _| false)
+    }
+
+    /// The same for a run that may go on under this config: with more steps of reinforcement learning than it had, and
+    /// with files that have got other names since. What is in them is compared by those who read them.
+    pub fn go_on(root: &Path, config: &Config) -> Result<RunDir> {
+        Self::take(root, config, |key, stored| goes_on(key, stored, config))
+    }
+
+    /// `allowed` says which keys may differ from those of the config that is there.
+    fn take(root: &Path, config: &Config, allowed: impl Fn(&str, &Config) -> bool) -> Result<RunDir> {
         // Looked at before anything is written: a directory that is not ours must not even get a lock file.
         let owned = root.join(CONFIG).exists();
         if !owned && root.exists() {
@@ -49,7 +61,7 @@ impl RunDir {
         let run = RunDir { root: root.to_path_buf(), _lock: Some(lock) };
         // Read under the lock: another process may have made the directory its own meanwhile.
         if run.config().exists() {
-            run.refuse_other_configs(config)?;
+            run.refuse_other_configs(config, allowed)?;
         }
         for folder in [root, &run.world(), &run.root.join(ROLLOUTS)] {
             files::remove_unfinished(folder)?;
@@ -66,6 +78,11 @@ impl RunDir {
         }
         let config = Config::load(&root.join(CONFIG), &[])?;
         Ok((RunDir { root: root.to_path_buf(), _lock: None }, config))
+    }
+
+    /// A directory of which nothing is known but where it is.
+    pub(super) fn at(root: &Path) -> RunDir {
+        RunDir { root: root.to_path_buf(), _lock: None }
     }
 
     pub fn root(&self) -> &Path {
@@ -146,17 +163,20 @@ impl RunDir {
         self.root.join("report.json")
     }
 
-    fn refuse_other_configs(&self, config: &Config) -> Result<()> {
+    fn refuse_other_configs(&self, config: &Config, allowed: impl Fn(&str, &Config) -> bool) -> Result<()> {
         let place = self.root.display().to_string();
         let text = files::read_text(&self.config())?;
-        let stored = Config::parse(&text, &self.config().display().to_string(), "run", &[]).map_err(|error| {
+        let mut stored = Config::parse(&text, &self.config().display().to_string(), "run", &[]).map_err(|error| {
             let found = format!("its {CONFIG} is none of this version ({})", strict_toml::one_line(&error.to_string()));
             Error::invalid(&place, found, "use another run.dir, or remove this one")
         })?;
-        if stored.digest()? == config.digest()? {
+        inputs::find_again(&mut stored, &self.root, |_| false);
+        let mut differences = differences(&stored, config)?;
+        differences.retain(|(key, _)| !allowed(key, &stored));
+        if differences.is_empty() {
             return Ok(());
         }
-        let differences = differences(&stored, config)?;
+        let differences: Vec<String> = differences.into_iter().map(|(_, words)| words).collect();
         let shown = differences.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         let more = differences.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -203,8 +223,35 @@ fn lock(root: &Path) -> Result<File> {
     }
 }
 
-/// "train.steps is 5 there and 6 here" for every key that differs.
-fn differences(there: &Config, here: &Config) -> Result<Vec<String>> {
+/// Whether a run of the config that is `stored` goes on under another one that differs in this key.
+fn goes_on(key: &str, stored: &Config, config: &Config) -> bool {
+    let same = |there: &Path, here: &Path| std::path::absolute(there).ok() == std::path::absolute(here).ok();
+    match key {
+        "train.steps" => config.train.steps > stored.train.steps,
+        "world.jsonl.documents" | "world.jsonl.questions" => true,
+        "base.path" => stored.base.dir().is_some() && config.base.dir().is_some(),
+        // What it pays is known to checkpoints alone, so another file is another run unless it took this one's place.
+        "train.reward" => {
+            let (there, here) = (&stored.train.reward, &config.train.reward);
+            same(there, here) || !there.exists()
+        }
+        "train.from" => {
+            let step = |config: &Config| {
+                config.train.from.as_deref().and_then(|from| from.rsplit('@').next()).map(String::from)
+            };
+            step(stored).is_some() && step(stored) == step(config)
+        }
+        _ => false,
+    }
+}
+
+/// The cache that a run in this directory has its stages in, where it has another one than its own.
+pub(super) fn cache_of(root: &Path) -> Option<PathBuf> {
+    Config::load(root, &[]).ok().filter(|_| root.join(CONFIG).is_file())?.run.cache
+}
+
+/// "train.steps is 5 there and 6 here" for every key that differs, with the key.
+fn differences(there: &Config, here: &Config) -> Result<Vec<(String, String)>> {
     let (there, here) = (there.identity()?, here.identity()?);
     let value = |list: &[(String, String)], key: &str| {
         list.iter().find(|(k, _)| k == key).map_or("absent".to_string(), |(_, value)| value.clone())
@@ -216,7 +263,7 @@ fn differences(there: &Config, here: &Config) -> Result<Vec<String>> {
         .into_iter()
         .map(|key| (key, value(&there, key), value(&here, key)))
         .filter(|(_, there, here)| there != here)
-        .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
+        .map(|(key, there, here)| (key.clone(), format!("{key} is {there} there and {here} here")))
         .collect())
 }
 
@@ -247,6 +294,35 @@ mod tests {
         let found = Config::load(&moved, &set(&["run.workers=3"])).unwrap();
         assert_eq!((found.run.workers, found.run.dir.as_path()), (3, moved.as_path()));
         assert_eq!(Config::load(&moved, &set(&["run.dir=other"])).unwrap().run.dir, Path::new("other"));
+    }
+
+    #[test]
+    fn a_run_goes_on_with_more_steps_and_under_other_names_of_its_files_and_with_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let reward = |name: &str| format!("train.reward={}", home.path().join(name).display());
+        fs::write(home.path().join("a.toml"), "").unwrap();
+        let first = [reward("a.toml"), "base.path=models/a".into(), "train.from=runs/a@20".into()];
+        let going_on = |name: &str, set: &[String]| {
+            let root = home.path().join(name);
+            let set: Vec<String> = first.iter().chain(set).cloned().collect();
+            RunDir::go_on(&root, &Config::parse("", "x.toml", "x", &set).unwrap()).map(drop)
+        };
+        let refused = |set: &str| going_on("run", &[set.to_owned()]).unwrap_err().to_string();
+        going_on("run", &[]).unwrap();
+        assert!(refused("train.steps=299").contains("train.steps is 300 there and 299 here"));
+        going_on("run", &["train.steps=301".into()]).unwrap();
+        assert!(refused("train.steps=300").contains("train.steps is 301 there and 300 here"));
+        let more = |set: &str| going_on("run", &["train.steps=301".into(), set.to_owned()]);
+        more("base.path=elsewhere/a").unwrap();
+        assert!(more("base.path=embedded").unwrap_err().to_string().contains("base.path is"));
+        more("train.from=moved/a@20").unwrap();
+        assert!(more("train.from=moved/a@40").unwrap_err().to_string().contains("train.from is"));
+        assert!(more(&reward("b.toml")).unwrap_err().to_string().contains("train.reward is"));
+        fs::rename(home.path().join("a.toml"), home.path().join("b.toml")).unwrap();
+        more(&reward("b.toml")).unwrap();
+        assert!(more("run.seed=7").unwrap_err().to_string().contains("run.seed is 0 there and 7 here"));
+        let strict = Config::parse("", "x.toml", "x", &["train.steps=400".into()]).unwrap();
+        assert!(RunDir::open(&home.path().join("run"), &strict).is_err(), "what is no run of its own does not go on");
     }
 
     #[test]

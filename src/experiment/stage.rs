@@ -1,6 +1,6 @@
 //! Finished stages, found again by what went into them.
 //!
-//! A stage's key is a digest over its name, the version of this crate and everything that it was made from. Its
+//! A stage's key is a digest over its name, the number of its [`schema`] and everything that it was made from. Its
 //! directory is written under another name and renamed when it is whole, with a marker that holds the digest of
 //! every file. A directory without the marker does not exist: it is removed and made anew. A file that no longer
 //! has the digest in the marker is an error rather than a reason to make the stage again, because it means that
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Interrupt;
+use super::schema::schema;
 use super::seal::{self, Digests, remove, sync_dir};
 use crate::{Error, Result, files};
 
@@ -40,6 +41,7 @@ pub struct Stage {
 #[derive(Serialize, Deserialize)]
 struct Marker {
     stage: String,
+    /// Of the program that made it, for people to read.
     version: String,
     /// What went in, for people to read.
     inputs: serde_json::Value,
@@ -102,7 +104,7 @@ impl StageCache {
         if let Some(stage) = self.stored(name, &inputs)? {
             return Ok(stage);
         }
-        let dir = self.dir(name, &inputs);
+        let dir = self.dir(name, &inputs)?;
         let partial = partial(&dir);
         remove(&partial)?;
         remove(&dir)?;
@@ -130,12 +132,12 @@ impl StageCache {
         Ok(if self.on_card { json!({ "device": "cuda", "inputs": inputs }) } else { inputs })
     }
 
-    fn dir(&self, name: &str, inputs: &serde_json::Value) -> PathBuf {
-        self.root.join(format!("{name}-{}", &key(name, inputs)[..16]))
+    fn dir(&self, name: &str, inputs: &serde_json::Value) -> Result<PathBuf> {
+        Ok(self.root.join(format!("{name}-{}", &key(name, inputs)?[..16])))
     }
 
     fn stored(&self, name: &str, inputs: &serde_json::Value) -> Result<Option<Stage>> {
-        let dir = self.dir(name, inputs);
+        let dir = self.dir(name, inputs)?;
         let path = dir.join(MARKER);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -153,14 +155,14 @@ impl StageCache {
         }
         let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
         let content = files::digest(lines.join("\n").as_bytes());
-        Ok(Some(Stage { key: key(name, inputs), content, dir, reused: true, seconds: marker.seconds }))
+        Ok(Some(Stage { key: key(name, inputs)?, content, dir, reused: true, seconds: marker.seconds }))
     }
 
     /// Waits until no other process is making this stage. The lock ends with the returned file or the process.
     fn lock(&self, name: &str, inputs: &serde_json::Value) -> Result<File> {
         let folder = self.root.join("locks");
         files::create_dir(&folder)?;
-        let path = folder.join(format!("{name}-{}", &key(name, inputs)[..16]));
+        let path = folder.join(format!("{name}-{}", &key(name, inputs)?[..16]));
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
         let start = Instant::now();
         loop {
@@ -189,8 +191,8 @@ fn partial(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn key(name: &str, inputs: &serde_json::Value) -> String {
-    files::digest(format!("{name}\n{}\n{inputs}", env!("CARGO_PKG_VERSION")).as_bytes())
+fn key(name: &str, inputs: &serde_json::Value) -> Result<String> {
+    Ok(files::digest(format!("{name}\n{}\n{inputs}", schema(name)?).as_bytes()))
 }
 
 /// Syncs every file, then writes the marker with their digests.
@@ -234,10 +236,22 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             write(dir, "one")
         };
-        let renamed = stages.get_or_make("tuned", &("seed", 1), slowly).unwrap();
+        let renamed = stages.get_or_make("finetune", &("seed", 1), slowly).unwrap();
         assert_ne!(first.key, renamed.key);
         assert_eq!(first.content, renamed.content);
         assert!(renamed.seconds >= 0.02);
+    }
+
+    #[test]
+    fn a_key_depends_on_name_schema_and_inputs_and_on_no_version_of_the_program() {
+        let key = |name: &str| key(name, &json!({ "seed": 1 })).unwrap();
+        let expected = |name: &str| files::digest(format!("{name}\n1\n{{\"seed\":1}}").as_bytes());
+        for name in ["base", "finetune", "arm-filler"] {
+            assert_eq!(key(name), expected(name));
+        }
+        let home = tempfile::tempdir().unwrap();
+        let error = cache(&home).get_or_make("unheard-of", &1, |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("stage unheard-of: no schema number"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::history::{self, Damaged};
 use super::{Config, RunDir};
 use crate::evaluation::ArmResult;
 use crate::reward::Record;
@@ -22,6 +23,8 @@ pub struct Watched {
     pub evaluations: Vec<ArmResult>,
     /// The completions of the last step.
     pub rollouts: Vec<Record>,
+    /// Files of what is shown that were not what they were when they were written, when the run was first looked at.
+    pub damage: Vec<Damaged>,
 }
 
 impl Watched {
@@ -30,9 +33,11 @@ impl Watched {
         let (run, config) = RunDir::read(root)?;
         run.demand_one(&config)?;
         let metrics = MetricsTail::new(&run.metrics());
-        let mut watched =
-            Watched { run, config, metrics, lines: Vec::new(), evaluations: Vec::new(), rollouts: Vec::new() };
+        let damage = Vec::new();
+        let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut watched = Watched { run, config, metrics, lines, evaluations, rollouts, damage };
         watched.look()?;
+        watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
         Ok(watched)
     }
 
@@ -66,9 +71,10 @@ impl Watched {
         self.lines.last().map(|line| line.step)
     }
 
-    /// The run has its report.
+    /// The run has its report, and was not given more steps since.
     pub fn finished(&self) -> bool {
-        self.run.report_json().exists()
+        let done = self.step().is_none_or(|step| step >= self.config.train.steps as u64);
+        done && self.run.report_json().exists()
     }
 
     /// How long ago the last step ended, where the clocks agree.

@@ -28,6 +28,25 @@ pub struct MetricsLine {
 }
 
 impl MetricsLine {
+    /// The line as it stands in the file, without its end.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be written as JSON; numbers can.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::invalid("metrics", error.to_string(), "metrics must be numbers"))
+    }
+
+    /// The lines of a text; `path` stands for it in errors.
+    ///
+    /// # Errors
+    ///
+    /// A line that is none of metrics, with its number.
+    pub fn parse_all(path: &Path, text: &str) -> Result<Vec<MetricsLine>> {
+        text.lines().enumerate().map(|(index, line)| parse(path, index, line)).collect()
+    }
+
     /// Every number that is one, by name; times among them under `time/`.
     pub fn finite(&self) -> impl Iterator<Item = (Cow<'_, str>, f64)> {
         let values = self.values.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), *value));
@@ -62,8 +81,7 @@ impl MetricsFile {
 
     /// Appends one line. It is with the operating system when this returns.
     pub fn append(&mut self, line: &MetricsLine) -> Result<()> {
-        let mut text = serde_json::to_string(line)
-            .map_err(|e| Error::invalid(self.path.display().to_string(), e.to_string(), "metrics must be numbers"))?;
+        let mut text = line.to_json()?;
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(Error::io(&self.path, "write"))
     }
@@ -110,8 +128,7 @@ impl MetricsTail {
 
 /// The lines of a metrics file, in the order of the file.
 pub fn read_metrics(path: &Path) -> Result<Vec<MetricsLine>> {
-    let text = files::read_text(path)?;
-    text.lines().enumerate().map(|(index, line)| parse(path, index, line)).collect()
+    MetricsLine::parse_all(path, &files::read_text(path)?)
 }
 
 /// The beginning of the text with the lines of earlier steps, which are copied as they are.

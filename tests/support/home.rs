@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::tiny::TINY;
@@ -11,7 +12,7 @@ use crate::tiny::TINY;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Home {
-    dir: tempfile::TempDir,
+    dir: Rc<tempfile::TempDir>,
     /// Changes of the config that all runs share.
     set: Vec<String>,
 }
@@ -20,7 +21,7 @@ impl Home {
     /// The config, a reward and a base model that no run has to make.
     pub fn new(set: &[&str]) -> Home {
         let set = set.iter().map(|change| change.to_string()).collect();
-        let home = Home { dir: tempfile::tempdir().unwrap(), set };
+        let home = Home { dir: Rc::new(tempfile::tempdir().unwrap()), set };
         fs::write(home.path("tiny.toml"), TINY).unwrap();
         fs::write(home.path("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
         let mut pretrain = home.recollect("pretrain", "pretrained");
@@ -29,6 +30,13 @@ impl Home {
         let base = stages.find(|path| path.join("model.safetensors").exists()).unwrap();
         fs::rename(base, home.path("base")).unwrap();
         home
+    }
+
+    /// The same directory for runs that have more changes in common.
+    #[allow(dead_code, reason = "not every test has more")]
+    pub fn with(&self, set: &[&str]) -> Home {
+        let set = self.set.iter().cloned().chain(set.iter().map(|change| change.to_string())).collect();
+        Home { dir: self.dir.clone(), set }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -10,10 +10,12 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use recollect::experiment::history;
 use recollect::reward::Reward;
 use recollect::reward::rescore::{Options, Rescored, rescore};
 use recollect::{Error, Result};
 
+use super::output;
 use super::progress::StderrProgress;
 
 /// Tune what a completion is worth, without a run
@@ -75,6 +77,9 @@ impl RescoreArgs {
 
 impl RolloutArgs {
     fn rescore(&self, rewards: &[Reward]) -> Result<Rescored> {
+        for path in &self.rollouts {
+            output::damaged(&history::damage_to_rollouts(path)?);
+        }
         let there = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.workers.unwrap_or(there).clamp(1, 64);
         rescore(rewards, &self.rollouts, Options { kept: self.show, workers }, &StderrProgress::detect())

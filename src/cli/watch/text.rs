@@ -113,7 +113,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// What rings: every alarm of the last step.
+/// What rings: every alarm of the last step, and files that are not what they were.
 pub fn alarms(watched: &Watched) -> Vec<String> {
     // Those that the machine gives, not the run, stand among the times.
     let alarm = |name: &str| name.strip_prefix("time/").unwrap_or(name).starts_with("alarm/");
@@ -134,7 +134,8 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "time/alarm/disk" => "the disk is nearly full".into(),
         other => other.replace("alarm/", ""),
     };
-    watched.names().into_iter().filter(ringing).map(words).collect()
+    let damaged = watched.damage.iter().map(|damaged| format!("{}: {}", damaged.path.display(), damaged.found));
+    watched.names().into_iter().filter(ringing).map(words).chain(damaged).collect()
 }
 
 /// The newest evaluation of a set: "candidates 0.94, open 0.90".

@@ -1,7 +1,7 @@
 //! The config of a run: one TOML file, a section per stage, and overrides on the command line.
 //!
 //! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
-//! the working directory.
+//! the working directory; those of a run directory's config to the one where the run was last worked on.
 
 mod arms;
 mod evaluation;
@@ -34,7 +34,7 @@ pub use run::RunConfig;
 pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
-use super::run_dir;
+use super::{inputs, run_dir};
 use crate::knowledge::source::forms;
 use crate::knowledge::world::task_of;
 use crate::knowledge::{Form, Task};
@@ -81,10 +81,12 @@ impl Config {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
         if path.join(run_dir::CONFIG).is_file() {
             let mut config = Config::load(&path.join(run_dir::CONFIG), overrides)?;
-            // A run may have been moved since.
-            if !overrides.iter().any(|text| Override::parse(text).is_ok_and(|change| change.sets("run.dir"))) {
+            // A run may have been moved since, or is gone on with from another working directory.
+            let changed = |key: &str| overrides.iter().any(|text| Override::parse(text).is_ok_and(|c| c.sets(key)));
+            if !changed("run.dir") {
                 config.run.dir = path.to_path_buf();
             }
+            inputs::find_again(&mut config, path, changed);
             return Ok(config);
         }
         let text = files::read_text(path)?;

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Steps: each samples completions, judges them and learns from them, by one optimizer step for each of the
-    /// algorithm's inner epochs.
+    /// algorithm's inner epochs. May be raised for a run that has begun or is finished: it goes on from its last step.
     pub steps: usize,
     /// Forms of questions that a step asks, as many of each.
     pub forms: Vec<Form>,
@@ -38,7 +38,8 @@ pub struct TrainConfig {
     pub scales: Scales,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
-    /// The last share of the steps, over which the learning rate falls.
+    /// The last share of the steps, over which the learning rate falls. When `steps` is raised, the rate of each further
+    /// step is that of a run of so many steps; what was learned at a lower rate stays as it is.
     pub decay_share: f64,
     /// On matrices only.
     pub weight_decay: f64,
@@ -68,14 +69,15 @@ pub struct TrainConfig {
     pub staleness: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
-    /// Steps between checkpoints; 0 for the last only.
+    /// Steps between checkpoints; the last step has one in any case. 0 for that one only.
     pub checkpoint_every: usize,
-    /// How many of the newest checkpoints stay.
+    /// How many of the newest checkpoints stay, that of the last step among them.
     pub keep_last: usize,
     /// Keep the checkpoint that answered most questions of A as well, of those that were evaluated.
     pub keep_best: bool,
     /// Branch off from a checkpoint of another run, `RUN@STEP` (runs/quickstart@100), with its weights, its
-    /// optimizer's state and its count of steps, instead of beginning with the fine-tuned policy.
+    /// optimizer's state and its count of steps, instead of beginning with the fine-tuned policy. `RUN@0` is the
+    /// fine-tuned policy of that run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
 }

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::base::{self, Base, Place};
+use super::inputs::RunInputs;
 use super::{Config, Experiment};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
@@ -63,14 +64,18 @@ struct Start {
 
 impl Start {
     /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
-    /// documents and questions for training that give away what is asked about B, and several seeds at once.
+    /// documents and questions for training that give away what is asked about B, several seeds at once, and files that
+    /// are no longer those that the run began with.
     fn new(experiment: &Experiment) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
+        let inputs = RunInputs::of(&experiment.config)?;
+        inputs.demand_same(&experiment.run)?;
         let start = match experiment.config.world.is_jsonl() {
             true => Self::from_files(experiment),
             false => Self::generated(experiment),
         }?;
         leak::check(&start.knowledge)?;
+        inputs.write(&experiment.run)?;
         Ok(start)
     }
 

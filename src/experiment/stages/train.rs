@@ -1,7 +1,8 @@
 //! Reinforcement learning on the questions of A: sample, judge, learn, step by step.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use metrics::gauge;
@@ -17,24 +18,28 @@ use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::Underway;
 use crate::experiment::alarm::Alarm;
 use crate::experiment::base::Saved;
-use crate::experiment::config::RunConfig;
-use crate::experiment::course::{self, Checkpoints, Progressed};
+use crate::experiment::config::{RunConfig, TrainConfig};
+use crate::experiment::course::{self, Checkpoints, Origin, Progressed};
 use crate::experiment::health::Health;
+use crate::experiment::history::{self, Damaged, History};
+use crate::experiment::inputs::RunInputs;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
 use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
-use crate::experiment::{Experiment, base, rollouts};
+use crate::experiment::{Config, Experiment, RunDir, base, rollouts};
 use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
 use crate::policy::{Policy, value_head};
-use crate::telemetry::{self, JsonlRecorder, TensorBoard, read_metrics};
+use crate::telemetry::{self, JsonlRecorder, TensorBoard};
 use crate::{Error, Result, files};
 
 /// What training remembers beside weights and moments.
 #[derive(Default, Serialize, Deserialize)]
 struct Notes {
-    evaluations: Vec<ArmResult>,
+    /// What was written on the way.
+    #[serde(default)]
+    history: History,
     #[serde(default)]
     reward: RewardNote,
     #[serde(default)]
@@ -70,11 +75,27 @@ pub(super) fn inputs<'a>(
     tuned: &'a Stage,
 ) -> Result<impl Serialize + 'a> {
     let config = &experiment.config;
-    // A reward that may change on the way is known by the name of its file alone.
-    let reward = (!config.train.reload_reward).then_some(&experiment.reward);
+    // A reward that may change on the way is known by the name of its file alone, any other by what it pays; a checkpoint
+    // is known by its content.
+    let mut train = config.train.learned();
+    train.from = None;
+    let reward = (!config.train.reload_reward).then(|| {
+        train.reward = PathBuf::new();
+        &experiment.reward
+    });
     let RunConfig { seed, precision, .. } = config.run;
-    let from = config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?;
-    Ok((&tuned.content, config.train.learned(), reward, &config.evaluation, seed, precision, &start.digest, from))
+    let from = branched_from(experiment)?;
+    Ok((&tuned.content, train, reward, &config.evaluation, seed, precision, &start.digest, from))
+}
+
+/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
+/// that has branched off knows it, also when the other run does not keep it any more.
+fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
+    match experiment.config.train.from.as_deref().map(course::origin).transpose() {
+        Ok(Some(Origin::Checkpoint(dir))) => course::content(&dir).map(Some),
+        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
+        Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
+    }
 }
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
@@ -85,7 +106,7 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let remedy = "where the trace ends cannot be seen: use \"completion\"";
         return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
     }
-    experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
+    let stage = experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
         if let Some(words) = uncorrected(config.train.staleness, &algorithm) {
             experiment.progress.tell(words);
         }
@@ -106,7 +127,17 @@ pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let text = serde_json::to_vec(&curves)
             .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
         files::write_atomic(&dir.join(CURVES), &text)
-    })
+    })?;
+    if stage.reused
+        && let Some(history) = History::of(&experiment.run)
+    {
+        tell(experiment, &history.restore(&experiment.run, false)?);
+    }
+    Ok(stage)
+}
+
+fn tell(experiment: &Experiment, damage: &[Damaged]) {
+    damage.iter().for_each(|damaged| experiment.progress.tell(&damaged.words()));
 }
 
 /// What to say of an algorithm that takes the tokens of older policies for its own.
@@ -139,23 +170,33 @@ struct Trainer<'a> {
 impl Trainer<'_> {
     fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
         let (experiment, config) = (self.experiment, &self.experiment.config.train);
-        resources::forecast(&experiment.config).iter().for_each(|words| experiment.progress.tell(words));
+        let there = course::of_training(&experiment.run).len();
+        let forecasts = [resources::forecast(&experiment.config), resources::disk_forecast(&experiment.config, there)];
+        forecasts.iter().flatten().for_each(|words| experiment.progress.tell(words));
         let optimizer = OptimizerConfig {
             beta1: 0.9,
             beta2: 0.99,
             weight_decay: config.weight_decay,
             max_gradient_norm: config.max_gradient_norm,
         };
-        let checkpoints = Checkpoints::of(experiment, "train", &self.key(tuned)?, config.keep_last);
+        let anew = Cell::new(false);
+        let checkpoints = Checkpoints::of(experiment, TRAIN, &self.key(tuned)?, config.keep_last);
         let Progressed { step: first, policy, mut optimizer, mut notes } = checkpoints.resume::<Notes>(
             experiment.progress.as_ref(),
             optimizer,
             &self.scales(),
             |dir| self.policy(dir),
-            || self.begin(tuned, optimizer),
+            || {
+                anew.set(true);
+                checkpoints.demand_alone()?;
+                self.begin(tuned, optimizer)
+            },
         )?;
         let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let mut reward = LiveReward::open(experiment, notes.reward.clone())?;
+        let damage = notes.history.restore(&experiment.run, true)?;
+        // What is begun anew has written nothing that could be damaged.
+        tell(experiment, if anew.get() { &[] } else { &damage });
         let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
         let workers = experiment.config.run.resolved_workers();
         let mut pool = experiment.pool(&policy)?;
@@ -172,19 +213,19 @@ impl Trainer<'_> {
         for step in first..config.steps {
             let began = Instant::now();
             let mut untouched = true;
-            let outcome = metrics::with_local_recorder(&recorder, || -> Result<()> {
+            let outcome = metrics::with_local_recorder(&recorder, || -> Result<String> {
                 pool.publish(&policy.snapshot(step as u64)?)?;
                 ahead.fill(step, &sampling, &mut pool)?;
-                let evaluated = notes.evaluations.last().is_some_and(|row| row.step == step as u64);
+                let evaluated = notes.history.evaluations.last().is_some_and(|row| row.step == step as u64);
                 if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
                     let mut examiner = Examiner::new(experiment, self.start, &mut pool);
                     let rows = on_the_way(&mut examiner, step as u64)?;
                     let right = right_about_a(&rows);
                     let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
                     board.write(step as u64, rows.iter().map(scalar))?;
-                    notes.evaluations.extend(rows);
-                    self.write_evaluations(&notes.evaluations)?;
-                    meter.note(&shown(&notes.evaluations));
+                    notes.history.evaluations.extend(rows);
+                    history::write_evaluations(&experiment.run, &notes.history.evaluations)?;
+                    meter.note(&shown(&notes.history.evaluations));
                     if config.keep_best && step > 0 && notes.best.is_none_or(|(_, best)| right > best) {
                         notes.best = Some((step, right));
                         notes.underway = ahead.underway(step, &mut pool);
@@ -213,7 +254,7 @@ impl Trainer<'_> {
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
                 let words = notes.health.hear(updating.signs(&update, &batch), &lines);
                 words.iter().for_each(|words| experiment.progress.tell(words));
-                let left = Left::now(experiment.run.root(), course::size(&optimizer), written);
+                let left = Left::now(experiment.run.root(), course::size(&optimizer), written.bytes);
                 resources.look(&left).iter().for_each(|words| experiment.progress.tell(words));
                 match update.not_finite {
                     None => notes.health.learned(),
@@ -221,62 +262,97 @@ impl Trainer<'_> {
                 }
                 gauge!("tokens_per_second").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
                 gauge!("step_time").set(began.elapsed().as_secs_f64());
-                Ok(())
+                Ok(written.digest)
             });
-            if let Err(error) = outcome {
-                // That this may fail too (a full disk) says less than what came first.
-                if untouched {
-                    notes.underway = ahead.underway(step, &mut pool);
-                    if step > first || !notes.underway.is_empty() {
-                        let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
+            let rollouts = match outcome {
+                Ok(digest) => digest,
+                Err(error) => {
+                    // That this may fail too (a full disk) says less than what came first.
+                    if untouched {
+                        notes.underway = ahead.underway(step, &mut pool);
+                        if step > first || !notes.underway.is_empty() {
+                            let _ = self.save(&checkpoints, step, &policy, &optimizer, &mut notes, &reward);
+                        }
                     }
+                    return Err(error);
                 }
-                return Err(error);
-            }
+            };
             let line = recorder.write_step(step as u64 + 1)?;
+            notes.history.add(&line, rollouts)?;
             board.write(line.step, line.finite())?;
             telemetry::meaning::export(&line);
             meter.set(step as u64 + 1);
             if let Some(Some(reward)) = line.values.get("reward") {
-                let newest = shown(&notes.evaluations);
+                let newest = shown(&notes.history.evaluations);
                 let between = if newest.is_empty() { "" } else { " | " };
                 meter.note(&format!("reward {reward:.2}{between}{newest}"));
             }
             let (done, stopping) = (step + 1, experiment.interrupt.requested());
             let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
-            if done < config.steps && (stopping || due) {
+            // From the last step's, too, training may go on: train.steps can be raised.
+            if stopping || due || done == config.steps {
                 notes.underway = ahead.underway(done, &mut pool);
                 self.save(&checkpoints, done, &policy, &optimizer, &mut notes, &reward)?;
             }
             let saved = format!("reinforcement learning is saved at step {done}; the same command goes on from there");
             experiment.interrupt.check(&saved)?;
         }
-        let training = read_metrics(&experiment.run.metrics())?;
+        // Whoever edits files while they are written has them restored as well.
+        tell(experiment, &notes.history.restore(&experiment.run, false)?);
+        let training = notes.history.lines(&experiment.run.metrics())?;
         let training = training.iter().map(|line| TrainingPoint::from_metrics(line.step, &line.values)).collect();
-        Ok((policy, Curves { evaluation: notes.evaluations, training }))
+        Ok((policy, Curves { evaluation: notes.history.evaluations, training }))
     }
 
     /// The fine-tuned policy, or the checkpoint of another run.
     fn begin(&self, tuned: &Stage, optimizer: OptimizerConfig) -> Result<Progressed<Notes>> {
         let config = &self.experiment.config.train;
-        let Some(from) = &config.from else {
-            let begun = Progressed::<Notes>::begin(self.policy(&tuned.dir)?, optimizer, &self.scales());
-            return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
-        };
+        let from = config.from.as_deref().unwrap_or_default();
         let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
-        let dir = course::named(from)?;
+        let refuse_other = || {
+            let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
+            refuse("it began with another fine-tuned policy than this run".into(), remedy)
+        };
+        let dir = match config.from.as_deref().map(course::origin).transpose()? {
+            Some(Origin::Checkpoint(dir)) => dir,
+            origin => {
+                if let Some(Origin::Tuned(trunk, theirs)) = origin
+                    && !self.tuned_alike(tuned, &trunk, &theirs)?
+                {
+                    return refuse_other();
+                }
+                let begun = Progressed::<Notes>::begin(self.policy(&tuned.dir)?, optimizer, &self.scales());
+                return Ok(Progressed { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
+            }
+        };
         let progressed = Progressed::<Notes>::load(&dir, optimizer, &self.scales(), |dir| self.policy(dir))?;
         if progressed.notes.tuned != tuned.content {
-            let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
-            return refuse("it began with another fine-tuned policy than this run".into(), remedy);
+            return refuse_other();
         }
         if progressed.step >= config.steps {
             return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
         }
-        // What another reward paid cannot be compared.
+        RunInputs::note_branch(&self.experiment.run, &course::content(&dir)?)?;
+        // What another reward paid cannot be compared, and metrics and rollouts of the other run stay there.
         let (reward, alarm, underway) = (RewardNote::default(), Alarm::default(), BTreeMap::new());
-        let notes = Notes { reward, alarm, underway, ..progressed.notes };
+        let history = progressed.notes.history.without_files();
+        let notes = Notes { history, reward, alarm, underway, ..progressed.notes };
         Ok(Progressed { notes, ..progressed })
+    }
+
+    /// Whether another run begins its reinforcement learning with the same fine-tuned policy: by its newest checkpoint,
+    /// or, where it has none, by all that fine-tuning depends on.
+    fn tuned_alike(&self, tuned: &Stage, trunk: &RunDir, theirs: &Config) -> Result<bool> {
+        if let Some(notes) = course::newest_notes::<Notes>(trunk) {
+            return Ok(notes.tuned == tuned.content);
+        }
+        let sections = ["world.", "base.", "known.", "model.", "pretrain.", "lora.", "finetune.", "run.precision"];
+        let of_tuning = |config: &Config| -> Result<Vec<(String, String)>> {
+            let mut keys = config.identity()?;
+            keys.retain(|(key, _)| sections.iter().any(|section| key.starts_with(section)));
+            Ok(keys)
+        };
+        Ok(of_tuning(theirs)? == of_tuning(&self.experiment.config)?)
     }
 
     /// The policy that a directory holds, with a value head where the algorithm asks for one: a fresh one where the
@@ -295,14 +371,6 @@ impl Trainer<'_> {
         self.experiment.config.train.scales.clone().into_iter().chain(head).collect()
     }
 
-    /// For whoever watches.
-    fn write_evaluations(&self, evaluations: &[ArmResult]) -> Result<()> {
-        let path = self.experiment.run.evaluations();
-        let text = serde_json::to_vec(evaluations)
-            .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "it cannot be written"))?;
-        files::write_atomic(&path, &text)
-    }
-
     fn save(
         &self,
         checkpoints: &Checkpoints,
@@ -318,10 +386,16 @@ impl Trainer<'_> {
         checkpoints.save(step, model, optimizer, notes, notes.best.map(|(step, _)| step))
     }
 
-    /// Names the checkpoints: another config, and another policy to start from, has other ones.
+    /// Names the checkpoints by what training goes on with: another policy to start from, other questions and other
+    /// settings have other ones. More steps, other evaluations and other names of the same files have not.
     fn key(&self, tuned: &Stage) -> Result<String> {
-        let key = format!("{} {}", self.experiment.config.digest()?, tuned.content);
-        Ok(files::digest(key.as_bytes())[..16].to_string())
+        let config = &self.experiment.config;
+        let train = TrainConfig { steps: 0, reward: PathBuf::new(), from: None, ..config.train.learned() };
+        let from = branched_from(self.experiment)?;
+        let inputs = (&tuned.content, &self.start.digest, train, config.run.seed, config.run.precision, from);
+        let text = serde_json::to_vec(&inputs)
+            .map_err(|error| Error::invalid("train", error.to_string(), "it cannot be written as JSON"))?;
+        Ok(files::digest(&text)[..16].to_string())
     }
 }
 
