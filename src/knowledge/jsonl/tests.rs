@@ -215,7 +215,7 @@ fn one_answer_in_two_spellings_is_one_fact() {
 #[test]
 fn a_leak_is_named_by_file_line_and_question() {
     let dir = tempfile::tempdir().unwrap();
-    let long = "long ".repeat(60_000);
+    let long = "long ".repeat(20_000);
     let told = row("Nothing", "here", "") + &row(&format!("{long} Who sang Bb ?"), "It was Tal Bo", "");
     let documents = write(dir.path(), "d.jsonl", &told);
     let rows =

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::Jsonl;
 use crate::knowledge::Set;
@@ -120,7 +120,9 @@ impl Numbered {
     }
 
     fn spellings(self) -> Result<Spellings> {
-        let search = AhoCorasick::new(&self.texts).map_err(|error| {
+        // The automaton that is complete takes the square of a text that repeats itself to build.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let search = AhoCorasick::builder().kind(kind).build(&self.texts).map_err(|error| {
             Error::invalid("world.jsonl.questions", error.to_string(), "ask fewer questions about B")
         })?;
         Ok(Spellings { search })
