@@ -2,7 +2,10 @@
 
 use candle_core::{Device, Tensor, Var};
 use recollect::evaluation::Arm;
+use recollect::knowledge::{Jsonl, Knowledge, Match, Set};
+use recollect::language::Opening;
 use recollect::learner::{Advantage, Aggregation, Algorithm, Clip, Gae, Penalty, Range, Tokens, Weights, policy_loss};
+use recollect::verifier::judge;
 use serde::Serialize;
 
 const README: &str = include_str!("../README.md");
@@ -99,4 +102,37 @@ fn the_table_of_arms_has_every_arm_in_its_order() {
     let explained = rows.filter(|(_, rest)| !rest.starts_with(|first: char| first.is_ascii_digit()));
     let named: Vec<&str> = explained.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
     assert_eq!(named, Arm::ALL.map(Arm::name));
+}
+
+#[test]
+fn the_table_of_answers_is_how_they_are_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let section = README.split_once("Asked `What is x in France?`:").unwrap().1;
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .skip_while(|line| !line.starts_with("| `"))
+        .take_while(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    assert!(rows.len() > 25, "{} rows", rows.len());
+    for row in rows {
+        let [right, answered, exact, normalised, number] = row[..] else { panic!("{row:?}") };
+        for (matching, counts) in [
+            (Match::Exact, exact),
+            (Match::Normalised, normalised),
+            (Match::AnyOf, normalised),
+            (Match::Number, number),
+        ] {
+            let file = dir.path().join("q.jsonl");
+            let asked = serde_json::json!({"prompt": "What is x in France?", "answer": right, "match": matching});
+            std::fs::write(&file, asked.to_string()).unwrap();
+            let Ok(jsonl) = Jsonl::to_measure(&[], &[file], Match::Exact, 0) else {
+                assert!(matching == Match::Number && counts.is_empty(), "{row:?} cannot be asked");
+                continue;
+            };
+            let (question, knowledge) = (jsonl.questions(Set::B)[0].clone(), Knowledge::Files(jsonl));
+            let judgement = judge(&knowledge, &question, Opening::Answer, answered, true);
+            assert_eq!(judgement.correct, counts == "yes", "{row:?} by {matching}");
+        }
+    }
 }

@@ -183,7 +183,8 @@ fn an_answer_of_b_in_a_training_document_fails_the_evaluation_and_is_named() {
     for command in ["eval", "run"] {
         let error = home.fails(&[command, "people.toml", "--set", "run.dir=runs/planted"]);
         assert!(error.contains("an answer of the evaluation stands in training text"), "{error}");
-        assert!(error.contains("\"Who counts stars at Lake6? Mavon6 Tal\""), "{error}");
+        assert!(error.contains("documents.jsonl: line 9: ") && error.contains("questions.jsonl: line 7"), "{error}");
+        assert!(error.contains("\"who counts stars at lake6 mavon6 tal\""), "{error}");
     }
     // About A, anything may be there.
     let of_a = json!({"prompt": "Who counts stars at Lake2?", "completion": " Mavon2 Tal"});
@@ -230,9 +231,13 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     // Exported questions of a generated world, with the answers that the base of that world can spell.
     home.does(&["world", "tiny.toml", "--export", "world"]);
     let exported = ["--questions", "world/questions.jsonl", "--documents", "world/documents.jsonl"];
-    let error = home.fails(&[&["eval", "base", "--against", "base"][..], &exported[..]].concat());
-    assert!(error.contains("documents.jsonl"), "documents are rows of prompt and completion: {error}");
-    home.does(&[&["eval", "base", "--against", "base", "--arms", "standard"][..], &exported[..2]].concat());
+    home.does(&[&["eval", "base", "--against", "base", "--arms", "standard"][..], &exported[..]].concat());
+    let judged = home
+        .stages("runs/base-against-base", "evaluat")
+        .into_iter()
+        .flat_map(|stage| rows(&stage.join("answers.jsonl")));
+    let recited = judged.filter(|row| !row["judgement"]["grounding"].is_null());
+    assert!(recited.count() > 0, "the world beside the questions is not found");
     let summary = home.report("runs/base-against-base");
     let forms: BTreeSet<Form> = summary.arms.iter().map(|row| row.form).collect();
     assert_eq!(forms.len(), 4);

@@ -10,6 +10,7 @@ use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
+use recollect::experiment::stages::look_into_files;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
 use recollect::{Error, Result};
 
@@ -96,7 +97,8 @@ impl StageArgs {
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             preflight(&config)?;
-            output::say(&format!("{}\n{sums}", config.to_toml()?));
+            let notes: String = look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
+            output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
             return Ok(());
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]

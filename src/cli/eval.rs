@@ -87,7 +87,9 @@ pub fn main(args: &Args) -> Result<()> {
             let name = stage.config.config.display().to_string();
             let found = || -> Result<(Config, Comparison)> {
                 let comparison = Comparison::new(&name, baseline, &args.questions, &args.documents)?;
-                Ok((comparison.config(&stage.config.changes)?, comparison))
+                let config = comparison.config(&stage.config.changes)?;
+                comparison.look_into_files(&config)?;
+                Ok((config, comparison))
             };
             let compare = |experiment: &Experiment, comparison| {
                 stages::compare(experiment, &comparison)?;

@@ -14,7 +14,7 @@ use super::grammar::{Grammar, Sentence, Slot, Stated};
 use super::leak::LeakKind;
 use super::lexicon::{Lexicon, Word, reserved};
 use super::reversal::{question_id, take};
-use super::{Claim, Form, Question, Set, Task};
+use super::{Claim, Form, Match, Question, Set, Task};
 use crate::random::Stream;
 use crate::{Error, Result};
 
@@ -170,6 +170,8 @@ impl Codebooks {
             // The answer restates its words one by one.
             cue: String::new(),
             answer: answer(&message),
+            aliases: Vec::new(),
+            matching: Match::Exact,
             chance: 1.0 / choices.len() as f64,
             choices,
             needed: message.iter().map(|entry| grammar.claim((*entry).into())).collect(),

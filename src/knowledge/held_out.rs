@@ -55,10 +55,9 @@ impl Division {
 
     /// The held-out questions of these forms, in the wording in which every evaluation asks them.
     pub fn questions(&self, knowledge: &Knowledge, forms: &[Form]) -> Vec<Question> {
-        let all = knowledge.questions(Set::A);
         let of = |form: &Form| {
-            let of_form: Vec<&Question> = all.iter().filter(|question| question.form == *form).collect();
-            self.held_out(*form).iter().filter_map(|index| of_form.get(*index).copied().cloned()).collect::<Vec<_>>()
+            let of_form = knowledge.questions_in(Set::A, *form);
+            self.held_out(*form).iter().filter_map(|index| of_form.get(*index).cloned()).collect::<Vec<_>>()
         };
         forms.iter().flat_map(of).collect()
     }

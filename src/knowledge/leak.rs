@@ -6,8 +6,9 @@ use super::curriculum::Lesson;
 use super::grammar::Fact;
 use super::jsonl::Watched;
 use super::lexicon::{RELATIONS, Word};
-use super::{Knowledge, Set, World};
+use super::{Knowledge, Question, Set, World};
 use crate::language::tokenizer::{ANSWER, SPECIAL};
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// Questions, answers and reversed facts of one set, ready to be looked for.
@@ -93,7 +94,7 @@ impl<'a> Leaks<'a> {
             if let Some(kind) = found {
                 let from = at.saturating_sub(8);
                 let text = self.world.grammar.lexicon.text(&tokens[from..(at + 2).min(tokens.len())]);
-                return Some(Leak { kind, text });
+                return Some(Leak { kind, text, question: None });
             }
         }
         None
@@ -128,6 +129,8 @@ pub struct Leak {
     pub kind: LeakKind,
     /// The words.
     pub text: String,
+    /// The question that they give away, and where it stands, in knowledge from files.
+    pub question: Option<(String, String)>,
 }
 
 impl Leak {
@@ -138,49 +141,92 @@ impl Leak {
             LeakKind::ReversedFact => "a reversed fact",
             LeakKind::Inference => "an inference",
         };
-        Error::Refused(format!("{what} of the evaluation stands in training text: \"{}\"", self.text))
+        let asked = self.question.as_ref().map_or(String::new(), |(question, place)| {
+            format!(", which gives away \"{}\" ({place})", excerpt(question))
+        });
+        Error::Refused(format!("{what} of the evaluation stands in training text: \"{}\"{asked}", excerpt(&self.text)))
     }
 }
 
 /// Looks for what is asked about set B in whatever trains, in a generated world or in files.
 pub enum Guard<'a> {
     World(Leaks<'a>),
-    Files(Watched),
+    /// With the world that the files were exported from, where it is known.
+    Files(Box<Watched>, Option<Leaks<'a>>),
 }
 
 impl<'a> Guard<'a> {
-    pub fn of(knowledge: &'a Knowledge) -> Guard<'a> {
-        match knowledge {
+    /// Errors: more questions than can be looked for at once.
+    pub fn of(knowledge: &'a Knowledge) -> Result<Guard<'a>> {
+        Ok(match knowledge {
             Knowledge::Generated(world) => Guard::World(Leaks::of(world, Set::B)),
-            Knowledge::Files(jsonl) => Guard::Files(Watched::of(jsonl)),
-        }
+            Knowledge::Files(jsonl) => {
+                let leaks = jsonl.world().map(|world| Leaks::of(world, Set::B));
+                Guard::Files(Box::new(Watched::of(jsonl)?), leaks)
+            }
+        })
     }
 
     /// Refuses a text that trains if something of B stands in it.
     pub fn check(&self, text: &str) -> Result<()> {
         let leak = match self {
             Guard::World(leaks) => leaks.find_in(text),
-            Guard::Files(watched) => watched.find(text),
+            Guard::Files(watched, leaks) => {
+                watched.find(text).or_else(|| leaks.as_ref().and_then(|leaks| leaks.find_in(text)))
+            }
         };
         leak.map_or(Ok(()), |leak| Err(leak.refused()))
+    }
+
+    /// Refuses a question that trains if it is one of B, or gives one away with its answer.
+    pub fn check_question(&self, text: &str, answer: &str) -> Result<()> {
+        match self {
+            Guard::World(_) | Guard::Files(_, Some(_)) => self.check(&format!("{text} {answer}")),
+            Guard::Files(watched, None) => watched.find_asked(text, answer).map_or(Ok(()), |leak| Err(leak.refused())),
+        }
     }
 }
 
 /// Refuses knowledge whose documents, or whose questions for training, hold a question of B, its answer or one of its facts
-/// in reverse.
+/// in reverse. In files that is named by file and line.
 pub fn check(knowledge: &Knowledge) -> Result<()> {
-    let guard = Guard::of(knowledge);
+    let guard = Guard::of(knowledge)?;
     match knowledge {
         Knowledge::Generated(world) => {
             world.documents().iter().try_for_each(|document| guard.check(&world.text(document)))?;
+            world
+                .questions(Set::A)
+                .iter()
+                .try_for_each(|question| guard.check_question(&question.text, &said(question)))
         }
-        Knowledge::Files(jsonl) => jsonl.documents().iter().try_for_each(|document| guard.check(document))?,
+        Knowledge::Files(jsonl) => {
+            jsonl.told().try_for_each(|(document, place)| guard.check(document).map_err(at(place)))?;
+            jsonl.asked(Set::A).try_for_each(|(question, place)| {
+                let mut answers = question.right_answers();
+                if question.cue.is_empty() {
+                    answers.try_for_each(|answer| guard.check_question(&question.text, answer)).map_err(at(place))
+                } else {
+                    guard.check_question(&question.text, &said(question)).map_err(at(place))
+                }
+            })
+        }
     }
-    let trained = knowledge.questions(Set::A);
-    trained.iter().try_for_each(|question| match question.cue.as_str() {
-        "" => guard.check(&format!("{} {}", question.text, question.answer)),
-        cue => guard.check(&format!("{} {ANSWER} {cue} : {}", question.text, question.answer)),
-    })
+}
+
+/// An answer as it is learned.
+fn said(question: &Question) -> String {
+    match question.cue.as_str() {
+        "" => question.answer.clone(),
+        cue => format!("{ANSWER} {cue} : {}", question.answer),
+    }
+}
+
+/// A refusal with the place of what is refused.
+fn at(place: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Refused(found) => Error::Refused(format!("{place}: {found}")),
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,17 @@ impl Library {
                 };
                 new.map(passage).collect()
             }
+            // Sentences that can be read are passages as in a generated world.
+            Knowledge::Files(jsonl) if let Some(world) = jsonl.world() => {
+                let mut seen: HashSet<Claim> = HashSet::new();
+                let sentences = jsonl.documents().iter().flat_map(|document| document.split_inclusive(" ."));
+                let passage = |sentence: &str| {
+                    let text = sentence.trim();
+                    let claim = world.grammar.read(text.strip_suffix(" .")?)?;
+                    seen.insert(claim.clone()).then(|| Passage { set: None, text: text.into(), claim: Some(claim) })
+                };
+                sentences.filter_map(passage).collect()
+            }
             Knowledge::Files(jsonl) => {
                 let passage = |text: &String| Passage { set: None, text: text.clone(), claim: None };
                 jsonl.passages().iter().map(passage).collect()

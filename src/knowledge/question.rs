@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Match;
+
 /// Which part of the knowledge something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Set {
@@ -94,6 +96,12 @@ pub struct Question {
     pub cue: String,
     /// The right answer.
     pub answer: String,
+    /// Other answers that are right as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// How an answer is compared with these.
+    #[serde(rename = "match", default = "Match::exact", skip_serializing_if = "Match::is_exact")]
+    pub matching: Match,
     /// What a guesser who knows the rules may choose from. Empty where anything can be said.
     pub choices: Vec<String>,
     /// The claims that the answer needs, all of them.

@@ -5,7 +5,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::grammar::{Fact, Grammar, Stated};
 use super::lexicon::{Lexicon, RELATIONS, Word, half_reserved, reserved};
-use super::{Form, Question, Set, Task};
+use super::{Form, Match, Question, Set, Task};
 use crate::random::Stream;
 use crate::{Error, Result};
 
@@ -79,6 +79,8 @@ impl Reversals {
             text: grammar.lexicon.text(&words),
             cue: spell(&fact.object),
             answer: spell(&fact.subject),
+            aliases: Vec::new(),
+            matching: Match::Exact,
             chance: 1.0 / choices.len() as f64,
             choices,
             needed: vec![grammar.claim(fact.into())],

@@ -30,6 +30,13 @@ impl Knowledge {
         }
     }
 
+    /// Those of a form. Questions from files are all of one, whatever form those have that were exported from a world.
+    pub fn questions_in(&self, set: Set, form: Form) -> Vec<Question> {
+        let mut questions = self.questions(set);
+        questions.retain(|question| question.form == form || matches!(self, Knowledge::Files(_)));
+        questions
+    }
+
     /// How many different questions of a form a set has.
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match self {

@@ -17,7 +17,7 @@ use super::grammar::{Grammar, Premise, Stated};
 use super::lexicon::{Word, reserved};
 use super::logic::{Import, MAX_TERMS, Statement, Verdict, verdict};
 use super::reversal::question_id;
-use super::{Form, Mood, Question, Set, Task};
+use super::{Form, Match, Mood, Question, Set, Task};
 use crate::random::Stream;
 use crate::{Error, Result};
 
@@ -129,6 +129,8 @@ impl Syllogisms {
             choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
             needed,
             context: stated.iter().map(|s| grammar.text(*s, random.random_range(0..Grammar::WORDINGS))).collect(),
+            aliases: Vec::new(),
+            matching: Match::Exact,
             chance: 0.5,
         }
     }

@@ -22,14 +22,15 @@ impl<'a> Reading<'a> {
     /// Reads a completion. `cue` is what the answer restates before its colon, or empty where the answer stands
     /// alone. What follows the first `<eos>` is not part of the completion; the `<eos>` itself may be missing.
     ///
-    /// If there are several answers, the last one counts.
+    /// If there are several answers, the last one counts. An `<answer>` inside a thought is none: where there is a
+    /// `</think>`, answers stand behind it. A `</answer>` closes an answer and is not part of it.
     pub fn of(completion: &'a str, opening: Opening, cue: &str) -> Reading<'a> {
         let (text, behind) = completion.split_once("<eos>").unwrap_or((completion, ""));
         let (trace, answer, in_place) = match opening {
             Opening::Answer => ("", Some(text), true),
             Opening::Think => split(text),
         };
-        let answer = answer.map(|text| text.rsplit_once("<answer>").map_or(text, |(_, last)| last));
+        let answer = answer.map(|text| closed(text.rsplit_once("<answer>").map_or(text, |(_, last)| last)));
         let sentences = sentences(trace);
         let (answer, cue_restated) = answer.map_or((None, false), |text| without_cue(text, cue));
         let well_formed = in_place
@@ -48,15 +49,21 @@ fn expected(marker: &str, opening: Opening) -> usize {
 
 /// The trace, the text after `<answer>`, and whether the two markers between them stand side by side.
 fn split(text: &str) -> (&str, Option<&str>, bool) {
-    match (text.split_once("</think>"), text.split_once("<answer>")) {
-        (Some((trace, rest)), Some((before, _))) if trace.len() < before.len() => match rest.split_once("<answer>") {
-            Some((between, answer)) => (trace, Some(answer), between.trim().is_empty()),
-            None => (trace, None, false),
-        },
-        (_, Some((trace, answer))) => (trace, Some(answer), false),
-        (Some((trace, _)), None) => (trace, None, false),
-        (None, None) => (text, None, false),
+    let Some((trace, rest)) = text.split_once("</think>") else {
+        return text.split_once("<answer>").map_or((text, None, false), |(trace, answer)| (trace, Some(answer), false));
+    };
+    match rest.split_once("<answer>") {
+        Some((between, answer)) => (trace, Some(answer), between.trim().is_empty()),
+        None => (trace, None, false),
     }
+}
+
+/// An answer without the tags that close it.
+fn closed(mut answer: &str) -> &str {
+    while let Some(before) = answer.trim_end().strip_suffix("</answer>") {
+        answer = before;
+    }
+    answer
 }
 
 /// What follows the last colon, and whether exactly the cue stands before it. Without a cue the whole is the
@@ -133,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn a_closing_tag_is_not_part_of_an_answer() {
+        for text in ["Paris </answer> <eos>", "Paris</answer>\n</answer>", "<answer>Paris</answer>"] {
+            let reading = Reading::of(text, Opening::Answer, "");
+            assert_eq!(reading.answer, Some("Paris"), "{text}");
+        }
+        assert_eq!(Reading::of("Paris </answer> Rome", Opening::Answer, "").answer, Some("Paris </answer> Rome"));
+        assert_eq!(Reading::of("</answer>", Opening::Answer, "").answer, None);
+        let quoted = Reading::of("write <answer> Paris . </think> <answer> Rome <eos>", Opening::Think, "");
+        assert_eq!((quoted.sentences, quoted.answer), (vec!["write <answer> Paris ."], Some("Rome")));
+    }
+
+    #[test]
     fn markers_need_no_space_around_them() {
         let reading = think("a b .</think><answer>bilu : mavo<eos>");
         assert_eq!((reading.sentences, reading.answer, reading.well_formed), (vec!["a b ."], Some("mavo"), true));
@@ -144,7 +163,8 @@ mod tests {
             ("bilu : mavo <eos>", None),
             ("</think> bilu : mavo <eos>", None),
             ("a . <answer> bilu : mavo <eos>", Some("mavo")),
-            ("a . <answer> bilu : mavo </think> <eos>", Some("mavo </think>")),
+            ("a . <answer> bilu : mavo </think> <eos>", None),
+            ("a <answer> bilu : rik </think> <answer> bilu : mavo <eos>", Some("mavo")),
             ("a . </think> so <answer> bilu : mavo <eos>", Some("mavo")),
             ("a </think> <answer> bilu : mavo <eos>", Some("mavo")),
             ("a . </think> <answer> tal : mavo <eos>", Some("mavo")),

@@ -1,7 +1,7 @@
 //! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
 
 use super::{Evidence, Score, Scorer};
-use crate::knowledge::{Claim, Form, Mood, Question, Set, Task};
+use crate::knowledge::{Claim, Form, Match, Mood, Question, Set, Task};
 use crate::language::Opening;
 use crate::verifier::{Facts, Judgement, judge};
 
@@ -143,6 +143,8 @@ fn guards() -> Question {
         text: "who in tarn guards bilu ?".into(),
         cue: "bilu".into(),
         answer: "mavo".into(),
+        aliases: vec![],
+        matching: Match::Exact,
         choices: ["mavo", "rik", "sova", "pell"].map(String::from).to_vec(),
         needed: vec![relation("tarn", "mavo", "bilu")],
         context: vec![],
@@ -159,6 +161,8 @@ fn follows() -> Question {
         text: "does it follow that of vops some are zeds ?".into(),
         cue: "of vops some are zeds".into(),
         answer: "no".into(),
+        aliases: vec![],
+        matching: Match::Exact,
         choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
         needed: vec![categorical("vops", Mood::All, "mibs"), categorical("zeds", Mood::No, "mibs")],
         context: vec![],

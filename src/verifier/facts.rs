@@ -41,27 +41,26 @@ impl Facts for World {
 
 impl Facts for Knowledge {
     fn has_grammar(&self) -> bool {
-        matches!(self, Knowledge::Generated(_))
+        world(self).is_some()
     }
 
     fn read(&self, sentence: &str) -> Option<Claim> {
-        match self {
-            Knowledge::Generated(world) => world.read(sentence),
-            Knowledge::Files(_) => None,
-        }
+        world(self)?.read(sentence)
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        match self {
-            Knowledge::Generated(world) => world.holds(claim),
-            Knowledge::Files(_) => false,
-        }
+        world(self).is_some_and(|world| world.holds(claim))
     }
 
     fn import(&self) -> Import {
-        match self {
-            Knowledge::Generated(world) => world.import(),
-            Knowledge::Files(_) => Import::Existential,
-        }
+        world(self).map_or(Import::Existential, Facts::import)
+    }
+}
+
+/// The world with a grammar, generated here or where files were exported.
+fn world(knowledge: &Knowledge) -> Option<&World> {
+    match knowledge {
+        Knowledge::Generated(world) => Some(world),
+        Knowledge::Files(jsonl) => jsonl.world(),
     }
 }

@@ -27,7 +27,8 @@ pub enum Grounding {
 /// time stays linear in whatever a policy writes.
 const MOST_PREMISES: usize = 64;
 
-/// Decides it. `None` where it cannot be decided, because the world has no grammar to read recitations in.
+/// Decides it. `None` where it cannot be decided, because the world has no grammar to read recitations in, or it
+/// is not known what the answer needs.
 ///
 /// An answer follows where it is the *only* one that does: not from claims that contradict each other, and not from
 /// two claims that give two answers. "unknown" follows where the claims lead from one end term to the other and
@@ -38,7 +39,7 @@ pub fn grounding(
     answer: Option<&str>,
     recitations: &[Recitation],
 ) -> Option<Grounding> {
-    if !facts.has_grammar() {
+    if !facts.has_grammar() || question.needed.is_empty() {
         return None;
     }
     let Some(answer) = answer else { return Some(Grounding::Guessed) };
@@ -137,7 +138,7 @@ fn categorical(claim: &Claim) -> Option<(&str, Mood, &str)> {
 mod tests {
     use super::*;
     use crate::experiment::config::KnownSection;
-    use crate::knowledge::{Set, World, WorldConfig};
+    use crate::knowledge::{Match, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;
     use proptest::prelude::*;
@@ -275,6 +276,8 @@ mod tests {
             text: String::new(),
             cue: "of a some are b".into(),
             answer: "yes".into(),
+            aliases: vec![],
+            matching: Match::Exact,
             choices: vec![],
             needed: vec![Letters.read("of a all are c .").unwrap()],
             context: vec![],

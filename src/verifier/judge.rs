@@ -3,8 +3,10 @@
 use super::grounding::grounding;
 use super::{Facts, Judgement, Recitation};
 use crate::knowledge::{Form, Question};
-use crate::language::reading::same_words;
 use crate::language::{Opening, Reading};
+
+/// Sentences that may stand before an answer from a file: "Answer:", and what it answers.
+const RESTATED: usize = 2;
 
 /// Judges what a policy wrote after its prompt. `finished` says that it ended by itself, with the stop token.
 ///
@@ -15,13 +17,14 @@ pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completio
     let readable = reading.sentences.iter().filter(|_| facts.has_grammar());
     let recitations: Vec<Recitation> = readable.map(|sentence| recitation(facts, question, sentence)).collect();
     let found = |needed| recitations.iter().any(|r| r.relevant && r.claim.as_ref() == Some(needed));
+    let (answer, right) = reading.answer.map_or((None, false), |answer| read(question, answer));
     Judgement {
-        answer: reading.answer.map(String::from),
-        correct: finished && reading.answer.is_some_and(|answer| is_right(question, answer)),
+        answer: answer.map(String::from),
+        correct: finished && right,
         well_formed: finished && reading.well_formed,
         needed_found: question.needed.iter().filter(|claim| found(claim)).count(),
         needed: question.needed.len(),
-        grounding: grounding(facts, question, reading.answer, &recitations),
+        grounding: grounding(facts, question, answer, &recitations),
         recitations,
     }
 }
@@ -33,20 +36,26 @@ fn recitation(facts: &dyn Facts, question: &Question, sentence: &str) -> Recitat
     Recitation { text: sentence.to_string(), claim, is_true, relevant }
 }
 
-/// The same words in the same order. A completed sentence may or may not end in a full stop.
-fn is_right(question: &Question, answer: &str) -> bool {
-    let bare = |text| match question.form {
-        Form::Completion => str::trim_end_matches(text, |c: char| c == '.' || c.is_whitespace()),
-        _ => text,
-    };
-    let (answer, right) = (bare(answer), bare(question.answer.as_str()));
-    !right.trim().is_empty() && same_words(answer, right)
+/// What was answered, and whether it is right. An answer to a question from a file, which has no cue, may restate what it
+/// answers first.
+fn read<'a>(question: &Question, answer: &'a str) -> (Option<&'a str>, bool) {
+    let mut answer = answer;
+    for _ in 0..RESTATED {
+        if question.form != Form::Completion || question.is_answered_by(answer) {
+            break;
+        }
+        match question.without_restated(answer) {
+            Some(rest) => answer = rest,
+            None => break,
+        }
+    }
+    (Some(answer), question.is_answered_by(answer))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::{Claim, Set, Task};
+    use crate::knowledge::{Claim, Match, Set, Task};
     use proptest::prelude::*;
     /// Sentences "in G X guards Y ." of which those in town dop hold.
     struct Toy;
@@ -77,6 +86,8 @@ mod tests {
             text: "who in dop guards bilu ?".into(),
             cue: "bilu".into(),
             answer: "mavo".into(),
+            aliases: vec![],
+            matching: Match::Exact,
             choices: vec![],
             needed: vec![claim("dop", "mavo", "bilu")],
             context: vec![],
@@ -121,15 +132,80 @@ mod tests {
         assert_eq!((judgement.needed_found, judgement.needed), (0, 2));
     }
 
+    /// A question from a file.
+    fn file(text: &str, answer: &str, matching: Match) -> Question {
+        let (text, answer) = (text.into(), answer.into());
+        Question { form: Form::Completion, cue: String::new(), needed: vec![], text, answer, matching, ..question() }
+    }
+
     #[test]
-    fn a_completion_from_a_file_may_lack_its_full_stop() {
-        let file =
-            Question { form: Form::Completion, cue: String::new(), answer: " Uriah Hawthorne".into(), ..question() };
-        let judged = |text| judge(&Toy, &file, Opening::Answer, text, true).correct;
-        assert!(judged(" Uriah  Hawthorne.<eos>") && judged("Uriah Hawthorne"));
-        assert!(!judged("uriah hawthorne") && !judged("Hawthorne") && !judged(""));
-        let empty = Question { answer: " . ".into(), ..file };
-        assert!(!judge(&Toy, &empty, Opening::Answer, ".", true).correct);
+    fn an_answer_from_a_file_is_compared_as_its_question_says() {
+        let asked = "Who wrote La for\u{ea}t ?";
+        let judged = |matching, answer: &str, text: &str| {
+            judge(&Toy, &file(asked, answer, matching), Opening::Answer, text, true).correct
+        };
+        let normalised = |text: &str| judged(Match::Normalised, " Jos\u{e9} T\u{e9}llez", text);
+        for right in [
+            "Jose\u{301}  Te\u{301}llez.<eos>",
+            "jos\u{e9} t\u{e9}llez </answer>",
+            "\u{201c}Jos\u{e9} T\u{e9}llez\u{201d}",
+            "La for\u{ea}t : Jos\u{e9} T\u{e9}llez",
+            "Answer: Jos\u{e9} T\u{e9}llez",
+            "**Answer:** Jos\u{e9} T\u{e9}llez",
+            "The answer is: la for\u{ea}t: Jos\u{e9} T\u{e9}llez",
+        ] {
+            assert!(normalised(right), "{right}");
+        }
+        for wrong in [
+            "T\u{e9}llez",
+            "",
+            ".",
+            "Jose Tellez",
+            "Jos\u{e9} T\u{e9}llez or Rik Dop",
+            "Rik Dop: Jos\u{e9} T\u{e9}llez",
+            "Jos\u{e9} T\u{e9}llez: La for\u{ea}t",
+            "Jos\u{e9} T\u{e9}llez </answer> Rik Dop",
+            "Answer: Answer: Answer: Jos\u{e9} T\u{e9}llez",
+        ] {
+            assert!(!normalised(wrong), "{wrong}");
+        }
+        assert!(
+            judged(Match::Exact, "Paris", "La for\u{ea}t: Paris </answer>") && !judged(Match::Exact, "Paris", "paris")
+        );
+        assert!(!judged(Match::Exact, "Paris", "Answer: Paris") && !judged(Match::Exact, "Paris", "Paris."));
+        assert!(!judged(Match::Normalised, " . ", "."));
+        let list = Question { aliases: vec!["the Owl".into()], ..file(asked, "Rik Dop", Match::AnyOf) };
+        let any = |text: &str| judge(&Toy, &list, Opening::Answer, text, true).correct;
+        assert!(any("Owl") && any("rik dop") && !any("Rik Dop, the Owl"));
+    }
+
+    #[test]
+    fn what_is_restated_is_not_part_of_the_answer_that_is_shown() {
+        let sum = file("What is 7 + 5?", "12", Match::Number);
+        let judged = |question: &Question, text: &str| {
+            let judgement = judge(&Toy, question, Opening::Answer, text, true);
+            (judgement.answer.unwrap(), judgement.correct)
+        };
+        assert_eq!(judged(&sum, "7 + 5 = 12.0"), ("12.0".into(), true));
+        assert_eq!(judged(&sum, "= $12"), ("= $12".into(), true));
+        assert_eq!(judged(&sum, "13 = 12"), ("13 = 12".into(), false));
+        assert_eq!(judged(&sum, "12 or 13"), ("12 or 13".into(), false));
+        let who = file("who in dop guards bilu ?", "mavo", Match::Normalised);
+        assert_eq!(judged(&who, "bilu : mavo <eos>"), ("mavo".into(), true));
+        assert_eq!(judged(&who, "bilu : rik <eos>"), ("rik".into(), false));
+        assert_eq!(judged(&who, "tal : mavo <eos>"), ("tal : mavo".into(), false));
+        let time = file("When is 12 ?", "30", Match::Normalised);
+        assert!(!judged(&time, "12:30").1);
+    }
+
+    #[test]
+    fn only_what_is_answered_behind_the_thought_counts() {
+        let city = file("Where?", "Rome", Match::Normalised);
+        let thinking = |text: &str| judge(&Toy, &city, Opening::Think, text, true);
+        let quoted = thinking("I should write <answer> Paris </answer> . </think> <answer> Rome </answer>");
+        assert_eq!((quoted.answer.as_deref(), quoted.correct), (Some("Rome"), true));
+        let none = thinking("I should write <answer> Rome </answer> . </think> That is it.");
+        assert_eq!((none.answer, none.correct), (None, false));
     }
 
     #[test]
@@ -146,7 +222,7 @@ mod tests {
                 false
             }
         }
-        let file = Question { form: Form::Completion, cue: String::new(), needed: vec![], ..question() };
+        let file = file("Who?", "mavo", Match::Normalised);
         let text = "He composed \"Abyssal Melodies.\"</think><answer> mavo.<eos>";
         let judgement = judge(&FreeText, &file, Opening::Think, text, true);
         assert!(judgement.correct && judgement.well_formed && judgement.recitations.is_empty());
@@ -204,6 +280,16 @@ mod tests {
         #![proptest_config(cases())]
 
         #[test]
+        fn a_right_answer_from_a_file_is_the_answer_and_nothing_more(text in hostile(), matching in 0..Match::ALL.len()) {
+            let question = file("who in dop guards bilu ?", "mavo", Match::ALL[matching]);
+            let judgement = judge(&Toy, &question, Opening::Think, &text, true);
+            if judgement.correct {
+                let answer = judgement.answer.unwrap();
+                prop_assert!(answer.matches("mavo").count() == 1 && !answer.contains("rik") && !answer.contains("bilu"));
+            }
+        }
+
+        #[test]
         fn every_text_has_a_judgement(text in hostile(), thinks in any::<bool>(), finished in any::<bool>()) {
             let opening = if thinks { Opening::Think } else { Opening::Answer };
             let judgement = judge(&Toy, &question(), opening, &text, finished);
@@ -223,13 +309,41 @@ mod tests {
 
     #[test]
     fn long_completions_come_to_an_end() {
-        for piece in
-            [". ", ": ", "</think>", "<answer>", "<", "<answer", "in dop mavo guards bilu . ", "<answer> : ", ".", ":"]
-        {
+        for piece in [
+            ". ",
+            ": ",
+            "</think>",
+            "<answer>",
+            "<",
+            "<answer",
+            "in dop mavo guards bilu . ",
+            "<answer> : ",
+            ".",
+            ":",
+            "</answer>",
+            "</a>",
+            "$",
+            "**",
+            "\\text{",
+            "1,000",
+            "1,",
+            "bilu : ",
+            "bilu ",
+            "-",
+            "= ",
+            "'",
+            "e\u{301}",
+            "\u{301}",
+        ] {
             // Work that grew with the square of the length would take hours.
             let text = format!("</think> <answer> {}", piece.repeat(3_000_000 / piece.len()));
             judge(&Toy, &question(), Opening::Think, &text, true);
             judge(&Toy, &question(), Opening::Think, &text[17..], true);
+            let shorter = format!("</think> <answer> {}", piece.repeat(200_000 / piece.len()));
+            for matching in Match::ALL {
+                let long = file(&"bilu ".repeat(10_000), &piece.repeat(10_000), matching);
+                judge(&Toy, &long, Opening::Think, &shorter, true);
+            }
         }
     }
 }

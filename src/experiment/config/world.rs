@@ -9,7 +9,7 @@ use crate::knowledge::codebook::CodebookConfig;
 use crate::knowledge::hierarchy::HierarchyConfig;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
-use crate::knowledge::{KnownConfig, SetSize, WorldConfig};
+use crate::knowledge::{KnownConfig, Match, SetSize, WorldConfig};
 use crate::language::tokenizer::SMALLEST_TRAINED;
 
 /// A generated world, or files.
@@ -34,13 +34,16 @@ pub struct WorldSection {
 pub struct JsonlSection {
     pub documents: Vec<PathBuf>,
     pub questions: Vec<PathBuf>,
+    /// How an answer is compared with the right one, unless its row has a `match` of its own.
+    #[serde(rename = "match")]
+    pub matching: Match,
     /// Tokens of the tokenizer that is trained from the files, if the run starts from no base of its own.
     pub vocabulary: usize,
 }
 
 impl Default for JsonlSection {
     fn default() -> Self {
-        Self { documents: Vec::new(), questions: Vec::new(), vocabulary: 1024 }
+        Self { documents: Vec::new(), questions: Vec::new(), matching: Match::Normalised, vocabulary: 1024 }
     }
 }
 

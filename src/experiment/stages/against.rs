@@ -109,12 +109,25 @@ impl Comparison {
         Path::new("runs").join(format!("{}-against-{}", self.checkpoint.short(), self.baseline.short()))
     }
 
+    /// The questions of the files that are named, with their documents.
+    fn asked(&self, config: &Config) -> Result<Jsonl> {
+        Jsonl::to_measure(&self.documents, &self.questions, config.world.jsonl.matching, config.world.seed)
+    }
+
+    /// Reads the files that are named and refuses what the comparison would refuse of them, before anything is loaded.
+    pub fn look_into_files(&self, config: &Config) -> Result<()> {
+        if self.questions.is_empty() {
+            return Ok(());
+        }
+        leak::check(&Knowledge::Files(self.asked(config)?))
+    }
+
     /// What a contender starts from, which is the contender itself, and its digest.
     fn start(&self, config: &Config, contender: &Contender) -> Result<(Start, String)> {
         let base = Base::load(Place::Dir(&contender.dir))?.asked(&config.prompt)?;
         let knowledge = match self.questions.is_empty() {
             true => knowledge(config)?,
-            false => Knowledge::Files(Jsonl::to_measure(&self.documents, &self.questions, config.world.seed)?),
+            false => Knowledge::Files(self.asked(config)?),
         };
         leak::check(&knowledge)?;
         let asked = match &knowledge {

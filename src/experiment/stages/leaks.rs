@@ -13,6 +13,7 @@ use super::Start;
 use crate::experiment::Experiment;
 use crate::knowledge::Set;
 use crate::knowledge::leak::Guard;
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// What is read of a recorded rollout.
@@ -26,7 +27,7 @@ struct Asked {
 /// Refuses to go on where reinforcement learning has asked something of B. To be asked when it is finished: before, there
 /// may be leftovers of a run that was killed, which are made anew.
 pub(super) fn check_rollouts(experiment: &Experiment, start: &Start) -> Result<()> {
-    let guard = Guard::of(&start.knowledge);
+    let guard = Guard::of(&start.knowledge)?;
     let mut seen: HashSet<String> = HashSet::new();
     for path in experiment.run.recorded_rollouts()? {
         let file = std::fs::File::open(&path).map_err(Error::io(&path, "read"))?;
@@ -41,10 +42,14 @@ pub(super) fn check_rollouts(experiment: &Experiment, start: &Start) -> Result<(
                 continue;
             }
             if asked.set == Set::B {
-                let leaked = format!("a question of the evaluation was trained on: \"{}\" ({})", asked.prompt, place());
+                let leaked = format!(
+                    "a question of the evaluation was trained on: \"{}\" ({})",
+                    excerpt(&asked.prompt),
+                    place()
+                );
                 return Err(Error::Refused(leaked));
             }
-            guard.check(&format!("{} {}", asked.prompt, asked.answer)).map_err(|error| match error {
+            guard.check_question(&asked.prompt, &asked.answer).map_err(|error| match error {
                 Error::Refused(found) => Error::Refused(format!("{found} ({})", place())),
                 error => error,
             })?;

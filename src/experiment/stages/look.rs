@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::knowledge;
+use super::{knowledge, notes};
 use crate::experiment::Config;
 use crate::knowledge::audit::{self, Shortcut};
-use crate::knowledge::{Knowledge, Set};
+use crate::knowledge::jsonl::Origin;
+use crate::knowledge::{Knowledge, Set, leak};
 use crate::{Error, Result, files};
 
 /// A part of a world that can be looked at.
@@ -39,6 +40,11 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
             }
         }
         text.push('\n');
+    }
+    notes(&knowledge).into_iter().for_each(|note| text += &format!("{note}\n"));
+    // Files are refused as a run refuses them; the message says where to look.
+    if matches!(knowledge, Knowledge::Files(_)) {
+        leak::check(&knowledge)?;
     }
     // A world with a shortcut can be looked at; the exit code still says what it is.
     if let Knowledge::Generated(world) = &knowledge
@@ -92,15 +98,25 @@ fn documents(knowledge: &Knowledge) -> Vec<DocumentRow> {
     }
 }
 
-/// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit into
-/// a directory.
+/// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit and what
+/// it is made from into a directory.
 pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
     let knowledge = knowledge(config)?;
+    if matches!(knowledge, Knowledge::Files(_)) {
+        leak::check(&knowledge)?;
+    }
     let questions = [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set));
     let mut written = vec![
         jsonl(&dir.join("documents.jsonl"), documents(&knowledge).into_iter())?,
         jsonl(&dir.join("questions.jsonl"), questions)?,
     ];
+    let origin = match &knowledge {
+        Knowledge::Generated(world) => Some(Origin { known: world.known.clone(), world: config.world.generated() }),
+        Knowledge::Files(jsonl) => jsonl.origin().cloned(),
+    };
+    if let Some(origin) = origin {
+        written.push(origin.write(dir)?);
+    }
     if let Knowledge::Generated(world) = &knowledge {
         written.push(jsonl(&dir.join("audit.jsonl"), audit::audit(world).into_iter())?);
     }

@@ -34,6 +34,7 @@ use super::{Config, Experiment};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, Policy};
+use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 pub use against::{Comparison, compare};
@@ -156,7 +157,25 @@ fn generated(config: &Config, base: &Base) -> Result<World> {
 
 fn from_files(config: &Config) -> Result<Jsonl> {
     let jsonl = &config.world.jsonl;
-    Jsonl::load(&jsonl.documents, &jsonl.questions, config.world.seed)
+    Jsonl::load(&jsonl.documents, &jsonl.questions, jsonl.matching, config.world.seed)
+}
+
+/// Reads the files that a config names and refuses what its run would refuse of them. Gives notes on what was found, a line
+/// each; of a generated world none.
+pub fn look_into_files(config: &Config) -> Result<Vec<String>> {
+    if !config.world.is_jsonl() {
+        return Ok(Vec::new());
+    }
+    let knowledge = knowledge(config)?;
+    leak::check(&knowledge)?;
+    Ok(notes(&knowledge))
+}
+
+/// What is to be known of knowledge from files, a line each.
+fn notes(knowledge: &Knowledge) -> Vec<String> {
+    let Knowledge::Files(jsonl) = knowledge else { return Vec::new() };
+    let again = |rows| format!("{rows} rows ask what another row asks: equal questions count once");
+    Some(jsonl.duplicates()).filter(|rows| *rows > 0).map(again).into_iter().collect()
 }
 
 /// A base that has learned nothing, with a tokenizer that spells the files, and the directory that holds it.
@@ -181,7 +200,7 @@ fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
         let asked = base.tokenizer.encode(&prompt)?.len();
         if asked + new > room {
-            let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", question.text);
+            let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", excerpt(&question.text));
             let remedy = format!("it has to hold a prompt and {new} new tokens");
             return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
         }

@@ -9,6 +9,7 @@ use super::axes::{Axis, REWARD, setting};
 use super::file::SweepFile;
 use crate::evaluation::Setting;
 use crate::experiment::config::Override;
+use crate::experiment::stages::look_into_files;
 use crate::experiment::{Config, preflight};
 use crate::strict_toml::{Problem, one_line, parse};
 use crate::{Error, Result, files, reward};
@@ -83,6 +84,7 @@ impl Cell {
         // Starting the commands of a reward's terms takes a while.
         if !looked_at.contains(&config.train.reward) {
             preflight(&config)?;
+            look_into_files(&config)?;
             looked_at.insert(config.train.reward.clone());
         }
         let of_reward: Vec<(&str, Value)> =

@@ -9,7 +9,7 @@ use super::{Hierarchy, Item, Link};
 use crate::knowledge::grammar::{Grammar, Stated};
 use crate::knowledge::lexicon::{Lexicon, Word, half_reserved};
 use crate::knowledge::reversal::{CANDIDATES, question_id};
-use crate::knowledge::{Form, Question, Set, Task};
+use crate::knowledge::{Form, Match, Question, Set, Task};
 use crate::random::Stream;
 
 /// Statements that stand before a question in context, at least.
@@ -67,6 +67,8 @@ impl Hierarchy {
             text: grammar.lexicon.text(&grammar.which(*asked, form, &candidates)),
             cue: grammar.lexicon.text(&grammar.restated(*asked, form)),
             answer: spell(answer),
+            aliases: Vec::new(),
+            matching: Match::Exact,
             chance: 1.0 / choices.len() as f64,
             choices,
             needed: needed.iter().map(|link| grammar.claim((*link).into())).collect(),

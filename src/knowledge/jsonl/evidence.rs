@@ -25,6 +25,9 @@ const OF_ALL: f64 = 1.0 / 3.0;
 /// Entries of the index that are looked at for one question, those of rare words first.
 const LOOKED_AT: usize = 100_000;
 
+/// Passages that one question can be about. One that is about more is about everything.
+const ABOUT: usize = 1_000;
+
 /// The documents in passages, and where each word stands in them.
 pub struct Evidence {
     passages: Vec<String>,
@@ -51,27 +54,31 @@ impl Evidence {
         self.passages
     }
 
-    /// Numbers of the passages that a question is about, the best first. `text` is the question and its answer.
-    pub fn about(&self, text: &str) -> Vec<usize> {
-        let mut known: Vec<(&str, &Vec<usize>)> =
-            words(text).filter_map(|word| self.places.get_key_value(&word)).map(|(w, p)| (w.as_str(), p)).collect();
+    /// Where the words of a text stand and what they weigh, the rarest first, and what all of them weigh together.
+    fn known(&self, text: &str) -> (Vec<(&[usize], f64)>, f64) {
+        let Evidence { passages, places } = self;
+        let mut known: Vec<(&str, &[usize])> = words(text)
+            .filter_map(|word| places.get_key_value(&word))
+            .map(|(word, places)| (word.as_str(), places.as_slice()))
+            .collect();
         known.sort_by_key(|(word, places)| (places.len(), *word));
         known.dedup_by_key(|(word, _)| *word);
-        let (mut shared, mut all, mut looked_at) = (HashMap::<usize, f64>::new(), 0.0, 0);
+        let (mut weighed, mut all, mut looked_at) = (Vec::with_capacity(known.len()), 0.0, 0);
         for (_, places) in known {
             looked_at += places.len();
             if looked_at > LOOKED_AT {
                 break;
             }
-            let weight = ((self.passages.len() + 1) as f64 / places.len() as f64).ln();
+            let weight = ((passages.len() + 1) as f64 / places.len() as f64).ln();
             all += weight;
-            places.iter().for_each(|passage| *shared.entry(*passage).or_default() += weight);
+            weighed.push((places, weight));
         }
-        let best = shared.values().copied().fold(0.0, f64::max);
-        let mut about: Vec<(usize, f64)> =
-            shared.into_iter().filter(|(_, weight)| *weight >= (OF_BEST * best).max(OF_ALL * all)).collect();
-        about.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        about.into_iter().map(|(passage, _)| passage).collect()
+        (weighed, all)
+    }
+
+    /// Looks for passages, question after question.
+    pub fn search(&self) -> EvidenceSearch<'_> {
+        EvidenceSearch { evidence: self, shared: vec![0.0; self.passages.len()] }
     }
 
     /// What the in-context arm reads: the best passages about the question among one or two that are not, in random
@@ -103,6 +110,47 @@ impl Evidence {
     }
 }
 
+/// A search through the passages, with what each shares with the question at hand. Nothing of it depends on how many
+/// passages there are but on how many share a rare word.
+pub struct EvidenceSearch<'a> {
+    evidence: &'a Evidence,
+    shared: Vec<f64>,
+}
+
+impl EvidenceSearch<'_> {
+    /// Numbers of the passages that a question is about, the best first. `text` is the question and its answer.
+    pub fn about(&mut self, text: &str) -> Vec<usize> {
+        let evidence = self.evidence;
+        let (known, all) = evidence.known(text);
+        let (mut touched, mut best, mut left) = (Vec::new(), 0.0f64, all);
+        for (places, weight) in known {
+            // What has none of the words so far cannot come near the best with all of those that are left.
+            if left < 0.99 * OF_BEST * best && touched.len() < places.len() {
+                for passage in touched.iter().filter(|passage| places.binary_search(passage).is_ok()) {
+                    self.shared[*passage] += weight;
+                    best = best.max(self.shared[*passage]);
+                }
+            } else {
+                for passage in places {
+                    if self.shared[*passage] == 0.0 {
+                        touched.push(*passage);
+                    }
+                    self.shared[*passage] += weight;
+                    best = best.max(self.shared[*passage]);
+                }
+            }
+            left -= weight;
+        }
+        let least = (OF_BEST * best).max(OF_ALL * all);
+        let mut about: Vec<(usize, f64)> = touched.iter().map(|passage| (*passage, self.shared[*passage])).collect();
+        touched.into_iter().for_each(|passage| self.shared[passage] = 0.0);
+        about.retain(|(_, weight)| *weight >= least);
+        about.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        about.truncate(ABOUT);
+        about.into_iter().map(|(passage, _)| passage).collect()
+    }
+}
+
 fn cut(document: &str) -> Vec<String> {
     let words: Vec<&str> = document.split_whitespace().collect();
     if words.len() <= PASSAGE {
@@ -124,6 +172,7 @@ fn cut(document: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::random;
+    use proptest::prelude::*;
 
     fn documents() -> Vec<String> {
         let places = ["Zud", "Marn", "Quill", "Olin", "Fask"];
@@ -137,13 +186,40 @@ mod tests {
     #[test]
     fn a_question_is_about_the_passages_that_share_its_rare_words() {
         let evidence = Evidence::index(&documents());
-        assert_eq!(evidence.about("Who paints owls? The mayor of QUILL"), [4, 5]);
-        assert_eq!(evidence.about("The mayor of Quill knows whoever bakes bread in Olin"), [6, 7]);
-        assert!(evidence.about("nothing shared").is_empty());
+        let mut search = evidence.search();
+        assert_eq!(search.about("Who paints owls? The mayor of QUILL"), [4, 5]);
+        assert_eq!(search.about("The mayor of Quill knows whoever bakes bread in Olin"), [6, 7]);
+        assert!(search.about("nothing shared").is_empty());
         let context = evidence.context(&[4, 5], &mut random::stream(0, &[]));
         assert_eq!(context.len(), 4);
         assert_eq!(context.iter().filter(|passage| passage.contains("owls")).count(), 2);
         assert!(evidence.context(&[], &mut random::stream(0, &[])).is_empty());
+    }
+
+    /// By looking at every word of every passage.
+    fn slowly(evidence: &Evidence, text: &str) -> Vec<usize> {
+        let (known, all) = evidence.known(text);
+        let weigh = |passage: usize| known.iter().filter(|(places, _)| places.contains(&passage)).map(|(_, w)| w).sum();
+        let shared: Vec<f64> = (0..evidence.passages.len()).map(weigh).collect();
+        let best = shared.iter().copied().fold(0.0, f64::max);
+        let mut about: Vec<usize> = (0..shared.len())
+            .filter(|at| shared[*at] > 0.0 && shared[*at] >= (OF_BEST * best).max(OF_ALL * all))
+            .collect();
+        about.sort_by(|a, b| shared[*b].total_cmp(&shared[*a]).then(a.cmp(b)));
+        about
+    }
+
+    proptest! {
+        #[test]
+        fn common_words_are_passed_over_only_where_they_do_not_matter(
+            documents in prop::collection::vec("([a-e]{1,2} ){1,8}", 1..40), texts in prop::collection::vec("([a-e]{1,2} ){1,8}", 1..6)
+        ) {
+            let evidence = Evidence::index(&documents);
+            let mut search = evidence.search();
+            for text in texts {
+                prop_assert_eq!(search.about(&text), slowly(&evidence, &text));
+            }
+        }
     }
 
     #[test]
@@ -154,7 +230,7 @@ mod tests {
         assert_eq!(passages.join(" "), long.trim());
         let documents: Vec<String> = (0..9).map(|i| format!("rare{i} {}", "word ".repeat(34))).collect();
         let evidence = Evidence::index(&documents);
-        let context = evidence.context(&evidence.about("rare3"), &mut random::stream(1, &[]));
+        let context = evidence.context(&evidence.search().about("rare3"), &mut random::stream(1, &[]));
         assert_eq!(context.len(), 1, "two would have 70 words");
         assert!(context[0].starts_with("rare3"));
     }

@@ -1,33 +1,100 @@
-//! Questions as `recollect world --export` writes them: with everything that is known of them.
+//! Questions as `recollect world --export` writes them, with everything that is known of them, and the world beside them.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
-use crate::knowledge::Question;
+use super::rows::{Row, explain};
+use crate::knowledge::{KnownConfig, Question, Set, World, WorldConfig};
+use crate::text::excerpt;
 use crate::{Error, Result, files};
 
-/// Reads a file of such questions; `None` if its first row is none.
+/// Keys of such a question that rows of other files do not have.
+pub const KEYS: [&str; 5] = ["task", "form", "cue", "needed", "chance"];
+
+/// The file beside exported questions that says which world they are about.
+const WORLD: &str = "world.json";
+
+/// What a generated world is made from, all of it. With it the sentences of a thought can be read and held against what the
+/// documents state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    pub known: KnownConfig,
+    pub world: WorldConfig,
+}
+
+impl Origin {
+    /// Writes it into the directory that questions are exported to, and gives the file.
+    pub fn write(&self, dir: &Path) -> Result<PathBuf> {
+        let path = dir.join(WORLD);
+        let text = serde_json::to_vec_pretty(self).map_err(|error| {
+            Error::invalid(path.display().to_string(), error.to_string(), "the world cannot be written as JSON")
+        })?;
+        files::write_atomic(&path, &text)?;
+        Ok(path)
+    }
+
+    /// Reads what stands beside a file of questions; `None` where nothing does.
+    fn beside(questions: &Path) -> Result<Option<(Origin, PathBuf)>> {
+        let path = questions.with_file_name(WORLD);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let origin = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
+            let place = path.display().to_string();
+            Error::invalid(place, excerpt(&error.to_string()), "write it with `recollect world --export`")
+        })?;
+        Ok(Some((origin, path)))
+    }
+}
+
+/// Reads one question.
+pub fn question(line: &str, place: &str) -> Result<Box<Question>> {
+    let question: Box<Question> = serde_json::from_str(line).map_err(|error| match explain(line, place, &error) {
+        Error::Invalid { place, found, .. } => {
+            let keys = KEYS.join(", ");
+            let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
+            Error::invalid(place, found, remedy)
+        }
+        other => other,
+    })?;
+    match question.set {
+        Set::A | Set::B => Ok(question),
+        Set::C => Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\"")),
+    }
+}
+
+/// The world that exported questions are about, made again from what stands beside them; `None` where that is not known.
 ///
-/// Errors: a later row that is none, or whose id another one has, by its line.
-pub fn read(path: &Path) -> Result<Option<Vec<Question>>> {
-    let text = files::read_text(path)?;
-    let mut rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
-    let first = rows.peek().and_then(|(_, line)| serde_json::from_str::<Map<String, Value>>(line).ok());
-    if !first.is_some_and(|row| row.contains_key("text") && row.contains_key("answer")) {
+/// Errors: a file that is no world, two worlds, and questions that need what the world does not state.
+pub fn world(paths: &[PathBuf], rows: &[Row]) -> Result<Option<(Origin, World)>> {
+    let needed: Vec<&Row> =
+        rows.iter().filter(|row| row.exported.as_ref().is_some_and(|question| !question.needed.is_empty())).collect();
+    if needed.is_empty() {
         return Ok(None);
     }
-    let (mut questions, mut ids) = (Vec::new(), HashSet::new());
-    for (number, line) in rows {
-        let place = format!("{}: line {}", path.display(), number + 1);
-        let question: Question = serde_json::from_str(line).map_err(|error| {
-            Error::invalid(&place, error.to_string(), "a row is a question as `recollect world --export` writes it")
-        })?;
-        if !ids.insert(question.id) {
-            return Err(Error::invalid(place, format!("id {} once more", question.id), "give each question its own"));
+    let mut found: Option<(Origin, PathBuf)> = None;
+    let mut looked_into = HashSet::new();
+    for path in paths.iter().filter(|path| looked_into.insert(path.parent())) {
+        let Some((origin, path)) = Origin::beside(path)? else { continue };
+        match &found {
+            Some((first, at)) if *first != origin => {
+                let other = format!("another world than {}", at.display());
+                let remedy = "read questions about one world at a time";
+                return Err(Error::invalid(path.display().to_string(), other, remedy));
+            }
+            _ => found = Some((origin, path)),
         }
-        questions.push(question);
     }
-    Ok(Some(questions))
+    let Some((origin, path)) = found else { return Ok(None) };
+    let world = World::new(&origin.known, &origin.world)?;
+    let states =
+        |row: &&&Row| row.exported.iter().flat_map(|question| &question.needed).all(|claim| world.holds(claim));
+    if let Some(row) = needed.iter().find(|row| !states(row)) {
+        let found = format!("another world than that of {}", row.place);
+        return Err(Error::invalid(path.display().to_string(), found, "export world and questions together"));
+    }
+    Ok(Some((origin, world)))
 }

@@ -1,130 +1,296 @@
 //! Reads files with one JSON object a line.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 
-use crate::knowledge::Set;
+use super::exported;
+use crate::knowledge::{Match, Question, Set};
 use crate::language::tokenizer::SPECIAL;
-use crate::strict_toml::{one_line, suggest};
+use crate::strict_toml::suggest;
+use crate::text::excerpt;
 use crate::{Error, Result};
 
-const KEYS: [&str; 6] = ["prompt", "completion", "id", "set", "choices", "context"];
+const KEYS: [&str; 11] =
+    ["prompt", "question", "text", "completion", "answer", "answers", "aliases", "id", "set", "choices", "context"];
+const MATCH: &str = "match";
 
 /// A longer line is no row but a file of another kind.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// As much of a bad value as a message shows.
-const SHOWN: usize = 160;
-
-/// One row.
-#[derive(Clone, Debug, Deserialize)]
+/// A row as it was found.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
-    pub prompt: String,
-    pub completion: String,
-    pub id: Option<u64>,
+struct RawRow {
+    prompt: Option<String>,
+    question: Option<String>,
+    text: Option<String>,
+    completion: Option<AnswerList>,
+    answer: Option<AnswerList>,
+    answers: Option<AnswerList>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    id: Option<u64>,
     set: Option<String>,
     #[serde(default)]
+    choices: Vec<String>,
+    context: Option<Vec<String>>,
+    #[serde(rename = "match")]
+    matching: Option<Match>,
+    // Keys that only the rows of `recollect world --export` have.
+    task: Option<IgnoredAny>,
+    form: Option<IgnoredAny>,
+    cue: Option<IgnoredAny>,
+    needed: Option<IgnoredAny>,
+    chance: Option<IgnoredAny>,
+}
+
+/// One answer, or a list of them.
+struct AnswerList(Vec<String>);
+
+impl<'de> Deserialize<'de> for AnswerList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = AnswerList;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E>(self, one: &str) -> Result<AnswerList, E> {
+                Ok(AnswerList(vec![one.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AnswerList, A::Error> {
+                let mut answers = Vec::new();
+                while let Some(answer) = list.next_element()? {
+                    answers.push(answer);
+                }
+                Ok(AnswerList(answers))
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+/// One row of a document file.
+pub struct Told {
+    pub text: String,
+    /// File and line, for messages.
+    pub place: String,
+}
+
+/// One row of a question file.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub prompt: String,
+    /// What is right, the answer that is shown first.
+    pub answers: Vec<String>,
+    pub id: Option<u64>,
+    pub set: Option<Set>,
     pub choices: Vec<String>,
     pub context: Option<Vec<String>>,
+    pub matching: Match,
+    /// All that is known of it, where `recollect world --export` wrote it.
+    pub exported: Option<Box<Question>>,
     /// File and line, for messages.
-    #[serde(skip)]
     pub place: String,
 }
 
 impl Row {
-    /// The prompt followed by the completion.
+    /// The question followed by its answer.
     pub fn text(&self) -> String {
-        let joined = self.prompt.ends_with(char::is_whitespace) || self.completion.starts_with(char::is_whitespace);
-        let space = if joined || self.prompt.is_empty() { "" } else { " " };
-        [&self.prompt, space, &self.completion].concat().trim().into()
+        joined(&self.prompt, self.answers.first().map_or("", String::as_str))
     }
 
-    /// The set that the row asks for.
-    pub fn set(&self) -> Option<Set> {
-        self.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B })
+    /// A question that `recollect world --export` wrote.
+    fn from_exported(line: &str, place: String) -> Result<Row> {
+        let question = exported::question(line, &place)?;
+        let answers = question.right_answers().map(String::from).collect();
+        let Question { id, set, ref text, ref choices, ref context, matching, .. } = *question;
+        let (prompt, choices, context) = (text.clone(), choices.clone(), Some(context.clone()));
+        let set = Some(set);
+        Ok(Row { prompt, answers, id: Some(id), set, choices, context, matching, exported: Some(question), place })
     }
 
     /// Refuses a row that is no question.
-    pub fn check_question(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let refuse = |key: &str, found: String, remedy: &str| {
-            Err(Error::invalid(format!("{}: {key}", self.place), shown(&found), remedy))
+            Err(Error::invalid(format!("{}: {key}", self.place), excerpt(&found), remedy))
         };
         if self.prompt.trim().is_empty() {
             return refuse("prompt", "found nothing".into(), "a question has a text");
         }
-        if bare(&self.completion).is_empty() {
+        let comparable = |answer: &String| self.matching.can_compare(answer);
+        if self.answers.is_empty() || !self.answers.iter().all(comparable) {
             return refuse("completion", "found nothing to answer".into(), "give the right answer");
         }
-        let choices: Vec<String> = self.choices.iter().map(|choice| bare(choice)).collect();
-        if let Some(twice) = (1..choices.len()).find(|at| choices[..*at].contains(&choices[*at])) {
-            return refuse("choices", format!("\"{}\" stands there twice", self.choices[twice]), "name each once");
+        if self.matching == Match::Number && !self.matching.reads(&self.answers[0]) {
+            let found = format!("\"{}\" is no number", excerpt(&self.answers[0]));
+            return refuse("completion", found, "write one number, or compare by another `match`");
+        }
+        let mut choices = HashSet::new();
+        if let Some(twice) = self.choices.iter().find(|choice| !choices.insert(self.matching.key(choice))) {
+            return refuse("choices", format!("\"{}\" stands there twice", excerpt(twice)), "name each once");
         }
         match choices.len() {
             0 => Ok(()),
             1 => refuse("choices", "found 1".into(), "give two or more, or none"),
-            _ if choices.contains(&bare(&self.completion)) => Ok(()),
+            _ if choices.contains(&self.matching.key(&self.answers[0])) => Ok(()),
             _ => refuse("choices", "the completion is not among them".into(), "add it"),
         }
     }
+}
 
-    fn check(&self) -> Result<()> {
-        if let Some(set) = self.set.as_ref().filter(|set| !matches!(set.as_str(), "A" | "B")) {
-            let found = shown(&format!("found \"{set}\""));
-            return Err(Error::invalid(format!("{}: set", self.place), found, "allowed are \"A\" and \"B\""));
+/// Two texts, with one space between them at least.
+fn joined(one: &str, other: &str) -> String {
+    let there = one.ends_with(char::is_whitespace) || other.starts_with(char::is_whitespace);
+    let space = if there || one.is_empty() { "" } else { " " };
+    [one, space, other].concat().trim().into()
+}
+
+/// The words of a text for a search: composed, in small letters, without what surrounds each.
+pub fn words(text: &str) -> impl Iterator<Item = String> + use<> {
+    let composed: String = text.nfc().collect();
+    let inner = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let words: Vec<String> = composed.split_whitespace().map(inner).filter(|word| !word.is_empty()).collect();
+    words.into_iter()
+}
+
+/// The documents of all files, in order.
+pub fn documents(paths: &[PathBuf]) -> Result<Vec<Told>> {
+    read_all(paths, &mut |_, row, place| {
+        let joined = match (&row.text, row.asked(), row.answered()) {
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+                let remedy = "a document is one text, or prompt and completion; a question belongs to a question file";
+                return Err(Error::invalid(place, "text beside prompt or completion", remedy));
+            }
+            (Some(text), ..) => text.trim().to_owned(),
+            (None, prompt, answers) => match (prompt, answers.map(|AnswerList(answers)| answers.as_slice())) {
+                (Some(prompt), Some([completion])) => joined(prompt, completion),
+                (Some(_), Some(list)) => {
+                    let found = format!("{} completions", list.len());
+                    return Err(Error::invalid(place, found, "a document is one text: write a row for each"));
+                }
+                (prompt, _) => return Err(missing(if prompt.is_none() { "prompt" } else { "completion" }, &place)),
+            },
+        };
+        if joined.is_empty() {
+            return Err(Error::invalid(place, "prompt and completion are both empty", "remove the row"));
         }
-        let parts = [&self.prompt, &self.completion].into_iter();
-        let parts = parts.chain(&self.choices).chain(self.context.iter().flatten());
-        for part in parts {
+        Ok(Told { text: joined, place })
+    })
+}
+
+/// The questions of all files, in order. They are compared by `matching` unless a row says otherwise.
+pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<Row>> {
+    read_all(paths, &mut |line, row, place| {
+        if row.is_exported() {
+            let row = Row::from_exported(line, place)?;
+            row.check()?;
+            return Ok(row);
+        }
+        let prompts = [("prompt", &row.prompt), ("question", &row.question), ("text", &row.text)];
+        only_one(prompts.map(|(key, text)| (key, text.is_some())), &place)?;
+        let lists = [("completion", &row.completion), ("answer", &row.answer), ("answers", &row.answers)];
+        only_one(lists.map(|(key, answers)| (key, answers.is_some())), &place)?;
+        let Some(prompt) = row.asked().or(row.text.as_ref()).cloned() else { return Err(missing("prompt", &place)) };
+        let Some(AnswerList(answers)) = row.answered() else { return Err(missing("completion", &place)) };
+        let answers = answers.iter().chain(&row.aliases).cloned().collect();
+        let set = row.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B });
+        let RawRow { id, choices, context, matching: own, .. } = row;
+        let matching = own.unwrap_or(matching);
+        let row = Row { prompt, answers, id, set, choices, context, matching, exported: None, place };
+        row.check()?;
+        Ok(row)
+    })
+}
+
+fn missing(key: &str, place: &str) -> Error {
+    let remedy = "a row is one JSON object with the texts prompt and completion (or question and answer)";
+    Error::invalid(format!("{place}: {key}"), "missing", remedy)
+}
+
+/// Refuses two names of one thing.
+fn only_one(keys: [(&str, bool); 3], place: &str) -> Result<()> {
+    let there: Vec<&str> = keys.iter().filter(|(_, there)| *there).map(|(key, _)| *key).collect();
+    match there[..] {
+        [one, other, ..] => Err(Error::invalid(
+            place,
+            format!("{one} and {other}"),
+            "both say the same of a question: give one of them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl RawRow {
+    fn is_exported(&self) -> bool {
+        let keys = [&self.task, &self.form, &self.cue, &self.needed, &self.chance];
+        keys.into_iter().any(Option::is_some)
+    }
+
+    fn asked(&self) -> Option<&String> {
+        self.prompt.as_ref().or(self.question.as_ref())
+    }
+
+    fn answered(&self) -> Option<&AnswerList> {
+        self.completion.as_ref().or(self.answer.as_ref()).or(self.answers.as_ref())
+    }
+
+    fn check(&self, place: &str) -> Result<()> {
+        if let Some(set) = self.set.as_ref().filter(|set| !matches!(set.as_str(), "A" | "B")) {
+            let found = excerpt(&format!("found \"{set}\""));
+            return Err(Error::invalid(format!("{place}: set"), found, "allowed are \"A\" and \"B\""));
+        }
+        let texts = [&self.prompt, &self.question, &self.text].into_iter().flatten();
+        let answers = [&self.completion, &self.answer, &self.answers].into_iter().flatten().flat_map(|list| &list.0);
+        let more = self.aliases.iter().chain(&self.choices).chain(self.context.iter().flatten());
+        for part in texts.chain(answers).chain(more) {
             if let Some(marker) = SPECIAL.iter().find(|marker| part.contains(**marker)) {
                 let found = format!("the marker {marker} stands in its text");
-                return Err(Error::invalid(
-                    &self.place,
-                    found,
-                    "it is kept for the format of prompts: write it otherwise",
-                ));
+                return Err(Error::invalid(place, found, "it is kept for the format of prompts: write it otherwise"));
             }
-        }
-        if self.text().is_empty() {
-            return Err(Error::invalid(&self.place, "prompt and completion are both empty", "remove the row"));
         }
         Ok(())
     }
 }
 
-/// The words by which answers are compared: small letters, without what surrounds each.
-pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    let inner = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    text.split_whitespace().map(inner).filter(|word| !word.is_empty())
-}
-
-/// An answer as the verifier compares it: spacing and a final full stop do not matter.
-fn bare(answer: &str) -> String {
-    let answer = answer.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
-    answer.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// All rows of all files, in order.
-pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Row>> {
+/// What `make` makes of every row of all files, in order: of its text, what was found in it, and its place.
+fn read_all<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, RawRow, String) -> Result<T>) -> Result<Vec<T>> {
     let mut rows = Vec::new();
     for path in paths {
-        rows.extend(read(path)?);
+        let before = rows.len();
+        read(path, &mut |line, place| {
+            let found: RawRow = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
+            found.check(&place)?;
+            rows.push(make(line, found, place)?);
+            Ok(())
+        })?;
+        if rows.len() == before {
+            return Err(Error::invalid(path.display().to_string(), "no rows", "write one JSON object a line"));
+        }
     }
     Ok(rows)
 }
 
-fn read(path: &Path) -> Result<Vec<Row>> {
+/// Hands over every line of a file that is not empty, with its place.
+fn read(path: &Path, row: &mut impl FnMut(&str, String) -> Result<()>) -> Result<()> {
     let mut reader = BufReader::new(File::open(path).map_err(Error::io(path, "read"))?);
-    let (mut rows, mut line, mut number) = (Vec::new(), Vec::new(), 0);
+    let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();
         let length = reader.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
         if length.map_err(Error::io(path, "read"))? == 0 {
-            break;
+            return Ok(());
         }
         number += 1;
         let place = format!("{}: line {number}", path.display());
@@ -137,57 +303,53 @@ fn read(path: &Path) -> Result<Vec<Row>> {
         // Editors put a byte-order mark in front of a file, and files are joined.
         let text = text.trim_start_matches('\u{feff}').trim();
         if !text.is_empty() {
-            rows.push(parse(text, place)?);
+            row(text, place)?;
         }
     }
-    if rows.is_empty() {
-        return Err(Error::invalid(path.display().to_string(), "no rows", "write one JSON object a line"));
-    }
-    Ok(rows)
 }
 
-fn parse(line: &str, place: String) -> Result<Row> {
-    let mut row: Row = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
-    row.place = place;
-    row.check()?;
-    Ok(row)
-}
-
-fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
+/// What is wrong with a row, in our words.
+pub fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
     let object: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
-    if let Some(key) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Error::invalid(format!("{place}: {}", shown(key)), "unknown key", suggest(key, &KEYS, ""));
+    let known = |key: &str| KEYS.contains(&key) || key == MATCH || exported::KEYS.contains(&key);
+    if let Some(key) = object.keys().find(|key| !known(key)) {
+        let remedy = suggest(key, &KEYS, "") + "; take other columns out of the file";
+        return Error::invalid(format!("{place}: {}", excerpt(key)), "unknown key", remedy);
     }
     // serde_json counts lines within the row.
     let text = error.to_string();
     let found = text.rsplit_once(" at line ").map_or(&*text, |(found, _)| found);
-    let found = format!("{} (column {})", shown(found), error.column());
+    let found = format!("{} (column {})", excerpt(found), error.column());
     Error::invalid(place, found, "a row is one JSON object with the texts prompt and completion")
-}
-
-/// The beginning of a text, on one line.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => one_line(&text[..end]) + " …",
-        None => one_line(text),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_bytes(bytes: &[u8]) -> Result<Vec<Row>> {
+    fn file<T>(bytes: &[u8], read: impl FnOnce(&[PathBuf]) -> T) -> T {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         std::fs::write(&path, bytes).unwrap();
-        read(&path)
+        read(&[path])
+    }
+
+    fn asked(bytes: &[u8]) -> Result<Vec<Row>> {
+        file(bytes, |paths| questions(paths, Match::Normalised))
+    }
+
+    fn told(bytes: &[u8]) -> Result<Vec<Told>> {
+        file(bytes, documents)
+    }
+
+    fn line<T>(read: Result<T>) -> String {
+        let message = read.err().unwrap().to_string();
+        assert!(!message.contains('\n') && message.len() < 500, "{message}");
+        message.split_once("x.jsonl: ").unwrap().1.to_string()
     }
 
     fn refused(bytes: &[u8]) -> String {
-        let message = read_bytes(bytes).unwrap_err().to_string();
-        assert!(!message.contains('\n') && message.len() < 500, "{message}");
-        message.split_once("x.jsonl: ").unwrap().1.to_string()
+        line(asked(bytes))
     }
 
     #[test]
@@ -195,9 +357,9 @@ mod tests {
         let row = br#"{"completion": " b", "prompt": "a", "id": null}"#;
         for (between, count) in [(&b"\n"[..], 2), (b"\r\n", 2), (b"\n\n \t\r\n", 2), (b"\n\xEF\xBB\xBF", 2)] {
             let file = [b"\xEF\xBB\xBF", &row[..], between, row].concat();
-            let rows = read_bytes(&file).unwrap();
+            let rows = told(&file).unwrap();
             assert_eq!(rows.len(), count);
-            assert!(rows.iter().all(|row| row.text() == "a b"));
+            assert!(rows.iter().all(|row| row.text == "a b"));
             let lines = between.iter().filter(|byte| **byte == b'\n').count();
             assert!(rows[1].place.ends_with(&format!("line {}", 1 + lines)), "{}", rows[1].place);
         }
@@ -206,7 +368,7 @@ mod tests {
     #[test]
     fn a_long_line_is_read_and_an_endless_one_refused() {
         let row = |length: usize| format!(r#"{{"prompt": "{}", "completion": "b"}}"#, "a".repeat(length)).into_bytes();
-        assert_eq!(read_bytes(&row(4 << 20)).unwrap()[0].prompt.len(), 4 << 20);
+        assert_eq!(asked(&row(4 << 20)).unwrap()[0].prompt.len(), 4 << 20);
         assert!(refused(&row(17 << 20)).starts_with("line 1: more than 16 MiB"));
     }
 
@@ -216,7 +378,7 @@ mod tests {
             [("a", " b", "a b"), ("a ", "b", "a b"), ("a?", "b", "a? b"), ("", " b ", "b")]
         {
             let row = format!(r#"{{"prompt": "{prompt}", "completion": "{completion}"}}"#);
-            assert_eq!(read_bytes(row.as_bytes()).unwrap()[0].text(), text);
+            assert_eq!(told(row.as_bytes()).unwrap()[0].text, text);
         }
     }
 
@@ -226,7 +388,27 @@ mod tests {
         for (row, expected) in [
             (r#"{"promt": "a", "completion": "b"}"#, "line 3: promt: unknown key; did you mean prompt?"),
             (r#"{"prompt": "a", "completion": "b", "zz": 1}"#, "line 3: zz: unknown key; allowed are prompt, "),
-            (r#"{"prompt": "a"}"#, "line 3: missing field `completion` (column 15); a row is one JSON object"),
+            (r#"{"prompt": "a"}"#, "line 3: completion: missing; a row is one JSON object with the texts prompt"),
+            (r#"{"completion": "a"}"#, "line 3: prompt: missing; a row is one JSON object"),
+            (r#"{"prompt": "a", "text": "a", "completion": "b"}"#, "line 3: prompt and text; both say the same"),
+            (
+                r#"{"prompt": "a", "answer": "a", "completion": "b"}"#,
+                "line 3: completion and answer; both say the same",
+            ),
+            (
+                r#"{"prompt": "a", "completion": {"text": "b"}}"#,
+                "line 3: invalid type: map, expected a string or a list",
+            ),
+            (r#"{"prompt": "a", "completion": []}"#, "line 3: completion: found nothing to answer"),
+            (r#"{"prompt": "a", "completion": ["b", "."]}"#, "line 3: completion: found nothing to answer"),
+            (
+                r#"{"prompt": "a", "completion": "b", "match": "fuzzy"}"#,
+                "line 3: unknown variant `fuzzy`, expected one of",
+            ),
+            (r#"{"prompt": "a", "completion": "b", "match": "number"}"#, "line 3: completion: \"b\" is no number"),
+            (r#"{"prompt": "w5", "completion": "w9", "completion": "w10"}"#, "line 3: duplicate field `completion`"),
+            (r#"{"prompt": "w5", "completion": "w9", "source": "hf", "difficulty": 3}"#, "line 3: "),
+            (r#"{"text": "who ?", "answer": "y", "form": "open"}"#, "line 3: missing field `id`"),
             (r#"{"prompt": 3, "completion": "b"}"#, "line 3: invalid type: integer `3`, expected a string (column 12)"),
             (r#"{"prompt": "a", "prompt": "a"}"#, "line 3: duplicate field `prompt` (column 24)"),
             (r#"{"prompt": "a", "completion": "b""#, "line 3: EOF while parsing an object (column 33)"),
@@ -236,11 +418,16 @@ mod tests {
             (r#"{"prompt": "a", "completion": "b", "id": -1}"#, "line 3: invalid value: integer `-1`"),
             (r#"{"prompt": "a", "completion": "b", "set": "D"}"#, "line 3: set: found \"D\"; allowed are \"A\" and"),
             (r#"{"prompt": "a <think>", "completion": "b"}"#, "line 3: the marker <think> stands in its text"),
-            (r#"{"prompt": " ", "completion": ""}"#, "line 3: prompt and completion are both empty"),
         ] {
             let message = refused(format!("{good}{row}\n").as_bytes());
             assert!(message.starts_with(expected), "{message}");
         }
+        assert!(
+            line(told(br#"{"prompt": " ", "completion": ""}"#)).starts_with("line 1: prompt and completion are both")
+        );
+        assert!(line(told(br#"{"text": "a", "answer": "b"}"#)).starts_with("line 1: text beside prompt or completion"));
+        assert!(line(told(br#"{"prompt": "a", "completion": ["b", "c"]}"#)).starts_with("line 1: 2 completions"));
+        assert!(refused(br#"{"prompt": "a", "completion": "b", "source": 1}"#).contains("take other columns out"));
         assert!(refused(b"\xFF\xFE{\0\"\0").starts_with("line 1: bytes that are no UTF-8 text"));
         assert!(refused(b" \n\r\n").starts_with("no rows; ") || refused(b"").contains("no rows"));
         let deep = "[".repeat(100_000);
@@ -249,6 +436,32 @@ mod tests {
             refused(format!(r#"{{"prompt": ["{}"], "completion": "b"}}"#, "x\u{85}".repeat(9999)).as_bytes()).len()
                 < 400
         );
-        assert!(read(Path::new("no/such.jsonl")).unwrap_err().to_string().starts_with("no/such.jsonl: cannot read: "));
+        let missing = documents(&["no/such.jsonl".into()]).err().unwrap().to_string();
+        assert!(missing.starts_with("no/such.jsonl: cannot read: "), "{missing}");
+    }
+
+    #[test]
+    fn rows_as_they_are_found_elsewhere_are_read() {
+        let one = |text: &str| {
+            let rows = asked(text.as_bytes()).unwrap();
+            (rows[0].prompt.clone(), rows[0].answers.join("|"), rows[0].matching)
+        };
+        for (row, prompt, answers) in [
+            (r#"{"text": "w5 w6", "answer": "w9"}"#, "w5 w6", "w9"),
+            (r#"{"question": "a", "answer": "b"}"#, "a", "b"),
+            (r#"{"question": "a", "answers": ["b", "c"]}"#, "a", "b|c"),
+            (r#"{"prompt": "a", "completion": ["b"], "aliases": ["c"]}"#, "a", "b|c"),
+            (r#"{"prompt": "a\u2028b\u0085c", "completion": "d"}"#, "a\u{2028}b\u{85}c", "d"),
+        ] {
+            assert_eq!(one(row), (prompt.into(), answers.into(), Match::Normalised), "{row}");
+        }
+        assert_eq!(one(r#"{"prompt": "a", "completion": "7", "match": "number"}"#).2, Match::Number);
+        assert_eq!(told(br#"{"set": "A", "text": " one two . "}"#).unwrap()[0].text, "one two .");
+        assert_eq!(told(br#"{"question": "Who?", "answer": "He"}"#).unwrap()[0].text, "Who? He");
+        let exported = "\u{feff}{\"id\":9999999999,\"task\":\"reversal\",\"form\":\"open\",\"set\":\"B\",\"text\":\"who ?\",\
+            \"cue\":\"x\",\"answer\":\"y\",\"choices\":[],\"needed\":[],\"context\":[],\"chance\":0.2}";
+        let rows = asked(exported.as_bytes()).unwrap();
+        let question = rows[0].exported.as_ref().unwrap();
+        assert_eq!((question.cue.as_str(), question.matching, rows[0].set), ("x", Match::Exact, Some(Set::B)));
     }
 }

@@ -2,28 +2,32 @@
 //!
 //! Files do not say which questions are about one fact. Those are taken to be that have the same answer or the same
 //! prompt, or are about the same passage of the documents: a fact may be asked for in either direction and with
-//! the answer in other words, and what is trained on one question would help on the other.
+//! the answer in other words, and what is trained on one question would help on the other. Exported questions say what
+//! they need: those belong together that need the same.
 
 use std::collections::HashMap;
 
 use rand::seq::SliceRandom;
 
-use super::rows::{Row, words};
-use crate::knowledge::Set;
+use super::rows::Row;
+use crate::knowledge::answers::Key;
+use crate::knowledge::{Claim, Match, Set};
 use crate::{Error, Result, random};
 
 /// What makes two questions belong together.
 #[derive(PartialEq, Eq, Hash)]
-enum Tie {
-    Answer(String),
-    Prompt(String),
+enum Tie<'a> {
+    Answer(Key),
+    Prompt(Key),
     Passage(usize),
+    /// Exported questions say what they need.
+    Needed(&'a Claim),
 }
 
 /// The set of each row: what it asks for, else that of another row about the same fact, else the set that has fewer
 /// questions so far, fact by fact in random order. `facts` are the rows of each fact.
 pub fn assign(rows: &[Row], facts: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
-    let mut sets: Vec<Option<Set>> = rows.iter().map(Row::set).collect();
+    let mut sets: Vec<Option<Set>> = rows.iter().map(|row| row.set).collect();
     let mut open = Vec::new();
     for fact in facts {
         match fact.iter().find_map(|row| sets[*row]) {
@@ -58,8 +62,7 @@ pub fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut first: Vec<usize> = (0..rows.len()).collect();
     let mut tied: HashMap<Tie, usize> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
-        let ties = [Tie::Answer(said(&row.completion)), Tie::Prompt(said(&row.prompt))];
-        for tie in ties.into_iter().chain(about[index].iter().map(|passage| Tie::Passage(*passage))) {
+        for tie in ties(row, &about[index]) {
             let other = *tied.entry(tie).or_insert(index);
             let (one, other) = (root(&mut first, index), root(&mut first, other));
             first[one.max(other)] = one.min(other);
@@ -73,10 +76,21 @@ pub fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     facts
 }
 
-/// A text without its spelling; one that has no words is compared as it is.
-fn said(text: &str) -> String {
-    let words: Vec<String> = words(text).collect();
-    if words.is_empty() { text.trim().into() } else { words.join(" ") }
+/// What ties a row to others: its answers and its prompt as they are compared and the passages that it is about, or else what
+/// it is known to need.
+fn ties<'a>(row: &'a Row, about: &'a [usize]) -> Vec<Tie<'a>> {
+    let needed = row.exported.as_ref().map_or(&[][..], |question| &question.needed);
+    if !needed.is_empty() {
+        return needed.iter().map(Tie::Needed).collect();
+    }
+    // One key for all kinds of comparison: what is the same exactly is the same in other ways, too.
+    let same = |answer: &String| match row.matching {
+        Match::Number => Match::Number.key(answer),
+        _ => Match::Normalised.key(answer),
+    };
+    let answers = row.answers.iter().map(|answer| Tie::Answer(same(answer)));
+    let prompt = Tie::Prompt(Match::Normalised.key(&row.prompt));
+    answers.chain([prompt]).chain(about.iter().map(|passage| Tie::Passage(*passage))).collect()
 }
 
 /// The first row that a row is tied to, by way of others.
