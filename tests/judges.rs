@@ -30,7 +30,7 @@ fn judged(script: &str, keys: &str) -> Home {
 
 /// A judge that does this with each line.
 fn each(deed: &str) -> String {
-    format!("while read -r line; do id=${{line#*:}}; id=${{id%%,*}}; {deed}; done\n")
+    format!("while read -r line; do id=${{line#*:}}; id=${{id%%,*}}\n{deed}\ndone\n")
 }
 
 /// Waits until something is so.
@@ -97,8 +97,12 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
     let output = home.finished("run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("they are taken out of their groups, and metrics.jsonl counts them"), "{said}");
-    for (metrics, step) in json_lines(&home.path("run/metrics.jsonl")).iter().zip(1..) {
-        let rollouts = json_lines(&home.path(&format!("run/rollouts/step-{step:06}.jsonl")));
+    // Also where completions are sampled ahead of their turn.
+    let ahead = home.recollect("train", "ahead").args(["--set", "train.staleness=1"]).spawn().unwrap();
+    assert!(finish(ahead).status.success());
+    for (run, step) in [("run", 1), ("run", 2), ("ahead", 1), ("ahead", 2)] {
+        let metrics = &json_lines(&home.path(&format!("{run}/metrics.jsonl")))[step - 1];
+        let rollouts = json_lines(&home.path(&format!("{run}/rollouts/step-{step:06}.jsonl")));
         let unjudged = rollouts.iter().filter(|line| line["reward"].is_null()).count();
         assert!(unjudged > 4 && metrics["completions/unjudged"] == unjudged as f64, "{metrics}");
         let counted = ["declined", "died"].map(|why| metrics[&format!("rewards/judge/{why}")].as_f64().unwrap_or(0.0));
@@ -137,16 +141,15 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
 
 #[test]
 fn a_judge_whose_replies_come_late_and_in_any_order_leaves_the_same_bytes() {
-    let reply = "echo '{\"id\":'$id',\"value\":0.'$((${#line} % 7))'}'";
-    let prompt = judged(&each(reply), "");
+    // What is judged is how many tokens there are: the last number of a line.
+    let reply = "t=${line##*:}; t=${t%\\}}; echo '{\"id\":'$id',\"value\":0.'$((t % 7))'}'";
+    let prompt = judged(&each(reply), "in_flight = 1");
     prompt.finished("run");
     let late = judged(&each(&format!("(sleep 0.0$((9 - id % 10)); {reply}) &")), "processes = 2");
     late.finished("run");
     for step in 1..=2 {
-        let name = format!("run/rollouts/step-{step:06}.jsonl");
-        // The length of an id is part of a line's; those of one step have one or two digits.
-        let read = |home: &Home| fs::read_to_string(home.path(&name)).unwrap();
-        assert_eq!(read(&prompt).lines().count(), read(&late).lines().count());
+        let read = |home: &Home| fs::read(home.path(&format!("run/rollouts/step-{step:06}.jsonl"))).unwrap();
+        assert!(read(&prompt) == read(&late), "step {step}");
     }
 }
 

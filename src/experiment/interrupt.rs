@@ -17,7 +17,6 @@ impl Interrupt {
     /// `nohup` does. `again` is called if they come a second time, for a user who does not want to wait; it should end
     /// the process. To be called once in a process.
     pub fn install(again: fn()) -> Result<Interrupt> {
-        static INSTALLED: AtomicBool = AtomicBool::new(false);
         let interrupt = Interrupt::default();
         let handle = interrupt.clone();
         let handler = move || {
@@ -25,11 +24,8 @@ impl Interrupt {
                 again();
             }
         };
-        let outcome = match INSTALLED.swap(true, Ordering::SeqCst) {
-            true => Err(io::Error::other("they have a handler already")),
-            false => listen(handler),
-        };
-        outcome.map_err(|error| Error::invalid("signals", error.to_string(), "install one handler in a process"))?;
+        listen(handler)
+            .map_err(|error| Error::invalid("signals", error.to_string(), "install one handler in a process"))?;
         Ok(interrupt)
     }
 
@@ -48,31 +44,54 @@ impl Interrupt {
     }
 }
 
-/// Calls the handler, on a thread of its own, for every signal that asks to stop.
-#[cfg(unix)]
-fn listen(handler: impl Fn() + Send + 'static) -> io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-
-    let heeded: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
-    let mut signals = Signals::new(heeded)?;
-    let thread = std::thread::Builder::new().name("signals".into());
-    thread.spawn(move || signals.forever().for_each(|_| handler())).map(drop)
-}
-
-/// Calls the handler for Ctrl-C.
-#[cfg(not(unix))]
+/// Calls the handler, on a thread of its own, for every signal that asks to stop and is not ignored.
 fn listen(handler: impl FnMut() + Send + 'static) -> io::Result<()> {
-    ctrlc::set_handler(handler).map_err(io::Error::other)
+    #[cfg(unix)]
+    let ignored = Ignored::now();
+    let outcome = ctrlc::set_handler(handler).map_err(io::Error::other);
+    #[cfg(unix)]
+    ignored.restore();
+    outcome
 }
 
-/// Whether a signal does nothing to this process.
+/// The signals that this process ignores. They are held back as long as this is there.
 #[cfg(unix)]
-fn is_ignored(signal: i32) -> bool {
-    // SAFETY: what is set is not changed, and what it is now is written to a structure on the stack.
-    unsafe {
-        let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+struct Ignored {
+    signals: Vec<i32>,
+    before: libc::sigset_t,
+}
+
+#[cfg(unix)]
+impl Ignored {
+    fn now() -> Ignored {
+        // SAFETY: what a signal does now is written to a structure on the stack and not changed, and a set of signals on
+        // the stack is added to what this thread blocks.
+        unsafe {
+            let is_ignored = |signal: &i32| {
+                let mut now: libc::sigaction = std::mem::zeroed();
+                libc::sigaction(*signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+            };
+            let signals: Vec<i32> =
+                [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().filter(is_ignored).collect();
+            let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in &signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+            Ignored { signals, before }
+        }
+    }
+
+    /// Ignores them again, those among them that have come in the meantime.
+    fn restore(self) {
+        // SAFETY: no handler is involved, and this thread gets back the set that it had.
+        unsafe {
+            for signal in self.signals {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut());
+        }
     }
 }
 

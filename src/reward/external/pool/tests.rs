@@ -17,7 +17,7 @@ fn shell(script: &str) -> External {
 
 /// A judge that does this with each line.
 fn each(deed: &str) -> External {
-    shell(&format!("while read -r line; do {ID}; {deed}; done"))
+    shell(&format!("while read -r line; do {ID}\n{deed}\ndone"))
 }
 
 /// What came of so many completions that were asked about at once.
