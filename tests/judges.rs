@@ -20,7 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home whose reward asks a judge: a shell script, in which `$id` is the id of a line.
 fn judged(script: &str, keys: &str) -> Home {
-    let home = Home::new(&["train.steps=2", "train.evaluate_every=0"]);
+    let short = [
+        "train.steps=2",
+        "train.evaluate_every=0",
+        "train.max_new_tokens=8",
+        "train.replay_tokens=16",
+        "finetune.steps=1",
+        "pretrain.phases=[{ steps = 1 }]",
+    ];
+    let home = Home::new(&short);
     let path = home.path("judge.sh");
     fs::write(&path, script).unwrap();
     let term = format!("[[term]]\nkind = 'external'\nname = 'judge'\ncommand = ['sh', '{}']\n{keys}\n", path.display());
