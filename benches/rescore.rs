@@ -62,11 +62,11 @@ fn write(path: &Path, count: usize) -> Result<u64, Box<dyn Error>> {
             prompt: example.question.text.clone(),
             completion: format!("{} {step}", example.completion),
             answer: example.question.answer.clone(),
-            reward: f64::from(u8::from(example.judgement.correct)),
+            reward: Some(f64::from(u8::from(example.judgement.correct))),
             terms: ["correct", "recitation", "format", "relevance", "truncated"]
-                .map(|name| recollect::reward::TermScore { name: name.into(), value: 0.5, weight: 1.0 })
+                .map(|name| recollect::reward::TermScore { name: name.into(), value: Some(0.5), weight: 1.0 })
                 .to_vec(),
-            advantage: 0.5,
+            advantage: Some(0.5),
             version: SampledBy::One(step as u64),
             finish: if example.finished { Finish::Stop } else { Finish::Length },
             tokens: example.tokens,

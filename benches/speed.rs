@@ -177,10 +177,11 @@ impl<'a> Lab<'a> {
     fn step(&mut self) -> Result<()> {
         self.pool.publish(&self.policy.snapshot(0)?)?;
         let completions = self.pool.generate(self.requests.clone())?;
-        let scores = completions.iter().map(|completion| self.score(completion)).collect::<Result<Vec<f64>>>()?;
-        let groups: Vec<Vec<f64>> = scores.chunks(GROUP_SIZE).map(<[f64]>::to_vec).collect();
+        let scores = completions.iter().map(|completion| self.score(completion)).collect::<Result<Vec<_>>>()?;
+        let groups: Vec<Vec<Option<f64>>> = scores.chunks(GROUP_SIZE).map(<[_]>::to_vec).collect();
         let algorithm = Algorithm::grpo();
-        let advantages = algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat();
+        let advantages =
+            algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
@@ -204,7 +205,7 @@ impl<'a> Lab<'a> {
     }
 
     /// The reward, and a coin: random weights are never right, and a group without spread would cost nothing.
-    fn score(&self, completion: &Completion) -> Result<f64> {
+    fn score(&self, completion: &Completion) -> Result<Option<f64>> {
         let text = self.tokenizer.decode(&completion.tokens)?;
         let judgement = judge(self.world, &self.questions[completion.request], Opening::Think, &text, false);
         let evidence = Evidence {
@@ -217,6 +218,6 @@ impl<'a> Lab<'a> {
             step: 1,
         };
         let coin = random::mix(completion.sample as u64) % 2;
-        Ok(self.reward.score(&evidence, &mut std::iter::empty()).total + coin as f64)
+        Ok(self.reward.score(&evidence, &mut std::iter::empty()).total.map(|total| total + coin as f64))
     }
 }

@@ -4,10 +4,16 @@ mod cli;
 
 use std::process::ExitCode;
 
+use recollect::experiment::interrupt::files_too_large_are_errors;
 use recollect::kernels::keep_freed_memory;
+use recollect::reward::external::keeper;
 
 fn main() -> ExitCode {
+    if let Some(code) = keeper::begin() {
+        return code;
+    }
     keep_freed_memory();
+    files_too_large_are_errors();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::output::fail(&error),

@@ -150,8 +150,8 @@ fn limited(home: &Home, name: &str, bytes: u64) -> Output {
     unsafe {
         command.pre_exec(move || {
             let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-            // Ignored, the signal leaves an error behind, as a full disk does.
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            // As a shell starts programs: it would end one that knows nothing of it.
+            libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
             match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),

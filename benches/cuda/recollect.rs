@@ -320,9 +320,10 @@ fn grpo(base: &Policy, device: &Device, lora: bool) -> Result<()> {
         sampling.push(began.elapsed().as_secs_f64());
         step += 1;
         let even = |tokens: &[u32]| tokens.iter().filter(|token| *token % 2 == 0).count() as f64 / tokens.len() as f64;
-        let scores: Vec<f64> = completions.iter().map(|completion| even(&completion.tokens)).collect();
-        let groups: Vec<Vec<f64>> = scores.chunks(GROUP).map(<[f64]>::to_vec).collect();
-        let advantages = algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat();
+        let scores: Vec<Option<f64>> = completions.iter().map(|completion| Some(even(&completion.tokens))).collect();
+        let groups: Vec<Vec<Option<f64>>> = scores.chunks(GROUP).map(<[_]>::to_vec).collect();
+        let advantages =
+            algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)

@@ -173,8 +173,17 @@ impl WorkerPool {
     ///
     /// Errors: a request that cannot be answered (before any work), or what [`WorkerPool::collect`] says.
     pub fn generate(&mut self, requests: Vec<Request>) -> Result<Vec<Completion>> {
+        self.generate_with(requests, &mut |_| {})
+    }
+
+    /// The same, and `heard` is told of each completion as soon as it has ended.
+    pub fn generate_with(
+        &mut self,
+        requests: Vec<Request>,
+        heard: &mut dyn FnMut(&Completion),
+    ) -> Result<Vec<Completion>> {
         let ticket = self.place(requests, Underway::default(), true)?;
-        let outcome = self.collect(ticket);
+        let outcome = self.collect_with(ticket, heard);
         self.orders.remove(&ticket.0);
         outcome
     }
@@ -212,8 +221,14 @@ impl WorkerPool {
     /// Errors: a worker that failed or panicked, or one that is at work and says nothing for longer than the patience.
     /// Then the others stop at once and all orders are lost; nothing of them reaches the next.
     pub fn collect(&mut self, ticket: Ticket) -> Result<Vec<Completion>> {
+        self.collect_with(ticket, &mut |_| {})
+    }
+
+    /// The same, and `heard` is told of each completion as soon as it has ended, in the order in which they do. Those
+    /// that have ended already come first.
+    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut dyn FnMut(&Completion)) -> Result<Vec<Completion>> {
         let started = Instant::now();
-        let outcome = self.wait(ticket);
+        let outcome = self.wait(ticket, heard);
         self.throughput.seconds += started.elapsed().as_secs_f64();
         if outcome.is_err() {
             self.drop_all();
@@ -269,7 +284,8 @@ impl WorkerPool {
     }
 
     /// Listens until nothing is missing.
-    fn wait(&mut self, ticket: Ticket) -> Result<()> {
+    fn wait(&mut self, ticket: Ticket, heard: &mut dyn FnMut(&Completion)) -> Result<()> {
+        let mut told = 0;
         let mut quiet = Instant::now();
         loop {
             while let Ok(report) = self.counter.reports.try_recv() {
@@ -280,6 +296,8 @@ impl WorkerPool {
                 return Err(error);
             }
             let order = self.orders.get(&ticket.0).filter(|order| !order.lost).ok_or_else(lost)?;
+            order.finished().iter().skip(told).for_each(&mut *heard);
+            told = order.finished().len();
             let missing = order.missing();
             if missing == 0 {
                 return Ok(());

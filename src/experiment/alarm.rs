@@ -29,10 +29,13 @@ struct Step {
 impl Alarm {
     /// Adds a step. Whether the reward is being hacked, and what to tell of it when that is first seen.
     pub fn hear(&mut self, rollouts: &[&Record]) -> (bool, Option<String>) {
-        let mean =
-            |of: &dyn Fn(&Record) -> f64| rollouts.iter().copied().map(of).sum::<f64>() / rollouts.len().max(1) as f64;
-        let right = mean(&|record| f64::from(u8::from(record.judgement.correct)));
-        self.steps.push(Step { reward: mean(&|record| record.reward), right });
+        // A step of which nothing was judged says nothing of the reward.
+        let rewards: Vec<f64> = rollouts.iter().filter_map(|record| record.reward).collect();
+        if !rewards.is_empty() {
+            let right = rollouts.iter().map(|record| f64::from(u8::from(record.judgement.correct))).sum::<f64>();
+            let reward = rewards.iter().sum::<f64>() / rewards.len() as f64;
+            self.steps.push(Step { reward, right: right / rollouts.len() as f64 });
+        }
         let Some((from, before, now)) = self.hacked() else { return (false, None) };
         let words = format!(
             "ALARM: the reward is being hacked. Since steps {} to {} it rose from {:.2} to {:.2}, and right answers fell \
@@ -63,16 +66,17 @@ impl Alarm {
 
 /// The wrong answers that are paid most, a line each, none twice.
 fn paid_and_wrong(rollouts: &[&Record]) -> Vec<String> {
-    let mut wrong: Vec<&Record> = rollouts.iter().copied().filter(|record| !record.judgement.correct).collect();
+    let wrong = rollouts.iter().copied().filter(|record| !record.judgement.correct);
+    let mut wrong: Vec<(f64, &Record)> = wrong.filter_map(|record| Some((record.reward?, record))).collect();
     // By their words where they are paid alike, so that the order says nothing about workers.
-    wrong.sort_by(|a, b| b.reward.total_cmp(&a.reward).then_with(|| a.completion.cmp(&b.completion)));
-    wrong.dedup_by(|a, b| a.completion == b.completion);
-    let shown = |record: &&Record| {
+    wrong.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.completion.cmp(&other.completion)));
+    wrong.dedup_by(|(_, a), (_, b)| a.completion == b.completion);
+    let shown = |(reward, record): &(f64, &Record)| {
         let words: Vec<&str> = record.completion.split_whitespace().collect();
         let cut = words.len().saturating_sub(SHOWN);
         let words = words[cut..].join(" ");
         let more = if cut > 0 { "… " } else { "" };
-        format!("  paid {:.2} and wrong: {} => {more}{words}", record.reward, record.prompt)
+        format!("  paid {reward:.2} and wrong: {} => {more}{words}", record.prompt)
     };
     wrong.iter().take(3).map(shown).collect()
 }

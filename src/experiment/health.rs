@@ -204,7 +204,7 @@ fn mean(steps: &[Signs], of: impl Fn(&Signs) -> Option<f64>) -> Option<f64> {
 
 /// Why the completions of most groups without spread got the same reward, and what to do about it.
 fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
-    const REASONS: [(&str, &str); 4] = [
+    const REASONS: [(&str, &str); 5] = [
         ("all of them are right", "harder questions (train.forms), or end the run here: there is no more to gain"),
         ("all of them ran out of tokens before they answered", "a larger train.max_new_tokens, or shorter habits"),
         (
@@ -217,13 +217,24 @@ fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
             "`recollect reward explain` on the reward, and terms that tell \
           them apart",
         ),
+        (
+            "fewer than two of them were judged",
+            "the command of the reward by hand, on a line as the README shows it: metrics.jsonl counts how it failed",
+        ),
     ];
     let mut groups: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
     rollouts.iter().for_each(|record| groups.entry(record.question).or_default().push(record));
     let mut counts = [0; REASONS.len()];
-    for group in groups.values().filter(|group| group.iter().all(|record| record.reward == group[0].reward)) {
+    let is_flat = |group: &Vec<&Record>| {
+        let mut rewards = group.iter().filter_map(|record| record.reward);
+        let first = rewards.next();
+        rewards.all(|reward| Some(reward) == first)
+    };
+    for group in groups.values().filter(|group| is_flat(group)) {
         let right = group.iter().filter(|record| record.judgement.correct).count();
+        let judged = group.iter().filter(|record| record.reward.is_some()).count();
         let reason = match right {
+            _ if judged < group.len() && judged < 2 => 4,
             0 if group.iter().all(|record| record.finish == Finish::Length) => 1,
             0 => 2,
             right if right == group.len() => 0,
@@ -309,7 +320,7 @@ mod tests {
         let flat = Signs { flat: Some(1.0), ..Signs::default() };
         let say = |right: &[bool], finish: Finish, reward: f64| {
             let mut records = records(2, right);
-            records.iter_mut().for_each(|record| (record.reward, record.finish) = (reward, finish));
+            records.iter_mut().for_each(|record| (record.reward, record.finish) = (Some(reward), finish));
             Health::default().hear(flat, &records.iter().collect::<Vec<_>>()).concat()
         };
         let start = "ALARM: every completion of every group got the same reward, because ";

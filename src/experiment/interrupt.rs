@@ -1,5 +1,6 @@
-//! Ctrl-C and SIGTERM: a flag that long loops look at between steps.
+//! Ctrl-C, SIGTERM and SIGHUP: a flag that long loops look at between steps.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,8 +13,9 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// A flag that Ctrl-C, SIGTERM and SIGHUP raise. `again` is called if they come a second time, for a user who
-    /// does not want to wait; it should end the process. To be called once in a process.
+    /// A flag that Ctrl-C, SIGTERM and SIGHUP raise, but for those of them that this process was started to ignore, as
+    /// `nohup` does. `again` is called if they come a second time, for a user who does not want to wait; it should end
+    /// the process. To be called once in a process.
     pub fn install(again: fn()) -> Result<Interrupt> {
         let interrupt = Interrupt::default();
         let handle = interrupt.clone();
@@ -22,7 +24,7 @@ impl Interrupt {
                 again();
             }
         };
-        ctrlc::set_handler(handler)
+        listen(handler)
             .map_err(|error| Error::invalid("signals", error.to_string(), "install one handler in a process"))?;
         Ok(interrupt)
     }
@@ -39,6 +41,67 @@ impl Interrupt {
     /// An error once a stop was asked for; `saved` says what is safe and how to go on.
     pub fn check(&self, saved: &str) -> Result<()> {
         if self.requested() { Err(Error::Interrupted(saved.to_string())) } else { Ok(()) }
+    }
+}
+
+/// Calls the handler, on a thread of its own, for every signal that asks to stop and is not ignored.
+fn listen(handler: impl FnMut() + Send + 'static) -> io::Result<()> {
+    #[cfg(unix)]
+    let ignored = Ignored::now();
+    let outcome = ctrlc::set_handler(handler).map_err(io::Error::other);
+    #[cfg(unix)]
+    ignored.restore();
+    outcome
+}
+
+/// The signals that this process ignores. They are held back as long as this is there.
+#[cfg(unix)]
+struct Ignored {
+    signals: Vec<i32>,
+    before: libc::sigset_t,
+}
+
+#[cfg(unix)]
+impl Ignored {
+    fn now() -> Ignored {
+        // SAFETY: what a signal does now is written to a structure on the stack and not changed, and a set of signals on
+        // the stack is added to what this thread blocks.
+        unsafe {
+            let is_ignored = |signal: &i32| {
+                let mut now: libc::sigaction = std::mem::zeroed();
+                libc::sigaction(*signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+            };
+            let signals: Vec<i32> =
+                [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().filter(is_ignored).collect();
+            let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in &signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+            Ignored { signals, before }
+        }
+    }
+
+    /// Ignores them again, those among them that have come in the meantime.
+    fn restore(self) {
+        // SAFETY: no handler is involved, and this thread gets back the set that it had.
+        unsafe {
+            for signal in self.signals {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Has a write beyond the size that files may have (`ulimit -f`) fail, with an error that says so, where the system would
+/// end the process.
+pub fn files_too_large_are_errors() {
+    #[cfg(unix)]
+    // SAFETY: from here on the signal is ignored; no handler is involved.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, suits};
+use super::{Experiment, Interrupt, suits};
 use crate::learner::Algorithm;
+use crate::reward::scorer::Unscored;
 use crate::reward::{Evidence, Reward, Score, Scorer};
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;
@@ -66,8 +67,14 @@ impl LiveReward {
         self.scorer.reward()
     }
 
-    pub fn score(&mut self, evidence: &Evidence) -> Score {
-        self.scorer.score(evidence)
+    /// Asks the commands of the reward about a completion, and does not wait for them.
+    pub fn ask(&self, evidence: &Evidence) -> Unscored {
+        self.scorer.ask(evidence)
+    }
+
+    /// What a completion is worth that was asked about. Waits for its commands; `None` as soon as the run is to stop.
+    pub fn wait(&self, evidence: &Evidence, asked: &Unscored, interrupt: &Interrupt) -> Option<Score> {
+        self.scorer.wait_unless(evidence, asked, &|| interrupt.requested()).ok()
     }
 
     /// Looks at the file before a step, and says whether another reward took over. A file that is gone or wrong changes
@@ -122,16 +129,20 @@ impl LiveReward {
         Ok(())
     }
 
-    /// Records the answers that commands of external terms did not give in this step, and tells of the first.
+    /// Records the answers that commands of external terms did not give in this step, and tells of the first, and of the
+    /// first line of each kind that was wrong.
     pub fn measure(&mut self, progress: &dyn Progress) {
+        for (term, words) in self.scorer.take_remarks() {
+            progress.tell(&format!("reward term {term}: {words}"));
+        }
         for failed in self.scorer.take_failures() {
             gauge!(format!("rewards/{}/{}", failed.term, failed.failure.name())).set(failed.times as f64);
             if !self.told.contains(&failed.term) {
                 let words = failed.complaint.map_or(String::new(), |words| format!(" (\"{}\")", one_line(&words)));
                 let (term, why) = (&failed.term, failed.failure.name());
                 progress.tell(&format!(
-                    "reward term {term}: no value for {} completions of a step: {why}{words}; they count as 0, and \
-                     metrics.jsonl counts them",
+                    "reward term {term}: no value for {} completions of a step: {why}{words}; they are taken out of \
+                     their groups, and metrics.jsonl counts them",
                     failed.times
                 ));
                 self.told.push(failed.term);

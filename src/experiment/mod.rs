@@ -38,7 +38,7 @@ use candle_core::Device;
 use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::learner::Algorithm;
 use crate::policy::Policy;
-use crate::reward::{Normalise, Reward, Scorer};
+use crate::reward::{Normalise, Reward};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
 
@@ -88,7 +88,7 @@ impl Experiment {
 }
 
 /// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
-/// each for what is missing or wrong.
+/// each for what is missing or wrong. Nothing is executed.
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = Vec::new();
     let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
@@ -126,8 +126,8 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     Error::all(errors)?;
     let reward = Reward::load(file)?;
     algorithm.iter().try_for_each(|algorithm| suits(algorithm, &reward, &file.display().to_string()))?;
-    // Its commands can be started.
-    Scorer::open(&reward)?;
+    // Its commands are there. They are started when there is something to judge.
+    reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))?;
     Ok(reward)
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use metrics::{gauge, histogram};
 
+use crate::learner::advantage::Grouped;
 use crate::reward::Record;
 use crate::rollout::Finish;
 use crate::verifier::Grounding;
@@ -30,27 +31,36 @@ pub fn write(path: &Path, lines: &[&Record]) -> Result<Written> {
     Ok(Written { bytes: text.len() as u64, digest: files::digest(&text) })
 }
 
-/// The values of each term by group, with the term's weight.
-pub fn by_term(groups: &[&[Record]]) -> Vec<(f64, Vec<Vec<f64>>)> {
+/// The values of each term by group, with the term's weight; none of any term where a completion has no reward.
+pub fn by_term(groups: &[&[Record]]) -> Vec<(f64, Grouped)> {
     let terms = groups.iter().find_map(|lines| lines.first()).map_or(&[][..], |line| &line.terms);
-    let values = |at: usize| -> Vec<Vec<f64>> {
-        groups.iter().map(|lines| lines.iter().filter_map(|line| Some(line.terms.get(at)?.value)).collect()).collect()
-    };
+    let value = |line: &Record, at: usize| line.reward.and(line.terms.get(at)?.value);
+    let values = |at: usize| groups.iter().map(|lines| lines.iter().map(|line| value(line, at)).collect()).collect();
     terms.iter().enumerate().map(|(at, term)| (term.weight, values(at))).collect()
 }
 
-/// Records the metrics of a step's rollouts. `groups` holds the rewards of each question's completions.
-pub fn measure(lines: &[&Record], groups: &[Vec<f64>], without_spread: usize) {
+/// Records the metrics of a step's rollouts. `groups` holds the rewards of each question's completions. Those that have
+/// none are in no mean of rewards.
+pub fn measure(lines: &[&Record], groups: &[Vec<Option<f64>>], without_spread: usize) {
     let share =
         |of: &dyn Fn(&Record) -> bool| lines.iter().filter(|line| of(line)).count() as f64 / lines.len().max(1) as f64;
     let mean = |of: &dyn Fn(&Record) -> f64| lines.iter().copied().map(of).sum::<f64>() / lines.len().max(1) as f64;
-    gauge!("reward").set(mean(&|line| line.reward));
+    let rewards: Vec<f64> = lines.iter().filter_map(|line| line.reward).collect();
+    if !rewards.is_empty() {
+        gauge!("reward").set(rewards.iter().sum::<f64>() / rewards.len() as f64);
+    }
+    let unjudged = lines.len() - rewards.len();
+    if unjudged > 0 {
+        gauge!("completions/unjudged").set(unjudged as f64);
+    }
     let spread = groups.iter().map(|group| deviation(group)).sum::<f64>() / groups.len().max(1) as f64;
     gauge!("reward_std").set(spread);
     gauge!("frac_reward_zero_std").set(without_spread as f64 / groups.len().max(1) as f64);
     for line in lines {
         for term in &line.terms {
-            histogram!(format!("rewards/{}", term.name)).record(term.value);
+            if let Some(value) = term.value {
+                histogram!(format!("rewards/{}", term.name)).record(value);
+            }
         }
         histogram!(format!("correct/{}", line.form)).record(f64::from(u8::from(line.judgement.correct)));
     }
@@ -74,7 +84,9 @@ pub fn measure(lines: &[&Record], groups: &[Vec<f64>], without_spread: usize) {
     }
 }
 
-fn deviation(values: &[f64]) -> f64 {
+/// Of what there is.
+fn deviation(values: &[Option<f64>]) -> f64 {
+    let values: Vec<f64> = values.iter().flatten().copied().collect();
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }

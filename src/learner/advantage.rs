@@ -53,11 +53,15 @@ impl<'de> Deserialize<'de> for Advantage {
     }
 }
 
+/// What the completions of a step got, per group and completion: a completion without a reward (a command that judges
+/// it gave none) is no member of its group. It has no advantage, and the others are compared as if it were not there.
+pub type Grouped = Vec<Vec<Option<f64>>>;
+
 /// Advantages of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advantages {
-    /// Per group and completion, in the shape of the rewards.
-    pub values: Vec<Vec<f32>>,
+    /// Per group and completion, in the shape of the rewards; none where there is no reward.
+    pub values: Vec<Vec<Option<f32>>>,
     /// Groups whose completions all got the same reward. Compared within the group they teach nothing.
     pub without_spread: usize,
 }
@@ -70,40 +74,61 @@ impl Advantage {
 
     /// Advantages of groups of rewards. A group whose rewards differ by no more than `tolerance` has no spread: it gets
     /// zeros where it is compared with itself.
-    pub fn of(self, groups: &[Vec<f64>], tolerance: f64) -> Advantages {
-        let values = match self {
-            Advantage::Batch => normalised(groups),
-            _ => groups.iter().map(|rewards| self.of_group(rewards, tolerance)).collect(),
-        };
-        let without_spread = groups.iter().filter(|rewards| !has_spread(rewards, tolerance)).count();
-        Advantages { values, without_spread }
+    pub fn of(self, groups: &[Vec<Option<f64>>], tolerance: f64) -> Advantages {
+        let there: Vec<Vec<f64>> = groups.iter().map(|rewards| rewards.iter().flatten().copied().collect()).collect();
+        let values = self.of_all(&there, tolerance);
+        let without_spread = there.iter().filter(|rewards| !spreads(rewards, tolerance)).count();
+        Advantages { values: placed(groups, values), without_spread }
     }
 
     /// Advantages of several terms, each with its weight and its values in the shape of the groups (GDPO,
     /// arXiv 2601.05242): each term is compared by itself, what comes of it is added up by weight and brought to mean 0
-    /// and deviation 1 over all completions. A group is without spread where no term that has a weight has any.
-    pub fn of_terms(self, terms: &[(f64, Vec<Vec<f64>>)], tolerance: f64) -> Advantages {
-        let weighted: Vec<&(f64, Vec<Vec<f64>>)> = terms.iter().filter(|(weight, _)| *weight != 0.0).collect();
+    /// and deviation 1 over all completions. A group is without spread where no term that has a weight has any. A
+    /// completion without a value of one of those terms has no advantage.
+    pub fn of_terms(self, terms: &[(f64, Grouped)], tolerance: f64) -> Advantages {
+        let weighted: Vec<&(f64, Grouped)> = terms.iter().filter(|(weight, _)| *weight != 0.0).collect();
         let Some((_, shape)) = terms.first() else { return Advantages { values: Vec::new(), without_spread: 0 } };
-        let spread = |index: usize| weighted.iter().any(|(_, groups)| has_spread(&groups[index], tolerance));
+        let value = |groups: &Grouped, group: usize, at: usize| *groups.get(group)?.get(at)?;
+        let is_there = |group: usize, at: usize| weighted.iter().all(|(_, all)| value(all, group, at).is_some());
+        let there: Grouped = (0..shape.len())
+            .map(|group| (0..shape[group].len()).map(|at| is_there(group, at).then_some(0.0)).collect())
+            .collect();
+        let of_term = |groups: &Grouped| -> Vec<Vec<f64>> {
+            let both = there.iter().zip(groups);
+            both.map(|(there, values)| {
+                there.iter().zip(values).filter_map(|(there, value)| there.and(*value)).collect()
+            })
+            .collect()
+        };
+        let columns: Vec<(f64, Vec<Vec<f64>>)> =
+            weighted.iter().map(|(weight, groups)| (*weight, of_term(groups))).collect();
+        let spread = |index: usize| columns.iter().any(|(_, groups)| spreads(&groups[index], tolerance));
         let without_spread = (0..shape.len()).filter(|index| !spread(*index)).count();
         if self == Advantage::One {
-            return Advantages { values: self.of(shape, tolerance).values, without_spread };
+            return Advantages { values: self.of(&there, tolerance).values, without_spread };
         }
-        let mut sums: Vec<Vec<f64>> = shape.iter().map(|group| vec![0.0; group.len()]).collect();
-        for (weight, groups) in &weighted {
-            for (sum, group) in sums.iter_mut().zip(self.of(groups, tolerance).values) {
+        let mut sums: Vec<Vec<f64>> = there.iter().map(|group| group.iter().flatten().copied().collect()).collect();
+        for (weight, groups) in &columns {
+            for (sum, group) in sums.iter_mut().zip(self.of_all(groups, tolerance)) {
                 sum.iter_mut().zip(group).for_each(|(sum, advantage)| *sum += weight * f64::from(advantage));
             }
         }
-        Advantages { values: normalised(&sums), without_spread }
+        Advantages { values: placed(&there, normalised(&sums)), without_spread }
+    }
+
+    /// Advantages of groups whose rewards are all known.
+    fn of_all(self, groups: &[Vec<f64>], tolerance: f64) -> Vec<Vec<f32>> {
+        match self {
+            Advantage::Batch => normalised(groups),
+            _ => groups.iter().map(|rewards| self.of_group(rewards, tolerance)).collect(),
+        }
     }
 
     fn of_group(self, rewards: &[f64], tolerance: f64) -> Vec<f32> {
         match self {
             Advantage::None | Advantage::Gae(_) => return rewards.iter().map(|reward| *reward as f32).collect(),
             Advantage::One => return vec![1.0; rewards.len()],
-            _ if !has_spread(rewards, tolerance) => return vec![0.0; rewards.len()],
+            _ if !spreads(rewards, tolerance) => return vec![0.0; rewards.len()],
             _ => {}
         }
         // A group with spread has at least two members.
@@ -131,8 +156,21 @@ fn normalised(groups: &[Vec<f64>]) -> Vec<Vec<f32>> {
     groups.iter().map(|group| group.iter().map(|value| ((value - mean) * scale) as f32).collect()).collect()
 }
 
-/// Whether the rewards of a group differ by more than the tolerance.
-pub fn has_spread(rewards: &[f64], tolerance: f64) -> bool {
+/// Gives each completion that has a reward its value.
+fn placed(groups: &[Vec<Option<f64>>], values: Vec<Vec<f32>>) -> Vec<Vec<Option<f32>>> {
+    let of_group = |(rewards, values): (&Vec<Option<f64>>, Vec<f32>)| {
+        let mut values = values.into_iter();
+        rewards.iter().map(|reward| reward.and_then(|_| values.next())).collect()
+    };
+    groups.iter().zip(values).map(of_group).collect()
+}
+
+/// Whether the rewards of a group, as far as they are known, differ by more than the tolerance.
+pub fn has_spread(rewards: &[Option<f64>], tolerance: f64) -> bool {
+    spreads(&rewards.iter().flatten().copied().collect::<Vec<f64>>(), tolerance)
+}
+
+fn spreads(rewards: &[f64], tolerance: f64) -> bool {
     let least = rewards.iter().copied().fold(f64::INFINITY, f64::min);
     let most = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     most - least > tolerance
@@ -142,13 +180,91 @@ pub fn has_spread(rewards: &[f64], tolerance: f64) -> bool {
 mod tests {
     use super::*;
 
+    /// Rewards that are all known.
+    fn known(groups: &[Vec<f64>]) -> Grouped {
+        groups.iter().map(|group| group.iter().copied().map(Some).collect()).collect()
+    }
+
+    /// Advantages of completions that all have one.
+    fn given(advantages: &Advantages) -> Vec<Vec<f32>> {
+        let group = |group: &Vec<Option<f32>>| group.iter().map(|advantage| advantage.unwrap()).collect();
+        advantages.values.iter().map(group).collect()
+    }
+
+    const ALL: [Advantage; 7] = [
+        Advantage::Mean,
+        Advantage::Normalised,
+        Advantage::LeaveOneOut,
+        Advantage::Batch,
+        Advantage::None,
+        Advantage::One,
+        Advantage::Gae(Gae { gamma: 1.0, lambda: 1.0, whiten: true }),
+    ];
+
+    /// Every way to leave completions of these groups without a reward.
+    fn each_way(groups: &[Vec<f64>], mut check: impl FnMut(&[Vec<bool>])) {
+        let count: usize = groups.iter().map(Vec::len).sum();
+        for bits in 0..1u32 << count {
+            let mut at = 0..;
+            let mut is_there = || at.next().is_some_and(|at: u32| bits >> at & 1 == 1);
+            check(&groups.iter().map(|group| group.iter().map(|_| is_there()).collect()).collect::<Vec<Vec<bool>>>());
+        }
+    }
+
+    /// The values that are there; all of them, those that are not as nothing.
+    fn left(groups: &[Vec<f64>], there: &[Vec<bool>]) -> (Vec<Vec<f64>>, Grouped) {
+        let both = || groups.iter().zip(there).map(|(values, there)| values.iter().copied().zip(there.iter().copied()));
+        let kept = both().map(|group| group.filter(|(_, there)| *there).map(|(value, _)| value).collect()).collect();
+        (kept, both().map(|group| group.map(|(value, there)| there.then_some(value)).collect()).collect())
+    }
+
+    #[test]
+    fn a_completion_that_was_not_judged_is_as_if_it_were_not_there() {
+        let rewards = [vec![1.0, 0.0, 0.25, 1.0], vec![3.0, 0.0, 0.5]];
+        let other = [vec![0.5, 0.5, 1.0, 0.0], vec![0.0, 1.0, 1.0]];
+        let logged: Grouped = vec![vec![None, Some(9.0), None, Some(1.0)], vec![None; 3]];
+        let mut cases = 0;
+        each_way(&rewards, |there| {
+            let ((kept, holes), (kept_other, holes_other)) = (left(&rewards, there), left(&other, there));
+            for advantage in ALL {
+                let same = |found: &Advantages, without: &Advantages| {
+                    assert_eq!(found.without_spread, without.without_spread, "{advantage:?} {there:?}");
+                    let is_there: Vec<Vec<bool>> =
+                        found.values.iter().map(|group| group.iter().map(Option::is_some).collect()).collect();
+                    assert_eq!(is_there, there, "{advantage:?}");
+                    let found: Vec<Vec<f32>> =
+                        found.values.iter().map(|group| group.iter().flatten().copied().collect()).collect();
+                    assert_eq!(found, given(without), "{advantage:?} {there:?}");
+                };
+                same(&advantage.of(&holes, TOLERANCE), &advantage.of(&known(&kept), TOLERANCE));
+                // A term without weight may miss what it likes; of two that have one either may miss.
+                let halves = [(1.0, known(&rewards)), (-0.5, holes_other.clone()), (0.0, logged.clone())];
+                let found = advantage.of_terms(&halves, TOLERANCE);
+                let without = advantage.of_terms(&[(1.0, known(&kept)), (-0.5, known(&kept_other))], TOLERANCE);
+                same(&found, &without);
+            }
+            cases += 1;
+        });
+        assert_eq!(cases, 128);
+    }
+
+    #[test]
+    fn fewer_than_two_that_are_judged_have_no_spread() {
+        let groups = [vec![None, Some(1.0), None], vec![None; 3], vec![Some(0.0), None, Some(1.0)]];
+        let found = Advantage::Normalised.of(&groups, TOLERANCE);
+        assert_eq!(found.without_spread, 2);
+        assert_eq!(found.values[..2], [vec![None, Some(0.0), None], vec![None; 3]]);
+        assert!(!has_spread(&groups[0], TOLERANCE) && !has_spread(&groups[1], TOLERANCE));
+        assert!(has_spread(&groups[2], TOLERANCE));
+    }
+
     #[test]
     fn hand_computed_values() {
-        let rewards = vec![vec![1.0, 0.0, 0.0, 1.0], vec![3.0, 0.0, 0.0]];
+        let rewards = known(&[vec![1.0, 0.0, 0.0, 1.0], vec![3.0, 0.0, 0.0]]);
         let close = |advantage: Advantage, expected: [&[f32]; 2]| {
             let found = advantage.of(&rewards, TOLERANCE);
             assert_eq!(found.without_spread, 0);
-            for (found, expected) in found.values.iter().zip(expected) {
+            for (found, expected) in given(&found).iter().zip(expected) {
                 let far = found.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-6);
                 assert!(!far && found.len() == expected.len(), "{advantage:?}: {found:?} for {expected:?}");
             }
@@ -169,40 +285,41 @@ mod tests {
 
     #[test]
     fn terms_are_compared_by_themselves_and_brought_to_one_scale() {
-        let rare = vec![vec![0.0, 0.0, 0.0, 1.0], vec![0.0; 4]];
-        let common = vec![vec![0.0, 1.0, 1.0, 1.0], vec![1.0, 0.0, 1.0, 0.0]];
-        let logged = vec![vec![5.0, 0.0, 0.0, 0.0], vec![9.0, 0.0, 0.0, 0.0]];
+        let rare = known(&[vec![0.0, 0.0, 0.0, 1.0], vec![0.0; 4]]);
+        let common = known(&[vec![0.0, 1.0, 1.0, 1.0], vec![1.0, 0.0, 1.0, 0.0]]);
+        let logged = known(&[vec![5.0, 0.0, 0.0, 0.0], vec![9.0, 0.0, 0.0, 0.0]]);
         let found = Advantage::Normalised.of_terms(&[(1.0, rare), (0.5, common), (0.0, logged)], TOLERANCE);
         assert_eq!(found.without_spread, 0);
         // Deviations: 1/2 and 1/2 in the first group, sqrt(1/3) in the second.
         let third = 0.25 * 3f64.sqrt();
         let sums = [[-0.5 - 0.75, -0.5 + 0.25, -0.5 + 0.25, 1.5 + 0.25], [third, -third, third, -third]];
         let deviation = (sums.iter().flatten().map(|s| s * s).sum::<f64>() / 7.0).sqrt();
-        for (found, sums) in found.values.iter().zip(sums) {
+        for (found, sums) in given(&found).iter().zip(sums) {
             let far = found.iter().zip(sums).any(|(f, s)| (f64::from(*f) - s / deviation).abs() > 1e-6);
             assert!(!far, "{found:?} for {sums:?}");
         }
-        let flat =
-            Advantage::Normalised.of_terms(&[(1.0, vec![vec![1.0; 3]]), (0.0, vec![vec![0.0, 1.0, 2.0]])], TOLERANCE);
-        assert_eq!((flat.values, flat.without_spread), (vec![vec![0.0; 3]], 1));
-        assert_eq!(Advantage::Normalised.of_terms(&[], TOLERANCE).values, Vec::<Vec<f32>>::new());
+        let terms = [(1.0, known(&[vec![1.0; 3]])), (0.0, known(&[vec![0.0, 1.0, 2.0]]))];
+        let flat = Advantage::Normalised.of_terms(&terms, TOLERANCE);
+        assert_eq!((given(&flat), flat.without_spread), (vec![vec![0.0; 3]], 1));
+        assert!(Advantage::Normalised.of_terms(&[], TOLERANCE).values.is_empty());
     }
 
     #[test]
     fn groups_without_spread_give_nothing_and_are_counted() {
         // 0.1 + 0.2 is not 0.3: noise of that size would become advantages of about 1 when normalised.
-        let groups = [vec![0.1 + 0.2, 0.3, 0.3], vec![1.0], vec![], vec![0.0, 1.0]];
+        let groups = known(&[vec![0.1 + 0.2, 0.3, 0.3], vec![1.0], vec![], vec![0.0, 1.0]]);
         for advantage in [Advantage::Mean, Advantage::Normalised, Advantage::LeaveOneOut] {
             let found = advantage.of(&groups, TOLERANCE);
             assert_eq!(found.without_spread, 3);
-            assert_eq!(found.values[..3], [vec![0.0; 3], vec![0.0], vec![]]);
-            assert!(found.values[3][1] > 0.0);
+            let found = given(&found);
+            assert_eq!(found[..3], [vec![0.0; 3], vec![0.0], vec![]]);
+            assert!(found[3][1] > 0.0);
         }
-        assert_eq!(Advantage::None.of(&groups, TOLERANCE).values[1], [1.0]);
+        assert_eq!(Advantage::None.of(&groups, TOLERANCE).values[1], [Some(1.0)]);
         assert_eq!(Advantage::None.of(&groups, TOLERANCE).without_spread, 3);
         // Compared with other groups, one without spread teaches too.
-        assert!(Advantage::Batch.of(&groups, TOLERANCE).values[1][0] > 0.0);
+        assert!(Advantage::Batch.of(&groups, TOLERANCE).values[1][0] > Some(0.0));
         let wide = Advantage::Mean.of(&groups, 1.0);
-        assert_eq!((wide.values[3].as_slice(), wide.without_spread), (&[0.0, 0.0][..], 4), "the tolerance is told");
+        assert_eq!((given(&wide)[3].as_slice(), wide.without_spread), (&[0.0, 0.0][..], 4), "the tolerance is told");
     }
 }

@@ -1,5 +1,6 @@
 //! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
 
+use super::scorer::Unscored;
 use super::{Evidence, Score, Scorer};
 use crate::knowledge::{Claim, Form, Match, Mood, Question, Set, Task};
 use crate::language::Opening;
@@ -63,21 +64,25 @@ pub struct Explained {
 }
 
 /// Scores every example, as if it had been sampled for the first step.
-pub fn explain(scorer: &mut Scorer) -> Vec<Explained> {
-    let score = |example: Example| Explained { score: scorer.score(&example.evidence()), example };
-    examples().into_iter().map(score).collect()
+pub fn explain(scorer: &Scorer) -> Vec<Explained> {
+    let asked: Vec<(Example, Unscored)> =
+        examples().into_iter().map(|example| (example.clone(), scorer.ask(&example.evidence()))).collect();
+    let score =
+        |(example, asked): (Example, Unscored)| Explained { score: scorer.wait(&example.evidence(), asked), example };
+    asked.into_iter().map(score).collect()
 }
 
 /// A wrong answer that is paid at least as much as a right one that was recited honestly to the same question: the
-/// worst such pair (the wrong one first), if there is any. A policy will find it.
+/// worst such pair (the wrong one first), if there is any. A policy will find it. What has no total is passed over.
 pub fn loophole(explained: &[Explained]) -> Option<(&Explained, &Explained)> {
     let honest = |one: &&Explained| one.example.judgement.correct && one.example.is_honest();
     let pairs = explained.iter().filter(|one| !one.example.judgement.correct).flat_map(|wrong| {
         let same = move |one: &&Explained| one.example.question.id == wrong.example.question.id;
         explained.iter().filter(honest).filter(same).map(move |right| (wrong, right))
     });
-    let margin = |(wrong, right): &(&Explained, &Explained)| wrong.score.total - right.score.total;
-    pairs.filter(|pair| margin(pair) >= 0.0).max_by(|a, b| margin(a).total_cmp(&margin(b)))
+    let margins = pairs.filter_map(|(wrong, right)| Some((wrong.score.total? - right.score.total?, (wrong, right))));
+    let paid = margins.filter(|(margin, _)| *margin >= 0.0);
+    paid.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, pair)| pair)
 }
 
 impl Example {
@@ -116,9 +121,9 @@ impl Example {
             prompt: self.question.text.clone(),
             completion: self.completion.clone(),
             answer: self.question.answer.clone(),
-            reward: f64::from(u8::from(self.judgement.correct)),
+            reward: Some(f64::from(u8::from(self.judgement.correct))),
             terms: vec![],
-            advantage: 0.0,
+            advantage: Some(0.0),
             version: super::SampledBy::One(step - 1),
             finish: if self.finished { Finish::Stop } else { Finish::Length },
             tokens: self.tokens,
@@ -213,7 +218,7 @@ mod tests {
     use crate::reward::Reward;
 
     fn loophole_of(text: &str) -> Option<(&'static str, &'static str)> {
-        let explained = explain(&mut Scorer::open(&Reward::parse(text, "r.toml").unwrap()).unwrap());
+        let explained = explain(&Scorer::open(&Reward::parse(text, "r.toml").unwrap()).unwrap());
         loophole(&explained).map(|(wrong, right)| (wrong.example.name, right.example.name))
     }
 

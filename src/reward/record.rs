@@ -24,10 +24,11 @@ pub struct Record {
     pub completion: String,
     /// The right answer.
     pub answer: String,
-    /// What it was worth when it was sampled.
-    pub reward: f64,
+    /// What it was worth when it was sampled; none where a command that judges gave no value.
+    pub reward: Option<f64>,
     pub terms: Vec<TermScore>,
-    pub advantage: f32,
+    /// None where there is no reward.
+    pub advantage: Option<f32>,
     /// Steps behind the policy that sampled it.
     pub version: SampledBy,
     pub finish: Finish,
@@ -66,9 +67,9 @@ impl Record {
             prompt: question.text.clone(),
             completion: text,
             answer: question.answer.clone(),
-            reward: 0.0,
+            reward: None,
             terms: Vec::new(),
-            advantage: 0.0,
+            advantage: None,
             version: SampledBy::from(&completion.versions),
             finish: completion.finish,
             tokens: completion.tokens.len(),
@@ -76,9 +77,9 @@ impl Record {
         }
     }
 
-    /// Notes what it is worth.
+    /// Notes what it is worth. It has no advantage over others yet.
     pub fn pay(&mut self, score: Score) {
-        (self.reward, self.terms) = (score.total, score.terms);
+        (self.reward, self.terms, self.advantage) = (score.total, score.terms, score.total.map(|_| 0.0));
     }
 
     /// What the terms of a reward look at.

@@ -72,8 +72,8 @@ pub struct Anneal {
 /// What one completion is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// The sum of the weighted values.
-    pub total: f64,
+    /// The sum of the weighted values; `None` where one that has a weight is not known.
+    pub total: Option<f64>,
     /// Every term, in the order of the file.
     pub terms: Vec<TermScore>,
 }
@@ -82,16 +82,16 @@ pub struct Score {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TermScore {
     pub name: String,
-    /// From 0 to 1, after clip and gates and before the weight.
-    pub value: f64,
+    /// From 0 to 1, after clip and gates and before the weight; `None` where the command that decides it gave none.
+    pub value: Option<f64>,
     /// The weight of this step.
     pub weight: f64,
 }
 
 impl TermScore {
-    /// What the term adds to the total.
-    pub fn paid(&self) -> f64 {
-        self.weight * self.value
+    /// What the term adds to the total: without a weight nothing, whatever its value would have been.
+    pub fn paid(&self) -> Option<f64> {
+        if self.weight == 0.0 { Some(0.0) } else { self.value.map(|value| self.weight * value) }
     }
 }
 
@@ -127,17 +127,17 @@ impl Weighted {
 }
 
 impl Reward {
-    /// What this completion is worth: a finite number within `range`. `external` says what the commands among the
-    /// terms answered, in their order.
-    pub fn score(&self, evidence: &Evidence, external: &mut dyn Iterator<Item = f64>) -> Score {
-        let measured: Vec<f64> = self
+    /// What this completion is worth: a finite number within `range`, or not known. `external` says what the commands
+    /// among the terms answered, in their order.
+    pub fn score(&self, evidence: &Evidence, external: &mut dyn Iterator<Item = Option<f64>>) -> Score {
+        let measured: Vec<Option<f64>> = self
             .terms
             .iter()
             .map(|term| {
-                let value = term.term.value(evidence).or_else(|| external.next()).unwrap_or(0.0);
+                let value = term.term.value(evidence).or_else(|| external.next().flatten());
                 let Clip { low, high } = term.clip.unwrap_or_default();
                 // Not `clamp`, which panics on a range that a file would have been refused for.
-                value.max(low).min(high)
+                value.map(|value| value.max(low).min(high))
             })
             .collect();
         let mut gated = vec![None; measured.len()];
@@ -156,19 +156,23 @@ impl Reward {
     }
 
     /// The value of a term behind its gates, each of which may stand behind others. `done` holds those that are known.
-    fn gated(&self, measured: &[f64], done: &mut [Option<f64>], index: usize) -> f64 {
+    fn gated(&self, measured: &[Option<f64>], done: &mut [Option<Option<f64>>], index: usize) -> Option<f64> {
         if let Some(value) = done[index] {
             return value;
         }
         // Files with a cycle of gates are refused; a cycle that was built by hand ends at this value.
         done[index] = Some(measured[index]);
         let Weighted { only_if, unless, .. } = &self.terms[index];
-        let mut gate = |name: &Option<String>| {
-            let other = self.index(name.as_deref()?)?;
-            Some(self.gated(measured, done, other))
+        let mut gate = |name: &Option<String>, none: f64| match name.as_deref().and_then(|name| self.index(name)) {
+            Some(other) => self.gated(measured, done, other),
+            None => Some(none),
         };
-        let (only_if, unless) = (gate(only_if).unwrap_or(1.0), gate(unless).unwrap_or(0.0));
-        let value = measured[index] * only_if * (1.0 - unless);
+        let factors = [measured[index], gate(only_if, 1.0), gate(unless, 0.0).map(|unless| 1.0 - unless)];
+        // Nothing times whatever is not known is nothing.
+        let value = match factors.contains(&Some(0.0)) {
+            true => Some(0.0),
+            false => factors.into_iter().product(),
+        };
         done[index] = Some(value);
         value
     }
@@ -208,7 +212,7 @@ mod tests {
 
     fn values(terms: Vec<Weighted>, evidence: Evidence) -> Vec<f64> {
         let reward = Reward { terms, ..Reward::default() };
-        reward.score(&evidence, &mut std::iter::empty()).terms.iter().map(|term| term.value).collect()
+        reward.score(&evidence, &mut std::iter::empty()).terms.iter().map(|term| term.value.unwrap()).collect()
     }
 
     #[test]
@@ -221,8 +225,9 @@ mod tests {
         let reward = Reward { terms, ..Reward::default() };
         let judgement = judgement(true, &[true, false]);
         let score = reward.score(&Evidence { finished: false, ..evidence(&judgement) }, &mut std::iter::empty());
-        assert_eq!(score.total, 1.5);
-        let terms: Vec<(&str, f64, f64)> = score.terms.iter().map(|t| (t.name.as_str(), t.value, t.weight)).collect();
+        assert_eq!(score.total, Some(1.5));
+        let value = |term: &TermScore| term.value.unwrap();
+        let terms: Vec<(&str, f64, f64)> = score.terms.iter().map(|t| (t.name.as_str(), value(t), t.weight)).collect();
         assert_eq!(terms, [("correct", 1.0, 2.0), ("recitation", 0.5, 0.0), ("truncated", 1.0, -0.5)]);
         assert_eq!(reward.range(), (-0.5, 2.0));
     }
@@ -257,6 +262,34 @@ mod tests {
         let term = Weighted { anneal, ..Weighted::new(correct(), 1.0) };
         assert_eq!([0, 10, 15, 20, u64::MAX].map(|step| term.weight_at(step)), [1.0, 1.0, 0.0, -1.0, -1.0]);
         assert_eq!(Reward { terms: vec![term], ..Reward::default() }.range(), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_paid_as_nothing() {
+        let external = |name: &str, weight| {
+            let text = format!("[[term]]\nkind = 'external'\nname = '{name}'\nweight = {weight}\ncommand = ['true']");
+            Reward::parse(&format!("{text}\n[[term]]\nkind = 'correct'"), "r.toml").unwrap().terms.remove(0)
+        };
+        let (judge, logged) = (external("judge", -1.0), external("logged", 0.0));
+        let gated = Weighted { only_if: Some("correct".into()), ..external("gated", 1.0) };
+        let behind = Weighted { unless: Some("judge".into()), ..named("behind", Term::Recitation, 1.0) };
+        let scored = |terms: Vec<Weighted>, right: bool, answers: &[Option<f64>]| {
+            let score = Reward { terms, ..Reward::default() }
+                .score(&evidence(&judgement(right, &[true])), &mut answers.iter().copied());
+            (score.total, score.terms.iter().map(|term| term.value).collect::<Vec<_>>())
+        };
+        let paid = Weighted::new(correct(), 1.0);
+        let of = |term: Weighted, right, answer| scored(vec![term, paid.clone()], right, &[answer]);
+        // Under a negative weight a command that fails must not be the best that can happen.
+        assert_eq!(of(judge.clone(), true, None), (None, vec![None, Some(1.0)]));
+        assert_eq!(of(judge.clone(), true, Some(1.0)), (Some(0.0), vec![Some(1.0), Some(1.0)]));
+        assert_eq!(of(logged, true, None), (Some(1.0), vec![None, Some(1.0)]), "it pays nothing anyway");
+        assert_eq!(of(gated.clone(), true, None), (None, vec![None, Some(1.0)]));
+        assert_eq!(of(gated, false, None), (Some(0.0), vec![Some(0.0), Some(0.0)]), "whatever it would have said");
+        let (total, values) = scored(vec![judge.clone(), behind.clone()], true, &[None]);
+        assert_eq!((total, values), (None, vec![None, None]), "what stands behind it is not known either");
+        let cheap = Weighted { weight: 0.0, ..judge };
+        assert_eq!(scored(vec![cheap, behind], true, &[None]).0, None);
     }
 
     #[test]
@@ -303,11 +336,12 @@ mod tests {
             let judgement = judgement(flags.0, &facts);
             let evidence = Evidence { tokens, finished: flags.1, step, ..evidence(&judgement) };
             let score = reward.score(&evidence, &mut std::iter::empty());
-            prop_assert!(score.terms.iter().all(|term| (0.0..=1.0).contains(&term.value)));
+            prop_assert!(score.terms.iter().all(|term| (0.0..=1.0).contains(&term.value.unwrap())));
             let (low, high) = reward.range();
             let rounding = 1e-9 * (1.0 + high - low);
-            prop_assert!(score.total.is_finite());
-            prop_assert!(low - rounding <= score.total && score.total <= high + rounding);
+            let total = score.total.unwrap();
+            prop_assert!(total.is_finite());
+            prop_assert!(low - rounding <= total && total <= high + rounding);
         }
     }
 }

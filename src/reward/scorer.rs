@@ -1,15 +1,18 @@
 //! A reward that is at work: its terms, and the commands that some of them ask.
 
-use super::external::Command;
+use super::external::{Awaited, Command, Stopped};
 use super::{Evidence, Failure, Reward, Score, Term};
 use crate::Result;
 
-/// Scores completions by a reward, one after another.
+/// Scores completions by a reward. Several threads may ask one scorer.
 pub struct Scorer {
     reward: Reward,
     /// A command for each external term, in the order of the terms.
-    commands: Vec<(String, Command)>,
+    commands: Vec<Command>,
 }
+
+/// A completion that its commands have been asked about.
+pub struct Unscored(Vec<Awaited>);
 
 /// How often an external term got no value, and what its command said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +26,8 @@ pub struct Failed {
 impl Scorer {
     /// Starts the commands of the reward. One that cannot be started is an error.
     pub fn open(reward: &Reward) -> Result<Scorer> {
-        let mut commands = Vec::new();
-        for term in &reward.terms {
-            if let Term::External(external) = &term.term {
-                commands.push((term.name.clone(), Command::start(&term.name, external)?));
-            }
-        }
-        Ok(Scorer { reward: reward.clone(), commands })
+        let commands = reward.externals().map(|(name, external)| Command::start(name, external));
+        Ok(Scorer { commands: commands.collect::<Result<_>>()?, reward: reward.clone() })
     }
 
     pub fn reward(&self) -> &Reward {
@@ -37,19 +35,62 @@ impl Scorer {
     }
 
     /// What a completion is worth. Waits for commands, each as long as its time-out says.
-    pub fn score(&mut self, evidence: &Evidence) -> Score {
-        let mut answers = self.commands.iter_mut().map(|(_, command)| command.value(evidence));
-        self.reward.score(evidence, &mut answers)
+    pub fn score(&self, evidence: &Evidence) -> Score {
+        self.wait(evidence, self.ask(evidence))
+    }
+
+    /// Asks the commands about a completion, and does not wait for them.
+    pub fn ask(&self, evidence: &Evidence) -> Unscored {
+        Unscored(self.commands.iter().map(|command| command.ask(evidence)).collect())
+    }
+
+    /// What a completion is worth that was asked about: waits for its commands.
+    pub fn wait(&self, evidence: &Evidence, asked: Unscored) -> Score {
+        let mut values = asked.0.iter().map(|awaited| awaited.wait(&|| false).unwrap_or_default());
+        self.reward.score(evidence, &mut values)
+    }
+
+    /// The same, unless the wait is broken off because of `stopping`.
+    pub fn wait_unless(
+        &self,
+        evidence: &Evidence,
+        asked: &Unscored,
+        stopping: &dyn Fn() -> bool,
+    ) -> std::result::Result<Score, Stopped> {
+        let values = asked.0.iter().map(|awaited| awaited.wait(stopping));
+        let values: Vec<Option<f64>> = values.collect::<std::result::Result<_, _>>()?;
+        Ok(self.reward.score(evidence, &mut values.into_iter()))
     }
 
     /// Every failure of a command since this was last asked, those that never happened left out.
-    pub fn take_failures(&mut self) -> Vec<Failed> {
-        let of = |(term, command): &mut (String, Command)| {
-            let complaint = command.complaint().map(String::from);
-            let failed = |(failure, times)| Failed { term: term.clone(), failure, times, complaint: complaint.clone() };
-            command.take_failures().map(failed).collect::<Vec<_>>()
+    pub fn take_failures(&self) -> Vec<Failed> {
+        let of = |command: &Command| {
+            let (failures, complaint) = command.take_failures();
+            let term = command.name().to_string();
+            let failed =
+                move |(failure, times)| Failed { term: term.clone(), failure, times, complaint: complaint.clone() };
+            failures.into_iter().map(failed)
         };
-        self.commands.iter_mut().flat_map(of).collect()
+        self.commands.iter().flat_map(of).collect()
+    }
+
+    /// What was wrong with lines that commands wrote, with the names of their terms: of each kind the first line, once.
+    pub fn take_remarks(&self) -> Vec<(String, String)> {
+        let of = |command: &Command| {
+            let name = command.name().to_string();
+            command.take_remarks().into_iter().map(move |words| (name.clone(), words))
+        };
+        self.commands.iter().flat_map(of).collect()
+    }
+}
+
+impl Reward {
+    /// The terms that commands decide, by name, in their order.
+    pub fn externals(&self) -> impl Iterator<Item = (&str, &super::External)> {
+        self.terms.iter().filter_map(|term| match &term.term {
+            Term::External(external) => Some((term.name.as_str(), external)),
+            _ => None,
+        })
     }
 }
 
@@ -90,11 +131,11 @@ mod tests {
             kind = "recitation"
             weight = 0.5"#;
         let reward = Reward::parse(text, "r.toml").unwrap();
-        let mut scorer = Scorer::open(&reward).unwrap();
+        let scorer = Scorer::open(&reward).unwrap();
         let judgement = judgement(true, &[true, true, false, false]);
         let score = scorer.score(&evidence(&judgement));
-        let values: Vec<f64> = score.terms.iter().map(|term| term.value).collect();
-        assert_eq!((values, score.total), (vec![1.0, 0.0, 0.5, 0.5], 1.0 + 1.0 + 0.25));
+        let values: Vec<Option<f64>> = score.terms.iter().map(|term| term.value).collect();
+        assert_eq!((values, score.total), (vec![Some(1.0), None, Some(0.5), Some(0.5)], None));
         let failed = scorer.take_failures();
         assert_eq!((failed.len(), failed[0].term.as_str(), failed[0].failure), (1, "dead", Failure::Died));
     }

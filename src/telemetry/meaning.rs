@@ -5,7 +5,7 @@ use metrics::{describe_gauge, gauge};
 use super::MetricsLine;
 
 /// Names, and beginnings of names that end in `/`. The first that fits is taken.
-const MEANINGS: [(&str, &str); 39] = [
+const MEANINGS: [(&str, &str); 41] = [
     ("step", "Optimizer steps of reinforcement learning that are done."),
     ("reward_std", "Standard deviation of the reward within a group, in the mean of all groups."),
     ("reward_changes", "How often the reward file was changed and read again."),
@@ -17,6 +17,7 @@ const MEANINGS: [(&str, &str); 39] = [
         "Share of groups whose completions all got one reward, so that nothing is learned from them.",
     ),
     ("completions/mean_length", "Mean length of a step's completions in tokens."),
+    ("completions/unjudged", "Completions without a reward: a command that judges gave no value for them."),
     ("completions/clipped_ratio", "Share of completions that ran out of tokens."),
     ("recited/facts", "Sentences in a chain of thought, in the mean."),
     ("recited/true_share", "Share of recited sentences that are true."),
@@ -43,6 +44,7 @@ const MEANINGS: [(&str, &str); 39] = [
     ("alarm/", "1 at the steps at which this alarm rang."),
     ("time/tokens_per_second", "Sampled tokens a second of the whole step."),
     ("time/step_time", "Seconds that the step took."),
+    ("time/judge", "Seconds for which the learner waited for judgements when all completions were there."),
     ("time/wait_for_batch", "Seconds for which the learner waited for completions."),
     ("time/wait_for_weights", "Seconds for which a worker waited for leave to sample further ahead, on average."),
     ("time/learned_elsewhere", "Share of a step's tokens whose gradient other ranks computed."),

@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use recollect::Result;
-use recollect::reward::{Normalise, Reward, Scorer};
+use recollect::reward::{Normalise, Reward};
 
 use super::text::number;
 use crate::cli::output;
 
-/// Look for what is wrong in a reward file; everything at once, with line and column
+/// Look for what is wrong in a reward file; everything at once, with line and column. Runs nothing
 #[derive(clap::Args)]
 pub struct Args {
     /// The reward, a TOML file (see rewards/)
@@ -18,9 +18,11 @@ pub struct Args {
 
 pub fn main(args: &Args) -> Result<()> {
     let reward = super::load(&args.reward)?;
-    // Its commands can be started.
-    Scorer::open(&reward)?;
-    output::say(&format!("{} is fine\n{}", args.reward.display(), summary(&reward)));
+    let mut programs = String::new();
+    for (name, external) in reward.externals() {
+        programs += &format!("{name} would run {}, which was not started\n", external.find(name)?.display());
+    }
+    output::say(&format!("{} is fine\n{}{programs}", args.reward.display(), summary(&reward)));
     Ok(())
 }
 

@@ -20,8 +20,8 @@ pub struct Args {
 }
 
 pub fn main(args: &Args) -> Result<()> {
-    let mut scorer = Scorer::open(&super::load(&args.reward)?)?;
-    let explained = explain(&mut scorer);
+    let scorer = Scorer::open(&super::load(&args.reward)?)?;
+    let explained = explain(&scorer);
     let mut text = String::new();
     for of_question in explained.chunk_by(|a, b| a.example.question.id == b.example.question.id) {
         let question = of_question.first().map(|one| &one.example.question);
@@ -44,6 +44,14 @@ pub fn main(args: &Args) -> Result<()> {
         ),
         None => "No wrong answer here earns as much as a right one from true recitations.\n".into(),
     };
+    for failed in scorer.take_failures() {
+        let words = failed.complaint.map_or(String::new(), |words| format!(" (\"{words}\")"));
+        let (term, times, why) = (&failed.term, failed.times, failed.failure.name());
+        text += &format!("note: the command of {term} gave no value {times} times: {why}{words}\n");
+    }
+    for (term, words) in scorer.take_remarks() {
+        text += &format!("note: {term}: {words}\n");
+    }
     output::say(&text);
     Ok(())
 }
@@ -51,7 +59,9 @@ pub fn main(args: &Args) -> Result<()> {
 /// A row for each completion with what each term pays, best paid first.
 fn grid(explained: &[Explained]) -> String {
     let mut sorted: Vec<&Explained> = explained.iter().collect();
-    sorted.sort_by(|a, b| b.score.total.total_cmp(&a.score.total));
+    // What was not judged stands at the end.
+    let total = |one: &Explained| one.score.total.unwrap_or(f64::NEG_INFINITY);
+    sorted.sort_by(|a, b| total(b).total_cmp(&total(a)));
     let terms = sorted.first().map_or(&[][..], |one| &one.score.terms);
     let paying: Vec<usize> = (0..terms.len()).filter(|index| terms[*index].weight != 0.0).collect();
     let mut header = vec!["completion: who …", "right", "total"];

@@ -67,8 +67,14 @@ pub fn head(found: &Rescored) -> String {
     for failed in &found.failed {
         let words = failed.complaint.as_ref().map_or(String::new(), |words| format!(" (\"{}\")", one_line(words)));
         let (term, times, why) = (&failed.term, failed.times, failed.failure.name());
-        let _ =
-            writeln!(text, "note: the command of {term} gave no value {times} times: {why}{words}; they count as 0");
+        let _ = writeln!(text, "note: the command of {term} gave no value {times} times: {why}{words}");
+    }
+    for (term, words) in &found.remarks {
+        let _ = writeln!(text, "note: {term}: {words}");
+    }
+    let unjudged = found.rewards.iter().map(|reward| reward.unjudged).max().unwrap_or(0);
+    if unjudged > 0 {
+        let _ = writeln!(text, "note: {unjudged} rollouts were not judged and are left out of all numbers");
     }
     text
 }
@@ -93,10 +99,15 @@ pub fn rollout(record: &Record) -> String {
 
 /// "1.50 = correct 1.00 + recitation 0.50": what is paid, and for what.
 pub fn paid(score: &Score) -> String {
+    if score.total.is_none() {
+        let open = score.terms.iter().filter(|term| term.paid().is_none()).map(|term| term.name.as_str());
+        return format!("not judged: no value of {}", open.collect::<Vec<_>>().join(", "));
+    }
     let mut text = number(score.total);
-    let parts = score.terms.iter().filter(|term| term.paid().abs() >= 0.005);
-    for (index, term) in parts.enumerate() {
-        let (sign, paid) = if term.paid() < 0.0 { ("−", -term.paid()) } else { ("+", term.paid()) };
+    let parts =
+        score.terms.iter().filter_map(|term| Some((term, term.paid()?))).filter(|(_, paid)| paid.abs() >= 0.005);
+    for (index, (term, paid)) in parts.enumerate() {
+        let (sign, paid) = if paid < 0.0 { ("−", -paid) } else { ("+", paid) };
         let sign = match (index, sign) {
             (0, "+") => "=".to_string(),
             (0, sign) => format!("= {sign}"),
@@ -132,8 +143,11 @@ mod tests {
     #[test]
     fn what_is_paid_is_a_sum() {
         let term = |name: &str, value, weight| TermScore { name: name.into(), value, weight };
-        let terms = vec![term("a", 1.0, -0.5), term("b", 1.0, 0.0), term("c", 0.5, 2.0)];
-        assert_eq!(paid(&Score { total: 0.5, terms }), "0.50 = − a 0.50 + c 1.00");
+        let known = |name: &str, value, weight| term(name, Some(value), weight);
+        let terms = vec![known("a", 1.0, -0.5), known("b", 1.0, 0.0), known("c", 0.5, 2.0)];
+        assert_eq!(paid(&Score { total: Some(0.5), terms }), "0.50 = − a 0.50 + c 1.00");
+        let terms = vec![known("a", 1.0, 1.0), term("b", None, 1.0), term("c", None, 0.0)];
+        assert_eq!(paid(&Score { total: None, terms }), "not judged: no value of b");
     }
 
     #[test]

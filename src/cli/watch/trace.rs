@@ -24,6 +24,7 @@ pub fn lines(record: &Record) -> Vec<Line<'static>> {
         true => format!("{answer}: right").green(),
         false => format!("{answer}: wrong, {} was asked for", record.answer).red(),
     };
-    lines.push(Line::from(vec![outcome.bold(), format!("   reward {:.2}", record.reward).into()]));
+    let reward = record.reward.map_or("   not judged".to_string(), |reward| format!("   reward {reward:.2}"));
+    lines.push(Line::from(vec![outcome.bold(), reward.into()]));
     lines
 }

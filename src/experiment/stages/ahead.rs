@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use metrics::gauge;
 
 use super::batch::{Asked, Group, Sampling};
+use super::judging::Judging;
 use crate::Result;
 use crate::exchange::{Ticket, Underway, WorkerPool};
 use crate::rollout::Completion;
@@ -57,19 +58,22 @@ impl Ahead {
         Ok(())
     }
 
-    /// Waits for the batch of a step. In asynchronous mode it measures who waited for whom, and how full the queue is.
+    /// Waits for the batch of a step, whose completions are judged as they come. In asynchronous mode it measures who
+    /// waited for whom, and how full the queue is.
     pub fn take(
         &mut self,
         step: usize,
         sampling: &Sampling,
         pool: &mut WorkerPool,
+        judging: &mut Judging,
     ) -> Result<(Ordered, Vec<Completion>)> {
         let ordered = match self.orders.remove(&step) {
             Some(ordered) => ordered,
             None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
         };
         let before = pool.throughput().seconds;
-        let completions = match pool.collect(ordered.ticket) {
+        let collected = pool.collect_with(ordered.ticket, &mut |completion| judging.hear(&ordered.asked, completion));
+        let completions = match collected {
             Ok(completions) => completions,
             Err(error) => {
                 // What has come of it is still to be kept.

@@ -1,10 +1,13 @@
 //! What a step of reinforcement learning samples: questions, completions of each, and what they are worth.
 
+use std::time::Duration;
+
 use metrics::gauge;
 use rand::seq::index;
 
 use super::Start;
 use super::ahead::{Ahead, Ordered};
+use super::judging::Judging;
 use crate::Result;
 use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::live_reward::LiveReward;
@@ -18,7 +21,6 @@ use crate::policy::Policy;
 use crate::random;
 use crate::reward::{Normalise, Record};
 use crate::rollout::{Completion, Finish, Request};
-use crate::verifier::judge;
 
 /// A question and its completions.
 pub(super) struct Group {
@@ -26,10 +28,10 @@ pub(super) struct Group {
     index: usize,
     form: Form,
     prompt: Vec<u32>,
-    completions: Vec<Completion>,
+    pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
-    /// What the tokens of each completion brought, where a value head tells them apart.
-    pub appraisals: Vec<Appraisal>,
+    /// What the tokens of each completion brought, where a value head tells them apart; none where there is no reward.
+    pub appraisals: Vec<Option<Appraisal>>,
 }
 
 /// Everything that a step sampled.
@@ -49,7 +51,7 @@ pub(super) struct Batch {
 /// A question with its number among those of its form.
 pub(super) struct Asked {
     index: usize,
-    question: Question,
+    pub question: Question,
 }
 
 /// Samples batches.
@@ -80,12 +82,13 @@ impl Sampling<'_> {
         step: usize,
         ahead: &mut Ahead,
         pool: &mut WorkerPool,
-        reward: &mut LiveReward,
+        reward: &LiveReward,
         workers: usize,
     ) -> Result<Batch> {
         let filter = self.algorithm.filter;
-        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool)?;
-        let groups = self.judged(step, &asked, groups, completions, reward)?;
+        let mut judging = self.judging(step, reward);
+        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool, &mut judging)?;
+        let (groups, mut waited) = judging.finish(&asked, groups, completions)?;
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
         let normalise = reward.reward().normalise;
         let mut rounds = 0;
@@ -97,10 +100,13 @@ impl Sampling<'_> {
                 break;
             }
             rounds = round;
-            for (place, group) in places.into_iter().zip(self.ask(step, asked, pool, reward)?) {
+            let (others, longer) = self.ask(step, asked, pool, reward)?;
+            waited += longer;
+            for (place, group) in places.into_iter().zip(others) {
                 batch.replaced.push(std::mem::replace(&mut batch.groups[place], group));
             }
         }
+        gauge!("time/judge").set(waited.as_secs_f64());
         if filter.extra_rounds > 0 {
             gauge!("filter/extra_rounds").set(rounds as f64);
             gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
@@ -152,11 +158,17 @@ impl Sampling<'_> {
         step: usize,
         asked: Vec<Asked>,
         pool: &mut WorkerPool,
-        reward: &mut LiveReward,
-    ) -> Result<Vec<Group>> {
+        reward: &LiveReward,
+    ) -> Result<(Vec<Group>, Duration)> {
         let (groups, requests) = self.requests(step, &asked)?;
-        let completions = pool.generate(requests)?;
-        self.judged(step, &asked, groups, completions, reward)
+        let mut judging = self.judging(step, reward);
+        let completions = pool.generate_with(requests, &mut |completion| judging.hear(&asked, completion))?;
+        judging.finish(&asked, groups, completions)
+    }
+
+    /// What is to judge the completions of a step.
+    fn judging<'a>(&'a self, step: usize, reward: &'a LiveReward) -> Judging<'a> {
+        Judging::begin(self.start, reward, &self.experiment.interrupt, step)
     }
 
     /// A group and a request for each question.
@@ -181,30 +193,6 @@ impl Sampling<'_> {
         let requests = requests.collect();
         Ok((groups, requests))
     }
-
-    /// Judges and pays completions, and gives each to its group.
-    fn judged(
-        &self,
-        step: usize,
-        asked: &[Asked],
-        mut groups: Vec<Group>,
-        completions: Vec<Completion>,
-        reward: &mut LiveReward,
-    ) -> Result<Vec<Group>> {
-        let tokenizer = &self.start.base.tokenizer;
-        for completion in completions {
-            let question = &asked[completion.request].question;
-            let text = tokenizer.decode(&completion.tokens)?;
-            let finished = completion.finish == Finish::Stop;
-            let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
-            let mut line = Record::new(step as u64 + 1, question, &completion, text, judgement);
-            line.pay(reward.score(&line.evidence()));
-            let group = &mut groups[completion.request];
-            group.lines.push(line);
-            group.completions.push(completion);
-        }
-        Ok(groups)
-    }
 }
 
 impl Group {
@@ -218,19 +206,22 @@ impl Group {
         }
     }
 
-    pub fn rewards(&self) -> Vec<f64> {
+    pub fn rewards(&self) -> Vec<Option<f64>> {
         self.lines.iter().map(|line| line.reward).collect()
     }
 
+    /// The completions that have a reward: the others are no members of the group, and nothing is learned from them.
     pub fn sampled(&self, algorithm: &Algorithm) -> impl Iterator<Item = Sampled<'_>> {
         let keep = algorithm.filter.keep;
-        self.completions.iter().zip(&self.lines).enumerate().map(move |(at, (completion, line))| Sampled {
+        let judged =
+            self.completions.iter().zip(&self.lines).enumerate().filter(|(_, (_, line))| line.reward.is_some());
+        judged.map(move |(at, (completion, line))| Sampled {
             prompt: &self.prompt,
             tokens: &completion.tokens,
             log_probs: &completion.log_probs,
             before: None,
-            advantage: line.advantage,
-            appraisal: self.appraisals.get(at),
+            advantage: line.advantage.unwrap_or_default(),
+            appraisal: self.appraisals.get(at).and_then(Option::as_ref),
             kept: keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
         })
     }
@@ -258,7 +249,7 @@ impl Batch {
 
     /// Records the metrics of everything that was sampled.
     fn measure(&mut self, normalise: Normalise, tolerance: f64) {
-        let rewards: Vec<Vec<f64>> = self.all().map(Group::rewards).collect();
+        let rewards: Vec<Vec<Option<f64>>> = self.all().map(Group::rewards).collect();
         let without_spread = self.all().filter(|group| !group.teaches(normalise, tolerance)).count();
         rollouts::measure(&self.lines(), &rewards, without_spread);
         self.flat = without_spread as f64 / rewards.len().max(1) as f64;

@@ -4,6 +4,7 @@ use metrics::gauge;
 
 use super::batch::{Batch, Group, Sampling};
 use crate::experiment::rollouts;
+use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
 use crate::learner::{Advantages, Algorithm, Appraisal, Gae, Penalty};
@@ -20,15 +21,15 @@ impl Sampling<'_> {
         } else {
             let mut sums = charges.iter().map(|charges| charges.iter().sum::<f64>());
             let groups = &mut batch.groups;
-            let penalties: Vec<Vec<f64>> = match charges.is_empty() {
+            let penalties: Grouped = match charges.is_empty() {
                 true => Vec::new(),
-                false => groups.iter().map(|group| sums.by_ref().take(group.lines.len()).collect()).collect(),
+                false => groups.iter().map(|group| placed(group, &mut sums)).collect(),
             };
             let Advantages { values, .. } = match normalise {
                 Normalise::Sum => {
-                    let mut rewards: Vec<Vec<f64>> = groups.iter().map(Group::rewards).collect();
+                    let mut rewards: Grouped = groups.iter().map(Group::rewards).collect();
                     for (reward, penalty) in rewards.iter_mut().flatten().zip(penalties.iter().flatten()) {
-                        *reward -= kl * penalty;
+                        *reward = reward.zip(*penalty).map(|(reward, penalty)| reward - kl * penalty);
                     }
                     advantage.of(&rewards, filter.tolerance)
                 }
@@ -45,7 +46,8 @@ impl Sampling<'_> {
             lines.zip(values.into_iter().flatten()).for_each(|(line, advantage)| line.advantage = advantage);
         }
         if !charges.is_empty() {
-            let tokens: usize = batch.groups.iter().flat_map(|group| &group.lines).map(|line| line.tokens).sum();
+            let lines = batch.groups.iter().flat_map(|group| &group.lines);
+            let tokens: usize = lines.filter(|line| line.reward.is_some()).map(|line| line.tokens).sum();
             let sum: f64 = charges.iter().map(|charges| charges.iter().sum::<f64>()).sum();
             let mean = sum / tokens.max(1) as f64;
             gauge!("kl").set(mean);
@@ -63,7 +65,7 @@ impl Sampling<'_> {
         let sampled: Vec<Sampled> = batch.groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
         let end = self.start.base.tokenizer.end_think().unwrap_or(u32::MAX);
         let masks = policy_gradient::masks(&self.algorithm, &sampled, end);
-        let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).collect();
+        let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).flatten().collect();
         let mut values = policy_gradient::values(critic, &sampled, &masks, workers)?;
         if let Some(head) = &critic.value_head {
             let by = (mean_of_tokens(&totals, &masks) - mean(values.iter().flatten())) as f32;
@@ -89,15 +91,17 @@ impl Sampling<'_> {
         }
         let mut appraisals = appraisals.into_iter();
         for group in &mut batch.groups {
-            group.appraisals = appraisals.by_ref().take(group.lines.len()).collect();
-            for (line, Appraisal { advantages, .. }) in group.lines.iter_mut().zip(&group.appraisals) {
-                line.advantage = advantages.iter().sum::<f32>() / advantages.len().max(1) as f32;
+            group.appraisals = placed(group, &mut appraisals);
+            for (line, appraisal) in group.lines.iter_mut().zip(&group.appraisals) {
+                line.advantage = appraisal.as_ref().map(|Appraisal { advantages, .. }| {
+                    advantages.iter().sum::<f32>() / advantages.len().max(1) as f32
+                });
             }
         }
         Ok(())
     }
 
-    /// How far each token of each completion is from the reference; nothing where the reward is not held to it.
+    /// How far each token of each completion that has a reward is from the reference; nothing where the reward is not held to it.
     fn charges(&self, groups: &[Group], workers: usize) -> Result<Vec<Vec<f64>>> {
         let (Some(reference), Penalty::Reward) = (self.reference, self.algorithm.kl_in) else { return Ok(Vec::new()) };
         let sampled: Vec<Sampled> = groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
@@ -108,6 +112,11 @@ impl Sampling<'_> {
         };
         Ok(sampled.iter().zip(&scores).map(of).collect())
     }
+}
+
+/// The next of these for each completion of a group that has a reward.
+fn placed<T>(group: &Group, of_judged: &mut impl Iterator<Item = T>) -> Vec<Option<T>> {
+    group.lines.iter().map(|line| line.reward.and_then(|_| of_judged.next())).collect()
 }
 
 /// The mean of these numbers, and 0 of none.

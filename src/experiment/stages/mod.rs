@@ -11,6 +11,7 @@ mod evaluate;
 mod examine;
 mod finetune;
 mod judge;
+mod judging;
 mod leaks;
 mod likelihood;
 mod look;

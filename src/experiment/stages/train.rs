@@ -237,7 +237,7 @@ impl Trainer<'_> {
                     // What another reward paid cannot be compared.
                     notes.alarm = Alarm::default();
                 }
-                let batch = sampling.batch(step, &mut ahead, &mut pool, &mut reward, workers)?;
+                let batch = sampling.batch(step, &mut ahead, &mut pool, &reward, workers)?;
                 let lines = batch.lines();
                 // Before anything is noted or learned of them: whatever happens then, they are kept.
                 let written = rollouts::write(&experiment.run.rollouts(step + 1), &lines)?;

@@ -1,106 +1,116 @@
-//! A child process in a group of its own, spoken to by lines. No wait on it is longer than its time-out, and nothing
-//! that it prints is kept beyond a line.
+//! A child process that is spoken to by lines. Nothing that is done with it waits for it, and nothing that it prints is
+//! kept beyond a line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::Failure;
+use super::keeper;
 
 /// Most bytes of an answer.
 const LONGEST_LINE: u64 = 1 << 16;
+/// How long the last words of a process that has ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What a process does. With its number, so that one that was ended is not taken for the one after it.
+pub(super) struct Deed {
+    pub process: u64,
+    pub what: What,
+}
+
+pub(super) enum What {
+    /// It wrote a line.
+    Wrote(Vec<u8>),
+    /// It wrote more than fits a line.
+    Flooded(Vec<u8>),
+    /// It closed its output, or takes no more input.
+    Ended,
+}
 
 /// A running command. Dropping it kills the command and everything that it started.
-pub struct Process {
+pub(super) struct Process {
+    pub number: u64,
     child: Child,
-    requests: Sender<Vec<u8>>,
-    replies: Receiver<Result<Vec<u8>, Failure>>,
+    to_write: Sender<Vec<u8>>,
     errors: Arc<Mutex<Vec<u8>>>,
+    /// Closed when all errors have been read.
+    errors_ended: Receiver<()>,
 }
 
 impl Process {
-    /// Starts it, with the program first.
-    pub fn start(command: &[String]) -> io::Result<Process> {
+    /// Starts it, with the program first. What it does is sent to `deeds`.
+    pub fn start(command: &[String], number: u64, deeds: &Sender<Deed>) -> io::Result<Process> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own is killed as a whole, and Ctrl-C at the terminal does not reach it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn()?;
+        let mut child = keeper::spawn(program, arguments, |command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            // Python would keep its replies until thousands of bytes have come together.
+            command.env("PYTHONUNBUFFERED", "1");
+        })?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (requests, to_write) = bounded::<Vec<u8>>(1);
-        let (read, replies) = bounded(1);
+        let (to_write, lines) = unbounded::<Vec<u8>>();
+        let (errors_end, errors_ended) = bounded(0);
         let errors = Arc::new(Mutex::new(Vec::new()));
         // The threads end when the pipes do. They are not waited for: a pipe may live on in a process that left the
         // group.
+        let ended = deeds.clone();
         thread::spawn(move || {
-            while let (Some(pipe), Ok(line)) = (&mut stdin, to_write.recv()) {
+            while let (Some(pipe), Ok(line)) = (&mut stdin, lines.recv()) {
                 if pipe.write_all(&line).and_then(|()| pipe.flush()).is_err() {
+                    let _ = ended.send(Deed { process: number, what: What::Ended });
                     break;
                 }
             }
         });
-        thread::spawn(move || stdout.into_iter().for_each(|pipe| read_lines(pipe, &read)));
+        let deeds = deeds.clone();
+        thread::spawn(move || stdout.into_iter().for_each(|pipe| read_lines(pipe, number, &deeds)));
         let tail = errors.clone();
-        thread::spawn(move || stderr.into_iter().for_each(|pipe| keep_tail(pipe, &tail)));
-        Ok(Process { child, requests, replies, errors })
+        thread::spawn(move || {
+            stderr.into_iter().for_each(|pipe| keep_tail(pipe, &tail));
+            drop(errors_end);
+        });
+        Ok(Process { number, child, to_write, errors, errors_ended })
     }
 
-    /// Sends a line and waits for one.
-    pub fn exchange(&self, line: Vec<u8>, patience: Duration) -> Result<Vec<u8>, Failure> {
-        // There is room for one line, so this waits only if the command has not read the one before.
-        self.requests.send_timeout(line, patience).map_err(|error| match error.is_timeout() {
-            true => Failure::TimedOut,
-            false => Failure::Died,
-        })?;
-        match self.replies.recv_timeout(patience) {
-            Ok(reply) => reply,
-            Err(RecvTimeoutError::Timeout) => Err(Failure::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(Failure::Died),
+    /// Sends a line, without waiting for the process to read it.
+    pub fn send(&self, line: Vec<u8>) {
+        // Where nobody writes any more, the process has ended, and that is told of.
+        let _ = self.to_write.send(line);
+    }
+
+    /// The last line of its standard error, if there is one. Waits a moment for it where the process `has_ended`.
+    pub fn last_words(&self, has_ended: bool) -> Option<String> {
+        if has_ended {
+            let _ = self.errors_ended.recv_timeout(LAST_WORDS);
         }
-    }
-
-    /// Ends it and gives the last line of its standard error, if there is one.
-    pub fn last_words(self) -> Option<String> {
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&errors);
-        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(|line| line.chars().take(200).collect())
+        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(|line| super::reply::shown(line.as_bytes()))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        #[cfg(unix)]
-        // SAFETY: sends a signal and touches no memory. The child has not been waited for, so its number is still its
-        // own, and so is that of the group.
-        unsafe {
-            libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL);
-        }
-        // Where there are no groups, and harmless where there are. Nothing can be done about a child that lives on.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        keeper::end(&mut self.child);
     }
 }
 
-fn read_lines(pipe: impl Read, replies: &Sender<Result<Vec<u8>, Failure>>) {
+fn read_lines(pipe: impl Read, process: u64, deeds: &Sender<Deed>) {
     let mut pipe = BufReader::new(pipe);
     loop {
         let mut line = Vec::new();
         let read = pipe.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
-        let reply = match read {
-            Ok(0) | Err(_) => return,
-            Ok(_) if line.ends_with(b"\n") => Ok(line),
-            Ok(length) if length as u64 == LONGEST_LINE => Err(Failure::Garbage),
-            // The last line of a command that ended without finishing it.
-            Ok(_) => return,
+        let what = match read {
+            Ok(_) if line.ends_with(b"\n") => What::Wrote(line),
+            Ok(length) if length as u64 == LONGEST_LINE => What::Flooded(line),
+            // The last line of a command that ended without finishing it is none.
+            Ok(_) | Err(_) => What::Ended,
         };
-        let last = reply.is_err();
-        if replies.send(reply).is_err() || last {
+        let last = !matches!(what, What::Wrote(_));
+        if deeds.send(Deed { process, what }).is_err() || last {
             return;
         }
     }

@@ -16,7 +16,7 @@ pub use distribution::Distribution;
 pub use kept::{Caught, Moved};
 pub use tally::{OfReward, Rescored};
 
-use super::scorer::Failed;
+use super::scorer::Unscored;
 use super::{Record, Reward, Score, Scorer};
 use crate::telemetry::Progress;
 use crate::{Error, Result};
@@ -45,19 +45,16 @@ pub fn rescore(rewards: &[Reward], paths: &[PathBuf], options: Options, progress
     let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
     let total = files::size(&files)?;
     let mut meter = progress.begin("scoring", "MB", 0, megabytes(total));
-    let open = || rewards.iter().map(Scorer::open).collect::<Result<Vec<Scorer>>>();
-    let scorers = (0..options.workers.max(1)).map(|_| open()).collect::<Result<Vec<_>>>()?;
+    // Threads share the commands, of which there are as many as the reward says.
+    let scorers = rewards.iter().map(Scorer::open).collect::<Result<Vec<Scorer>>>()?;
     let mut tally = Tally::new(rewards, options.kept);
-    let mut failed: Vec<Failed> = Vec::new();
     thread::scope(|scope| {
         // Pieces are dealt in turn and collected in turn, so they come back in order and few are under way.
-        let lanes = scorers.into_iter().map(|mut scorers| {
+        let scorers = &scorers;
+        let lanes = (0..options.workers.max(1)).map(|_| {
             let (deal, pieces) = bounded::<Piece>(2);
             let (done, scored) = bounded(2);
-            let worker = scope.spawn(move || {
-                score_pieces(&mut scorers, &pieces, &done);
-                scorers.iter_mut().flat_map(Scorer::take_failures).collect::<Vec<Failed>>()
-            });
+            let worker = scope.spawn(move || score_pieces(scorers, &pieces, &done));
             (deal, (scored, worker))
         });
         let (deals, lanes): (Vec<Sender<Piece>>, Vec<_>) = lanes.unzip();
@@ -85,24 +82,29 @@ pub fn rescore(rewards: &[Reward], paths: &[PathBuf], options: Options, progress
         drop(scored);
         let gone = || Error::invalid("scoring", "a thread ended early", "this is a bug");
         for worker in workers {
-            failed.extend(worker.join().map_err(|_| gone())?);
+            worker.join().map_err(|_| gone())?;
         }
         reader.join().map_err(|_| gone())?.and(outcome)
     })?;
-    tally.finish(failed)
+    let remarks = scorers.iter().flat_map(Scorer::take_remarks).collect();
+    tally.finish(scorers.iter().flat_map(Scorer::take_failures).collect(), remarks)
 }
 
 /// Scores pieces until there are no more, or until nobody wants them.
-fn score_pieces(scorers: &mut [Scorer], pieces: &Receiver<Piece>, done: &Sender<(usize, usize, Result<Scored>)>) {
+fn score_pieces(scorers: &[Scorer], pieces: &Receiver<Piece>, done: &Sender<(usize, usize, Result<Scored>)>) {
+    let ask = |record: Record| {
+        let asked: Vec<Unscored> = scorers.iter().map(|scorer| scorer.ask(&record.evidence())).collect();
+        (record, asked)
+    };
+    let wait = |(record, asked): (Record, Vec<Unscored>)| {
+        let both = scorers.iter().zip(asked);
+        let scores = both.map(|(scorer, asked)| scorer.wait(&record.evidence(), asked)).collect();
+        (record, scores)
+    };
     for piece in pieces {
-        let scored: Result<Scored> = piece
-            .records()
-            .map(|record| {
-                let record = record?;
-                let scores = scorers.iter_mut().map(|scorer| scorer.score(&record.evidence())).collect();
-                Ok((record, scores))
-            })
-            .collect();
+        // Commands are asked about the whole piece before the first answer is waited for.
+        let asked: Result<Vec<_>> = piece.records().map(|record| record.map(ask)).collect();
+        let scored: Result<Scored> = asked.map(|asked| asked.into_iter().map(wait).collect());
         if done.send((piece.index, piece.bytes(), scored)).is_err() {
             break;
         }
@@ -165,7 +167,7 @@ mod tests {
         let found = scored(&[reward(TRUTH)], &paths, 2).unwrap();
         let caught = &found.caught[0];
         assert!(caught.record.completion.starts_with("in tarn rik guards tal . in tarn rik guards tal ."));
-        assert_eq!((caught.times, caught.score.total), (3, 2.0));
+        assert_eq!((caught.times, caught.score.total), (3, Some(2.0)));
         assert!(found.rewards[0].inverted().unwrap() > 0.3);
         assert_eq!(found.moved.len(), 3);
         assert!(found.new_best > 0);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::distribution::Distribution;
 use super::kept::{Caught, Most, Moved};
 use super::ranks::{inversions, ranks};
-use crate::learner::advantage::TOLERANCE;
+use crate::learner::advantage::{Grouped, TOLERANCE};
 use crate::learner::{Advantage, Advantages};
 use crate::reward::scorer::Failed;
 use crate::reward::{Normalise, Record, Reward, Score, Term};
@@ -31,6 +31,8 @@ pub struct Rescored {
     pub caught: Vec<Caught>,
     /// Answers that commands of external terms did not give.
     pub failed: Vec<Failed>,
+    /// Terms whose commands wrote lines that were wrong, with the first of each kind.
+    pub remarks: Vec<(String, String)>,
 }
 
 /// One reward on all rollouts.
@@ -38,6 +40,8 @@ pub struct Rescored {
 pub struct OfReward {
     /// What is paid in all.
     pub total: Distribution,
+    /// Rollouts that are worth nothing that is known: a command gave no value. They are in no group and in no mean.
+    pub unjudged: u64,
     /// The values of each term, by its name and its last weight.
     pub terms: Vec<(String, f64, Distribution)>,
     /// Groups whose completions differ in nothing that is paid: they teach nothing.
@@ -60,6 +64,7 @@ impl OfReward {
         let term = |term: &crate::reward::Weighted| (term.name.clone(), term.weight, Distribution::within(0.0, 1.0));
         OfReward {
             total: Distribution::within(low, high),
+            unjudged: 0,
             terms: reward.terms.iter().map(term).collect(),
             without_spread: 0,
             sizes: 0.0,
@@ -113,7 +118,7 @@ struct Step {
     questions: HashSet<u64>,
     right: Vec<Vec<bool>>,
     /// For each reward: what is compared, a weight and its values by group.
-    compared: Vec<Vec<(f64, Vec<Vec<f64>>)>>,
+    compared: Vec<Vec<(f64, Grouped)>>,
 }
 
 impl Tally {
@@ -128,6 +133,7 @@ impl Tally {
             moved: Vec::new(),
             caught: Vec::new(),
             failed: Vec::new(),
+            remarks: Vec::new(),
         };
         let normalise = rewards.iter().map(|reward| reward.normalise).collect();
         let (moved, caught) = (Most::new(kept), Most::new(kept));
@@ -153,10 +159,13 @@ impl Tally {
         self.found.right += u64::from(right);
         self.found.undecided += u64::from(record.judgement.grounding.is_none());
         for (of, score) in self.found.rewards.iter_mut().zip(&scores) {
-            of.total.add(score.total, right);
+            match score.total {
+                Some(total) => of.total.add(total, right),
+                None => of.unjudged += 1,
+            }
             for ((_, weight, values), term) in of.terms.iter_mut().zip(&score.terms) {
                 *weight = term.weight;
-                values.add(term.value, right);
+                term.value.iter().for_each(|value| values.add(*value, right));
             }
         }
         if let Some(score) = scores.first().filter(|_| !right) {
@@ -168,14 +177,15 @@ impl Tally {
 
     /// Keeps a wrong answer that is paid well.
     fn catch(&mut self, record: &Record, score: &Score) {
+        let Some(total) = score.total else { return };
         let same = |other: &&mut Caught| {
             (other.record.question, &other.record.completion) == (record.question, &record.completion)
         };
         if let Some(caught) = self.caught.iter_mut().find(same) {
             caught.times += 1;
-        } else if self.caught.wants(score.total) {
+        } else if self.caught.wants(total) {
             let caught = Caught { record: record.clone(), score: score.clone(), times: 1 };
-            self.caught.offer(score.total, caught);
+            self.caught.offer(total, caught);
         }
     }
 
@@ -186,13 +196,15 @@ impl Tally {
         let group = std::mem::take(&mut self.group);
         self.found.groups += 1;
         let right: Vec<bool> = group.iter().map(|(record, _)| record.judgement.correct).collect();
-        let totals = |at: usize| group.iter().map(|(_, scores)| scores[at].total).collect::<Vec<f64>>();
+        let totals = |at: usize| group.iter().map(|(_, scores)| scores[at].total).collect::<Vec<Option<f64>>>();
         self.step.compared.resize_with(self.normalise.len(), Vec::new);
         for (at, of) in self.found.rewards.iter_mut().enumerate() {
             let totals = totals(at);
-            let (inverted, pairs) = inversions(&totals, &right);
+            let judged = totals.iter().zip(&right).filter_map(|(total, right)| Some(((*total)?, *right)));
+            let (values, right): (Vec<f64>, Vec<bool>) = judged.unzip();
+            let (inverted, pairs) = inversions(&values, &right);
             (of.inverted, of.pairs) = (of.inverted + inverted, of.pairs + pairs);
-            let columns: Vec<(f64, Vec<f64>)> = match self.normalise[at] {
+            let columns: Vec<(f64, Vec<Option<f64>>)> = match self.normalise[at] {
                 Normalise::Sum => vec![(1.0, totals)],
                 Normalise::Terms => {
                     let value = |index: usize| move |(_, scores): &(Record, Vec<Score>)| scores[at].terms[index].value;
@@ -215,15 +227,22 @@ impl Tally {
         self.step.right.push(right);
     }
 
-    /// Finds what changes places between two rewards.
-    fn compare(&mut self, group: Vec<(Record, Vec<Score>)>, before: &[f64], after: &[f64]) {
-        let (ranks_before, ranks_after) = (ranks(before), ranks(after));
+    /// Finds what changes places between two rewards, among the completions that both have judged.
+    fn compare(&mut self, group: Vec<(Record, Vec<Score>)>, before: &[Option<f64>], after: &[Option<f64>]) {
+        let paid = before.iter().zip(after).map(|(before, after)| before.zip(*after));
+        let judged: Vec<(Record, (f64, f64))> =
+            group.into_iter().zip(paid).filter_map(|((record, _), paid)| Some((record, paid?))).collect();
+        if judged.is_empty() {
+            return;
+        }
+        let (before, after): (Vec<f64>, Vec<f64>) = judged.iter().map(|(_, paid)| *paid).unzip();
+        let (ranks_before, ranks_after) = (ranks(&before), ranks(&after));
         let best = |ranks: &[f64]| ranks.iter().copied().fold(f64::INFINITY, f64::min);
         let (best_before, best_after) = (best(&ranks_before), best(&ranks_after));
         let stays = ranks_before.iter().zip(&ranks_after).any(|(b, a)| *b == best_before && *a == best_after);
         self.found.new_best += u64::from(!stays);
-        let of = group.len();
-        for (at, (record, _)) in group.into_iter().enumerate() {
+        let of = judged.len();
+        for (at, (record, _)) in judged.into_iter().enumerate() {
             let (ranks, paid) = ([ranks_before[at], ranks_after[at]], [before[at], after[at]]);
             let distance = (ranks[0] - ranks[1]).abs();
             if distance > 0.0 && self.moved.wants(distance) {
@@ -242,8 +261,8 @@ impl Tally {
             };
             of.without_spread += without_spread as u64;
             let flat = values.iter().flatten().zip(right.iter().flatten());
-            for (advantage, right) in flat {
-                let advantage = f64::from(*advantage);
+            for (advantage, right) in flat.filter_map(|(advantage, right)| Some(((*advantage)?, right))) {
+                let advantage = f64::from(advantage);
                 of.sizes += advantage.abs();
                 let (sum, count) = match right {
                     true => (&mut of.of_right, &mut of.right),
@@ -255,7 +274,7 @@ impl Tally {
     }
 
     /// Ends the last group and gives what was found.
-    pub fn finish(mut self, failed: Vec<Failed>) -> Result<Rescored> {
+    pub fn finish(mut self, failed: Vec<Failed>, remarks: Vec<(String, String)>) -> Result<Rescored> {
         self.end_group();
         self.end_step();
         if self.found.rollouts == 0 {
@@ -263,6 +282,6 @@ impl Tally {
             return Err(Error::invalid("rollouts", "no rollouts in these files", remedy));
         }
         let (moved, caught) = (self.moved.into_vec(), self.caught.into_vec());
-        Ok(Rescored { moved, caught, failed: Failed::together(failed), ..self.found })
+        Ok(Rescored { moved, caught, failed: Failed::together(failed), remarks, ..self.found })
     }
 }
