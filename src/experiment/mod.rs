@@ -60,9 +60,8 @@ pub struct Experiment {
 impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
-        let mut config = config;
         let reward = preflight(&config)?;
-        let config = config.dated();
+        let mut config = config.dated();
         let device = config.run.device.open()?;
         config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(&config.run.dir));
         let run = RunDir::go_on(&config.run.dir, &config)?;
