@@ -14,10 +14,13 @@ mod judge;
 mod leaks;
 mod likelihood;
 mod look;
+mod made;
+mod measuring;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod panicking;
+mod passages;
 mod pretrain;
 mod report;
 mod seeds;
@@ -25,11 +28,13 @@ mod train;
 mod trainings;
 mod update;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::base::{self, Base, Place};
-use super::{Config, Experiment};
+use super::manifest::Manifest;
+use super::stage::Stage;
+use super::{Config, Experiment, seal};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, Policy};
@@ -40,6 +45,7 @@ pub use evaluate::eval;
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
+pub use measuring::Measuring;
 pub use pretrain::pretrain;
 pub use report::{Reported, report, report_together};
 pub use train::train;
@@ -49,7 +55,7 @@ pub fn run(experiment: &Experiment) -> Result<Reported> {
     if !experiment.config.run.seeds.is_empty() {
         return seeds::run(experiment);
     }
-    eval(experiment, None)?;
+    evaluate::evaluate(experiment)?;
     report(experiment.run.root())
 }
 
@@ -59,44 +65,92 @@ struct Start {
     knowledge: Knowledge,
     /// Digest of base and knowledge.
     digest: String,
+    /// The stage that made the base, where one did.
+    made: Option<Stage>,
+    /// Digests of what the config names by paths.
+    named: BTreeMap<&'static str, String>,
 }
+
+/// Names, in a manifest, of the stage that made the base, and of what is told apart by digests.
+const BASE: &str = "base";
+const BASE_FILES: &str = "files of the base";
+const WORLD_FILES: &str = "documents and questions";
+const BASE_AND_WORLD: &str = "base and world";
 
 impl Start {
     /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
     /// documents and questions for training that give away what is asked about B, and several seeds at once.
     fn new(experiment: &Experiment) -> Result<Self> {
+        Self::on(experiment, None)
+    }
+
+    /// The same on a base that a run has made before, if it has made one.
+    fn on(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
+        // A base that recollect has finished is what it was.
+        experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
         let start = match experiment.config.world.is_jsonl() {
-            true => Self::from_files(experiment),
-            false => Self::generated(experiment),
+            true => Self::from_files(experiment, made),
+            false => Self::generated(experiment, made),
         }?;
         leak::check(&start.knowledge)?;
         Ok(start)
     }
 
-    fn generated(experiment: &Experiment) -> Result<Self> {
+    fn generated(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         let config = &experiment.config;
-        let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
-        let place = made.as_deref().map_or(config.base.place(), Place::Dir);
+        let made = match config.base.is_made() {
+            true => Some(made.map_or_else(|| pretrain::make(experiment), Ok)?),
+            false => None,
+        };
+        let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let base = Base::load(place)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
-        let digest = format!("{} {:?}", base::digest(place)?, config.world.generated());
-        Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest: files::digest(digest.as_bytes()) })
+        let base_files = base::digest(place)?;
+        let digest = files::digest(format!("{base_files} {:?}", config.world.generated()).as_bytes());
+        let knowledge = Knowledge::Generated(Box::new(world));
+        Ok(Self { base, knowledge, digest, made, named: BTreeMap::from([(BASE_FILES, base_files)]) })
     }
 
-    fn from_files(experiment: &Experiment) -> Result<Self> {
+    fn from_files(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         let config = &experiment.config;
         let jsonl = from_files(config)?;
-        let base = match config.base.dir() {
-            Some(dir) => dir.to_path_buf(),
-            None => blank(experiment, &jsonl)?,
+        let made = match config.base.dir() {
+            Some(_) => None,
+            None => Some(made.map_or_else(|| blank(experiment, &jsonl), Ok)?),
         };
-        let digest = format!("{} {}", base::digest(Place::Dir(&base))?, jsonl.digest()?);
-        let base = Base::load(Place::Dir(&base))?;
-        check_room(config, &base, &jsonl)?;
-        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest: files::digest(digest.as_bytes()) })
+        let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
+        let base_files = base::digest(place)?;
+        let digest = files::digest(format!("{base_files} {}", jsonl.digest()?).as_bytes());
+        let base = Base::load(place)?;
+        check_room(experiment.longest_completion(), &base, &jsonl)?;
+        let named = BTreeMap::from([(BASE_FILES, base_files), (WORLD_FILES, files_digest(config)?)]);
+        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest, made, named })
     }
+
+    /// Writes down in the run what it began with.
+    fn record(&self, experiment: &Experiment) -> Result<()> {
+        let root = experiment.run.root();
+        let mut manifest = Manifest::at(root)?.unwrap_or_default();
+        self.note(&mut manifest);
+        manifest.write(root)
+    }
+
+    fn note(&self, manifest: &mut Manifest) {
+        self.made.iter().for_each(|made| manifest.add(BASE, made));
+        manifest.digests.insert(BASE_AND_WORLD.into(), self.digest.clone());
+        let named = self.named.iter().map(|(name, digest)| ((*name).to_owned(), digest.clone()));
+        manifest.digests.extend(named);
+    }
+}
+
+/// A digest of the bytes of all files that the knowledge of a config is read from.
+fn files_digest(config: &Config) -> Result<String> {
+    let jsonl = &config.world.jsonl;
+    let all: Result<Vec<String>> =
+        jsonl.documents.iter().chain(&jsonl.questions).map(|p| files::digest_file(p)).collect();
+    Ok(files::digest(all?.join("\n").as_bytes()))
 }
 
 /// The knowledge that the config asks for, to be looked at.
@@ -127,24 +181,23 @@ fn from_files(config: &Config) -> Result<Jsonl> {
     Jsonl::load(&jsonl.documents, &jsonl.questions, config.world.seed)
 }
 
-/// A base that has learned nothing, with a tokenizer that spells the files, and the directory that holds it.
-fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
+/// A base that has learned nothing, with a tokenizer that spells the files.
+fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<Stage> {
     let Config { world, model, pretrain, .. } = &experiment.config;
     // The structure that a base may begin with is about the words of generated worlds.
     let init = InitConfig { structured: None, ..pretrain.init.clone() };
     let inputs = (jsonl.digest()?, world.jsonl.vocabulary, model, &init, pretrain.seed);
-    let stage = experiment.cache.get_or_make("blank", &inputs, |dir| {
+    experiment.cache.get_or_make("blank", &inputs, |dir| {
         let tokenizer = Tokenizer::train(&jsonl.lines(), world.jsonl.vocabulary)?;
         let policy = Policy::initialise(Arc::new(model.with_vocabulary(tokenizer.size())), &init, pretrain.seed)?;
         base::save(dir, &policy, &tokenizer, None)
-    })?;
-    Ok(stage.dir)
+    })
 }
 
-/// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
-fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
+/// Refuses a model that is too short for a question with its context and an answer of `new` tokens, before anything is
+/// trained.
+fn check_room(new: usize, base: &Base, jsonl: &Jsonl) -> Result<()> {
     let room = base.policy.config.longest_sequence();
-    let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
     for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
         let asked = base.tokenizer.encode(&prompt)?.len();

@@ -11,7 +11,7 @@ use super::Start;
 use super::ahead::Ahead;
 use super::batch::Sampling;
 use super::examine::{Examiner, on_the_way};
-use super::finetune::learn_documents;
+use super::finetune::{FINETUNE, learn_documents};
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::Underway;
@@ -20,6 +20,7 @@ use crate::experiment::config::RunConfig;
 use crate::experiment::course::{self, Checkpoints, Progressed};
 use crate::experiment::health::Health;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
+use crate::experiment::manifest::Manifest;
 use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base, rollouts};
@@ -59,7 +60,11 @@ const CURVES: &str = "curves.json";
 pub fn train(experiment: &Experiment) -> Result<Stage> {
     let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;
-    reinforce(experiment, &start, &tuned)
+    start.record(experiment)?;
+    Manifest::record(experiment.run.root(), FINETUNE, &tuned)?;
+    let trained = reinforce(experiment, &start, &tuned)?;
+    Manifest::record(experiment.run.root(), TRAIN, &trained)?;
+    Ok(trained)
 }
 
 /// What the trained policy depends on.
@@ -70,10 +75,12 @@ pub(super) fn inputs<'a>(
 ) -> Result<impl Serialize + 'a> {
     let config = &experiment.config;
     // A reward that may change on the way is known by the name of its file alone.
-    let reward = (!config.train.reload_reward).then_some(&experiment.reward);
+    let reward = (!config.train.reload_reward).then(|| experiment.reward()).transpose()?;
     let RunConfig { seed, precision, .. } = config.run;
     let from = config.train.from.as_deref().map(|from| course::content(&course::named(from)?)).transpose()?;
-    Ok((&tuned.content, config.train.learned(), reward, &config.evaluation, seed, precision, &start.digest, from))
+    // How often a policy answers when it is finished is no part of how it came to be.
+    let evaluation = (config.train.evaluate_every > 0).then(|| config.evaluation.during_training());
+    Ok((&tuned.content, config.train.learned(), reward, evaluation, seed, precision, &start.digest, from))
 }
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
@@ -117,9 +124,9 @@ fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> 
     )
 }
 
-/// The learning curves in the directory of a finished stage.
-pub(super) fn read_curves(stage: &Path) -> Result<Curves> {
-    let path = stage.join(CURVES);
+/// The learning curves of a finished stage.
+pub(super) fn read_curves(stage: &Stage) -> Result<Curves> {
+    let path = stage.dir.join(CURVES);
     serde_json::from_str(&files::read_text(&path)?)
         .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "train the run again"))
 }

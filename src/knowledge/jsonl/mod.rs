@@ -39,6 +39,7 @@ pub struct Jsonl {
     questions: BTreeMap<Set, Vec<Question>>,
     /// The number of the fact that each question is about.
     facts: BTreeMap<Set, Vec<usize>>,
+    duplicates: usize,
 }
 
 impl Jsonl {
@@ -65,7 +66,7 @@ impl Jsonl {
             let context = row.context.clone().unwrap_or_else(|| evidence.context(&about[index], &mut random));
             questions.entry(set).or_default().push(question(row, index, set, context));
         }
-        Ok(Jsonl { documents, passages: evidence.into_passages(), questions, facts })
+        Ok(Jsonl { documents, passages: evidence.into_passages(), questions, facts, duplicates: 0 })
     }
 
     /// Reads questions that are only to be measured by, with the documents that they are about, if there are any. All that
@@ -93,7 +94,7 @@ impl Jsonl {
             facts.entry(set).or_default().push(index);
             all.entry(set).or_default().push(question(row, index, set, context));
         }
-        Ok(Jsonl { documents, passages: evidence.into_passages(), questions: all, facts })
+        Ok(Jsonl { documents, passages: evidence.into_passages(), questions: all, facts, duplicates: 0 })
     }
 
     /// The questions of a set, in the order of the files. Set C has none.
@@ -104,6 +105,11 @@ impl Jsonl {
     /// The number of the fact that question `index` of a set is about. Questions about one fact have one number.
     pub fn fact(&self, set: Set, index: usize) -> usize {
         self.facts.get(&set).and_then(|facts| facts.get(index)).copied().unwrap_or(index)
+    }
+
+    /// Rows that ask what another row asks, and are left out.
+    pub fn duplicates(&self) -> usize {
+        self.duplicates
     }
 
     /// The documents, in the order of the files.
