@@ -375,6 +375,8 @@ fn whatever_is_asked_of_a_run_it_stays_as_it_is_and_trains_nothing() {
     assert!(before == read());
     let error = home.fails(&["eval", "runs/tiny", "--set", "train.steps=9"]);
     assert!(error.contains("train.steps is 6 there and 9 here"), "{error}");
+    let error = home.fails(&["eval", "runs/tiny", "--arms", "filler", "--set", "run.dir=runs/tiny"]);
+    assert!(error.contains("a run has its own results there"), "{error}");
     assert!(before == read());
 
     // A policy that there is not is told of and trained, once.

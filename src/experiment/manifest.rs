@@ -255,6 +255,26 @@ mod tests {
     }
 
     #[test]
+    fn those_of_version_0_3_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, stage) = run(home.path());
+        let text = serde_json::json!({
+            "stages": [{ "name": "evaluation", "dir": stage.dir, "seconds": 1.5 }],
+            "digests": { "evaluation": stage.content },
+            "model_parameters": 7, "peak_memory": null, "hardware": "", "arms": ["fine-tuned"],
+            "answers": ["evaluation"], "choices": [], "seconds": {}, "training_flops": {},
+        });
+        fs::write(root.join(FILE), text.to_string()).unwrap();
+        let manifest = Manifest::read(&root).unwrap();
+        assert_eq!(manifest.stage("evaluation").unwrap().content, stage.content);
+        let stages = root.join("stages");
+        fs::create_dir(&stages).unwrap();
+        fs::rename(&stage.dir, stages.join(stage.dir.file_name().unwrap())).unwrap();
+        let moved = Manifest::read(&root).unwrap().stage("evaluation").unwrap();
+        assert_eq!((moved.content, moved.dir.parent().unwrap()), (stage.content, stages.as_path()));
+    }
+
+    #[test]
     fn a_stage_that_is_not_what_was_written_down_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let (root, stage) = run(home.path());

@@ -1,7 +1,7 @@
 //! The config of a run: one TOML file, a section per stage, and overrides on the command line.
 //!
 //! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
-//! the working directory.
+//! the working directory; those of a run that is there, to the one that it was begun in ([`super::Paths`]).
 
 mod arms;
 mod evaluation;

@@ -90,7 +90,7 @@ impl Measuring {
         let asks_the_same =
             substitute.is_none() && (&config.arms, &config.evaluation) == (&run.config.arms, &run.config.evaluation);
         let place = match (elsewhere, asks_the_same) {
-            (true, _) => config.run.dir.clone(),
+            (true, _) => free(&config.run.dir)?.to_path_buf(),
             (false, true) => run.root.clone(),
             (false, false) => run.root.join(EVALUATIONS).join(name(&config, &run.config, named, substitute.as_ref())?),
         };
@@ -166,6 +166,17 @@ fn missing(run: Option<&MadeRun>, config: &Config, substitute: Option<&Substitut
         }
     }
     Ok(missing)
+}
+
+/// Refuses a directory in which a run was trained: results would take the place of its own.
+fn free(place: &Path) -> Result<&Path> {
+    let trained = ["stages", "metrics.jsonl"].iter().any(|name| place.join(name).exists());
+    let remedy =
+        "name another directory in run.dir, or leave it out: then the results go to a directory inside the run's";
+    match trained {
+        true => Err(Error::invalid(place.display().to_string(), "a run has its own results there", remedy)),
+        false => Ok(place),
+    }
 }
 
 /// Refuses changes that would make another run: its policies are there, and were trained otherwise.
