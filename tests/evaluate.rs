@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use recollect::evaluation::{Arm, Summary, Training, Way};
+use recollect::evaluation::{Arm, Summary, Touched, Training, Way};
 use recollect::experiment::{Config, Experiment, Interrupt, stages};
 use recollect::knowledge::{Form, Set};
 use recollect::telemetry::Silent;
@@ -42,7 +42,11 @@ impl Home {
     }
 
     fn recollect(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
+        self.recollect_in("", arguments)
+    }
+
+    fn recollect_in(&self, folder: &str, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.path(folder)).output().unwrap()
     }
 
     fn does(&self, arguments: &[&str]) -> String {
@@ -50,6 +54,12 @@ impl Home {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{arguments:?}: {stderr}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Where the report of an evaluation was written, from what it printed.
+    fn place(&self, said: &str) -> String {
+        let line = said.lines().rev().find_map(|line| line.strip_prefix("wrote ")).unwrap();
+        Path::new(line).parent().unwrap().display().to_string()
     }
 
     /// The last line of stderr.
@@ -83,7 +93,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     let kept: Vec<PathBuf> = home.stages("runs/tiny", "");
 
     let said = home.does(&["eval", "runs/tiny", "--arms", "all", "--likelihood"]);
-    let all = home.report("runs/tiny");
+    let all = home.report(&home.place(&said));
     assert!(kept.iter().all(|stage| stage.exists()), "what was there is used");
     assert_eq!(home.stages("runs/tiny", "train-").len(), 3, "the run's, rejection, augmented");
     assert_eq!(home.stages("runs/tiny", "finetune-").len(), 7, "the run's and six remedies");
@@ -116,8 +126,8 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     }
 
     // What is not asked for is not told of, and nothing is trained for it.
-    home.does(&["eval", "runs/tiny", "--arms", "filler"]);
-    let arms: BTreeSet<Arm> = home.report("runs/tiny").arms.iter().map(|row| row.arm).collect();
+    let place = home.place(&home.does(&["eval", "runs/tiny", "--arms", "filler"]));
+    let arms: BTreeSet<Arm> = home.report(&place).arms.iter().map(|row| row.arm).collect();
     assert_eq!(arms, BTreeSet::from([Arm::FineTuned, Arm::Filler]));
     home.does(&["eval", "tiny.toml", "--arms", "retrieval", "--set", "run.dir=runs/untrained"]);
     assert!(home.stages("runs/untrained", "train-").is_empty());
@@ -209,7 +219,19 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     assert!(said.contains("McNemar test with Holm") && said.contains("direct after RL"), "{said}");
     let summary = home.report("runs/compared");
     assert!(summary.arms.iter().all(|row| row.n == 1 && row.set == Set::B));
-    assert_eq!(summary.same_way.len(), 3, "thinking, at once, and in context");
+    assert_eq!(summary.same_way.len(), 2, "thinking and at once; without documents nothing is asked in context");
+    assert!(summary.arms.iter().all(|row| !matches!(row.arm.way(), Way::InContext(_))) && !said.contains("context"));
+    assert_eq!(summary.run.touched, Touched::Questions(1), "the question is one of A");
+    let text = fs::read_to_string(home.path("runs/compared/report.md")).unwrap();
+    assert!(text.contains("was trained on 1 of the questions") && !text.contains("never touched"), "{text}");
+    let documents = ["--documents", "documents.jsonl", "--set", "run.dir=runs/with-documents"];
+    home.does(&[&arguments[..], &documents[..]].concat());
+    assert_eq!(home.report("runs/with-documents").same_way.len(), 3, "thinking, at once, and in context");
+    // What no answer needs is not asked for.
+    fs::rename(home.path("rewards"), home.path("gone")).unwrap();
+    let training = ["--set", "train.max_new_tokens=5000", "--set", "run.dir=runs/unrewarded"];
+    home.does(&[&arguments[..], &training[..]].concat());
+    fs::rename(home.path("gone"), home.path("rewards")).unwrap();
     assert_eq!(summary.run.costs[&Arm::AfterRl].training_flops, None, "what a checkpoint took is not known");
     assert!(
         summary.run.digests.keys().any(|what| what == &format!("checkpoint {trained}")),
@@ -252,6 +274,196 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
         let error = home.fails(arguments);
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// Writes a file with a part of it replaced, and gives what stood there.
+fn edit(path: &Path, from: &str, to: &str) -> Vec<u8> {
+    let whole = fs::read(path).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    assert!(text.contains(from), "{}", path.display());
+    fs::write(path, text.replace(from, to)).unwrap();
+    whole
+}
+
+#[test]
+fn what_was_changed_since_it_was_finished_is_not_reported_nor_evaluated() {
+    let home = Home::new();
+    home.does(&["run", "tiny.toml"]);
+    let asked = home.place(&home.does(&["eval", "runs/tiny", "--arms", "baseline,in-context", "--likelihood"]));
+    let one = |name: &str| home.stages("runs/tiny", name).remove(0);
+    for (stage, file, report) in [
+        (one("baseline-"), "answers.jsonl", "runs/tiny"),
+        (one("evaluation-"), "answers.jsonl", "runs/tiny"),
+        (one("train-"), "curves.json", "runs/tiny"),
+        (one("choices-baseline-"), "choices.json", &asked),
+    ] {
+        let path = stage.join(file);
+        let (from, to) = if file == "answers.jsonl" { ("\"correct\":false", "\"correct\":true") } else { ("1", "2") };
+        let whole = edit(&path, from, to);
+        let error = home.fails(&["report", report]);
+        assert!(error.contains(file) && error.contains("changed since"), "{error}");
+        if report == "runs/tiny" {
+            assert!(home.fails(&["eval", "runs/tiny"]).contains(file));
+        }
+        fs::write(&path, whole).unwrap();
+        home.does(&["report", report]);
+    }
+
+    // Weights: of a stage, of a checkpoint on the way, of a base, each of which answers in some arm.
+    let trained = one("train-").display().to_string();
+    let on_the_way = fs::read_dir(home.path("runs/tiny/checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let on_the_way = on_the_way.map(|stage| stage.join("step-000004")).find(|path| path.exists()).unwrap();
+    let copy = home.path("copy");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(&trained).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    let elsewhere = ["--set", "run.dir=runs/elsewhere"];
+    let evaluates: [(&Path, &[&str]); 6] = [
+        (Path::new(&trained), &["eval", "runs/tiny", "--checkpoint", &trained]),
+        (Path::new(&trained), &["eval", "runs/tiny", "--against", "runs/tiny@0"]),
+        (Path::new(&trained), &["eval", "runs/tiny", "--arms", "after-rl"]),
+        (&on_the_way, &["eval", "runs/tiny@4"]),
+        (&copy, &["eval", "runs/tiny", "--checkpoint", "copy"]),
+        (&home.path("base"), &["eval", "tiny.toml", "--arms", "baseline"]),
+    ];
+    for (dir, arguments) in evaluates {
+        let path = dir.join("model.safetensors");
+        let whole = fs::read(&path).unwrap();
+        let mut edited = whole.clone();
+        *edited.last_mut().unwrap() ^= 1;
+        fs::write(&path, edited).unwrap();
+        let error = home.fails(&[arguments, &elsewhere].concat());
+        assert!(
+            error.contains("model.safetensors: changed since it was ") || error.contains("changed since the stage")
+        );
+        fs::write(&path, whole).unwrap();
+    }
+    // What has no marker is somebody else's.
+    fs::remove_file(copy.join("complete.json")).unwrap();
+    home.does(&["eval", "runs/tiny", "--checkpoint", "copy"]);
+}
+
+#[test]
+fn whatever_is_asked_of_a_run_it_stays_as_it_is_and_trains_nothing() {
+    let home = Home::new();
+    home.does(&["run", "tiny.toml"]);
+    let files = ["config.toml", "manifest.json", "report.json", "report.md", "report.html", "metrics.jsonl"];
+    let read = || files.map(|name| fs::read(home.path("runs/tiny").join(name)).unwrap());
+    let policies =
+        || -> usize { ["finetune-", "train-"].map(|name| home.stages("runs/tiny", name).len()).iter().sum() };
+    let before = read();
+    let mut places = BTreeSet::new();
+    for arguments in [
+        &["runs/tiny", "--arms", "filler,retrieval"][..],
+        &["runs/tiny", "--set", "evaluation.samples=2"],
+        &["runs/tiny", "--set", "evaluation.temperature=0.9", "--set", "evaluation.seed=4"],
+        &["tiny.toml", "--set", "evaluation.samples=2", "--arms", "after-rl"],
+        &["runs/tiny", "--likelihood"],
+        &["runs/tiny@4"],
+        &["runs/tiny@0"],
+        &["runs/tiny@6"],
+        &["runs/tiny", "--arms", "thinking", "--set", "run.dir=runs/aside"],
+    ] {
+        let said = home.does(&[&["eval"][..], arguments].concat());
+        let place = home.place(&said);
+        assert!(place.starts_with("runs/tiny/evaluations/") || place == "runs/aside", "{place}");
+        assert!(home.path(&place).join("report.html").exists() && places.insert(place), "{said}");
+        assert!(before == read() && policies() == 2, "{arguments:?}");
+    }
+    let of_samples = places.iter().find(|place| place.contains("/samples-2")).unwrap();
+    assert!(home.report(of_samples).arms.iter().any(|row| row.n == 2 * row.questions));
+    home.does(&["report", of_samples]);
+    assert!(!home.path("runs/aside/stages").exists());
+    // Its own evaluation says what it said.
+    assert_eq!(home.place(&home.does(&["eval", "runs/tiny"])), "runs/tiny");
+    assert!(before == read());
+    let error = home.fails(&["eval", "runs/tiny", "--set", "train.steps=9"]);
+    assert!(error.contains("train.steps is 6 there and 9 here"), "{error}");
+    let error = home.fails(&["eval", "runs/tiny", "--arms", "filler", "--set", "run.dir=runs/tiny"]);
+    assert!(error.contains("a run has its own results there"), "{error}");
+    assert!(before == read());
+
+    // A policy that there is not is told of and trained, once.
+    let told = |arguments: &[&str]| String::from_utf8(home.recollect(arguments).stderr).unwrap();
+    let augmented = ["eval", "runs/tiny", "--arms", "augmented-a"];
+    assert!(told(&augmented).contains("for the arm augmented on A a policy of its own is fine-tuned first"));
+    assert!(policies() == 3 && before == read());
+    assert!(!told(&augmented).contains("a policy of its own") && policies() == 3);
+}
+
+#[test]
+fn more_samples_make_no_other_training() {
+    let home = Home::new();
+    home.does(&["train", "tiny.toml", "--set", "run.cache=cache"]);
+    let train = ["train", "tiny.toml", "--set", "run.cache=cache", "--set"];
+    let policies = || {
+        fs::read_dir(home.path("cache"))
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("train-"))
+    };
+    home.does(&[&train[..], &["evaluation.samples=4", "--set", "run.dir=runs/samples"]].concat());
+    assert_eq!(policies().count(), 1);
+}
+
+#[test]
+fn a_run_answers_wherever_it_is_and_without_what_only_training_needs() {
+    let home = Home::new();
+    home.does(&["run", "tiny.toml"]);
+    let kept = home.report("runs/tiny");
+    fs::remove_dir_all(home.path("rewards")).unwrap();
+    home.does(&["eval", "runs/tiny", "--arms", "filler"]);
+    // The run alone, then its base beside it, from wherever.
+    fs::create_dir_all(home.path("else/where")).unwrap();
+    fs::rename(home.path("runs/tiny"), home.path("else/moved")).unwrap();
+    let does = |folder: &str, arguments: &[&str]| {
+        let output = home.recollect_in(folder, arguments);
+        assert!(output.status.success(), "{folder} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    does("", &["eval", "else/moved"]);
+    does("else/where", &["eval", "../moved", "--arms", "retrieval-while-thinking,after-rl"]);
+    does("else/where", &["report", "../moved"]);
+    assert_eq!(home.report("else/moved").arms, kept.arms);
+    does("else", &["eval", "moved", "--against", "moved@0"]);
+    fs::create_dir_all(home.path("new/place/runs")).unwrap();
+    fs::rename(home.path("else/moved"), home.path("new/place/runs/tiny")).unwrap();
+    fs::rename(home.path("base"), home.path("new/place/base")).unwrap();
+    does("else", &["eval", "../new/place/runs/tiny", "--set", "evaluation.samples=3"]);
+    does("new", &["eval", "place/runs/tiny", "--arms", "augmented-a"]);
+    assert_eq!(home.stages("new/place/runs/tiny", "train-").len(), 1);
+
+    // Another base under the same name is none of this run.
+    fs::remove_file(home.path("new/place/base/complete.json")).unwrap();
+    let weights = home.path("new/place/base/model.safetensors");
+    let mut edited = fs::read(&weights).unwrap();
+    *edited.last_mut().unwrap() ^= 1;
+    fs::write(&weights, edited).unwrap();
+    let error = home.fails(&["eval", "new/place/runs/tiny"]);
+    assert!(error.contains("not what this run was made with: the digest was"), "{error}");
+}
+
+#[test]
+fn a_run_that_was_only_trained_is_asked_at_any_step() {
+    let home = Home::new();
+    home.does(&["train", "tiny.toml"]);
+    let error = home.fails(&["report", "runs/tiny"]);
+    assert!(error.contains("was not evaluated yet") && error.contains("recollect eval"), "{error}");
+    let error = home.fails(&["eval", "runs/tiny@5"]);
+    assert!(error.contains("no checkpoint of step 5"), "{error}");
+    let at = |run: &str| home.report(&home.place(&home.does(&["eval", run, "--arms", "direct-after-rl"])));
+    let (begun, on_the_way) = (at("runs/tiny@0"), at("runs/tiny@4"));
+    let of = |summary: &Summary, arm: Arm| -> Vec<(usize, u64)> {
+        summary.arms.iter().filter(|row| row.arm == arm).map(|row| (row.correct, row.step)).collect()
+    };
+    assert_eq!(of(&begun, Arm::DirectAfterRl), of(&begun, Arm::FineTuned), "it is the fine-tuned policy");
+    assert!(of(&on_the_way, Arm::DirectAfterRl).iter().all(|(_, step)| *step == 4));
+    home.does(&["eval", "runs/tiny@4", "--against", "runs/tiny@0"]);
+    // Its own evaluation trains nothing, though the reward is gone.
+    fs::remove_dir_all(home.path("rewards")).unwrap();
+    assert_eq!(home.place(&home.does(&["eval", "runs/tiny"])), "runs/tiny");
+    assert_eq!(home.stages("runs/tiny", "train-").len(), 1);
+    assert_eq!(home.report("runs/tiny").arms.iter().map(|row| row.arm).collect::<BTreeSet<_>>().len(), 7);
 }
 
 #[test]

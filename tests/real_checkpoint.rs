@@ -122,8 +122,9 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
     let answers = fs::read_to_string(stage(&home.path().join("one"), "evaluation").join("answers.jsonl")).unwrap();
     assert!(answers.contains("<|im_end|>\\n<|im_start|>assistant\\n<think>"), "{answers}");
 
-    let checked = open(config(home.path(), "one", 1), Interrupt::default(), Box::new(Silent)).unwrap();
-    stages::eval(&checked, Some(&result)).unwrap();
+    let measuring = stages::Measuring::find(&home.path().join("one"), &[], Some(&result)).unwrap();
+    let checked = measuring.open(Interrupt::default(), Box::new(Silent)).unwrap();
+    stages::eval(&checked, &measuring).unwrap();
 }
 
 #[test]

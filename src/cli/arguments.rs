@@ -12,6 +12,7 @@ use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
 use recollect::experiment::stages::look_into_files;
 use recollect::experiment::{Config, Experiment, Interrupt, preflight};
+use recollect::telemetry::Progress;
 use recollect::{Error, Result};
 
 use super::output;
@@ -83,6 +84,20 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
+        let check = |config: &Config, _: &T| preflight(config).map(drop);
+        let open = |config, _: &T, interrupt, progress| Experiment::open(config, interrupt, progress);
+        self.perform_opened(resolve, arithmetic, check, open, stage)
+    }
+
+    /// The same with an experiment that is checked and opened in another way.
+    pub fn perform_opened<T>(
+        &self,
+        resolve: impl FnOnce() -> Result<(Config, T)>,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        check: impl FnOnce(&Config, &T) -> Result<()>,
+        open: impl FnOnce(Config, &T, Interrupt, Box<dyn Progress>) -> Result<Experiment>,
+        stage: impl FnOnce(&Experiment, T) -> Result<()>,
+    ) -> Result<()> {
         let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
         #[cfg(feature = "mpi")]
         let learner = {
@@ -96,13 +111,13 @@ impl StageArgs {
         let (config, found) = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
-            preflight(&config)?;
+            check(&config, &found)?;
             let notes: String = look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
             output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
             return Ok(());
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]
-        let mut experiment = Experiment::open(config, interrupt, Box::new(StderrProgress::detect()))?;
+        let mut experiment = open(config, &found, interrupt, Box::new(StderrProgress::detect()))?;
         #[cfg(feature = "prometheus")]
         if let Some(address) = self.prometheus {
             serve_metrics(address)?;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use recollect::Result;
 use recollect::evaluation::Arm;
-use recollect::experiment::stages::{self, Comparison};
+use recollect::experiment::stages::{self, Comparison, Measuring};
 use recollect::experiment::{Config, Experiment, arithmetic};
 use recollect::report;
 
-use super::arguments::{RequireArgs, StageArgs};
+use super::arguments::{ConfigArgs, RequireArgs, StageArgs};
 use super::arms::{self, AskedArms};
 use super::output;
 
@@ -46,20 +46,24 @@ pub struct Args {
     require: RequireArgs,
 }
 
-const CONFIG: &str = "The config, a TOML file (see configs/), or the directory of a run; with --against a checkpoint: a \
-    directory in the Hugging Face layout, a run, or RUN@STEP";
+const CONFIG: &str = "The config, a TOML file (see configs/), the directory of a run, or RUN@STEP (RUN@0 is fine-tuned \
+    only); with --against a checkpoint: a directory in the Hugging Face layout, a run, or RUN@STEP";
 
 fn help() -> String {
     format!(
         "\
 Arms, ways of answering that get the same questions of A and B:
 {}
-What an arm needs and is not there yet is trained first; a run directory keeps what is finished. Every arm is compared
-with the fine-tuned baseline: exact McNemar test with Holm's correction, and a paired bootstrap of the difference.
+A run is asked as it is: its policies are never trained again, and what is asked of it beside what its config asks for
+(other arms, more samples, another temperature, a checkpoint on the way) goes to RUN/evaluations/NAME, with a report of
+its own, or to --set run.dir=DIR. An arm whose policy the run has not trained says so, and trains it first. Every arm is
+compared with the fine-tuned baseline: exact McNemar test with Holm's correction, and a paired bootstrap of the difference.
 
 Examples:
   recollect eval configs/quickstart.toml
   recollect eval runs/quickstart --arms standard,filler,filler-after-rl,retrieval --likelihood
+  recollect eval runs/quickstart --set evaluation.samples=4 --set evaluation.temperature=0.8
+  recollect eval runs/quickstart@100
   recollect eval configs/quickstart.toml --checkpoint runs/other/stages/train-0123456789abcdef \\
     --set run.dir=runs/compared
   recollect eval runs/quickstart --against runs/quickstart@0 --require \"after-rl.B.reversal >= 0.9\"
@@ -77,12 +81,21 @@ pub fn main(args: &Args) -> Result<()> {
     stage.config.changes.extend(arms::change(&args.arms));
     stage.config.changes.extend(args.likelihood.then(|| "arms.likelihood=true".to_owned()));
     match &args.against {
-        None => stage.perform(arithmetic::of_run, |experiment| {
-            stages::eval(experiment, args.checkpoint.as_deref())?;
-            let report = stages::report(experiment.run.root())?;
-            output::reported(&report);
-            args.require.check(&report.summary)
-        }),
+        None => {
+            let find = || -> Result<(Config, Measuring)> {
+                let ConfigArgs { config, changes } = &stage.config;
+                let measuring = Measuring::find(config, changes, args.checkpoint.as_deref())?;
+                Ok((measuring.config().clone(), measuring))
+            };
+            let open = |_, measuring: &Measuring, interrupt, progress| measuring.open(interrupt, progress);
+            let measure = |experiment: &Experiment, measuring| {
+                stages::eval(experiment, &measuring)?;
+                let report = stages::report(experiment.run.root())?;
+                output::reported(&report);
+                args.require.check(&report.summary)
+            };
+            stage.perform_opened(find, arithmetic::of_run, |_, measuring| measuring.check(), open, measure)
+        }
         Some(baseline) => {
             let name = stage.config.config.display().to_string();
             let found = || -> Result<(Config, Comparison)> {
@@ -105,7 +118,10 @@ pub fn main(args: &Args) -> Result<()> {
                 output::say(&report::same_way_table(&report.summary));
                 args.require.check(&report.summary)
             };
-            stage.perform_with(found, |_| Vec::new(), compare)
+            let check = |config: &Config, comparison: &Comparison| comparison.check(config);
+            let open =
+                |config, comparison: &Comparison, interrupt, progress| comparison.open(config, interrupt, progress);
+            stage.perform_opened(found, |_| Vec::new(), check, open, compare)
         }
     }
 }

@@ -19,7 +19,7 @@ pub use arm::{Arm, More, Training, Way};
 pub use pooled::{Pooled, TaskResult};
 pub use record::Answered;
 pub use requirement::Requirement;
-pub use run_info::{ArmCost, Curves, RunInfo, StageTime, TrainingPoint};
+pub use run_info::{ArmCost, Curves, RunInfo, StageTime, Touched, TrainingPoint};
 pub use same_way::{SameWay, same_way};
 pub use scaling::{Measure, Scaling, scaling};
 pub use summary::{ArmResult, InRun, Summary, tally};

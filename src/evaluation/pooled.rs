@@ -20,6 +20,9 @@ pub struct Pooled {
     pub low: f64,
     pub high: f64,
     pub chance: f64,
+    /// As [`ArmResult::unanswered`].
+    #[serde(default)]
+    pub unanswered: usize,
     pub recited: usize,
     pub recited_true: usize,
     pub against_baseline: Option<AgainstBaseline>,
@@ -99,6 +102,7 @@ impl<'a> Pool<'a> {
             low: interval.low,
             high: interval.high,
             chance,
+            unanswered: sum(|row| row.unanswered),
             recited: sum(|row| row.recited),
             recited_true: sum(|row| row.recited_true),
             against_baseline,

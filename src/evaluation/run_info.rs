@@ -34,6 +34,25 @@ pub struct RunInfo {
     /// What each arm takes.
     #[serde(default)]
     pub costs: BTreeMap<Arm, ArmCost>,
+    /// Rows of the question files that ask what another row asks; each question was asked once.
+    #[serde(default)]
+    pub duplicates: usize,
+    /// What is known of set B and reinforcement learning.
+    #[serde(default)]
+    pub touched: Touched,
+}
+
+/// What reinforcement learning has had to do with the questions of set B.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Touched {
+    /// It never asked any of them, nor what they are about.
+    #[default]
+    Never,
+    /// A policy comes from elsewhere, or the questions do.
+    Unknown,
+    /// It was trained on so many of them.
+    Questions(usize),
 }
 
 /// What an arm takes, before and while it answers.

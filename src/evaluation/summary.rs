@@ -58,6 +58,9 @@ pub struct ArmResult {
     pub in_runs: Vec<InRun>,
     /// Mean accuracy of a guesser who does not use the needed facts.
     pub chance: f64,
+    /// Completions in which no answer stands.
+    #[serde(default)]
+    pub unanswered: usize,
     /// Answers in which trace, answer and end stand where the format wants them.
     pub well_formed: usize,
     /// Sentences in all traces, and how many of them are true, and both true and needed for the answer.
@@ -232,6 +235,7 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
         high: interval.high,
         // As a difference from the first, the mean of equal numbers is that number to the last bit.
         chance: first.chance + group.iter().map(|one| one.chance - first.chance).sum::<f64>() / n as f64,
+        unanswered: count(|one| one.judgement.answer.as_deref().is_none_or(|answer| answer.trim().is_empty())),
         well_formed: count(|one| one.judgement.well_formed),
         recited,
         recited_true,

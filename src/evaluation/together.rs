@@ -69,6 +69,8 @@ fn info(name: &str, config: &str, runs: &[&RunInfo]) -> RunInfo {
         peak_memory: runs.iter().filter_map(|run| run.peak_memory).max(),
         hardware: hardware.into_iter().collect::<Vec<_>>().join("; "),
         costs: costs(runs),
+        duplicates: runs.iter().map(|run| run.duplicates).max().unwrap_or(0),
+        touched: runs.iter().map(|run| run.touched).max().unwrap_or_default(),
         ..first
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::seal::{self, Digests};
+use super::seal::{self, Digests, MARKER};
 use super::{Config, Experiment, RunDir};
 use crate::learner::{Optimizer, OptimizerConfig, Scales};
 use crate::policy::Policy;
@@ -43,7 +43,6 @@ struct Marker {
 
 const NOTES: &str = "notes.json";
 const MOMENTS: &str = "optimizer.safetensors";
-const MARKER: &str = "complete.json";
 const PREFIX: &str = "step-";
 /// How the directories begin that hold the checkpoints of reinforcement learning.
 const TRAINING: &str = "train-";

@@ -42,7 +42,7 @@ impl LiveReward {
     pub fn open(experiment: &Experiment, mut note: RewardNote) -> Result<LiveReward> {
         let config = &experiment.config.train;
         let (path, reload) = (config.reward.clone(), config.reload_reward);
-        let digest = digest(&experiment.reward)?;
+        let digest = digest(experiment.reward()?)?;
         if !note.digest.is_empty() && note.digest != digest {
             if !reload {
                 let found = "not the reward that this run began with";
@@ -52,7 +52,7 @@ impl LiveReward {
             note.changes += 1;
         }
         note.digest = digest;
-        let scorer = Scorer::open(&experiment.reward)?;
+        let scorer = Scorer::open(experiment.reward()?)?;
         // The file is read before the first step: it may have changed since the run began.
         let (seen, told, algorithm) = (String::new(), Vec::new(), config.algorithm.resolve()?);
         Ok(LiveReward { path, scorer, reload, seen, note, told, algorithm })

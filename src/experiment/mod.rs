@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod lessons;
 pub mod live_reward;
 pub mod manifest;
+pub mod paths;
 pub mod resources;
 pub mod rollouts;
 pub mod run_dir;
@@ -26,6 +27,7 @@ pub mod watched;
 
 pub use config::Config;
 pub use interrupt::Interrupt;
+pub use paths::Paths;
 pub use run_dir::RunDir;
 pub use stage::{Stage, StageCache};
 pub use sweep::Sweep;
@@ -45,8 +47,11 @@ use crate::{Error, Result};
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
 pub struct Experiment {
     pub config: Config,
-    pub reward: Reward,
+    /// Absent where policies are only measured.
+    reward: Option<Reward>,
     pub run: RunDir,
+    /// Where relative paths of the config, and of those of its children, are looked for.
+    paths: Paths,
     /// Where policies live.
     pub device: Device,
     pub cache: StageCache,
@@ -60,15 +65,59 @@ pub struct Experiment {
 impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
-        let reward = preflight(&config)?;
-        let mut config = config.dated();
+        let root = config.run.dir.clone();
+        Experiment::at(&root, &config.clone(), config, Paths::default(), Purpose::Train, interrupt, progress.into())
+    }
+
+    /// The same for an experiment that puts questions to policies and trains none by reinforcement learning: what only
+    /// that needs is not asked for.
+    pub fn to_measure(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
+        let root = config.run.dir.clone();
+        Experiment::at(&root, &config.clone(), config, Paths::default(), Purpose::Measure, interrupt, progress.into())
+    }
+
+    /// An experiment in the directory `root`, in which the config is written down as `written`; relative paths of
+    /// `config` are looked for where `paths` say.
+    fn at(
+        root: &Path,
+        written: &Config,
+        config: Config,
+        paths: Paths,
+        purpose: Purpose,
+        interrupt: Interrupt,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Experiment> {
+        let mut config = paths.resolve(config).dated();
+        config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(root));
+        let mut written = written.clone();
+        written.prompt.date = config.prompt.date;
+        written.run.cache = written.run.cache.or_else(|| config.run.cache.clone());
+        let reward = match purpose {
+            Purpose::Train => Some(preflight(&config)?),
+            Purpose::Measure => preflight_to_measure(&config).map(|()| None)?,
+        };
         let device = config.run.device.open()?;
-        config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(&config.run.dir));
-        let run = RunDir::go_on(&config.run.dir, &config)?;
+        let run = RunDir::go_on(root, &written)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt).on(&device);
-        let actors = Arc::new(Threads);
-        Ok(Experiment { config, reward, run, device, cache, interrupt, progress: progress.into(), actors })
+        Ok(Experiment { config, reward, run, paths, device, cache, interrupt, progress, actors: Arc::new(Threads) })
+    }
+
+    /// What a completion is worth.
+    ///
+    /// # Errors
+    /// The experiment was opened to measure.
+    pub fn reward(&self) -> Result<&Reward> {
+        self.reward.as_ref().ok_or_else(|| {
+            let place = self.config.train.reward.display().to_string();
+            Error::invalid(place, "not read, because nothing was to be trained", "train first: `recollect train`")
+        })
+    }
+
+    /// The longest completion in tokens that will be sampled.
+    pub fn longest_completion(&self) -> usize {
+        let measured = self.config.evaluation.max_new_tokens;
+        if self.reward.is_some() { measured.max(self.config.train.max_new_tokens) } else { measured }
     }
 
     /// Those who sample, for a policy.
@@ -76,41 +125,32 @@ impl Experiment {
         self.actors.pool(self.config.run.workers, policy)
     }
 
-    /// An experiment that belongs to this one: of another config, in a directory inside of this run's, with the same cache.
-    pub fn child(&self, dir: &Path, config: Config) -> Result<Experiment> {
+    /// An experiment that belongs to this one: of another config, in a directory of its own, with the same cache.
+    pub fn child(&self, dir: &Path, config: Config, purpose: Purpose) -> Result<Experiment> {
         let mut config = config;
         config.run.dir = dir.to_path_buf();
         config.run.cache = Some(self.cache.root().to_path_buf());
-        let child = Experiment::open(config, self.interrupt.clone(), Box::new(Arc::clone(&self.progress)))?;
+        let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
+        let child = Experiment::at(dir, &config.clone(), config, self.paths.clone(), purpose, interrupt, progress)?;
         Ok(Experiment { actors: self.actors.clone(), ..child })
     }
+}
+
+/// What an experiment is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Everything, reinforcement learning among it.
+    Train,
+    /// Asking policies. What only reinforcement learning needs, its reward for instance, may be missing.
+    Measure,
 }
 
 /// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
 /// each for what is missing or wrong. Nothing is executed.
 pub fn preflight(config: &Config) -> Result<Reward> {
-    let mut errors = Vec::new();
-    let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
-        if !there {
-            errors.push(Error::invalid(
-                path.display().to_string(),
-                format!("no such {what}"),
-                format!("{key} names it"),
-            ));
-        }
-    };
-    let jsonl = &config.world.jsonl;
-    for path in &jsonl.documents {
-        demand("world.jsonl.documents", path, path.is_file(), "file");
-    }
-    for path in &jsonl.questions {
-        demand("world.jsonl.questions", path, path.is_file(), "file");
-    }
-    if let Some(base) = config.base.dir() {
-        demand("base.path", base, base.is_dir(), "directory");
-    }
+    let mut errors = missing(config);
     let file = &config.train.reward;
-    demand("train.reward", file, file.is_file(), "file");
+    errors.extend(absent("train.reward", file, file.is_file(), "file"));
     let algorithm = match config.train.algorithm.resolve() {
         Ok(algorithm) => Some(algorithm),
         Err(Error::Several(several)) => {
@@ -128,6 +168,26 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     // Its commands are there. They are started when there is something to judge.
     reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))?;
     Ok(reward)
+}
+
+/// The same for an experiment that only measures.
+pub fn preflight_to_measure(config: &Config) -> Result<()> {
+    Error::all(missing(config))
+}
+
+/// A line for each file of the knowledge and for the base, where it is missing.
+fn missing(config: &Config) -> Vec<Error> {
+    let jsonl = &config.world.jsonl;
+    let documents = jsonl.documents.iter().map(|path| ("world.jsonl.documents", path));
+    let files = documents.chain(jsonl.questions.iter().map(|path| ("world.jsonl.questions", path)));
+    let mut errors: Vec<Error> = files.filter_map(|(key, path)| absent(key, path, path.is_file(), "file")).collect();
+    errors.extend(config.base.dir().and_then(|base| absent("base.path", base, base.is_dir(), "directory")));
+    errors
+}
+
+fn absent(key: &str, path: &Path, there: bool, what: &str) -> Option<Error> {
+    let place = path.display().to_string();
+    (!there).then(|| Error::invalid(place, format!("no such {what}"), format!("{key} names it")))
 }
 
 /// Refuses a reward, of this file, that an algorithm cannot learn from.

@@ -25,6 +25,7 @@ const ROLLOUTS: &str = "rollouts";
 /// tensorboard/                the same for TensorBoard, and the learning curves
 /// rollouts/step-000123.jsonl  every completion of a step
 /// arms/<name>/                a run of its own, for an arm that is trained in another way
+/// evaluations/<name>/         what was asked of it later, with a report of its own
 /// seed-<N>/                   a run of its own for each of several seeds
 /// report.{html,md,json}       what came of it
 /// run.lock                    held by the process that is writing
@@ -251,7 +252,7 @@ pub(super) fn cache_of(root: &Path) -> Option<PathBuf> {
 }
 
 /// "train.steps is 5 there and 6 here" for every key that differs, with the key.
-fn differences(there: &Config, here: &Config) -> Result<Vec<(String, String)>> {
+pub(super) fn differences(there: &Config, here: &Config) -> Result<Vec<(String, String)>> {
     let (there, here) = (there.identity()?, here.identity()?);
     let value = |list: &[(String, String)], key: &str| {
         list.iter().find(|(k, _)| k == key).map_or("absent".to_string(), |(_, value)| value.clone())

@@ -6,7 +6,18 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::{Error, Result, files};
+
+/// The file of a finished directory that holds the digests of all others, among what else is known of it.
+pub const MARKER: &str = "complete.json";
+
+/// What every marker has.
+#[derive(Deserialize)]
+struct Sealed {
+    files: Digests,
+}
 
 /// Digest of each file, by its path inside the directory.
 pub type Digests = BTreeMap<String, String>;
@@ -30,6 +41,39 @@ pub fn damage(dir: &Path, digests: &Digests) -> Result<Option<(PathBuf, &'static
         }
     }
     Ok(None)
+}
+
+/// Refuses a directory, or one inside of another, that was sealed when it was finished and in which a file is gone or is
+/// not what it was. What comes from elsewhere has no marker and nothing to be compared with.
+pub fn verify(dir: &Path) -> Result<()> {
+    check(dir, dir)?;
+    let whole = dir.canonicalize().map_err(Error::io(dir, "read"))?;
+    whole.ancestors().skip(1).try_for_each(|around| check(around, &whole))
+}
+
+/// Compares the files below `dir` with the marker of `sealed`, which is `dir` or lies around it.
+fn check(sealed: &Path, dir: &Path) -> Result<()> {
+    let path = sealed.join(MARKER);
+    let Ok(text) = fs::read(&path) else { return Ok(()) };
+    let marker: Sealed = match serde_json::from_slice(&text) {
+        Ok(marker) => marker,
+        // Whose file this is nobody can tell.
+        Err(_) if sealed != dir => return Ok(()),
+        Err(error) => {
+            let remedy = "use another directory; one that recollect did not make has no such file";
+            return Err(Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy));
+        }
+    };
+    let below = marker.files.into_iter().filter(|(file, _)| sealed.join(file).starts_with(dir)).collect();
+    match damage(sealed, &below)? {
+        None => Ok(()),
+        Some((file, what)) => {
+            let found = format!("{what} since it was finished");
+            let remedy = "put it back; what was made elsewhere or was changed on purpose belongs into a directory without \
+                          complete.json";
+            Err(Error::invalid(file.display().to_string(), found, remedy))
+        }
+    }
 }
 
 /// Removes a directory; that there is none is no error.

@@ -17,10 +17,8 @@ use serde_json::json;
 
 use super::Interrupt;
 use super::schema::schema;
-use super::seal::{self, Digests, remove, sync_dir};
+use super::seal::{self, Digests, MARKER, remove, sync_dir};
 use crate::{Error, Result, files};
-
-const MARKER: &str = "complete.json";
 
 /// A finished stage on disk.
 #[derive(Clone, Debug)]
@@ -35,6 +33,32 @@ pub struct Stage {
     /// Wall-clock time that it took when it was made. No part of the content: the next stage is the same however
     /// long this one took.
     pub seconds: f64,
+}
+
+impl Stage {
+    /// The finished stage in a directory, every file of which is what it was when the stage was finished; `None` where
+    /// there is none.
+    pub fn read(dir: &Path) -> Result<Option<Stage>> {
+        let path = dir.join(MARKER);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::io(&path, "read")(error)),
+        };
+        let remedy = || format!("remove {} to have the stage made again", dir.display());
+        let marker: Marker = serde_json::from_slice(&text)
+            .map_err(|error| Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy()))?;
+        if let Some((file, what)) = seal::damage(dir, &marker.files)? {
+            let found = format!("{what} since the stage was finished");
+            return Err(Error::invalid(file.display().to_string(), found, remedy()));
+        }
+        let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
+        let content = files::digest(lines.join("\n").as_bytes());
+        let key = key(&marker.stage, &marker.inputs)?;
+        Ok(Some(Stage { key, content, dir: dir.to_path_buf(), reused: true, seconds: marker.seconds }))
+    }
 }
 
 /// What stands in the marker of a finished stage.
@@ -137,25 +161,8 @@ impl StageCache {
     }
 
     fn stored(&self, name: &str, inputs: &serde_json::Value) -> Result<Option<Stage>> {
-        let dir = self.dir(name, inputs)?;
-        let path = dir.join(MARKER);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Error::io(&path, "read")(error)),
-        };
-        let remedy = || format!("remove {} to have the stage made again", dir.display());
-        let marker: Marker = serde_json::from_slice(&text)
-            .map_err(|error| Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy()))?;
-        if let Some((file, what)) = seal::damage(&dir, &marker.files)? {
-            let found = format!("{what} since the stage was finished");
-            return Err(Error::invalid(file.display().to_string(), found, remedy()));
-        }
-        let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
-        let content = files::digest(lines.join("\n").as_bytes());
-        Ok(Some(Stage { key: key(name, inputs)?, content, dir, reused: true, seconds: marker.seconds }))
+        let stage = Stage::read(&self.dir(name, inputs)?)?;
+        stage.map(|stage| Ok(Stage { key: key(name, inputs)?, ..stage })).transpose()
     }
 
     /// Waits until no other process is making this stage. The lock ends with the returned file or the process.

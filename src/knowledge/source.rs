@@ -37,6 +37,14 @@ impl Knowledge {
         questions
     }
 
+    /// Questions that stood in the files once more than they are asked.
+    pub fn duplicates(&self) -> usize {
+        match self {
+            Knowledge::Generated(_) => 0,
+            Knowledge::Files(jsonl) => jsonl.duplicates(),
+        }
+    }
+
     /// How many different questions of a form a set has.
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match self {

@@ -6,7 +6,7 @@ use comfy_table::Cell;
 
 use super::by_task::{ByTask, Share, by_task};
 use super::table::{accuracy, empty, finish, heading, two_lines, wrap};
-use super::words::{kind, operations, p_value, percent, points, range, seconds};
+use super::words::{gap_legend, kind, operations, p_value, percent, points, range, seconds};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -33,11 +33,12 @@ pub(super) fn arms_tables(summary: &Summary, styled: bool) -> String {
     if crowded {
         tables.push(wrap("A task is all of its forms; the report has each of them."));
     }
-    tables.push(wrap(
-        "Gap: how much of the way from fine-tuned to in context the arm goes. Tokens: read and sampled for an answer. \
+    tables.push(wrap(&format!(
+        "{}Tokens: read and sampled for an answer. \
          Seconds: for all questions of A and B. Training: floating-point operations after the base. †: trained on text \
          that gives B away, so that B is no measure of what carries over.",
-    ));
+        gap_legend(summary)
+    )));
     tables.join("\n\n")
 }
 

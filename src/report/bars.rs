@@ -141,7 +141,7 @@ fn set_bars(summary: &Summary, task: Task, form: Form, set: Set) -> SetBars {
     let chance = rows.first().map_or(0.0, |row| row.chance);
     SetBars {
         name: set.to_string(),
-        purpose: set_purpose(set),
+        purpose: set_purpose(set, &summary.run),
         chance: percent(chance),
         chance_at: css(chance),
         bars: rows.into_iter().map(bar).collect(),

@@ -76,7 +76,7 @@ fn of_set(summary: &Summary, set: Set) -> ByTask {
     };
     ByTask {
         set: set.to_string(),
-        purpose: set_purpose(set),
+        purpose: set_purpose(set, &summary.run),
         tasks: tasks.iter().map(Task::to_string).collect(),
         rows: arms.into_iter().map(row).collect(),
     }

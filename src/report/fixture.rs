@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
-use crate::evaluation::{Answered, Arm, Curves, RunInfo, StageTime, Summary, TrainingPoint, tally};
+use crate::evaluation::{Answered, Arm, Curves, RunInfo, StageTime, Summary, Touched, TrainingPoint, tally};
 use crate::knowledge::{Claim, Form, Set, Task};
 use crate::random::{self, Stream};
 use crate::verifier::{Judgement, Recitation};
@@ -63,6 +63,8 @@ fn run() -> RunInfo {
         model_parameters: 598_400,
         hardware: "AMD EPYC, 2 cores".into(),
         costs: BTreeMap::new(),
+        duplicates: 0,
+        touched: Touched::Never,
     }
 }
 

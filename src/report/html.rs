@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::by_task::{ByTask, by_task};
 use super::reader::Reader;
 use super::story::Story;
-use super::words::{grouped, legend, seconds, set_purpose};
+use super::words::{gap_legend, grouped, legend, seconds, set_purpose};
 use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};
 use crate::{Error, Result};
@@ -51,6 +51,8 @@ struct Page {
     evidence: Vec<String>,
     set: Option<String>,
     purpose: Option<&'static str>,
+    /// Empty where nothing was answered in context.
+    gap_legend: &'static str,
     gaps: Vec<bars::Gap>,
     by_task: Vec<ByTask>,
     arms: Vec<Legend>,
@@ -74,7 +76,8 @@ impl Page {
             lead,
             evidence,
             set: set.map(|set| set.to_string()),
-            purpose: set.map(set_purpose),
+            purpose: set.map(|set| set_purpose(set, &summary.run)),
+            gap_legend: gap_legend(summary),
             gaps: bars::gaps(summary),
             by_task: by_task(summary),
             arms: present(summary),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::by_task::{ByTask, Share, by_task};
 use super::story::Story;
-use super::words::{legend, operations, p_value, percent, points, range, sign};
+use super::words::{gap_legend, legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, Task};
 
@@ -26,13 +26,16 @@ pub fn markdown(summary: &Summary) -> String {
     }
     let legend = legend(&summary.run);
     let _ = write!(text, "\n{legend}\n\n## Every number\n\n{}", numbers(summary));
-    let legend = "won, lost: questions that only the arm, only the baseline got right. Holm: the test corrected for the \
-                  number of arms. difference: in points, with its 95 % interval (of one run by the paired bootstrap). in each run: \
-                  right, where several are put together. gap closed: how much of the way from the baseline to answering in context the arm goes. recited, true: sentences of all thoughts, \
-                  and the share of them that is true. grounded: right answers that follow from true recitations. recall: \
-                  thoughts with all that is needed that are followed by the right answer. precision: answers that follow \
-                  from what was recited that are right. rejected: wrong candidates that were looked at and not chosen. \
-                  tried: candidates that a thought speaks of. likeliest: right by which choice is the likeliest.";
+    let gap = gap_legend(summary);
+    let legend = format!(
+        "won, lost: questions that only the arm, only the baseline got right. Holm: the test corrected for the number of \
+         arms. difference: in points, with its 95 % interval (of one run by the paired bootstrap). in each run: right, \
+         where several are put together. {gap}recited, true: sentences of all thoughts, and the share of them that is \
+         true. grounded: right answers that follow from true recitations. recall: thoughts with all that is needed that \
+         are followed by the right answer. precision: answers that follow from what was recited that are right. rejected: \
+         wrong candidates that were looked at and not chosen. tried: candidates that a thought speaks of. likeliest: \
+         right by which choice is the likeliest."
+    );
     let _ = write!(
         text,
         "\n{legend}\n{}{}\n## Provenance\n\n{}",

@@ -1,7 +1,7 @@
 //! What the numbers say, in sentences that follow the numbers wherever they go.
 
 use super::words::{p_value, percent, range};
-use crate::evaluation::{Arm, Pooled, Summary};
+use crate::evaluation::{Arm, Pooled, Summary, Touched};
 use crate::knowledge::{Set, Task};
 
 /// The result of a run in plain words.
@@ -18,6 +18,8 @@ pub struct Story {
 /// The arms of a run over all kinds of questions of the set that the headline is measured on.
 struct Numbers {
     set: Set,
+    touched: Touched,
+    duplicates: usize,
     fine_tuned: Option<Pooled>,
     thinking: Option<Pooled>,
     in_context: Option<Pooled>,
@@ -50,6 +52,8 @@ impl Story {
         let pooled = |arm| summary.pooled(arm, set);
         let numbers = Numbers {
             set,
+            touched: summary.run.touched,
+            duplicates: summary.run.duplicates,
             fine_tuned: pooled(Arm::FineTuned),
             thinking: pooled(Arm::ThinkingBeforeRl),
             in_context: pooled(Arm::InContext),
@@ -59,7 +63,8 @@ impl Story {
         };
         let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
         let from_files = summary.latest().any(|row| row.task == Task::Jsonl).then(|| FROM_FILES.to_owned());
-        let evidence = [numbers.recitation(), numbers.controls(), from_files].into_iter().flatten().collect();
+        let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), numbers.equal(), from_files];
+        let evidence = evidence.into_iter().flatten().collect();
         Story { headline: numbers.headline(), lead, evidence }
     }
 }
@@ -67,9 +72,14 @@ impl Story {
 impl Numbers {
     fn headline(&self) -> String {
         let on = match self.set {
-            Set::B => "on knowledge that reinforcement learning never touched".to_owned(),
+            Set::B if self.touched == Touched::Never => {
+                "on knowledge that reinforcement learning never touched".to_owned()
+            }
             set => format!("on set {set}"),
         };
+        if let Some(arm) = [&self.fine_tuned, &self.after].into_iter().flatten().find(|arm| is_silent(arm)) {
+            return format!("Too few answers to say anything {on}: {} of {} are empty", arm.unanswered, arm.n);
+        }
         match (&self.fine_tuned, &self.after) {
             (Some(before), Some(after)) => {
                 let (from, to) = (percent(before.accuracy), percent(after.accuracy));
@@ -89,10 +99,14 @@ impl Numbers {
     /// What the fine-tuned model can do with what it learned.
     fn baseline(&self) -> Option<String> {
         let arm = self.fine_tuned?;
-        let verdict = if arm.low <= arm.chance {
-            "no better than guessing: it cannot use what it was trained on"
-        } else {
-            "better than guessing: it can use some of what it was trained on"
+        let verdict = match arm {
+            arm if is_silent(&arm) => format!("and {}", silence(&arm)),
+            arm => match guessing(&arm) {
+                Guessing::Beyond => "better than guessing: it can use some of what it was trained on",
+                Guessing::Within => "no better than guessing: it cannot use what it was trained on",
+                Guessing::Unclear => "which cannot be told from guessing on so few questions",
+            }
+            .to_owned(),
         };
         Some(format!(
             "Trained on the documents, the model answers {} of the questions about set {} ({}; guessing gives {}), \
@@ -107,29 +121,39 @@ impl Numbers {
     /// What it could do if it had the facts at hand.
     fn context(&self) -> Option<String> {
         let arm = self.in_context?;
-        let share = percent(arm.accuracy);
-        Some(match change(&arm) {
-            Change::Better => format!(
-                "With the same documents in its prompt it answers {share} of the same questions: the skill is there, \
-                 what is missing is the recall."
-            ),
-            Change::Unsure => format!(
-                "With the same documents in its prompt it answers {share}, in runs that differ too much to be sure of it."
-            ),
-            _ => format!(
-                "With the same documents in its prompt it answers {share}, which is not clearly more: it lacks the \
-                 skill, not only the recall."
-            ),
+        let share = format!("With the same documents in its prompt it answers {}", percent(arm.accuracy));
+        if is_silent(&arm) {
+            return Some(format!("{share}, and {}.", silence(&arm)));
+        }
+        Some(match (change(&arm), guessing(&arm)) {
+            (Change::Better, Guessing::Beyond) => {
+                format!("{share} of the same questions: the skill is there, what is missing is the recall.")
+            }
+            (Change::Better, _) => format!("{share}, which is more and cannot be told from guessing."),
+            (Change::Unsure, _) => format!("{share}, in runs that differ too much to be sure of it."),
+            (_, Guessing::Within) => {
+                format!("{share}, which is no better than guessing: it lacks the skill, not only the recall.")
+            }
+            (Change::Worse, _) => format!("{share}, which is less."),
+            (Change::Unclear, _) => {
+                format!("{share}, which is not clearly more, nor clearly as little as guessing gives.")
+            }
         })
     }
 
     /// What reinforcement learning changed.
     fn learning(&self) -> Option<String> {
         let arm = self.after?;
+        if is_silent(&arm) {
+            let share = percent(arm.accuracy);
+            return Some(format!("After reinforcement learning (RL) it answers {share}, and {}.", silence(&arm)));
+        }
         let how = if arm.recited > 0 { "it recites what it knows before it answers" } else { "it thinks first" };
         let share = percent(arm.accuracy);
         let trained = match self.set {
-            Set::B => "After reinforcement learning (RL) on the questions of set A alone,",
+            Set::B if self.touched == Touched::Never => {
+                "After reinforcement learning (RL) on the questions of set A alone,"
+            }
             _ => "After reinforcement learning (RL),",
         };
         let from = self.fine_tuned.map(|before| format!("{} → {share}", percent(before.accuracy)));
@@ -164,9 +188,37 @@ impl Numbers {
         Some(format!("Of the facts that it recites after reinforcement learning, {} are true{before}.", percent(after)))
     }
 
+    /// What reinforcement learning may have seen of the set that is to measure it.
+    fn seen(&self) -> Option<String> {
+        match self.touched {
+            _ if self.set != Set::B => None,
+            Touched::Never => None,
+            Touched::Unknown => Some(
+                "Whether reinforcement learning has asked these questions before is not known: a policy or a question \
+                 comes from elsewhere."
+                    .to_owned(),
+            ),
+            Touched::Questions(count) => Some(format!(
+                "Reinforcement learning was trained on {count} of the questions of set B, so that they do not measure what \
+                 carries over."
+            )),
+        }
+    }
+
+    fn equal(&self) -> Option<String> {
+        let rows = if self.duplicates == 1 { "row asks" } else { "rows ask" };
+        (self.duplicates > 0).then(|| {
+            format!("{} {rows} what another row of the files asks; equal questions count once.", self.duplicates)
+        })
+    }
+
     fn controls(&self) -> Option<String> {
         let swapped = self.swapped.map(|arm| {
-            let about = if arm.low <= arm.chance { "no more than guessing" } else { "more than guessing" };
+            let about = match guessing(&arm) {
+                Guessing::Beyond => "more than guessing",
+                Guessing::Within => "no more than guessing",
+                Guessing::Unclear => "which cannot be told from guessing",
+            };
             format!(
                 "given the trace of another question it answers {}, {about} ({})",
                 percent(arm.accuracy),
@@ -177,6 +229,36 @@ impl Numbers {
         let controls: Vec<String> = [swapped, direct].into_iter().flatten().collect();
         (!controls.is_empty()).then(|| format!("Controls: {}.", controls.join("; ")))
     }
+}
+
+/// How an arm compares with guessing, by its interval.
+enum Guessing {
+    /// It lies above.
+    Beyond,
+    /// It reaches down to guessing, and not far above it.
+    Within,
+    /// It reaches from guessing to much that would be more.
+    Unclear,
+}
+
+/// The share of what guessing leaves, up to which an interval that holds guessing is no better than it.
+const LITTLE: f64 = 0.25;
+
+fn guessing(arm: &Pooled) -> Guessing {
+    match arm {
+        arm if arm.low > arm.chance => Guessing::Beyond,
+        arm if arm.high <= arm.chance + LITTLE * (1.0 - arm.chance) => Guessing::Within,
+        _ => Guessing::Unclear,
+    }
+}
+
+/// Half of the answers are empty, or more: what a model knows or can do is not seen in what it does not say.
+fn is_silent(arm: &Pooled) -> bool {
+    2 * arm.unanswered >= arm.n
+}
+
+fn silence(arm: &Pooled) -> String {
+    format!("{} of {} completions hold no answer, so that nothing follows from it", arm.unanswered, arm.n)
 }
 
 fn change(arm: &Pooled) -> Change {
@@ -255,6 +337,91 @@ mod tests {
         assert!(story.headline.ends_with("in too few runs to be sure"), "{}", story.headline);
         assert!(story.lead[1].contains("what is missing is the recall"), "{}", story.lead[1]);
         assert!(story.lead[2].ends_with("to be sure of it."), "{}", story.lead[2]);
+    }
+
+    /// So many right answers of so many to questions without choices in two arms.
+    fn pair(of: usize, right: [usize; 2], arm: Arm) -> Vec<Answered> {
+        let template: Vec<Answered> = fixture::answers()
+            .into_iter()
+            .filter(|one| (one.arm, one.form, one.set) == (Arm::FineTuned, Form::Open, Set::B))
+            .take(of)
+            .collect();
+        let answered = |arm: Arm, right: usize| {
+            let one = move |(at, one): (usize, &Answered)| {
+                let mut one = Answered { arm, chance: 0.0, ..one.clone() };
+                one.judgement.correct = at < right;
+                one
+            };
+            template.iter().enumerate().map(one).collect::<Vec<_>>()
+        };
+        [answered(Arm::FineTuned, right[0]), answered(arm, right[1])].concat()
+    }
+
+    fn told(answered: &[Answered], run: RunInfo) -> Story {
+        Story::new(&Summary::new(answered, Curves::default(), run))
+    }
+
+    #[test]
+    fn what_is_lacking_is_said_where_the_interval_says_so() {
+        let lead = |of, right| told(&pair(of, right, Arm::InContext), RunInfo::default()).lead.join(" ");
+        assert!(lead(40, [0, 0]).contains("lacks the skill"), "{}", lead(40, [0, 0]));
+        assert!(lead(40, [0, 0]).contains("it cannot use"), "{}", lead(40, [0, 0]));
+        // Four questions say nothing, and whoever is right without the documents does not lack the skill.
+        for (of, right) in [(4, [0, 0]), (4, [1, 1]), (40, [36, 36]), (40, [38, 24])] {
+            let lead = lead(of, right);
+            assert!(!lead.contains("lacks the skill") && !lead.contains("cannot use"), "{lead}");
+        }
+        assert!(lead(40, [2, 38]).contains("what is missing is the recall"));
+    }
+
+    #[test]
+    fn nothing_follows_from_answers_that_are_empty() {
+        for arm in [Arm::InContext, Arm::AfterRl] {
+            let mut all = pair(40, [0, 0], arm);
+            all.iter_mut().for_each(|one| one.judgement.answer = Some(" ".into()).filter(|_| one.question % 2 == 0));
+            let story = told(&all, RunInfo::default());
+            let text = format!("{} {}", story.headline, story.lead.join(" "));
+            assert!(text.contains("40 of 40 completions hold no answer"), "{text}");
+            for conclusion in ["lacks the skill", "cannot use", "No clear change", "guessing:"] {
+                assert!(!text.contains(conclusion), "{conclusion} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_reinforcement_learning_was_trained_on_is_not_called_untouched() {
+        let all = pair(40, [4, 30], Arm::AfterRl);
+        let of = |touched| {
+            let story = told(&all, RunInfo { touched, ..RunInfo::default() });
+            format!("{} {} {}", story.headline, story.lead.join(" "), story.evidence.join(" "))
+        };
+        assert!(of(Touched::Never).contains("never touched") && of(Touched::Never).contains("set A alone"));
+        for (touched, words) in [(Touched::Unknown, "is not known"), (Touched::Questions(7), "trained on 7 of")] {
+            let text = of(touched);
+            assert!(text.contains(words) && !text.contains("never touched") && !text.contains("alone"), "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_questions_are_counted_out_loud() {
+        let of = |duplicates| told(&pair(9, [1, 2], Arm::AfterRl), RunInfo { duplicates, ..RunInfo::default() });
+        assert!(of(3).evidence.join(" ").contains("3 rows ask what another row of the files asks"));
+        assert!(!of(0).evidence.join(" ").contains("another row"));
+    }
+
+    #[test]
+    fn without_documents_there_is_no_word_about_a_context() {
+        let answers: Vec<_> = fixture::answers()
+            .into_iter()
+            .filter(|one| ![Arm::InContext, Arm::InContextAfterRl].contains(&one.arm))
+            .collect();
+        let summary = Summary::new(&answers, Curves::default(), RunInfo::default());
+        let page = super::super::page(&summary, &[]).unwrap();
+        let page = page.split("</style>").last().and_then(|page| page.split("<script").next()).unwrap();
+        for text in [super::super::table(&summary, false), super::super::markdown(&summary), page.to_owned()] {
+            let found = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(!found.contains("in context") && !found.contains("documents in"), "{found}");
+        }
     }
 
     #[test]

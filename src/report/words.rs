@@ -1,6 +1,6 @@
 //! How numbers and kinds of questions are written for people.
 
-use crate::evaluation::{AgainstBaseline, RunInfo};
+use crate::evaluation::{AgainstBaseline, Arm, RunInfo, Summary, Touched};
 use crate::knowledge::{Form, Set, Task};
 
 /// A share as a percentage. Nothing but all is 100 % and nothing but none is 0 %. The space does not break, so
@@ -80,11 +80,21 @@ pub fn kind(task: Task, form: Form) -> String {
 }
 
 /// What a set is for, after "Set B".
-pub fn set_purpose(set: Set) -> &'static str {
-    match set {
-        Set::A => "RL asks about it",
-        Set::B => "RL never touches it",
-        Set::C => "known to the base model",
+pub fn set_purpose(set: Set, run: &RunInfo) -> &'static str {
+    match (set, run.touched) {
+        (Set::A, _) => "RL asks about it",
+        (Set::B, Touched::Never) => "RL never touches it",
+        (Set::B, Touched::Unknown) => "what RL has seen of it is not known",
+        (Set::B, Touched::Questions(_)) => "RL was trained on some of it",
+        (Set::C, _) => "known to the base model",
+    }
+}
+
+/// What the gap is, where there is one: it ends where an arm answers in context.
+pub fn gap_legend(summary: &Summary) -> &'static str {
+    match summary.arms.iter().any(|row| row.arm == Arm::InContext) {
+        true => "Gap: how much of the way from fine-tuned to in context the arm goes. ",
+        false => "",
     }
 }
 

@@ -30,6 +30,11 @@ impl Default for EvaluationConfig {
 }
 
 impl EvaluationConfig {
+    /// What evaluations on the way of a training depend on: a question is asked once there.
+    pub fn during_training(&self) -> EvaluationConfig {
+        EvaluationConfig { samples: 1, ..self.clone() }
+    }
+
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.at_least("evaluation.samples", self.samples, 1);
         ranges.at_least("evaluation.max_new_tokens", self.max_new_tokens, 2);

@@ -1,7 +1,7 @@
 //! The config of a run: one TOML file, a section per stage, and overrides on the command line.
 //!
 //! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
-//! the working directory; those of a run directory's config to the one where the run was last worked on.
+//! the working directory; those of a run that is there, to the one where it was last worked on ([`super::Paths`]).
 
 mod arms;
 mod evaluation;

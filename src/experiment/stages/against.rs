@@ -1,16 +1,18 @@
 //! Two checkpoints on the same questions: any two, and any questions.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::cost::Spent;
-use super::evaluate::Evaluation;
+use super::evaluate::{Evaluation, Trains};
 use super::examine::{Examined, workers};
+use super::made::{MadeRun, run_and_step};
 use super::{Start, check_room, knowledge};
-use crate::evaluation::Training;
+use crate::evaluation::{Touched, Training};
 use crate::experiment::base::{self, Base, Place};
-use crate::experiment::manifest::Manifest;
-use crate::experiment::{Config, Experiment, course, run_dir};
-use crate::knowledge::{Jsonl, Knowledge, leak};
+use crate::experiment::{Config, Experiment, Interrupt, Paths, Purpose, preflight_to_measure, seal};
+use crate::knowledge::{Jsonl, Knowledge, Set, leak};
+use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
 /// What is compared: two checkpoints, and where the questions come from.
@@ -29,7 +31,7 @@ pub struct Comparison {
 struct Contender {
     name: String,
     dir: PathBuf,
-    run: Option<PathBuf>,
+    run: Option<MadeRun>,
 }
 
 impl Contender {
@@ -37,30 +39,20 @@ impl Contender {
     /// `RUN@STEP`, for a checkpoint on the way, of which `RUN@0` is the fine-tuned policy before the first step.
     fn find(text: &str) -> Result<Contender> {
         let path = Path::new(text);
-        let named =
-            |dir: PathBuf, run: Option<&Path>| Contender { name: text.to_owned(), dir, run: run.map(Path::to_owned) };
-        let is_run = |path: &Path| path.join(run_dir::CONFIG).is_file();
-        if is_run(path) {
-            let manifest = Manifest::read(path)?;
-            let dir = manifest.dir("train").or_else(|_| manifest.dir("finetune"))?;
-            return Ok(named(dir.to_path_buf(), Some(path)));
-        }
-        if path.join("config.json").is_file() || path.join("adapter_config.json").is_file() {
-            return Ok(named(path.to_path_buf(), None));
-        }
-        match text.rsplit_once('@') {
-            Some((run, "0")) if is_run(Path::new(run)) => {
-                let dir = Manifest::read(Path::new(run))?.dir("finetune")?.to_path_buf();
-                Ok(named(dir, Some(Path::new(run))))
-            }
-            Some((run, _)) if is_run(Path::new(run)) => Ok(named(course::named(text)?, Some(Path::new(run)))),
-            _ => {
-                let found = if path.is_dir() { "no config.json and no run in it" } else { "no such directory" };
-                let remedy =
-                    "name a checkpoint in the Hugging Face layout, a run, or RUN@STEP (RUN@0 is fine-tuned only)";
-                Err(Error::invalid(text, found, remedy))
-            }
-        }
+        let named = |dir: PathBuf, run: Option<MadeRun>| Contender { name: text.to_owned(), dir, run };
+        let contender = if let Some(run) = MadeRun::at(path)? {
+            named(run.policy()?, Some(run))
+        } else if path.join("config.json").is_file() || path.join("adapter_config.json").is_file() {
+            named(path.to_path_buf(), None)
+        } else if let Some((run, step)) = run_and_step(text)? {
+            named(run.policy_at(step)?, Some(run))
+        } else {
+            let found = if path.is_dir() { "no config.json and no run in it" } else { "no such directory" };
+            let remedy = "name a checkpoint in the Hugging Face layout, a run, or RUN@STEP (RUN@0 is fine-tuned only)";
+            return Err(Error::invalid(text, found, remedy));
+        };
+        seal::verify(&contender.dir)?;
+        Ok(contender)
     }
 
     /// In the name of a directory.
@@ -90,8 +82,8 @@ impl Comparison {
     }
 
     /// The run whose world and settings are taken.
-    fn run(&self) -> Option<&Path> {
-        self.checkpoint.run.as_deref().or(self.baseline.run.as_deref())
+    fn run(&self) -> Option<&MadeRun> {
+        self.checkpoint.run.as_ref().or(self.baseline.run.as_ref())
     }
 
     /// How they are compared: as the run that one of them belongs to is evaluated, or by the defaults, with changes. The
@@ -100,9 +92,30 @@ impl Comparison {
         let mut all = vec![format!("run.dir={}", self.dir().display())];
         all.extend_from_slice(changes);
         match self.run() {
-            Some(run) => Config::load(run, &all),
+            Some(run) => Config::load(&run.root, &all),
             None => Config::parse("", "the defaults", "comparison", &all),
         }
+    }
+
+    /// The experiment that compares them; nothing of a run is asked for that answering does not need.
+    ///
+    /// # Errors
+    /// As those of [`Experiment::to_measure`].
+    pub fn open(&self, config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
+        let (root, paths) = (config.run.dir.clone(), self.paths());
+        Experiment::at(&root, &config.clone(), config, paths, Purpose::Measure, interrupt, progress.into())
+    }
+
+    /// Looks at whatever comparing them needs.
+    ///
+    /// # Errors
+    /// A line for each file that is missing.
+    pub fn check(&self, config: &Config) -> Result<()> {
+        preflight_to_measure(&self.paths().resolve(config.clone()))
+    }
+
+    fn paths(&self) -> Paths {
+        self.run().map(MadeRun::paths).unwrap_or_default()
     }
 
     fn dir(&self) -> PathBuf {
@@ -136,14 +149,53 @@ impl Comparison {
             }
             Knowledge::Generated(_) => format!("{:?} {:?}", config.world.generated(), config.base.path),
             Knowledge::Files(jsonl) => {
-                check_room(config, &base, jsonl)?;
+                check_room(config.evaluation.max_new_tokens, &base, jsonl)?;
                 jsonl.digest()?
             }
         };
         let content = base::digest(Place::Dir(&contender.dir))?;
         let digest = files::digest(format!("{content} {asked} {:?}", base.tokenizer.prompting()).as_bytes());
-        Ok((Start { base, knowledge, digest }, content))
+        Ok((Start { base, knowledge, digest, made: None, named: BTreeMap::new() }, content))
     }
+
+    /// What is known of the asked questions of B and the reinforcement learning of both: whether it asked them, by their
+    /// words; whatever else a policy has seen is unknown where it, or a question, comes from elsewhere.
+    fn touched(&self, config: &Config, asked: &Knowledge) -> Result<Touched> {
+        let (mut trained, mut held_out): (HashSet<String>, Option<HashSet<String>>) = (HashSet::new(), None);
+        let mut of_runs: Vec<Knowledge> = Vec::new();
+        for one in [&self.checkpoint, &self.baseline] {
+            // A stage that is named by its directory has a past, too.
+            let run = one.run.clone().map_or_else(|| MadeRun::around(&one.dir), |run| Ok(Some(run)))?;
+            match run {
+                Some(run) if self.questions.is_empty() && run.config.world == config.world => {
+                    of_runs.push(asked.clone())
+                }
+                // Files of another run may be gone; then nothing is known of it.
+                Some(run) => of_runs.extend(knowledge(&run.paths().resolve(run.config)).ok()),
+                None => {}
+            }
+        }
+        for of_run in &of_runs {
+            let said = |set: Set| of_run.questions(set).iter().map(|question| words(&question.text)).collect();
+            let of_b: HashSet<String> = said(Set::B);
+            trained.extend(said(Set::A));
+            held_out = Some(held_out.map_or(of_b.clone(), |all| &all & &of_b));
+        }
+        let of_b: Vec<String> = asked.questions(Set::B).iter().map(|question| words(&question.text)).collect();
+        let known = of_runs.len() == 2 && held_out.is_some_and(|all| of_b.iter().all(|text| all.contains(text)));
+        Ok(match of_b.iter().filter(|text| trained.contains(*text)).count() {
+            0 if known => Touched::Never,
+            0 => Touched::Unknown,
+            count => Touched::Questions(count),
+        })
+    }
+}
+
+/// A question without its spelling.
+fn words(text: &str) -> String {
+    let plain = text.to_lowercase();
+    let words: Vec<&str> = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 /// Lets both answer: the baseline in the arms of the fine-tuned policy, the checkpoint in those after reinforcement learning.
@@ -151,7 +203,8 @@ pub fn compare(experiment: &Experiment, comparison: &Comparison) -> Result<()> {
     let config = &experiment.config;
     let baseline = comparison.start(config, &comparison.baseline)?;
     let checkpoint = comparison.start(config, &comparison.checkpoint)?;
-    let mut evaluation = Evaluation::begin(experiment, &checkpoint.0);
+    let mut evaluation = Evaluation::begin(experiment, &checkpoint.0, Trains::begun(experiment));
+    evaluation.manifest.touched = comparison.touched(config, &checkpoint.0.knowledge)?;
     for (training, what, (start, content), contender) in [
         (Training::Documents, "baseline", &baseline, &comparison.baseline),
         (Training::Rl, "checkpoint", &checkpoint, &comparison.checkpoint),

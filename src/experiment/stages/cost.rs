@@ -47,7 +47,7 @@ pub(super) fn of_reinforcement(experiment: &Experiment, start: &Start, trained: 
         prompts += tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?.len();
     }
     let prompt = prompts as f64 / asked.len().max(1) as f64;
-    let curve = read_curves(&trained.dir)?.training;
+    let curve = read_curves(trained)?.training;
     let lengths: f64 = curve.iter().filter_map(|point| point.mean_length).sum();
     // A group's prompt is read once.
     let tokens = config.questions_per_step as f64 * (config.group_size as f64 * lengths + curve.len() as f64 * prompt);

@@ -113,7 +113,7 @@ pub(super) fn examine_further(
     let inputs = (policy.content, &start.digest, &config.evaluation, arm, config.arms.passages, from);
     let name = format!("arm-{arm}");
     experiment.cache.get_or_make(&name, &inputs, |dir| {
-        let earlier = earlier.map_or(Ok(Vec::new()), |stage| read(&stage.dir.join(ANSWERS)))?;
+        let earlier = earlier.map_or(Ok(Vec::new()), read)?;
         let mut pool = sampling(experiment, start, policy)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let (answered, seconds) = examiner.ask(arm.name(), &[arm], policy.step, &everything(start), &earlier)?;
@@ -357,9 +357,10 @@ struct Thought<'q> {
     written: Written,
 }
 
-/// Reads what [`write`] wrote.
-pub(super) fn read(path: &Path) -> Result<Vec<Answered>> {
-    let text = files::read_text(path)?;
+/// The answers of a stage: of a finished one, so that what was written there is what is read.
+pub(super) fn read(stage: &Stage) -> Result<Vec<Answered>> {
+    let path = stage.dir.join(ANSWERS);
+    let text = files::read_text(&path)?;
     let one = |(number, line): (usize, &str)| {
         let place = format!("{}:{}", path.display(), number + 1);
         serde_json::from_str(line).map_err(|error| Error::invalid(place, error.to_string(), "evaluate the run again"))
@@ -385,8 +386,8 @@ fn write_seconds(dir: &Path, seconds: &Seconds) -> Result<()> {
 }
 
 /// How long each arm of an evaluation took; nothing, where that was not noted.
-pub(super) fn read_seconds(stage: &Path) -> Result<Seconds> {
-    let path = stage.join(SECONDS);
+pub(super) fn read_seconds(stage: &Stage) -> Result<Seconds> {
+    let path = stage.dir.join(SECONDS);
     if !path.exists() {
         return Ok(Seconds::new());
     }

@@ -11,6 +11,7 @@ use crate::evaluation::{Answered, Arm};
 use crate::experiment::config::{Augmentation, AugmentationKind, Config, FinetuneConfig, Objective};
 use crate::experiment::course::Checkpoints;
 use crate::experiment::lessons::{KEPT, LessonPlan};
+use crate::experiment::manifest::Manifest;
 use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
 use crate::kernels::Precision;
@@ -24,7 +25,11 @@ use crate::random::Stream;
 
 /// Fine-tunes the base and gives the stage that holds the policy.
 pub fn finetune(experiment: &Experiment) -> Result<Stage> {
-    learn_documents(experiment, &Start::new(experiment)?)
+    let start = Start::new(experiment)?;
+    let tuned = learn_documents(experiment, &start)?;
+    start.record(experiment)?;
+    Manifest::record(experiment.run.root(), FINETUNE, &tuned)?;
+    Ok(tuned)
 }
 
 #[derive(Serialize)]

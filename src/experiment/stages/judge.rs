@@ -65,7 +65,7 @@ pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answe
             let policy = Examined::of(policy, step);
             write(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)
         })?;
-        read(&stage.dir.join(ANSWERS))
+        read(&stage)
     };
     let mut all = answers("baseline-on-b", Arm::FineTuned, &tuned, 0)?;
     all.extend(answers("winner-on-b", Arm::AfterRl, &trained, steps)?);
@@ -100,12 +100,12 @@ fn judged(
         config.questions_of(at).min(division.trained(*form).len())
     });
     let rollouts = questions.sum::<usize>() * config.group_size;
-    let curve = read_curves(&trained.dir)?.training;
+    let curve = read_curves(&trained)?.training;
     let lengths: f64 = curve.iter().filter_map(|point| point.mean_length).sum();
     let cost = Cost {
         seconds: trained.seconds + answers.seconds,
         rollouts: (curve.len() * rollouts) as u64,
         tokens: (lengths * rollouts as f64).round() as u64,
     };
-    Ok(Judged { answers: read(&answers.dir.join(ANSWERS))?, cost, tuned, trained })
+    Ok(Judged { answers: read(answers)?, cost, tuned, trained })
 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use serde::Deserialize;
 
 use super::Start;
-use crate::experiment::Experiment;
+use crate::experiment::RunDir;
 use crate::knowledge::Set;
 use crate::knowledge::leak::Guard;
 use crate::text::excerpt;
@@ -26,10 +26,10 @@ struct Asked {
 
 /// Refuses to go on where reinforcement learning has asked something of B. To be asked when it is finished: before, there
 /// may be leftovers of a run that was killed, which are made anew.
-pub(super) fn check_rollouts(experiment: &Experiment, start: &Start) -> Result<()> {
+pub(super) fn check_rollouts(run: &RunDir, start: &Start) -> Result<()> {
     let guard = Guard::of(&start.knowledge)?;
     let mut seen: HashSet<String> = HashSet::new();
-    for path in experiment.run.recorded_rollouts()? {
+    for path in run.recorded_rollouts()? {
         let file = std::fs::File::open(&path).map_err(Error::io(&path, "read"))?;
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(Error::io(&path, "read"))?;

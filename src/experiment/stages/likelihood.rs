@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
-use super::examine::{ANSWERS, Examined, everything, read};
+use super::examine::{Examined, everything, read};
 use crate::evaluation::{Answered, Arm, Way};
 use crate::experiment::Experiment;
 use crate::experiment::stage::Stage;
@@ -47,7 +47,7 @@ pub(super) fn score(
 ) -> Result<Stage> {
     experiment.cache.get_or_make(&format!("choices-{name}"), &(policy.content, &answers.content), |dir| {
         let questions: BTreeMap<u64, Question> = everything(start).into_iter().map(|q| (q.id, q)).collect();
-        let answered = read(&answers.dir.join(ANSWERS))?;
+        let answered = read(answers)?;
         // A sentence that is restored has no place for a choice.
         let asked = |one: &&Answered| one.sample == 0 && one.arm.way() != Way::Restore;
         let open = |one: &&Answered| asked(one) && questions.get(&one.question).is_some_and(hides_its_choices);
@@ -87,8 +87,8 @@ pub(super) fn score(
 }
 
 /// Reads what [`score`] wrote.
-pub(super) fn read_choices(stage: &std::path::Path) -> Result<Choices> {
-    let path = stage.join(CHOICES);
+pub(super) fn read_choices(stage: &Stage) -> Result<Choices> {
+    let path = stage.dir.join(CHOICES);
     serde_json::from_str(&files::read_text(&path)?)
         .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "evaluate the run again"))
 }

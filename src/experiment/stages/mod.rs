@@ -15,10 +15,13 @@ mod judging;
 mod leaks;
 mod likelihood;
 mod look;
+mod made;
+mod measuring;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod panicking;
+mod passages;
 mod pretrain;
 mod report;
 mod seeds;
@@ -26,12 +29,15 @@ mod train;
 mod trainings;
 mod update;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::base::{self, Base, Place};
 use super::inputs::RunInputs;
-use super::{Config, Experiment};
+use super::manifest::Manifest;
+use super::stage::Stage;
+use super::{Config, Experiment, seal};
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, Policy};
@@ -43,6 +49,7 @@ pub use evaluate::eval;
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
+pub use measuring::Measuring;
 pub use pretrain::pretrain;
 pub use report::{Reported, report, report_together};
 pub use train::train;
@@ -52,7 +59,7 @@ pub fn run(experiment: &Experiment) -> Result<Reported> {
     if !experiment.config.run.seeds.is_empty() {
         return seeds::run(experiment);
     }
-    eval(experiment, None)?;
+    evaluate::evaluate(experiment)?;
     report(experiment.run.root())
 }
 
@@ -62,29 +69,49 @@ struct Start {
     knowledge: Knowledge,
     /// Digest of base and knowledge.
     digest: String,
+    /// The stage that made the base, where one did.
+    made: Option<Stage>,
+    /// Digests of what the config names by paths.
+    named: BTreeMap<&'static str, String>,
 }
+
+/// Names, in a manifest, of the stage that made the base, and of what is told apart by digests.
+const BASE: &str = "base";
+const BASE_FILES: &str = "files of the base";
+const WORLD_FILES: &str = "documents and questions";
+const BASE_AND_WORLD: &str = "base and world";
 
 impl Start {
     /// Loads the base and makes the world around it, or reads the files. A world with a shortcut is refused, and so are
     /// documents and questions for training that give away what is asked about B, several seeds at once, and files that
     /// are no longer those that the run began with.
     fn new(experiment: &Experiment) -> Result<Self> {
+        Self::on(experiment, None)
+    }
+
+    /// The same on a base that a run has made before, if it has made one.
+    fn on(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
+        // A base that recollect has finished is what it was.
+        experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
         let inputs = RunInputs::of(&experiment.config)?;
         inputs.demand_same(&experiment.run)?;
         let start = match experiment.config.world.is_jsonl() {
-            true => Self::from_files(experiment),
-            false => Self::generated(experiment),
+            true => Self::from_files(experiment, made),
+            false => Self::generated(experiment, made),
         }?;
         leak::check(&start.knowledge)?;
         inputs.write(&experiment.run)?;
         Ok(start)
     }
 
-    fn generated(experiment: &Experiment) -> Result<Self> {
+    fn generated(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         let config = &experiment.config;
-        let made = config.base.is_made().then(|| pretrain(experiment)).transpose()?;
-        let place = made.as_deref().map_or(config.base.place(), Place::Dir);
+        let made = match config.base.is_made() {
+            true => Some(made.map_or_else(|| pretrain::make(experiment), Ok)?),
+            false => None,
+        };
+        let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let base = Base::load(place)?.asked(&config.prompt)?;
         let world = generated(config, &base)?;
         audit::check(&world)?;
@@ -92,34 +119,51 @@ impl Start {
         let asked = base.tokenizer.prompting();
         let digest = files::digest(format!("{content} {:?} {asked:?}", config.world.generated()).as_bytes());
         let base = with_a_name(experiment, base, &content)?;
-        Ok(Self { base, knowledge: Knowledge::Generated(Box::new(world)), digest })
+        let knowledge = Knowledge::Generated(Box::new(world));
+        Ok(Self { base, knowledge, digest, made, named: BTreeMap::from([(BASE_FILES, content)]) })
     }
 
-    fn from_files(experiment: &Experiment) -> Result<Self> {
+    fn from_files(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         let config = &experiment.config;
         let jsonl = from_files(config)?;
-        let dir = match config.base.dir() {
-            Some(dir) => dir.to_path_buf(),
-            None => blank(experiment, &jsonl)?,
+        let made = match config.base.dir() {
+            Some(_) => None,
+            None => Some(made.map_or_else(|| blank(experiment, &jsonl), Ok)?),
         };
-        let place = Place::Dir(&dir);
+        let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let (base, content) = (Base::load(place)?.asked(&config.prompt)?, base::digest(place)?);
         let digest = format!("{content} {} {:?}", jsonl.digest()?, base.tokenizer.prompting());
         let digest = files::digest(digest.as_bytes());
-        check_room(config, &base, &jsonl)?;
+        check_room(experiment.longest_completion(), &base, &jsonl)?;
         let base = with_a_name(experiment, base, &content)?;
-        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest })
+        let named = BTreeMap::from([(BASE_FILES, content), (WORLD_FILES, files_digest(config)?)]);
+        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest, made, named })
     }
 
     /// The same questions for a policy from elsewhere, which is read with its own tokenizer; and the digest of that policy.
     fn with_base(&self, config: &Config, dir: &Path) -> Result<(Self, String)> {
         let base = Base::load(Place::Dir(dir))?.asked(&config.prompt)?;
         if let Knowledge::Files(jsonl) = &self.knowledge {
-            check_room(config, &base, jsonl)?;
+            check_room(config.evaluation.max_new_tokens, &base, jsonl)?;
         }
         let content = base::digest(Place::Dir(dir))?;
         let digest = files::digest(format!("{content} {}", self.digest).as_bytes());
-        Ok((Self { base, knowledge: self.knowledge.clone(), digest }, content))
+        Ok((Self { base, knowledge: self.knowledge.clone(), digest, made: None, named: BTreeMap::new() }, content))
+    }
+
+    /// Writes down in the run what it began with.
+    fn record(&self, experiment: &Experiment) -> Result<()> {
+        let root = experiment.run.root();
+        let mut manifest = Manifest::at(root)?.unwrap_or_default();
+        self.note(&mut manifest);
+        manifest.write(root)
+    }
+
+    fn note(&self, manifest: &mut Manifest) {
+        self.made.iter().for_each(|made| manifest.add(BASE, made));
+        manifest.digests.insert(BASE_AND_WORLD.into(), self.digest.clone());
+        let named = self.named.iter().map(|(name, digest)| ((*name).to_owned(), digest.clone()));
+        manifest.digests.extend(named);
     }
 }
 
@@ -131,6 +175,14 @@ fn with_a_name(experiment: &Experiment, base: Base, content: &str) -> Result<Bas
     }
     let stage = experiment.cache.get_or_make("whole", &content, |dir| base.save(dir))?;
     Ok(Base { policy: Policy { origin: Some(stage.dir), ..base.policy }, ..base })
+}
+
+/// A digest of the bytes of all files that the knowledge of a config is read from.
+fn files_digest(config: &Config) -> Result<String> {
+    let jsonl = &config.world.jsonl;
+    let all: Result<Vec<String>> =
+        jsonl.documents.iter().chain(&jsonl.questions).map(|p| files::digest_file(p)).collect();
+    Ok(files::digest(all?.join("\n").as_bytes()))
 }
 
 /// The knowledge that the config asks for, to be looked at.
@@ -179,24 +231,23 @@ fn notes(knowledge: &Knowledge) -> Vec<String> {
     Some(jsonl.duplicates()).filter(|rows| *rows > 0).map(again).into_iter().collect()
 }
 
-/// A base that has learned nothing, with a tokenizer that spells the files, and the directory that holds it.
-fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
+/// A base that has learned nothing, with a tokenizer that spells the files.
+fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<Stage> {
     let Config { world, model, pretrain, .. } = &experiment.config;
     // The structure that a base may begin with is about the words of generated worlds.
     let init = InitConfig { structured: None, ..pretrain.init.clone() };
     let inputs = (jsonl.digest()?, world.jsonl.vocabulary, model, &init, pretrain.seed);
-    let stage = experiment.cache.get_or_make("blank", &inputs, |dir| {
+    experiment.cache.get_or_make("blank", &inputs, |dir| {
         let tokenizer = Tokenizer::train(&jsonl.lines(), world.jsonl.vocabulary)?;
         let policy = Policy::initialise(Arc::new(model.with_vocabulary(tokenizer.size())), &init, pretrain.seed)?;
         base::save(dir, &policy, &tokenizer, None)
-    })?;
-    Ok(stage.dir)
+    })
 }
 
-/// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
-fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
+/// Refuses a model that is too short for a question with its context and an answer of `new` tokens, before anything is
+/// trained.
+fn check_room(new: usize, base: &Base, jsonl: &Jsonl) -> Result<()> {
     let room = base.policy.config.longest_sequence();
-    let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
     for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
         let asked = base.tokenizer.encode(&prompt)?.len();

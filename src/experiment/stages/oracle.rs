@@ -7,7 +7,7 @@ use std::sync::Arc as Shared;
 
 use super::Start;
 use super::cost::Spent;
-use super::evaluate::Evaluation;
+use super::evaluate::{Evaluation, Trains};
 use super::examine::Examined;
 use super::report::report;
 use crate::Result;
@@ -157,7 +157,7 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
             WorkerPool::with_samplers(vec![sampler.clone(), sampler.clone()], limits)
         }
     };
-    let mut evaluation = Evaluation::begin(&experiment, &start);
+    let mut evaluation = Evaluation::begin(&experiment, &start, Trains::begun(&experiment));
     for (training, script) in [(Training::Documents, before), (Training::Rl, after)] {
         let content = format!("{script:?}");
         let policy = Examined::base(&content, 0);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::experiment::course::Checkpoints;
 use crate::experiment::lessons::{KEPT, LessonPlan};
+use crate::experiment::stage::Stage;
 use crate::experiment::{Experiment, base};
 use crate::knowledge::World;
 use crate::knowledge::curriculum::Curriculum;
@@ -15,10 +16,15 @@ use crate::policy::Policy;
 
 /// Trains a base on the lessons of the config and gives the directory that holds it.
 pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
+    make(experiment).map(|stage| stage.dir)
+}
+
+/// The same as a stage.
+pub(super) fn make(experiment: &Experiment) -> Result<Stage> {
     let config = &experiment.config;
     let pretrain = &config.pretrain;
     let inputs = (&config.known, &config.model, pretrain, config.run.precision);
-    let stage = experiment.cache.get_or_make("base", &inputs, |dir| {
+    experiment.cache.get_or_make("base", &inputs, |dir| {
         let known = config.known.known();
         let world = World::known(&known)?;
         let tokenizer = Tokenizer::from_words(world.grammar.lexicon.words())?;
@@ -50,6 +56,5 @@ pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
         )?;
         plan.checkpoints.remove()?;
         base::save(dir, &policy, &tokenizer, Some(&known))
-    })?;
-    Ok(stage.dir)
+    })
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::examine::{self, ANSWERS};
+use super::examine;
 use super::likelihood::read_choices;
-use super::train;
+use super::train::{self, TRAIN};
 use crate::evaluation::{Answered, Arm, ArmCost, Curves, One, RunInfo, StageTime, Summary, together};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::{Config, RunDir};
@@ -78,7 +78,8 @@ fn demand_same(path: &Path, config: &Config, other: &Path, same: &Config) -> Res
 /// What a run has to say.
 fn one(run: &RunDir, config: &Config) -> Result<One> {
     let (manifest, answered) = answers(run.root())?;
-    let curves = manifest.dir("train").map_or(Ok(Curves::default()), train::read_curves)?;
+    let trained = manifest.find(TRAIN)?;
+    let curves = trained.as_ref().map_or(Ok(Curves::default()), train::read_curves)?;
     let info = info(run.root(), config, manifest, &answered)?;
     Ok(One { answered, curves, info })
 }
@@ -105,10 +106,10 @@ fn answers(run: &Path) -> Result<(Manifest, Vec<Answered>)> {
     let manifest = Manifest::read(run)?;
     let mut answered: Vec<Answered> = Vec::new();
     for stage in &manifest.answers {
-        answered.extend(examine::read(&manifest.dir(stage)?.join(ANSWERS))?);
+        answered.extend(examine::read(&manifest.stage(stage)?)?);
     }
     for stage in &manifest.choices {
-        read_choices(manifest.dir(stage)?)?.note(&mut answered);
+        read_choices(&manifest.stage(stage)?)?.note(&mut answered);
     }
     // A stage may hold more than was asked for.
     answered.retain(|one| manifest.arms.contains(&one.arm));
@@ -137,6 +138,8 @@ fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) 
         model_parameters: manifest.model_parameters,
         hardware: manifest.hardware,
         costs,
+        duplicates: manifest.duplicates,
+        touched: manifest.touched,
     })
 }
 

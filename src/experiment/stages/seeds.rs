@@ -1,17 +1,18 @@
 //! One experiment with several seeds: a whole run for each of them, and what they say together.
 
-use super::evaluate::eval;
+use super::evaluate::evaluate;
 use super::report::{Reported, report};
 use crate::Result;
-use crate::experiment::{Config, Experiment};
+use crate::experiment::{Config, Experiment, Purpose};
 
 /// Makes every run, one after the other, from the same cache of stages; those that are finished are found again.
 pub(super) fn run(experiment: &Experiment) -> Result<Reported> {
     let seeds = &experiment.config.run.seeds;
     for (done, seed) in seeds.iter().enumerate() {
         experiment.progress.tell(&format!("seed {seed}, run {} of {}", done + 1, seeds.len()));
-        let of_seed = experiment.child(&experiment.run.of_seed(*seed), with_seed(&experiment.config, *seed))?;
-        eval(&of_seed, None)?;
+        let config = with_seed(&experiment.config, *seed);
+        let of_seed = experiment.child(&experiment.run.of_seed(*seed), config, Purpose::Train)?;
+        evaluate(&of_seed)?;
         report(of_seed.run.root())?;
     }
     report(experiment.run.root())

@@ -12,7 +12,7 @@ use super::Start;
 use super::ahead::Ahead;
 use super::batch::Sampling;
 use super::examine::{Examiner, on_the_way};
-use super::finetune::learn_documents;
+use super::finetune::{FINETUNE, learn_documents};
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
 use crate::exchange::Underway;
@@ -24,6 +24,7 @@ use crate::experiment::health::Health;
 use crate::experiment::history::{self, Damaged, History};
 use crate::experiment::inputs::RunInputs;
 use crate::experiment::live_reward::{LiveReward, RewardNote};
+use crate::experiment::manifest::Manifest;
 use crate::experiment::resources::{self, Left, Resources};
 use crate::experiment::stage::Stage;
 use crate::experiment::{Config, Experiment, RunDir, base, rollouts};
@@ -65,7 +66,11 @@ const CURVES: &str = "curves.json";
 pub fn train(experiment: &Experiment) -> Result<Stage> {
     let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;
-    reinforce(experiment, &start, &tuned)
+    start.record(experiment)?;
+    Manifest::record(experiment.run.root(), FINETUNE, &tuned)?;
+    let trained = reinforce(experiment, &start, &tuned)?;
+    Manifest::record(experiment.run.root(), TRAIN, &trained)?;
+    Ok(trained)
 }
 
 /// What the trained policy depends on.
@@ -79,13 +84,15 @@ pub(super) fn inputs<'a>(
     // is known by its content.
     let mut train = config.train.learned();
     train.from = None;
-    let reward = (!config.train.reload_reward).then(|| {
+    let reward = (!config.train.reload_reward).then(|| experiment.reward()).transpose()?;
+    if reward.is_some() {
         train.reward = PathBuf::new();
-        &experiment.reward
-    });
+    }
     let RunConfig { seed, precision, .. } = config.run;
     let from = branched_from(experiment)?;
-    Ok((&tuned.content, train, reward, &config.evaluation, seed, precision, &start.digest, from))
+    // How often a policy answers when it is finished is no part of how it came to be.
+    let evaluation = (config.train.evaluate_every > 0).then(|| config.evaluation.during_training());
+    Ok((&tuned.content, train, reward, evaluation, seed, precision, &start.digest, from))
 }
 
 /// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
@@ -150,9 +157,9 @@ fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> 
     )
 }
 
-/// The learning curves in the directory of a finished stage.
-pub(super) fn read_curves(stage: &Path) -> Result<Curves> {
-    let path = stage.join(CURVES);
+/// The learning curves of a finished stage.
+pub(super) fn read_curves(stage: &Stage) -> Result<Curves> {
+    let path = stage.dir.join(CURVES);
     serde_json::from_str(&files::read_text(&path)?)
         .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "train the run again"))
 }

@@ -1,18 +1,21 @@
 //! The policies of arms that are trained in another way than the run: each is what the run would have trained with a few
 //! keys of its config changed, in a directory inside of the run's. Stages that do not differ are shared.
 
+use std::path::Path;
+
 use toml::{Table, Value};
 
 use crate::evaluation::Training;
-use crate::experiment::Experiment;
 use crate::experiment::config::{Algorithm, Augmentation, AugmentationKind, Config, Objective};
+use crate::experiment::{Experiment, Purpose};
 use crate::knowledge::Set;
 use crate::{Error, Result};
 
-/// An experiment that trains as asked for.
-pub(super) fn experiment(of: &Experiment, training: Training) -> Result<Experiment> {
+/// An experiment that trains as asked for, beside `of`: what the run in this directory, with this config, would train.
+pub(super) fn experiment(of: &Experiment, run: &Path, config: &Config, training: Training) -> Result<Experiment> {
     let name = format!("{training:?}").to_lowercase();
-    of.child(&of.run.root().join("arms").join(name), changed(of.config.clone(), training))
+    let purpose = if reinforces(training) { Purpose::Train } else { Purpose::Measure };
+    of.child(&run.join("arms").join(name), changed(config.clone(), training), purpose)
 }
 
 /// Refuses a training that the knowledge of a config has nothing for, before any time is spent.
