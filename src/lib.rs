@@ -22,6 +22,7 @@ pub mod rollout;
 pub mod statistics;
 pub mod strict_toml;
 pub mod telemetry;
+pub mod text;
 pub mod verifier;
 
 pub use error::{Error, Result};

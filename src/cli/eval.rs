@@ -70,8 +70,7 @@ Examples:
 
 pub fn main(args: &Args) -> Result<()> {
     if args.arms.contains(&AskedArms::List) {
-        output::say(&arms::list());
-        return Ok(());
+        return output::say(&arms::list());
     }
     let mut stage = args.stage.clone();
     stage.config.changes.extend(arms::change(&args.arms));
@@ -80,7 +79,7 @@ pub fn main(args: &Args) -> Result<()> {
         None => stage.perform(arithmetic::of_run, |experiment| {
             stages::eval(experiment, args.checkpoint.as_deref())?;
             let report = stages::report(experiment.run.root())?;
-            output::reported(&report);
+            output::reported(&report)?;
             args.require.check(&report.summary)
         }),
         Some(baseline) => {
@@ -98,9 +97,9 @@ pub fn main(args: &Args) -> Result<()> {
                     Arm::DirectAfterRl.label(),
                     Arm::ThinkingBeforeRl.label(),
                     Arm::FineTuned.label()
-                ));
-                output::reported(&report);
-                output::say(&report::same_way_table(&report.summary));
+                ))?;
+                output::reported(&report)?;
+                output::say(&report::same_way_table(&report.summary))?;
                 args.require.check(&report.summary)
             };
             stage.perform_with(found, |_| Vec::new(), compare)

@@ -46,8 +46,7 @@ pub fn main(args: &Args) -> Result<()> {
         || Ok((args.resolve()?, ())),
         arithmetic::of_run,
         |experiment, ()| {
-            output::say(&format!("the trained policy is in {}", stages::train(experiment)?.dir.display()));
-            Ok(())
+            output::say(&format!("the trained policy is in {}", output::shown(&stages::train(experiment)?.dir)))
         },
     )
 }
@@ -64,6 +63,7 @@ impl Args {
         if self.resume {
             demand_checkpoint(&config.run.dir)?;
         }
+        stages::can_run(&config)?;
         Ok(config)
     }
 }

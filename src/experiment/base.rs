@@ -1,5 +1,6 @@
 //! The model that a run starts from: weights, tokenizer, and what it already knows.
 
+use std::fs;
 use std::path::Path;
 
 use crate::knowledge::KnownConfig;
@@ -9,6 +10,8 @@ use crate::{Error, Result, files};
 
 /// What a base is made of, beside the two files of the policy.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// The weights of one that ships.
+const WEIGHTS: &str = "model.safetensors";
 /// What a generated world has to know about a base.
 pub const KNOWN: &str = "known.json";
 
@@ -16,7 +19,7 @@ pub const KNOWN: &str = "known.json";
 type Embedded = [(&'static str, &'static [u8]); 4];
 
 /// Names that every base's files have.
-const NAMES: [&str; 4] = ["config.json", "model.safetensors", TOKENIZER, KNOWN];
+const NAMES: [&str; 4] = ["config.json", WEIGHTS, TOKENIZER, KNOWN];
 
 macro_rules! embedded {
     ($dir:literal) => {
@@ -88,18 +91,8 @@ impl Base {
             policy => policy,
         };
         let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?;
-        if tokenizer.rows() > policy.config.vocab_size {
-            let found = format!("{} tokens for a model of {}", tokenizer.rows(), policy.config.vocab_size);
-            let remedy = "take the tokenizer that belongs to the model";
-            return Err(Error::invalid(dir.join(TOKENIZER).display().to_string(), found, remedy));
-        }
-        let path = dir.join(KNOWN);
-        let known = match path.exists() {
-            false => None,
-            true => Some(serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-                Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
-            })?),
-        };
+        belongs(&tokenizer, &policy.config, dir)?;
+        let known = known(dir)?;
         Ok(Self { policy, tokenizer, known })
     }
 
@@ -107,6 +100,57 @@ impl Base {
     pub fn save(&self, dir: &Path) -> Result<()> {
         save(dir, &self.policy, &self.tokenizer, self.known.as_ref())
     }
+}
+
+/// What can be known of a base without its weights.
+pub struct Outline {
+    pub model: ModelConfig,
+    pub tokenizer: Tokenizer,
+    pub known: Option<KnownConfig>,
+}
+
+impl Outline {
+    /// Reads all but the weights, of which it only looks whether they are there and belong to the model.
+    pub fn read(place: Place) -> Result<Outline> {
+        match place {
+            Place::Dir(dir) => {
+                let model = Policy::examine(dir)?;
+                let tokenizer = Tokenizer::load(&dir.join(TOKENIZER))?;
+                belongs(&tokenizer, &model, dir)?;
+                Ok(Outline { model, tokenizer, known: known(dir)? })
+            }
+            Place::Shipped(files) => {
+                let home = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
+                for (name, bytes) in files.iter().filter(|(name, _)| *name != WEIGHTS) {
+                    let path = home.path().join(name);
+                    fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+                }
+                let tokenizer = Tokenizer::load(&home.path().join(TOKENIZER))?;
+                Ok(Outline { model: shape(place)?, tokenizer, known: known(home.path())? })
+            }
+        }
+    }
+}
+
+/// Refuses the tokenizer of another model.
+fn belongs(tokenizer: &Tokenizer, model: &ModelConfig, dir: &Path) -> Result<()> {
+    if tokenizer.rows() <= model.vocab_size {
+        return Ok(());
+    }
+    let found = format!("{} tokens for a model of {}", tokenizer.rows(), model.vocab_size);
+    let remedy = "take the tokenizer that belongs to the model";
+    Err(Error::invalid(dir.join(TOKENIZER).display().to_string(), found, remedy))
+}
+
+/// What the world of a base is like, if it has one.
+fn known(dir: &Path) -> Result<Option<KnownConfig>> {
+    let path = dir.join(KNOWN);
+    if !path.exists() {
+        return Ok(None);
+    }
+    serde_json::from_str(&files::read_small(&path)?).map(Some).map_err(|error| {
+        Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
+    })
 }
 
 /// The shape of a base, without its weights.

@@ -37,7 +37,7 @@ use crate::learner::Algorithm;
 use crate::policy::Policy;
 use crate::reward::{Normalise, Reward, Scorer};
 use crate::telemetry::Progress;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
 pub struct Experiment {
@@ -87,25 +87,34 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = Vec::new();
     let mut demand = |key: &str, path: &Path, there: bool, what: &str| {
         if !there {
-            errors.push(Error::invalid(
-                path.display().to_string(),
-                format!("no such {what}"),
-                format!("{key} names it"),
-            ));
+            let found = format!("no such {what}");
+            errors.push(Error::invalid(path.display().to_string(), found, format!("{key} names it")));
+        } else if what == "file" {
+            // There is something of that name; whether it is a file that may be read is another question.
+            errors.extend(files::open(path).err().map(|error| {
+                let found = match error {
+                    Error::Io { source, .. } => format!("cannot read: {source}"),
+                    Error::Invalid { found, .. } => found,
+                    other => other.to_string(),
+                };
+                Error::invalid(path.display().to_string(), found, format!("{key} names it"))
+            }));
         }
     };
     let jsonl = &config.world.jsonl;
     for path in &jsonl.documents {
-        demand("world.jsonl.documents", path, path.is_file(), "file");
+        demand("world.jsonl.documents", path, path.exists(), "file");
     }
     for path in &jsonl.questions {
-        demand("world.jsonl.questions", path, path.is_file(), "file");
+        demand("world.jsonl.questions", path, path.exists(), "file");
     }
     if let Some(base) = config.base.dir() {
         demand("base.path", base, base.is_dir(), "directory");
+        let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
+        demand("base.path", base, checkpoint || !base.is_dir(), "checkpoint (it has no config.json)");
     }
     let file = &config.train.reward;
-    demand("train.reward", file, file.is_file(), "file");
+    demand("train.reward", file, file.exists(), "file");
     let algorithm = match config.train.algorithm.resolve() {
         Ok(algorithm) => Some(algorithm),
         Err(Error::Several(several)) => {

@@ -1,10 +1,10 @@
 //! A policy on disk, in the Hugging Face layout: `config.json` beside the weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::model::{check_finite, check_shape};
+use super::model::{check_finite, check_shape, foreign};
 use super::weight_files::{self, WEIGHTS};
 use super::{ModelConfig, Policy};
 use crate::{Result, files};
@@ -42,6 +42,30 @@ impl Policy {
             Ok(())
         })?;
         Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, config, weights)? })
+    }
+
+    /// The shape of the checkpoint in a folder, of which all weights are there and have the shapes that they should have.
+    /// The weights themselves are not read, so that it takes no time.
+    ///
+    /// Errors: whatever [`Policy::load`] refuses but weights that are no numbers.
+    pub fn examine(folder: &Path) -> Result<ModelConfig> {
+        if Policy::is_adapter(folder) {
+            return Policy::load(folder).map(|policy| ModelConfig::clone(&policy.config));
+        }
+        let config = ModelConfig::read(&folder.join(CONFIG))?;
+        let shapes = config.weight_shapes();
+        let mut missing: BTreeSet<&str> = shapes.keys().map(String::as_str).collect();
+        let place = weight_files::each_tensor(folder, |place, name, view| {
+            missing.remove(name);
+            match is_redundant(&config, name) {
+                true => Ok(()),
+                false => check_shape(place, &shapes, name, view.shape()),
+            }
+        })?;
+        match missing.first() {
+            None => Ok(config),
+            Some(name) => Err(foreign(&place, format!("{name} is missing"))),
+        }
     }
 
     /// The files that [`Policy::load`] reads in a folder, and those of the weights that its adapters name.

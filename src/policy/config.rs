@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::{Heads, RopeScaling, rope};
 use crate::{Error, Result};
 
+/// The largest size of a model in any direction: beyond any that there is, and its square is a number.
+const LARGEST: usize = 1 << 31;
+/// The most layers. Each has a dozen weights with names.
+const MOST_LAYERS: usize = 1 << 14;
+
 /// Which family of decoder. They differ in biases and in one norm; everything else is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -120,7 +125,8 @@ impl ModelConfig {
 
     /// How many numbers the policy consists of.
     pub fn parameter_count(&self) -> usize {
-        self.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()
+        let count = |shape: &Vec<usize>| shape.iter().fold(1, |product: usize, size| product.saturating_mul(*size));
+        self.weight_shapes().values().fold(0, |sum: usize, shape| sum.saturating_add(count(shape)))
     }
 
     /// Refuses sizes that do not fit together; `place` (a file, a config section) begins the message.
@@ -140,6 +146,11 @@ impl ModelConfig {
         ] {
             if value == 0 {
                 return refuse(key, "0".into(), "it has to be at least 1");
+            }
+            // Products of two of them are sizes as well.
+            let most = if key == "num_hidden_layers" { MOST_LAYERS } else { LARGEST };
+            if value > most {
+                return refuse(key, value.to_string(), &format!("no model has more than {most}"));
             }
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {

@@ -20,8 +20,7 @@ pub fn main(args: &Args) -> Result<()> {
     let reward = super::load(&args.reward)?;
     // Its commands can be started.
     Scorer::open(&reward)?;
-    output::say(&format!("{} is fine\n{}", args.reward.display(), summary(&reward)));
-    Ok(())
+    output::say(&format!("{} is fine\n{}", output::shown(&args.reward), summary(&reward)))
 }
 
 /// The terms with what becomes of them, a line each.

@@ -44,8 +44,7 @@ pub fn main(args: &Args) -> Result<()> {
         ),
         None => "No wrong answer here earns as much as a right one from true recitations.\n".into(),
     };
-    output::say(&text);
-    Ok(())
+    output::say(&text)
 }
 
 /// A row for each completion with what each term pays, best paid first.

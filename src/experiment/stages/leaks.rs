@@ -13,7 +13,7 @@ use super::Start;
 use crate::experiment::Experiment;
 use crate::knowledge::Set;
 use crate::knowledge::leak::Guard;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// What is read of a recorded rollout.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ pub(super) fn check_rollouts(experiment: &Experiment, start: &Start) -> Result<(
     let guard = Guard::of(&start.knowledge);
     let mut seen: HashSet<String> = HashSet::new();
     for path in experiment.run.recorded_rollouts()? {
-        let file = std::fs::File::open(&path).map_err(Error::io(&path, "read"))?;
+        let file = files::open(&path)?;
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(Error::io(&path, "read"))?;
             let place = || format!("{}:{}", path.display(), number + 1);

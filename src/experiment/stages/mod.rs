@@ -9,6 +9,7 @@ mod compare;
 mod cost;
 mod evaluate;
 mod examine;
+mod feasible;
 mod finetune;
 mod judge;
 mod leaks;
@@ -30,13 +31,14 @@ use std::sync::Arc;
 
 use super::base::{self, Base, Place};
 use super::{Config, Experiment};
-use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
-use crate::policy::{InitConfig, Policy};
-use crate::{Error, Result, files};
+use crate::policy::{InitConfig, ModelConfig, Policy};
+use crate::{Error, Result, files, text};
 
 pub use against::{Comparison, compare};
 pub use evaluate::eval;
+pub use feasible::{can_pretrain, can_run};
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
@@ -143,14 +145,32 @@ fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<PathBuf> {
 
 /// Refuses a model that is too short for a question with its context and an answer, before anything is trained.
 fn check_room(config: &Config, base: &Base, jsonl: &Jsonl) -> Result<()> {
-    let room = base.policy.config.longest_sequence();
-    let new = config.evaluation.max_new_tokens.max(config.train.max_new_tokens);
-    for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
-        let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
-        let asked = base.tokenizer.encode(&prompt)?.len();
-        if asked + new > room {
-            let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", question.text);
-            let remedy = format!("it has to hold a prompt and {new} new tokens");
+    let questions = [Set::A, Set::B].into_iter().flat_map(|set| jsonl.questions(set));
+    check_positions(config, &base.policy.config, &base.tokenizer, questions)
+}
+
+/// The same of any questions.
+fn check_positions<'a>(
+    config: &Config,
+    model: &ModelConfig,
+    tokenizer: &Tokenizer,
+    questions: impl Iterator<Item = &'a Question>,
+) -> Result<()> {
+    let room = model.longest_sequence();
+    let (key, new) = [
+        ("train.max_new_tokens", config.train.max_new_tokens),
+        ("evaluation.max_new_tokens", config.evaluation.max_new_tokens),
+    ]
+    .into_iter()
+    .max_by_key(|(_, new)| *new)
+    .unwrap_or_default();
+    for question in questions {
+        let prompt = tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
+        let asked = tokenizer.encode(&prompt)?.len();
+        if asked.saturating_add(new) > room {
+            let asks = text::short_line(&question.text, 200);
+            let found = format!("{room}, and \"{asks}\" takes {asked} tokens with its context");
+            let remedy = format!("it has to hold a prompt and {new} new tokens ({key})");
             return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
         }
     }

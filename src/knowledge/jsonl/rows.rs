@@ -1,6 +1,5 @@
 //! Reads files with one JSON object a line.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::knowledge::Set;
 use crate::language::tokenizer::SPECIAL;
 use crate::strict_toml::{one_line, suggest};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const KEYS: [&str; 6] = ["prompt", "completion", "id", "set", "choices", "context"];
 
@@ -118,7 +117,7 @@ pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Row>> {
 }
 
 fn read(path: &Path) -> Result<Vec<Row>> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::io(path, "read"))?);
+    let mut reader = BufReader::new(files::open(path)?);
     let (mut rows, mut line, mut number) = (Vec::new(), Vec::new(), 0);
     loop {
         line.clear();

@@ -64,6 +64,11 @@ impl Default for LoraConfig {
     }
 }
 
+/// Beyond the size of any model.
+const LARGEST_RANK: usize = 1 << 20;
+/// What an adapter adds stays finite in single precision.
+const LARGEST_ALPHA: f64 = 1e9;
+
 impl LoraConfig {
     /// What the product of an adapter is multiplied by.
     pub fn scale(&self) -> f32 {
@@ -97,7 +102,8 @@ impl LoraConfig {
 
     /// How many numbers the adapters consist of.
     pub fn parameter_count(&self, config: &ModelConfig) -> usize {
-        self.shapes(config).values().map(|shape| shape.iter().product::<usize>()).sum()
+        let count = |shape: &Vec<usize>| shape.iter().fold(1, |product: usize, size| product.saturating_mul(*size));
+        self.shapes(config).values().fold(0, |sum: usize, shape| sum.saturating_add(count(shape)))
     }
 
     /// Refuses what is no adapter; `place` begins the message.
@@ -113,8 +119,11 @@ impl LoraConfig {
         if self.rank == 0 {
             return Some(("rank", "0".into(), "1 or more"));
         }
-        if !(self.alpha.is_finite() && self.alpha > 0.0) {
-            return Some(("alpha", self.alpha.to_string(), "a positive number"));
+        if self.rank > LARGEST_RANK {
+            return Some(("rank", self.rank.to_string(), "1048576 at most"));
+        }
+        if !(self.alpha > 0.0 && self.alpha <= LARGEST_ALPHA) {
+            return Some(("alpha", self.alpha.to_string(), "a positive number, 1e9 at most"));
         }
         self.target_modules.is_empty().then(|| ("target_modules", "empty".into(), "one linear layer or more"))
     }
