@@ -117,6 +117,10 @@ fn put(at: &mut Value, way: &[String], value: &Value) {
     }
 }
 
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_table().is_some_and(Table::is_empty)
+}
+
 /// What `--dry-run` does; without looking at world and model where `whole` says that they are the same as before.
 fn dry_run(text: &str, whole: bool) -> Result<usize> {
     let config = Config::parse(text, "x.toml", "x", &[])?;
@@ -160,7 +164,7 @@ fn try_all(config: &Table) {
                     let named = way.iter().filter(|part| part.parse::<usize>().is_err());
                     let named = named.into_iter().any(|part| lines.iter().any(|line| line.contains(part.as_str())));
                     // A whole section that is gone leaves another to be blamed.
-                    assert!(named || way.len() == 1, "{}: {lines:?}", what());
+                    assert!(named || way.len() == 1 || is_empty(&value), "{}: {lines:?}", what());
                 }
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "{}: {:?}", what(), begun.elapsed());
