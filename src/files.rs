@@ -1,7 +1,7 @@
 //! Files that are either whole or absent: written beside, synced, renamed.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
+/// The most bytes of a file that people write: config, reward, the description of a model.
+const LARGEST_SMALL: u64 = 64_000_000;
 /// How the names of files begin that are being written.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -25,7 +27,7 @@ pub fn write_atomic_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -
     let beside = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(Error::io(path, "write"))?;
     write(beside.path())?;
     // Opened again: the one who wrote may have put another file in its place.
-    fs::File::open(beside.path()).and_then(|file| file.sync_all()).map_err(Error::io(path, "write"))?;
+    File::open(beside.path()).and_then(|file| file.sync_all()).map_err(Error::io(path, "write"))?;
     // A temporary file is private; what it becomes should be as readable as any other file.
     #[cfg(unix)]
     {
@@ -82,14 +84,90 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     unfinished.map(|entry| entry.path()).try_for_each(|path| fs::remove_file(&path).map_err(Error::io(&path, "remove")))
 }
 
+/// Opens a file to read it. Only a regular one: a named pipe would keep the program waiting for whoever writes into it,
+/// and a device may have no end.
+pub fn open(path: &Path) -> Result<File> {
+    // Looked at before it is opened, because opening alone may do something to a device, and once more afterwards,
+    // because it may have been replaced.
+    demand_regular(path, &fs::metadata(path).map_err(Error::io(path, "read"))?)?;
+    let file = options().read(true).open(path).map_err(Error::io(path, "read"))?;
+    demand_regular(path, &file.metadata().map_err(Error::io(path, "read"))?)?;
+    Ok(file)
+}
+
+/// Opens a file that a process locks and writes its number into, made if there is none. Never through a symbolic link,
+/// which would have the number written into any file that it names.
+pub fn open_lock(path: &Path) -> Result<File> {
+    let mut options = options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    if fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink()) {
+        let found = "a symbolic link where a lock is kept, which is not followed";
+        return Err(Error::invalid(path.display().to_string(), found, "remove it"));
+    }
+    let options = options.create(true).read(true).write(true).truncate(false);
+    let file = options.open(path).map_err(Error::io(path, "write"))?;
+    demand_regular(path, &file.metadata().map_err(Error::io(path, "read"))?)?;
+    Ok(file)
+}
+
+/// How to open without waiting for anybody.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options
+}
+
+fn demand_regular(path: &Path, data: &Metadata) -> Result<()> {
+    if data.is_file() {
+        return Ok(());
+    }
+    let found = format!("{}, not a file", kind(data));
+    Err(Error::invalid(path.display().to_string(), found, "name a file that can be read from its beginning to its end"))
+}
+
+/// What stands under a name that is no file.
+fn kind(data: &Metadata) -> &'static str {
+    if data.is_dir() {
+        return "a directory";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if data.file_type().is_fifo() {
+            return "a named pipe";
+        }
+        if data.file_type().is_socket() {
+            return "a socket";
+        }
+    }
+    "a device"
+}
+
 /// Reads a whole file as text.
 pub fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(Error::io(path, "read"))
+    let (mut file, mut text) = (open(path)?, String::new());
+    file.read_to_string(&mut text).map_err(Error::io(path, "read"))?;
+    Ok(text)
+}
+
+/// The same of a file that people write, such as a config: one that is far too large is refused before it is read.
+pub fn read_small(path: &Path) -> Result<String> {
+    let size = open(path)?.metadata().map_err(Error::io(path, "read"))?.len();
+    if size > LARGEST_SMALL {
+        let [found, most] = [size, LARGEST_SMALL].map(megabytes);
+        let found = format!("{found}, which is no file of its kind");
+        return Err(Error::invalid(path.display().to_string(), found, format!("allowed are {most}")));
+    }
+    read_text(path)
 }
 
 /// Reads a whole file.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io(path, "read"))
+    let (mut file, mut bytes) = (open(path)?, Vec::new());
+    file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    Ok(bytes)
 }
 
 /// Makes a directory and its parents.
@@ -99,7 +177,7 @@ pub fn create_dir(path: &Path) -> Result<()> {
 
 /// The SHA-256 of a file of any size, in hexadecimal.
 pub fn digest_file(path: &Path) -> Result<String> {
-    let mut file = fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let mut file = open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -131,6 +209,59 @@ mod tests {
         assert!(message.contains("are missing; make room, and the same command goes on"), "{message}");
         assert!(!message.contains('\n') && message.starts_with(&path.display().to_string()), "{message}");
         assert!(free(Path::new("no/such/folder")).is_some(), "relative to where we are");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_files_are_read_and_nobody_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let [pipe, socket, large] = ["pipe", "socket", "large"].map(|name| home.path().join(name));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let line = |path: &Path| {
+            let all = [
+                read_text(path).unwrap_err(),
+                read_small(path).unwrap_err(),
+                read_bytes(path).unwrap_err(),
+                digest_file(path).unwrap_err(),
+            ];
+            let all = all.map(|error| error.to_string());
+            assert!(all.iter().all(|line| *line == all[0]), "{all:?}");
+            all[0].clone()
+        };
+        for (path, what) in [
+            (pipe.as_path(), "a named pipe"),
+            (&socket, "a socket"),
+            (home.path(), "a directory"),
+            (Path::new("/dev/zero"), "a device"),
+        ] {
+            let expected = format!("{}: {what}, not a file; name a file that", path.display());
+            assert!(line(path).starts_with(&expected), "{}", line(path));
+        }
+        File::create(&large).unwrap().set_len(10_000_000_000).unwrap();
+        let message = read_small(&large).unwrap_err().to_string();
+        assert!(message.contains("10000.0 MB, which is no file of its kind; allowed are 64.0 MB"), "{message}");
+        assert!(read_text(Path::new("no/such/file")).unwrap_err().to_string().contains("cannot read"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_lock_is_never_taken_through_a_link() {
+        let home = tempfile::tempdir().unwrap();
+        let [target, link, dangling, pipe] =
+            ["thesis", "run.lock", "dangling", "pipe"].map(|name| home.path().join(name));
+        fs::write(&target, "years of work").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        std::os::unix::fs::symlink(home.path().join("made"), &dangling).unwrap();
+        for path in [&link, &dangling] {
+            let message = open_lock(path).unwrap_err().to_string();
+            assert!(message.contains("a symbolic link where a lock is kept"), "{message}");
+        }
+        assert_eq!(fs::read(&target).unwrap(), b"years of work");
+        assert!(!home.path().join("made").exists());
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(open_lock(&pipe).unwrap_err().to_string().contains("a named pipe"));
+        assert!(open_lock(&home.path().join("fresh")).is_ok());
     }
 
     #[test]

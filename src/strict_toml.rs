@@ -6,11 +6,18 @@ use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
-use toml::de::{DeTable, DeValue};
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::de::{DeArray, DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+pub use crate::text::one_line;
+use crate::text::{is_hidden, printable};
 use crate::{Error, Result};
+
+/// As many as anybody mends at once.
+pub const MOST_PROBLEMS: usize = 16;
+/// The longest word that something near is looked for; what is longer is no slip of the finger.
+const LONGEST_WORD: usize = 64;
 
 /// One thing that is wrong in a TOML text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +38,7 @@ impl Problem {
     /// The problem as an error; `place` is the file (and the part of it) in which the key stands.
     pub fn at(self, place: &str) -> Error {
         let place = if self.key.is_empty() { place.to_string() } else { format!("{place}: {}", self.key) };
-        Error::invalid(one_line(&place), one_line(&self.found), one_line(&self.remedy))
+        Error::invalid(place, self.found, self.remedy)
     }
 }
 
@@ -39,40 +46,47 @@ impl Problem {
 pub fn parse(text: &str, place: &str) -> Result<Table> {
     text.parse::<Table>().map_err(|error| {
         let place = format!("{place}: {}", line_and_column(text, error.span().map_or(0, |span| span.start)));
-        Error::invalid(one_line(&place), one_line(error.message()), "write it as TOML: key = value")
+        Error::invalid(place, error.message(), "write it as TOML: key = value")
     })
 }
 
-/// "line 3, column 1": where the last of these keys stands, or the last of them that is there. A number stands for an
-/// element of a list.
-pub fn locate(text: &str, keys: &[&str]) -> Option<String> {
-    let table = DeTable::parse(text).ok()?;
-    let mut start = table.span().start;
-    let mut tables = Some(table.get_ref());
-    let mut list = None;
-    for key in keys {
-        let (at, value): (usize, &Spanned<DeValue>) = match (tables, list) {
-            (Some(table), _) => match table.get_key_value(*key) {
-                Some((name, value)) => (name.span().start, value),
-                None => break,
-            },
-            (None, Some(values)) => {
-                let values: &toml::de::DeArray = values;
-                match key.parse().ok().and_then(|index: usize| values.get(index)) {
-                    Some(value) => (value.span().start, value),
-                    None => break,
-                }
-            }
-            (None, None) => break,
-        };
-        start = at;
-        (tables, list) = match value.get_ref() {
-            DeValue::Table(inner) => (Some(inner), None),
-            DeValue::Array(inner) => (None, Some(inner)),
-            _ => (None, None),
-        };
+/// Where things stand in a text, which is read once however often it is asked.
+pub struct Places<'a> {
+    text: &'a str,
+    root: Option<Spanned<DeTable<'a>>>,
+}
+
+impl<'a> Places<'a> {
+    pub fn of(text: &'a str) -> Places<'a> {
+        Places { text, root: DeTable::parse(text).ok() }
     }
-    Some(line_and_column(text, start))
+
+    /// "line 3, column 1": where the last of these keys stands, or the last of them that is there. A number stands for an
+    /// element of a list.
+    pub fn find(&self, keys: &[&str]) -> Option<String> {
+        let root = self.root.as_ref()?;
+        let mut start = root.span().start;
+        let mut tables = Some(root.get_ref());
+        let mut list: Option<&DeArray> = None;
+        for key in keys {
+            let found: Option<(usize, &Spanned<DeValue>)> = match (tables, list) {
+                (Some(table), _) => table.get_key_value(*key).map(|(name, value)| (name.span().start, value)),
+                (None, Some(values)) => {
+                    let value = key.parse().ok().and_then(|index: usize| values.get(index));
+                    value.map(|value| (value.span().start, value))
+                }
+                (None, None) => None,
+            };
+            let Some((at, value)) = found else { break };
+            start = at;
+            (tables, list) = match value.get_ref() {
+                DeValue::Table(inner) => (Some(inner), None),
+                DeValue::Array(inner) => (None, Some(inner)),
+                _ => (None, None),
+            };
+        }
+        Some(line_and_column(self.text, start))
+    }
 }
 
 /// Where a byte of a text stands.
@@ -85,7 +99,8 @@ fn line_and_column(text: &str, at: usize) -> String {
 
 /// Turns a table into a value and collects everything that is wrong. A key with a problem is set aside, so that
 /// its default stands in while the rest is looked at. The value is there if this was possible; it is to be used
-/// only where there are no problems.
+/// only where there are no problems. Every problem takes another look at the whole table, so after [`MOST_PROBLEMS`] the
+/// rest is left for the next time.
 pub fn decode<T: DeserializeOwned>(table: &Table) -> (Option<T>, Vec<Problem>) {
     let mut table = table.clone();
     let mut problems = Vec::new();
@@ -95,6 +110,10 @@ pub fn decode<T: DeserializeOwned>(table: &Table) -> (Option<T>, Vec<Problem>) {
             Err(error) => {
                 let (path, problem) = explain(&error);
                 problems.push(problem);
+                if problems.len() == MOST_PROBLEMS {
+                    problems.push(Problem::new("", "more is wrong", "it is told once what stands above is mended"));
+                    return (None, problems);
+                }
                 if !remove(&mut table, &path) {
                     return (None, problems);
                 }
@@ -150,6 +169,9 @@ where
 
 /// The known word that a misspelt one most likely meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(word, candidate);
     known
         .into_iter()
@@ -166,11 +188,6 @@ pub fn suggest(word: &str, known: &[&str], prefix: &str) -> String {
         None if known.is_empty() => "nothing is allowed here".into(),
         None => format!("allowed are {}", known.join(", ")),
     }
-}
-
-/// Control characters (line breaks above all) would make two lines of one.
-pub fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Reads serde's words. Returns the path of the offending key and the problem in ours.
@@ -234,6 +251,35 @@ fn in_plain_words(expected: &str) -> &str {
         "a sequence" => "a list in brackets",
         _ if expected.starts_with("struct ") => "a section with keys of its own",
         _ => expected,
+    }
+}
+
+/// A value as TOML text in which nothing hides: what does not show is spelled by its number, so that it can be looked at in
+/// a terminal, and read again.
+pub fn write(value: &impl Serialize) -> std::result::Result<String, toml::ser::Error> {
+    let text = toml::to_string(value)?;
+    if printable(&text) == text {
+        return Ok(text);
+    }
+    // A control character is what no text in single quotes may hold, so that the writer takes quotes in which it, and what
+    // it stands for here, is spelled.
+    Ok(toml::to_string(&spelled(&Value::try_from(value)?))?.replace("\\u0001", "\\U"))
+}
+
+/// The same value with the numbers of what does not show, each behind a control character.
+fn spelled(value: &Value) -> Value {
+    let spell = |text: &str| -> String {
+        let number = |c: char| match is_hidden(c) && c != '\n' && c != '\t' {
+            true => format!("\u{1}{:08X}", c as u32),
+            false => c.to_string(),
+        };
+        text.chars().map(number).collect()
+    };
+    match value {
+        Value::String(text) => Value::String(spell(text)),
+        Value::Array(list) => Value::Array(list.iter().map(spelled).collect()),
+        Value::Table(table) => Value::Table(table.iter().map(|(key, value)| (spell(key), spelled(value))).collect()),
+        other => other.clone(),
     }
 }
 
@@ -344,9 +390,33 @@ mod tests {
             (&["term", "1", "missing"], "line 5, column 1"),
             (&["nothing"], "line 1, column 1"),
         ] {
-            assert_eq!(locate(text, keys).as_deref(), Some(place), "{keys:?}");
+            assert_eq!(Places::of(text).find(keys).as_deref(), Some(place), "{keys:?}");
         }
-        assert_eq!(locate("a = = 1", &["a"]), None);
+        assert_eq!(Places::of("a = = 1").find(&["a"]), None);
+    }
+
+    #[test]
+    fn many_problems_and_long_words_take_no_long_time() {
+        let begun = std::time::Instant::now();
+        let many: String = (0..20_000).map(|n| format!("key{n} = {n}\n")).collect();
+        let found = problems(&many);
+        assert_eq!(found.len(), MOST_PROBLEMS + 1);
+        assert_eq!(found.last().unwrap(), "x.toml: more is wrong; it is told once what stands above is mended");
+        let long = problems(&format!("{} = 1", "k".repeat(1 << 20)));
+        assert!(long[0].chars().count() < 2000 && long[0].contains("unknown key; allowed are inner, mode"), "{long:?}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn what_is_written_shows_itself_and_is_read_again() {
+        let plain: Table = "b = [1, 'x\\y']\na = 'é\\u0001'\n[t]\nc = \"\"\"\ntwo\nlines\"\"\"\n".parse().unwrap();
+        assert_eq!(write(&plain).unwrap(), toml::to_string(&plain).unwrap());
+        let text = "it's \"a\u{9b}31m\u{202e}\\ \u{1}b\u{1b}\n\u{2028}c";
+        let inner = Value::Table(Table::from_iter([(text.to_string(), Value::Array(vec![text.into()]))]));
+        let table = Table::from_iter([("inner".to_string(), inner), (text.to_string(), text.into())]);
+        let written = write(&table).unwrap();
+        assert!(!written.chars().any(|c| is_hidden(c) && c != '\n'), "{written:?}");
+        assert_eq!(written.parse::<Table>().unwrap(), table, "{written}");
     }
 
     #[test]

@@ -10,8 +10,7 @@ use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::arithmetic::Line;
-use recollect::experiment::stages::look_into_files;
-use recollect::experiment::{Config, Experiment, Interrupt, preflight};
+use recollect::experiment::{Config, Experiment, Interrupt, preflight, stages};
 use recollect::telemetry::Progress;
 use recollect::{Error, Result};
 
@@ -73,7 +72,22 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_with(|| Ok((self.config.resolve()?, ())), arithmetic, |experiment, ()| stage(experiment))
+        self.perform_checked(stages::can_run, arithmetic, stage)
+    }
+
+    /// The same where less than a whole run has to be possible.
+    pub fn perform_checked(
+        &self,
+        check: fn(&Config) -> Result<()>,
+        arithmetic: fn(&Config) -> Vec<Line>,
+        stage: impl FnOnce(&Experiment) -> Result<()>,
+    ) -> Result<()> {
+        let resolve = || {
+            let config = self.config.resolve()?;
+            check(&config)?;
+            Ok((config, ()))
+        };
+        self.perform_with(resolve, arithmetic, |experiment, ()| stage(experiment))
     }
 
     /// The same with a config that is resolved in another way, and with what else is found out on the way. Of several
@@ -112,9 +126,8 @@ impl StageArgs {
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             check(&config, &found)?;
-            let notes: String = look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
-            output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
-            return Ok(());
+            let notes: String = stages::look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
+            return output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]
         let mut experiment = open(config, &found, interrupt, Box::new(StderrProgress::detect()))?;
@@ -122,11 +135,11 @@ impl StageArgs {
         if let Some(address) = self.prometheus {
             serve_metrics(address)?;
         }
-        output::say(&sums);
+        output::say(&sums)?;
         #[cfg(feature = "mpi")]
         if let Some(learner) = &learner {
             let others = learner.others();
-            output::say(&format!("# rank 0 learns, ranks 1 to {} sample and share the gradients", others.len()));
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample and share the gradients", others.len()))?;
             experiment.actors = Arc::new(others);
         }
         stage(&experiment, found)

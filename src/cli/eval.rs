@@ -74,8 +74,7 @@ Examples:
 
 pub fn main(args: &Args) -> Result<()> {
     if args.arms.contains(&AskedArms::List) {
-        output::say(&arms::list());
-        return Ok(());
+        return output::say(&arms::list());
     }
     let mut stage = args.stage.clone();
     stage.config.changes.extend(arms::change(&args.arms));
@@ -91,7 +90,7 @@ pub fn main(args: &Args) -> Result<()> {
             let measure = |experiment: &Experiment, measuring| {
                 stages::eval(experiment, &measuring)?;
                 let report = stages::report(experiment.run.root())?;
-                output::reported(&report);
+                output::reported(&report)?;
                 args.require.check(&report.summary)
             };
             stage.perform_opened(find, arithmetic::of_run, |_, measuring| measuring.check(), open, measure)
@@ -113,9 +112,9 @@ pub fn main(args: &Args) -> Result<()> {
                     Arm::DirectAfterRl.label(),
                     Arm::ThinkingBeforeRl.label(),
                     Arm::FineTuned.label()
-                ));
-                output::reported(&report);
-                output::say(&report::same_way_table(&report.summary));
+                ))?;
+                output::reported(&report)?;
+                output::say(&report::same_way_table(&report.summary))?;
                 args.require.check(&report.summary)
             };
             let check = |config: &Config, comparison: &Comparison| comparison.check(config);

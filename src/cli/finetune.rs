@@ -22,7 +22,6 @@ Example:
 
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
-        output::say(&format!("the fine-tuned policy is in {}", stages::finetune(experiment)?.dir.display()));
-        Ok(())
+        output::say(&format!("the fine-tuned policy is in {}", output::shown(&stages::finetune(experiment)?.dir)))
     })
 }

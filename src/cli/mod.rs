@@ -15,8 +15,12 @@ pub mod train;
 pub mod watch;
 pub mod world;
 
+use std::io::{self, IsTerminal};
+use std::process;
+
 use clap::{Parser, Subcommand};
 use recollect::Result;
+use recollect::text::printable;
 
 /// Teaches language models to recall what they already know.
 ///
@@ -59,7 +63,7 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> Result<()> {
-    match Cli::parse().command {
+    match parse()?.command {
         Command::Run(args) => run::main(&args),
         Command::World(args) => world::main(&args),
         Command::Pretrain(args) => pretrain::main(&args),
@@ -71,6 +75,29 @@ pub fn run() -> Result<()> {
         Command::Reward(args) => reward::main(&args),
         Command::Sweep(args) => sweep::main(&args),
     }
+}
+
+/// The command line. What is asked for instead (`--help`, `--version`) is printed as everything is, and a usage that is
+/// wrong ends the process: without what else stood on the line, nothing can be done.
+fn parse() -> Result<Cli> {
+    let error = match Cli::try_parse() {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    let (plain, styled) = (error.render().to_string(), error.render().ansi().to_string());
+    if error.use_stderr() {
+        // An argument may hold what a terminal obeys; then nothing is styled.
+        match printable(&plain) == plain {
+            true => drop(error.print()),
+            false => eprint!("{}", printable(&plain)),
+        }
+        process::exit(error.exit_code());
+    }
+    match io::stdout().is_terminal() {
+        true => output::say_styled(&styled)?,
+        false => output::say(&plain)?,
+    }
+    process::exit(0)
 }
 
 #[cfg(test)]

@@ -22,8 +22,7 @@ Examples:
   recollect pretrain configs/base.toml --set pretrain.seed=1 --set run.dir=runs/base-1";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform(arithmetic::of_pretraining, |experiment| {
-        output::say(&format!("the base is in {}", stages::pretrain(experiment)?.display()));
-        Ok(())
+    args.stage.perform_checked(stages::can_pretrain, arithmetic::of_pretraining, |experiment| {
+        output::say(&format!("the base is in {}", output::shown(&stages::pretrain(experiment)?)))
     })
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use recollect::telemetry::{Meter, Progress};
+use recollect::text::one_line;
 
 /// Between two plain lines of one piece of work.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ impl Progress for StderrProgress {
     fn tell(&self, text: &str) {
         match &self.bars {
             // A terminal that went away is no reason to end a run.
-            Some(bars) => drop(bars.println(text)),
+            Some(bars) => drop(bars.println(one_line(text))),
             None => print_line(text),
         }
     }
@@ -67,7 +68,7 @@ impl Meter for BarMeter {
     }
 
     fn note(&mut self, text: &str) {
-        self.work.note = text.to_owned();
+        self.work.note = one_line(text);
         self.bar.set_message(self.work.state());
     }
 }
@@ -96,7 +97,7 @@ impl Meter for PlainMeter {
     }
 
     fn note(&mut self, text: &str) {
-        self.work.note = text.to_owned();
+        self.work.note = one_line(text);
     }
 }
 
@@ -120,7 +121,7 @@ struct Work {
 
 impl Work {
     fn new(name: &str, unit: &str, done: u64, total: u64) -> Work {
-        let (name, unit) = (name.to_owned(), unit.to_owned());
+        let (name, unit) = (one_line(name), one_line(unit));
         Work { name, unit, before: done, done, total, note: String::new(), started: Instant::now() }
     }
 
@@ -185,7 +186,7 @@ pub fn span(seconds: f64) -> String {
 
 /// Standard error that is closed is no reason to end a run.
 fn print_line(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
+    drop(writeln!(io::stderr(), "{}", one_line(text)));
 }
 
 #[cfg(test)]

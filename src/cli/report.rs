@@ -39,6 +39,6 @@ pub fn main(args: &Args) -> Result<()> {
         [run] if args.into.is_none() => stages::report(run)?,
         runs => stages::report_together(runs, args.into.as_deref())?,
     };
-    output::reported(&report);
+    output::reported(&report)?;
     args.require.check(&report.summary)
 }

@@ -28,7 +28,7 @@ Examples:
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
         let report = stages::run(experiment)?;
-        output::reported(&report);
+        output::reported(&report)?;
         args.require.check(&report.summary)
     })
 }

@@ -63,17 +63,14 @@ Examples:
 
 pub fn main(args: &Args) -> Result<()> {
     let sweep = Sweep::load(&args.sweep, &args.changes)?;
-    output::say(&listing(&sweep));
+    output::say(&listing(&sweep))?;
     if args.dry_run {
         return Ok(());
     }
     let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
     let swept = sweep.run(&interrupt, Arc::new(StderrProgress::detect()))?;
-    output::say(&sweep_table(&swept.summary, io::stdout().is_terminal()));
-    for path in &swept.files {
-        output::say(&format!("wrote {}", path.display()));
-    }
-    Ok(())
+    output::say_styled(&sweep_table(&swept.summary, io::stdout().is_terminal()))?;
+    swept.files.iter().try_for_each(|path| output::wrote(path))
 }
 
 /// The cells, and what they add up to.

@@ -50,10 +50,9 @@ pub fn main(args: &Args) -> Result<()> {
         |experiment, ()| {
             let trained = stages::train(experiment)?;
             if args.resume && trained.reused {
-                output::say(&finished(experiment));
+                output::say(&finished(experiment))?;
             }
-            output::say(&format!("the trained policy is in {}", trained.dir.display()));
-            Ok(())
+            output::say(&format!("the trained policy is in {}", output::shown(&trained.dir)))
         },
     )
 }
@@ -80,6 +79,7 @@ impl Args {
         if self.resume {
             demand_checkpoint(&config.run.dir)?;
         }
+        stages::can_run(&config)?;
         Ok(config)
     }
 }

@@ -57,15 +57,10 @@ impl From<Part> for WorldPart {
 pub fn main(args: &Args) -> Result<()> {
     let config = args.config.resolve()?;
     match &args.export {
-        Some(dir) => {
-            for path in stages::export_world(&config, dir)? {
-                output::say(&format!("wrote {}", path.display()));
-            }
-        }
+        Some(dir) => stages::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),
         None => {
             let parts: Vec<WorldPart> = args.show.iter().map(|part| (*part).into()).collect();
-            output::say(&stages::world(&config, &parts, args.limit)?);
+            output::say(&stages::world(&config, &parts, args.limit)?)
         }
     }
-    Ok(())
 }

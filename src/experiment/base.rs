@@ -1,5 +1,6 @@
 //! The model that a run starts from: weights, tokenizer, and what it already knows.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::stage::Stage;
@@ -10,6 +11,8 @@ use crate::{Error, Result, files};
 
 /// What a base is made of, beside the two files of the policy.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// The weights of one that ships.
+const WEIGHTS: &str = "model.safetensors";
 /// What a generated world has to know about a base.
 pub const KNOWN: &str = "known.json";
 
@@ -17,7 +20,7 @@ pub const KNOWN: &str = "known.json";
 type Embedded = [(&'static str, &'static [u8]); 4];
 
 /// Names that every base's files have.
-const NAMES: [&str; 4] = ["config.json", "model.safetensors", TOKENIZER, KNOWN];
+const NAMES: [&str; 4] = ["config.json", WEIGHTS, TOKENIZER, KNOWN];
 
 macro_rules! embedded {
     ($dir:literal) => {
@@ -110,15 +113,7 @@ impl Base {
     fn read(dir: &Path) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
         let policy = checkpoint.load_merged()?;
-        // Adapters without a tokenizer are asked with that of the model they belong to.
-        let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
-        let tokenizer = Tokenizer::load(&path)?.within(policy.config.vocab_size)?;
-        let known = match checkpoint.find(KNOWN) {
-            None => None,
-            Some(path) => Some(serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-                Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
-            })?),
-        };
+        let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
         Ok(Self { policy, tokenizer, known })
     }
 
@@ -126,6 +121,55 @@ impl Base {
     pub fn save(&self, dir: &Path) -> Result<()> {
         save(dir, &self.policy, &self.tokenizer, self.known.as_ref())
     }
+}
+
+/// What can be known of a base without its weights.
+pub struct Outline {
+    pub model: ModelConfig,
+    pub tokenizer: Tokenizer,
+    pub known: Option<KnownConfig>,
+}
+
+impl Outline {
+    /// Reads all but the weights, of which it only looks whether they are there and belong to the model.
+    pub fn read(place: Place) -> Result<Outline> {
+        match place {
+            Place::Dir(dir) => {
+                let checkpoint = Checkpoint::open(dir)?;
+                checkpoint.examine()?;
+                let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
+                Ok(Outline { model: checkpoint.config().clone(), tokenizer, known })
+            }
+            Place::Shipped(files) => {
+                let home = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
+                for (name, bytes) in files.iter().filter(|(name, _)| *name != WEIGHTS) {
+                    let path = home.path().join(name);
+                    fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+                }
+                let tokenizer = Tokenizer::load(&home.path().join(TOKENIZER))?;
+                Ok(Outline { model: shape(place)?, tokenizer, known: Some(read_known(&home.path().join(KNOWN))?) })
+            }
+        }
+    }
+}
+
+/// The tokenizer of a checkpoint. Adapters without one are asked with that of the model they belong to.
+fn tokenizer(checkpoint: &Checkpoint, dir: &Path) -> Result<Tokenizer> {
+    let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
+    let model = checkpoint.find(NAMES[0]).unwrap_or_else(|| dir.join(NAMES[0]));
+    let model = model.parent().unwrap_or(dir);
+    Tokenizer::load_for(&path, model)?.within(checkpoint.config().vocab_size)
+}
+
+/// What the world of a base is like, if it has one.
+fn known(checkpoint: &Checkpoint) -> Result<Option<KnownConfig>> {
+    checkpoint.find(KNOWN).map(|path| read_known(&path)).transpose()
+}
+
+fn read_known(path: &Path) -> Result<KnownConfig> {
+    serde_json::from_str(&files::read_small(path)?).map_err(|error| {
+        Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
+    })
 }
 
 /// The shape of a base, without its weights.

@@ -42,7 +42,7 @@ use crate::learner::Algorithm;
 use crate::policy::Policy;
 use crate::reward::{Normalise, Reward};
 use crate::telemetry::Progress;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
 pub struct Experiment {
@@ -150,7 +150,7 @@ pub enum Purpose {
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = missing(config);
     let file = &config.train.reward;
-    errors.extend(absent("train.reward", file, file.is_file(), "file"));
+    errors.extend(unreadable("train.reward", file));
     let algorithm = match config.train.algorithm.resolve() {
         Ok(algorithm) => Some(algorithm),
         Err(Error::Several(several)) => {
@@ -180,14 +180,32 @@ fn missing(config: &Config) -> Vec<Error> {
     let jsonl = &config.world.jsonl;
     let documents = jsonl.documents.iter().map(|path| ("world.jsonl.documents", path));
     let files = documents.chain(jsonl.questions.iter().map(|path| ("world.jsonl.questions", path)));
-    let mut errors: Vec<Error> = files.filter_map(|(key, path)| absent(key, path, path.is_file(), "file")).collect();
-    errors.extend(config.base.dir().and_then(|base| absent("base.path", base, base.is_dir(), "directory")));
+    let mut errors: Vec<Error> = files.filter_map(|(key, path)| unreadable(key, path)).collect();
+    if let Some(base) = config.base.dir() {
+        let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
+        errors.extend(match base.is_dir() {
+            false => Some(absent("base.path", base, "no such directory")),
+            true => (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)")),
+        });
+    }
     errors
 }
 
-fn absent(key: &str, path: &Path, there: bool, what: &str) -> Option<Error> {
-    let place = path.display().to_string();
-    (!there).then(|| Error::invalid(place, format!("no such {what}"), format!("{key} names it")))
+fn absent(key: &str, path: &Path, found: &str) -> Error {
+    Error::invalid(path.display().to_string(), found, format!("{key} names it"))
+}
+
+/// Why a file that a key names cannot be read.
+fn unreadable(key: &str, path: &Path) -> Option<Error> {
+    if !path.exists() {
+        return Some(absent(key, path, "no such file"));
+    }
+    // There is something of that name; whether it is a file that may be read is another question.
+    files::open(path).err().map(|error| match error {
+        Error::Io { source, .. } => absent(key, path, &format!("cannot read: {source}")),
+        Error::Invalid { found, .. } => absent(key, path, &found),
+        other => absent(key, path, &other.to_string()),
+    })
 }
 
 /// Refuses a reward, of this file, that an algorithm cannot learn from.

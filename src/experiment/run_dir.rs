@@ -1,6 +1,6 @@
 //! The directory of a run: what lies where, whose it is, and that one process at a time writes to it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -206,9 +206,7 @@ fn refuse_strangers(root: &Path) -> Result<()> {
 fn lock(root: &Path) -> Result<File> {
     let path = root.join(LOCK);
     // Not truncated: the number of the process that holds the lock stands in it.
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.create(true).read(true).write(true).truncate(false).open(&path).map_err(Error::io(&path, "write"))?;
+    let mut file = files::open_lock(&path)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).map_err(Error::io(&path, "write"))?;

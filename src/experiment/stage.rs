@@ -6,7 +6,7 @@
 //! has the digest in the marker is an error rather than a reason to make the stage again, because it means that
 //! a disk is failing or that somebody edited the file, and either should be known before it is overwritten.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -170,7 +170,7 @@ impl StageCache {
         let folder = self.root.join("locks");
         files::create_dir(&folder)?;
         let path = folder.join(format!("{name}-{}", &key(name, inputs)?[..16]));
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path, "write"))?;
+        let file = files::open_lock(&path)?;
         let start = Instant::now();
         loop {
             match file.try_lock() {

@@ -24,6 +24,9 @@ pub const MEANS: [&str; 2] = ["means", "denotes"];
 /// number grows with this power.
 pub const LONGEST: usize = 3;
 
+/// The most entries of a code that are held out: what a message may mean grows with a power of it.
+const MOST_HELD_OUT: usize = 16;
+
 /// What a base knows of codes, and what the codes of all sets are like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,7 +92,7 @@ impl Codebooks {
     /// says.
     pub fn new(codes: usize, config: &CodebookConfig, kept: bool, pools: &mut CodePools) -> Result<Self> {
         config.check(codes)?;
-        let mut entries: Vec<Entry> = Vec::with_capacity(codes * config.entries);
+        let mut entries: Vec<Entry> = Vec::new();
         for _ in 0..codes {
             let code = pools.codes.pop().ok_or_else(|| too_small("codes"))?;
             for at in 0..config.entries {
@@ -258,9 +261,12 @@ impl Entry {
 impl CodebookConfig {
     fn check(&self, codes: usize) -> Result<()> {
         let refuse = |found: String, allowed: String| Err(Error::invalid("known.codebook", found, allowed));
-        if codes > 0 && !(1..=self.entries).contains(&self.held_out) {
+        if codes > 0 && !(1..=self.entries.min(MOST_HELD_OUT)).contains(&self.held_out) {
             let found = format!("held_out = {} of entries = {}", self.held_out, self.entries);
-            return refuse(found, "questions are about what is held out: 1 or more, at most all entries".into());
+            return refuse(
+                found,
+                "questions are about what is held out: 1 or more, at most all entries, and 16".into(),
+            );
         }
         let longest = LONGEST.min(self.held_out);
         if codes > 0 && (self.lengths.is_empty() || self.lengths.iter().any(|n| !(1..=longest).contains(n))) {

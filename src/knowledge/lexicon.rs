@@ -44,9 +44,10 @@ pub struct LexiconConfig {
 }
 
 impl LexiconConfig {
-    /// Refuses more names than their patterns can spell without a long search.
-    fn check(&self) -> Result<()> {
-        let kinds = [
+    /// How many names of each kind there are, and how many there may be: no more than their patterns can spell without a
+    /// long search.
+    pub fn counts(&self) -> [(&'static str, usize, usize); 9] {
+        [
             ("persons", self.persons, 5000),
             ("creatures", self.creatures, 8000),
             ("towns", self.towns, 500),
@@ -56,8 +57,11 @@ impl LexiconConfig {
             ("ciphers", self.ciphers, 1000),
             ("kinds", self.kinds, 1500),
             ("traits", self.traits, 1500),
-        ];
-        match kinds.into_iter().find(|(_, count, most)| count > most) {
+        ]
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.counts().into_iter().find(|(_, count, most)| count > most) {
             None => Ok(()),
             Some((kind, count, most)) => Err(Error::invalid(
                 format!("known.{kind}"),

@@ -31,7 +31,7 @@ impl Reversals {
     /// Takes names out of the pools and makes `count` facts in groups of `group_size`. Pairs of names are
     /// [`reserved`] or not, as `kept` says.
     pub fn new(count: usize, group_size: usize, kept: bool, lexicon: &Lexicon, pools: &mut Pools) -> Result<Self> {
-        let mut facts: Vec<Fact> = Vec::with_capacity(count);
+        let mut facts: Vec<Fact> = Vec::with_capacity(count.min(pools.persons.len()));
         for index in 0..count {
             let first = index % group_size == 0;
             let group = if first { pools.towns.pop() } else { facts.last().map(|f| f.group) };

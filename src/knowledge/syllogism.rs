@@ -88,7 +88,7 @@ impl Syllogisms {
         pool: &mut Vec<Word>,
         random: &mut Stream,
     ) -> Result<Self> {
-        let mut chains = Vec::with_capacity(count);
+        let mut chains = Vec::new();
         while chains.len() < count {
             let length = *lengths.choose(random).ok_or_else(|| too_small("no length of chains is given"))?;
             let square = square(length, import, random)?;

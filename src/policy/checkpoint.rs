@@ -1,11 +1,13 @@
 //! A policy on disk, in the Hugging Face layout: `config.json` beside the weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use safetensors::tensor::TensorView;
+
 use super::lora::{adapted_base, adapter_files, is_adapter};
-use super::model::{check_finite, check_shape};
+use super::model::{check_finite, check_shape, foreign};
 use super::value_head::is_of_trl;
 use super::weight_files::{self, WEIGHTS};
 use super::{ModelConfig, Policy, Weight};
@@ -96,6 +98,28 @@ impl Checkpoint {
         Ok(policy)
     }
 
+    /// Looks whether all weights are there and have the shapes that they should have. They are not read, so that it takes
+    /// no time, but for those of adapters.
+    ///
+    /// # Errors
+    ///
+    /// Whatever [`Checkpoint::load`] refuses but weights that are no numbers.
+    pub fn examine(&self) -> Result<()> {
+        if self.has_adapters() {
+            return self.load_merged().map(drop);
+        }
+        let shapes = self.config.weight_shapes();
+        let mut missing: BTreeSet<&str> = shapes.keys().map(String::as_str).collect();
+        let place = each_weight(&self.folders[0], &with_head(&self.config), |_, name, _| {
+            missing.remove(name);
+            Ok(())
+        })?;
+        match missing.first() {
+            None => Ok(()),
+            Some(name) => Err(foreign(&place, format!("{name} is missing"))),
+        }
+    }
+
     /// The policy as whole weights: what adapters change is part of them.
     pub fn load_merged(&self) -> Result<Policy> {
         match self.load()? {
@@ -108,14 +132,8 @@ impl Checkpoint {
 /// The whole weights in a folder: one safetensors file, or the shards that an index names, in f32, bf16 or f16.
 fn load_whole(folder: &Path) -> Result<Policy> {
     let mut config = ModelConfig::read(&folder.join(CONFIG))?;
-    let shapes = ModelConfig { tie_word_embeddings: false, ..config.clone() }.weight_shapes();
     let mut weights = BTreeMap::new();
-    let place = weight_files::each_tensor(folder, |place, name, view| {
-        // Rotations follow from the config.
-        if is_of_trl(name) || name.ends_with("rotary_emb.inv_freq") {
-            return Ok(());
-        }
-        check_shape(place, &shapes, name, view.shape())?;
+    let place = each_weight(folder, &with_head(&config), |place, name, view| {
         let weight = weight_files::decode(place, name, view)?;
         check_finite(place, name, &weight.values)?;
         weights.insert(name.to_owned(), weight);
@@ -125,6 +143,28 @@ fn load_whole(folder: &Path) -> Result<Policy> {
         config.tie_word_embeddings = !has_head_of_its_own(&mut weights);
     }
     Ok(Policy { origin: Some(folder.to_path_buf()), ..Policy::new(&place, Arc::new(config), weights)? })
+}
+
+/// The shapes of all weights that a checkpoint may hold: also a model that shares its head with the embedding may come with
+/// one.
+fn with_head(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
+    ModelConfig { tie_word_embeddings: false, ..config.clone() }.weight_shapes()
+}
+
+/// Hands over every weight in a folder with its place, all of which have names and shapes of these.
+fn each_weight(
+    folder: &Path,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    mut found: impl FnMut(&str, &str, &TensorView) -> Result<()>,
+) -> Result<String> {
+    weight_files::each_tensor(folder, |place, name, view| {
+        // Rotations follow from the config.
+        if is_of_trl(name) || name.ends_with("rotary_emb.inv_freq") {
+            return Ok(());
+        }
+        check_shape(place, shapes, name, view.shape())?;
+        found(place, name, view)
+    })
 }
 
 /// Whether a model that is said to share its head with the embedding comes with another head: then that is used, as

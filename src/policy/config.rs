@@ -129,7 +129,8 @@ impl ModelConfig {
 
     /// How many numbers the policy consists of.
     pub fn parameter_count(&self) -> usize {
-        self.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()
+        let count = |shape: &Vec<usize>| shape.iter().fold(1, |product: usize, size| product.saturating_mul(*size));
+        self.weight_shapes().values().fold(0, |sum: usize, shape| sum.saturating_add(count(shape)))
     }
 
     /// The same, where it can be said: not of sizes whose product is no number.

@@ -25,6 +25,13 @@ pub struct InitConfig {
     pub structured: Option<Structured>,
 }
 
+impl InitConfig {
+    /// Refuses a model that cannot begin so.
+    pub fn check(&self, model: &ModelConfig) -> Result<()> {
+        self.structured.as_ref().map_or(Ok(()), |structured| structured.check(model))
+    }
+}
+
 impl Policy {
     /// A policy that has learned nothing. Every weight has a random stream of its own, named after it.
     pub fn initialise(config: Arc<ModelConfig>, init: &InitConfig, seed: u64) -> Result<Policy> {

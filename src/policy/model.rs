@@ -175,7 +175,7 @@ impl Policy {
 }
 
 /// Weights that do not go with their config.
-fn foreign(place: &str, found: String) -> Error {
+pub(super) fn foreign(place: &str, found: String) -> Error {
     Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
 }
 

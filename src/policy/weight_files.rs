@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use half::{bf16, f16};
@@ -113,7 +112,7 @@ where
 }
 
 pub(super) fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let file = files::open(path)?;
     // SAFETY: the map is only read, and dropped before the load ends. Nobody but the user could change the file
     // meanwhile; recollect itself never writes into a file, it replaces it (`files::write_atomic`).
     unsafe { Mmap::map(&file) }.map_err(Error::io(path, "read"))

@@ -9,6 +9,7 @@ use super::story::Story;
 use super::words::{gap_legend, grouped, legend, seconds, set_purpose};
 use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};
+use crate::text::printable;
 use crate::{Error, Result};
 
 /// The page and what it includes. A name that ends in `.html` turns escaping on.
@@ -40,7 +41,7 @@ fn render(template: &str, page: impl Serialize) -> Result<String, minijinja::Err
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }
-    environment.get_template(template)?.render(Serde(page))
+    environment.get_template(template)?.render(Serde(page)).map(|text| printable(&text).into_owned())
 }
 
 /// What the template is filled with.

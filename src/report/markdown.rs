@@ -8,6 +8,7 @@ use super::story::Story;
 use super::words::{gap_legend, legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, Task};
+use crate::text::printable;
 
 /// What the page tells and all of its numbers, without curves and traces.
 pub fn markdown(summary: &Summary) -> String {
@@ -43,7 +44,8 @@ pub fn markdown(summary: &Summary) -> String {
         costs(&summary.run),
         provenance(&summary.run)
     );
-    text
+    // People read it in a terminal, too.
+    printable(&text).into_owned()
 }
 
 /// A row for each arm, a column for each task.

@@ -28,13 +28,17 @@ use toml::{Table, Value};
 use super::gates::{cycle, lead_nowhere};
 use super::score::{Anneal, Clip, Normalise};
 use super::{Reward, Term, Weighted};
-use crate::strict_toml::{self, Problem};
+use crate::strict_toml::{self, MOST_PROBLEMS, Places, Problem};
+use crate::text::is_hidden;
 use crate::{Error, Result, files};
 
 /// The largest weight either way, so that totals and their spread stay far from overflow.
 const LARGEST_WEIGHT: f64 = 1e6;
-/// The most terms of a file. Each is a column of the metrics.
+/// The most terms of a file. Each is a column of the metrics, and with more of them nothing else is looked at.
 const MOST_TERMS: usize = 64;
+
+/// The longest name of a term, in characters.
+const LONGEST_NAME: usize = 64;
 
 /// The keys that every term has, beside those of its kind.
 const COMMON: [&str; 7] = ["kind", "name", "weight", "only_if", "unless", "clip", "anneal"];
@@ -69,15 +73,16 @@ impl Default for Common {
 impl Reward {
     /// Reads a reward file. Everything that is wrong in it is reported, a line each.
     pub fn load(path: &Path) -> Result<Reward> {
-        Reward::parse(&files::read_text(path)?, &path.display().to_string())
+        Reward::parse(&files::read_small(path)?, &path.display().to_string())
     }
 
     /// The same from text; `place` stands for the file in errors.
     pub fn parse(text: &str, place: &str) -> Result<Reward> {
         let (file, problems) = strict_toml::decode::<RewardFile>(&strict_toml::parse(text, place)?);
+        let places = Places::of(text);
         let located = |problem: Problem, keys: &[&str]| {
             let of_problem: Vec<&str> = keys.iter().copied().chain(problem.key.split('.')).collect();
-            match strict_toml::locate(text, &of_problem) {
+            match places.find(&of_problem) {
                 Some(place_in_text) => format!("{place}: {place_in_text}"),
                 None => place.to_string(),
             }
@@ -86,9 +91,18 @@ impl Reward {
         let mut errors: Vec<Error> = problems.into_iter().map(whole).collect();
         let RewardFile { normalise, term: tables } =
             file.unwrap_or(RewardFile { normalise: Normalise::Sum, term: vec![] });
+        if tables.len() > MOST_TERMS {
+            let found = format!("found {} terms", tables.len());
+            errors.push(whole(Problem::new("term", found, format!("allowed are {MOST_TERMS}"))));
+            return Err(Error::Several(errors));
+        }
         let names: Vec<String> = tables.iter().map(name_of).collect();
         let mut terms = Vec::new();
         for (index, table) in tables.iter().enumerate() {
+            if errors.len() > 2 * MOST_PROBLEMS {
+                // Nobody mends more at once.
+                break;
+            }
             let read = weighted(table).and_then(|term| match lead_nowhere(&term, &names) {
                 problems if problems.is_empty() => Ok(term),
                 problems => Err(problems),
@@ -148,6 +162,10 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     let term = term.map_err(|own| problems.extend(own)).ok();
     problems.extend(term.iter().flat_map(Term::problems));
     let Common { name, weight, only_if, unless, clip, anneal } = common.unwrap_or_default();
+    if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
+        let allowed = format!("allowed are 1 to {LONGEST_NAME} characters that can be seen");
+        problems.push(Problem::new("name", format!("found \"{name}\""), allowed));
+    }
     problems.extend(weight_problem("weight", weight));
     problems.extend(anneal.and_then(|anneal| weight_problem("anneal.to", anneal.to)));
     if let Some(Anneal { start, end, .. }) = anneal.filter(|anneal| anneal.end <= anneal.start) {
@@ -168,6 +186,11 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     }
 }
 
+/// Whether metrics, tables and terminals can show it.
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(is_hidden)
+}
+
 fn weight_problem(key: &str, weight: f64) -> Option<Problem> {
     let fine = weight.is_finite() && weight.abs() <= LARGEST_WEIGHT;
     let allowed = format!("allowed is a number from {} to {LARGEST_WEIGHT}", -LARGEST_WEIGHT);
@@ -177,7 +200,7 @@ fn weight_problem(key: &str, weight: f64) -> Option<Problem> {
 /// A kind of term without keys of its own.
 fn plain(own: &Table, term: Term) -> Result<Term, Vec<Problem>> {
     let unknown = |key: &String| Problem::new(key, "unknown key", strict_toml::suggest(key, &COMMON, ""));
-    let problems: Vec<Problem> = own.keys().map(unknown).collect();
+    let problems: Vec<Problem> = own.keys().take(MOST_PROBLEMS).map(unknown).collect();
     if problems.is_empty() { Ok(term) } else { Err(problems) }
 }
 
@@ -210,10 +233,6 @@ fn together(reward: &Reward) -> Vec<Problem> {
     for twice in terms.iter().filter(|term| !names.insert(&term.name)) {
         let remedy = "give one of them a name of its own";
         problems.push(Problem::new("term", format!("two terms are called {}", twice.name), remedy));
-    }
-    if terms.len() > MOST_TERMS {
-        let found = format!("found {} terms", terms.len());
-        problems.push(Problem::new("term", found, format!("allowed are {MOST_TERMS}")));
     }
     if let Some(cycle) = cycle(reward) {
         let found = format!("{cycle} wait for each other");

@@ -104,9 +104,9 @@ impl MetricsTail {
     /// Appends the lines that have come since. A run that is taken up again cuts its file back to its checkpoint: then
     /// all of it is read anew. Whether there was anything new.
     pub fn read(&mut self, lines: &mut Vec<MetricsLine>) -> Result<bool> {
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            file => file.map_err(Error::io(&self.path, "read"))?,
+        let mut file = match files::open(&self.path) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
         };
         let length = file.metadata().map_err(Error::io(&self.path, "read"))?.len();
         if length < self.read {

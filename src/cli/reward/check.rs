@@ -20,10 +20,9 @@ pub fn main(args: &Args) -> Result<()> {
     let reward = super::load(&args.reward)?;
     let mut programs = String::new();
     for (name, external) in reward.externals() {
-        programs += &format!("{name} would run {}, which was not started\n", external.find(name)?.display());
+        programs += &format!("{name} would run {}, which was not started\n", output::shown(&external.find(name)?));
     }
-    output::say(&format!("{} is fine\n{}{programs}", args.reward.display(), summary(&reward)));
-    Ok(())
+    output::say(&format!("{} is fine\n{}{programs}", output::shown(&args.reward), summary(&reward)))
 }
 
 /// The terms with what becomes of them, a line each.

@@ -37,8 +37,7 @@ pub fn main(args: &Args) -> Result<()> {
     text += &format!("They agree on no best completion in {best} of the groups.\n");
     let names = [names[0].as_str(), names[1].as_str()];
     text += &moved(&found.moved, "Where they disagree most", names);
-    output::say(&text);
-    Ok(())
+    output::say(&text)
 }
 
 /// The name of a file without its folder and its ending.

@@ -52,8 +52,7 @@ pub fn main(args: &Args) -> Result<()> {
     for (term, words) in scorer.take_remarks() {
         text += &format!("note: {term}: {words}\n");
     }
-    output::say(&text);
-    Ok(())
+    output::say(&text)
 }
 
 /// A row for each completion with what each term pays, best paid first.

@@ -35,8 +35,7 @@ pub fn main(args: &Args) -> Result<()> {
         let times = if caught.times > 1 { format!(", {} times", caught.times) } else { String::new() };
         text += &format!("{}    paid    {}{times}\n\n", rollout(&caught.record), paid(&caught.score));
     }
-    output::say(&text);
-    Ok(())
+    output::say(&text)
 }
 
 /// Whether there is something to worry about, in a line.

@@ -30,8 +30,7 @@ pub fn main(args: &Args) -> Result<()> {
     }
     text += &format!("groups with another best completion    {}\n", percent(found.new_best, found.groups));
     text += &moved(&found.moved, "What changes places most in its group", ["then", "now"]);
-    output::say(&text);
-    Ok(())
+    output::say(&text)
 }
 
 /// A row for the total and for each term.

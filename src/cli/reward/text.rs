@@ -15,9 +15,9 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
-    table.set_header(header.to_vec());
+    table.set_header(header.iter().map(|name| one_line(name)));
     for row in rows {
-        table.add_row(row.into_iter().map(Cell::new));
+        table.add_row(row.iter().map(|cell| Cell::new(one_line(cell))));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

@@ -48,8 +48,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub fn main(args: &Args) -> Result<()> {
     let watched = Watched::open(&args.run)?;
     if args.once || !io::stdout().is_terminal() {
-        output::say(&text::summary(&watched));
-        return Ok(());
+        return output::say(&text::summary(&watched));
     }
     let shown = |source| Error::Io { path: "the terminal".into(), action: "draw on", source };
     let mut terminal = ratatui::try_init().map_err(shown)?;

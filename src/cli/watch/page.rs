@@ -11,9 +11,11 @@ use recollect::evaluation::ArmResult;
 use recollect::experiment::watched::Watched;
 use recollect::knowledge::Set;
 use recollect::reward::Record;
+use recollect::text::one_line;
 
 use super::chart::{self, Curve};
 use super::{text, trace};
+use crate::cli::output;
 
 /// A run, and how it is looked at.
 pub struct Page {
@@ -81,7 +83,7 @@ impl Page {
         title.extend(accuracy.iter().map(|curve| Span::from(format!(" {}", curve.name)).fg(curve.color)));
         chart::draw(frame, left, Line::from(title), &accuracy, Some([0.0, 1.0]));
         let curve = Curve { name: "", color: Color::Cyan, points: self.watched.curve(&self.metric) };
-        chart::draw(frame, right, Line::from(format!("< {} >", self.metric)), &[curve], None);
+        chart::draw(frame, right, Line::from(format!("< {} >", one_line(&self.metric))), &[curve], None);
         let [left, right] = Layout::horizontal([Constraint::Length(32), Constraint::Fill(1)]).areas(rest);
         self.draw_numbers(frame, left);
         self.draw_trace(frame, right);
@@ -91,7 +93,7 @@ impl Page {
 
     fn draw_head(&self, frame: &mut Frame, area: Rect, alarms: Vec<String>) {
         let held = if self.held { " (held)" } else { "" };
-        let name = format!("{}{held}", self.watched.root().display());
+        let name = format!("{}{held}", output::shown(self.watched.root()));
         let mut lines = vec![Line::from(vec![name.bold(), "  ".into(), text::progress(&self.watched).into()])];
         let on_b = text::accuracies(&self.watched, Set::B);
         lines.push(Line::from(on_b.unwrap_or_else(|| "no evaluation on the way yet".into())));

@@ -6,7 +6,9 @@ use std::time::Duration;
 use recollect::evaluation::ArmResult;
 use recollect::experiment::watched::Watched;
 use recollect::knowledge::Set;
+use recollect::text::one_line;
 
+use crate::cli::output;
 use crate::cli::progress::{span, three_digits};
 
 /// A run whose last step is longer ago is said to stand still, unless its steps take that long.
@@ -132,7 +134,7 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
         "alarm/value" => "the value head foretells less than a constant would".into(),
         "time/alarm/memory" => "memory is about to run out".into(),
         "time/alarm/disk" => "the disk is nearly full".into(),
-        other => other.replace("alarm/", ""),
+        other => one_line(&other.replace("alarm/", "")),
     };
     let damaged = watched.damage.iter().map(|damaged| format!("{}: {}", damaged.path.display(), damaged.found));
     watched.names().into_iter().filter(ringing).map(words).chain(damaged).collect()
@@ -148,7 +150,7 @@ pub fn accuracies(watched: &Watched, set: Set) -> Option<String> {
 
 /// All of it as plain text.
 pub fn summary(watched: &Watched) -> String {
-    let mut text = format!("{}: {}\n", watched.root().display(), progress(watched));
+    let mut text = format!("{}: {}\n", output::shown(watched.root()), progress(watched));
     // Writing to a string cannot fail.
     for words in [Set::A, Set::B].into_iter().filter_map(|set| accuracies(watched, set)) {
         let _ = writeln!(text, "{words}");

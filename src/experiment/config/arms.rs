@@ -32,6 +32,6 @@ impl ArmsConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("arms.passages", self.passages, 1);
+        ranges.count("arms.passages", self.passages, 1..=1000);
     }
 }

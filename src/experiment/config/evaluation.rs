@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use super::ranges::{MOST_STEPS, MOST_TOKENS};
 
 /// The same questions for every arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,8 +37,14 @@ impl EvaluationConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("evaluation.samples", self.samples, 1);
-        ranges.at_least("evaluation.max_new_tokens", self.max_new_tokens, 2);
-        ranges.not_negative("evaluation.temperature", self.temperature);
+        ranges.count("evaluation.samples", self.samples, 1..=10_000);
+        ranges.count("evaluation.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
+        if self.temperature != 0.0 {
+            let allowed = "0 for the likeliest token, or a number from 0.001 to 1000";
+            let within = (0.001..=1000.0).contains(&self.temperature);
+            ranges.demand(within, "evaluation.temperature", self.temperature, allowed);
+        }
+        let asked = self.questions_during_training;
+        ranges.count("evaluation.questions_during_training", asked, 0..=MOST_STEPS);
     }
 }

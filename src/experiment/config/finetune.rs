@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Ranges;
 use super::pretrain::reading_circuit;
+use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
 use super::remedy::{Augmentation, Objective};
+use super::{Ranges, lessons};
 use crate::knowledge::curriculum::{Habits, Mixture};
 use crate::learner::Scales;
 
@@ -74,13 +75,17 @@ impl Default for FinetuneConfig {
 
 impl FinetuneConfig {
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("finetune.steps", self.steps, 1);
-        ranges.at_least("finetune.tokens_per_step", self.tokens_per_step, 1);
-        ranges.positive("finetune.learning_rate", self.learning_rate);
+        ranges.count("finetune.steps", self.steps, 1..=MOST_STEPS);
+        ranges.count("finetune.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
+        ranges.positive("finetune.learning_rate", self.learning_rate, LARGEST);
+        ranges.scales("finetune.scales", &self.scales);
+        ranges.count("finetune.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
         ranges.within("finetune.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("finetune.weight_decay", self.weight_decay);
-        ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm);
+        ranges.not_negative("finetune.weight_decay", self.weight_decay, LARGEST);
+        ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm, f64::MAX);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
+        lessons::mixture("finetune.mixture", &self.mixture, ranges);
+        lessons::habits("finetune.habits", &self.habits, ranges);
         self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));
     }
 }

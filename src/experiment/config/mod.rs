@@ -6,6 +6,9 @@
 mod arms;
 mod evaluation;
 mod finetune;
+#[cfg(test)]
+mod hostile;
+mod lessons;
 mod lora;
 mod model;
 mod overrides;
@@ -89,7 +92,7 @@ impl Config {
             inputs::find_again(&mut config, path, changed);
             return Ok(config);
         }
-        let text = files::read_text(path)?;
+        let text = files::read_small(path)?;
         let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
         Config::parse(&text, &path.display().to_string(), &name, overrides)
     }
@@ -178,9 +181,8 @@ impl Config {
 
     /// The config with every default written out, as TOML.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| {
-            Error::invalid("config", strict_toml::one_line(&error.to_string()), "this value cannot be written as TOML")
-        })
+        strict_toml::write(self)
+            .map_err(|error| Error::invalid("config", error.to_string(), "this value cannot be written as TOML"))
     }
 
     /// What the results of a run depend on, by dotted key: everything but where it is written, where and on how many
@@ -350,6 +352,34 @@ mod tests {
         assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
         assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
         assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
+    }
+
+    #[test]
+    fn shares_mixtures_and_scales_are_what_something_can_be_drawn_by() {
+        for (key, value, allowed) in [
+            ("finetune.habits.restated", "-1.0", "found -1; allowed is a number that is 0 or more"),
+            ("finetune.habits.distracted", "1.5", "found 1.5; allowed is 0 to 1"),
+            ("finetune.habits.group", "nan", "found NaN; allowed is 0 to 1"),
+            ("finetune.habits.longest", "0", "found 0; allowed is 1 or more"),
+            ("finetune.mixture.read", "-0.5", "found -0.5; allowed is a number that is 0 or more"),
+            ("train.mixture.think", "inf", "found inf; allowed is a number from 0 to 1000000"),
+            ("finetune.warmup_steps", "9223372036854775807", "allowed is 0 to 1000000000"),
+        ] {
+            let message = line("", &[&format!("{key}={value}")]);
+            let expected = format!("--set {key}={value}: {key}: ");
+            assert!(message.starts_with(&expected) && message.contains(allowed), "{message}");
+        }
+        let scales = line("[finetune.scales]\n'model.norm' = -1.0\n[train.scales]\n'' = nan\n", &[]);
+        assert!(scales.contains("x.toml: finetune.scales.\"model.norm\": found -1; allowed is"), "{scales}");
+        assert!(scales.contains("x.toml: train.scales.\"\": found NaN; allowed is"), "{scales}");
+        let zeros = "mixture = { read = 0, read_trace = 0, recite_context = 0, document = 0, answer = 0, think = 0, \
+                     bring_up = 0, guess = 0 }";
+        let message = line(&format!("[pretrain]\nphases = [{{ {zeros} }}]\n[finetune]\n{zeros}\n"), &[]);
+        for key in ["pretrain.phases.mixture", "finetune.mixture"] {
+            assert!(message.contains(&format!("x.toml: {key}: found nothing but zeros; allowed is")), "{message}");
+        }
+        let phases = line("[pretrain]\nphases = [{ habits = { kinds = 2.0 } }]", &[]);
+        assert!(phases.contains("pretrain.phases.habits.kinds: found 2; allowed is 0 to 1"), "{phases}");
     }
 
     #[test]

@@ -8,6 +8,11 @@ use super::Ranges;
 use crate::experiment::base::Place;
 use crate::policy::{Family, ModelConfig};
 
+/// The largest size of a model in any direction. Whether the machine has room for the whole is another question.
+const LARGEST_SIZE: usize = 1 << 20;
+/// The most layers.
+const MOST_LAYERS: usize = 4096;
+
 /// Where the base model comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -113,21 +118,27 @@ impl ModelSection {
         for (key, size) in [
             ("model.hidden_size", self.hidden_size),
             ("model.intermediate_size", self.intermediate_size),
-            ("model.num_hidden_layers", self.num_hidden_layers),
             ("model.num_attention_heads", self.num_attention_heads),
             ("model.num_key_value_heads", self.num_key_value_heads),
         ] {
-            ranges.at_least(key, size, 1);
+            ranges.count(key, size, 1..=LARGEST_SIZE);
         }
-        ranges.at_least("model.max_position_embeddings", self.max_position_embeddings, 8);
+        ranges.count("model.num_hidden_layers", self.num_hidden_layers, 1..=MOST_LAYERS);
+        ranges.count("model.max_position_embeddings", self.max_position_embeddings, 8..=LARGEST_SIZE);
         // Rotary positions turn the dimensions of a head in pairs.
-        let even = self.head_dim >= 2 && self.head_dim.is_multiple_of(2);
-        ranges.demand(even, "model.head_dim", self.head_dim, "an even number, 2 or more");
+        let even = (2..=LARGEST_SIZE).contains(&self.head_dim) && self.head_dim.is_multiple_of(2);
+        ranges.demand(
+            even,
+            "model.head_dim",
+            self.head_dim,
+            format!("an even number, 2 or more and {LARGEST_SIZE} at most"),
+        );
         let heads = self.num_attention_heads;
         let shared = self.num_key_value_heads == 0 || heads.is_multiple_of(self.num_key_value_heads);
         let allowed = format!("a divisor of model.num_attention_heads, which is {heads}");
         ranges.demand(shared, "model.num_key_value_heads", self.num_key_value_heads, allowed);
-        ranges.positive("model.rms_norm_eps", self.rms_norm_eps);
-        ranges.demand(self.rope_theta >= 1.0, "model.rope_theta", self.rope_theta, "1 or more");
+        ranges.positive("model.rms_norm_eps", self.rms_norm_eps, 1.0);
+        let theta = (1.0..=1e12).contains(&self.rope_theta);
+        ranges.demand(theta, "model.rope_theta", self.rope_theta, "1 or more, 1e12 at most");
     }
 }

@@ -5,6 +5,9 @@ use toml::{Table, Value};
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result};
 
+/// The most parts of a key.
+const DEEPEST: usize = 16;
+
 /// One change, and where it was asked for.
 #[derive(Clone, Debug)]
 pub struct Override {
@@ -32,7 +35,8 @@ impl Override {
     /// A change to a dotted key. `None` where the key has an empty part.
     pub fn new(place: &str, key: &str, value: Value) -> Option<Override> {
         let key: Vec<String> = key.trim().split('.').map(|part| part.trim().to_string()).collect();
-        let whole = key.iter().all(|part| !part.is_empty());
+        // No key stands that deep, and tables inside of tables without end are more than a program can take apart.
+        let whole = key.len() <= DEEPEST && key.iter().all(|part| !part.is_empty());
         whole.then(|| Override { place: place.to_string(), key, value })
     }
 

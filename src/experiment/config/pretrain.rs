@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Ranges;
+use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
+use super::{Ranges, lessons};
 use crate::knowledge::curriculum::{Habits, Mixture};
 use crate::language::tokenizer::SPECIAL;
 use crate::learner::Scales;
 use crate::policy::{Anchor, Code, Head, InitConfig, Structured};
+
+/// The most heads, codes and tokens of distance of a structured start.
+const MOST_PARTS: usize = 4096;
 
 /// AdamW on a mixture of generated text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,14 +80,14 @@ pub fn reading_circuit() -> Scales {
 impl PretrainConfig {
     /// Optimizer steps of all phases together.
     pub fn steps(&self) -> usize {
-        self.phases.iter().map(|phase| phase.steps).sum()
+        self.phases.iter().fold(0, |sum: usize, phase| sum.saturating_add(phase.steps))
     }
 
     /// The phase that a step, `0..steps()`, belongs to.
     pub fn phase(&self, step: usize) -> &Phase {
         let mut end = 0;
         let found = self.phases.iter().position(|phase| {
-            end += phase.steps;
+            end = phase.steps.saturating_add(end);
             step < end
         });
         &self.phases[found.unwrap_or(self.phases.len() - 1)]
@@ -131,12 +135,42 @@ impl Default for PretrainConfig {
 
 impl PretrainConfig {
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.demand(!self.phases.is_empty(), "pretrain.phases", "none", "one phase or more");
-        ranges.at_least("pretrain.phases.steps", self.steps(), 1);
-        ranges.at_least("pretrain.tokens_per_step", self.tokens_per_step, 1);
-        ranges.positive("pretrain.learning_rate", self.learning_rate);
+        let phases = self.phases.len();
+        ranges.demand((1..=1000).contains(&phases), "pretrain.phases", format!("{phases} phases"), "1 to 1000");
+        ranges.count("pretrain.phases.steps", self.steps(), 1..=MOST_STEPS);
+        for Phase { mixture, habits, .. } in &self.phases {
+            lessons::mixture("pretrain.phases.mixture", mixture, ranges);
+            lessons::habits("pretrain.phases.habits", habits, ranges);
+        }
+        ranges.count("pretrain.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
+        ranges.positive("pretrain.learning_rate", self.learning_rate, LARGEST);
+        ranges.scales("pretrain.scales", &self.scales);
+        ranges.count("pretrain.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
         ranges.within("pretrain.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("pretrain.weight_decay", self.weight_decay);
-        ranges.positive("pretrain.max_gradient_norm", self.max_gradient_norm);
+        ranges.not_negative("pretrain.weight_decay", self.weight_decay, LARGEST);
+        ranges.positive("pretrain.max_gradient_norm", self.max_gradient_norm, f64::MAX);
+        init("pretrain.init", &self.init, ranges);
     }
+}
+
+/// Sizes of random numbers that stay finite in single precision.
+fn init(key: &str, init: &InitConfig, ranges: &mut Ranges) {
+    ranges.not_negative(&format!("{key}.embedding_std"), init.embedding_std, LARGEST);
+    ranges.not_negative(&format!("{key}.matrix_gain"), init.matrix_gain, LARGEST);
+    let Some(Structured { sharpness, gain, offsets, heads, then, fetched, anchor, .. }) = &init.structured else {
+        return;
+    };
+    let sizes = [("sharpness", *sharpness), ("gain", *gain), ("anchor.strength", anchor.strength)];
+    for (name, size) in sizes {
+        ranges.not_negative(&format!("{key}.structured.{name}"), size, 1e4);
+    }
+    let codes = heads.iter().chain(then).map(|head| match head {
+        Head::Match { fetched, .. } => fetched.len(),
+        Head::Repeat { .. } => 0,
+    });
+    let longest = codes.chain([offsets.len(), heads.len(), then.len(), fetched.len()]).max().unwrap_or(0);
+    let found = format!("a list of {longest}");
+    ranges.demand(longest <= MOST_PARTS, &format!("{key}.structured"), found, format!("lists of {MOST_PARTS} at most"));
+    let far = offsets.iter().copied().max().unwrap_or(0);
+    ranges.count(&format!("{key}.structured.offsets"), far, 0..=MOST_PARTS);
 }

@@ -3,7 +3,16 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use crate::learner::Scales;
 use crate::strict_toml::Problem;
+
+/// The most steps, of any kind: what is counted by them never overflows.
+pub const MOST_STEPS: usize = 1_000_000_000;
+/// The most tokens that are held at once: of a step, or of one sequence.
+pub const MOST_TOKENS: usize = 1_000_000_000;
+/// The largest learning rate, decay and the like. AdamW moves every weight by the learning rate, so that far smaller ones
+/// leave nothing of a model.
+pub const LARGEST: f64 = 100.0;
 
 /// Collects what is out of range.
 #[derive(Default)]
@@ -12,19 +21,36 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// A count that has a least value.
-    pub fn at_least(&mut self, key: &str, value: usize, least: usize) {
-        self.demand(value >= least, key, value, format!("{least} or more"));
+    /// A count. The most is far beyond what anybody needs, and little enough for every sum and product that is made of it.
+    pub fn count(&mut self, key: &str, value: usize, range: RangeInclusive<usize>) {
+        let (least, most) = (*range.start(), *range.end());
+        let allowed = if value < least { format!("{least} or more") } else { format!("{least} to {most}") };
+        self.demand(range.contains(&value), key, value, allowed);
     }
 
-    /// A number above 0, and finite.
-    pub fn positive(&mut self, key: &str, value: f64) {
-        self.demand(value > 0.0 && value.is_finite(), key, value, "a number above 0");
+    /// A number above 0, up to a largest one.
+    pub fn positive(&mut self, key: &str, value: f64, most: f64) {
+        let allowed = if value > 0.0 { format!("a number above 0, {most} at most") } else { "a number above 0".into() };
+        self.demand(value > 0.0 && value <= most, key, value, allowed);
     }
 
-    /// A number that is 0 or more, and finite.
-    pub fn not_negative(&mut self, key: &str, value: f64) {
-        self.demand(value >= 0.0 && value.is_finite(), key, value, "a number that is 0 or more");
+    /// A number that is 0 or more, up to a largest one.
+    pub fn not_negative(&mut self, key: &str, value: f64, most: f64) {
+        let allowed =
+            if value >= 0.0 { format!("a number from 0 to {most}") } else { "a number that is 0 or more".into() };
+        self.demand(value >= 0.0 && value <= most, key, value, allowed);
+    }
+
+    /// What logits are divided by: they stay finite in single precision.
+    pub fn temperature(&mut self, key: &str, value: f64) {
+        self.demand((0.001..=1000.0).contains(&value), key, value, "a number from 0.001 to 1000");
+    }
+
+    /// Shares of a learning rate, by the beginning of a variable's name.
+    pub fn scales(&mut self, key: &str, scales: &Scales) {
+        for (name, scale) in scales {
+            self.not_negative(&format!("{key}.{name:?}"), *scale, LARGEST);
+        }
     }
 
     /// A number between two others, both included.

@@ -1,5 +1,6 @@
 //! `[run]`: where the run lives and how it is run.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -43,9 +44,15 @@ impl RunConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        let twice = (1..self.seeds.len()).find(|at| self.seeds[..*at].contains(&self.seeds[*at]));
-        let found = twice.map_or(0, |at| self.seeds[at]);
-        ranges.demand(twice.is_none(), "run.seeds", format!("{found} twice"), "each seed once");
+        let mut seen = BTreeSet::new();
+        let twice = self.seeds.iter().find(|seed| !seen.insert(**seed));
+        ranges.demand(twice.is_none(), "run.seeds", format!("{} twice", twice.unwrap_or(&0)), "each seed once");
+        ranges.demand(
+            self.seeds.len() <= 1000,
+            "run.seeds",
+            format!("{} seeds", self.seeds.len()),
+            "1000 seeds at most",
+        );
         ranges.demand(self.workers <= 1024, "run.workers", self.workers, "0 (one for each core) to 1024");
     }
 }

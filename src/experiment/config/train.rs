@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
-use super::Ranges;
 use super::pretrain::reading_circuit;
+use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
+use super::{Ranges, lessons};
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
 use crate::learner::{self, Scales};
 use crate::strict_toml::{WordOr, word_or};
 use crate::{Error, Result};
+
+/// The most completions of a step.
+const MOST_ROLLOUTS: usize = 1_000_000;
 
 /// Batch sizes are counted in questions, completions of each and optimizer steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,22 +137,34 @@ impl TrainConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("train.steps", self.steps, 1);
+        ranges.count("train.steps", self.steps, 1..=MOST_STEPS);
         ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
         ranges.within("train.held_out", self.held_out, 0.0..=0.9);
-        ranges.at_least("train.questions_per_step", self.questions_per_step, self.forms.len().max(1));
-        ranges.not_negative("train.replay_weight", self.replay_weight);
+        let least = self.forms.len().clamp(1, MOST_ROLLOUTS);
+        ranges.count("train.questions_per_step", self.questions_per_step, least..=MOST_ROLLOUTS);
+        ranges.not_negative("train.replay_weight", self.replay_weight, 1e6);
+        ranges.count("train.replay_tokens", self.replay_tokens, 0..=MOST_TOKENS);
+        lessons::mixture("train.mixture", &self.mixture, ranges);
         // Where an advantage compares the completions of one question, one alone has nothing to be compared with.
         let alone = self.algorithm.resolve().is_ok_and(|algorithm| !algorithm.advantage.needs_spread());
-        ranges.at_least("train.group_size", self.group_size, if alone { 1 } else { 2 });
-        ranges.positive("train.learning_rate", self.learning_rate);
+        ranges.count("train.group_size", self.group_size, if alone { 1 } else { 2 }..=MOST_ROLLOUTS);
+        let allowed = format!("with train.group_size {MOST_ROLLOUTS} completions of a step at most");
+        let rollouts = self.rollouts_per_step();
+        // Either alone is out of range already where it is.
+        let each = self.questions_per_step.max(self.group_size) <= MOST_ROLLOUTS;
+        ranges.demand(!each || rollouts <= MOST_ROLLOUTS, "train.questions_per_step", self.questions_per_step, allowed);
+        ranges.positive("train.learning_rate", self.learning_rate, LARGEST);
+        ranges.scales("train.scales", &self.scales);
+        ranges.count("train.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
         ranges.within("train.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("train.weight_decay", self.weight_decay);
-        ranges.positive("train.max_gradient_norm", self.max_gradient_norm);
-        ranges.at_least("train.max_new_tokens", self.max_new_tokens, 2);
-        ranges.positive("train.temperature", self.temperature);
+        ranges.not_negative("train.weight_decay", self.weight_decay, LARGEST);
+        ranges.positive("train.max_gradient_norm", self.max_gradient_norm, f64::MAX);
+        ranges.count("train.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
+        ranges.temperature("train.temperature", self.temperature);
+        ranges.count("train.evaluate_every", self.evaluate_every, 0..=MOST_STEPS);
+        ranges.count("train.checkpoint_every", self.checkpoint_every, 0..=MOST_STEPS);
         ranges.demand(self.staleness <= 64, "train.staleness", self.staleness, "0 (take turns) to 64");
-        ranges.at_least("train.keep_last", self.keep_last, 1);
+        ranges.count("train.keep_last", self.keep_last, 1..=MOST_STEPS);
         ranges.demand(
             !self.reward.as_os_str().is_empty(),
             "train.reward",

@@ -12,6 +12,11 @@ use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, Match, SetSize, WorldConfig};
 use crate::language::tokenizer::SMALLEST_TRAINED;
 
+/// The most facts, chains, codes and families of a set: far more than names can be made for.
+const MOST_ITEMS: usize = 10_000;
+/// The most sentences of all documents of a set.
+const MOST_SENTENCES: usize = 10_000_000;
+
 /// A generated world, or files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -132,16 +137,20 @@ impl WorldSection {
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
         for (_, set, size) in self.generated().sets() {
-            ranges.at_least(&format!("world.{set}.facts"), size.facts, 1);
+            ranges.count(&format!("world.{set}.facts"), size.facts, 1..=MOST_ITEMS);
             let chains = format!("world.{set}.chains");
-            ranges.at_least(&chains, size.chains, 4);
+            ranges.count(&chains, size.chains, 4..=MOST_ITEMS);
             ranges.demand(size.chains.is_multiple_of(4), &chains, size.chains, "a multiple of 4");
-            ranges.at_least(&format!("world.{set}.documents"), size.documents, 1);
+            ranges.count(&format!("world.{set}.codes"), size.codes, 0..=MOST_ITEMS);
+            ranges.count(&format!("world.{set}.families"), size.families, 0..=MOST_ITEMS);
+            let documents = format!("world.{set}.documents");
+            let most = MOST_SENTENCES / self.sentences.clamp(1, MOST_SENTENCES);
+            ranges.count(&documents, size.documents, 1..=most.max(1));
         }
-        ranges.at_least("world.sentences", self.sentences, 1);
+        ranges.count("world.sentences", self.sentences, 1..=1000);
         let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
         ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");
-        ranges.at_least("world.jsonl.vocabulary", self.jsonl.vocabulary, SMALLEST_TRAINED);
+        ranges.count("world.jsonl.vocabulary", self.jsonl.vocabulary, SMALLEST_TRAINED..=1_000_000);
     }
 }
 
@@ -156,12 +165,54 @@ impl KnownSection {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        ranges.at_least("known.group_size", self.group_size, 5);
-        ranges.at_least("known.facts", self.facts, 1);
+        ranges.count("known.group_size", self.group_size, 5..=MOST_ITEMS);
+        ranges.count("known.facts", self.facts, 1..=MOST_ITEMS);
+        ranges.count("known.chains", self.chains, 0..=MOST_ITEMS);
+        for (key, count, most) in self.known().lexicon.counts() {
+            ranges.count(&format!("known.{key}"), count, 0..=most);
+        }
+        // Lessons are made of names of their own, some at a time.
+        let names = 4 * self.group_size.min(MOST_ITEMS);
+        for (key, count, least) in [
+            ("persons", self.persons, names),
+            ("creatures", self.creatures, names),
+            ("towns", self.towns, 8),
+            ("terms", self.terms, 32),
+        ] {
+            ranges.demand(
+                count >= least,
+                &format!("known.{key}"),
+                count,
+                format!("{least} or more, for lessons to choose from"),
+            );
+        }
+        let Self { codebook, hierarchy, .. } = self;
+        for (key, count) in [
+            ("codebook.codes", codebook.codes),
+            ("hierarchy.families", hierarchy.families),
+            ("hierarchy.traits", hierarchy.traits),
+            ("hierarchy.holdouts", hierarchy.holdouts),
+        ] {
+            ranges.count(&format!("known.{key}"), count, 0..=MOST_ITEMS);
+        }
+        ranges.count("known.codebook.entries", codebook.entries, 0..=64);
+        // What a question may mean grows with a power of it.
+        ranges.count("known.codebook.held_out", codebook.held_out, 0..=16);
+        let lengths = codebook.lengths.len();
+        ranges.demand(lengths <= 64, "known.codebook.lengths", format!("{lengths} of them"), "64 at most");
+        let kinds = hierarchy.branching.iter().fold(1, |product: usize, children| product.saturating_mul(*children));
+        let found = format!("{kinds} kinds on the last level");
+        let levels = hierarchy.branching.len() <= 16 && kinds <= MOST_ITEMS;
+        ranges.demand(
+            levels,
+            "known.hierarchy.branching",
+            found,
+            format!("{MOST_ITEMS} of them, and 16 levels at most"),
+        );
         let whole = self.group_size > 0 && self.facts.is_multiple_of(self.group_size);
         ranges.demand(whole, "known.facts", self.facts, format!("a multiple of known.group_size, {}", self.group_size));
         ranges.demand(self.chains.is_multiple_of(4), "known.chains", self.chains, "a multiple of 4");
-        let some = !self.premises.is_empty() && self.premises.iter().all(|n| (2..MAX_TERMS).contains(n));
+        let some = (1..=64).contains(&self.premises.len()) && self.premises.iter().all(|n| (2..MAX_TERMS).contains(n));
         let allowed = format!("a list of lengths from 2 to {}", MAX_TERMS - 1);
         ranges.demand(some, "known.premises", format!("{:?}", self.premises), allowed);
     }

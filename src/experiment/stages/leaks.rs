@@ -14,7 +14,7 @@ use crate::experiment::RunDir;
 use crate::knowledge::Set;
 use crate::knowledge::leak::Guard;
 use crate::text::excerpt;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// What is read of a recorded rollout.
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ pub(super) fn check_rollouts(run: &RunDir, start: &Start) -> Result<()> {
     let guard = Guard::of(&start.knowledge)?;
     let mut seen: HashSet<String> = HashSet::new();
     for path in run.recorded_rollouts()? {
-        let file = std::fs::File::open(&path).map_err(Error::io(&path, "read"))?;
+        let file = files::open(&path)?;
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(Error::io(&path, "read"))?;
             let place = || format!("{}:{}", path.display(), number + 1);

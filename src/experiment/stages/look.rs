@@ -10,6 +10,7 @@ use crate::experiment::Config;
 use crate::knowledge::audit::{self, Shortcut};
 use crate::knowledge::jsonl::Origin;
 use crate::knowledge::{Knowledge, Set, leak};
+use crate::text::one_line;
 use crate::{Error, Result, files};
 
 /// A part of a world that can be looked at.
@@ -34,7 +35,8 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
             _ => {
                 for set in [Some(Set::A), Some(Set::B), None] {
                     lines(&knowledge, *part, set).into_iter().take(limit).for_each(|line| {
-                        let _ = writeln!(text, "{}  {line}", set.map_or("-".into(), |set| set.to_string()));
+                        let _ =
+                            writeln!(text, "{}  {}", set.map_or("-".into(), |set| set.to_string()), one_line(&line));
                     });
                 }
             }

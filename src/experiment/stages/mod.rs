@@ -9,6 +9,7 @@ mod compare;
 mod cost;
 mod evaluate;
 mod examine;
+mod feasible;
 mod finetune;
 mod judge;
 mod judging;
@@ -38,14 +39,15 @@ use super::inputs::RunInputs;
 use super::manifest::Manifest;
 use super::stage::Stage;
 use super::{Config, Experiment, seal};
-use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
-use crate::policy::{InitConfig, Policy};
+use crate::policy::{InitConfig, ModelConfig, Policy};
 use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 pub use against::{Comparison, compare};
 pub use evaluate::eval;
+pub use feasible::{can_pretrain, can_run};
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
@@ -247,13 +249,25 @@ fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<Stage> {
 /// Refuses a model that is too short for a question with its context and an answer of `new` tokens, before anything is
 /// trained.
 fn check_room(new: usize, base: &Base, jsonl: &Jsonl) -> Result<()> {
-    let room = base.policy.config.longest_sequence();
-    for question in [Set::A, Set::B].iter().flat_map(|set| jsonl.questions(*set)) {
-        let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
-        let asked = base.tokenizer.encode(&prompt)?.len();
-        if asked + new > room {
+    let questions = [Set::A, Set::B].into_iter().flat_map(|set| jsonl.questions(set));
+    check_positions(new, &base.policy.config, &base.tokenizer, questions)
+}
+
+/// The same of any questions.
+fn check_positions<'a>(
+    new: usize,
+    model: &ModelConfig,
+    tokenizer: &Tokenizer,
+    questions: impl Iterator<Item = &'a Question>,
+) -> Result<()> {
+    let room = model.longest_sequence();
+    for question in questions {
+        let prompt = tokenizer.prompt(&question.context, &question.text, Opening::Think)?;
+        let asked = tokenizer.encode(&prompt)?.len();
+        if asked.saturating_add(new) > room {
             let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", excerpt(&question.text));
-            let remedy = format!("it has to hold a prompt and {new} new tokens");
+            let remedy =
+                format!("it has to hold a prompt and {new} new tokens (max_new_tokens of train and evaluation)");
             return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
         }
     }

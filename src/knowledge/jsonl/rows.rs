@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use crate::knowledge::{Match, Question, Set};
 use crate::language::tokenizer::SPECIAL;
 use crate::strict_toml::suggest;
 use crate::text::excerpt;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const KEYS: [&str; 11] =
     ["prompt", "question", "text", "completion", "answer", "answers", "aliases", "id", "set", "choices", "context"];
@@ -284,7 +283,7 @@ fn read_all<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, RawRow, String) ->
 
 /// Hands over every line of a file that is not empty, with its place.
 fn read(path: &Path, row: &mut impl FnMut(&str, String) -> Result<()>) -> Result<()> {
-    let mut reader = BufReader::new(File::open(path).map_err(Error::io(path, "read"))?);
+    let mut reader = BufReader::new(files::open(path)?);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();

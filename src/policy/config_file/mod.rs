@@ -30,7 +30,7 @@ impl ModelConfig {
     /// Reads a `config.json`. What is absent has the default of transformers; an option that this policy does not
     /// compute is an error rather than a wrong answer.
     pub fn read(path: &Path) -> Result<ModelConfig> {
-        ModelConfig::parse(&path.display().to_string(), &files::read_text(path)?)
+        ModelConfig::parse(&path.display().to_string(), &files::read_small(path)?)
     }
 
     /// The same from text; `place` stands for the file in errors.

@@ -77,6 +77,11 @@ impl Default for LoraConfig {
     }
 }
 
+/// Beyond the size of any model.
+const LARGEST_RANK: usize = 1 << 20;
+/// What an adapter adds stays finite in single precision.
+const LARGEST_ALPHA: f64 = 1e9;
+
 impl LoraConfig {
     /// The adapters that these are in a model.
     pub fn layers(&self, config: &ModelConfig) -> LoraLayers {
@@ -103,8 +108,11 @@ impl LoraConfig {
         if self.rank == 0 {
             return Some(("rank", "0".into(), "1 or more"));
         }
-        if !(self.alpha.is_finite() && self.alpha > 0.0) {
-            return Some(("alpha", self.alpha.to_string(), "a positive number"));
+        if self.rank > LARGEST_RANK {
+            return Some(("rank", self.rank.to_string(), "1048576 at most"));
+        }
+        if !(self.alpha > 0.0 && self.alpha <= LARGEST_ALPHA) {
+            return Some(("alpha", self.alpha.to_string(), "a positive number, 1e9 at most"));
         }
         self.target_modules.is_empty().then(|| ("target_modules", "empty".into(), "one linear layer or more"))
     }

@@ -112,7 +112,7 @@ impl Structured {
         Ok(())
     }
 
-    fn check(&self, config: &ModelConfig) -> Result<()> {
+    pub(super) fn check(&self, config: &ModelConfig) -> Result<()> {
         let refuse = |found: String, remedy: &str| Err(Error::invalid("init.structured", found, remedy));
         let heads = config.num_attention_heads;
         if !config.has_query_bias() {

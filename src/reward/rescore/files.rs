@@ -1,12 +1,12 @@
 //! Recorded rollouts on disk: which files are meant, and their lines in pieces of about equal size.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::reward::Record;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Bytes of a piece: some two hundred rollouts.
 const PIECE: usize = 1 << 18;
@@ -63,7 +63,7 @@ pub fn size(files: &[PathBuf]) -> Result<u64> {
 pub fn pieces(files: &[PathBuf], mut take: impl FnMut(Piece) -> bool) -> Result<()> {
     for (index, path) in files.iter().enumerate() {
         let file = Arc::new(path.clone());
-        let mut reader = BufReader::with_capacity(PIECE, File::open(path).map_err(Error::io(path, "read"))?);
+        let mut reader = BufReader::with_capacity(PIECE, files::open(path)?);
         let (mut before, mut lines) = (0, 0);
         let mut text = Vec::with_capacity(PIECE + 4096);
         loop {

@@ -1,12 +1,7 @@
-//! Texts as they are compared and shown: letters composed, words without what does not count, long ones shortened.
+//! Texts as they are compared: letters composed, words without what does not count.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
-
-use crate::strict_toml::one_line;
-
-/// As much of a text from elsewhere as a message shows, in characters.
-const SHOWN: usize = 160;
 
 /// Layers of markup that may stand around an answer.
 const LAYERS: usize = 8;
@@ -23,14 +18,6 @@ const WRAPPERS: [(&str, &str); 9] = [
     ("\\mathrm{", "}"),
     ("**", "**"),
 ];
-
-/// The beginning of a text, on one line.
-pub fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => one_line(&text[..end]) + " …",
-        None => one_line(text),
-    }
-}
 
 /// The text with its letters composed (NFC) and one space between words.
 pub fn composed(text: &str) -> String {
@@ -323,13 +310,6 @@ mod tests {
         ] {
             assert_eq!(bare(answer), expected, "{answer}");
         }
-    }
-
-    #[test]
-    fn a_long_text_is_shortened_and_stays_one_line() {
-        assert_eq!(excerpt(" a\nb "), "a b");
-        let long = excerpt(&"é\u{85}".repeat(9_999));
-        assert!(long.ends_with(" …") && long.chars().count() <= SHOWN + 2 && !long.contains('\u{85}'));
     }
 
     proptest! {
