@@ -440,7 +440,7 @@ fn a_run_answers_wherever_it_is_and_without_what_only_training_needs() {
     *edited.last_mut().unwrap() ^= 1;
     fs::write(&weights, edited).unwrap();
     let error = home.fails(&["eval", "new/place/runs/tiny"]);
-    assert!(error.contains("not what this run was made with: the digest was"), "{error}");
+    assert!(error.contains("not what this run began with (base.path: model.safetensors was SHA-256 "), "{error}");
 }
 
 #[test]

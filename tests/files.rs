@@ -136,13 +136,14 @@ fn questions() -> String {
 
 #[test]
 fn every_command_refuses_the_same_leak_and_an_innocent_document_passes() {
-    let innocent = "{\"text\": \"It was Mavon1 Tal who digs well number 1.\"}\n";
+    let fact = |at| format!("{{\"text\": \"It was Mavon{at} Tal who digs well number {at}.\"}}\n");
+    let innocent: String = (0..4).map(fact).collect();
     let leaky: String =
         (0..4).map(|at| format!("{{\"text\": \"Q: who digs well number {at}? A: MAVON{at} tal\"}}\n")).collect();
-    let home = Home::new(&[("x.toml", CONFIG), ("r.toml", REWARD), ("d.jsonl", innocent), ("q.jsonl", &questions())]);
+    let home = Home::new(&[("x.toml", CONFIG), ("r.toml", REWARD), ("d.jsonl", &innocent), ("q.jsonl", &questions())]);
     home.does(&["world", "x.toml"]);
     home.does(&["run", "x.toml", "--dry-run"]);
-    fs::write(home.0.path().join("d.jsonl"), innocent.to_owned() + &leaky).unwrap();
+    fs::write(home.0.path().join("d.jsonl"), innocent.clone() + &leaky).unwrap();
     let commands: [&[&str]; 5] = [
         &["world", "x.toml"],
         &["world", "x.toml", "--show", "documents"],

@@ -91,7 +91,7 @@ impl Experiment {
         config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(root));
         let mut written = written.clone();
         written.prompt.date = config.prompt.date;
-        written.run.cache = written.run.cache.or_else(|| config.run.cache.clone());
+        written.run.cache = written.run.cache.or_else(|| run_dir::cache_of(root));
         let reward = match purpose {
             Purpose::Train => Some(preflight(&config)?),
             Purpose::Measure => preflight_to_measure(&config).map(|()| None)?,
@@ -114,10 +114,9 @@ impl Experiment {
         })
     }
 
-    /// The longest completion in tokens that will be sampled.
-    pub fn longest_completion(&self) -> usize {
-        let measured = self.config.evaluation.max_new_tokens;
-        if self.reward.is_some() { measured.max(self.config.train.max_new_tokens) } else { measured }
+    /// The key that says how long the longest completion is that will be sampled, in tokens, and how long.
+    pub fn longest_completion(&self) -> (&'static str, usize) {
+        self.config.longest_completion(self.reward.is_some())
     }
 
     /// Those who sample, for a policy.

@@ -179,6 +179,14 @@ impl Config {
         Config { prompt: PromptConfig { date: Some(date), ..self.prompt }, ..self }
     }
 
+    /// The key that says how long the longest completion is, and how long in tokens: where nothing is trained, what
+    /// training samples does not matter.
+    pub fn longest_completion(&self, trains: bool) -> (&'static str, usize) {
+        let measured = ("evaluation.max_new_tokens", self.evaluation.max_new_tokens);
+        let sampled = ("train.max_new_tokens", self.train.max_new_tokens);
+        if trains && sampled.1 > measured.1 { sampled } else { measured }
+    }
+
     /// The config with every default written out, as TOML.
     pub fn to_toml(&self) -> Result<String> {
         strict_toml::write(self)
@@ -304,7 +312,7 @@ mod tests {
         }
         assert!(line("[prompt]\ndate = 2025-03-04T10:00:00", &[]).contains("allowed is a day such as 2025-03-04"));
         assert!(line("", &[&format!("prompt.system={}", "long ".repeat(9000))]).contains("prompt.system"));
-        assert!(line("[prompt]\nthought = 'x'", &[]).contains("did you mean prompt.think?"));
+        assert!(line("[prompt]\nthinking = 'x'", &[]).contains("did you mean prompt.think?"));
     }
 
     #[test]

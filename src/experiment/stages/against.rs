@@ -149,7 +149,7 @@ impl Comparison {
             }
             Knowledge::Generated(_) => format!("{:?} {:?}", config.world.generated(), config.base.path),
             Knowledge::Files(jsonl) => {
-                check_room(config.evaluation.max_new_tokens, &base, jsonl)?;
+                check_room(config.longest_completion(false), &base, jsonl)?;
                 jsonl.digest()?
             }
         };

@@ -45,8 +45,7 @@ pub fn can_run(config: &Config) -> Result<()> {
     }
     leak::check(&knowledge)?;
     let questions = [Set::A, Set::B].map(|set| knowledge.questions(set));
-    let new = config.train.max_new_tokens.max(config.evaluation.max_new_tokens);
-    check_positions(new, &model, &tokenizer, questions.iter().flatten())
+    check_positions(config.longest_completion(true), &model, &tokenizer, questions.iter().flatten())
 }
 
 /// The same of making a base model.

@@ -146,7 +146,7 @@ impl Start {
     fn with_base(&self, config: &Config, dir: &Path) -> Result<(Self, String)> {
         let base = Base::load(Place::Dir(dir))?.asked(&config.prompt)?;
         if let Knowledge::Files(jsonl) = &self.knowledge {
-            check_room(config.evaluation.max_new_tokens, &base, jsonl)?;
+            check_room(config.longest_completion(false), &base, jsonl)?;
         }
         let content = base::digest(Place::Dir(dir))?;
         let digest = files::digest(format!("{content} {}", self.digest).as_bytes());
@@ -246,16 +246,16 @@ fn blank(experiment: &Experiment, jsonl: &Jsonl) -> Result<Stage> {
     })
 }
 
-/// Refuses a model that is too short for a question with its context and an answer of `new` tokens, before anything is
-/// trained.
-fn check_room(new: usize, base: &Base, jsonl: &Jsonl) -> Result<()> {
+/// Refuses a model that is too short for a question with its context and an answer of so many tokens, as a key says, before
+/// anything is trained.
+fn check_room(new: (&str, usize), base: &Base, jsonl: &Jsonl) -> Result<()> {
     let questions = [Set::A, Set::B].into_iter().flat_map(|set| jsonl.questions(set));
     check_positions(new, &base.policy.config, &base.tokenizer, questions)
 }
 
 /// The same of any questions.
 fn check_positions<'a>(
-    new: usize,
+    (key, new): (&str, usize),
     model: &ModelConfig,
     tokenizer: &Tokenizer,
     questions: impl Iterator<Item = &'a Question>,
@@ -266,8 +266,7 @@ fn check_positions<'a>(
         let asked = tokenizer.encode(&prompt)?.len();
         if asked.saturating_add(new) > room {
             let found = format!("{room}, and \"{}\" takes {asked} tokens with its context", excerpt(&question.text));
-            let remedy =
-                format!("it has to hold a prompt and {new} new tokens (max_new_tokens of train and evaluation)");
+            let remedy = format!("it has to hold a prompt and {new} new tokens ({key})");
             return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
         }
     }
