@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::{Arc, OnceLock};
 
 use recollect::Result;
@@ -17,8 +18,11 @@ use recollect::telemetry::{MetricsFile, MetricsTail, Silent, read_metrics};
 use recollect::text::is_hidden;
 use recollect::verifier::judge;
 
+/// What is done with an input.
+pub type Body = fn(&[u8]);
+
 /// A body, by the name of its target and of its folder in the corpus.
-pub const BODIES: [(&str, fn(&[u8])); 8] = [
+pub const BODIES: [(&str, Body); 8] = [
     ("verifier", verifier),
     ("jsonl", jsonl),
     ("reward", reward),
@@ -88,7 +92,7 @@ pub fn jsonl(data: &[u8]) {
     let (documents, questions) = at
         .map_or((&b"{\"prompt\":\"a\",\"completion\":\"b\"}"[..], data), |at| (&data[..at], &data[at + RULE.len()..]));
     let [documents, questions] = [write("documents.jsonl", documents), write("questions.jsonl", questions)];
-    if let Some(jsonl) = checked(Jsonl::load(&[documents.clone()], &[questions.clone()], Match::Normalised, 0)) {
+    if let Some(jsonl) = checked(Jsonl::load(from_ref(&documents), from_ref(&questions), Match::Normalised, 0)) {
         checked(jsonl.digest());
     }
     checked(Jsonl::to_measure(&[documents], &[questions], Match::Number, 0));
