@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::slice::from_ref;
 
 use super::*;
 use crate::knowledge::curriculum::Lesson;
@@ -174,7 +175,7 @@ fn equal_questions_count_once_and_keep_the_numbers_of_their_rows() {
         row("two ?", "y", ", \"choices\": [\"y\", \"z\"]"),
     ];
     let questions = write(dir.path(), "q.jsonl", &rows.concat());
-    let jsonl = load(&[documents.clone()], &[questions.clone()], 0).unwrap();
+    let jsonl = load(from_ref(&documents), from_ref(&questions), 0).unwrap();
     assert_eq!(jsonl.duplicates(), 2);
     let all = [jsonl.questions(Set::A), jsonl.questions(Set::B)].concat();
     assert_eq!(all.len(), 4);
@@ -281,7 +282,7 @@ fn an_exported_world_is_read_back_and_recitations_are_judged() {
     let asked: Vec<Question> = [Set::A, Set::B].into_iter().flat_map(|set| world.questions(set)).collect();
     let lines = asked.iter().map(|question| serde_json::to_string(question).unwrap());
     let questions = write(dir.path(), "questions.jsonl", &rows(lines.collect()));
-    let read = || Jsonl::to_measure(&[documents.clone()], &[questions.clone()], Match::Normalised, 0);
+    let read = || Jsonl::to_measure(from_ref(&documents), from_ref(&questions), Match::Normalised, 0);
     assert!(read().unwrap().world().is_none(), "nothing says which world it is");
     let origin = Origin { known: known.clone(), world: config.clone() };
     origin.write(dir.path()).unwrap();
@@ -302,7 +303,7 @@ fn an_exported_world_is_read_back_and_recitations_are_judged() {
         assert_eq!(judgement, judged(&generated));
     }
     // Read as the knowledge of a run, they keep their sets, and what shares a fact is one topic.
-    let loaded = load(&[documents.clone()], &[questions.clone()], 0).unwrap();
+    let loaded = load(from_ref(&documents), from_ref(&questions), 0).unwrap();
     assert_eq!(loaded.questions(Set::B).len(), back.questions(Set::B).len());
     let facts: HashSet<usize> = (0..loaded.questions(Set::A).len()).map(|at| loaded.fact(Set::A, at)).collect();
     assert!(facts.len() > 50, "{}", facts.len());
