@@ -251,9 +251,9 @@ fn a_base_that_became_another_one_under_the_same_name_is_refused() {
         refused_while_changed(&home, &format!("base/{file}"), &format!("base.path: {file}"), "run");
     }
     home.finished("run");
-    fs::write(home.path("base/generation_config.json"), "{}").unwrap();
+    fs::write(home.path("base/special_tokens_map.json"), "{}").unwrap();
     let output = home.recollect("run", "run").output().unwrap();
-    assert!(said(&output).contains("generation_config.json was none then"), "{}", said(&output));
+    assert!(said(&output).contains("special_tokens_map.json was none then"), "{}", said(&output));
 }
 
 #[test]

@@ -94,10 +94,10 @@ impl Start {
     /// The same on a base that a run has made before, if it has made one.
     fn on(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
-        // A base that recollect has finished is what it was.
-        experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
         let inputs = RunInputs::of(&experiment.config)?;
         inputs.demand_same(&experiment.run)?;
+        // A base that recollect has finished is what it was.
+        experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
         let start = match experiment.config.world.is_jsonl() {
             true => Self::from_files(experiment, made),
             false => Self::generated(experiment, made),
