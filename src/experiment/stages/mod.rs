@@ -47,7 +47,7 @@ use crate::{Error, Result, files};
 
 pub use against::{Comparison, compare};
 pub use evaluate::eval;
-pub use feasible::{can_pretrain, can_run};
+pub use feasible::{Feasible, can_pretrain, can_run};
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
