@@ -107,6 +107,10 @@ fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
+    // Before anything is written.
+    if let Some(notes) = course::newest_notes::<Notes>(&experiment.run) {
+        notes.reward.demand_same(experiment)?;
+    }
     let algorithm = config.train.algorithm.resolve()?;
     if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
         let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
