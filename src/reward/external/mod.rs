@@ -15,6 +15,7 @@ pub mod program;
 mod reply;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -137,7 +138,10 @@ pub(super) struct Command {
 }
 
 /// A value that is still to come.
-pub(super) struct Awaited(Receiver<pool::Outcome>);
+pub(super) struct Awaited {
+    outcome: Receiver<pool::Outcome>,
+    told: Arc<Mutex<pool::Told>>,
+}
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -175,13 +179,13 @@ impl Command {
         // Strings and numbers can always be written.
         let mut line = serde_json::to_vec(&request).unwrap_or_default();
         line.push(b'\n');
-        Awaited(self.pool.ask(id, line))
+        Awaited { outcome: self.pool.ask(id, line), told: self.pool.told().clone() }
     }
 
-    /// How often each failure happened since this was last asked, those that never happened left out, with the last
-    /// words of a command that failed.
+    /// How often a completion that was waited for had each failure since this was last asked, those that never happened
+    /// left out, with the last words of a command that failed.
     pub fn take_failures(&self) -> (Vec<(Failure, u64)>, Option<String>) {
-        let mut told = self.pool.told();
+        let mut told = pool::open(self.pool.told());
         let failures = std::mem::take(&mut told.failures);
         let happened = Failure::ALL.into_iter().zip(failures).filter(|(_, times)| *times > 0).collect();
         (happened, told.complaint.clone())
@@ -189,17 +193,21 @@ impl Command {
 
     /// What was wrong with lines that it wrote, of each kind the first; each is told once.
     pub fn take_remarks(&self) -> Vec<String> {
-        std::mem::take(&mut self.pool.told().remarks)
+        std::mem::take(&mut pool::open(self.pool.told()).remarks)
     }
 }
 
 impl Awaited {
     /// Waits until it is there: a value, or none because the command failed. `Err` where the wait was broken off because
-    /// of `stopping`.
+    /// of `stopping`. A failure is counted here, and not when it happens: a completion may be judged steps before its own.
     pub fn wait(&self, stopping: &dyn Fn() -> bool) -> Result<Option<f64>, Stopped> {
         loop {
-            match self.0.recv_timeout(LOOK) {
-                Ok(outcome) => return Ok(outcome.ok()),
+            match self.outcome.recv_timeout(LOOK) {
+                Ok(Ok(value)) => return Ok(Some(value)),
+                Ok(Err(failure)) => {
+                    pool::open(&self.told).failures[failure as usize] += 1;
+                    return Ok(None);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) if stopping() => return Err(Stopped),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -46,7 +46,7 @@ struct Ask {
 /// What is to be told of a command.
 #[derive(Default)]
 pub(super) struct Told {
-    /// How often each failure happened since this was last asked.
+    /// How often a completion that was waited for had each failure, since this was last asked.
     pub failures: [u64; Failure::ALL.len()],
     /// The last words of a process that failed.
     pub complaint: Option<String>,
@@ -65,6 +65,11 @@ enum Oddity {
     Value,
     Id,
     Length,
+}
+
+/// What is to be told, also after a panic.
+pub(super) fn open(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl JudgePool {
@@ -99,8 +104,8 @@ impl JudgePool {
     }
 
     /// What is to be told.
-    pub fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn told(&self) -> &Arc<Mutex<Told>> {
+        &self.told
     }
 }
 
@@ -203,7 +208,6 @@ impl Dealer {
             while self.left_alone > 0 {
                 let Some(ask) = self.suspects.pop_front().or_else(|| self.waiting.pop_front()) else { return };
                 self.left_alone -= 1;
-                self.count(Failure::NotAsked);
                 let _ = ask.answer.send(Err(Failure::NotAsked));
             }
             let out: usize = self.lanes.iter().map(|lane| lane.sent.len()).sum();
@@ -301,11 +305,8 @@ impl Dealer {
     /// Hands a value on, or that there is none. Either is a sign of life.
     fn answer(&mut self, ask: Ask, outcome: Outcome, line: &[u8]) {
         (self.in_a_row, self.left_alone_next) = (0, LEFT_ALONE);
-        if let Err(failure) = outcome {
-            self.count(failure);
-            if failure == Failure::Garbage {
-                self.remark(Oddity::Value, line);
-            }
+        if outcome == Err(Failure::Garbage) {
+            self.remark(Oddity::Value, line);
         }
         let _ = ask.answer.send(outcome);
     }
@@ -345,7 +346,6 @@ impl Dealer {
 
     /// Notes that a line got no value.
     fn charge(&mut self, ask: Ask, failure: Failure) {
-        self.count(failure);
         self.in_a_row += 1;
         if self.in_a_row >= IN_A_ROW {
             self.left_alone = self.left_alone_next;
@@ -363,12 +363,8 @@ impl Dealer {
         }
     }
 
-    fn count(&self, failure: Failure) {
-        self.told().failures[failure as usize] += 1;
-    }
-
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        open(&self.told)
     }
 }
 
