@@ -40,6 +40,9 @@ pub struct External {
     /// Seconds that it may take for each answer.
     #[serde(default = "ten_seconds")]
     pub timeout_s: f64,
+    /// Seconds that a process may take for its first answer, if they are more: it may have much to load.
+    #[serde(default = "two_minutes", skip_serializing_if = "are_two_minutes")]
+    pub startup_timeout_s: f64,
     /// Processes among which completions are divided.
     #[serde(default = "one")]
     pub processes: usize,
@@ -54,6 +57,15 @@ fn one() -> usize {
 
 fn ten_seconds() -> f64 {
     10.0
+}
+
+fn two_minutes() -> f64 {
+    120.0
+}
+
+/// What nobody has changed is no part of a reward's digest, which is that of rewards from before there was this key.
+fn are_two_minutes(seconds: &f64) -> bool {
+    *seconds == two_minutes()
 }
 
 /// Why a completion got no value.
@@ -95,9 +107,11 @@ impl External {
             let allowed = "allowed is a program and its arguments, such as [\"python3\", \"score.py\"]";
             problems.push(Problem::new("command", "found no program", allowed));
         }
-        if !(0.001..=3600.0).contains(&self.timeout_s) {
-            let found = format!("found {}", self.timeout_s);
-            problems.push(Problem::new("timeout_s", found, "allowed is a number of seconds from 0.001 to 3600"));
+        for (key, seconds) in [("timeout_s", self.timeout_s), ("startup_timeout_s", self.startup_timeout_s)] {
+            if !(0.001..=3600.0).contains(&seconds) {
+                let allowed = "allowed is a number of seconds from 0.001 to 3600";
+                problems.push(Problem::new(key, format!("found {seconds}"), allowed));
+            }
         }
         if !(1..=MOST).contains(&self.processes) {
             let found = format!("found {}", self.processes);

@@ -125,6 +125,14 @@ struct Sent {
     limit: Instant,
 }
 
+/// How long is waited for an answer.
+#[derive(Clone, Copy)]
+struct Patience {
+    each: Duration,
+    /// For the first answer of a process.
+    first: Duration,
+}
+
 /// A place for a process, and what it has to answer, oldest first.
 #[derive(Default)]
 struct Lane {
@@ -143,7 +151,7 @@ struct Lane {
 
 struct Dealer {
     external: External,
-    patience: Duration,
+    patience: Patience,
     lanes: Vec<Lane>,
     deeds: (Sender<Deed>, Receiver<Deed>),
     /// Processes that were started so far.
@@ -160,8 +168,9 @@ struct Dealer {
 
 impl Dealer {
     fn open(external: External, told: Arc<Mutex<Told>>) -> io::Result<Dealer> {
+        let each = Duration::from_secs_f64(external.timeout_s);
         let mut dealer = Dealer {
-            patience: Duration::from_secs_f64(external.timeout_s),
+            patience: Patience { each, first: each.max(Duration::from_secs_f64(external.startup_timeout_s)) },
             lanes: (0..external.processes).map(|_| Lane::default()).collect(),
             // A process that writes without end waits here.
             deeds: bounded(64),
@@ -241,7 +250,7 @@ impl Dealer {
         if let Some(process) = &lane.process {
             process.send(ask.line.clone());
         }
-        let limit = now + self.patience * (lane.sent.len() as u32 + 1);
+        let limit = now + self.patience.each * (lane.sent.len() as u32 + 1);
         lane.sent.push_back(Sent { ask, since: now, limit });
         lane.alone = alone;
         lane.sent_meanwhile += 1;
@@ -257,7 +266,8 @@ impl Dealer {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
             if lane.deadline(self.patience).is_some_and(|deadline| deadline <= now) {
-                let over = lane.sent.iter().position(|sent| sent.limit <= now).unwrap_or(0);
+                // Of a process that never answered it is the line that it has had longest.
+                let over = lane.sent.iter().position(|sent| lane.has_replied && sent.limit <= now).unwrap_or(0);
                 self.fault(at, Failure::TimedOut, over);
             }
         }
@@ -284,7 +294,14 @@ impl Dealer {
                 let lane = &mut self.lanes[at];
                 match lane.sent.iter().position(|sent| sent.ask.id == id).and_then(|place| lane.sent.remove(place)) {
                     Some(sent) => {
-                        (lane.heard, lane.has_replied, lane.alone) = (Some(Instant::now()), true, false);
+                        let now = Instant::now();
+                        if !lane.has_replied {
+                            // What it was sent while it began has its time from now on.
+                            for (sent, count) in lane.sent.iter_mut().zip(1..) {
+                                (sent.since, sent.limit) = (now, now + self.patience.each * count);
+                            }
+                        }
+                        (lane.heard, lane.has_replied, lane.alone) = (Some(now), true, false);
                         (lane.noise, lane.sent_meanwhile) = (0, lane.sent.len());
                         self.answer(sent.ask, outcome, line);
                     }
@@ -370,9 +387,12 @@ impl Dealer {
 
 impl Lane {
     /// When it has been silent for too long.
-    fn deadline(&self, patience: Duration) -> Option<Instant> {
+    fn deadline(&self, patience: Patience) -> Option<Instant> {
         let oldest = self.sent.front()?;
-        let silent = self.heard.map_or(oldest.since, |heard| heard.max(oldest.since)) + patience;
+        if !self.has_replied {
+            return Some(oldest.since + patience.first);
+        }
+        let silent = self.heard.map_or(oldest.since, |heard| heard.max(oldest.since)) + patience.each;
         self.sent.iter().map(|sent| sent.limit).chain([silent]).min()
     }
 }
