@@ -6,13 +6,15 @@ use std::process;
 #[cfg(feature = "mpi")]
 use std::sync::Arc;
 
+use recollect::config::Config;
+use recollect::config::arithmetic::Line;
 use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
-use recollect::experiment::arithmetic::Line;
-use recollect::experiment::{Config, Experiment, Interrupt, preflight, stages};
+use recollect::experiment::{Experiment, preflight};
+use recollect::interrupt::Interrupt;
 use recollect::telemetry::Progress;
-use recollect::{Error, Result};
+use recollect::{Error, Result, experiment};
 
 use super::output;
 use super::progress::StderrProgress;
@@ -72,7 +74,7 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_checked(stages::can_run, arithmetic, stage)
+        self.perform_checked(experiment::can_run, arithmetic, stage)
     }
 
     /// The same where less than a whole run has to be possible.
@@ -126,7 +128,8 @@ impl StageArgs {
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
             check(&config, &found)?;
-            let notes: String = stages::look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
+            let notes: String =
+                experiment::look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
             return output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]

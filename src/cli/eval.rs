@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use recollect::Result;
+use recollect::config::{Config, arithmetic};
+use recollect::evaluate::{self, Comparison, Measuring};
 use recollect::evaluation::Arm;
-use recollect::experiment::stages::{self, Comparison, Measuring};
-use recollect::experiment::{Config, Experiment, arithmetic};
-use recollect::report;
+use recollect::experiment::Experiment;
+use recollect::{Result, report};
 
 use super::arguments::{ConfigArgs, RequireArgs, StageArgs};
 use super::arms::{self, AskedArms};
@@ -88,8 +88,8 @@ pub fn main(args: &Args) -> Result<()> {
             };
             let open = |_, measuring: &Measuring, interrupt, progress| measuring.open(interrupt, progress);
             let measure = |experiment: &Experiment, measuring| {
-                stages::eval(experiment, &measuring)?;
-                let report = stages::report(experiment.run.root())?;
+                evaluate::eval(experiment, &measuring)?;
+                let report = evaluate::report(experiment.run.root())?;
                 output::reported(&report)?;
                 args.require.check(&report.summary)
             };
@@ -104,8 +104,8 @@ pub fn main(args: &Args) -> Result<()> {
                 Ok((config, comparison))
             };
             let compare = |experiment: &Experiment, comparison| {
-                stages::compare(experiment, &comparison)?;
-                let report = stages::report(experiment.run.root())?;
+                evaluate::compare(experiment, &comparison)?;
+                let report = evaluate::report(experiment.run.root())?;
                 output::say(&format!(
                     "{name} answers as \"{}\", \"{}\", …; {baseline} as \"{}\", \"{}\", …\n",
                     Arm::AfterRl.label(),

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::course::{Checkpoints, Progressed};
-use super::{Experiment, base};
+use super::Experiment;
 use crate::knowledge::curriculum::Lesson;
 use crate::language::Tokenizer;
 use crate::learner::{Optimizer, OptimizerConfig, Scales, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random::{self, Stream};
-use crate::{Error, Result};
+use crate::store::checkpoint::{Checkpoints, Progressed};
+use crate::{Error, Result, base};
 
 /// How a stage of lessons is run.
 pub struct LessonPlan<'a> {

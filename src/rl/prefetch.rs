@@ -1,0 +1,122 @@
+//! Batches that are asked for before it is their turn to be learned from. How many is the only difference between
+//! synchronous training (none) and asynchronous (as many as tokens may be versions behind the learner).
+
+use std::collections::BTreeMap;
+
+use metrics::gauge;
+
+use super::batch::{Asked, Group, Sampling};
+use super::judging::Judging;
+use crate::Result;
+use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::rollout::Completion;
+
+/// What was asked for a step.
+pub(crate) struct Ordered {
+    pub asked: Vec<Asked>,
+    /// A group for each question, without completions.
+    pub groups: Vec<Group>,
+    pub ticket: Ticket,
+}
+
+/// The orders of the steps to come.
+pub(crate) struct Ahead {
+    /// Versions that a token may be behind the policy that learns from it.
+    staleness: usize,
+    steps: usize,
+    orders: BTreeMap<usize, Ordered>,
+    /// Rollouts of a run that is taken up again, by the step that they are for.
+    kept: BTreeMap<usize, Underway>,
+    /// The completions that were collected last: until their step is done they may be needed once more.
+    taken: (usize, Vec<Completion>),
+}
+
+impl Ahead {
+    /// Of a run of so many steps, with what a checkpoint has kept.
+    pub fn new(staleness: usize, steps: usize, kept: BTreeMap<usize, Underway>) -> Ahead {
+        Ahead { staleness, steps, orders: BTreeMap::new(), kept, taken: (0, Vec::new()) }
+    }
+
+    /// Whether sampling goes on while the policy learns.
+    fn is_asynchronous(&self) -> bool {
+        self.staleness > 0
+    }
+
+    /// Asks for the batches that the policy of `step` may sample: its own, and as many more as tokens may be behind.
+    /// What it samples of the last of them is as many versions old when its turn comes, and never more. In synchronous
+    /// mode nothing is asked for ahead of its turn.
+    pub fn fill(&mut self, step: usize, sampling: &Sampling, pool: &mut WorkerPool) -> Result<()> {
+        if !self.is_asynchronous() {
+            return Ok(());
+        }
+        for step in step..=step.saturating_add(self.staleness).min(self.steps.saturating_sub(1)) {
+            if !self.orders.contains_key(&step) {
+                let kept = self.kept.remove(&step).unwrap_or_default();
+                self.orders.insert(step, sampling.order(step, kept, pool)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the batch of a step, whose completions are judged as they come. In asynchronous mode it measures who
+    /// waited for whom, and how full the queue is.
+    pub fn take(
+        &mut self,
+        step: usize,
+        sampling: &Sampling,
+        pool: &mut WorkerPool,
+        judging: &mut Judging,
+    ) -> Result<(Ordered, Vec<Completion>)> {
+        let ordered = match self.orders.remove(&step) {
+            Some(ordered) => ordered,
+            None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
+        };
+        let before = pool.throughput().seconds;
+        let collected = pool.collect_with(ordered.ticket, &mut |completion| judging.hear(&ordered.asked, completion));
+        let completions = match collected {
+            Ok(completions) => completions,
+            Err(error) => {
+                // What has come of it is still to be kept.
+                self.orders.insert(step, ordered);
+                return Err(error);
+            }
+        };
+        self.taken = (step, completions.clone());
+        if self.is_asynchronous() {
+            gauge!("time/wait_for_batch").set(pool.throughput().seconds - before);
+            gauge!("time/wait_for_weights").set(pool.idled().as_secs_f64());
+            let fill = pool.fill();
+            gauge!("queue/finished").set(fill.finished as f64);
+            gauge!("queue/begun").set(fill.begun as f64);
+            gauge!("queue/waiting").set(fill.waiting as f64);
+            self.measure(step, &completions);
+        }
+        Ok((ordered, completions))
+    }
+
+    /// What a checkpoint after `step` steps is to keep, by the step that it is for. In synchronous mode that is something
+    /// only where a step has been broken off.
+    pub fn underway(&self, step: usize, pool: &mut WorkerPool) -> BTreeMap<usize, Underway> {
+        let mut orders = pool.underway();
+        let mut all = self.kept.clone();
+        all.extend(self.orders.iter().filter_map(|(step, ordered)| Some((*step, orders.remove(&ordered.ticket)?))));
+        let (taken, completions) = &self.taken;
+        if *taken == step && !completions.is_empty() {
+            all.insert(step, Underway { finished: completions.clone(), begun: Vec::new() });
+        }
+        all
+    }
+
+    /// Records the share of tokens by how many versions they are behind: a histogram.
+    fn measure(&self, step: usize, completions: &[Completion]) {
+        let mut tokens = vec![0usize; self.staleness + 1];
+        for (version, count) in completions.iter().flat_map(|completion| completion.versions.runs()) {
+            let behind = (step as u64).saturating_sub(*version) as usize;
+            tokens[behind.min(self.staleness)] += count;
+        }
+        let all = tokens.iter().sum::<usize>().max(1) as f64;
+        for (behind, tokens) in tokens.iter().enumerate() {
+            gauge!(format!("staleness/{behind}")).set(*tokens as f64 / all);
+        }
+    }
+}
