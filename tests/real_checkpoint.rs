@@ -124,7 +124,7 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
     let answers = fs::read_to_string(stage(&home.path().join("one"), "evaluation").join("answers.jsonl")).unwrap();
     assert!(answers.contains("<|im_end|>\\n<|im_start|>assistant\\n<think>"), "{answers}");
 
-    let measuring = Measuring::find(&home.path().join("one"), &[], Some(&result)).unwrap();
+    let measuring = recollect::evaluate::Measuring::find(&home.path().join("one"), &[], Some(&result)).unwrap();
     let checked = measuring.open(Interrupt::default(), Box::new(Silent)).unwrap();
     evaluate::eval(&checked, &measuring).unwrap();
 }

@@ -1,7 +1,7 @@
 //! The config of a run: one TOML file, a section per stage, and overrides on the command line.
 //!
 //! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
-//! the working directory; those of a run that is there, to the one where it was last worked on ([`crate::store::Paths`]).
+//! the working directory; those of a run that is there, to the one where it was last worked on ([`crate::store::paths`]).
 
 pub mod arithmetic;
 mod arms;
@@ -79,8 +79,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config from text, and applies overrides (`train.steps=300`) in their order. Everything that is wrong is
-    /// reported, a line each. `place` stands for the file in errors, `name` names the default run directory.
+    /// Reads a config file and applies overrides (`train.steps=300`) in their order. Everything that is wrong is reported,
+    /// a line each. A run directory that is not named is `runs/` and the name of the file.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Config> {
+        let text = files::read_small(path)?;
+        let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
+        Config::parse(&text, &path.display().to_string(), &name, overrides)
+    }
+
+    /// The same from text. `place` stands for the file in errors, `name` names the default run directory.
     pub fn parse(text: &str, place: &str, name: &str, overrides: &[String]) -> Result<Config> {
         let changes = overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>>>()?;
         Config::with_changes(strict_toml::parse(text, place)?, place, name, &changes)

@@ -14,7 +14,7 @@ use crate::experiment::start::{Start, check_room, knowledge};
 use crate::experiment::{Experiment, Purpose, preflight_to_measure};
 use crate::interrupt::Interrupt;
 use crate::knowledge::{Jsonl, Knowledge, Set, leak};
-use crate::store::{Paths, seal};
+use crate::store::seal;
 use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
@@ -105,8 +105,8 @@ impl Comparison {
     /// # Errors
     /// As those of [`Experiment::to_measure`].
     pub fn open(&self, config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
-        let (root, paths) = (config.run.dir.clone(), self.paths());
-        Experiment::at(&root, &config.clone(), config, paths, Purpose::Measure, interrupt, progress.into())
+        let root = config.run.dir.clone();
+        Experiment::at(&root, &config.clone(), config, Purpose::Measure, interrupt, progress.into())
     }
 
     /// Looks at whatever comparing them needs.
@@ -114,11 +114,7 @@ impl Comparison {
     /// # Errors
     /// A line for each file that is missing.
     pub fn check(&self, config: &Config) -> Result<()> {
-        preflight_to_measure(&self.paths().resolve(config.clone()))
-    }
-
-    fn paths(&self) -> Paths {
-        self.run().map(MadeRun::paths).unwrap_or_default()
+        preflight_to_measure(config)
     }
 
     fn dir(&self) -> PathBuf {
@@ -174,7 +170,7 @@ impl Comparison {
                     of_runs.push(asked.clone())
                 }
                 // Files of another run may be gone; then nothing is known of it.
-                Some(run) => of_runs.extend(knowledge(&run.paths().resolve(run.config)).ok()),
+                Some(run) => of_runs.extend(knowledge(&run.settled_config()).ok()),
                 None => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::cost::{self, Spent};
-use super::examiner::{Examined, Sampling, examine, examine_further, read_seconds, workers};
+use super::examiner::{Examined, OpenPool, examine, examine_further, read_seconds, workers};
 use super::made_run::MadeRun;
 use super::measuring::{Measuring, Substitute};
 use super::{leaks, likelihood, passages, trainings};
@@ -105,7 +105,7 @@ impl Trains {
     /// Those of a run that is there, or of one that begins.
     fn of(trainer: &Experiment, run: Option<&MadeRun>) -> Trains {
         match run {
-            Some(run) => Trains { root: run.root.clone(), config: run.config.clone(), made: run.manifest.clone() },
+            Some(run) => Trains { root: run.root.clone(), config: run.settled_config(), made: run.manifest.clone() },
             None => Trains::begun(trainer),
         }
     }
@@ -168,7 +168,7 @@ impl<'a> Evaluation<'a> {
         let name = asked.join(", ");
         let Trains { root, config, .. } = &self.trains;
         let child = trainings::experiment(self.experiment, root, config, training)?;
-        let start = Start::on(&child, of_run.made.clone())?;
+        let start = Start::on(&child, of_run.made.clone(), &child.run)?;
         let made = MadeRun::at(child.run.root())?;
         let trains = Trains::of(&child, made.as_ref());
         let tell = |what: &str, there: Option<Stage>| {
@@ -201,10 +201,10 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Puts all questions to a policy, in all arms that are asked for and that it answers in.
-    /// `sampling` starts what answers.
+    /// `open_pool` starts what answers.
     pub fn put(
         &mut self,
-        sampling: Sampling,
+        open_pool: OpenPool,
         start: &Start,
         training: Training,
         policy: Examined,
@@ -221,12 +221,12 @@ impl<'a> Evaluation<'a> {
         let of_thoughts = |arm: &Arm| matches!(arm.way(), Way::Filler(_));
         let mut earlier = None;
         if wanted.iter().any(|arm| together.contains(arm) || of_thoughts(arm)) {
-            let stage = examine(sampling, self.experiment, start, name, &together, policy)?;
+            let stage = examine(open_pool, self.experiment, start, name, &together, policy)?;
             self.note(start, name, policy, &stage, spent)?;
             earlier = Some(stage);
         }
         for arm in wanted.iter().filter(|arm| !together.contains(arm)) {
-            let stage = examine_further(sampling, self.experiment, start, *arm, policy, earlier.as_ref())?;
+            let stage = examine_further(open_pool, self.experiment, start, *arm, policy, earlier.as_ref())?;
             self.note(start, &format!("arm {arm}"), policy, &stage, spent)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rand::seq::IndexedRandom;
 
-use super::prompts::{Asking, Prompt, restored};
+use super::prompts::{Prompt, PromptBuilder, restored};
 use crate::base::Saved;
 use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, Way, tally};
@@ -63,7 +63,7 @@ impl<'a> Examined<'a> {
 }
 
 /// Starts what samples from a policy.
-pub(crate) type Sampling<'a> = &'a dyn Fn(&Experiment, &Start, Examined) -> Result<WorkerPool>;
+pub(crate) type OpenPool<'a> = &'a dyn Fn(&Experiment, &Start, Examined) -> Result<WorkerPool>;
 
 /// Workers that sample from the policy itself.
 pub(crate) fn workers(experiment: &Experiment, start: &Start, policy: Examined) -> Result<WorkerPool> {
@@ -80,7 +80,7 @@ pub(crate) fn workers_of(experiment: &Experiment, policy: Policy, step: u64) -> 
 
 /// Lets a policy answer in several arms and gives the stage that holds the answers.
 pub(crate) fn examine(
-    sampling: Sampling,
+    open_pool: OpenPool,
     experiment: &Experiment,
     start: &Start,
     name: &str,
@@ -89,7 +89,7 @@ pub(crate) fn examine(
 ) -> Result<Stage> {
     let inputs = (policy.content, &start.digest, &experiment.config.evaluation, arms);
     experiment.cache.get_or_make(name, &inputs, |dir| {
-        let mut pool = sampling(experiment, start, policy)?;
+        let mut pool = open_pool(experiment, start, policy)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let (answered, seconds) = examiner.ask(name, arms, policy.step, &everything(start), &[])?;
         write(&dir.join(ANSWERS), &answered)?;
@@ -100,7 +100,7 @@ pub(crate) fn examine(
 /// The same for an arm beyond the standard ones, which may answer from what the policy thought in another; `earlier` is
 /// the stage with those answers.
 pub(crate) fn examine_further(
-    sampling: Sampling,
+    open_pool: OpenPool,
     experiment: &Experiment,
     start: &Start,
     arm: Arm,
@@ -113,7 +113,7 @@ pub(crate) fn examine_further(
     let name = format!("arm-{arm}");
     experiment.cache.get_or_make(&name, &inputs, |dir| {
         let earlier = earlier.map_or(Ok(Vec::new()), read)?;
-        let mut pool = sampling(experiment, start, policy)?;
+        let mut pool = open_pool(experiment, start, policy)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let (answered, seconds) = examiner.ask(arm.name(), &[arm], policy.step, &everything(start), &earlier)?;
         write(&dir.join(ANSWERS), &answered)?;
@@ -165,13 +165,13 @@ pub(crate) fn on_the_way(examiner: &mut Examiner, step: u64) -> Result<Vec<ArmRe
 pub(crate) struct Examiner<'a> {
     experiment: &'a Experiment,
     start: &'a Start,
-    asking: Asking<'a>,
+    prompts: PromptBuilder<'a>,
     pool: &'a mut WorkerPool,
 }
 
 impl<'a> Examiner<'a> {
     pub fn new(experiment: &'a Experiment, start: &'a Start, pool: &'a mut WorkerPool) -> Self {
-        Self { experiment, start, asking: Asking::new(experiment, start), pool }
+        Self { experiment, start, prompts: PromptBuilder::new(experiment, start), pool }
     }
 
     /// Puts questions in several arms; those that answer from thoughts find them in `earlier` and in arms before them.
@@ -205,7 +205,7 @@ impl<'a> Examiner<'a> {
         answered: &[Answered],
         samples: usize,
     ) -> Result<Vec<Answered>> {
-        let prompts = self.asking.prompts(arm, questions, answered)?;
+        let prompts = self.prompts.prompts(arm, questions, answered)?;
         match arm.way() {
             Way::RetrievedWhileThinking => self.search_while_thinking(arm, step, questions, prompts, samples),
             Way::Swapped | Way::Filler(_) => self.put(arm, step, questions, &prompts, 1),
@@ -242,13 +242,13 @@ impl<'a> Examiner<'a> {
         let mut answered = Vec::with_capacity(questions.len() * samples);
         for completion in self.pool.generate(requests)? {
             let prompt = &prompts[completion.request];
-            let written = Written {
+            let output = PolicyOutput {
                 sample: completion.sample,
                 ended: completion.finish == Finish::Stop,
                 read: lengths[completion.request],
                 tokens: completion.tokens,
             };
-            answered.push(self.judged(arm, step, &questions[completion.request], prompt, written)?);
+            answered.push(self.judged(arm, step, &questions[completion.request], prompt, output)?);
         }
         Ok(answered)
     }
@@ -265,49 +265,47 @@ impl<'a> Examiner<'a> {
         let (config, tokenizer) = (&self.experiment.config.evaluation, &self.start.base.tokenizer);
         let mut thoughts: Vec<Thought> = Vec::with_capacity(questions.len() * samples);
         for (question, prompt) in questions.iter().zip(prompts) {
-            let written = |sample| Written { sample, ended: false, read: 0, tokens: Vec::new() };
+            let output = |sample| PolicyOutput { sample, ended: false, read: 0, tokens: Vec::new() };
             thoughts.extend((0..samples).map(|sample| Thought {
                 question,
                 prompt: prompt.clone(),
-                written: written(sample),
+                output: output(sample),
             }));
         }
         for stretch in 0.. {
-            let open =
-                |thought: &Thought| !thought.written.ended && thought.written.tokens.len() < config.max_new_tokens;
+            let open = |thought: &Thought| !thought.output.ended && thought.output.tokens.len() < config.max_new_tokens;
             let going: Vec<usize> = (0..thoughts.len()).filter(|at| open(&thoughts[*at])).collect();
             if going.is_empty() {
                 break;
             }
             let mut requests = Vec::with_capacity(going.len());
             for at in &going {
-                let Thought { question, prompt, written } = &mut thoughts[*at];
-                let newest = &written.tokens[written.tokens.len().saturating_sub(STRETCH)..];
+                let Thought { question, prompt, output } = &mut thoughts[*at];
+                let newest = &output.tokens[output.tokens.len().saturating_sub(STRETCH)..];
                 if !newest.is_empty() {
-                    let found = self.asking.found(question, &tokenizer.decode(newest)?, Opening::Think)?;
+                    let found = self.prompts.found(question, &tokenizer.decode(newest)?, Opening::Think)?;
                     prompt.0 = tokenizer.prompt(&found, &question.text, Opening::Think)?;
                 }
                 let behind = tokenizer.encode(&prompt.0)?;
-                let prompt: Vec<u32> = behind.iter().chain(&written.tokens).copied().collect();
-                written.read += prompt.len();
+                let prompt: Vec<u32> = behind.iter().chain(&output.tokens).copied().collect();
+                output.read += prompt.len();
                 requests.push(Request {
                     prompt,
                     samples: 1,
                     temperature: config.temperature as f32,
-                    max_new_tokens: STRETCH.min(config.max_new_tokens - written.tokens.len()),
+                    max_new_tokens: STRETCH.min(config.max_new_tokens - output.tokens.len()),
                     stop: tokenizer.ends().to_vec(),
-                    seed: random::mix(config.seed ^ ((stretch as u64) << 32 | written.sample as u64)),
+                    seed: random::mix(config.seed ^ ((stretch as u64) << 32 | output.sample as u64)),
                     key: [arm as u64, question.id],
                 });
             }
             for completion in self.pool.generate(requests)? {
-                let written = &mut thoughts[going[completion.request]].written;
-                written.tokens.extend(completion.tokens);
-                written.ended = completion.finish == Finish::Stop;
+                let output = &mut thoughts[going[completion.request]].output;
+                output.tokens.extend(completion.tokens);
+                output.ended = completion.finish == Finish::Stop;
             }
         }
-        let judged =
-            |Thought { question, prompt, written }: Thought| self.judged(arm, step, question, &prompt, written);
+        let judged = |Thought { question, prompt, output }: Thought| self.judged(arm, step, question, &prompt, output);
         thoughts.into_iter().map(judged).collect()
     }
 
@@ -317,30 +315,30 @@ impl<'a> Examiner<'a> {
         step: u64,
         question: &Question,
         (prompt, opening): &Prompt,
-        written: Written,
+        output: PolicyOutput,
     ) -> Result<Answered> {
-        let completion = self.start.base.tokenizer.decode(&written.tokens)?;
+        let completion = self.start.base.tokenizer.decode(&output.tokens)?;
         let knowledge = &self.start.knowledge;
         let judgement = match arm.way() {
             Way::Restore => {
-                judge(knowledge, question, *opening, &restored(knowledge, question, &completion), written.ended)
+                judge(knowledge, question, *opening, &restored(knowledge, question, &completion), output.ended)
             }
-            _ => judge(knowledge, question, *opening, &completion, written.ended),
+            _ => judge(knowledge, question, *opening, &completion, output.ended),
         };
         let said = Said {
-            sample: written.sample,
+            sample: output.sample,
             prompt: prompt.clone(),
             completion,
             judgement,
-            tokens: written.tokens.len(),
-            prompt_tokens: written.read,
+            tokens: output.tokens.len(),
+            prompt_tokens: output.read,
         };
         Ok(Answered::new(arm, step, question, said))
     }
 }
 
 /// What a policy wrote.
-struct Written {
+struct PolicyOutput {
     sample: usize,
     /// By the stop token.
     ended: bool,
@@ -353,7 +351,7 @@ struct Written {
 struct Thought<'q> {
     question: &'q Question,
     prompt: Prompt,
-    written: Written,
+    output: PolicyOutput,
 }
 
 /// The answers of a stage: of a finished one, so that what was written there is what is read.

@@ -18,7 +18,7 @@ use crate::{Error, Result, files};
 
 /// What is read of a recorded rollout.
 #[derive(Deserialize)]
-struct Asked {
+struct RecordedQuestion {
     set: Set,
     prompt: String,
     answer: String,
@@ -34,7 +34,7 @@ pub(crate) fn check_rollouts(run: &RunDir, start: &Start) -> Result<()> {
         for (number, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(Error::io(&path, "read"))?;
             let place = || format!("{}:{}", path.display(), number + 1);
-            let asked: Asked = serde_json::from_str(&line).map_err(|error| {
+            let asked: RecordedQuestion = serde_json::from_str(&line).map_err(|error| {
                 Error::invalid(place(), error.to_string(), "remove the file, or train the run again")
             })?;
             // Completions of a group have the same prompt.

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::experiment::Experiment;
 use crate::experiment::finetune::FINETUNE;
-use crate::experiment::start::{BASE, BASE_AND_WORLD, BASE_FILES, Start};
+use crate::experiment::start::{BASE_AND_WORLD, Start};
 use crate::rl::train::TRAIN;
-use crate::store::manifest::Manifest;
+use crate::store::manifest::{BASE, Manifest};
 use crate::store::stage::Stage;
-use crate::store::{Paths, RunDir, checkpoint, run_dir, seal};
+use crate::store::{RunDir, checkpoint, paths, run_dir, seal};
 use crate::{Error, Result};
 
 /// What a run has made so far.
 #[derive(Clone, Debug)]
 pub(crate) struct MadeRun {
     pub root: PathBuf,
-    /// As it stands in the directory: relative paths are looked for where [`MadeRun::paths`] says.
+    /// As it stands in the directory: [`MadeRun::settled_config`] says where its relative paths lead.
     pub config: Config,
     pub manifest: Manifest,
 }
@@ -45,14 +45,16 @@ impl MadeRun {
         RunDir::read(&self.root).map(|(dir, _)| dir)
     }
 
-    /// Where relative paths of its config are looked for.
-    pub fn paths(&self) -> Paths {
-        self.manifest.paths(&self.root)
+    /// Its config, whose relative paths lead where they led.
+    pub fn settled_config(&self) -> Config {
+        let mut config = self.config.clone();
+        paths::settle(&mut config, &self.root, |_| false);
+        config
     }
 
     /// Where its stages are.
     pub fn cache(&self) -> PathBuf {
-        let named = self.paths().resolve(self.config.clone()).run.cache;
+        let named = self.settled_config().run.cache;
         let there = named.filter(|cache| cache.is_dir()).unwrap_or_else(|| self.root.join("stages"));
         // It is nowhere else, wherever relative paths begin.
         there.canonicalize().unwrap_or(there)
@@ -95,17 +97,7 @@ impl MadeRun {
 
     /// What its stages started from. Refused: a base or files that are not those of the run any more.
     pub fn start(&self, experiment: &Experiment) -> Result<Start> {
-        let start = Start::on(experiment, self.find(BASE)?)?;
-        for (name, digest) in &start.named {
-            let Some(there) = self.manifest.digests.get(*name).filter(|there| *there != digest) else { continue };
-            let (place, key) = match *name {
-                BASE_FILES => (experiment.config.base.path.clone(), "base.path"),
-                _ => (name.to_string(), "world.jsonl"),
-            };
-            let found = format!("not what this run was made with: the digest was {there} and is {digest}");
-            return Err(Error::invalid(place, found, format!("put back what {key} named")));
-        }
-        Ok(start)
+        Start::on(experiment, self.find(BASE)?, &self.dir()?)
     }
 
     /// Whether it was made from this base and this world.

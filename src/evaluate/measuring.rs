@@ -14,7 +14,8 @@ use crate::experiment::finetune::FINETUNE;
 use crate::experiment::{Experiment, Purpose, preflight, preflight_to_measure};
 use crate::interrupt::Interrupt;
 use crate::rl::train::TRAIN;
-use crate::store::{Paths, run_dir, seal};
+use crate::store::open_run::differences;
+use crate::store::seal;
 use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
@@ -108,10 +109,10 @@ impl Measuring {
 
     /// Looks at whatever it needs.
     pub fn check(&self) -> Result<()> {
-        let config = self.paths().resolve(self.config.clone());
+        let config = &self.config;
         match self.purpose() {
-            Purpose::Train => preflight(&config).map(drop),
-            Purpose::Measure => preflight_to_measure(&config),
+            Purpose::Train => preflight(config).map(drop),
+            Purpose::Measure => preflight_to_measure(config),
         }
     }
 
@@ -123,7 +124,7 @@ impl Measuring {
         }
         // Policies that the run lacks are trained in its own directory.
         let purpose = if self.is_own() { self.purpose() } else { Purpose::Measure };
-        Experiment::at(&self.place, &self.written, config, self.paths(), purpose, interrupt, progress.into())
+        Experiment::at(&self.place, &self.written, config, purpose, interrupt, progress.into())
     }
 
     /// The experiment of the run, where it has to train something that the evaluation needs, and is not `of` itself.
@@ -134,20 +135,16 @@ impl Measuring {
         if self.is_own() {
             return Ok(None);
         }
-        let mut config = run.config.clone();
+        let mut config = run.settled_config();
         (config.run.dir, config.run.cache) = (run.root.clone(), Some(run.cache()));
         let (interrupt, progress) = (of.interrupt.clone(), of.progress.clone());
-        let trainer = Experiment::at(&run.root, &run.config, config, run.paths(), self.purpose(), interrupt, progress)?;
+        let trainer = Experiment::at(&run.root, &run.config, config, self.purpose(), interrupt, progress)?;
         Ok(Some(Experiment { actors: of.actors.clone(), ..trainer }))
     }
 
     /// Whether the results stand in the directory of the run.
     fn is_own(&self) -> bool {
         self.run.as_ref().is_none_or(|run| run.root == self.place)
-    }
-
-    fn paths(&self) -> Paths {
-        self.run.as_ref().map(MadeRun::paths).unwrap_or_default()
     }
 
     fn purpose(&self) -> Purpose {
@@ -180,7 +177,7 @@ fn free(place: &Path) -> Result<&Path> {
 
 /// Refuses changes that would make another run: its policies are there, and were trained otherwise.
 fn demand_same(run: &MadeRun, config: &Config) -> Result<()> {
-    let mut differences = run_dir::differences(&run.config, config)?;
+    let mut differences = differences(&run.config, config)?;
     differences.retain(|(key, _)| !FREE.iter().any(|free| key == free || free.ends_with('.') && key.starts_with(free)));
     if differences.is_empty() {
         return Ok(());

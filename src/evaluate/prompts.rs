@@ -21,14 +21,14 @@ const FILLER: &str = ".";
 pub(crate) type Prompt = (String, Opening);
 
 /// Makes prompts.
-pub(crate) struct Asking<'a> {
+pub(crate) struct PromptBuilder<'a> {
     experiment: &'a Experiment,
     start: &'a Start,
     /// Few arms need one.
     library: OnceCell<Library>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> PromptBuilder<'a> {
     pub fn new(experiment: &'a Experiment, start: &'a Start) -> Self {
         Self { experiment, start, library: OnceCell::new() }
     }

@@ -11,7 +11,8 @@ use crate::interrupt::Interrupt;
 use crate::learner::Algorithm;
 use crate::policy::Policy;
 use crate::reward::{Normalise, Reward};
-use crate::store::{Paths, RunDir, StageCache, run_dir};
+use crate::store::open_run::cache_of;
+use crate::store::{RunDir, StageCache};
 use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
@@ -21,8 +22,6 @@ pub struct Experiment {
     /// Absent where policies are only measured.
     pub(crate) reward: Option<Reward>,
     pub run: RunDir,
-    /// Where relative paths of the config, and of those of its children, are looked for.
-    pub(crate) paths: Paths,
     /// Where policies live.
     pub device: Device,
     pub cache: StageCache,
@@ -37,32 +36,30 @@ impl Experiment {
     /// Checks what the config names and takes its run directory.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let root = config.run.dir.clone();
-        Experiment::at(&root, &config.clone(), config, Paths::default(), Purpose::Train, interrupt, progress.into())
+        Experiment::at(&root, &config.clone(), config, Purpose::Train, interrupt, progress.into())
     }
 
     /// The same for an experiment that puts questions to policies and trains none by reinforcement learning: what only
     /// that needs is not asked for.
     pub fn to_measure(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let root = config.run.dir.clone();
-        Experiment::at(&root, &config.clone(), config, Paths::default(), Purpose::Measure, interrupt, progress.into())
+        Experiment::at(&root, &config.clone(), config, Purpose::Measure, interrupt, progress.into())
     }
 
-    /// An experiment in the directory `root`, in which the config is written down as `written`; relative paths of
-    /// `config` are looked for where `paths` say.
+    /// An experiment in the directory `root`, in which the config is written down as `written`.
     pub(crate) fn at(
         root: &Path,
         written: &Config,
         config: Config,
-        paths: Paths,
         purpose: Purpose,
         interrupt: Interrupt,
         progress: Arc<dyn Progress>,
     ) -> Result<Experiment> {
-        let mut config = paths.resolve(config).dated();
-        config.run.cache = config.run.cache.or_else(|| run_dir::cache_of(root));
+        let mut config = config.dated();
+        config.run.cache = config.run.cache.or_else(|| cache_of(root));
         let mut written = written.clone();
         written.prompt.date = config.prompt.date;
-        written.run.cache = written.run.cache.or_else(|| run_dir::cache_of(root));
+        written.run.cache = written.run.cache.or_else(|| cache_of(root));
         let reward = match purpose {
             Purpose::Train => Some(preflight(&config)?),
             Purpose::Measure => preflight_to_measure(&config).map(|()| None)?,
@@ -71,7 +68,7 @@ impl Experiment {
         let run = RunDir::go_on(root, &written)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt).on(&device);
-        Ok(Experiment { config, reward, run, paths, device, cache, interrupt, progress, actors: Arc::new(Threads) })
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress, actors: Arc::new(Threads) })
     }
 
     /// What a completion is worth.
@@ -101,7 +98,7 @@ impl Experiment {
         config.run.dir = dir.to_path_buf();
         config.run.cache = Some(self.cache.root().to_path_buf());
         let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
-        let child = Experiment::at(dir, &config.clone(), config, self.paths.clone(), purpose, interrupt, progress)?;
+        let child = Experiment::at(dir, &config.clone(), config, purpose, interrupt, progress)?;
         Ok(Experiment { actors: self.actors.clone(), ..child })
     }
 }

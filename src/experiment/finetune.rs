@@ -72,7 +72,7 @@ pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
                 max_gradient_norm: finetune.max_gradient_norm,
             },
             scales: &finetune.scales,
-            checkpoints: Checkpoints::of(experiment, "finetune", &start.digest[..16], KEPT),
+            checkpoints: Checkpoints::new(&experiment.run, "finetune", &start.digest[..16], KEPT),
             tokenizer: &start.base.tokenizer,
         };
         let fresh = || match lora {

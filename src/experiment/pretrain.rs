@@ -43,7 +43,7 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
                 max_gradient_norm: pretrain.max_gradient_norm,
             },
             scales: &pretrain.scales,
-            checkpoints: Checkpoints::of(experiment, "base", &pretrain.seed.to_string(), KEPT),
+            checkpoints: Checkpoints::new(&experiment.run, "base", &pretrain.seed.to_string(), KEPT),
             tokenizer: &tokenizer,
         };
         let policy = plan.teach(

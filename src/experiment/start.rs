@@ -11,9 +11,9 @@ use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
 use crate::store::inputs::RunInputs;
-use crate::store::manifest::Manifest;
-use crate::store::seal;
+use crate::store::manifest::{BASE, Manifest};
 use crate::store::stage::Stage;
+use crate::store::{RunDir, seal};
 use crate::text::excerpt;
 use crate::{Error, Result, files};
 
@@ -29,8 +29,7 @@ pub struct Start {
     pub(crate) named: BTreeMap<&'static str, String>,
 }
 
-/// Names, in a manifest, of the stage that made the base, and of what is told apart by digests.
-pub(crate) const BASE: &str = "base";
+/// Names, in a manifest, of what is told apart by digests.
 pub(crate) const BASE_FILES: &str = "files of the base";
 pub(crate) const WORLD_FILES: &str = "documents and questions";
 pub(crate) const BASE_AND_WORLD: &str = "base and world";
@@ -40,14 +39,14 @@ impl Start {
     /// documents and questions for training that give away what is asked about B, several seeds at once, and files that
     /// are no longer those that the run began with.
     pub(crate) fn new(experiment: &Experiment) -> Result<Self> {
-        Self::on(experiment, None)
+        Self::on(experiment, None, &experiment.run)
     }
 
-    /// The same on a base that a run has made before, if it has made one.
-    pub(crate) fn on(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
+    /// The same on a base that was made before, if one was, for a run that began with what is in the directory of `begun`.
+    pub(crate) fn on(experiment: &Experiment, made: Option<Stage>, begun: &RunDir) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
         let inputs = RunInputs::of(&experiment.config)?;
-        inputs.demand_same(&experiment.run)?;
+        inputs.demand_same(begun)?;
         // A base that recollect has finished is what it was.
         experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
         let start = match experiment.config.world.is_jsonl() {

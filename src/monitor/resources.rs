@@ -1,21 +1,18 @@
-//! Watches what the machine has left. A full disk ends a run, and a full memory ends it without a word: both are told of
-//! while there is time.
+//! What the machine has left. A full disk ends a run, and a full memory ends it without a word: both are told of while
+//! there is time.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-
-use metrics::gauge;
 
 use crate::config::{Config, footprint};
 use crate::files::{self, megabytes};
 use crate::telemetry::memory::{self, Room};
 
 /// Steps whose rollouts have to fit beside the next checkpoint.
-const STEPS: u64 = 10;
+pub(super) const STEPS: u64 = 10;
 
 /// What is left, and what is about to be taken of it, in bytes. What the system does not tell is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Left {
+pub struct Headroom {
     pub memory: Option<Room>,
     /// What the process has taken more than now at its peak: a step may take it again.
     pub swing: u64,
@@ -24,12 +21,12 @@ pub struct Left {
     pub next: u64,
 }
 
-impl Left {
+impl Headroom {
     /// As it is now, where a run is written whose checkpoints and whose rollouts of a step take so much.
-    pub fn now(run: &Path, checkpoint: u64, rollouts: u64) -> Left {
+    pub fn now(run: &Path, checkpoint: u64, rollouts: u64) -> Headroom {
         let swing = memory::peak_resident().unwrap_or(0).saturating_sub(memory::resident().unwrap_or(0));
         let next = checkpoint.saturating_add(rollouts.saturating_mul(STEPS));
-        Left { memory: memory::room(), swing, disk: files::free(run), next }
+        Headroom { memory: memory::room(), swing, disk: files::free(run), next }
     }
 }
 
@@ -68,74 +65,17 @@ pub fn disk_forecast(config: &Config, there: usize) -> Option<String> {
     })
 }
 
-/// What has been told of.
-#[derive(Debug, Default)]
-pub struct Resources {
-    told: BTreeSet<&'static str>,
-}
-
-impl Resources {
-    /// Records which alarms ring and gives the words of those that never rang before.
-    pub fn look(&mut self, left: &Left) -> Vec<String> {
-        let alarms = [("memory", memory_alarm(left)), ("disk", disk_alarm(left))];
-        let mut words = Vec::new();
-        for (name, alarm) in alarms.into_iter().filter_map(|(name, alarm)| Some((name, alarm?))) {
-            gauge!(format!("time/alarm/{name}")).set(1.0);
-            if self.told.insert(name) {
-                words.push(format!("ALARM: {alarm}"));
-            }
-        }
-        words
-    }
-}
-
-fn memory_alarm(left: &Left) -> Option<String> {
-    let Room { left: free, whole } = left.memory?;
-    // A hundredth of all memory comes and goes with whatever else runs.
-    (free < left.swing.saturating_add(whole / 100)).then(|| {
-        format!(
-            "memory is about to run out: {} of {} are left, and a step takes up to {} more than is taken now. The \
-             system ends a process that takes more than there is, without a word; the same command then goes on from \
-             the newest checkpoint. Try fewer run.workers, a smaller train.questions_per_step or train.group_size, or \
-             adapters ([lora]); `--dry-run` says what takes how much.",
-            megabytes(free),
-            megabytes(whole),
-            megabytes(left.swing)
-        )
-    })
-}
-
-fn disk_alarm(left: &Left) -> Option<String> {
-    let free = left.disk.filter(|free| *free < left.next)?;
-    Some(format!(
-        "the disk is nearly full: {} are free, and the next checkpoint with the rollouts of {STEPS} steps takes {}. The \
-         run ends where something does not fit. Make room, or keep fewer checkpoints (train.keep_last, \
-         train.keep_best).",
-        megabytes(free),
-        megabytes(left.next)
-    ))
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     const MB: u64 = 1_000_000;
 
-    #[test]
-    fn each_is_told_of_once_while_there_is_time() {
-        let room = |left: u64| Some(Room { left: left * MB, whole: 1000 * MB });
-        let plenty = Left { memory: room(400), swing: 50 * MB, disk: Some(900 * MB), next: 30 * MB };
-        let mut resources = Resources::default();
-        assert!(resources.look(&plenty).is_empty());
-        assert!(resources.look(&Left::default()).is_empty(), "what is not known is no alarm");
-        let tight = Left { memory: room(55), disk: Some(20 * MB), ..plenty };
-        let words = resources.look(&tight);
-        assert_eq!(words.len(), 2);
-        assert!(words[0].starts_with("ALARM: memory is about to run out: 55.0 MB of 1000.0 MB are left"), "{words:?}");
-        assert!(words[1].starts_with("ALARM: the disk is nearly full: 20.0 MB are free"), "{words:?}");
-        assert!(words.iter().all(|words| !words.contains('\n')));
-        assert!(resources.look(&tight).is_empty(), "told once");
+    /// A machine with so many megabytes of memory and on the disk, where a step takes 50 of the one and a checkpoint 30 of
+    /// the other.
+    pub fn room(memory: u64, disk: u64) -> Headroom {
+        let memory = Some(Room { left: memory * MB, whole: 1000 * MB });
+        Headroom { memory, swing: 50 * MB, disk: Some(disk * MB), next: 30 * MB }
     }
 
     #[test]
@@ -164,7 +104,7 @@ mod tests {
 
     #[test]
     fn this_machine_says_what_it_has() {
-        let left = Left::now(Path::new("."), 3, 5);
+        let left = Headroom::now(Path::new("."), 3, 5);
         assert_eq!(left.next, 53);
         assert_eq!(left.disk.is_some(), cfg!(unix));
     }

@@ -2,7 +2,7 @@
 
 use metrics::gauge;
 
-use super::batch::{Batch, Group, Sampling};
+use super::batch::{Batch, BatchSampler, Group};
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
@@ -11,7 +11,7 @@ use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::{Error, Result};
 
-impl Sampling<'_> {
+impl BatchSampler<'_> {
     /// Gives every completion its advantage, and its tokens theirs where a value head tells them apart.
     pub(crate) fn compare(&self, batch: &mut Batch, normalise: Normalise, workers: usize) -> Result<()> {
         let Algorithm { advantage, filter, kl, .. } = self.algorithm;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use metrics::gauge;
 use rand::seq::index;
 
-use super::judging::Judging;
-use super::prefetch::{Ahead, Ordered};
+use super::judging::StepJudge;
+use super::prefetch::{PendingBatch, PrefetchQueue};
 use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
@@ -49,13 +49,13 @@ pub(crate) struct Batch {
 }
 
 /// A question with its number among those of its form.
-pub(crate) struct Asked {
+pub(crate) struct SampledQuestion {
     index: usize,
     pub question: Question,
 }
 
 /// Samples batches.
-pub(crate) struct Sampling<'a> {
+pub(crate) struct BatchSampler<'a> {
     pub experiment: &'a Experiment,
     pub start: &'a Start,
     pub algorithm: Algorithm,
@@ -67,27 +67,27 @@ pub(crate) struct Sampling<'a> {
     pub critic: Option<&'a Policy>,
 }
 
-impl Sampling<'_> {
+impl BatchSampler<'_> {
     /// Has the questions of a step sampled, less the completions that are there already.
-    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<Ordered> {
+    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<PendingBatch> {
         let asked = self.questions(step);
         let (groups, requests) = self.requests(step, &asked)?;
         let ticket = pool.resume(requests, underway)?;
-        Ok(Ordered { asked, groups, ticket })
+        Ok(PendingBatch { asked, groups, ticket })
     }
 
     /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
     pub fn batch(
         &self,
         step: usize,
-        ahead: &mut Ahead,
+        queue: &mut PrefetchQueue,
         pool: &mut WorkerPool,
         reward: &LiveReward,
         workers: usize,
     ) -> Result<Batch> {
         let filter = self.algorithm.filter;
         let mut judging = self.judging(step, reward);
-        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool, &mut judging)?;
+        let (PendingBatch { asked, groups, .. }, completions) = queue.take(step, self, pool, &mut judging)?;
         let (groups, mut waited) = judging.finish(&asked, groups, completions)?;
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
         let normalise = reward.reward().normalise;
@@ -117,7 +117,7 @@ impl Sampling<'_> {
     }
 
     /// Questions of A that are not held out, as many of each form, none twice in a step.
-    fn questions(&self, step: usize) -> Vec<Asked> {
+    fn questions(&self, step: usize) -> Vec<SampledQuestion> {
         let config = &self.experiment.config.train;
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
         let mut asked = Vec::with_capacity(config.questions_per_step);
@@ -125,14 +125,17 @@ impl Sampling<'_> {
             let there = self.division.trained(*form);
             let count = config.questions_of(at).min(there.len());
             for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
-                asked.push(Asked { index, question: self.start.knowledge.question(Set::A, *form, index, &mut random) });
+                asked.push(SampledQuestion {
+                    index,
+                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                });
             }
         }
         asked
     }
 
     /// Questions of the same forms that this step has not asked yet, for as many of these places as there are.
-    fn others(&self, step: usize, round: usize, batch: &Batch, places: &[usize]) -> (Vec<usize>, Vec<Asked>) {
+    fn others(&self, step: usize, round: usize, batch: &Batch, places: &[usize]) -> (Vec<usize>, Vec<SampledQuestion>) {
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
         let (mut filled, mut asked) = (Vec::new(), Vec::new());
         for form in &self.experiment.config.train.forms {
@@ -146,7 +149,10 @@ impl Sampling<'_> {
             for (place, chosen) in places.into_iter().zip(chosen) {
                 let index = free[chosen];
                 filled.push(place);
-                asked.push(Asked { index, question: self.start.knowledge.question(Set::A, *form, index, &mut random) });
+                asked.push(SampledQuestion {
+                    index,
+                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                });
             }
         }
         (filled, asked)
@@ -156,26 +162,26 @@ impl Sampling<'_> {
     fn ask(
         &self,
         step: usize,
-        asked: Vec<Asked>,
+        asked: Vec<SampledQuestion>,
         pool: &mut WorkerPool,
         reward: &LiveReward,
     ) -> Result<(Vec<Group>, Duration)> {
         let (groups, requests) = self.requests(step, &asked)?;
         let mut judging = self.judging(step, reward);
-        let completions = pool.generate_with(requests, &mut |completion| judging.hear(&asked, completion))?;
+        let completions = pool.generate_with(requests, &mut |completion| judging.observe(&asked, completion))?;
         judging.finish(&asked, groups, completions)
     }
 
     /// What is to judge the completions of a step.
-    fn judging<'a>(&'a self, step: usize, reward: &'a LiveReward) -> Judging<'a> {
-        Judging::begin(self.start, reward, &self.experiment.interrupt, step)
+    fn judging<'a>(&'a self, step: usize, reward: &'a LiveReward) -> StepJudge<'a> {
+        StepJudge::begin(self.start, reward, &self.experiment.interrupt, step)
     }
 
     /// A group and a request for each question.
-    fn requests(&self, step: usize, asked: &[Asked]) -> Result<(Vec<Group>, Vec<Request>)> {
+    fn requests(&self, step: usize, asked: &[SampledQuestion]) -> Result<(Vec<Group>, Vec<Request>)> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
-        for Asked { index, question } in asked {
+        for SampledQuestion { index, question } in asked {
             let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
             let (index, form, appraisals) = (*index, question.form, Vec::new());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::batch::{Asked, Group};
+use super::batch::{Group, SampledQuestion};
 use crate::experiment::start::Start;
 use crate::interrupt::Interrupt;
 use crate::language::Opening;
@@ -15,7 +15,7 @@ use crate::verifier::judge;
 use crate::{Error, Result};
 
 /// What was asked about the completions of some questions.
-pub(crate) struct Judging<'a> {
+pub(crate) struct StepJudge<'a> {
     pub start: &'a Start,
     pub reward: &'a LiveReward,
     pub interrupt: &'a Interrupt,
@@ -26,14 +26,14 @@ pub(crate) struct Judging<'a> {
     failed: Option<Error>,
 }
 
-impl<'a> Judging<'a> {
+impl<'a> StepJudge<'a> {
     /// Nothing has been sampled yet.
-    pub fn begin(start: &'a Start, reward: &'a LiveReward, interrupt: &'a Interrupt, step: usize) -> Judging<'a> {
-        Judging { start, reward, interrupt, step, begun: BTreeMap::new(), failed: None }
+    pub fn begin(start: &'a Start, reward: &'a LiveReward, interrupt: &'a Interrupt, step: usize) -> StepJudge<'a> {
+        StepJudge { start, reward, interrupt, step, begun: BTreeMap::new(), failed: None }
     }
 
     /// Judges a completion that has just ended, and asks the commands of the reward about it.
-    pub fn hear(&mut self, asked: &[Asked], completion: &Completion) {
+    pub fn observe(&mut self, asked: &[SampledQuestion], completion: &Completion) {
         match self.record(asked, completion) {
             Ok(line) => {
                 let unscored = self.reward.ask(&line.evidence());
@@ -43,7 +43,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    fn record(&self, asked: &[Asked], completion: &Completion) -> Result<Record> {
+    fn record(&self, asked: &[SampledQuestion], completion: &Completion) -> Result<Record> {
         let question = &asked[completion.request].question;
         let text = self.start.base.tokenizer.decode(&completion.tokens)?;
         let finished = completion.finish == Finish::Stop;
@@ -55,7 +55,7 @@ impl<'a> Judging<'a> {
     /// part. Stops waiting as soon as the run is to stop.
     pub fn finish(
         mut self,
-        asked: &[Asked],
+        asked: &[SampledQuestion],
         mut groups: Vec<Group>,
         completions: Vec<Completion>,
     ) -> Result<(Vec<Group>, Duration)> {
@@ -63,7 +63,7 @@ impl<'a> Judging<'a> {
         for completion in completions {
             let key = (completion.request, completion.sample);
             if !self.begun.contains_key(&key) {
-                self.hear(asked, &completion);
+                self.observe(asked, &completion);
             }
             if let Some(error) = self.failed.take() {
                 return Err(error);

@@ -80,7 +80,7 @@ impl LiveReward {
 
     /// Looks at the file before a step, and says whether another reward took over. A file that is gone or wrong changes
     /// nothing.
-    pub fn look(&mut self, step: usize, progress: &dyn Progress) -> Result<bool> {
+    pub fn poll(&mut self, step: usize, progress: &dyn Progress) -> Result<bool> {
         let before = self.note.changes;
         let path = self.path.display();
         let Ok(text) = files::read_text(&self.path) else { return Ok(false) };

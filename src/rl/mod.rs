@@ -9,6 +9,8 @@ mod panicking;
 mod prefetch;
 pub mod rollouts;
 pub mod train;
+mod trainer;
+mod training_loop;
 mod update;
 
 pub use train::train;

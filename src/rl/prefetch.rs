@@ -5,36 +5,36 @@ use std::collections::BTreeMap;
 
 use metrics::gauge;
 
-use super::batch::{Asked, Group, Sampling};
-use super::judging::Judging;
+use super::batch::{BatchSampler, Group, SampledQuestion};
+use super::judging::StepJudge;
 use crate::Result;
 use crate::exchange::{Ticket, Underway, WorkerPool};
 use crate::rollout::Completion;
 
 /// What was asked for a step.
-pub(crate) struct Ordered {
-    pub asked: Vec<Asked>,
+pub(crate) struct PendingBatch {
+    pub asked: Vec<SampledQuestion>,
     /// A group for each question, without completions.
     pub groups: Vec<Group>,
     pub ticket: Ticket,
 }
 
 /// The orders of the steps to come.
-pub(crate) struct Ahead {
+pub(crate) struct PrefetchQueue {
     /// Versions that a token may be behind the policy that learns from it.
     staleness: usize,
     steps: usize,
-    orders: BTreeMap<usize, Ordered>,
+    orders: BTreeMap<usize, PendingBatch>,
     /// Rollouts of a run that is taken up again, by the step that they are for.
     kept: BTreeMap<usize, Underway>,
     /// The completions that were collected last: until their step is done they may be needed once more.
     taken: (usize, Vec<Completion>),
 }
 
-impl Ahead {
+impl PrefetchQueue {
     /// Of a run of so many steps, with what a checkpoint has kept.
-    pub fn new(staleness: usize, steps: usize, kept: BTreeMap<usize, Underway>) -> Ahead {
-        Ahead { staleness, steps, orders: BTreeMap::new(), kept, taken: (0, Vec::new()) }
+    pub fn new(staleness: usize, steps: usize, kept: BTreeMap<usize, Underway>) -> PrefetchQueue {
+        PrefetchQueue { staleness, steps, orders: BTreeMap::new(), kept, taken: (0, Vec::new()) }
     }
 
     /// Whether sampling goes on while the policy learns.
@@ -45,7 +45,7 @@ impl Ahead {
     /// Asks for the batches that the policy of `step` may sample: its own, and as many more as tokens may be behind.
     /// What it samples of the last of them is as many versions old when its turn comes, and never more. In synchronous
     /// mode nothing is asked for ahead of its turn.
-    pub fn fill(&mut self, step: usize, sampling: &Sampling, pool: &mut WorkerPool) -> Result<()> {
+    pub fn fill(&mut self, step: usize, sampling: &BatchSampler, pool: &mut WorkerPool) -> Result<()> {
         if !self.is_asynchronous() {
             return Ok(());
         }
@@ -63,21 +63,22 @@ impl Ahead {
     pub fn take(
         &mut self,
         step: usize,
-        sampling: &Sampling,
+        sampling: &BatchSampler,
         pool: &mut WorkerPool,
-        judging: &mut Judging,
-    ) -> Result<(Ordered, Vec<Completion>)> {
-        let ordered = match self.orders.remove(&step) {
-            Some(ordered) => ordered,
+        judging: &mut StepJudge,
+    ) -> Result<(PendingBatch, Vec<Completion>)> {
+        let pending = match self.orders.remove(&step) {
+            Some(pending) => pending,
             None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
         };
         let before = pool.throughput().seconds;
-        let collected = pool.collect_with(ordered.ticket, &mut |completion| judging.hear(&ordered.asked, completion));
+        let collected =
+            pool.collect_with(pending.ticket, &mut |completion| judging.observe(&pending.asked, completion));
         let completions = match collected {
             Ok(completions) => completions,
             Err(error) => {
                 // What has come of it is still to be kept.
-                self.orders.insert(step, ordered);
+                self.orders.insert(step, pending);
                 return Err(error);
             }
         };
@@ -91,7 +92,7 @@ impl Ahead {
             gauge!("queue/waiting").set(fill.waiting as f64);
             self.measure(step, &completions);
         }
-        Ok((ordered, completions))
+        Ok((pending, completions))
     }
 
     /// What a checkpoint after `step` steps is to keep, by the step that it is for. In synchronous mode that is something
@@ -99,7 +100,7 @@ impl Ahead {
     pub fn underway(&self, step: usize, pool: &mut WorkerPool) -> BTreeMap<usize, Underway> {
         let mut orders = pool.underway();
         let mut all = self.kept.clone();
-        all.extend(self.orders.iter().filter_map(|(step, ordered)| Some((*step, orders.remove(&ordered.ticket)?))));
+        all.extend(self.orders.iter().filter_map(|(step, pending)| Some((*step, orders.remove(&pending.ticket)?))));
         let (taken, completions) = &self.taken;
         if *taken == step && !completions.is_empty() {
             all.insert(step, Underway { finished: completions.clone(), begun: Vec::new() });

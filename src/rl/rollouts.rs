@@ -12,14 +12,14 @@ use crate::{Error, Result, files};
 
 /// What was written of a step.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct RolloutsFile {
     pub bytes: u64,
     /// SHA-256 of the file, in hexadecimal.
     pub digest: String,
 }
 
 /// Writes the rollouts of a step and says what was written.
-pub fn write(path: &Path, lines: &[&Record]) -> Result<Written> {
+pub fn write(path: &Path, lines: &[&Record]) -> Result<RolloutsFile> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| {
@@ -28,7 +28,7 @@ pub fn write(path: &Path, lines: &[&Record]) -> Result<Written> {
         text.push(b'\n');
     }
     files::write_atomic(path, &text)?;
-    Ok(Written { bytes: text.len() as u64, digest: files::digest(&text) })
+    Ok(RolloutsFile { bytes: text.len() as u64, digest: files::digest(&text) })
 }
 
 /// The values of each term by group, with the term's weight; none of any term where a completion has no reward.

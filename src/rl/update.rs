@@ -11,12 +11,12 @@ use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
 use crate::learner::{Algorithm, Hands, Optimizer, Penalty, supervised};
-use crate::monitor::health::Signs;
+use crate::monitor::StepStats;
 use crate::policy::Policy;
 use crate::{Result, random};
 
 /// What updates depend on beside the policy.
-pub(crate) struct Updating<'a> {
+pub(crate) struct Updater<'a> {
     pub experiment: &'a Experiment,
     pub start: &'a Start,
     pub algorithm: Algorithm,
@@ -40,7 +40,7 @@ pub(crate) struct Update {
     pub not_finite: Option<&'static str>,
 }
 
-impl Updating<'_> {
+impl Updater<'_> {
     /// Learns from a batch.
     pub fn learn(
         &self,
@@ -112,13 +112,13 @@ impl Updating<'_> {
     }
 
     /// What the alarms listen to.
-    pub fn signs(&self, update: &Update, batch: &Batch) -> Signs {
+    pub fn stats(&self, update: &Update, batch: &Batch) -> StepStats {
         let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
         let Algorithm { kl, kl_in, .. } = self.algorithm;
         let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
         let mismatch_kl = update.mismatch_kl.filter(|value| value.is_finite());
         let synchronous = self.experiment.config.train.staleness == 0;
-        Signs {
+        StepStats {
             entropy: learned(update.entropy()),
             kl: in_loss.or(batch.kl),
             mismatch_kl: mismatch_kl.filter(|_| synchronous),

@@ -10,9 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::RunDir;
-use super::seal::{self, Digests, MARKER};
+use super::seal::{self, MARKER, Marker};
 use crate::config::Config;
-use crate::experiment::Experiment;
 use crate::learner::{Optimizer, OptimizerConfig, Scales};
 use crate::policy::Policy;
 use crate::telemetry::Progress;
@@ -26,7 +25,7 @@ pub struct Checkpoints {
 }
 
 /// What training goes on from.
-pub struct Progressed<N> {
+pub struct TrainState<N> {
     /// Steps that are done.
     pub step: usize,
     pub policy: Policy,
@@ -35,12 +34,11 @@ pub struct Progressed<N> {
     pub notes: N,
 }
 
-/// Written last into a checkpoint: what else is in it.
+/// What the marker of a checkpoint says of it.
 #[derive(Serialize, Deserialize)]
-struct Marker {
+struct CheckpointInfo {
     version: String,
     step: usize,
-    files: Digests,
 }
 
 const NOTES: &str = "notes.json";
@@ -49,21 +47,21 @@ const PREFIX: &str = "step-";
 /// How the directories begin that hold the checkpoints of reinforcement learning.
 const TRAINING: &str = "train-";
 
-impl<N: Default> Progressed<N> {
+impl<N: Default> TrainState<N> {
     /// A policy that has learned nothing yet.
-    pub fn begin(policy: Policy, optimizer: OptimizerConfig, scales: &Scales) -> Progressed<N> {
-        Progressed { step: 0, policy, optimizer: Optimizer::new(optimizer).with_scales(scales), notes: N::default() }
+    pub fn begin(policy: Policy, optimizer: OptimizerConfig, scales: &Scales) -> TrainState<N> {
+        TrainState { step: 0, policy, optimizer: Optimizer::new(optimizer).with_scales(scales), notes: N::default() }
     }
 }
 
-impl<N: DeserializeOwned> Progressed<N> {
+impl<N: DeserializeOwned> TrainState<N> {
     /// What stands in a checkpoint, whose policy `policy` reads. One that is not whole is an error.
     pub fn load(
         dir: &Path,
         optimizer: OptimizerConfig,
         scales: &Scales,
         policy: impl FnOnce(&Path) -> Result<Policy>,
-    ) -> Result<Progressed<N>> {
+    ) -> Result<TrainState<N>> {
         let step = verify(dir)?.step;
         let path = dir.join(NOTES);
         let notes = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
@@ -71,14 +69,14 @@ impl<N: DeserializeOwned> Progressed<N> {
             Error::invalid(path.display().to_string(), error.to_string(), remedy)
         })?;
         let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
-        Ok(Progressed { step, policy: policy(dir)?, optimizer, notes })
+        Ok(TrainState { step, policy: policy(dir)?, optimizer, notes })
     }
 }
 
 impl Checkpoints {
     /// The checkpoints of the stage with this name and key, of which the `last` newest are kept.
-    pub fn of(experiment: &Experiment, stage: &str, key: &str, last: usize) -> Self {
-        Self { root: experiment.run.checkpoints().join(format!("{stage}-{key}")), last }
+    pub fn new(run: &RunDir, stage: &str, key: &str, last: usize) -> Self {
+        Self { root: run.checkpoints().join(format!("{stage}-{key}")), last }
     }
 
     /// The newest checkpoint that is whole, whose policy `policy` reads, or `fresh`. One that is not is removed, and `progress` told so.
@@ -88,12 +86,12 @@ impl Checkpoints {
         optimizer: OptimizerConfig,
         scales: &Scales,
         policy: impl FnOnce(&Path) -> Result<Policy>,
-        fresh: impl FnOnce() -> Result<Progressed<N>>,
-    ) -> Result<Progressed<N>> {
+        fresh: impl FnOnce() -> Result<TrainState<N>>,
+    ) -> Result<TrainState<N>> {
         self.sweep()?;
         for (_, dir) in steps(&self.root).into_iter().rev() {
             match verify(&dir) {
-                Ok(_) => return Progressed::load(&dir, optimizer, scales, policy),
+                Ok(_) => return TrainState::load(&dir, optimizer, scales, policy),
                 Err(error) => {
                     progress
                         .tell(&format!("warning: {error}; it is removed, and training goes on from the one before"));
@@ -117,17 +115,17 @@ impl Checkpoints {
         files::create_dir(&self.root)?;
         let dir = self.root.join(format!("{PREFIX}{step:06}"));
         files::demand_room(&dir, size(optimizer))?;
-        let beside = tempfile::tempdir_in(&self.root).map_err(Error::io(&self.root, "write"))?;
-        model(beside.path())?;
-        optimizer.save(&beside.path().join(MOMENTS))?;
-        write(&beside.path().join(NOTES), notes)?;
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let marker = Marker { version, step, files: seal::digests(beside.path())? };
-        write(&beside.path().join(MARKER), &marker)?;
-        seal::remove(&dir)?;
-        // The name appears only when everything under it is whole.
-        fs::rename(beside.keep(), &dir).map_err(Error::io(&dir, "write"))?;
-        seal::sync_dir(&self.root)?;
+        let make = |beside: &Path| {
+            model(beside)?;
+            optimizer.save(&beside.join(MOMENTS))?;
+            let text = serde_json::to_vec(notes).map_err(|error| {
+                let place = dir.join(NOTES).display().to_string();
+                Error::invalid(place, error.to_string(), "this state cannot be written as JSON")
+            })?;
+            files::write_atomic(&beside.join(NOTES), &text)
+        };
+        let about = || CheckpointInfo { version: env!("CARGO_PKG_VERSION").into(), step };
+        seal::seal(&dir, make, about, serde_json::to_vec)?;
         let mut others = steps(&self.root);
         others.truncate(others.len().saturating_sub(self.last.max(1)));
         others.retain(|(step, _)| Some(*step) != best);
@@ -234,7 +232,7 @@ pub fn of_training(run: &RunDir) -> Vec<(usize, PathBuf)> {
 /// The run may be going on: a checkpoint that goes away meanwhile is passed over.
 pub fn newest_notes<N: DeserializeOwned>(run: &RunDir) -> Option<N> {
     of_training(run).into_iter().rev().find_map(|(_, dir)| {
-        let marker: Marker = serde_json::from_slice(&fs::read(dir.join(MARKER)).ok()?).ok()?;
+        let marker = Marker::<CheckpointInfo>::read(&dir, "").ok()??;
         let notes = fs::read(dir.join(NOTES)).ok()?;
         let whole = marker.files.get(NOTES).is_some_and(|expected| *expected == files::digest(&notes));
         serde_json::from_slice(&notes).ok().filter(|_| whole)
@@ -253,28 +251,14 @@ pub fn content(dir: &Path) -> Result<String> {
     Ok(files::digest(&files::read_bytes(&dir.join(MARKER))?))
 }
 
-/// The marker of a checkpoint in which nothing is missing or changed.
-fn verify(dir: &Path) -> Result<Marker> {
-    let damaged = |path: &Path, found: String| {
-        Err(Error::invalid(path.display().to_string(), found, "the checkpoint is damaged: use another one"))
+/// What a checkpoint says of itself in which nothing is missing or changed.
+fn verify(dir: &Path) -> Result<CheckpointInfo> {
+    const REMEDY: &str = "the checkpoint is damaged: use another one";
+    let Some(marker) = Marker::<CheckpointInfo>::read(dir, REMEDY)? else {
+        return Err(Error::invalid(dir.join(MARKER).display().to_string(), "no such file", REMEDY));
     };
-    let path = dir.join(MARKER);
-    let marker: Marker = match fs::read(&path).map(|text| serde_json::from_slice(&text)) {
-        Ok(Ok(marker)) => marker,
-        Ok(Err(error)) => return damaged(&path, error.to_string()),
-        Err(error) => return damaged(&path, error.to_string()),
-    };
-    match seal::damage(dir, &marker.files)? {
-        Some((file, what)) => damaged(&file, format!("{what} since it was saved")),
-        None => Ok(marker),
-    }
-}
-
-fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_vec(value).map_err(|error| {
-        Error::invalid(path.display().to_string(), error.to_string(), "this state cannot be written as JSON")
-    })?;
-    files::write_atomic(path, &text)
+    marker.demand_whole(dir, "it was saved", REMEDY)?;
+    Ok(marker.about)
 }
 
 /// The checkpoints in a directory, oldest first.
@@ -328,7 +312,7 @@ mod tests {
     }
 
     fn resume(checkpoints: &Checkpoints, ear: &Ear) -> (usize, String) {
-        let fresh = || Ok(Progressed::begin(random_policy(&tiny(Family::Llama, true), 0), OPTIMIZER, &Scales::new()));
+        let fresh = || Ok(TrainState::begin(random_policy(&tiny(Family::Llama, true), 0), OPTIMIZER, &Scales::new()));
         let found = checkpoints.resume::<String>(ear, OPTIMIZER, &Scales::new(), Policy::load, fresh).unwrap();
         (found.step, found.notes)
     }
@@ -379,7 +363,7 @@ mod tests {
             fs::create_dir(checkpoints.root.join(".tmpabc")).unwrap();
             let newest = checkpoints.root.join("step-000020");
             damage(&newest);
-            assert!(Progressed::<String>::load(&newest, OPTIMIZER, &Scales::new(), Policy::load).is_err());
+            assert!(TrainState::<String>::load(&newest, OPTIMIZER, &Scales::new(), Policy::load).is_err());
             assert_eq!(resume(&checkpoints, &ear), (10, "note 10".into()));
             let told = ear.0.into_inner().unwrap();
             assert!(told.len() == 1 && told[0].contains("the checkpoint is damaged"), "{told:?}");

@@ -10,8 +10,7 @@ use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
-use super::run_dir::CONFIG;
-use super::{RunDir, checkpoint};
+use super::{Manifest, RunDir, checkpoint};
 use crate::base::{self, Place};
 use crate::config::Config;
 use crate::{Error, Result, files};
@@ -24,7 +23,7 @@ const SHOWN: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInputs {
     /// The working directory of the newest command, where relative paths of `config.toml` begin.
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     /// By the key of the config that names it.
     files: BTreeMap<String, InputFile>,
     /// Content of the checkpoint that training has branched off from. The other run may go on and keep it no longer.
@@ -140,53 +139,15 @@ fn refusal(key: &str, then: Option<&InputFile>, now: Option<&InputFile>) -> Opti
 /// Whether a run has made anything from its inputs: a policy, a step or an answer. A base that was made for it, or a
 /// blank one, is found again by what went into it.
 fn begun(run: &RunDir) -> bool {
+    // Stages in a cache that several runs share are known by what the run has written down.
+    let noted = Manifest::at(run.root()).ok().flatten().is_some_and(|run| run.has_policies());
     let made = |path: PathBuf| {
         let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
         !["base-", "blank-", "locks"].iter().any(|other| name.starts_with(other))
     };
     let stages = fs::read_dir(run.stages()).into_iter().flatten().flatten();
     let steps = fs::metadata(run.metrics()).is_ok_and(|file| file.len() > 0);
-    steps || checkpoint::any(run) || stages.into_iter().any(|entry| made(entry.path()))
-}
-
-/// Makes the relative paths of a run's config lead where they led when the run was last worked on, whatever the working
-/// directory is now; those that lead to nothing there are left as they are. `changed` says which keys the caller has
-/// just set: these are relative to where the caller is.
-pub fn find_again(config: &mut Config, run: &Path, changed: impl Fn(&str) -> bool) {
-    let before = RunInputs::read(run).ok().flatten().unwrap_or_default().directory;
-    let elsewhere = !before.as_os_str().is_empty() && env::current_dir().is_ok_and(|here| here != before);
-    if elsewhere && before.is_dir() {
-        let found = |path: &Path| Some(before.join(path)).filter(|there| path.is_relative() && there.exists());
-        let settle = |key: &str, path: &mut PathBuf| {
-            if let Some(there) = found(path).filter(|_| !changed(key)) {
-                *path = there;
-            }
-        };
-        let jsonl = &mut config.world.jsonl;
-        jsonl.documents.iter_mut().for_each(|path| settle("world.jsonl.documents", path));
-        jsonl.questions.iter_mut().for_each(|path| settle("world.jsonl.questions", path));
-        settle("train.reward", &mut config.train.reward);
-        if let Some(there) = config.base.dir().and_then(found).filter(|_| !changed("base.path")) {
-            config.base.path = there.display().to_string();
-        }
-        if let Some((trunk, step)) = config.train.from.as_deref().and_then(|from| from.rsplit_once('@'))
-            && let Some(there) = found(Path::new(trunk)).filter(|_| !changed("train.from"))
-        {
-            config.train.from = Some(format!("{}@{step}", there.display()));
-        }
-        if let Some(cache) = config.run.cache.as_mut().filter(|path| path.is_relative() && !changed("run.cache")) {
-            *cache = before.join(&cache);
-        }
-    }
-    // A run inside of another one, which may have been moved with it, shares its stages.
-    if let Some(cache) = config.run.cache.as_mut().filter(|cache| !cache.exists() && !changed("run.cache"))
-        && let Ok(run) = std::path::absolute(run)
-    {
-        let outer = run.ancestors().skip(1).take(2).find(|outer| outer.join(CONFIG).is_file());
-        if let Some(stages) = outer.map(|outer| outer.join("stages")).filter(|stages| stages.is_dir()) {
-            *cache = stages;
-        }
-    }
+    noted || steps || checkpoint::any(run) || stages.into_iter().any(|entry| made(entry.path()))
 }
 
 #[cfg(test)]
@@ -240,35 +201,5 @@ mod tests {
 
         write("run/inputs.json", "{");
         assert!(now.demand_same(&run).unwrap_err().to_string().contains("inputs.json: damaged"));
-    }
-
-    #[test]
-    fn paths_lead_where_they_led_from_whatever_directory_a_run_is_gone_on_with() {
-        let home = tempfile::tempdir().unwrap();
-        let first = Config::parse("", "x.toml", "x", &[]).unwrap();
-        let run = RunDir::open(&home.path().join("run"), &first).unwrap();
-        fs::create_dir(home.path().join("rewards")).unwrap();
-        fs::write(home.path().join("rewards/correct.toml"), "").unwrap();
-        RunInputs { directory: home.path().into(), ..RunInputs::default() }.write(&run).unwrap();
-        let found = |changed: &str| {
-            let mut config = first.clone();
-            config.run.cache = Some("cache".into());
-            config.base.path = "nowhere".into();
-            find_again(&mut config, run.root(), |key| key == changed);
-            config
-        };
-        let all = found("");
-        assert_eq!(all.train.reward, home.path().join("rewards/correct.toml"));
-        assert_eq!(all.run.cache, Some(home.path().join("cache")));
-        assert_eq!(all.base.path, "nowhere", "what is not there stays as it is written");
-        assert_eq!(found("train.reward").train.reward, first.train.reward, "the caller's own path");
-
-        // A run inside of another one finds its stages after both were moved.
-        let inner = home.path().join("run/seed-3");
-        let mut inside = first.clone();
-        inside.run.cache = Some("runs/before/stages".into());
-        fs::create_dir_all(run.stages()).unwrap();
-        find_again(&mut inside, &inner, |_| false);
-        assert_eq!(inside.run.cache, Some(run.stages()));
     }
 }

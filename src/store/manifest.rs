@@ -8,11 +8,12 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::paths::Paths;
 use super::stage::Stage;
 use crate::evaluation::{Arm, Touched};
 use crate::{Error, Result, files};
 
+/// Name of the stage that made the base of a run.
+pub const BASE: &str = "base";
 const FILE: &str = "manifest.json";
 
 /// The stages of a run in their order, and what is known of the machine.
@@ -117,10 +118,14 @@ impl Manifest {
         told(self) == told(other)
     }
 
-    /// Where the relative paths of the config are to be looked for.
-    pub fn paths(&self, run: &Path) -> Paths {
-        let Some(home) = &self.home else { return Paths::default() };
-        Paths::of(&[run.join(&home.dir), home.at.clone()])
+    /// Where the working directory of whoever began the run may be now, the likeliest place first.
+    pub fn begun_in(&self, run: &Path) -> Vec<PathBuf> {
+        self.home.iter().flat_map(|home| [run.join(&home.dir), home.at.clone()]).collect()
+    }
+
+    /// Whether a policy of the run is finished: its base alone is found again by what went into it.
+    pub fn has_policies(&self) -> bool {
+        self.stages.iter().any(|stage| stage.name != BASE)
     }
 
     /// Writes down a stage of a run that goes on. Answers that a policy gave which is another one now are forgotten.

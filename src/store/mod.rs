@@ -6,6 +6,7 @@ mod config_file;
 pub mod history;
 pub mod inputs;
 pub mod manifest;
+pub mod open_run;
 pub mod paths;
 pub mod run_dir;
 pub mod schema;
@@ -14,6 +15,5 @@ pub mod stage;
 pub mod watched;
 
 pub use manifest::Manifest;
-pub use paths::Paths;
 pub use run_dir::RunDir;
 pub use stage::{Stage, StageCache};

@@ -6,8 +6,7 @@
 //! has the digest in the marker is an error rather than a reason to make the stage again, because it means that
 //! a disk is failing or that somebody edited the file, and either should be known before it is overwritten.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::schema::schema;
-use super::seal::{self, Digests, MARKER, remove, sync_dir};
+use super::seal::{self, Marker};
 use crate::interrupt::Interrupt;
 use crate::{Error, Result, files};
 
@@ -39,31 +38,19 @@ impl Stage {
     /// The finished stage in a directory, every file of which is what it was when the stage was finished; `None` where
     /// there is none.
     pub fn read(dir: &Path) -> Result<Option<Stage>> {
-        let path = dir.join(MARKER);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Error::io(&path, "read")(error)),
-        };
-        let remedy = || format!("remove {} to have the stage made again", dir.display());
-        let marker: Marker = serde_json::from_slice(&text)
-            .map_err(|error| Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy()))?;
-        if let Some((file, what)) = seal::damage(dir, &marker.files)? {
-            let found = format!("{what} since the stage was finished");
-            return Err(Error::invalid(file.display().to_string(), found, remedy()));
-        }
-        let lines: Vec<String> = marker.files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
+        let remedy = format!("remove {} to have the stage made again", dir.display());
+        let Some(marker) = Marker::<StageInfo>::read(dir, &remedy)? else { return Ok(None) };
+        marker.demand_whole(dir, "the stage was finished", &remedy)?;
+        let Marker { about: StageInfo { stage, inputs, seconds, .. }, files } = marker;
+        let lines: Vec<String> = files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
         let content = files::digest(lines.join("\n").as_bytes());
-        let key = key(&marker.stage, &marker.inputs)?;
-        Ok(Some(Stage { key, content, dir: dir.to_path_buf(), reused: true, seconds: marker.seconds }))
+        Ok(Some(Stage { key: key(&stage, &inputs)?, content, dir: dir.to_path_buf(), reused: true, seconds }))
     }
 }
 
-/// What stands in the marker of a finished stage.
+/// What the marker of a finished stage says of it.
 #[derive(Serialize, Deserialize)]
-struct Marker {
+struct StageInfo {
     stage: String,
     /// Of the program that made it, for people to read.
     version: String,
@@ -71,8 +58,6 @@ struct Marker {
     inputs: serde_json::Value,
     #[serde(default)]
     seconds: f64,
-    /// Digest of each file, by its path inside the stage.
-    files: Digests,
 }
 
 /// A folder of finished stages, which several runs and processes may share.
@@ -129,17 +114,14 @@ impl StageCache {
             return Ok(stage);
         }
         let dir = self.dir(name, &inputs)?;
-        let partial = partial(&dir);
-        remove(&partial)?;
-        remove(&dir)?;
-        files::create_dir(&partial)?;
         let start = Instant::now();
-        if let Err(error) = make(&partial).and_then(|()| seal(&partial, name, &inputs, start.elapsed())) {
-            remove(&partial)?;
-            return Err(error);
-        }
-        fs::rename(&partial, &dir).map_err(Error::io(&dir, "write"))?;
-        sync_dir(&self.root)?;
+        let about = || StageInfo {
+            stage: name.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            inputs: inputs.clone(),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        seal::seal(&dir, make, about, serde_json::to_vec_pretty)?;
         let stage = self.stored(name, &inputs)?;
         let stage = stage.ok_or_else(|| Error::invalid(dir.display().to_string(), "gone", "run again"))?;
         Ok(Stage { reused: false, ..stage })
@@ -191,32 +173,16 @@ impl StageCache {
     }
 }
 
-/// Where a stage is written until it is whole.
-fn partial(dir: &Path) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
-}
-
 fn key(name: &str, inputs: &serde_json::Value) -> Result<String> {
     Ok(files::digest(format!("{name}\n{}\n{inputs}", schema(name)?).as_bytes()))
 }
 
-/// Syncs every file, then writes the marker with their digests.
-fn seal(dir: &Path, name: &str, inputs: &serde_json::Value, took: Duration) -> Result<()> {
-    let files = seal::digests(dir)?;
-    let version = env!("CARGO_PKG_VERSION").to_string();
-    let seconds = took.as_secs_f64();
-    let marker = Marker { stage: name.to_string(), version, inputs: inputs.clone(), seconds, files };
-    let text = serde_json::to_vec_pretty(&marker)
-        .map_err(|error| Error::invalid(format!("stage {name}"), error.to_string(), "its inputs must serialise"))?;
-    files::write_atomic(&dir.join(MARKER), &text)?;
-    sync_dir(dir)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::store::seal::{MARKER, partial};
 
     fn cache(home: &tempfile::TempDir) -> StageCache {
         StageCache::new(home.path().join("stages"), &Interrupt::default()).with_patience(Duration::from_millis(150))

@@ -37,13 +37,13 @@ impl Watched {
         let damage = Vec::new();
         let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
         let mut watched = Watched { run, config, metrics, lines, evaluations, rollouts, damage };
-        watched.look()?;
+        watched.poll()?;
         watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
         Ok(watched)
     }
 
-    /// Looks again. Whether there is something new.
-    pub fn look(&mut self) -> Result<bool> {
+    /// Reads what is new. Whether there is something new.
+    pub fn poll(&mut self) -> Result<bool> {
         if !self.metrics.read(&mut self.lines)? {
             return Ok(false);
         }

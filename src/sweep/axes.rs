@@ -43,7 +43,7 @@ pub struct Range {
 /// A range as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RangeTable {
     from: Value,
     to: Value,
     #[serde(default)]
@@ -136,9 +136,9 @@ fn list(key: &str, values: &[Value]) -> Result<Vec<Value>, Vec<Problem>> {
 }
 
 fn range(key: &str, table: &Table) -> Result<Range, Vec<Problem>> {
-    let (written, problems) = strict_toml::decode::<Written>(table);
+    let (written, problems) = strict_toml::decode::<RangeTable>(table);
     let inside = |problem: Problem| Problem { key: format!("{key}.{}", problem.key), ..problem };
-    let Some(Written { from, to, log }) = written.filter(|_| problems.is_empty()) else {
+    let Some(RangeTable { from, to, log }) = written.filter(|_| problems.is_empty()) else {
         return Err(problems.into_iter().map(inside).collect());
     };
     let whole = from.is_integer() && to.is_integer();

@@ -17,7 +17,7 @@ const HELD_OUT: f64 = 0.25;
 /// A sweep as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct SweepTable {
     base: PathBuf,
     #[serde(default = "one_seed")]
     seeds: Vec<u64>,
@@ -52,8 +52,8 @@ impl SweepFile {
     pub fn load(path: &Path, changes: &[String]) -> Result<SweepFile> {
         let text = files::read_small(path)?;
         let place = path.display().to_string();
-        let (written, mut problems) = strict_toml::decode::<Written>(&strict_toml::parse(&text, &place)?);
-        let Some(Written { base: base_path, seeds, search, set, axes }) = written else {
+        let (written, mut problems) = strict_toml::decode::<SweepTable>(&strict_toml::parse(&text, &place)?);
+        let Some(SweepTable { base: base_path, seeds, search, set, axes }) = written else {
             let errors = problems.into_iter().map(|problem| problem.at(&place)).collect();
             let none = || Error::invalid(&place, "not a sweep", "see configs/sweep.toml");
             return Err(Error::all(errors).err().unwrap_or_else(none));

@@ -36,7 +36,7 @@ impl Page {
     /// Reads what the run has written since, unless it is held.
     pub fn look(&mut self) -> Result<()> {
         if !self.held {
-            self.watched.look()?;
+            self.watched.poll()?;
         }
         Ok(())
     }
