@@ -14,14 +14,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
-use recollect::Result;
-use recollect::experiment::config::ModelSection;
-use recollect::kernels;
+use recollect::config::ModelSection;
 use recollect::policy::{InitConfig, ModelConfig, Policy, Snapshot};
 use recollect::rollout::{Engine, Panels, Request};
 use recollect::telemetry::memory;
+use recollect::{Result, kernels};
 
 fn main() -> Result<()> {
     kernels::keep_freed_memory();

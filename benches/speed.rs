@@ -16,21 +16,19 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 
-use recollect::Result;
+use recollect::config::{KnownSection, ModelSection};
 use recollect::exchange::WorkerPool;
-use recollect::experiment::config::{KnownSection, ModelSection};
-use recollect::kernels;
 use recollect::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
 use recollect::knowledge::{Question, Set, World, WorldConfig};
 use recollect::language::{Opening, Tokenizer, prompt};
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
-use recollect::random;
 use recollect::reward::{Evidence, Reward};
 use recollect::rollout::{Completion, Request, SLOTS};
 use recollect::telemetry::memory;
 use recollect::verifier::judge;
+use recollect::{Result, kernels, random};
 
 const TOKENS_PER_STEP: usize = 2048;
 const GROUPS: usize = 12;

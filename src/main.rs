@@ -4,7 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-use recollect::experiment::interrupt::files_too_large_are_errors;
+use recollect::interrupt::files_too_large_are_errors;
 use recollect::kernels::keep_freed_memory;
 use recollect::reward::external::keeper;
 

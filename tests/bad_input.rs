@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use recollect::experiment::base::Base;
-use recollect::experiment::{Config, RunDir};
+use recollect::base::Base;
+use recollect::config::Config;
 use recollect::files;
 use recollect::knowledge::World;
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
+use recollect::store::RunDir;
 
 /// A model of a few thousand weights.
 const SMALL: &str = "[model]\nhidden_size = 8\nintermediate_size = 8\nnum_hidden_layers = 1\nnum_attention_heads = 2\n\

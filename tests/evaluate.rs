@@ -8,8 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use recollect::config::Config;
 use recollect::evaluation::{Arm, Summary, Touched, Training, Way};
-use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::experiment::{self, Experiment};
+use recollect::interrupt::Interrupt;
 use recollect::knowledge::{Form, Set};
 use recollect::telemetry::Silent;
 use serde_json::{Value, json};
@@ -31,7 +33,7 @@ impl Home {
         ];
         let config = Config::parse(TINY, "tiny", "tiny", &set).unwrap();
         let made =
-            stages::pretrain(&Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap()).unwrap();
+            experiment::pretrain(&Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap()).unwrap();
         fs::rename(made, home.path("base")).unwrap();
         fs::write(home.path("tiny.toml"), format!("{TINY}\n[base]\npath = \"base\"\n")).unwrap();
         home

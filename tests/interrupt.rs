@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use recollect::experiment::Interrupt;
+use recollect::interrupt::Interrupt;
 
 static AGAIN: AtomicBool = AtomicBool::new(false);
 

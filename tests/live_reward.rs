@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use recollect::experiment::base::Base;
-use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::base::Base;
+use recollect::config::Config;
+use recollect::experiment::Experiment;
+use recollect::interrupt::Interrupt;
 use recollect::knowledge::World;
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
 use recollect::telemetry::{Meter, Progress, read_metrics};
-use recollect::{Error, Result, files};
+use recollect::{Error, Result, files, rl};
 
 const TINY: &str = "
 [model]
@@ -97,7 +99,7 @@ fn train(home: &Path, name: &str, reload: bool, after: After) -> Result<Vec<Stri
     ];
     let config = Config::parse(TINY, "tiny", "tiny", &set).unwrap();
     let (interrupt, told) = (after.stop.clone().unwrap_or_default(), after.told.clone());
-    stages::train(&Experiment::open(config, interrupt, Box::new(after))?)?;
+    rl::train(&Experiment::open(config, interrupt, Box::new(after))?)?;
     Ok(told.lock().unwrap().clone())
 }
 

@@ -9,10 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use foreign::home;
-use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::config::Config;
+use recollect::experiment::{self, Experiment};
+use recollect::interrupt::Interrupt;
 use recollect::policy::Policy;
 use recollect::telemetry::{Meter, Progress, Silent};
-use recollect::{Error, Result};
+use recollect::{Error, Result, evaluate, rl};
 
 const CONFIG: &str = "
 [world.jsonl]
@@ -96,7 +98,7 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
     let model = home.path().join("model");
     let before = fs::read(model.join("model.safetensors")).unwrap();
     for (name, workers) in [("one", 1), ("two", 2)] {
-        stages::run(&open(config(home.path(), name, workers), Interrupt::default(), Box::new(Silent)).unwrap())
+        experiment::run(&open(config(home.path(), name, workers), Interrupt::default(), Box::new(Silent)).unwrap())
             .unwrap();
     }
     let one = trained(&home.path().join("one"));
@@ -104,10 +106,10 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
 
     let interrupt = Interrupt::default();
     let stop = Box::new(Stop(interrupt.clone()));
-    let stopped = stages::train(&open(config(home.path(), "stopped", 2), interrupt, stop).unwrap());
+    let stopped = rl::train(&open(config(home.path(), "stopped", 2), interrupt, stop).unwrap());
     assert!(matches!(stopped, Err(Error::Interrupted(_))));
     let again = open(config(home.path(), "stopped", 1), Interrupt::default(), Box::new(Silent)).unwrap();
-    stages::train(&again).unwrap();
+    rl::train(&again).unwrap();
     assert!(one == trained(&home.path().join("stopped")), "an interruption does not matter");
 
     assert!(before == fs::read(model.join("model.safetensors")).unwrap());
@@ -122,9 +124,9 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
     let answers = fs::read_to_string(stage(&home.path().join("one"), "evaluation").join("answers.jsonl")).unwrap();
     assert!(answers.contains("<|im_end|>\\n<|im_start|>assistant\\n<think>"), "{answers}");
 
-    let measuring = stages::Measuring::find(&home.path().join("one"), &[], Some(&result)).unwrap();
+    let measuring = recollect::evaluate::Measuring::find(&home.path().join("one"), &[], Some(&result)).unwrap();
     let checked = measuring.open(Interrupt::default(), Box::new(Silent)).unwrap();
-    stages::eval(&checked, &measuring).unwrap();
+    evaluate::eval(&checked, &measuring).unwrap();
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn what_does_not_fit_is_one_line() {
         if !set.is_empty() {
             config.train.algorithm = Config::parse(set, "x", "x", &[]).unwrap().train.algorithm;
         }
-        let message = open(config, Interrupt::default(), Box::new(Silent)).and_then(|e| stages::train(&e));
+        let message = open(config, Interrupt::default(), Box::new(Silent)).and_then(|e| rl::train(&e));
         let message = message.unwrap_err().to_string();
         fs::remove_dir_all(home.path().join("refused")).unwrap();
         assert!(!message.contains('\n'), "{message}");

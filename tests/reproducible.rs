@@ -12,13 +12,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use recollect::experiment::stages::{self, Reported};
-use recollect::experiment::{Config, Experiment, Interrupt};
+use recollect::config::Config;
+use recollect::evaluate::Reported;
+use recollect::experiment::{self, Experiment};
+use recollect::interrupt::Interrupt;
 use recollect::kernels::Precision;
 use recollect::learner::Algorithm;
 use recollect::telemetry::meaning::meaning;
 use recollect::telemetry::{Meter, Progress, Silent, read_metrics};
-use recollect::{Error, Result};
+use recollect::{Error, Result, rl};
 
 use left::{left_by, same};
 use stop_at::StopAt;
@@ -36,12 +38,12 @@ fn config(root: &Path, name: &str, workers: usize) -> Config {
 }
 
 fn run(config: Config) -> Result<Reported> {
-    stages::run(&Experiment::open(config, Interrupt::default(), Box::new(Silent))?)
+    experiment::run(&Experiment::open(config, Interrupt::default(), Box::new(Silent))?)
 }
 
 /// Stops the run there, and checks that it did.
 fn run_until(config: Config, work: &'static str, done: u64) {
-    stop(config, work, done, |experiment| stages::run(experiment).map(drop));
+    stop(config, work, done, |experiment| experiment::run(experiment).map(drop));
 }
 
 fn stop(config: Config, work: &'static str, done: u64, what: fn(&Experiment) -> Result<()>) {
@@ -60,7 +62,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
     // The same base for all, made twice to see that it is the same.
     let made = [("made", 1), ("again", 3)].map(|(name, workers)| {
         let experiment = Experiment::open(config(root, name, workers), Interrupt::default(), Box::new(Silent)).unwrap();
-        stages::pretrain(&experiment).unwrap()
+        experiment::pretrain(&experiment).unwrap()
     });
     let weights = made.each_ref().map(|dir| fs::read(dir.join("model.safetensors")).unwrap());
     assert!(weights[0] == weights[1], "pretraining depends on the number of workers");
@@ -68,7 +70,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
         let mut config = config(root, name, workers);
         config.run.precision = Precision::Bf16;
         let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
-        fs::read(stages::pretrain(&experiment).unwrap().join("model.safetensors")).unwrap()
+        fs::read(experiment::pretrain(&experiment).unwrap().join("model.safetensors")).unwrap()
     });
     assert!(rounded[0] == rounded[1], "pretraining in bf16 depends on the number of workers");
     assert!(rounded[0] != weights[0], "the precision has to matter");
@@ -186,7 +188,7 @@ impl Progress for Told {
 fn train(config: Config) -> (Vec<String>, Vec<serde_json::Value>) {
     let (told, metrics) = (Told::default(), config.run.dir.join("metrics.jsonl"));
     let experiment = Experiment::open(config, Interrupt::default(), Box::new(told.clone())).unwrap();
-    stages::train(&experiment).unwrap();
+    rl::train(&experiment).unwrap();
     let lines = fs::read_to_string(metrics).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     (told.0.lock().unwrap().clone(), lines)
 }
@@ -197,7 +199,7 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
     let root = home.path();
     fs::write(root.join("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
     let experiment = Experiment::open(config(root, "made", 2), Interrupt::default(), Box::new(Silent)).unwrap();
-    fs::rename(stages::pretrain(&experiment).unwrap(), root.join("base")).unwrap();
+    fs::rename(experiment::pretrain(&experiment).unwrap(), root.join("base")).unwrap();
 
     for preset in Algorithm::PRESETS {
         let (_, lines) = train(with_algorithm(root, preset, 2, &format!("preset = '{preset}'")));
@@ -231,7 +233,7 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
         assert_eq!(lines.iter().all(|line| line["value/loss"].is_number()), name == "foretold");
         let stopped = format!("{name}-stopped");
         let stopped_config = with_algorithm(root, &stopped, 3, algorithm);
-        stop(stopped_config, "reinforcement learning", 2, |experiment| stages::train(experiment).map(drop));
+        stop(stopped_config, "reinforcement learning", 2, |experiment| rl::train(experiment).map(drop));
         train(with_algorithm(root, &stopped, 2, algorithm));
         same(&expected, &left_by(&root.join(&stopped)), &stopped);
     }
@@ -247,7 +249,7 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
     let told = Told::default();
     let broken = with_algorithm(root, "broken", 1, "kl = 1e300");
     let experiment = Experiment::open(broken, Interrupt::default(), Box::new(told.clone())).unwrap();
-    let error = stages::train(&experiment).unwrap_err().to_string();
+    let error = rl::train(&experiment).unwrap_err().to_string();
     assert!(error.contains("3 steps in a row had a loss that is not finite, the last was step 3"), "{error}");
     let skipped = told.0.lock().unwrap().iter().filter(|line| line.contains("the step is skipped")).count();
     assert_eq!(skipped, 2, "{told:?}");

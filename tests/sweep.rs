@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use recollect::Error;
+use recollect::config::Config;
 use recollect::evaluation::{Answered, SweepSummary};
-use recollect::experiment::stages;
-use recollect::experiment::sweep::Swept;
-use recollect::experiment::{Config, Experiment, Interrupt, Sweep};
+use recollect::experiment::{self, Experiment};
+use recollect::interrupt::Interrupt;
 use recollect::knowledge::Set;
 use recollect::reward::Record;
+use recollect::sweep::{self, Sweep, Swept};
 use recollect::telemetry::{Progress, Silent};
 use stop_at::StopAt;
 use tiny::TINY;
@@ -51,7 +52,7 @@ impl Home {
         let set = [format!("run.dir={}/made", root.display()), format!("train.reward={}/reward.toml", root.display())];
         let config = Config::parse(TINY, "tiny", "tiny", &set).unwrap();
         let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
-        fs::rename(stages::pretrain(&experiment).unwrap(), root.join("base")).unwrap();
+        fs::rename(experiment::pretrain(&experiment).unwrap(), root.join("base")).unwrap();
         home
     }
 
@@ -191,7 +192,7 @@ fn what_judges_was_not_trained_on_and_nothing_of_b_is_asked_on_the_way() {
         let number = seed.strip_prefix("seed-").unwrap().parse().unwrap();
         let config = sweep.cells[0].config(&sweep.root, number, 4).unwrap();
         let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
-        let judged = stages::find_judged(&experiment, &sweep.file.base.train.forms).unwrap().unwrap();
+        let judged = sweep::find_judged(&experiment, &sweep.file.base.train.forms).unwrap().unwrap();
         assert!(judged.answers.iter().all(|answer| !asked.contains(&answer.question)), "{seed}");
         assert!(judged.answers.iter().all(|answer| held_out.contains(&answer.question)));
     }

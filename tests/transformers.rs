@@ -12,12 +12,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::config::Config;
+use recollect::experiment::Experiment;
+use recollect::interrupt::Interrupt;
 use recollect::language::{Opening, Tokenizer};
 use recollect::policy::Policy;
 use recollect::rollout::{Engine, Request};
 use recollect::telemetry::{Progress, Silent};
-use recollect::{Error, Result};
+use recollect::{Error, Result, rl};
 use serde_json::{Value, json};
 use stop_at::StopAt;
 
@@ -126,7 +128,7 @@ fn record(folder: &Path, texts: &[&str], prompts: &[String]) -> usize {
 /// Fine-tunes and trains, after a stop in the middle of either that leaves checkpoints; all folders that are left.
 fn run(config: impl Fn() -> Config, into: &mut Vec<PathBuf>) {
     let open = |interrupt: &Interrupt, progress: Box<dyn Progress>| -> Result<()> {
-        stages::train(&Experiment::open(config(), interrupt.clone(), progress)?).map(drop)
+        rl::train(&Experiment::open(config(), interrupt.clone(), progress)?).map(drop)
     };
     let interrupt = Interrupt::default();
     let stop = Box::new(StopAt { interrupt: interrupt.clone(), work: "fine-tuning", done: 2 });

@@ -6,13 +6,15 @@ use std::process;
 #[cfg(feature = "mpi")]
 use std::sync::Arc;
 
+use recollect::config::Config;
+use recollect::config::arithmetic::Line;
 use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
-use recollect::experiment::arithmetic::Line;
-use recollect::experiment::{Config, Experiment, Interrupt, preflight, stages};
+use recollect::experiment::{Experiment, preflight};
+use recollect::interrupt::Interrupt;
 use recollect::telemetry::Progress;
-use recollect::{Error, Result};
+use recollect::{Error, Result, experiment};
 
 use super::output;
 use super::progress::StderrProgress;
@@ -72,7 +74,7 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_checked(stages::can_run, arithmetic, stage)
+        self.perform_checked(experiment::can_run, arithmetic, stage)
     }
 
     /// The same where less than a whole run has to be possible.
@@ -100,7 +102,7 @@ impl StageArgs {
     ) -> Result<()> {
         let check = |config: &Config, _: &T| {
             preflight(config)?;
-            stages::look_into_files(config)
+            experiment::look_into_files(config)
         };
         let open = |config, _: &T, interrupt, progress| Experiment::open(config, interrupt, progress);
         self.perform_opened(resolve, arithmetic, check, open, stage)

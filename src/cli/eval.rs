@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use recollect::Result;
+use recollect::config::{Config, arithmetic};
+use recollect::evaluate::{self, Comparison, Measuring};
 use recollect::evaluation::Arm;
-use recollect::experiment::stages::{self, Comparison, Measuring};
-use recollect::experiment::{Config, Experiment, arithmetic};
-use recollect::report;
+use recollect::experiment::Experiment;
+use recollect::{Result, experiment, report};
 
 use super::arguments::{ConfigArgs, RequireArgs, StageArgs};
 use super::arms::{self, AskedArms};
@@ -88,14 +88,14 @@ pub fn main(args: &Args) -> Result<()> {
             };
             let open = |_, measuring: &Measuring, interrupt, progress| measuring.open(interrupt, progress);
             let measure = |experiment: &Experiment, measuring| {
-                stages::eval(experiment, &measuring)?;
-                let report = stages::report(experiment.run.root())?;
+                evaluate::eval(experiment, &measuring)?;
+                let report = evaluate::report(experiment.run.root())?;
                 output::reported(&report)?;
                 args.require.check(&report.summary)
             };
             let check = |config: &Config, measuring: &Measuring| {
                 measuring.check()?;
-                stages::look_into_files(config)
+                experiment::look_into_files(config)
             };
             stage.perform_opened(find, arithmetic::of_run, check, open, measure)
         }
@@ -108,8 +108,8 @@ pub fn main(args: &Args) -> Result<()> {
                 Ok((config, comparison))
             };
             let compare = |experiment: &Experiment, comparison| {
-                stages::compare(experiment, &comparison)?;
-                let report = stages::report(experiment.run.root())?;
+                evaluate::compare(experiment, &comparison)?;
+                let report = evaluate::report(experiment.run.root())?;
                 output::say(&format!(
                     "{name} answers as \"{}\", \"{}\", …; {baseline} as \"{}\", \"{}\", …\n",
                     Arm::AfterRl.label(),

@@ -1,7 +1,7 @@
 //! `recollect finetune`.
 
-use recollect::Result;
-use recollect::experiment::{arithmetic, stages};
+use recollect::config::arithmetic;
+use recollect::{Result, experiment};
 
 use super::arguments::StageArgs;
 use super::output;
@@ -22,6 +22,6 @@ Example:
 
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
-        output::say(&format!("the fine-tuned policy is in {}", output::shown(&stages::finetune(experiment)?.dir)))
+        output::say(&format!("the fine-tuned policy is in {}", output::shown(&experiment::finetune(experiment)?.dir)))
     })
 }

@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use recollect::experiment::history::Damaged;
-use recollect::experiment::stages::Reported;
+use recollect::evaluate::Reported;
 use recollect::report::table;
+use recollect::store::history::Damaged;
 use recollect::text::{one_line, printable};
 use recollect::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! `recollect pretrain`.
 
-use recollect::Result;
-use recollect::experiment::{arithmetic, stages};
+use recollect::config::arithmetic;
+use recollect::{Result, experiment};
 
 use super::arguments::StageArgs;
 use super::output;
@@ -22,7 +22,7 @@ Examples:
   recollect pretrain configs/base.toml --set pretrain.seed=1 --set run.dir=runs/base-1";
 
 pub fn main(args: &Args) -> Result<()> {
-    args.stage.perform_checked(stages::can_pretrain, arithmetic::of_pretraining, |experiment| {
-        output::say(&format!("the base is in {}", output::shown(&stages::pretrain(experiment)?)))
+    args.stage.perform_checked(experiment::can_pretrain, arithmetic::of_pretraining, |experiment| {
+        output::say(&format!("the base is in {}", output::shown(&experiment::pretrain(experiment)?)))
     })
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use recollect::Result;
-use recollect::experiment::{history, stages};
+use recollect::store::history;
+use recollect::{Result, evaluate};
 
 use super::arguments::RequireArgs;
 use super::output;
@@ -36,8 +36,8 @@ pub fn main(args: &Args) -> Result<()> {
         output::damaged(&history::damage(run)?);
     }
     let report = match &args.runs[..] {
-        [run] if args.into.is_none() => stages::report(run)?,
-        runs => stages::report_together(runs, args.into.as_deref())?,
+        [run] if args.into.is_none() => evaluate::report(run)?,
+        runs => evaluate::report_together(runs, args.into.as_deref())?,
     };
     output::reported(&report)?;
     args.require.check(&report.summary)

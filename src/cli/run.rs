@@ -1,7 +1,7 @@
 //! `recollect run`.
 
-use recollect::Result;
-use recollect::experiment::{arithmetic, stages};
+use recollect::config::arithmetic;
+use recollect::{Result, experiment};
 
 use super::arguments::{RequireArgs, StageArgs};
 use super::output;
@@ -27,7 +27,7 @@ Examples:
 
 pub fn main(args: &Args) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
-        let report = stages::run(experiment)?;
+        let report = experiment::run(experiment)?;
         output::reported(&report)?;
         args.require.check(&report.summary)
     })

@@ -7,9 +7,9 @@ use std::process;
 use std::sync::Arc;
 
 use recollect::Result;
-use recollect::experiment::sweep::described;
-use recollect::experiment::{Interrupt, Sweep};
+use recollect::interrupt::Interrupt;
 use recollect::report::sweep_table;
+use recollect::sweep::{Sweep, described};
 
 use super::output;
 use super::progress::StderrProgress;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use recollect::experiment::config::Override;
-use recollect::experiment::{Config, Experiment, RunDir, arithmetic, course, stages};
-use recollect::{Error, Result};
+use recollect::config::{Config, Override, arithmetic};
+use recollect::experiment::{self, Experiment};
+use recollect::store::{RunDir, checkpoint};
+use recollect::{Error, Result, rl};
 
 use super::arguments::{ConfigArgs, StageArgs};
 use super::output;
@@ -48,7 +49,7 @@ pub fn main(args: &Args) -> Result<()> {
         || Ok((args.resolve()?, ())),
         arithmetic::of_run,
         |experiment, ()| {
-            let trained = stages::train(experiment)?;
+            let trained = rl::train(experiment)?;
             if args.resume && trained.reused {
                 output::say(&finished(experiment))?;
             }
@@ -79,7 +80,7 @@ impl Args {
         if self.resume {
             demand_checkpoint(&config.run.dir)?;
         }
-        stages::can_run(&config)?;
+        experiment::can_run(&config)?;
         Ok(config)
     }
 }
@@ -94,7 +95,7 @@ fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
         None => (format!("{}@{from}", trunk.display()), from),
     };
     // Tells at once what is wrong with the name.
-    course::origin(&named)?;
+    checkpoint::origin(&named)?;
     let text = |key: &str, value: String| format!("{key}={}", toml::Value::String(value));
     let mut branch = vec![text("train.from", named)];
     if !config.changes.iter().any(|change| names_dir(&change)) {
@@ -107,7 +108,7 @@ fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
 
 /// Refuses a directory that holds nothing to go on from.
 fn demand_checkpoint(dir: &Path) -> Result<()> {
-    let there = dir.exists() && RunDir::read(dir).is_ok_and(|(run, _)| course::any(&run));
+    let there = dir.exists() && RunDir::read(dir).is_ok_and(|(run, _)| checkpoint::any(&run));
     match there {
         true => Ok(()),
         false => {

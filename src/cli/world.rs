@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use recollect::Result;
-use recollect::experiment::stages::{self, WorldPart};
+use recollect::experiment::{self, WorldPart};
 
 use super::arguments::ConfigArgs;
 use super::output;
@@ -57,10 +57,10 @@ impl From<Part> for WorldPart {
 pub fn main(args: &Args) -> Result<()> {
     let config = args.config.resolve()?;
     match &args.export {
-        Some(dir) => stages::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),
+        Some(dir) => experiment::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),
         None => {
             let parts: Vec<WorldPart> = args.show.iter().map(|part| (*part).into()).collect();
-            output::say(&stages::world(&config, &parts, args.limit)?)
+            output::say(&experiment::world(&config, &parts, args.limit)?)
         }
     }
 }

@@ -102,9 +102,9 @@ fn candidates(one: &Answered) -> Option<BTreeSet<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KnownSection;
     use crate::evaluation::Arm;
     use crate::evaluation::record::Said;
-    use crate::experiment::config::KnownSection;
     use crate::knowledge::{Form, Question, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::{Facts, judge};

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::course::{Checkpoints, Progressed};
-use super::{Experiment, base};
+use super::Experiment;
 use crate::knowledge::curriculum::Lesson;
 use crate::language::Tokenizer;
 use crate::learner::{Optimizer, OptimizerConfig, Scales, Schedule, supervised};
 use crate::policy::Policy;
 use crate::random::{self, Stream};
-use crate::{Error, Result};
+use crate::store::checkpoint::{Checkpoints, TrainState};
+use crate::{Error, Result, base};
 
 /// How a stage of lessons is run.
 pub struct LessonPlan<'a> {
@@ -43,8 +43,8 @@ impl LessonPlan<'_> {
         lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
     ) -> Result<Policy> {
         let saved = |dir: &Path| Policy::saved_on(dir, &fresh);
-        let begin = || Ok(Progressed::begin(fresh()?, self.optimizer, self.scales));
-        let Progressed { step: first, policy, mut optimizer, .. } =
+        let begin = || Ok(TrainState::begin(fresh()?, self.optimizer, self.scales));
+        let TrainState { step: first, policy, mut optimizer, .. } =
             self.checkpoints.resume::<()>(experiment.progress.as_ref(), self.optimizer, self.scales, saved, begin)?;
         let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         let workers = experiment.config.run.resolved_workers();

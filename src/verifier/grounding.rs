@@ -137,7 +137,7 @@ fn categorical(claim: &Claim) -> Option<(&str, Mood, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::config::KnownSection;
+    use crate::config::KnownSection;
     use crate::knowledge::{Match, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;

@@ -8,7 +8,7 @@ use std::slice::from_ref;
 use std::sync::{Arc, OnceLock};
 
 use recollect::Result;
-use recollect::experiment::{Config, arithmetic};
+use recollect::config::{Config, arithmetic};
 use recollect::knowledge::{Form, Jsonl, Knowledge, Match, Question, Set, World};
 use recollect::language::Opening;
 use recollect::policy::{Checkpoint, ModelConfig, Policy};

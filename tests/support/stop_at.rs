@@ -1,6 +1,6 @@
 //! A run that stops itself.
 
-use recollect::experiment::Interrupt;
+use recollect::interrupt::Interrupt;
 use recollect::telemetry::{Meter, Progress};
 
 /// Asks to stop as soon as a piece of work has got so far.

@@ -10,9 +10,9 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use recollect::experiment::history;
 use recollect::reward::Reward;
 use recollect::reward::rescore::{Options, Rescored, rescore};
+use recollect::store::history;
 use recollect::{Error, Result};
 
 use super::output;

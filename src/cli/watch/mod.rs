@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use recollect::experiment::watched::Watched;
+use recollect::store::watched::Watched;
 use recollect::{Error, Result};
 
 use super::output;

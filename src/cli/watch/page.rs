@@ -8,9 +8,9 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 use recollect::Result;
 use recollect::evaluation::ArmResult;
-use recollect::experiment::watched::Watched;
 use recollect::knowledge::Set;
 use recollect::reward::Record;
+use recollect::store::watched::Watched;
 use recollect::text::one_line;
 
 use super::chart::{self, Curve};
@@ -36,7 +36,7 @@ impl Page {
     /// Reads what the run has written since, unless it is held.
     pub fn look(&mut self) -> Result<()> {
         if !self.held {
-            self.watched.look()?;
+            self.watched.poll()?;
         }
         Ok(())
     }
@@ -156,7 +156,8 @@ mod tests {
 
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
-    use recollect::experiment::{Config, RunDir};
+    use recollect::config::Config;
+    use recollect::store::RunDir;
 
     use super::*;
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use recollect::evaluation::ArmResult;
-use recollect::experiment::watched::Watched;
 use recollect::knowledge::Set;
+use recollect::store::watched::Watched;
 use recollect::text::one_line;
 
 use crate::cli::output;

@@ -1,0 +1,228 @@
+//! The model that a run starts from: weights, tokenizer, and what it already knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::knowledge::KnownConfig;
+use crate::language::{PromptConfig, Tokenizer};
+use crate::policy::{Checkpoint, ModelConfig, Policy};
+use crate::{Error, Result, files};
+
+/// What a base is made of, beside the two files of the policy.
+pub const TOKENIZER: &str = "tokenizer.json";
+/// The weights of one that ships.
+const WEIGHTS: &str = "model.safetensors";
+/// What a generated world has to know about a base.
+pub const KNOWN: &str = "known.json";
+
+/// The files of a base that ships with the program.
+type Embedded = [(&'static str, &'static [u8]); 4];
+
+/// Names that every base's files have.
+const NAMES: [&str; 4] = ["config.json", WEIGHTS, TOKENIZER, KNOWN];
+
+macro_rules! embedded {
+    ($dir:literal) => {
+        [
+            (NAMES[0], include_bytes!(concat!("../assets/", $dir, "/config.json")) as &[u8]),
+            (NAMES[1], include_bytes!(concat!("../assets/", $dir, "/model.safetensors"))),
+            (NAMES[2], include_bytes!(concat!("../assets/", $dir, "/tokenizer.json"))),
+            (NAMES[3], include_bytes!(concat!("../assets/", $dir, "/known.json"))),
+        ]
+    };
+}
+
+/// The bases that ship, by what a config calls them.
+static SHIPPED: [(&str, Embedded); 2] = [("embedded", embedded!("base")), ("embedded-versed", embedded!("versed"))];
+
+/// Where a base is.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// It ships with the program.
+    Shipped(&'static Embedded),
+    /// In a directory in the Hugging Face layout.
+    Dir(&'a Path),
+}
+
+impl<'a> Place<'a> {
+    /// What `base.path` names.
+    pub fn of(path: &'a str) -> Self {
+        match SHIPPED.iter().find(|(name, _)| *name == path) {
+            Some((_, files)) => Place::Shipped(files),
+            None => Place::Dir(Path::new(path)),
+        }
+    }
+}
+
+/// A directory that this run has saved, in training on its base. Adapters in it belong to the weights of that base, by
+/// whatever path they name these: what comes from elsewhere is opened with [`Base::load`], once, with its own tokenizer and
+/// the weights that it names.
+#[derive(Clone, Copy)]
+pub struct Saved<'a>(&'a Path);
+
+impl<'a> Saved<'a> {
+    /// What a finished stage, or a checkpoint on its way, has in this directory.
+    pub fn within(dir: &'a Path) -> Self {
+        Self(dir)
+    }
+}
+
+/// A policy with its tokenizer.
+pub struct Base {
+    /// As whole weights: adapters that the directory holds are part of them.
+    pub policy: Policy,
+    pub tokenizer: Tokenizer,
+    /// Set C and the lexicon; a model that `pretrain` did not make has none.
+    pub known: Option<KnownConfig>,
+}
+
+impl Base {
+    /// Reads a base.
+    pub fn load(place: Place) -> Result<Self> {
+        match place {
+            Place::Dir(dir) => Self::read(dir),
+            Place::Shipped(files) => {
+                let dir = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
+                for (name, bytes) in files {
+                    files::write_atomic(&dir.path().join(name), bytes)?;
+                }
+                let base = Self::read(dir.path())?;
+                // The directory is about to go.
+                Ok(Self { policy: Policy { origin: None, ..base.policy }, ..base })
+            }
+        }
+    }
+
+    /// The same base, asked as the config of a run says.
+    pub fn asked(self, prompts: &PromptConfig) -> Result<Self> {
+        Ok(Self { tokenizer: self.tokenizer.with_prompts(prompts)?, ..self })
+    }
+
+    /// The policy that training from this base has saved. Adapters share its weights.
+    pub fn successor(&self, saved: Saved) -> Result<Policy> {
+        Policy::saved_on(saved.0, || Ok(self.policy.clone()))
+    }
+
+    /// The one place where a directory is opened.
+    fn read(dir: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::open(dir)?;
+        let policy = checkpoint.load_merged()?;
+        let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
+        Ok(Self { policy, tokenizer, known })
+    }
+
+    /// Writes a directory that [`Base::load`] and Hugging Face's transformers read.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        save(dir, &self.policy, &self.tokenizer, self.known.as_ref())
+    }
+}
+
+/// What can be known of a base without its weights.
+pub struct Outline {
+    pub model: ModelConfig,
+    pub tokenizer: Tokenizer,
+    pub known: Option<KnownConfig>,
+}
+
+impl Outline {
+    /// Reads all but the weights, of which it only looks whether they are there and belong to the model.
+    pub fn read(place: Place) -> Result<Outline> {
+        match place {
+            Place::Dir(dir) => {
+                let checkpoint = Checkpoint::open(dir)?;
+                checkpoint.examine()?;
+                let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
+                Ok(Outline { model: checkpoint.config().clone(), tokenizer, known })
+            }
+            Place::Shipped(files) => {
+                let home = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
+                for (name, bytes) in files.iter().filter(|(name, _)| *name != WEIGHTS) {
+                    let path = home.path().join(name);
+                    fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+                }
+                let tokenizer = Tokenizer::load(&home.path().join(TOKENIZER))?;
+                Ok(Outline { model: shape(place)?, tokenizer, known: Some(read_known(&home.path().join(KNOWN))?) })
+            }
+        }
+    }
+}
+
+/// The tokenizer of a checkpoint. Adapters without one are asked with that of the model they belong to.
+fn tokenizer(checkpoint: &Checkpoint, dir: &Path) -> Result<Tokenizer> {
+    let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
+    let model = checkpoint.find(NAMES[0]).unwrap_or_else(|| dir.join(NAMES[0]));
+    let model = model.parent().unwrap_or(dir);
+    Tokenizer::load_for(&path, model)?.within(checkpoint.config().vocab_size)
+}
+
+/// What the world of a base is like, if it has one.
+fn known(checkpoint: &Checkpoint) -> Result<Option<KnownConfig>> {
+    checkpoint.find(KNOWN).map(|path| read_known(&path)).transpose()
+}
+
+fn read_known(path: &Path) -> Result<KnownConfig> {
+    serde_json::from_str(&files::read_small(path)?).map_err(|error| {
+        Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
+    })
+}
+
+/// The shape of a base, without its weights.
+pub fn shape(place: Place) -> Result<ModelConfig> {
+    match place {
+        Place::Dir(dir) => Ok(Checkpoint::open(dir)?.config().clone()),
+        Place::Shipped([(name, bytes), ..]) => ModelConfig::parse(name, &String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// Writes a policy with what belongs to it.
+pub fn save(dir: &Path, policy: &Policy, tokenizer: &Tokenizer, known: Option<&KnownConfig>) -> Result<()> {
+    policy.save(dir)?;
+    tokenizer.save(&dir.join(TOKENIZER))?;
+    if let Some(known) = known {
+        let text = serde_json::to_string_pretty(known)
+            .map_err(|error| Error::invalid(KNOWN, error.to_string(), "it cannot be written as JSON"))?;
+        files::write_atomic(&dir.join(KNOWN), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A digest of a base: of its files.
+pub fn digest(place: Place) -> Result<String> {
+    let mut all = String::new();
+    let mut note = |digest: String, name: &str| all += &format!("{digest} {name}\n");
+    match place {
+        Place::Shipped(files) => files.iter().for_each(|(name, bytes)| note(files::digest(bytes), name)),
+        Place::Dir(dir) => {
+            for path in files(dir)? {
+                note(files::digest_file(&path)?, &path.file_name().unwrap_or_default().to_string_lossy());
+            }
+        }
+    }
+    Ok(files::digest(all.as_bytes()))
+}
+
+/// The files of a base in a directory, in an order of their own: the weights below adapters come behind these.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let checkpoint = Checkpoint::open(dir)?;
+    let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));
+    let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?)));
+    Ok(checkpoint.files()?.into_iter().chain(beside).chain(of_tokenizer.into_iter().flatten()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_ship_by_name_and_the_versed_one_knows_every_task_with_the_words_of_the_other() {
+        let [plain, versed] = SHIPPED.each_ref().map(|(name, _)| Base::load(Place::of(name)).unwrap());
+        let [plain, versed] = [plain, versed].map(|base| base.known.unwrap());
+        assert!(plain.codebook.codes == 0 && plain.hierarchy.families == 0);
+        assert!(versed.codebook.codes > 0 && versed.hierarchy.families > 0);
+        let words = |known: &KnownConfig| crate::knowledge::World::known(known).unwrap().grammar.lexicon;
+        let (plain, versed) = (words(&plain), words(&versed));
+        assert_eq!(versed.words()[..plain.words().len()], *plain.words());
+        assert_ne!(digest(Place::of("embedded")).unwrap(), digest(Place::of("embedded-versed")).unwrap());
+        assert!(matches!(Place::of("runs/embedded"), Place::Dir(_)));
+    }
+}

@@ -1,0 +1,21 @@
+//! Whether there is anything that an arm could put into a prompt beside the question.
+
+use crate::evaluation::{Arm, More, Way};
+use crate::knowledge::{Knowledge, Set};
+
+/// Whether an arm that answers from passages has any. One that needs none always has what it needs.
+pub(crate) fn are_there(knowledge: &Knowledge, arm: Arm) -> bool {
+    let documents = || match knowledge {
+        Knowledge::Generated(_) => true,
+        Knowledge::Files(jsonl) => !jsonl.passages().is_empty(),
+    };
+    let contexts = || {
+        [Set::A, Set::B].iter().any(|set| knowledge.questions(*set).iter().any(|question| !question.context.is_empty()))
+    };
+    match arm.way() {
+        Way::InContext(More::Passages(0)) => contexts(),
+        Way::InContext(_) => documents() || contexts(),
+        Way::Oracle | Way::Retrieved | Way::RetrievedWhileThinking => documents(),
+        Way::Direct | Way::Think | Way::Swapped | Way::Filler(_) | Way::Restore => true,
+    }
+}

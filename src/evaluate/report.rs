@@ -1,0 +1,158 @@
+//! Puts what a run left behind into a table, a page and a JSON.
+
+use std::path::{Path, PathBuf};
+
+use super::examiner;
+use super::likelihood::read_choices;
+use crate::config::Config;
+use crate::evaluation::{Answered, Arm, ArmCost, Curves, One, RunInfo, StageTime, Summary, together};
+use crate::rl::train::{self, TRAIN};
+use crate::store::RunDir;
+use crate::store::manifest::Manifest;
+use crate::{Error, Result, files};
+
+/// A report and where it was written.
+pub struct Reported {
+    pub summary: Summary,
+    pub files: Vec<PathBuf>,
+}
+
+/// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated, or of all the seeds of one.
+pub fn report(run: &Path) -> Result<Reported> {
+    let (run, config) = RunDir::read(run)?;
+    if !config.run.seeds.is_empty() {
+        let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| run.of_seed(*seed)).collect();
+        return put_together(&runs, Some(run.root()), &config.to_toml()?);
+    }
+    let One { answered, curves, info } = one(&run, &config)?;
+    write(run.root(), Summary::new(&answered, curves, info), &answered)
+}
+
+/// Puts runs of one experiment with different seeds together, and writes what they say together into a directory, if
+/// there is one to write to.
+///
+/// Errors: a run that was not evaluated; runs that differ in anything but seeds.
+pub fn report_together(runs: &[PathBuf], into: Option<&Path>) -> Result<Reported> {
+    let config = runs.first().map_or(Ok(String::new()), |run| RunDir::read(run)?.1.to_toml())?;
+    put_together(runs, into, &config)
+}
+
+fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<Reported> {
+    let mut all: Vec<One> = Vec::with_capacity(runs.len());
+    let mut first: Option<(&Path, Config)> = None;
+    for path in runs {
+        let (run, config) = RunDir::read(path)?;
+        match &first {
+            None => first = Some((path, config.clone())),
+            Some((other, same)) => demand_same(path, &config, other, same)?,
+        }
+        all.push(one(&run, &config)?);
+    }
+    let name = into.and_then(Path::file_name).map_or("runs".into(), |name| name.to_string_lossy().into_owned());
+    let (summary, answered) = together(&name, config, all);
+    match into {
+        Some(folder) => {
+            files::create_dir(folder)?;
+            write(folder, summary, &answered)
+        }
+        None => Ok(Reported { summary, files: Vec::new() }),
+    }
+}
+
+/// Refuses two configs that differ in anything but seeds.
+fn demand_same(path: &Path, config: &Config, other: &Path, same: &Config) -> Result<()> {
+    let identity = |config: &Config| -> Result<Vec<(String, String)>> {
+        let seeds = ["world.seed", "finetune.seed", "run.seed", "evaluation.seed"];
+        let mut identity = config.identity()?;
+        identity.retain(|(key, _)| !seeds.contains(&key.as_str()));
+        Ok(identity)
+    };
+    let (identity, same) = (identity(config)?, identity(same)?);
+    let missing = |of: &[(String, String)], from: &[(String, String)]| {
+        of.iter().find(|entry| !from.contains(entry)).map(|(key, _)| key.clone())
+    };
+    let Some(key) = missing(&identity, &same).or_else(|| missing(&same, &identity)) else { return Ok(()) };
+    let found = format!("{key} is not what it is in {}", other.display());
+    Err(Error::invalid(path.display().to_string(), found, "only runs that differ in seeds go together"))
+}
+
+/// What a run has to say.
+fn one(run: &RunDir, config: &Config) -> Result<One> {
+    let (manifest, answered) = answers(run.root())?;
+    let trained = manifest.find(TRAIN)?;
+    let curves = trained.as_ref().map_or(Ok(Curves::default()), train::read_curves)?;
+    let info = info(run.root(), config, manifest, &answered)?;
+    Ok(One { answered, curves, info })
+}
+
+/// Writes the three files of a report into a directory.
+fn write(folder: &Path, summary: Summary, answered: &[Answered]) -> Result<Reported> {
+    let json = serde_json::to_vec_pretty(&summary)
+        .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;
+    let contents = [
+        ("report.html", crate::report::page(&summary, answered)?.into_bytes()),
+        ("report.md", crate::report::markdown(&summary).into_bytes()),
+        ("report.json", json),
+    ];
+    let mut files = Vec::with_capacity(contents.len());
+    for (name, bytes) in contents {
+        files::write_atomic(&folder.join(name), &bytes)?;
+        files.push(folder.join(name));
+    }
+    Ok(Reported { summary, files })
+}
+
+/// Every answer of a run to what was asked for.
+fn answers(run: &Path) -> Result<(Manifest, Vec<Answered>)> {
+    let manifest = Manifest::read(run)?;
+    let mut answered: Vec<Answered> = Vec::new();
+    for stage in &manifest.answers {
+        answered.extend(examiner::read(&manifest.stage(stage)?)?);
+    }
+    for stage in &manifest.choices {
+        read_choices(&manifest.stage(stage)?)?.note(&mut answered);
+    }
+    // A stage may hold more than was asked for.
+    answered.retain(|one| manifest.arms.contains(&one.arm));
+    Ok((manifest, answered))
+}
+
+fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) -> Result<RunInfo> {
+    let costs = manifest.arms.iter().filter_map(|arm| Some((*arm, cost(*arm, answered, &manifest)?))).collect();
+    let mut digests = manifest.digests;
+    digests.insert("config".into(), config.digest()?);
+    let seeds = [
+        ("world", config.world.seed),
+        ("fine-tuning", config.finetune.seed),
+        ("reinforcement learning", config.run.seed),
+        ("evaluation", config.evaluation.seed),
+    ];
+    Ok(RunInfo {
+        name: run.file_name().map_or("run".into(), |name| name.to_string_lossy().into_owned()),
+        runs: Vec::new(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        config: config.to_toml()?,
+        digests,
+        seeds: seeds.map(|(name, seed)| (name.to_string(), seed)).into(),
+        stages: manifest.stages.into_iter().map(|s| StageTime { name: s.name, seconds: s.seconds }).collect(),
+        peak_memory: manifest.peak_memory,
+        model_parameters: manifest.model_parameters,
+        hardware: manifest.hardware,
+        costs,
+        duplicates: manifest.duplicates,
+        touched: manifest.touched,
+    })
+}
+
+/// What an arm took; `None` where it answered nothing.
+fn cost(arm: Arm, answered: &[Answered], manifest: &Manifest) -> Option<ArmCost> {
+    let of_arm = || answered.iter().filter(|one| one.arm == arm);
+    let count = of_arm().count();
+    let mean = |of: fn(&Answered) -> usize| of_arm().map(of).sum::<usize>() as f64 / count as f64;
+    (count > 0).then(|| ArmCost {
+        training_flops: manifest.training_flops.get(&arm).copied(),
+        seconds: manifest.seconds.get(&arm).copied(),
+        read: mean(|one| one.prompt_tokens),
+        sampled: mean(|one| one.tokens),
+    })
+}

@@ -1,0 +1,230 @@
+//! What every stage works with, and what is looked at before any of them begins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use crate::config::Config;
+use crate::exchange::{Actors, Threads, WorkerPool};
+use crate::interrupt::Interrupt;
+use crate::learner::Algorithm;
+use crate::policy::Policy;
+use crate::reward::{Normalise, Reward};
+use crate::store::open_run::cache_of;
+use crate::store::{RunDir, StageCache};
+use crate::telemetry::Progress;
+use crate::{Error, Result, files};
+
+/// What every stage works with: the config, what it names, and the run directory, held for this process.
+pub struct Experiment {
+    pub config: Config,
+    /// Absent where policies are only measured.
+    pub(crate) reward: Option<Reward>,
+    pub run: RunDir,
+    /// Where policies live.
+    pub device: Device,
+    pub cache: StageCache,
+    pub interrupt: Interrupt,
+    /// Who wants to know how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// Who samples.
+    pub actors: Arc<dyn Actors>,
+}
+
+impl Experiment {
+    /// Checks what the config names and takes its run directory.
+    pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
+        let root = config.run.dir.clone();
+        Experiment::at(&root, &config.clone(), config, Purpose::Train, interrupt, progress.into())
+    }
+
+    /// The same for an experiment that puts questions to policies and trains none by reinforcement learning: what only
+    /// that needs is not asked for.
+    pub fn to_measure(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
+        let root = config.run.dir.clone();
+        Experiment::at(&root, &config.clone(), config, Purpose::Measure, interrupt, progress.into())
+    }
+
+    /// An experiment in the directory `root`, in which the config is written down as `written`.
+    pub(crate) fn at(
+        root: &Path,
+        written: &Config,
+        config: Config,
+        purpose: Purpose,
+        interrupt: Interrupt,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Experiment> {
+        let mut config = config.dated();
+        config.run.cache = config.run.cache.or_else(|| cache_of(root));
+        let mut written = written.clone();
+        written.prompt.date = config.prompt.date;
+        written.run.cache = written.run.cache.or_else(|| cache_of(root));
+        let reward = match purpose {
+            Purpose::Train => Some(preflight(&config)?),
+            Purpose::Measure => preflight_to_measure(&config).map(|()| None)?,
+        };
+        let device = config.run.device.open()?;
+        let run = RunDir::go_on(root, &written)?;
+        let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
+        let cache = StageCache::new(root, &interrupt).on(&device);
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress, actors: Arc::new(Threads) })
+    }
+
+    /// What a completion is worth.
+    ///
+    /// # Errors
+    /// The experiment was opened to measure.
+    pub fn reward(&self) -> Result<&Reward> {
+        self.reward.as_ref().ok_or_else(|| {
+            let place = self.config.train.reward.display().to_string();
+            Error::invalid(place, "not read, because nothing was to be trained", "train first: `recollect train`")
+        })
+    }
+
+    /// The key that says how long the longest completion is that will be sampled, in tokens, and how long.
+    pub fn longest_completion(&self) -> (&'static str, usize) {
+        self.config.longest_completion(self.reward.is_some())
+    }
+
+    /// Those who sample, for a policy.
+    pub fn pool(&self, policy: &Policy) -> Result<WorkerPool> {
+        self.actors.pool(self.config.run.workers, policy)
+    }
+
+    /// An experiment that belongs to this one: of another config, in a directory of its own, with the same cache.
+    pub fn child(&self, dir: &Path, config: Config, purpose: Purpose) -> Result<Experiment> {
+        let mut config = config;
+        config.run.dir = dir.to_path_buf();
+        config.run.cache = Some(self.cache.root().to_path_buf());
+        let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
+        let child = Experiment::at(dir, &config.clone(), config, purpose, interrupt, progress)?;
+        Ok(Experiment { actors: self.actors.clone(), ..child })
+    }
+}
+
+/// What an experiment is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Everything, reinforcement learning among it.
+    Train,
+    /// Asking policies. What only reinforcement learning needs, its reward for instance, may be missing.
+    Measure,
+}
+
+/// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
+/// each for what is missing or wrong. Nothing is executed.
+pub fn preflight(config: &Config) -> Result<Reward> {
+    let mut errors = missing(config);
+    let file = &config.train.reward;
+    errors.extend(unreadable("train.reward", file));
+    errors.extend(unresolved(config));
+    Error::all(errors)?;
+    let reward = Reward::load(file)?;
+    can_pay(config, &reward, &file.display().to_string())?;
+    Ok(reward)
+}
+
+/// The same with a reward that is in no file yet; `place` stands for its file in errors.
+pub(super) fn preflight_with(config: &Config, reward: &Reward, place: &str) -> Result<()> {
+    Error::all(missing(config).into_iter().chain(unresolved(config)).collect())?;
+    can_pay(config, reward, place)
+}
+
+/// What is wrong with the algorithm, a line each.
+fn unresolved(config: &Config) -> Vec<Error> {
+    match config.train.algorithm.resolve() {
+        Ok(_) => Vec::new(),
+        Err(Error::Several(several)) => several,
+        Err(error) => vec![error],
+    }
+}
+
+/// Refuses a reward, of this file, that the algorithm cannot learn from, or whose commands are not there. They are
+/// started when there is something to judge.
+fn can_pay(config: &Config, reward: &Reward, file: &str) -> Result<()> {
+    suits(&config.train.algorithm.resolve()?, reward, file)?;
+    reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))
+}
+
+/// The same for an experiment that only measures.
+pub fn preflight_to_measure(config: &Config) -> Result<()> {
+    Error::all(missing(config))
+}
+
+/// A line for each file of the knowledge and for the base, where it is missing.
+fn missing(config: &Config) -> Vec<Error> {
+    let jsonl = &config.world.jsonl;
+    let documents = jsonl.documents.iter().map(|path| ("world.jsonl.documents", path));
+    let files = documents.chain(jsonl.questions.iter().map(|path| ("world.jsonl.questions", path)));
+    let mut errors: Vec<Error> = files.filter_map(|(key, path)| unreadable(key, path)).collect();
+    if let Some(base) = config.base.dir() {
+        let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
+        errors.extend(match base.is_dir() {
+            false => Some(absent("base.path", base, "no such directory")),
+            true => (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)")),
+        });
+    }
+    errors
+}
+
+fn absent(key: &str, path: &Path, found: &str) -> Error {
+    Error::invalid(path.display().to_string(), found, format!("{key} names it"))
+}
+
+/// Why a file that a key names cannot be read.
+pub(crate) fn unreadable(key: &str, path: &Path) -> Option<Error> {
+    if !path.exists() {
+        return Some(absent(key, path, "no such file"));
+    }
+    // There is something of that name; whether it is a file that may be read is another question.
+    files::open(path).err().map(|error| match error {
+        Error::Io { source, .. } => absent(key, path, &format!("cannot read: {source}")),
+        Error::Invalid { found, .. } => absent(key, path, &found),
+        other => absent(key, path, &other.to_string()),
+    })
+}
+
+/// Refuses a reward, of this file, that an algorithm cannot learn from.
+pub(crate) fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Result<()> {
+    if algorithm.gae().is_some() && reward.normalise == Normalise::Terms {
+        let found = "normalise = \"terms\" with train.algorithm.advantage = \"gae\"";
+        let remedy = "a value head foretells one number, and terms are compared within a group: set normalise = \"sum\", or \
+                      another advantage";
+        return Err(Error::invalid(file, found, remedy));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_file_and_all_that_is_wrong_with_the_algorithm_is_a_line_of_its_own() {
+        let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[finetune]\nreplay = 0\n\
+                    [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'";
+        let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
+        let algorithm = "preset = 'gspo'\naggregation = 'token'\ninner_epochs = 0";
+        let config = Config {
+            train: crate::config::TrainConfig {
+                algorithm: crate::config::Algorithm::Custom(algorithm.parse().unwrap()),
+                ..config.train
+            },
+            ..config
+        };
+        let error = preflight(&config).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(lines[4].starts_with("train.algorithm: inner_epochs: found 0;"), "{error}");
+        assert!(lines[5].starts_with("train.algorithm: aggregation: found \"token\" with ratio"), "{error}");
+        assert_eq!(
+            lines[..4],
+            [
+                "no.jsonl: no such file; world.jsonl.documents names it",
+                "no.jsonl: no such file; world.jsonl.questions names it",
+                "no/base: no such directory; base.path names it",
+                "no.toml: no such file; train.reward names it",
+            ]
+        );
+    }
+}

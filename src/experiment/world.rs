@@ -1,0 +1,138 @@
+//! A world as text: what a person can look at, and what other programs can read.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::start::{knowledge, notes};
+use crate::config::Config;
+use crate::knowledge::audit::{self, Shortcut};
+use crate::knowledge::jsonl::Origin;
+use crate::knowledge::{Knowledge, Set, leak};
+use crate::text::one_line;
+use crate::{Error, Result, files};
+
+/// A part of a world that can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorldPart {
+    Documents,
+    Questions,
+    Answers,
+    Audit,
+}
+
+/// Parts of the world as text, at most `limit` entries of each set.
+pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<String> {
+    let knowledge = knowledge(config)?;
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            WorldPart::Audit => match &knowledge {
+                Knowledge::Generated(world) => text += &table(&audit::audit(world)),
+                Knowledge::Files(_) => text += "no audit: what would be a shortcut in text from files is not known\n",
+            },
+            _ => {
+                for set in [Some(Set::A), Some(Set::B), None] {
+                    lines(&knowledge, *part, set).into_iter().take(limit).for_each(|line| {
+                        let _ =
+                            writeln!(text, "{}  {}", set.map_or("-".into(), |set| set.to_string()), one_line(&line));
+                    });
+                }
+            }
+        }
+        text.push('\n');
+    }
+    notes(&knowledge).into_iter().for_each(|note| text += &format!("{note}\n"));
+    // Files are refused as a run refuses them; the message says where to look.
+    if matches!(knowledge, Knowledge::Files(_)) {
+        leak::check(&knowledge)?;
+    }
+    // A world with a shortcut can be looked at; the exit code still says what it is.
+    if let Knowledge::Generated(world) = &knowledge
+        && parts.contains(&WorldPart::Audit)
+    {
+        audit::check(world)?;
+    }
+    Ok(text)
+}
+
+/// The lines of one set, or those that belong to none.
+fn lines(knowledge: &Knowledge, part: WorldPart, set: Option<Set>) -> Vec<String> {
+    let questions = || set.map_or(Vec::new(), |set| knowledge.questions(set)).into_iter();
+    match part {
+        WorldPart::Documents => {
+            documents(knowledge).into_iter().filter(|row| row.set == set).map(|row| row.text).collect()
+        }
+        WorldPart::Questions => questions().map(|question| question.text).collect(),
+        _ => questions().map(|q| format!("{}  ->  {}", q.text, q.answer)).collect(),
+    }
+}
+
+fn table(shortcuts: &[Shortcut]) -> String {
+    let mut text = format!("{:<12} {:<44} {:>9} {:>8} {:>15}\n", "form", "shortcut", "on B", "chance", "interval");
+    for s in shortcuts {
+        let share = s.correct as f64 / s.n.max(1) as f64;
+        let interval = format!("{:.2} to {:.2}", s.low, s.high);
+        let verdict = if s.passes() { "" } else { "  WORKS" };
+        let form = s.form.to_string();
+        let _ = writeln!(text, "{form:<12} {:<44} {share:>9.2} {:>8.2} {interval:>15}{verdict}", s.rule, s.chance);
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct DocumentRow {
+    /// Documents from files are about both sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Set>,
+    text: String,
+}
+
+fn documents(knowledge: &Knowledge) -> Vec<DocumentRow> {
+    match knowledge {
+        Knowledge::Generated(world) => {
+            world.documents().iter().map(|d| DocumentRow { set: Some(d.set), text: world.text(d) }).collect()
+        }
+        Knowledge::Files(files) => {
+            files.documents().iter().map(|text| DocumentRow { set: None, text: text.clone() }).collect()
+        }
+    }
+}
+
+/// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit and what
+/// it is made from into a directory.
+pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
+    let knowledge = knowledge(config)?;
+    if matches!(knowledge, Knowledge::Files(_)) {
+        leak::check(&knowledge)?;
+    }
+    let questions = [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set));
+    let mut written = vec![
+        jsonl(&dir.join("documents.jsonl"), documents(&knowledge).into_iter())?,
+        jsonl(&dir.join("questions.jsonl"), questions)?,
+    ];
+    let origin = match &knowledge {
+        Knowledge::Generated(world) => Some(Origin { known: world.known.clone(), world: config.world.generated() }),
+        Knowledge::Files(jsonl) => jsonl.origin().cloned(),
+    };
+    if let Some(origin) = origin {
+        written.push(origin.write(dir)?);
+    }
+    if let Knowledge::Generated(world) = &knowledge {
+        written.push(jsonl(&dir.join("audit.jsonl"), audit::audit(world).into_iter())?);
+    }
+    Ok(written)
+}
+
+fn jsonl<T: Serialize>(path: &Path, rows: impl Iterator<Item = T>) -> Result<PathBuf> {
+    let mut text = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut text, &row).map_err(|error| {
+            Error::invalid(path.display().to_string(), error.to_string(), "a row cannot be written")
+        })?;
+        text.push(b'\n');
+    }
+    files::write_atomic(path, &text)?;
+    Ok(path.to_path_buf())
+}

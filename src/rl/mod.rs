@@ -1,0 +1,16 @@
+//! Reinforcement learning: the loop, the batches that it samples, and what it learns from them.
+
+mod advantages;
+mod batch;
+mod judging;
+pub mod live_reward;
+#[cfg(test)]
+mod panicking;
+mod prefetch;
+pub mod rollouts;
+pub mod train;
+mod trainer;
+mod training_loop;
+mod update;
+
+pub use train::train;

@@ -1,0 +1,131 @@
+//! The stage of reinforcement learning on the questions of A: what it depends on, and what it leaves.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::trainer::{Notes, Trainer};
+use crate::base::{self, Saved};
+use crate::config::RunConfig;
+use crate::evaluation::Curves;
+use crate::experiment::finetune::{FINETUNE, learn_documents};
+use crate::experiment::{Experiment, Start};
+use crate::knowledge::Division;
+use crate::language::tokenizer::END_THINK;
+use crate::learner::{Advantage, Algorithm, GradientOn, Ratio};
+use crate::store::checkpoint::{self, Origin};
+use crate::store::history::{Damaged, History};
+use crate::store::inputs::RunInputs;
+use crate::store::{Manifest, Stage};
+use crate::{Error, Result, files};
+
+/// Name of the stage.
+pub(crate) const TRAIN: &str = "train";
+/// File in the stage's directory that holds the learning curves.
+const CURVES: &str = "curves.json";
+
+/// Trains the fine-tuned policy and gives the stage that holds the result.
+pub fn train(experiment: &Experiment) -> Result<Stage> {
+    let start = Start::new(experiment)?;
+    let tuned = learn_documents(experiment, &start)?;
+    start.record(experiment)?;
+    Manifest::record(experiment.run.root(), FINETUNE, &tuned)?;
+    let trained = reinforce(experiment, &start, &tuned)?;
+    Manifest::record(experiment.run.root(), TRAIN, &trained)?;
+    Ok(trained)
+}
+
+/// What the trained policy depends on.
+pub(crate) fn inputs<'a>(
+    experiment: &'a Experiment,
+    start: &'a Start,
+    tuned: &'a Stage,
+) -> Result<impl Serialize + 'a> {
+    let config = &experiment.config;
+    // A reward that may change on the way is known by the name of its file alone, any other by what it pays; a checkpoint
+    // is known by its content.
+    let mut train = config.train.learned();
+    train.from = None;
+    let reward = (!config.train.reload_reward).then(|| experiment.reward()).transpose()?;
+    if reward.is_some() {
+        train.reward = PathBuf::new();
+    }
+    let RunConfig { seed, precision, .. } = config.run;
+    let from = branched_from(experiment)?;
+    // How often a policy answers when it is finished is no part of how it came to be.
+    let evaluation = (config.train.evaluate_every > 0).then(|| config.evaluation.during_training());
+    Ok((&tuned.content, train, reward, evaluation, seed, precision, &start.digest, from))
+}
+
+/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
+/// that has branched off knows it, also when the other run does not keep it any more.
+pub(super) fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
+    match experiment.config.train.from.as_deref().map(checkpoint::origin).transpose() {
+        Ok(Some(Origin::Checkpoint(dir))) => checkpoint::content(&dir).map(Some),
+        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
+        Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
+    }
+}
+
+pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
+    let config = &experiment.config;
+    // Before anything is written.
+    if let Some(notes) = checkpoint::newest_notes::<Notes>(&experiment.run) {
+        notes.reward.demand_same(experiment)?;
+    }
+    let algorithm = config.train.algorithm.resolve()?;
+    if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
+        let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
+        let remedy = "where the trace ends cannot be seen: use \"completion\"";
+        return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
+    }
+    let stage = experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
+        if let Some(words) = uncorrected(config.train.staleness, &algorithm) {
+            experiment.progress.tell(words);
+        }
+        let precision = config.run.precision;
+        let reference = match algorithm.kl {
+            0.0 => None,
+            _ => {
+                let temperature = config.train.temperature as f32;
+                let reference =
+                    start.base.successor(Saved::within(&tuned.dir))?.with_precision(precision).on(&experiment.device)?;
+                Some(reference.with_temperature(temperature))
+            }
+        };
+        let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
+        let trainer = Trainer { experiment, start, algorithm, reference, division };
+        let (policy, curves) = trainer.run(tuned)?;
+        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
+        let text = serde_json::to_vec(&curves)
+            .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
+        files::write_atomic(&dir.join(CURVES), &text)
+    })?;
+    if stage.reused
+        && let Some(history) = History::of(&experiment.run)
+    {
+        tell(experiment, &history.restore(&experiment.run, false)?);
+    }
+    Ok(stage)
+}
+
+pub(super) fn tell(experiment: &Experiment, damage: &[Damaged]) {
+    damage.iter().for_each(|damaged| experiment.progress.tell(&damaged.words()));
+}
+
+/// What to say of an algorithm that takes the tokens of older policies for its own.
+fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> {
+    let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.importance_cap != 0.0;
+    // Imitation asks nobody who wrote what it imitates.
+    (!own && algorithm.advantage != Advantage::One).then_some(
+        "warning: train.staleness without train.algorithm.ratio or importance_cap: the gradient takes tokens of older \
+         policies for those of the one that learns; train.algorithm.importance_cap = 2 corrects for it",
+    )
+}
+
+/// The learning curves of a finished stage.
+pub(crate) fn read_curves(stage: &Stage) -> Result<Curves> {
+    let path = stage.dir.join(CURVES);
+    serde_json::from_str(&files::read_text(&path)?)
+        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "train the run again"))
+}

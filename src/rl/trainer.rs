@@ -1,0 +1,185 @@
+//! Where reinforcement learning begins or goes on: the fine-tuned policy, a checkpoint, or a checkpoint of another run.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::live_reward::{LiveReward, RewardNote};
+use super::train::{TRAIN, branched_from, tell};
+use super::training_loop::TrainingLoop;
+use crate::base::Saved;
+use crate::config::{Config, TrainConfig};
+use crate::evaluation::Curves;
+use crate::exchange::Underway;
+use crate::experiment::{Experiment, Start};
+use crate::knowledge::Division;
+use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Scales};
+use crate::monitor::{Monitor, resources};
+use crate::policy::{Policy, value_head};
+use crate::store::checkpoint::{self, Checkpoints, Origin, TrainState};
+use crate::store::history::History;
+use crate::store::inputs::RunInputs;
+use crate::store::{RunDir, Stage};
+use crate::{Error, Result, files};
+
+/// What training remembers beside weights and moments.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Notes {
+    /// What was written on the way.
+    #[serde(default)]
+    pub history: History,
+    #[serde(default)]
+    pub reward: RewardNote,
+    #[serde(flatten)]
+    pub monitor: Monitor,
+    /// The evaluated step with the most right answers about A, and their share.
+    #[serde(default)]
+    pub best: Option<(usize, f64)>,
+    /// Content of the fine-tuned policy that all began with.
+    tuned: String,
+    /// Rollouts of the steps to come, and of one that was broken off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub underway: BTreeMap<usize, Underway>,
+}
+
+/// What training goes on with beside the policy.
+pub(super) struct Resumed {
+    pub reward: LiveReward,
+    /// Steps that are done.
+    pub step: usize,
+    pub optimizer: Optimizer,
+    pub notes: Notes,
+}
+
+/// What training is about.
+pub(super) struct Trainer<'a> {
+    pub experiment: &'a Experiment,
+    pub start: &'a Start,
+    pub algorithm: Algorithm,
+    /// The policy that the algorithm holds to, where it does.
+    pub reference: Option<Policy>,
+    /// Which questions of A may be asked.
+    pub division: Division,
+}
+
+impl Trainer<'_> {
+    /// Trains from the fine-tuned policy, or goes on.
+    pub fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
+        let Trainer { experiment, .. } = *self;
+        let there = checkpoint::of_training(&experiment.run).len();
+        let forecasts = [resources::forecast(&experiment.config), resources::disk_forecast(&experiment.config, there)];
+        forecasts.iter().flatten().for_each(|words| experiment.progress.tell(words));
+        let keep = experiment.config.train.keep_last;
+        let checkpoints = Checkpoints::new(&experiment.run, TRAIN, &self.key(tuned)?, keep);
+        let anew = Cell::new(false);
+        let begin = || {
+            anew.set(true);
+            checkpoints.demand_alone()?;
+            self.begin(tuned)
+        };
+        let (progress, scales) = (experiment.progress.as_ref(), self.scales());
+        let TrainState { step, policy, optimizer, notes } =
+            checkpoints.resume::<Notes>(progress, self.optimizer(), &scales, |dir| self.policy(dir), begin)?;
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
+        // Before anything is restored: a run whose reward became another one is left as it is.
+        let reward = LiveReward::open(experiment, notes.reward.clone())?;
+        let damage = notes.history.restore(&experiment.run, true)?;
+        // What is begun anew has written nothing that could be damaged.
+        tell(experiment, if anew.get() { &[] } else { &damage });
+        let curves =
+            TrainingLoop::new(self, &policy, &checkpoints, Resumed { reward, step, optimizer, notes })?.run()?;
+        Ok((policy, curves))
+    }
+
+    fn optimizer(&self) -> OptimizerConfig {
+        let config = &self.experiment.config.train;
+        OptimizerConfig {
+            beta1: 0.9,
+            beta2: 0.99,
+            weight_decay: config.weight_decay,
+            max_gradient_norm: config.max_gradient_norm,
+        }
+    }
+
+    /// The fine-tuned policy, or the checkpoint of another run.
+    fn begin(&self, tuned: &Stage) -> Result<TrainState<Notes>> {
+        let config = &self.experiment.config.train;
+        let from = config.from.as_deref().unwrap_or_default();
+        let refuse = |found: String, remedy: &str| Err(Error::invalid(format!("train.from = {from:?}"), found, remedy));
+        let refuse_other = || {
+            let remedy = "leave [world], [base], [finetune] and run.precision as they are in that run";
+            refuse("it began with another fine-tuned policy than this run".into(), remedy)
+        };
+        let dir = match config.from.as_deref().map(checkpoint::origin).transpose()? {
+            Some(Origin::Checkpoint(dir)) => dir,
+            origin => {
+                if let Some(Origin::Tuned(trunk, theirs)) = origin
+                    && !self.tuned_alike(tuned, &trunk, &theirs)?
+                {
+                    return refuse_other();
+                }
+                let begun = TrainState::<Notes>::begin(self.policy(&tuned.dir)?, self.optimizer(), &self.scales());
+                return Ok(TrainState { notes: Notes { tuned: tuned.content.clone(), ..begun.notes }, ..begun });
+            }
+        };
+        let mut state = TrainState::<Notes>::load(&dir, self.optimizer(), &self.scales(), |dir| self.policy(dir))?;
+        if state.notes.tuned != tuned.content {
+            return refuse_other();
+        }
+        if state.step >= config.steps {
+            return refuse(format!("train.steps is {}", config.steps), "ask for more steps than the checkpoint has");
+        }
+        RunInputs::note_branch(&self.experiment.run, &checkpoint::content(&dir)?)?;
+        // What another reward paid cannot be compared, and metrics and rollouts of the other run stay there.
+        let notes = &mut state.notes;
+        notes.history = std::mem::take(&mut notes.history).without_files();
+        (notes.reward, notes.underway) = (RewardNote::default(), BTreeMap::new());
+        notes.monitor.forget_rewards();
+        Ok(state)
+    }
+
+    /// Whether another run begins its reinforcement learning with the same fine-tuned policy: by its newest checkpoint,
+    /// or, where it has none, by all that fine-tuning depends on.
+    fn tuned_alike(&self, tuned: &Stage, trunk: &RunDir, theirs: &Config) -> Result<bool> {
+        if let Some(notes) = checkpoint::newest_notes::<Notes>(trunk) {
+            return Ok(notes.tuned == tuned.content);
+        }
+        let sections = ["world.", "base.", "known.", "model.", "pretrain.", "lora.", "finetune.", "run.precision"];
+        let of_tuning = |config: &Config| -> Result<Vec<(String, String)>> {
+            let mut keys = config.identity()?;
+            keys.retain(|(key, _)| sections.iter().any(|section| key.starts_with(section)));
+            Ok(keys)
+        };
+        Ok(of_tuning(theirs)? == of_tuning(&self.experiment.config)?)
+    }
+
+    /// The policy that a directory holds, with a value head where the algorithm asks for one: a fresh one where the
+    /// directory has none.
+    fn policy(&self, dir: &Path) -> Result<Policy> {
+        let policy = self.start.base.successor(Saved::within(dir))?;
+        match self.algorithm.value.head() {
+            None => Ok(policy),
+            Some(head) => policy.with_value_head(dir, head.trunk),
+        }
+    }
+
+    /// Learning rates of some variables as shares of that of all others.
+    fn scales(&self) -> Scales {
+        let head = self.algorithm.value.head().map(|head| (value_head::PREFIX.to_string(), head.rate));
+        self.experiment.config.train.scales.clone().into_iter().chain(head).collect()
+    }
+
+    /// Names the checkpoints by what training goes on with: another policy to start from, other questions and other
+    /// settings have other ones. More steps, other evaluations and other names of the same files have not.
+    fn key(&self, tuned: &Stage) -> Result<String> {
+        let config = &self.experiment.config;
+        let train = TrainConfig { steps: 0, reward: PathBuf::new(), from: None, ..config.train.learned() };
+        let from = branched_from(self.experiment)?;
+        let inputs = (&tuned.content, &self.start.digest, train, config.run.seed, config.run.precision, from);
+        let text = serde_json::to_vec(&inputs)
+            .map_err(|error| Error::invalid("train", error.to_string(), "it cannot be written as JSON"))?;
+        Ok(files::digest(&text)[..16].to_string())
+    }
+}

@@ -1,0 +1,203 @@
+//! What a step of reinforcement learning makes of its batch: one optimizer step, or as many as there are inner epochs.
+
+use metrics::gauge;
+
+use super::batch::Batch;
+use crate::experiment::Experiment;
+use crate::experiment::start::Start;
+use crate::kernels::Gradients;
+use crate::knowledge::curriculum::{Curriculum, Lesson};
+use crate::knowledge::leak::Leaks;
+use crate::knowledge::{Knowledge, Set};
+use crate::learner::policy_gradient::{self, Learned};
+use crate::learner::{Algorithm, Hands, Optimizer, Penalty, supervised};
+use crate::monitor::StepStats;
+use crate::policy::Policy;
+use crate::{Result, random};
+
+/// What updates depend on beside the policy.
+pub(crate) struct Updater<'a> {
+    pub experiment: &'a Experiment,
+    pub start: &'a Start,
+    pub algorithm: Algorithm,
+    /// The policy that the algorithm holds to, where it does.
+    pub reference: Option<&'a Policy>,
+    /// Threads.
+    pub workers: usize,
+}
+
+/// What one step did to the policy.
+#[derive(Default)]
+pub(crate) struct Update {
+    /// Sums over its optimizer steps.
+    learned: Learned,
+    /// Optimizer steps with something to learn from.
+    steps: usize,
+    /// Mismatch of sampler and learner, before the first of them.
+    mismatch_kl: Option<f64>,
+    gradient_norm: Option<f64>,
+    /// What was not finite, so that the rest of the step was left out.
+    pub not_finite: Option<&'static str>,
+}
+
+impl Updater<'_> {
+    /// Learns from a batch.
+    pub fn learn(
+        &self,
+        step: usize,
+        policy: &Policy,
+        optimizer: &mut Optimizer,
+        batch: &Batch,
+        learning_rate: f64,
+    ) -> Result<Update> {
+        let (config, tokenizer, workers) = (&self.experiment.config.train, &self.start.base.tokenizer, self.workers);
+        let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
+        // Completions were sampled at this temperature, so that is where their probabilities are compared.
+        let tempered = policy.clone().with_temperature(config.temperature as f32);
+        let mut sampled = batch.sampled(&self.algorithm);
+        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
+        let end = tokenizer.end_think().unwrap_or(u32::MAX);
+        let weights = policy_gradient::weigh(&self.algorithm, &sampled, end, config.max_new_tokens);
+        // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
+        let before = match importance_cap != 0.0 && inner_epochs > 1 {
+            true => policy_gradient::score(&tempered, &sampled, workers)?,
+            false => Vec::new(),
+        };
+        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
+        gauge!("learning_rate").set(learning_rate);
+        let mut update = Update::default();
+        for epoch in 0..inner_epochs {
+            let reference = self.reference;
+            let learned =
+                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, self.hands())?;
+            let gradients = learned.map(|(gradients, learned)| {
+                update.add(learned);
+                gradients
+            });
+            let Some(gradients) = together(gradients, self.replayed(step, epoch, policy)?)? else { continue };
+            if !update.learned.loss.is_finite() {
+                update.not_finite = Some("loss");
+                break;
+            }
+            let norm = optimizer.step(policy, &gradients, learning_rate, workers)?;
+            gauge!("grad_norm").set(norm);
+            update.gradient_norm = Some(norm);
+            if !norm.is_finite() {
+                update.not_finite = Some("gradient");
+                break;
+            }
+        }
+        update.measure(&self.algorithm);
+        if self.hands().others.is_some() {
+            gauge!("time/learned_elsewhere").set(update.elsewhere());
+        }
+        Ok(update)
+    }
+
+    /// Who computes gradients.
+    fn hands(&self) -> Hands<'_> {
+        Hands { threads: self.workers, others: self.experiment.actors.others() }
+    }
+
+    /// The gradient of the base's lessons that an optimizer step replays.
+    fn replayed(&self, step: usize, epoch: usize, policy: &Policy) -> Result<Option<Gradients>> {
+        let lessons = self.replay(step, epoch)?;
+        if lessons.is_empty() {
+            return Ok(None);
+        }
+        let weight = self.experiment.config.train.replay_weight;
+        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, self.hands())?;
+        gauge!("replay/loss").set(fit.loss);
+        Ok(Some(gradients))
+    }
+
+    /// What the alarms listen to.
+    pub fn stats(&self, update: &Update, batch: &Batch) -> StepStats {
+        let learned = |value: f64| (update.steps > 0 && value.is_finite()).then_some(value);
+        let Algorithm { kl, kl_in, .. } = self.algorithm;
+        let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
+        let mismatch_kl = update.mismatch_kl.filter(|value| value.is_finite());
+        let synchronous = self.experiment.config.train.staleness == 0;
+        StepStats {
+            entropy: learned(update.entropy()),
+            kl: in_loss.or(batch.kl),
+            mismatch_kl: mismatch_kl.filter(|_| synchronous),
+            behind_kl: mismatch_kl.filter(|_| !synchronous),
+            gradient_norm: update.gradient_norm.filter(|value| value.is_finite()),
+            truncated: Some(batch.truncated()),
+            foretold: batch.foretold,
+            // Where groups are not compared with themselves, those without spread teach as well.
+            flat: self.algorithm.advantage.needs_spread().then_some(batch.flat),
+        }
+    }
+
+    /// Lessons of the base that go into a step; files have none.
+    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<Lesson>> {
+        let config = &self.experiment.config;
+        let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
+        let curriculum = Curriculum::new(world, &config.finetune.habits);
+        let leaks = Leaks::of(world, Set::B);
+        let key = [2, step as u64, epoch as u64];
+        let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });
+        let (mut lessons, mut tokens) = (Vec::new(), 0);
+        while tokens < config.train.replay_tokens {
+            let lesson = curriculum.lesson(&config.train.mixture, &mut random);
+            leaks.check(&lesson)?;
+            tokens += lesson.tokens.len();
+            lessons.push(lesson);
+        }
+        Ok(lessons)
+    }
+}
+
+/// The sum of what there is.
+fn together(first: Option<Gradients>, second: Option<Gradients>) -> Result<Option<Gradients>> {
+    match (first, second) {
+        (Some(mut sum), Some(second)) => {
+            sum.add(second)?;
+            Ok(Some(sum))
+        }
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+impl Update {
+    fn add(&mut self, learned: Learned) {
+        self.mismatch_kl.get_or_insert(learned.statistics.mismatch_kl());
+        self.learned += learned;
+        self.steps += 1;
+    }
+
+    /// Mean over its optimizer steps.
+    fn entropy(&self) -> f64 {
+        self.learned.entropy / self.steps.max(1) as f64
+    }
+
+    /// The share of the tokens that went through the model in other processes.
+    fn elsewhere(&self) -> f64 {
+        self.learned.elsewhere as f64 / self.learned.tokens.max(1) as f64
+    }
+
+    /// Records what was learned; nothing, if nothing was.
+    fn measure(&self, algorithm: &Algorithm) {
+        if self.steps == 0 {
+            return;
+        }
+        let statistics = &self.learned.statistics;
+        gauge!("loss").set(self.learned.loss / self.steps as f64);
+        gauge!("entropy").set(self.entropy());
+        if algorithm.kl == 0.0 || algorithm.kl_in == Penalty::Loss {
+            gauge!("kl").set(statistics.kl());
+        }
+        gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
+        gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
+        gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
+        if algorithm.value.head().is_some() {
+            gauge!("value/loss").set(statistics.value_loss());
+            gauge!("value/clip_ratio").set(statistics.value_clip_ratio());
+        }
+        if algorithm.importance_cap != 0.0 {
+            gauge!("importance/capped_ratio").set(statistics.importance_capped());
+        }
+    }
+}

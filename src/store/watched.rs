@@ -1,0 +1,106 @@
+//! A run as its files show it, whether it goes on, has been stopped or is over. Nothing is written and nothing is
+//! locked: a run does not notice that it is watched.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::RunDir;
+use super::history::{self, Damaged};
+use crate::config::Config;
+use crate::evaluation::ArmResult;
+use crate::reward::Record;
+use crate::telemetry::{MetricsLine, MetricsTail};
+use crate::{Error, Result, files};
+
+/// What is known of a run so far.
+pub struct Watched {
+    run: RunDir,
+    pub config: Config,
+    metrics: MetricsTail,
+    /// Every step that is done, with its number.
+    pub lines: Vec<MetricsLine>,
+    /// The evaluations on the way, oldest first.
+    pub evaluations: Vec<ArmResult>,
+    /// The completions of the last step.
+    pub rollouts: Vec<Record>,
+    /// Files of what is shown that were not what they were when they were written, when the run was first looked at.
+    pub damage: Vec<Damaged>,
+}
+
+impl Watched {
+    /// Looks at a run directory for the first time. That of several seeds is refused: each has its own.
+    pub fn open(root: &Path) -> Result<Watched> {
+        let (run, config) = RunDir::read(root)?;
+        run.demand_one(&config)?;
+        let metrics = MetricsTail::new(&run.metrics());
+        let damage = Vec::new();
+        let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut watched = Watched { run, config, metrics, lines, evaluations, rollouts, damage };
+        watched.poll()?;
+        watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
+        Ok(watched)
+    }
+
+    /// Reads what is new. Whether there is something new.
+    pub fn poll(&mut self) -> Result<bool> {
+        if !self.metrics.read(&mut self.lines)? {
+            return Ok(false);
+        }
+        let path = self.run.evaluations();
+        if path.exists() {
+            self.evaluations = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
+                Error::invalid(path.display().to_string(), error.to_string(), "the run writes it: run it again")
+            })?;
+        }
+        if let Some(step) = self.step() {
+            // A run that is taken up again may just be writing it anew: then the last one is shown for longer.
+            if let Ok(text) = files::read_text(&self.run.rollouts(step as usize)) {
+                let records: std::result::Result<Vec<Record>, _> = text.lines().map(serde_json::from_str).collect();
+                self.rollouts = records.unwrap_or_default();
+            }
+        }
+        Ok(true)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.run.root()
+    }
+
+    /// The last step that is done.
+    pub fn step(&self) -> Option<u64> {
+        self.lines.last().map(|line| line.step)
+    }
+
+    /// The run has its report, and was not given more steps since.
+    pub fn finished(&self) -> bool {
+        let done = self.step().is_none_or(|step| step >= self.config.train.steps as u64);
+        done && self.run.report_json().exists()
+    }
+
+    /// How long ago the last step ended, where the clocks agree.
+    pub fn idle(&self) -> Option<Duration> {
+        let written = fs::metadata(self.run.metrics()).and_then(|metadata| metadata.modified()).ok()?;
+        SystemTime::now().duration_since(written).ok()
+    }
+
+    /// A metric over all steps that have it, times among them under `time/`.
+    pub fn curve(&self, name: &str) -> Vec<(f64, f64)> {
+        let time = name.strip_prefix("time/");
+        let value = |line: &MetricsLine| match time {
+            Some(short) => line.time.get(short).copied().flatten(),
+            None => line.values.get(name).copied().flatten(),
+        };
+        self.lines.iter().filter_map(|line| Some((line.step as f64, value(line)?))).collect()
+    }
+
+    /// The newest value of a metric.
+    pub fn newest(&self, name: &str) -> Option<f64> {
+        self.curve(name).last().map(|(_, value)| *value)
+    }
+
+    /// The names of all metrics that the last step has.
+    pub fn names(&self) -> Vec<String> {
+        self.lines.last().map_or(Vec::new(), |line| line.finite().map(|(name, _)| name.into_owned()).collect())
+    }
+}
