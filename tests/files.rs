@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use recollect::evaluation::Summary;
-use recollect::experiment::Config;
+use recollect::config::Config;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, leak};
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
