@@ -5,6 +5,7 @@
 //! `learner` updates the policy, `evaluation` and `report` say what came of it. What passes between rooms is
 //! a plain value; nothing downstream calls upstream.
 
+pub mod doctor;
 pub mod error;
 pub mod evaluation;
 pub mod exchange;
