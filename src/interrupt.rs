@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: a flag that long loops look at between steps.
 
+#[cfg(feature = "cli")]
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ impl Interrupt {
     /// A flag that Ctrl-C, SIGTERM and SIGHUP raise, but for those of them that this process was started to ignore, as
     /// `nohup` does. `again` is called if they come a second time, for a user who does not want to wait; it should end
     /// the process. To be called once in a process.
+    #[cfg(feature = "cli")]
     pub fn install(again: fn()) -> Result<Interrupt> {
         let interrupt = Interrupt::default();
         let handle = interrupt.clone();
@@ -45,6 +47,7 @@ impl Interrupt {
 }
 
 /// Calls the handler, on a thread of its own, for every signal that asks to stop and is not ignored.
+#[cfg(feature = "cli")]
 fn listen(handler: impl FnMut() + Send + 'static) -> io::Result<()> {
     #[cfg(unix)]
     let ignored = Ignored::now();
@@ -55,13 +58,13 @@ fn listen(handler: impl FnMut() + Send + 'static) -> io::Result<()> {
 }
 
 /// The signals that this process ignores. They are held back as long as this is there.
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 struct Ignored {
     signals: Vec<i32>,
     before: libc::sigset_t,
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 impl Ignored {
     fn now() -> Ignored {
         // SAFETY: what a signal does now is written to a structure on the stack and not changed, and a set of signals on

@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod evaluate;
 pub mod evaluation;

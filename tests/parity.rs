@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::{Activation, VarBuilder};
-use candle_transformers::models::{llama, mistral, qwen2, qwen3};
 use rand::Rng;
+use recollect::doctor::Peer;
 use recollect::policy::{Family, ModelConfig, Policy, Weight};
 use recollect::random;
 use recollect::rollout::{Engine, Request};
@@ -114,97 +112,6 @@ fn policy(config: ModelConfig) -> Policy {
     Policy::new("test", Arc::new(config), weights).unwrap()
 }
 
-/// candle-transformers' logits at the last position, from the files that the policy saved.
-fn reference(policy: &Policy, tokens: &[u32]) -> Vec<f32> {
-    let folder = tempfile::tempdir().unwrap();
-    policy.save(folder.path()).unwrap();
-    let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
-    let weights = VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu).unwrap();
-    let input = Tensor::new(tokens, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
-    let c = policy.config.as_ref();
-    let logits = match c.family {
-        Family::Llama => {
-            let config = llama::Config {
-                hidden_size: c.hidden_size,
-                intermediate_size: c.intermediate_size,
-                vocab_size: c.vocab_size,
-                num_hidden_layers: c.num_hidden_layers,
-                num_attention_heads: c.num_attention_heads,
-                num_key_value_heads: c.num_key_value_heads,
-                use_flash_attn: false,
-                rms_norm_eps: c.rms_norm_eps,
-                rope_theta: c.rope_theta as f32,
-                bos_token_id: None,
-                eos_token_id: None,
-                rope_scaling: None,
-                max_position_embeddings: c.max_position_embeddings,
-                tie_word_embeddings: c.tie_word_embeddings,
-            };
-            let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
-            llama::Llama::load(weights, &config).unwrap().forward(&input, 0, &mut cache).unwrap()
-        }
-        Family::Mistral => {
-            let config = mistral::Config {
-                vocab_size: c.vocab_size,
-                hidden_size: c.hidden_size,
-                intermediate_size: c.intermediate_size,
-                num_hidden_layers: c.num_hidden_layers,
-                num_attention_heads: c.num_attention_heads,
-                head_dim: Some(c.head_dim),
-                num_key_value_heads: c.num_key_value_heads,
-                hidden_act: Activation::Silu,
-                max_position_embeddings: c.max_position_embeddings,
-                rms_norm_eps: c.rms_norm_eps,
-                rope_theta: c.rope_theta,
-                sliding_window: c.sliding_window,
-                use_flash_attn: false,
-            };
-            mistral::Model::new(&config, weights).unwrap().forward(&input, 0).unwrap()
-        }
-        Family::Qwen2 => {
-            let config = qwen2::Config {
-                vocab_size: c.vocab_size,
-                hidden_size: c.hidden_size,
-                intermediate_size: c.intermediate_size,
-                num_hidden_layers: c.num_hidden_layers,
-                num_attention_heads: c.num_attention_heads,
-                num_key_value_heads: c.num_key_value_heads,
-                max_position_embeddings: c.max_position_embeddings,
-                sliding_window: c.max_position_embeddings,
-                max_window_layers: c.num_hidden_layers,
-                tie_word_embeddings: c.tie_word_embeddings,
-                rope_theta: c.rope_theta,
-                rms_norm_eps: c.rms_norm_eps,
-                use_sliding_window: false,
-                hidden_act: Activation::Silu,
-            };
-            qwen2::ModelForCausalLM::new(&config, weights).unwrap().forward(&input, 0).unwrap()
-        }
-        Family::Qwen3 => {
-            let config = qwen3::Config {
-                vocab_size: c.vocab_size,
-                hidden_size: c.hidden_size,
-                intermediate_size: c.intermediate_size,
-                num_hidden_layers: c.num_hidden_layers,
-                num_attention_heads: c.num_attention_heads,
-                head_dim: c.head_dim,
-                attention_bias: false,
-                num_key_value_heads: c.num_key_value_heads,
-                max_position_embeddings: c.max_position_embeddings,
-                sliding_window: None,
-                max_window_layers: c.num_hidden_layers,
-                tie_word_embeddings: c.tie_word_embeddings,
-                rope_theta: c.rope_theta,
-                rms_norm_eps: c.rms_norm_eps,
-                use_sliding_window: false,
-                hidden_act: Activation::Silu,
-            };
-            qwen3::ModelForCausalLM::new(&config, weights).unwrap().forward(&input, 0).unwrap()
-        }
-    };
-    logits.flatten_all().unwrap().to_vec1().unwrap()
-}
-
 #[test]
 fn logits_are_those_of_candle_transformers() {
     for family in [Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3] {
@@ -212,12 +119,16 @@ fn logits_are_those_of_candle_transformers() {
             // candle's Mistral has a head of its own in any case.
             for tied in [false, true].into_iter().filter(|tied| !(*tied && family == Family::Mistral)) {
                 let policy = policy(model(family, key_heads, tied));
+                // From the files that it saves, as others would read them.
+                let folder = tempfile::tempdir().unwrap();
+                policy.save(folder.path()).unwrap();
+                let mut peer = Peer::of_policy(&Policy::load(folder.path()).unwrap()).unwrap();
                 for length in [1usize, 2, 23, 90] {
                     let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 11 + 3) % 37).collect();
                     let logits = policy.logits(&tokens, &[length].into_iter().collect()).unwrap();
                     let logits = logits.to_vec2::<f32>().unwrap();
                     let place = format!("{family:?}, {key_heads} key heads, tied {tied}, {length} tokens");
-                    close(&place, &logits[length - 1], &reference(&policy, &tokens));
+                    close(&place, &logits[length - 1], &peer.logits(&tokens).unwrap());
                 }
             }
         }

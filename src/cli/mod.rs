@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod arms;
+pub mod doctor;
 pub mod eval;
 pub mod finetune;
 pub mod output;
@@ -39,6 +40,7 @@ Examples:
   recollect run configs/quickstart.toml --dry-run        what would be run, and what it adds up to
   recollect run configs/quickstart.toml --set run.seed=1 --set run.dir=runs/seed-1
   recollect world configs/quickstart.toml --show questions --limit 5
+  recollect doctor path/to/checkpoint                    whether a model works here, how much it takes, how fast it is
   recollect watch runs/quickstart                        how it is going, from another terminal
   recollect report runs/quickstart                       write the report again
   recollect reward explain rewards/faithful.toml         what a reward pays for
@@ -51,6 +53,7 @@ Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 13
 enum Command {
     Run(run::Args),
     World(world::Args),
+    Doctor(doctor::Args),
     Pretrain(pretrain::Args),
     Finetune(finetune::Args),
     Train(train::Args),
@@ -66,6 +69,7 @@ pub fn run() -> Result<()> {
     match parse()?.command {
         Command::Run(args) => run::main(&args),
         Command::World(args) => world::main(&args),
+        Command::Doctor(args) => doctor::main(&args),
         Command::Pretrain(args) => pretrain::main(&args),
         Command::Finetune(args) => finetune::main(&args),
         Command::Train(args) => train::main(&args),

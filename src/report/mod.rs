@@ -1,6 +1,7 @@
 //! What came of a run, for people: a table for the terminal, one self-contained page for the browser, and Markdown.
 //! All are made from a [`Summary`](crate::evaluation::Summary) alone; the page also holds the recorded answers.
 
+#[cfg(feature = "cli")]
 mod arms_table;
 mod bars;
 mod by_task;
@@ -14,12 +15,17 @@ mod plot;
 mod reader;
 mod story;
 mod sweep;
+#[cfg(feature = "cli")]
 mod table;
 mod words;
 
+#[cfg(feature = "cli")]
 pub use arms_table::same_way_table;
 pub use html::page;
 pub use markdown::markdown;
 pub use story::{Story, equal_questions};
-pub use sweep::{sweep_page, sweep_table};
+pub use sweep::sweep_page;
+#[cfg(feature = "cli")]
+pub use sweep::sweep_table;
+#[cfg(feature = "cli")]
 pub use table::table;

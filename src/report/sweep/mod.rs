@@ -2,11 +2,13 @@
 
 mod page;
 mod story;
+#[cfg(feature = "cli")]
 mod table;
 
 use crate::evaluation::Setting;
 
 pub use page::sweep_page;
+#[cfg(feature = "cli")]
 pub use table::sweep_table;
 
 /// "reward faithful, learning_rate 3e-4".
