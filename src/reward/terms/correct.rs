@@ -128,7 +128,7 @@ mod tests {
             (AnyOf, &["Rik Dop", "a Grey Owl", "Nem"], "grey owl nest", 0.8, 2.0 / 3.0),
             (AnyOf, &["Rik Dop", "Nem"], "Nem Dop", 2.0 / 3.0, 0.5),
             // Numbers, however they are written; another number is no part of one.
-            (Number, &["1, 2 and 3"], "1.0, $2", 2.0 * 2.0 / (4.0 + 3.0), 0.25),
+            (Number, &["1, 2 and 3"], "1.0, $2", 2.0 * 2.0 / (2.0 + 4.0), 0.5),
             (Number, &["1,000 km and 5"], "1000.0 km", 2.0 / 3.0, 0.5),
             (Number, &["5 km"], "6 km", 0.0, 0.0),
             (Number, &["5 km"], "5 miles", 0.0, 0.0),
