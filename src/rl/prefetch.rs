@@ -5,19 +5,11 @@ use std::collections::BTreeMap;
 
 use metrics::gauge;
 
-use super::batch::{BatchSampler, Group, SampledQuestion};
 use super::judging::StepJudge;
+use super::sampler::{BatchSampler, PendingBatch};
 use crate::Result;
-use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::exchange::{Underway, WorkerPool};
 use crate::rollout::Completion;
-
-/// What was asked for a step.
-pub(crate) struct PendingBatch {
-    pub asked: Vec<SampledQuestion>,
-    /// A group for each question, without completions.
-    pub groups: Vec<Group>,
-    pub ticket: Ticket,
-}
 
 /// The orders of the steps to come.
 pub(crate) struct PrefetchQueue {
