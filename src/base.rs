@@ -78,6 +78,9 @@ pub struct Base {
 
 impl Base {
     /// Reads a base.
+    ///
+    /// # Errors
+    /// A directory that is no base.
     pub fn load(place: Place) -> Result<Self> {
         match place {
             Place::Dir(dir) => Self::read(dir),
@@ -94,11 +97,17 @@ impl Base {
     }
 
     /// The same base, asked as the config of a run says.
+    ///
+    /// # Errors
+    /// A template that does not fit the prompts.
     pub fn asked(self, prompts: &PromptConfig) -> Result<Self> {
         Ok(Self { tokenizer: self.tokenizer.with_prompts(prompts)?, ..self })
     }
 
     /// The policy that training from this base has saved. Adapters share its weights.
+    ///
+    /// # Errors
+    /// A directory that holds no policy of this base.
     pub fn successor(&self, saved: Saved) -> Result<Policy> {
         Policy::saved_on(saved.0, || Ok(self.policy.clone()))
     }
@@ -112,6 +121,9 @@ impl Base {
     }
 
     /// Writes a directory that [`Base::load`] and Hugging Face's transformers read.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         save(dir, &self.policy, &self.tokenizer, self.known.as_ref())
     }
@@ -126,6 +138,9 @@ pub struct Outline {
 
 impl Outline {
     /// Reads all but the weights, of which it only looks whether they are there and belong to the model.
+    ///
+    /// # Errors
+    /// A directory that is no base.
     pub fn read(place: Place) -> Result<Outline> {
         match place {
             Place::Dir(dir) => {
@@ -167,6 +182,9 @@ fn read_known(path: &Path) -> Result<KnownConfig> {
 }
 
 /// The shape of a base, without its weights.
+///
+/// # Errors
+/// A directory that is no base.
 pub fn shape(place: Place) -> Result<ModelConfig> {
     match place {
         Place::Dir(dir) => Ok(Checkpoint::open(dir)?.config().clone()),
@@ -175,6 +193,9 @@ pub fn shape(place: Place) -> Result<ModelConfig> {
 }
 
 /// Writes a policy with what belongs to it.
+///
+/// # Errors
+/// A file that cannot be written.
 pub fn save(dir: &Path, policy: &Policy, tokenizer: &Tokenizer, known: Option<&KnownConfig>) -> Result<()> {
     policy.save(dir)?;
     tokenizer.save(&dir.join(TOKENIZER))?;
@@ -187,6 +208,9 @@ pub fn save(dir: &Path, policy: &Policy, tokenizer: &Tokenizer, known: Option<&K
 }
 
 /// A digest of a base: of its files.
+///
+/// # Errors
+/// A file that cannot be read.
 pub fn digest(place: Place) -> Result<String> {
     let mut all = String::new();
     let mut note = |digest: String, name: &str| all += &format!("{digest} {name}\n");
@@ -202,6 +226,9 @@ pub fn digest(place: Place) -> Result<String> {
 }
 
 /// The files of a base in a directory, in an order of their own: the weights below adapters come behind these.
+///
+/// # Errors
+/// A directory that is no base.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let checkpoint = Checkpoint::open(dir)?;
     let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));

@@ -17,6 +17,9 @@ impl Interrupt {
     /// A flag that Ctrl-C, SIGTERM and SIGHUP raise, but for those of them that this process was started to ignore, as
     /// `nohup` does. `again` is called if they come a second time, for a user who does not want to wait; it should end
     /// the process. To be called once in a process.
+    ///
+    /// # Errors
+    /// A handler that is there already.
     #[cfg(feature = "cli")]
     pub fn install(again: fn()) -> Result<Interrupt> {
         let interrupt = Interrupt::default();
@@ -41,6 +44,9 @@ impl Interrupt {
     }
 
     /// An error once a stop was asked for; `saved` says what is safe and how to go on.
+    ///
+    /// # Errors
+    /// A stop was asked for.
     pub fn check(&self, saved: &str) -> Result<()> {
         if self.requested() { Err(Error::Interrupted(saved.to_string())) } else { Ok(()) }
     }

@@ -1,9 +1,10 @@
 //! recollect: reinforcement learning that teaches a language model to recall what it already knows.
 //!
-//! Data flows one way: `experiment` reads a config, `knowledge` makes documents and questions, `policy` is
-//! fine-tuned on the documents, `rollout` samples chains of thought, `verifier` and `reward` judge them,
-//! `learner` updates the policy, `evaluation` and `report` say what came of it. What passes between rooms is
-//! a plain value; nothing downstream calls upstream.
+//! Data flows one way: `config` says what is wanted, `knowledge` makes documents and questions, `experiment` puts the
+//! stages in their order and fine-tunes `policy` on the documents, `rl` has chains of thought sampled by `rollout`, judged by
+//! `verifier` and `reward`, and learned from by `learner`, while `monitor` watches; `evaluate` puts the questions to what
+//! came of it, `evaluation` and `report` say what that means, and `sweep` does all of it for many configs. `store` keeps what
+//! each of them leaves on disk. What passes between rooms is a plain value; nothing downstream calls upstream.
 
 pub mod base;
 pub mod config;

@@ -81,6 +81,9 @@ pub struct Config {
 impl Config {
     /// Reads a config file and applies overrides (`train.steps=300`) in their order. Everything that is wrong is reported,
     /// a line each. A run directory that is not named is `runs/` and the name of the file.
+    ///
+    /// # Errors
+    /// A file that cannot be read; everything that is wrong with it.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Config> {
         let text = files::read_small(path)?;
         let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
@@ -88,12 +91,18 @@ impl Config {
     }
 
     /// The same from text. `place` stands for the file in errors, `name` names the default run directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
     pub fn parse(text: &str, place: &str, name: &str, overrides: &[String]) -> Result<Config> {
         let changes = overrides.iter().map(|text| Override::parse(text)).collect::<Result<Vec<_>>>()?;
         Config::with_changes(strict_toml::parse(text, place)?, place, name, &changes)
     }
 
     /// The config that a table becomes by changes, applied in their order.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
     pub fn with_changes(mut table: Table, place: &str, name: &str, changes: &[Override]) -> Result<Config> {
         for change in changes {
             change.apply(&mut table)?;
@@ -170,6 +179,9 @@ impl Config {
     }
 
     /// The config with every default written out, as TOML.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
     pub fn to_toml(&self) -> Result<String> {
         strict_toml::write(self)
             .map_err(|error| Error::invalid("config", error.to_string(), "this value cannot be written as TOML"))
@@ -177,6 +189,9 @@ impl Config {
 
     /// What the results of a run depend on, by dotted key: everything but where it is written, where and on how many
     /// threads it runs, which checkpoints are made and stay, and what is asked of it when it is done.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
     pub fn identity(&self) -> Result<Vec<(String, String)>> {
         let text = Config { train: self.train.learned(), ..self.clone() }.to_toml()?;
         let mut flat = Vec::new();
@@ -188,6 +203,9 @@ impl Config {
     }
 
     /// A digest of the identity, in hexadecimal.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
     pub fn digest(&self) -> Result<String> {
         let lines: Vec<String> = self.identity()?.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
         Ok(files::digest(lines.join("\n").as_bytes()))

@@ -19,6 +19,9 @@ pub struct Override {
 
 impl Override {
     /// Reads `dotted.key=value`. The value is TOML; what is no TOML is text, so that words and paths need no quotes.
+    ///
+    /// # Errors
+    /// A text that is no `key=value`.
     pub fn parse(text: &str) -> Result<Override> {
         let place = format!("--set {text}");
         let refuse = || {
@@ -50,6 +53,9 @@ impl Override {
     }
 
     /// Puts the value where its key says, making the sections on the way.
+    ///
+    /// # Errors
+    /// A key that lies inside of a value.
     pub fn apply(&self, table: &mut Table) -> Result<()> {
         strict_toml::insert(table, &self.key, self.value.clone()).map_err(|problem| problem.at(&self.place))
     }

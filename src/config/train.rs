@@ -192,6 +192,9 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The algorithm that is meant. What is wrong with it, or cannot work together, is a line each.
+    ///
+    /// # Errors
+    /// A line for each key that is wrong.
     pub fn resolve(&self) -> Result<learner::Algorithm> {
         match self {
             Algorithm::Preset(name) => learner::Algorithm::preset(name).map_err(|_| {

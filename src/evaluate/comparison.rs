@@ -91,6 +91,9 @@ impl Comparison {
 
     /// How they are compared: as the run that one of them belongs to is evaluated, or by the defaults, with changes. The
     /// results go to a directory of their own.
+    ///
+    /// # Errors
+    /// A config that is wrong.
     pub fn config(&self, changes: &[String]) -> Result<Config> {
         let mut all = vec![format!("run.dir={}", self.dir().display())];
         all.extend_from_slice(changes);
@@ -197,6 +200,9 @@ fn words(text: &str) -> String {
 }
 
 /// Lets both answer: the baseline in the arms of the fine-tuned policy, the checkpoint in those after reinforcement learning.
+///
+/// # Errors
+/// A checkpoint or a file that cannot be read.
 pub fn compare(experiment: &Experiment, comparison: &Comparison) -> Result<()> {
     let config = &experiment.config;
     let baseline = comparison.start(config, &comparison.baseline)?;

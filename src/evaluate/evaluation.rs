@@ -24,12 +24,18 @@ const BEFORE: [Arm; 3] = [Arm::FineTuned, Arm::ThinkingBeforeRl, Arm::InContext]
 const AFTER: [Arm; 4] = [Arm::AfterRl, Arm::SwappedTraces, Arm::DirectAfterRl, Arm::InContextAfterRl];
 
 /// Measures the arms that the config of an experiment asks for, and makes first what they need.
+///
+/// # Errors
+/// Whatever ends a stage that it needs; a leak of what is asked about B.
 pub fn evaluate(experiment: &Experiment) -> Result<()> {
     measure(experiment, experiment, None, None)
 }
 
 /// Measures as asked for: by the policies that the run has, which are taken as they are. Nothing is trained that it has,
 /// or that no arm asks for.
+///
+/// # Errors
+/// As those of [`evaluate`].
 pub fn eval(experiment: &Experiment, measuring: &Measuring) -> Result<()> {
     let trainer = measuring.trainer(experiment)?;
     let trainer = trainer.as_ref().unwrap_or(experiment);

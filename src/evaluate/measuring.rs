@@ -15,7 +15,7 @@ use crate::experiment::{Experiment, Purpose, preflight, preflight_to_measure};
 use crate::interrupt::Interrupt;
 use crate::rl::train::TRAIN;
 use crate::store::open_run::differences;
-use crate::store::seal;
+use crate::store::{paths, seal};
 use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
@@ -74,9 +74,11 @@ impl Measuring {
         }
         let sets_dir = changes.iter().any(|text| Override::parse(text).is_ok_and(|change| change.sets("run.dir")));
         let elsewhere = run.is_some() && sets_dir;
-        let config = Config::load(run.as_ref().map_or(named, |run| &run.root), changes)?;
+        let mut config = Config::load(run.as_ref().map_or(named, |run| &run.root), changes)?;
         if run.is_none() {
             run = MadeRun::at(&config.run.dir)?;
+            let changed = |key: &str| changes.iter().any(|text| Override::parse(text).is_ok_and(|c| c.sets(key)));
+            run.iter().for_each(|run| paths::settle(&mut config, &run.root, changed));
         }
         if let Some(Substitute { dir, .. }) = &substitute {
             seal::verify(dir)?;
@@ -108,6 +110,9 @@ impl Measuring {
     }
 
     /// Looks at whatever it needs.
+    ///
+    /// # Errors
+    /// A line for each file that is missing.
     pub fn check(&self) -> Result<()> {
         let config = &self.config;
         match self.purpose() {
@@ -117,6 +122,9 @@ impl Measuring {
     }
 
     /// The experiment that makes it: it writes where the results go, and has the stages of the run.
+    ///
+    /// # Errors
+    /// As those of [`Experiment::open`].
     pub fn open(&self, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let mut config = self.config.clone();
         if let Some(run) = &self.run {

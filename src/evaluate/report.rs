@@ -18,6 +18,9 @@ pub struct Reported {
 }
 
 /// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated, or of all the seeds of one.
+///
+/// # Errors
+/// A run that was not evaluated; a file that is not what it was.
 pub fn report(run: &Path) -> Result<Reported> {
     let (run, config) = RunDir::read(run)?;
     if !config.run.seeds.is_empty() {

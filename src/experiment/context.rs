@@ -34,6 +34,9 @@ pub struct Experiment {
 
 impl Experiment {
     /// Checks what the config names and takes its run directory.
+    ///
+    /// # Errors
+    /// A line for each file that is missing; a run directory that is in use or belongs to another config.
     pub fn open(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let root = config.run.dir.clone();
         Experiment::at(&root, &config.clone(), config, Purpose::Train, interrupt, progress.into())
@@ -41,6 +44,9 @@ impl Experiment {
 
     /// The same for an experiment that puts questions to policies and trains none by reinforcement learning: what only
     /// that needs is not asked for.
+    ///
+    /// # Errors
+    /// As those of [`Experiment::open`].
     pub fn to_measure(config: Config, interrupt: Interrupt, progress: Box<dyn Progress>) -> Result<Experiment> {
         let root = config.run.dir.clone();
         Experiment::at(&root, &config.clone(), config, Purpose::Measure, interrupt, progress.into())
@@ -88,11 +94,17 @@ impl Experiment {
     }
 
     /// Those who sample, for a policy.
+    ///
+    /// # Errors
+    /// Workers that cannot be started.
     pub fn pool(&self, policy: &Policy) -> Result<WorkerPool> {
         self.actors.pool(self.config.run.workers, policy)
     }
 
     /// An experiment that belongs to this one: of another config, in a directory of its own, with the same cache.
+    ///
+    /// # Errors
+    /// As those of [`Experiment::open`].
     pub fn child(&self, dir: &Path, config: Config, purpose: Purpose) -> Result<Experiment> {
         let mut config = config;
         config.run.dir = dir.to_path_buf();
@@ -114,6 +126,9 @@ pub enum Purpose {
 
 /// Looks at every file that the config names, and whether the algorithm makes sense, before any time is spent. A line
 /// each for what is missing or wrong. Nothing is executed.
+///
+/// # Errors
+/// A line for each file that is missing and for what is wrong with the algorithm.
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = missing(config);
     let file = &config.train.reward;
@@ -148,6 +163,9 @@ fn can_pay(config: &Config, reward: &Reward, file: &str) -> Result<()> {
 }
 
 /// The same for an experiment that only measures.
+///
+/// # Errors
+/// A line for each file that is missing.
 pub fn preflight_to_measure(config: &Config) -> Result<()> {
     Error::all(missing(config))
 }

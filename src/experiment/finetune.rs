@@ -24,6 +24,9 @@ use crate::store::stage::Stage;
 use crate::{Result, base};
 
 /// Fine-tunes the base and gives the stage that holds the policy.
+///
+/// # Errors
+/// A base or a world that is refused; a gradient that is not finite; a run that is to stop.
 pub fn finetune(experiment: &Experiment) -> Result<Stage> {
     let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;

@@ -22,6 +22,9 @@ use crate::Result;
 use crate::evaluate::{Reported, evaluate, report};
 
 /// Everything from the base to the report, once or for each of several seeds.
+///
+/// # Errors
+/// Whatever ends one of the stages.
 pub fn run(experiment: &Experiment) -> Result<Reported> {
     if !experiment.config.run.seeds.is_empty() {
         return seeds::run(experiment);

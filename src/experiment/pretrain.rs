@@ -15,6 +15,9 @@ use crate::store::stage::Stage;
 use crate::{Result, base};
 
 /// Trains a base on the lessons of the config and gives the directory that holds it.
+///
+/// # Errors
+/// A world that cannot be made; a gradient that is not finite; a run that is to stop.
 pub fn pretrain(experiment: &Experiment) -> Result<PathBuf> {
     make(experiment).map(|stage| stage.dir)
 }

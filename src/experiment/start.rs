@@ -168,6 +168,9 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
 
 /// Reads the files that a config names and refuses what its run would refuse of them. Gives notes on what was found, a line
 /// each; of a generated world none.
+///
+/// # Errors
+/// Files that cannot be read or are refused.
 pub fn look_into_files(config: &Config) -> Result<Vec<String>> {
     if !config.world.is_jsonl() {
         return Ok(Vec::new());

@@ -23,6 +23,9 @@ pub enum WorldPart {
 }
 
 /// Parts of the world as text, at most `limit` entries of each set.
+///
+/// # Errors
+/// A world that cannot be made or is refused.
 pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<String> {
     let knowledge = knowledge(config)?;
     let mut text = String::new();
@@ -102,6 +105,9 @@ fn documents(knowledge: &Knowledge) -> Vec<DocumentRow> {
 
 /// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit and what
 /// it is made from into a directory.
+///
+/// # Errors
+/// A world that cannot be made or is refused; a file that cannot be written.
 pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
     let knowledge = knowledge(config)?;
     if matches!(knowledge, Knowledge::Files(_)) {

@@ -3,6 +3,7 @@
 //! What a rule says is a line that tells what happened, why it matters and what to try. It is said once; the metrics say in
 //! which steps the rule spoke.
 
+pub mod observed;
 pub mod resources;
 pub mod rules;
 
@@ -14,50 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::reward::Record;
 use crate::{Error, Result};
 
+pub use observed::{Observed, RewardStats, StepStats};
 pub use resources::Headroom;
 pub use rules::{RULES, Rule, Watches};
 
-/// Steps whose means are looked at.
-const WINDOW: usize = 10;
 /// Steps in a row without a finite gradient that end a run.
 const PATIENCE: usize = 3;
-
-/// What one step says. Numbers that a step did not measure, or that are not finite, are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepStats {
-    /// Of the tokens that were learned from, in nats.
-    pub entropy: Option<f64>,
-    /// Divergence from the reference, in nats a token.
-    pub kl: Option<f64>,
-    /// Divergence of the learner from the sampler of the same weights, in nats a token.
-    pub mismatch_kl: Option<f64>,
-    /// Divergence of the learner from the policies that sampled, where these are versions behind it, in nats a token.
-    #[serde(default)]
-    pub behind_kl: Option<f64>,
-    pub gradient_norm: Option<f64>,
-    /// Share of completions that ran out of tokens.
-    pub truncated: Option<f64>,
-    /// Share of groups whose completions all got the same reward.
-    pub flat: Option<f64>,
-    /// Share of the variance of returns that the value head foretold.
-    pub foretold: Option<f64>,
-}
-
-/// What one step paid and got right.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct RewardStats {
-    reward: f64,
-    right: f64,
-}
-
-/// What the rules are looked at with.
-pub struct Observed<'a> {
-    steps: &'a [StepStats],
-    rewards: &'a [RewardStats],
-    /// Those of the last step.
-    rollouts: &'a [&'a Record],
-    headroom: &'a Headroom,
-}
 
 /// The steps of a run so far, and what has been said of them. A checkpoint keeps both.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -144,33 +107,9 @@ impl Monitor {
     }
 }
 
-impl RewardStats {
-    /// A step of which nothing was judged says nothing of the reward.
-    fn of(rollouts: &[&Record]) -> Option<RewardStats> {
-        let rewards: Vec<f64> = rollouts.iter().filter_map(|record| record.reward).collect();
-        let right = rollouts.iter().map(|record| f64::from(u8::from(record.judgement.correct))).sum::<f64>();
-        (!rewards.is_empty()).then(|| RewardStats {
-            reward: rewards.iter().sum::<f64>() / rewards.len() as f64,
-            right: right / rollouts.len() as f64,
-        })
-    }
-}
-
-impl Observed<'_> {
-    /// The mean over the last steps, when there are enough of them.
-    fn recent(&self, of: impl Fn(&StepStats) -> Option<f64>) -> Option<f64> {
-        mean(&self.steps[self.steps.len().checked_sub(WINDOW)?..], of)
-    }
-}
-
-/// The mean over the steps that have it.
-fn mean(steps: &[StepStats], of: impl Fn(&StepStats) -> Option<f64>) -> Option<f64> {
-    let values: Vec<f64> = steps.iter().filter_map(of).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::observed::WINDOW;
     use super::resources::tests::room;
     use super::*;
     use crate::reward::examples::examples;

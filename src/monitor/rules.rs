@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Observed, RewardStats, WINDOW, mean};
+use super::observed::{Observed, RewardStats, StepStats, WINDOW, mean};
+use super::resources::STEPS;
 use crate::files::megabytes;
-use crate::monitor::resources::STEPS;
 use crate::reward::Record;
 use crate::rollout::Finish;
 
 /// A number that a rule looks at, with another that it is compared with where the rule has one.
-pub struct Reading {
+pub struct RuleInput {
     now: f64,
     before: f64,
 }
@@ -30,11 +30,11 @@ pub struct Rule {
     pub name: &'static str,
     pub watches: Watches,
     /// The number that it looks at; none where it is too early to tell, or nothing was measured.
-    reads: fn(&Observed) -> Option<Reading>,
+    reads: fn(&Observed) -> Option<RuleInput>,
     /// When it speaks.
-    when: fn(&Reading) -> bool,
+    when: fn(&RuleInput) -> bool,
     /// What it says.
-    says: fn(&Reading, &Observed) -> Option<String>,
+    says: fn(&RuleInput, &Observed) -> Option<String>,
 }
 
 impl Rule {
@@ -53,8 +53,8 @@ impl Rule {
 }
 
 /// A number that is compared with no other.
-fn alone(now: f64) -> Reading {
-    Reading { now, before: 0.0 }
+fn alone(now: f64) -> RuleInput {
+    RuleInput { now, before: 0.0 }
 }
 
 /// All rules, in the order in which they speak.
@@ -63,7 +63,7 @@ pub static RULES: [Rule; 11] = [
         name: "hacked",
         watches: Watches::Reward,
         reads: |observed| {
-            hacked(observed.rewards).map(|(_, before, now)| Reading { now: now.right, before: before.right })
+            hacked(observed.rewards).map(|(_, before, now)| RuleInput { now: now.right, before: before.right })
         },
         when: |right| right.now < right.before,
         says: |_, observed| {
@@ -85,11 +85,11 @@ pub static RULES: [Rule; 11] = [
         name: "entropy",
         watches: Watches::Steps,
         reads: |observed| {
-            let of = |step: &super::StepStats| step.entropy;
-            Some(Reading { before: mean(observed.steps.get(..WINDOW)?, of)?, now: observed.recent(of)? })
+            let of = |step: &StepStats| step.entropy;
+            Some(RuleInput { before: mean(observed.steps.get(..WINDOW)?, of)?, now: observed.recent(of)? })
         },
         when: |entropy| entropy.now < entropy.before / 5.0,
-        says: |Reading { now, before }, _| {
+        says: |RuleInput { now, before }, _| {
             Some(format!(
                 "entropy fell from {before:.2} to {now:.2} nats (means of {WINDOW} steps): completions of a question \
                  become copies of one another and leave nothing to compare. Try train.algorithm.entropy = 0.003, a \
@@ -102,7 +102,7 @@ pub static RULES: [Rule; 11] = [
         watches: Watches::Steps,
         reads: |observed| observed.recent(|step| step.kl).map(alone),
         when: |kl| kl.now > 1.0,
-        says: |Reading { now, .. }, _| {
+        says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "the policy is {now:.1} nats a token away from the one that it started from (mean of {WINDOW} steps): \
                  what that one could do is being lost. Try a larger train.algorithm.kl or a lower train.learning_rate."
@@ -114,7 +114,7 @@ pub static RULES: [Rule; 11] = [
         watches: Watches::Steps,
         reads: |observed| observed.recent(|step| step.mismatch_kl).map(alone),
         when: |mismatch| mismatch.now > 0.01,
-        says: |Reading { now, .. }, _| {
+        says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "sampler and learner disagree by {now:.3} nats a token (mean of {WINDOW} steps) before anything is \
                  learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
@@ -127,7 +127,7 @@ pub static RULES: [Rule; 11] = [
         watches: Watches::Steps,
         reads: |observed| observed.recent(|step| step.behind_kl).map(alone),
         when: |behind| behind.now > 0.1,
-        says: |Reading { now, .. }, _| {
+        says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "the policies that sample are {now:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
                  what it learns from is no longer what it would say. Try a lower train.staleness, a lower \
@@ -145,10 +145,10 @@ pub static RULES: [Rule; 11] = [
             observed.steps.last()?.gradient_norm?;
             let mut before = before.to_vec();
             before.sort_by(f64::total_cmp);
-            Some(Reading { now: *now, before: f64::midpoint(before[WINDOW / 2 - 1], before[WINDOW / 2]) })
+            Some(RuleInput { now: *now, before: f64::midpoint(before[WINDOW / 2 - 1], before[WINDOW / 2]) })
         },
         when: |norm| norm.now > 10.0 * norm.before,
-        says: |Reading { now, before }, observed| {
+        says: |RuleInput { now, before }, observed| {
             Some(format!(
                 "the gradient of step {} is {now:.1} long, and {before:.1} was usual in the {WINDOW} steps before: a few \
                  completions pull far harder than all others. Where it comes again, lower train.max_gradient_norm or \
@@ -162,7 +162,7 @@ pub static RULES: [Rule; 11] = [
         watches: Watches::Steps,
         reads: |observed| observed.recent(|step| step.truncated).map(alone),
         when: |share| share.now > 0.5,
-        says: |Reading { now, .. }, _| {
+        says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "{:.0} % of the completions of the last {WINDOW} steps ran out of tokens: without an answer, their \
                  reward says nothing of their thoughts. Try a larger train.max_new_tokens, a cost of length in the \
@@ -179,7 +179,7 @@ pub static RULES: [Rule; 11] = [
             if all { Some(alone(1.0)) } else { observed.recent(|step| step.flat).map(alone) }
         },
         when: |share| share.now > 0.8,
-        says: |Reading { now, .. }, observed| {
+        says: |RuleInput { now, .. }, observed| {
             let (why, remedy) = why_flat(observed.rollouts)?;
             let whose = if observed.steps.last()?.flat == Some(1.0) {
                 "every completion of every group got the same reward".to_owned()
@@ -197,7 +197,7 @@ pub static RULES: [Rule; 11] = [
             observed.recent(|step| step.foretold).filter(|_| observed.steps.len() >= 3 * WINDOW).map(alone)
         },
         when: |explained| explained.now < 0.0,
-        says: |Reading { now, .. }, _| {
+        says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "the value head foretells rewards worse than their mean would (explained variance {now:.2} over \
                  {WINDOW} steps): advantages are mostly its errors. Try another train.algorithm.value.rate, \
@@ -211,7 +211,7 @@ pub static RULES: [Rule; 11] = [
         reads: |observed| {
             let (room, swing) = (observed.headroom.memory?, observed.headroom.swing);
             // A hundredth of all memory comes and goes with whatever else runs.
-            Some(Reading { now: room.left as f64, before: swing.saturating_add(room.whole / 100) as f64 })
+            Some(RuleInput { now: room.left as f64, before: swing.saturating_add(room.whole / 100) as f64 })
         },
         when: |left| left.now < left.before,
         says: |_, observed| {
@@ -230,7 +230,9 @@ pub static RULES: [Rule; 11] = [
     Rule {
         name: "disk",
         watches: Watches::Machine,
-        reads: |observed| Some(Reading { now: observed.headroom.disk? as f64, before: observed.headroom.next as f64 }),
+        reads: |observed| {
+            Some(RuleInput { now: observed.headroom.disk? as f64, before: observed.headroom.next as f64 })
+        },
         when: |free| free.now < free.before,
         says: |_, observed| {
             Some(format!(

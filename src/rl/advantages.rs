@@ -2,7 +2,8 @@
 
 use metrics::gauge;
 
-use super::batch::{Batch, BatchSampler, Group};
+use super::batch::{Batch, Group};
+use super::sampler::BatchSampler;
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};

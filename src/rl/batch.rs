@@ -1,33 +1,19 @@
 //! What a step of reinforcement learning samples: questions, completions of each, and what they are worth.
 
-use std::time::Duration;
-
-use metrics::gauge;
-use rand::seq::index;
-
-use super::judging::{Judge, Judging};
-use super::prefetch::{PendingBatch, PrefetchQueue};
-use crate::exchange::{Underway, WorkerPool};
-use crate::experiment::Experiment;
-use crate::experiment::start::Start;
-use crate::knowledge::{Division, Form, Question, Set};
-use crate::language::Opening;
+use crate::knowledge::{Form, Question};
 use crate::learner::advantage::has_spread;
 use crate::learner::policy_gradient::Sampled;
 use crate::learner::{Algorithm, Appraisal};
-use crate::policy::Policy;
 use crate::reward::{Normalise, Record};
-use crate::rl::live_reward::LiveReward;
 use crate::rl::rollouts;
-use crate::rollout::{Completion, Finish, Request};
-use crate::{Result, random};
+use crate::rollout::{Completion, Finish};
 
 /// A question and its completions.
 pub(crate) struct Group {
     /// Its number among the questions of its form.
-    index: usize,
-    form: Form,
-    prompt: Vec<u32>,
+    pub index: usize,
+    pub form: Form,
+    pub prompt: Vec<u32>,
     pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
     /// What the tokens of each completion brought, where a value head tells them apart; none where there is no reward.
@@ -39,7 +25,7 @@ pub(crate) struct Batch {
     /// What is learned from.
     pub groups: Vec<Group>,
     /// Groups without spread that others took the place of.
-    replaced: Vec<Group>,
+    pub replaced: Vec<Group>,
     /// Share of all groups, those that were replaced among them, whose completions all got the same reward.
     pub flat: f64,
     /// Divergence from the reference in nats a token, where the reward is held to it.
@@ -50,163 +36,13 @@ pub(crate) struct Batch {
 
 /// A question with its number among those of its form.
 pub(crate) struct SampledQuestion {
-    index: usize,
+    pub index: usize,
     pub question: Question,
-}
-
-/// Samples batches.
-pub(crate) struct BatchSampler<'a> {
-    pub experiment: &'a Experiment,
-    pub start: &'a Start,
-    pub algorithm: Algorithm,
-    /// Which questions of A may be asked.
-    pub division: &'a Division,
-    /// The policy that the reward is held to, where it is.
-    pub reference: Option<&'a Policy>,
-    /// The policy that learns, whose value head is asked before it does.
-    pub critic: Option<&'a Policy>,
-}
-
-impl BatchSampler<'_> {
-    /// Has the questions of a step sampled, less the completions that are there already.
-    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<PendingBatch> {
-        let asked = self.questions(step);
-        let (groups, requests) = self.requests(step, &asked)?;
-        let ticket = pool.resume(requests, underway)?;
-        Ok(PendingBatch { asked, groups, ticket, judging: Judging::begin(step) })
-    }
-
-    /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
-    pub fn batch(
-        &self,
-        step: usize,
-        queue: &mut PrefetchQueue,
-        pool: &mut WorkerPool,
-        reward: &LiveReward,
-        workers: usize,
-    ) -> Result<Batch> {
-        let filter = self.algorithm.filter;
-        let judge = Judge { start: self.start, reward };
-        let (PendingBatch { asked, groups, judging, .. }, completions) = queue.take(step, self, pool, judge)?;
-        let interrupt = &self.experiment.interrupt;
-        let finish = || judging.finish(judge, interrupt, &asked, groups, completions);
-        let (groups, mut waited) = queue.meanwhile(judge, pool, finish)?;
-        let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
-        let normalise = reward.reward().normalise;
-        let mut rounds = 0;
-        for round in 1..=filter.extra_rounds {
-            let flat: Vec<usize> =
-                (0..batch.groups.len()).filter(|at| !batch.groups[*at].teaches(normalise, filter.tolerance)).collect();
-            let (places, asked) = self.others(step, round, &batch, &flat);
-            if asked.is_empty() {
-                break;
-            }
-            rounds = round;
-            let (others, longer) = self.ask(step, asked, queue, pool, judge)?;
-            waited += longer;
-            for (place, group) in places.into_iter().zip(others) {
-                batch.replaced.push(std::mem::replace(&mut batch.groups[place], group));
-            }
-        }
-        gauge!("time/judge").set(waited.as_secs_f64());
-        if filter.extra_rounds > 0 {
-            gauge!("filter/extra_rounds").set(rounds as f64);
-            gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
-        }
-        queue.meanwhile(judge, pool, || self.compare(&mut batch, normalise, workers))?;
-        batch.measure(normalise, filter.tolerance);
-        Ok(batch)
-    }
-
-    /// Questions of A that are not held out, as many of each form, none twice in a step.
-    fn questions(&self, step: usize) -> Vec<SampledQuestion> {
-        let config = &self.experiment.config.train;
-        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
-        let mut asked = Vec::with_capacity(config.questions_per_step);
-        for (at, form) in config.forms.iter().enumerate() {
-            let there = self.division.trained(*form);
-            let count = config.questions_of(at).min(there.len());
-            for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
-                asked.push(SampledQuestion {
-                    index,
-                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
-                });
-            }
-        }
-        asked
-    }
-
-    /// Questions of the same forms that this step has not asked yet, for as many of these places as there are.
-    fn others(&self, step: usize, round: usize, batch: &Batch, places: &[usize]) -> (Vec<usize>, Vec<SampledQuestion>) {
-        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
-        let (mut filled, mut asked) = (Vec::new(), Vec::new());
-        for form in &self.experiment.config.train.forms {
-            let of_form = |group: &&Group| group.form == *form;
-            let used: Vec<usize> =
-                batch.groups.iter().chain(&batch.replaced).filter(of_form).map(|group| group.index).collect();
-            let there = self.division.trained(*form);
-            let free: Vec<usize> = there.iter().copied().filter(|index| !used.contains(index)).collect();
-            let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == *form).collect();
-            let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
-            for (place, chosen) in places.into_iter().zip(chosen) {
-                let index = free[chosen];
-                filled.push(place);
-                asked.push(SampledQuestion {
-                    index,
-                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
-                });
-            }
-        }
-        (filled, asked)
-    }
-
-    /// Samples, judges and pays completions of questions, before anything else that is sampled.
-    fn ask(
-        &self,
-        step: usize,
-        asked: Vec<SampledQuestion>,
-        queue: &mut PrefetchQueue,
-        pool: &mut WorkerPool,
-        judge: Judge,
-    ) -> Result<(Vec<Group>, Duration)> {
-        let (groups, requests) = self.requests(step, &asked)?;
-        let mut judging = Judging::begin(step);
-        let completions = pool.generate_with(requests, &mut |ticket, completion| {
-            if !queue.observe(judge, ticket, completion) {
-                judging.observe(judge, &asked, completion);
-            }
-        })?;
-        let interrupt = &self.experiment.interrupt;
-        queue.meanwhile(judge, pool, || judging.finish(judge, interrupt, &asked, groups, completions))
-    }
-
-    /// A group and a request for each question.
-    fn requests(&self, step: usize, asked: &[SampledQuestion]) -> Result<(Vec<Group>, Vec<Request>)> {
-        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
-        let mut groups = Vec::with_capacity(asked.len());
-        for SampledQuestion { index, question } in asked {
-            let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
-            let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
-            let (index, form, appraisals) = (*index, question.form, Vec::new());
-            groups.push(Group { index, form, prompt, completions, lines, appraisals });
-        }
-        let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
-            prompt: group.prompt.clone(),
-            samples: config.group_size,
-            temperature: config.temperature as f32,
-            max_new_tokens: config.max_new_tokens,
-            stop: tokenizer.ends().to_vec(),
-            seed: self.experiment.config.run.seed,
-            key: [step as u64, asked.question.id],
-        });
-        let requests = requests.collect();
-        Ok((groups, requests))
-    }
 }
 
 impl Group {
     /// Whether its completions are paid differently.
-    fn teaches(&self, normalise: Normalise, tolerance: f64) -> bool {
+    pub fn teaches(&self, normalise: Normalise, tolerance: f64) -> bool {
         match normalise {
             Normalise::Sum => has_spread(&self.rewards(), tolerance),
             Normalise::Terms => rollouts::by_term(&[&self.lines])
@@ -257,7 +93,7 @@ impl Batch {
     }
 
     /// Records the metrics of everything that was sampled.
-    fn measure(&mut self, normalise: Normalise, tolerance: f64) {
+    pub fn measure(&mut self, normalise: Normalise, tolerance: f64) {
         let rewards: Vec<Vec<Option<f64>>> = self.all().map(Group::rewards).collect();
         let without_spread = self.all().filter(|group| !group.teaches(normalise, tolerance)).count();
         rollouts::measure(&self.lines(), &rewards, without_spread);

@@ -97,6 +97,9 @@ impl LiveReward {
 
     /// Looks at the file before a step, and says whether another reward took over. A file that is gone or wrong changes
     /// nothing.
+    ///
+    /// # Errors
+    /// A reward that cannot be written as JSON.
     pub fn poll(&mut self, step: usize, progress: &dyn Progress) -> Result<bool> {
         let before = self.note.changes;
         let path = self.path.display();

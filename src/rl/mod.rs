@@ -2,12 +2,14 @@
 
 mod advantages;
 mod batch;
+mod collect;
 mod judging;
 pub mod live_reward;
 #[cfg(test)]
 mod panicking;
 mod prefetch;
 pub mod rollouts;
+mod sampler;
 pub mod train;
 mod trainer;
 mod training_loop;

@@ -6,22 +6,12 @@ use std::collections::BTreeMap;
 use crossbeam_channel::bounded;
 use metrics::gauge;
 
-use super::batch::{BatchSampler, Group, SampledQuestion};
-use super::judging::{Judge, Judging};
+use super::judging::Judge;
 use super::live_reward::LiveReward;
+use super::sampler::{BatchSampler, PendingBatch};
 use crate::Result;
 use crate::exchange::{Ticket, Underway, WorkerPool};
 use crate::rollout::Completion;
-
-/// What was asked for a step.
-pub(crate) struct PendingBatch {
-    pub asked: Vec<SampledQuestion>,
-    /// A group for each question, without completions.
-    pub groups: Vec<Group>,
-    pub ticket: Ticket,
-    /// What has ended of it is judged, whatever the learner is at.
-    pub judging: Judging,
-}
 
 /// The orders of the steps to come.
 pub(crate) struct PrefetchQueue {

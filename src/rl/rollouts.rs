@@ -19,6 +19,9 @@ pub struct RolloutsFile {
 }
 
 /// Writes the rollouts of a step and says what was written.
+///
+/// # Errors
+/// A file that cannot be written.
 pub fn write(path: &Path, lines: &[&Record]) -> Result<RolloutsFile> {
     let mut text = Vec::new();
     for line in lines {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::trainer::{Notes, Trainer};
+use super::trainer::{Notes, Trainer, branched_from, tell};
+use super::training_loop::TrainingLoop;
 use crate::base::{self, Saved};
 use crate::config::RunConfig;
 use crate::evaluation::Curves;
@@ -13,9 +14,9 @@ use crate::experiment::{Experiment, Start};
 use crate::knowledge::Division;
 use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Ratio};
-use crate::store::checkpoint::{self, Origin};
-use crate::store::history::{Damaged, History};
-use crate::store::inputs::RunInputs;
+use crate::monitor::resources;
+use crate::store::checkpoint::{self, Checkpoints};
+use crate::store::history::History;
 use crate::store::{Manifest, Stage};
 use crate::{Error, Result, files};
 
@@ -25,6 +26,9 @@ pub(crate) const TRAIN: &str = "train";
 const CURVES: &str = "curves.json";
 
 /// Trains the fine-tuned policy and gives the stage that holds the result.
+///
+/// # Errors
+/// Whatever ends a stage before it; an algorithm that cannot learn from this base; a run that is to stop.
 pub fn train(experiment: &Experiment) -> Result<Stage> {
     let start = Start::new(experiment)?;
     let tuned = learn_documents(experiment, &start)?;
@@ -57,16 +61,6 @@ pub(crate) fn inputs<'a>(
     Ok((&tuned.content, train, reward, evaluation, seed, precision, &start.digest, from))
 }
 
-/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
-/// that has branched off knows it, also when the other run does not keep it any more.
-pub(super) fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
-    match experiment.config.train.from.as_deref().map(checkpoint::origin).transpose() {
-        Ok(Some(Origin::Checkpoint(dir))) => checkpoint::content(&dir).map(Some),
-        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
-        Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
-    }
-}
-
 pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
     // Before anything is written.
@@ -95,7 +89,12 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         };
         let division = Division::new(&start.knowledge, config.train.held_out, config.world.seed)?;
         let trainer = Trainer { experiment, start, algorithm, reference, division };
-        let (policy, curves) = trainer.run(tuned)?;
+        let there = checkpoint::of_training(&experiment.run).len();
+        let forecasts = [resources::forecast(config), resources::disk_forecast(config, there)];
+        forecasts.iter().flatten().for_each(|words| experiment.progress.tell(words));
+        let checkpoints = Checkpoints::new(&experiment.run, TRAIN, &trainer.key(tuned)?, config.train.keep_last);
+        let (policy, resumed) = trainer.resume(tuned, &checkpoints)?;
+        let curves = TrainingLoop::new(&trainer, &policy, &checkpoints, resumed)?.run()?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
         let text = serde_json::to_vec(&curves)
             .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
@@ -107,10 +106,6 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         tell(experiment, &history.restore(&experiment.run, false)?);
     }
     Ok(stage)
-}
-
-pub(super) fn tell(experiment: &Experiment, damage: &[Damaged]) {
-    damage.iter().for_each(|damaged| experiment.progress.tell(&damaged.words()));
 }
 
 /// What to say of an algorithm that takes the tokens of older policies for its own.

@@ -7,19 +7,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::live_reward::{LiveReward, RewardNote};
-use super::train::{TRAIN, branched_from, tell};
-use super::training_loop::TrainingLoop;
 use crate::base::Saved;
 use crate::config::{Config, TrainConfig};
-use crate::evaluation::Curves;
 use crate::exchange::Underway;
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::Division;
 use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Scales};
-use crate::monitor::{Monitor, resources};
+use crate::monitor::Monitor;
 use crate::policy::{Policy, value_head};
 use crate::store::checkpoint::{self, Checkpoints, Origin, TrainState};
-use crate::store::history::History;
+use crate::store::history::{Damaged, History};
 use crate::store::inputs::RunInputs;
 use crate::store::{RunDir, Stage};
 use crate::{Error, Result, files};
@@ -65,14 +62,9 @@ pub(super) struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Trains from the fine-tuned policy, or goes on.
-    pub fn run(&self, tuned: &Stage) -> Result<(Policy, Curves)> {
+    /// The policy that learns, and what it goes on with: from the newest whole checkpoint, or from where training begins.
+    pub fn resume(&self, tuned: &Stage, checkpoints: &Checkpoints) -> Result<(Policy, Resumed)> {
         let Trainer { experiment, .. } = *self;
-        let there = checkpoint::of_training(&experiment.run).len();
-        let forecasts = [resources::forecast(&experiment.config), resources::disk_forecast(&experiment.config, there)];
-        forecasts.iter().flatten().for_each(|words| experiment.progress.tell(words));
-        let keep = experiment.config.train.keep_last;
-        let checkpoints = Checkpoints::new(&experiment.run, TRAIN, &self.key(tuned)?, keep);
         let anew = Cell::new(false);
         let begin = || {
             anew.set(true);
@@ -88,9 +80,7 @@ impl Trainer<'_> {
         let damage = notes.history.restore(&experiment.run, true)?;
         // What is begun anew has written nothing that could be damaged.
         tell(experiment, if anew.get() { &[] } else { &damage });
-        let curves =
-            TrainingLoop::new(self, &policy, &checkpoints, Resumed { reward, step, optimizer, notes })?.run()?;
-        Ok((policy, curves))
+        Ok((policy, Resumed { reward, step, optimizer, notes }))
     }
 
     fn optimizer(&self) -> OptimizerConfig {
@@ -173,7 +163,7 @@ impl Trainer<'_> {
 
     /// Names the checkpoints by what training goes on with: another policy to start from, other questions and other
     /// settings have other ones. More steps, other evaluations and other names of the same files have not.
-    fn key(&self, tuned: &Stage) -> Result<String> {
+    pub fn key(&self, tuned: &Stage) -> Result<String> {
         let config = &self.experiment.config;
         let train = TrainConfig { steps: 0, reward: PathBuf::new(), from: None, ..config.train.learned() };
         let from = branched_from(self.experiment)?;
@@ -182,4 +172,18 @@ impl Trainer<'_> {
             .map_err(|error| Error::invalid("train", error.to_string(), "it cannot be written as JSON"))?;
         Ok(files::digest(&text)[..16].to_string())
     }
+}
+
+/// The content of the checkpoint that training branches off from; none where it begins with a fine-tuned policy. A run
+/// that has branched off knows it, also when the other run does not keep it any more.
+pub(super) fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
+    match experiment.config.train.from.as_deref().map(checkpoint::origin).transpose() {
+        Ok(Some(Origin::Checkpoint(dir))) => checkpoint::content(&dir).map(Some),
+        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
+        Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
+    }
+}
+
+pub(super) fn tell(experiment: &Experiment, damage: &[Damaged]) {
+    damage.iter().for_each(|damaged| experiment.progress.tell(&damaged.words()));
 }

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use metrics::gauge;
 
-use super::batch::{Batch, BatchSampler};
+use super::batch::Batch;
 use super::judging::Judge;
 use super::live_reward::LiveReward;
 use super::prefetch::PrefetchQueue;
 use super::rollouts::{self, RolloutsFile};
-use super::train::tell;
-use super::trainer::{Notes, Resumed, Trainer};
+use super::sampler::BatchSampler;
+use super::trainer::{Notes, Resumed, Trainer, tell};
 use super::update::{Update, Updater};
 use crate::evaluate::examiner::{Examiner, on_the_way};
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};

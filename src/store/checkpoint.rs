@@ -56,6 +56,9 @@ impl<N: Default> TrainState<N> {
 
 impl<N: DeserializeOwned> TrainState<N> {
     /// What stands in a checkpoint, whose policy `policy` reads. One that is not whole is an error.
+    ///
+    /// # Errors
+    /// A checkpoint that is not whole, or that is of another stage.
     pub fn load(
         dir: &Path,
         optimizer: OptimizerConfig,
@@ -80,6 +83,9 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint that is whole, whose policy `policy` reads, or `fresh`. One that is not is removed, and `progress` told so.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read although it is whole; those of `fresh`.
     pub fn resume<N: DeserializeOwned>(
         &self,
         progress: &dyn Progress,
@@ -104,6 +110,9 @@ impl Checkpoints {
 
     /// Saves the state after `step` steps; `model` writes the policy into the directory that it is given. Of the others
     /// the newest and `best` stay.
+    ///
+    /// # Errors
+    /// A file that cannot be written; a disk without room.
     pub fn save<N: Serialize>(
         &self,
         step: usize,
@@ -134,6 +143,9 @@ impl Checkpoints {
 
     /// Refuses to begin anew beside checkpoints of the same stage that belong to something else: what is written on the
     /// way would take the place of what led to them.
+    ///
+    /// # Errors
+    /// There are such checkpoints.
     pub fn demand_alone(&self) -> Result<()> {
         let (Some(folder), Some(name)) = (self.root.parent(), self.root.file_name().and_then(|name| name.to_str()))
         else {
@@ -156,6 +168,9 @@ impl Checkpoints {
     }
 
     /// Removes all of them: the stage is finished.
+    ///
+    /// # Errors
+    /// A directory that cannot be removed.
     pub fn remove(&self) -> Result<()> {
         seal::remove(&self.root)
     }
@@ -197,6 +212,9 @@ pub fn origin(text: &str) -> Result<Origin> {
 }
 
 /// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps.
+///
+/// # Errors
+/// A text that names none, with those that there are.
 pub fn named(text: &str) -> Result<PathBuf> {
     let place = || format!("train.from = {text:?}");
     let parts = text.rsplit_once('@').and_then(|(run, step)| Some((run, step.parse::<usize>().ok()?)));
@@ -246,6 +264,9 @@ pub fn any(run: &RunDir) -> bool {
 }
 
 /// A digest of everything in a checkpoint.
+///
+/// # Errors
+/// A checkpoint that is not whole.
 pub fn content(dir: &Path) -> Result<String> {
     verify(dir)?;
     Ok(files::digest(&files::read_bytes(&dir.join(MARKER))?))

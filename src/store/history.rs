@@ -60,6 +60,9 @@ impl Damaged {
 
 impl History {
     /// Notes what was written of a step.
+    ///
+    /// # Errors
+    /// A line that cannot be written as JSON.
     pub fn add(&mut self, line: &MetricsLine, rollouts: String) -> Result<()> {
         self.metrics += &line.to_json()?;
         self.metrics.push('\n');
@@ -73,6 +76,9 @@ impl History {
     }
 
     /// The metrics of the steps so far.
+    ///
+    /// # Errors
+    /// A line that is none, which this program has not written.
     pub fn lines(&self, path: &Path) -> Result<Vec<MetricsLine>> {
         MetricsLine::parse_all(path, &self.metrics)
     }
@@ -214,6 +220,9 @@ pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
 }
 
 /// Writes the evaluations on the way, for whoever watches.
+///
+/// # Errors
+/// A file that cannot be written.
 pub fn write_evaluations(run: &RunDir, evaluations: &[ArmResult]) -> Result<()> {
     let path = run.evaluations();
     let text = serde_json::to_vec(evaluations)

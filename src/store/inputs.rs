@@ -88,6 +88,9 @@ impl RunInputs {
     }
 
     /// Notes them in a run directory, beside what is known there of a checkpoint that training has branched off from.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
     pub fn write(&self, run: &RunDir) -> Result<()> {
         let noted = || RunInputs::read(run.root()).ok().flatten().and_then(|inputs| inputs.branched_from);
         let whole = RunInputs { branched_from: self.branched_from.clone().or_else(noted), ..self.clone() };
@@ -98,18 +101,27 @@ impl RunInputs {
     }
 
     /// Notes the content of the checkpoint that a run's training branches off from.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
     pub fn note_branch(run: &RunDir, content: &str) -> Result<()> {
         let noted = RunInputs::read(run.root())?.unwrap_or_default();
         RunInputs { branched_from: Some(content.into()), ..noted }.write(run)
     }
 
     /// Content of the checkpoint that a run's training has branched off from.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn branched_from(run: &RunDir) -> Result<Option<String>> {
         Ok(RunInputs::read(run.root())?.and_then(|inputs| inputs.branched_from))
     }
 
     /// Refuses to go on with a run that has been begun with others, a line for each file. One that has made nothing yet
     /// may have any.
+    ///
+    /// # Errors
+    /// A line for each file that is another one, and a file that cannot be read.
     pub fn demand_same(&self, run: &RunDir) -> Result<()> {
         let Some(before) = RunInputs::read(run.root())?.filter(|_| begun(run)) else { return Ok(()) };
         let keys: BTreeSet<&String> = before.files.keys().chain(self.files.keys()).collect();

@@ -103,6 +103,9 @@ impl Manifest {
     }
 
     /// A stage that the run has to have; refused as by [`Manifest::find`].
+    ///
+    /// # Errors
+    /// As those of [`Manifest::find`], and a run without it.
     pub fn stage(&self, name: &str) -> Result<Stage> {
         self.find(name)?.ok_or_else(|| {
             Error::invalid(FILE, format!("the run has no {name}"), "finish it with `recollect run` and its config")
@@ -129,6 +132,9 @@ impl Manifest {
     }
 
     /// Writes down a stage of a run that goes on. Answers that a policy gave which is another one now are forgotten.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
     pub fn record(run: &Path, name: &str, stage: &Stage) -> Result<()> {
         let mut manifest = Manifest::at(run)?.unwrap_or_default();
         match manifest.digests.get(name) {
@@ -141,6 +147,9 @@ impl Manifest {
     }
 
     /// Writes it into a run directory.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
     pub fn write(&self, run: &Path) -> Result<()> {
         let mut moved = self.clone();
         for record in &mut moved.stages {
@@ -156,6 +165,9 @@ impl Manifest {
     }
 
     /// Reads that of a run that was evaluated.
+    ///
+    /// # Errors
+    /// A run that was not evaluated; a file that cannot be read.
     pub fn read(run: &Path) -> Result<Self> {
         match Manifest::at(run)? {
             Some(manifest) if !manifest.answers.is_empty() => Ok(manifest),
@@ -169,6 +181,9 @@ impl Manifest {
     }
 
     /// Reads what a run directory has so far; `None` where nothing is written down yet.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn at(run: &Path) -> Result<Option<Self>> {
         let path = run.join(FILE);
         if !path.exists() {

@@ -20,6 +20,9 @@ impl RunDir {
 
     /// The same for a run that may go on under this config: with more steps of reinforcement learning than it had, and
     /// with files that have got other names since. What is in them is compared by those who read them.
+    ///
+    /// # Errors
+    /// As those of [`RunDir::open`].
     pub fn go_on(root: &Path, config: &Config) -> Result<RunDir> {
         Self::take(root, config, |key, stored| goes_on(key, stored, config))
     }
@@ -133,6 +136,9 @@ pub fn cache_of(root: &Path) -> Option<PathBuf> {
 }
 
 /// "train.steps is 5 there and 6 here" for every key that differs, with the key.
+///
+/// # Errors
+/// A config that cannot be written as TOML.
 pub fn differences(there: &Config, here: &Config) -> Result<Vec<(String, String)>> {
     let (there, here) = (there.identity()?, here.identity()?);
     let value = |list: &[(String, String)], key: &str| {

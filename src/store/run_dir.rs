@@ -37,6 +37,9 @@ pub struct RunDir {
 
 impl RunDir {
     /// A run that is only looked at, with its config. It may be going on elsewhere.
+    ///
+    /// # Errors
+    /// A directory that is no run; a config that is wrong.
     pub fn read(root: &Path) -> Result<(RunDir, Config)> {
         if root.is_dir() && !root.join(CONFIG).exists() {
             let remedy = "name the directory of a run (runs/quickstart, for example)";
@@ -100,6 +103,9 @@ impl RunDir {
     }
 
     /// The files with completions that there are, by step.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
     pub fn recorded_rollouts(&self) -> Result<Vec<PathBuf>> {
         let folder = self.rollouts_dir();
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
@@ -120,6 +126,9 @@ impl RunDir {
     }
 
     /// Refuses a config with several seeds, where one run is asked for.
+    ///
+    /// # Errors
+    /// A config with several seeds.
     pub fn demand_one(&self, config: &Config) -> Result<()> {
         let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| self.of_seed(*seed)).collect();
         // The one that is going on, if any is.

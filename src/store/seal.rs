@@ -139,6 +139,9 @@ pub fn verify(dir: &Path) -> Result<()> {
 }
 
 /// Removes a directory; that there is none is no error.
+///
+/// # Errors
+/// A directory that cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove")(error)),

@@ -37,6 +37,9 @@ pub struct Stage {
 impl Stage {
     /// The finished stage in a directory, every file of which is what it was when the stage was finished; `None` where
     /// there is none.
+    ///
+    /// # Errors
+    /// A marker or a file that is not what it was when the stage was finished.
     pub fn read(dir: &Path) -> Result<Option<Stage>> {
         let remedy = format!("remove {} to have the stage made again", dir.display());
         let Some(marker) = Marker::<StageInfo>::read(dir, &remedy)? else { return Ok(None) };
@@ -97,6 +100,9 @@ impl StageCache {
     /// directory that it is given; if `make` fails, nothing is left behind.
     ///
     /// `inputs` must say everything that the files depend on, and serialise the same way every time (no hash maps).
+    ///
+    /// # Errors
+    /// Those of `make`; a damaged stage; another process that makes the same stage for too long; a request to stop.
     pub fn get_or_make(
         &self,
         name: &str,
@@ -128,6 +134,9 @@ impl StageCache {
     }
 
     /// The stage that was made from these inputs, if it is there.
+    ///
+    /// # Errors
+    /// A damaged stage.
     pub fn find(&self, name: &str, inputs: &impl Serialize) -> Result<Option<Stage>> {
         self.stored(name, &self.serialise(name, inputs)?)
     }

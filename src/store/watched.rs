@@ -30,6 +30,9 @@ pub struct Watched {
 
 impl Watched {
     /// Looks at a run directory for the first time. That of several seeds is refused: each has its own.
+    ///
+    /// # Errors
+    /// A directory that is no run, or one of several seeds; a file that cannot be read.
     pub fn open(root: &Path) -> Result<Watched> {
         let (run, config) = RunDir::read(root)?;
         run.demand_one(&config)?;
@@ -43,6 +46,9 @@ impl Watched {
     }
 
     /// Reads what is new. Whether there is something new.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that no run has written.
     pub fn poll(&mut self) -> Result<bool> {
         if !self.metrics.read(&mut self.lines)? {
             return Ok(false);

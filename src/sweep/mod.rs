@@ -60,6 +60,9 @@ struct Course {
 
 impl Sweep {
     /// Reads a sweep's file and makes its cells; nothing is written. `changes` go to the config that it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file and its cells.
     pub fn load(path: &Path, changes: &[String]) -> Result<Sweep> {
         let file = SweepFile::load(path, changes)?;
         let root = file.base.run.dir.clone();
@@ -102,6 +105,9 @@ impl Sweep {
     ///
     /// A cell that cannot be trained (its gradient is not finite, for example) is told of, has no rank, and is tried again
     /// by the next call; the others go on. What is no cell's fault (a full disk, an interruption) ends the sweep.
+    ///
+    /// # Errors
+    /// What is no cell's fault: a full disk, a request to stop; that no cell was measured.
     pub fn run(&self, interrupt: &Interrupt, progress: Arc<dyn Progress>) -> Result<Swept> {
         // A sweep's directory is that of a run of its base config: the same lock, and the same care for what it finds.
         let _held = RunDir::open(&self.root, &self.file.base)?;

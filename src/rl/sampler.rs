@@ -1,0 +1,118 @@
+//! Which questions a step asks, and how they are put.
+
+use rand::seq::index;
+
+use super::batch::{Batch, Group, SampledQuestion};
+use super::judging::Judging;
+use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::experiment::{Experiment, Start};
+use crate::knowledge::{Division, Set};
+use crate::language::Opening;
+use crate::learner::Algorithm;
+use crate::policy::Policy;
+use crate::rollout::Request;
+use crate::{Result, random};
+
+/// What was asked for a step.
+pub(crate) struct PendingBatch {
+    pub asked: Vec<SampledQuestion>,
+    /// A group for each question, without completions.
+    pub groups: Vec<Group>,
+    pub ticket: Ticket,
+    /// What has ended of it is judged, whatever the learner is at.
+    pub judging: Judging,
+}
+
+/// Has the questions of steps sampled.
+pub(crate) struct BatchSampler<'a> {
+    pub experiment: &'a Experiment,
+    pub start: &'a Start,
+    pub algorithm: Algorithm,
+    /// Which questions of A may be asked.
+    pub division: &'a Division,
+    /// The policy that the reward is held to, where it is.
+    pub reference: Option<&'a Policy>,
+    /// The policy that learns, whose value head is asked before it does.
+    pub critic: Option<&'a Policy>,
+}
+
+impl BatchSampler<'_> {
+    /// Has the questions of a step sampled, less the completions that are there already.
+    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<PendingBatch> {
+        let asked = self.questions(step);
+        let (groups, requests) = self.requests(step, &asked)?;
+        let ticket = pool.resume(requests, underway)?;
+        Ok(PendingBatch { asked, groups, ticket, judging: Judging::begin(step) })
+    }
+
+    /// Questions of A that are not held out, as many of each form, none twice in a step.
+    fn questions(&self, step: usize) -> Vec<SampledQuestion> {
+        let config = &self.experiment.config.train;
+        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
+        let mut asked = Vec::with_capacity(config.questions_per_step);
+        for (at, form) in config.forms.iter().enumerate() {
+            let there = self.division.trained(*form);
+            let count = config.questions_of(at).min(there.len());
+            for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
+                asked.push(SampledQuestion {
+                    index,
+                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                });
+            }
+        }
+        asked
+    }
+
+    /// Questions of the same forms that this step has not asked yet, for as many of these places as there are.
+    pub fn others(
+        &self,
+        step: usize,
+        round: usize,
+        batch: &Batch,
+        places: &[usize],
+    ) -> (Vec<usize>, Vec<SampledQuestion>) {
+        let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
+        let (mut filled, mut asked) = (Vec::new(), Vec::new());
+        for form in &self.experiment.config.train.forms {
+            let of_form = |group: &&Group| group.form == *form;
+            let used: Vec<usize> =
+                batch.groups.iter().chain(&batch.replaced).filter(of_form).map(|group| group.index).collect();
+            let there = self.division.trained(*form);
+            let free: Vec<usize> = there.iter().copied().filter(|index| !used.contains(index)).collect();
+            let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == *form).collect();
+            let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
+            for (place, chosen) in places.into_iter().zip(chosen) {
+                let index = free[chosen];
+                filled.push(place);
+                asked.push(SampledQuestion {
+                    index,
+                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                });
+            }
+        }
+        (filled, asked)
+    }
+
+    /// A group and a request for each question.
+    pub fn requests(&self, step: usize, asked: &[SampledQuestion]) -> Result<(Vec<Group>, Vec<Request>)> {
+        let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
+        let mut groups = Vec::with_capacity(asked.len());
+        for SampledQuestion { index, question } in asked {
+            let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
+            let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
+            let (index, form, appraisals) = (*index, question.form, Vec::new());
+            groups.push(Group { index, form, prompt, completions, lines, appraisals });
+        }
+        let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
+            prompt: group.prompt.clone(),
+            samples: config.group_size,
+            temperature: config.temperature as f32,
+            max_new_tokens: config.max_new_tokens,
+            stop: tokenizer.ends().to_vec(),
+            seed: self.experiment.config.run.seed,
+            key: [step as u64, asked.question.id],
+        });
+        let requests = requests.collect();
+        Ok((groups, requests))
+    }
+}
