@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use recollect::evaluation::{Arm, Summary, Touched, Training, Way};
 use recollect::experiment::{Config, Experiment, Interrupt, stages};
+use recollect::knowledge::reversal::CANDIDATES;
 use recollect::knowledge::{Form, Set};
 use recollect::telemetry::Silent;
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
     assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
     for row in &all.arms {
-        let scored = row.form != Form::Candidates && row.arm.way() != Way::Restore;
+        let scored = row.form != CANDIDATES && row.arm.way() != Way::Restore;
         assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
     }
 
