@@ -12,6 +12,7 @@ use recollect::config::Config;
 use recollect::evaluation::{Arm, Summary, Touched, Training, Way};
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
+use recollect::knowledge::reversal::CANDIDATES;
 use recollect::knowledge::{Form, Set};
 use recollect::telemetry::Silent;
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
     assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
     for row in &all.arms {
-        let scored = row.form != Form::Candidates && row.arm.way() != Way::Restore;
+        let scored = row.form != CANDIDATES && row.arm.way() != Way::Restore;
         assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
     }
 

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use browser::Browser;
 use recollect::evaluation::{Answered, Arm, Curves, RunInfo, Summary};
-use recollect::knowledge::{Claim, Form, Set, Task};
+use recollect::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
+use recollect::knowledge::{Claim, Set};
 use recollect::report;
 use recollect::verifier::{Grounding, Judgement, Recitation};
 use serde_json::json;
@@ -45,8 +46,8 @@ fn answers(count: u64) -> Vec<Answered> {
                 arm,
                 step: 0,
                 question,
-                task: Task::Reversal,
-                form: if question.is_multiple_of(3) { Form::Open } else { Form::Candidates },
+                task: REVERSAL,
+                form: if question.is_multiple_of(3) { OPEN } else { CANDIDATES },
                 set: if question.is_multiple_of(2) { Set::B } else { Set::A },
                 run: 0,
                 sample: 0,

@@ -44,6 +44,9 @@ pub fn habits(key: &str, habits: &Habits, ranges: &mut Ranges) {
     ] {
         ranges.within(&format!("{key}.{name}"), share, 0.0..=1.0);
     }
+    for (task, share) in &habits.tasks {
+        ranges.within(&format!("{key}.tasks.{task}"), *share, 0.0..=1.0);
+    }
     ranges.count(&format!("{key}.longest"), longest, 1..=LONGEST);
     ranges.not_negative(&format!("{key}.restated"), f64::from(restated), 1e6);
 }

@@ -39,9 +39,9 @@ pub use run::RunConfig;
 pub use train::{Algorithm, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
+use crate::knowledge::Form;
+use crate::knowledge::registry::generated;
 use crate::knowledge::source::forms;
-use crate::knowledge::world::task_of;
-use crate::knowledge::{Form, Task};
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
@@ -144,12 +144,12 @@ impl Config {
         let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
         let there = forms(files);
         let known = self.train.forms.iter().all(|form| there.contains(form));
-        ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(there)));
+        ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(&there)));
         let sizes = self.world.generated().a;
-        let asked = |task: Task| self.train.forms.iter().find(|form| task_of(**form) == task);
-        for (task, size, key) in [(Task::Codebook, sizes.codes, "codes"), (Task::Hierarchy, sizes.families, "families")]
-        {
-            if let Some(form) = asked(task).filter(|_| size == 0) {
+        for task in generated().iter().filter(|task| !task.is_core()) {
+            let (key, size) = task.size(&sizes);
+            let asked = self.train.forms.iter().find(|form| form.task == task.id());
+            if let Some(form) = asked.filter(|_| size == 0) {
                 let allowed = format!("a form that set A has questions of; this one needs world.a.{key} above 0");
                 ranges.demand(false, "train.forms", form, allowed);
             }

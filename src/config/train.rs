@@ -10,6 +10,8 @@ use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
 use super::{Ranges, lessons};
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
+use crate::knowledge::reversal::{CANDIDATES, OPEN};
+use crate::knowledge::syllogism::ENTAILMENT;
 use crate::learner::{self, Scales};
 use crate::strict_toml::{WordOr, word_or};
 use crate::{Error, Result};
@@ -90,7 +92,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             steps: 300,
-            forms: vec![Form::Candidates, Form::Open, Form::Entailment],
+            forms: vec![CANDIDATES, OPEN, ENTAILMENT],
             held_out: 0.0,
             questions_per_step: 12,
             group_size: 16,

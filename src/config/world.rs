@@ -1,5 +1,6 @@
 //! `[world]`: the knowledge of a run; `[known]`: what a base model is made to know.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,12 @@ pub struct KnownSection {
     pub codebook: CodebookConfig,
     /// Families in set C (0: the base does not learn the task), and what families are like in every set.
     pub hierarchy: HierarchyConfig,
+    /// Names of further kinds, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, usize>,
+    /// How much of each further task set C has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, usize>,
 }
 
 impl Default for WorldSection {
@@ -119,6 +126,8 @@ impl Default for KnownSection {
             traits: 0,
             codebook: CodebookConfig::default(),
             hierarchy: HierarchyConfig::default(),
+            names: BTreeMap::new(),
+            tasks: BTreeMap::new(),
         }
     }
 }
@@ -126,8 +135,7 @@ impl Default for KnownSection {
 impl WorldSection {
     /// The generated part, as `knowledge` takes it.
     pub fn generated(&self) -> WorldConfig {
-        let Self { seed, a, b, sentences, .. } = *self;
-        WorldConfig { seed, a, b, sentences }
+        WorldConfig { seed: self.seed, a: self.a.clone(), b: self.b.clone(), sentences: self.sentences }
     }
 
     /// The world comes from files.
@@ -143,6 +151,9 @@ impl WorldSection {
             ranges.demand(size.chains.is_multiple_of(4), &chains, size.chains, "a multiple of 4");
             ranges.count(&format!("world.{set}.codes"), size.codes, 0..=MOST_ITEMS);
             ranges.count(&format!("world.{set}.families"), size.families, 0..=MOST_ITEMS);
+            for (task, count) in &size.tasks {
+                ranges.count(&format!("world.{set}.tasks.{task}"), *count, 0..=MOST_ITEMS);
+            }
             let documents = format!("world.{set}.documents");
             let most = MOST_SENTENCES / self.sentences.clamp(1, MOST_SENTENCES);
             ranges.count(&documents, size.documents, 1..=most.max(1));
@@ -158,10 +169,12 @@ impl KnownSection {
     /// As `knowledge` takes it.
     pub fn known(&self) -> KnownConfig {
         let Self { seed, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits, .. } = *self;
-        let lexicon = LexiconConfig { seed, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits };
+        let Self { names, tasks, .. } = self.clone();
+        let lexicon =
+            LexiconConfig { seed, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits, names };
         let Self { facts, group_size, chains, import, .. } = *self;
         let (premises, codebook, hierarchy) = (self.premises.clone(), self.codebook.clone(), self.hierarchy.clone());
-        KnownConfig { lexicon, facts, group_size, chains, premises, import, codebook, hierarchy }
+        KnownConfig { lexicon, facts, group_size, chains, premises, import, codebook, hierarchy, tasks }
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
@@ -170,6 +183,9 @@ impl KnownSection {
         ranges.count("known.chains", self.chains, 0..=MOST_ITEMS);
         for (key, count, most) in self.known().lexicon.counts() {
             ranges.count(&format!("known.{key}"), count, 0..=most);
+        }
+        for (task, count) in &self.tasks {
+            ranges.count(&format!("known.tasks.{task}"), *count, 0..=MOST_ITEMS);
         }
         // Lessons are made of names of their own, some at a time.
         let names = 4 * self.group_size.min(MOST_ITEMS);

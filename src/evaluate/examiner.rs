@@ -152,7 +152,7 @@ pub(crate) fn on_the_way(examiner: &mut Examiner, step: u64) -> Result<Vec<ArmRe
         let all = examiner.start.knowledge.questions(set);
         for form in forms {
             let of_form: Vec<&Question> = all.iter().filter(|question| question.form == *form).collect();
-            let mut random = random::stream(examiner.experiment.config.evaluation.seed, &[set as u64, *form as u64]);
+            let mut random = random::stream(examiner.experiment.config.evaluation.seed, &[set as u64, form.number]);
             let count = if limit == 0 { of_form.len() } else { limit };
             questions.extend(of_form.choose_multiple(&mut random, count).map(|question| (*question).clone()));
         }

@@ -158,7 +158,9 @@ mod tests {
     use crate::base::{Base, Place};
     use crate::config::KnownSection;
     use crate::evaluation::record::Said;
-    use crate::knowledge::{Form, Set, World, WorldConfig};
+    use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
+    use crate::knowledge::syllogism::ENTAILMENT;
+    use crate::knowledge::{Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;
 
@@ -168,8 +170,8 @@ mod tests {
         let tokenizer = Tokenizer::from_words(world.grammar.lexicon.words()).unwrap();
         let all = world.questions(Set::B);
         let of = |form| all.iter().find(|question| question.form == form).unwrap();
-        assert!(!hides_its_choices(of(Form::Candidates)));
-        for form in [Form::Open, Form::OpenAny, Form::Entailment] {
+        assert!(!hides_its_choices(of(CANDIDATES)));
+        for form in [OPEN, OPEN_ANY, ENTAILMENT] {
             let question = of(form);
             assert!(hides_its_choices(question));
             let thought = &question.context[0];
@@ -202,7 +204,7 @@ mod tests {
     fn choices_are_scored_as_one_by_one() {
         let base = Base::load(Place::of("embedded")).unwrap();
         let world = World::new(base.known.as_ref().unwrap(), &WorldConfig::default()).unwrap();
-        let question = world.questions(Set::B).into_iter().find(|question| question.form == Form::Open).unwrap();
+        let question = world.questions(Set::B).into_iter().find(|question| question.form == OPEN).unwrap();
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Answer).unwrap();
         let completion = format!("{} : {} <eos>", question.cue, question.answer);
         let judgement = judge(&world, &question, Opening::Answer, &completion, true);

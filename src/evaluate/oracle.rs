@@ -16,7 +16,9 @@ use crate::exchange::{Sampler, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::interrupt::Interrupt;
-use crate::knowledge::{Form, Question, Set};
+use crate::knowledge::reversal::OPEN;
+use crate::knowledge::syllogism::ENTAILMENT;
+use crate::knowledge::{Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
 use crate::rollout::{Begun, Completion, Finish, Job, Limits, Published, Versions};
@@ -75,7 +77,7 @@ fn falsified(start: &Start, sentence: &str) -> String {
     let mood = others.iter().find(|(from, _)| sentence.split(' ').any(|word| word == *from));
     let Some((from, to)) = mood else {
         // Whoever has the same kind of creature next to them in the list of names.
-        let names = start.knowledge.questions(Set::A).into_iter().filter(|question| question.form == Form::Open);
+        let names = start.knowledge.questions(Set::A).into_iter().filter(|question| question.form == OPEN);
         let name = names.map(|question| question.answer).find(|name| !sentence.contains(name.as_str())).unwrap();
         let subject = sentence.replace(" , ", " ").split(' ').nth(2).unwrap().to_owned();
         return sentence.replace(&format!(" {subject} "), &format!(" {name} "));
@@ -207,7 +209,7 @@ fn whoever_is_always_right_has_every_number_at_its_end() {
             let verification = row.verification.unwrap();
             assert_eq!((verification.recall(), verification.precision()), (Some(1.0), Some(1.0)));
             assert_eq!((verification.wrong_named, verification.complete, verification.concluded), (0, n, n));
-            let who = row.form != Form::Entailment;
+            let who = row.form != ENTAILMENT;
             assert_eq!((verification.tried, verification.entities.is_some()), (who.then_some(1.0), who));
         } else {
             assert_eq!(row.recited, 0);
@@ -233,7 +235,7 @@ fn whoever_guesses_is_right_as_often_as_the_guess_is_and_knows_nothing() {
                 assert!(pair.is_none_or(|pair| pair == (0, 0)), "the same guess in every arm");
                 let deviation = (row.chance * (1.0 - row.chance) / n as f64).sqrt();
                 // First choices are in no special order, but "yes" is right a quarter of the time.
-                let expected = if row.form == Form::Entailment { 0.25 } else { row.chance };
+                let expected = if row.form == ENTAILMENT { 0.25 } else { row.chance };
                 assert!((row.accuracy - expected).abs() <= 3.5 * deviation, "{row:?}");
                 if let Some(verification) = row.verification {
                     assert_eq!((verification.concluded, verification.complete, verification.wrong_named), (0, 0, 0));
@@ -268,7 +270,7 @@ fn whoever_recites_falsely_and_answers_right_is_right_without_grounds() {
         assert_eq!(row.correct_known, Some(0), "nothing true was recited");
         let verification = row.verification.unwrap();
         assert_eq!((verification.complete, verification.recall()), (0, None));
-        if row.form != Form::Entailment {
+        if row.form != ENTAILMENT {
             // What was recited names somebody else, who was not the answer.
             assert_eq!((verification.concluded, verification.precision()), (0, None));
             assert_eq!(verification.wrong_rejected, verification.wrong_named);

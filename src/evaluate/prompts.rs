@@ -8,9 +8,9 @@ use rand::seq::SliceRandom;
 use crate::evaluation::{Answered, Arm, More, Way};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
-use crate::knowledge::{Claim, Form, Library, Question, Task};
+use crate::knowledge::{Claim, Library, Question};
 use crate::language::Opening;
-use crate::language::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD};
+use crate::language::tokenizer::{ANSWER, BOS, END_THINK, EOS};
 use crate::verifier::Facts;
 use crate::{Result, random};
 
@@ -141,30 +141,25 @@ impl<'a> PromptBuilder<'a> {
     }
 }
 
-/// The fact that a question asks about, as documents are masked: without what it asks for, nor what it does not name.
-/// `None` where the answer is in no single fact.
+/// The sentence that a question asks about, as documents are masked.
 fn masked(question: &Question) -> Option<String> {
-    match (question.task, question.form, question.needed.first()?) {
-        (Task::Reversal, form, Claim::Relation { group, relation, object, .. }) => {
-            let group = if form == Form::OpenAny { PAD } else { group };
-            Some(format!("in {group} {PAD} {relation} {object}"))
-        }
-        (_, Form::Rephrased, _) => question.cue.split_once(' ').map(|(verb, kind)| format!("all {kind} {verb} {PAD}")),
-        (_, Form::Reversed, _) => Some(format!("all {PAD} {}", question.cue)),
-        _ => None,
-    }
+    question.form.task.get().masked(question)
 }
 
 /// A restored sentence as an answer to the question that it was asked for.
 pub(crate) fn restored(facts: &dyn Facts, question: &Question, completion: &str) -> String {
-    match (masked(question), facts.read(completion)) {
-        (Some(_), Some(Claim::Relation { subject, .. })) => format!("{} : {subject} {EOS}", question.cue),
-        (Some(_), Some(Claim::Categorical { subject, predicate, .. })) => {
-            let said = if question.form == Form::Reversed { subject } else { predicate };
-            format!("{} : {said} {EOS}", question.cue)
+    let said = match masked(question).and_then(|_| facts.read(completion)) {
+        Some(Claim::Relation { subject, .. }) => subject,
+        Some(Claim::Categorical { subject, predicate, .. }) => {
+            if question.form.asks_subject {
+                subject
+            } else {
+                predicate
+            }
         }
-        _ => completion.to_owned(),
-    }
+        None => return completion.to_owned(),
+    };
+    format!("{} : {said} {EOS}", question.cue)
 }
 
 /// What was thought about a question in an arm; nothing, where it was not asked there.
@@ -188,7 +183,10 @@ fn partner<'q>(questions: &'q [Question], question: &'q Question, seed: u64) -> 
 mod tests {
     use super::*;
     use crate::config::KnownSection;
+    use crate::knowledge::hierarchy::{HIERARCHY, HOLDOUT, INHERITED};
+    use crate::knowledge::syllogism::ENTAILMENT;
     use crate::knowledge::{Set, SetSize, World, WorldConfig};
+    use crate::language::tokenizer::PAD;
 
     #[test]
     fn a_swapped_trace_is_about_nothing_that_the_question_is_about() {
@@ -203,11 +201,11 @@ mod tests {
             let about = |q: &Question| -> Vec<_> { q.context.iter().filter_map(|s| world.read(s)).collect() };
             let (here, there) = (about(question), about(other));
             assert!(question.needed.iter().all(|claim| here.contains(claim)), "{question:?}");
-            if question.form != Form::Entailment {
+            if question.form != ENTAILMENT {
                 assert!(!here.iter().any(|claim| there.contains(claim)), "{question:?} {other:?}");
             }
             assert!(!question.needed.iter().any(|claim| other.needed.contains(claim)), "{question:?} {other:?}");
-            same_answer += usize::from(question.form == Form::Entailment && question.answer == other.answer);
+            same_answer += usize::from(question.form == ENTAILMENT && question.answer == other.answer);
         }
         // A quarter, a quarter and a half of 152 answers agree by chance in 57 cases; three deviations are 18.
         assert!((39..=75).contains(&same_answer), "{same_answer}");
@@ -218,7 +216,7 @@ mod tests {
         let world = World::new(&KnownSection::default().known(), &WorldConfig::default()).unwrap();
         for question in world.questions(Set::B) {
             let Some(sentence) = masked(&question) else {
-                assert_eq!(question.form, Form::Entailment);
+                assert_eq!(question.form, ENTAILMENT);
                 continue;
             };
             let names = question.text.split(' ').filter(|word| !["who", "in", "?"].contains(word));
@@ -234,10 +232,10 @@ mod tests {
     #[test]
     fn what_is_said_of_a_kind_is_restored_and_what_follows_is_not() {
         let world = crate::knowledge::world::tests::full(0);
-        let of_kinds = world.questions(Set::B).into_iter().filter(|question| question.task == Task::Hierarchy);
+        let of_kinds = world.questions(Set::B).into_iter().filter(|question| question.task == HIERARCHY);
         for question in of_kinds {
             let Some(sentence) = masked(&question) else {
-                assert!(matches!(question.form, Form::Inherited | Form::Holdout), "{question:?}");
+                assert!([INHERITED, HOLDOUT].contains(&question.form), "{question:?}");
                 continue;
             };
             assert!(sentence.contains(question.named()) && !sentence.contains(&question.answer), "{sentence}");

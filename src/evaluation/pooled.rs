@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::summary::{InRun, gap_closed, share};
 use super::{AgainstBaseline, Arm, ArmResult, Pairs, Summary};
-use crate::knowledge::{Set, Task};
+use crate::knowledge::{Set, TaskId};
 use crate::statistics::holm::holm;
 use crate::statistics::seeds::{self, OverSeeds};
 
@@ -35,7 +35,7 @@ pub struct Pooled {
 pub struct TaskResult {
     pub set: Set,
     pub arm: Arm,
-    pub task: Task,
+    pub task: TaskId,
     #[serde(flatten)]
     pub pooled: Pooled,
 }
@@ -56,7 +56,7 @@ impl Summary {
 
 /// One row for each (set, arm, task), in this order, made from the latest row of every kind of question.
 pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
-    let mut pools: BTreeMap<(Set, Task), Vec<&ArmResult>> = BTreeMap::new();
+    let mut pools: BTreeMap<(Set, TaskId), Vec<&ArmResult>> = BTreeMap::new();
     for row in latest {
         pools.entry((row.set, row.task)).or_default().push(row);
     }

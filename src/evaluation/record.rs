@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Arm;
-use crate::knowledge::{Form, Question, Set, Task};
+use crate::knowledge::{Form, Question, Set, TaskId};
 use crate::verifier::Judgement;
 
 /// One answered question.
@@ -17,7 +17,7 @@ pub struct Answered {
     pub run: usize,
     /// Id of the question; the same question has the same id in every arm.
     pub question: u64,
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     /// Which of several answers to the same question this is, from 0.

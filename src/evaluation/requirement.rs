@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Arm, Summary};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 use crate::{Error, Result};
 
 /// A bound on the share of right answers.
@@ -13,7 +13,7 @@ pub struct Requirement {
     text: String,
     arm: Arm,
     set: Set,
-    task: Task,
+    task: TaskId,
     /// All forms of the task together where none is named.
     form: Option<Form>,
     bound: Bound,
@@ -79,7 +79,7 @@ impl Requirement {
         self.hold(correct as f64 / n as f64, format!(" ({correct} of {n})"))
     }
 
-    fn is_about(&self, arm: Arm, set: Set, task: Task, form: Form) -> bool {
+    fn is_about(&self, arm: Arm, set: Set, task: TaskId, form: Form) -> bool {
         (arm, set, task) == (self.arm, self.set, self.task) && self.form.is_none_or(|wanted| wanted == form)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{AgainstBaseline, Answered, Arm, Pairs};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::holm::holm;
 
 /// Arms that are asked the same way, after and before.
@@ -23,7 +23,7 @@ pub struct SameWay {
     pub arm: Arm,
     /// The arm that it is compared with.
     pub with: Arm,
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     /// Right answers of the arm and of the one that it is compared with, to the questions that both answered.
@@ -47,7 +47,7 @@ pub fn same_way(answered: &[Answered]) -> Vec<SameWay> {
     for (arm, with) in PAIRS {
         let of = |arm: Arm| answered.iter().filter(move |one| one.arm == arm && one.sample == 0);
         let other: BTreeMap<u64, bool> = of(with).map(|one| (one.question, one.judgement.correct)).collect();
-        let mut kinds: BTreeMap<(Task, Form, Set), Way> = BTreeMap::new();
+        let mut kinds: BTreeMap<(TaskId, Form, Set), Way> = BTreeMap::new();
         for one in of(arm) {
             let Some(before) = other.get(&one.question) else { continue };
             let kind = kinds.entry((one.task, one.form, one.set)).or_default();

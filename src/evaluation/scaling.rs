@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Answered, Arm};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::seeds;
 
 /// What is counted.
@@ -32,7 +32,7 @@ impl fmt::Display for Measure {
 /// How one arm did on those questions of a kind that are as hard as each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     pub measure: Measure,
@@ -70,7 +70,7 @@ pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
     }
     let mut rows = Vec::new();
     for measure in Measure::ALL {
-        let mut kinds: BTreeMap<(Task, Form, Set), Groups> = BTreeMap::new();
+        let mut kinds: BTreeMap<(TaskId, Form, Set), Groups> = BTreeMap::new();
         for one in answered.iter().filter(|one| one.sample == 0 && last.get(&one.arm) == Some(&one.step)) {
             let Some(at) = measure.of(one) else { continue };
             kinds.entry((one.task, one.form, one.set)).or_default().entry((one.arm, at)).or_default().push(one);

@@ -9,7 +9,7 @@ use super::{
     AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Scaling, TaskResult, Verification, same_way,
     scaling,
 };
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::holm::holm;
 use crate::statistics::pass_at_k::{numbers, pass_at_k};
 use crate::statistics::seeds::{self, OverSeeds};
@@ -37,7 +37,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
     pub arm: Arm,
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     pub step: u64,
@@ -144,7 +144,7 @@ impl Summary {
     }
 
     /// The latest row of one arm for one kind of question.
-    pub fn find(&self, arm: Arm, task: Task, form: Form, set: Set) -> Option<&ArmResult> {
+    pub fn find(&self, arm: Arm, task: TaskId, form: Form, set: Set) -> Option<&ArmResult> {
         self.latest().find(|row| (row.arm, row.task, row.form, row.set) == (arm, task, form, set))
     }
 }
@@ -188,7 +188,7 @@ pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
 
 /// All comparisons with the baseline on the same questions are one family of tests.
 fn correct_for_arms(rows: &mut [ArmResult]) {
-    let mut families: BTreeMap<(Task, Form, Set), Vec<&mut AgainstBaseline>> = BTreeMap::new();
+    let mut families: BTreeMap<(TaskId, Form, Set), Vec<&mut AgainstBaseline>> = BTreeMap::new();
     for row in rows {
         families.entry((row.task, row.form, row.set)).or_default().extend(row.against_baseline.as_mut());
     }
@@ -314,6 +314,7 @@ pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
     use crate::verifier::{Judgement, Recitation};
 
     fn answered(arm: Arm, question: u64, correct: bool) -> Answered {
@@ -326,8 +327,8 @@ mod tests {
             arm,
             step: 0,
             question,
-            task: Task::Reversal,
-            form: Form::Open,
+            task: REVERSAL,
+            form: OPEN,
             set: Set::B,
             run: 0,
             sample: 0,
@@ -433,11 +434,11 @@ mod tests {
     fn the_last_step_counts_and_forms_are_pooled() {
         let mut all = evaluation();
         all.extend((0..10).map(|id| Answered { step: 50, ..answered(Arm::AfterRl, id, true) }));
-        all.extend((20..30).map(|id| Answered { form: Form::Candidates, ..answered(Arm::AfterRl, id, false) }));
-        all.extend((20..30).map(|id| Answered { form: Form::Candidates, ..answered(Arm::FineTuned, id, false) }));
+        all.extend((20..30).map(|id| Answered { form: CANDIDATES, ..answered(Arm::AfterRl, id, false) }));
+        all.extend((20..30).map(|id| Answered { form: CANDIDATES, ..answered(Arm::FineTuned, id, false) }));
         let summary = Summary::new(&all, Curves::default(), RunInfo::default());
         assert_eq!(summary.arms.len(), 5);
-        assert_eq!(summary.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap().step, 50);
+        assert_eq!(summary.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap().step, 50);
         let pooled = summary.pooled(Arm::AfterRl, Set::B).unwrap();
         assert_eq!((pooled.correct, pooled.n, pooled.accuracy), (10, 20, 0.5));
         assert_eq!(pooled.against_baseline.map(|pair| (pair.b, pair.c)), Some((8, 0)));

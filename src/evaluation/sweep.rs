@@ -309,17 +309,17 @@ fn lead(winner: &[Answered], other: &[Answered]) -> Lead {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::knowledge::{Form, Task};
+    use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
     use crate::verifier::Judgement;
     use proptest::prelude::*;
 
     pub fn answer(arm: Arm, set: Set, question: u64, correct: bool) -> Answered {
-        let form = if question.is_multiple_of(2) { Form::Open } else { Form::Candidates };
+        let form = if question.is_multiple_of(2) { OPEN } else { CANDIDATES };
         Answered {
             arm,
             step: 0,
             question,
-            task: Task::Reversal,
+            task: REVERSAL,
             form,
             set,
             run: 0,

@@ -113,7 +113,8 @@ fn costs(runs: &[&RunInfo]) -> BTreeMap<Arm, ArmCost> {
 mod tests {
     use super::*;
     use crate::evaluation::sweep::tests::answer;
-    use crate::knowledge::{Form, Set, Task};
+    use crate::knowledge::Set;
+    use crate::knowledge::reversal::{OPEN, REVERSAL};
     use crate::statistics::Interval;
 
     /// Even numbers: one form. The same ids in all runs are different questions.
@@ -143,7 +144,7 @@ mod tests {
         let two = run("other", &[(Arm::FineTuned, 2), (Arm::AfterRl, 12), (Arm::InContext, 20)]);
         let (summary, answered) = together("both", "", vec![one.clone(), two]);
         assert_eq!(answered.len(), 80, "only arms that answered in every run");
-        let row = summary.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap();
+        let row = summary.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap();
         assert_eq!((row.correct, row.n, row.questions, row.accuracy), (30, 40, 40, 0.75));
         assert_eq!(row.in_runs.iter().map(|run| run.accuracy).collect::<Vec<_>>(), [0.9, 0.6]);
         assert!(row.low < 0.5, "two runs say little: {row:?}");
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!((pooled.low, pooled.high), (row.low, row.high), "there is one kind of question");
         assert_eq!(pooled.against_baseline.unwrap().low, pair.low);
         let (alone, _) = together("alone", "", vec![one]);
-        let row = alone.find(Arm::AfterRl, Task::Reversal, Form::Open, Set::B).unwrap();
+        let row = alone.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap();
         assert_eq!((row.accuracy, row.low), (0.9, Interval::wilson(0.9, 20).low));
         assert!(row.in_runs.is_empty());
         assert_eq!(together("none", "", Vec::new()).0.arms, []);

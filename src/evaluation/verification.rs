@@ -105,7 +105,9 @@ mod tests {
     use crate::config::KnownSection;
     use crate::evaluation::Arm;
     use crate::evaluation::record::Said;
-    use crate::knowledge::{Form, Question, Set, World, WorldConfig};
+    use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
+    use crate::knowledge::syllogism::ENTAILMENT;
+    use crate::knowledge::{Question, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::{Facts, judge};
 
@@ -124,10 +126,10 @@ mod tests {
     #[test]
     fn who_names_everybody_and_chooses_well_rejects_the_wrong_ones() {
         let world = world();
-        for form in [Form::Candidates, Form::Open, Form::OpenAny] {
+        for form in [CANDIDATES, OPEN, OPEN_ANY] {
             let question = world.questions(Set::B).into_iter().find(|question| question.form == form).unwrap();
             let all: Vec<&String> = question.context.iter().collect();
-            let subjects = if form == Form::Candidates { question.choices.len() } else { all.len() };
+            let subjects = if form == CANDIDATES { question.choices.len() } else { all.len() };
             let right = answered(&world, &question, &all, &question.answer);
             let found = Verification::of(&[&right]).unwrap();
             assert_eq!((found.recall(), found.precision(), found.rejection()), (Some(1.0), Some(1.0), Some(1.0)));
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn an_answer_from_a_false_fact_costs_precision_and_one_from_nothing_none() {
         let world = world();
-        let question = world.questions(Set::B).into_iter().find(|question| question.form == Form::Open).unwrap();
+        let question = world.questions(Set::B).into_iter().find(|question| question.form == OPEN).unwrap();
         let wrong = question.choices.iter().find(|name| **name != question.answer).unwrap();
         let states = |sentence: &&String| world.read(sentence).is_some_and(|claim| question.needed.contains(&claim));
         let falsehood = question.context.iter().find(states).unwrap().replace(&question.answer, wrong);
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn a_syllogism_asks_for_no_one() {
         let world = world();
-        let question = world.questions(Set::B).into_iter().find(|q| q.form == Form::Entailment).unwrap();
+        let question = world.questions(Set::B).into_iter().find(|q| q.form == ENTAILMENT).unwrap();
         let one = answered(&world, &question, &question.context.iter().collect::<Vec<_>>(), &question.answer);
         let found = Verification::of(&[&one]).unwrap();
         assert_eq!((found.recall(), found.tried, found.wrong_named), (Some(1.0), None, 0));

@@ -4,12 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Question;
 use super::number::Number;
-use crate::text::{bare, composed, words};
-
-/// What is said before an answer that restates no question.
-const LABELS: [&str; 4] = ["answer", "final answer", "answer is", "final answer is"];
+use crate::text::{bare, composed};
 
 /// How an answer is compared with the right ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,7 +89,7 @@ impl Match {
     }
 
     /// Whether an answer is one of the right ones. Linear in all of them.
-    fn any(self, right: impl Iterator<Item = impl AsRef<str>>, said: &str) -> bool {
+    pub fn any(self, right: impl Iterator<Item = impl AsRef<str>>, said: &str) -> bool {
         let mut right = right.filter(|right| self.can_compare(right.as_ref()));
         if self == Match::Number
             && let Some(said) = Number::read(said)
@@ -113,42 +109,6 @@ impl fmt::Display for Match {
             Match::Number => "number",
             Match::AnyOf => "any-of",
         })
-    }
-}
-
-impl Question {
-    /// All right answers, that which is shown first.
-    pub fn right_answers(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.answer).chain(&self.aliases).map(String::as_str)
-    }
-
-    /// Whether an answer is right, as it stands.
-    pub fn is_answered_by(&self, said: &str) -> bool {
-        self.matching.any(self.right_answers(), said)
-    }
-
-    /// What is left of an answer that first restates what it answers: words of the question, or "answer", before a colon (or
-    /// before an equals sign, where a number is asked for). `None` where it does not.
-    pub fn without_restated<'a>(&self, said: &'a str) -> Option<&'a str> {
-        let ends = |c: char| c == ':' || c == '：' || (c == '=' && self.matching == Match::Number);
-        let (at, sign) = said.char_indices().find(|(_, c)| ends(*c))?;
-        let (before, behind) = (&said[..at], &said[at + sign.len_utf8()..]);
-        // "12:30" restates nothing.
-        let apart = before.ends_with(char::is_whitespace)
-            || behind.is_empty()
-            || behind.starts_with(|c: char| c.is_whitespace() || c == '*');
-        let longest = 4 * self.text.len() + 64;
-        if !apart || before.len() > longest || behind.trim().is_empty() {
-            return None;
-        }
-        let spelt = |text: &str| {
-            let words = words(text).into_iter().map(|word| word.text + " ");
-            words.fold(String::from(" "), |line, word| line + &word)
-        };
-        let restated = spelt(before);
-        let label = self.matching != Match::Exact && LABELS.contains(&bare(before).as_str());
-        let cue = !restated.trim().is_empty() && spelt(&self.text).contains(&restated);
-        (label || cue).then(|| behind.trim())
     }
 }
 

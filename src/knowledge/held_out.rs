@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::seq::SliceRandom;
 
-use super::world::task_of;
 use super::{Form, Knowledge, Question, Set};
 use crate::{Error, Result, random};
 
@@ -74,7 +73,7 @@ fn draw(topics: BTreeSet<usize>, share: f64, seed: u64, form: Form) -> Result<BT
         return Err(Error::invalid("train.held_out", found, "hold out less, or make set A larger"));
     }
     let mut topics: Vec<usize> = topics.into_iter().collect();
-    topics.shuffle(&mut random::named(seed, &format!("held out {}", task_of(form))));
+    topics.shuffle(&mut random::named(seed, &format!("held out {}", form.task)));
     topics.truncate(count);
     Ok(topics.into_iter().collect())
 }
@@ -85,6 +84,7 @@ mod tests {
 
     use super::super::world::tests::known;
     use super::*;
+    use crate::knowledge::syllogism::ENTAILMENT;
     use crate::knowledge::{Claim, World, WorldConfig};
     use proptest::prelude::*;
 
@@ -123,7 +123,7 @@ mod tests {
                 prop_assert!(!question.needed.iter().any(|claim| needed.contains(claim)));
             }
             let answers: Vec<&str> =
-                held.iter().filter(|q| q.form == Form::Entailment).map(|q| q.answer.as_str()).collect();
+                held.iter().filter(|q| q.form == ENTAILMENT).map(|q| q.answer.as_str()).collect();
             let open = answers.iter().filter(|answer| **answer == "unknown").count();
             prop_assert_eq!(2 * open, answers.len(), "whole squares are balanced");
             prop_assert_eq!(division, Division::new(&knowledge, share, seed).unwrap());

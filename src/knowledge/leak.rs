@@ -1,24 +1,18 @@
 //! Proof that what is asked about set B was never in anything that trained.
 
-use std::collections::{HashMap, HashSet};
-
 use super::curriculum::Lesson;
-use super::grammar::Fact;
 use super::jsonl::Watched;
-use super::lexicon::{RELATIONS, Word};
+use super::lexicon::Word;
+use super::training_text::TrainingWord;
+pub use super::training_text::{Leak, LeakKind};
 use super::{Knowledge, Question, Set, World};
 use crate::language::tokenizer::{ANSWER, SPECIAL};
-use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// Questions, answers and reversed facts of one set, ready to be looked for.
 pub struct Leaks<'a> {
     world: &'a World,
     set: Set,
-    /// By the object of each fact.
-    facts: HashMap<Word, Fact>,
-    /// End terms of each chain.
-    ends: HashSet<(Word, Word)>,
     stop: Word,
     colon: Word,
     mark: Word,
@@ -26,34 +20,22 @@ pub struct Leaks<'a> {
 
 impl<'a> Leaks<'a> {
     pub fn of(world: &'a World, set: Set) -> Self {
-        let facts = world.reversals.get(&set).map_or(&[][..], |r| &r.facts);
-        let chains = world.syllogisms.get(&set).map_or(&[][..], |s| &s.chains);
         let grammar = |word| world.grammar.lexicon.grammar(word);
-        Self {
-            world,
-            set,
-            facts: facts.iter().map(|f| (f.object, *f)).collect(),
-            ends: chains.iter().map(|c| (c.terms[0], c.terms[c.terms.len() - 1])).collect(),
-            stop: grammar("."),
-            colon: grammar(":"),
-            mark: grammar("?"),
+        Self { world, set, stop: grammar("."), colon: grammar(":"), mark: grammar("?") }
+    }
+
+    /// What a word gives away; `learned` says that training predicts it.
+    fn given_away(&self, word: &TrainingWord, learned: bool) -> Option<LeakKind> {
+        let mut tasks = self.world.of_set(self.set);
+        match word.word() {
+            here if here == self.mark => {
+                let asked = tasks.any(|task| task.asks(&self.world.grammar.lexicon, word));
+                asked.then_some(LeakKind::Question)
+            }
+            here if here == self.colon => tasks.any(|task| task.answers(word)).then_some(LeakKind::Answer),
+            _ if learned => tasks.find_map(|task| task.gives_away(word)),
+            _ => None,
         }
-    }
-
-    /// What a word tells of codes and kinds.
-    fn given_away(&self, tokens: &[Word], sentence: usize, at: usize, learned: bool) -> Option<LeakKind> {
-        let grammar = &self.world.grammar;
-        let codes = self.world.codebooks.get(&self.set);
-        let found = codes.and_then(|c| c.given_away(grammar, tokens, sentence, at, learned));
-        let kinds = self.world.hierarchies.get(&self.set);
-        found.or_else(|| kinds.and_then(|h| h.given_away(grammar, tokens, sentence, at, learned)))
-    }
-
-    /// "who VERB OBJECT ?" with the verb of the fact.
-    fn asks_any(&self, first: Option<Word>, verb: Option<Word>, fact: &Fact) -> bool {
-        let lexicon = &self.world.grammar.lexicon;
-        let verbs = RELATIONS[fact.relation % RELATIONS.len()].map(|verb| lexicon.grammar(verb));
-        first == Some(lexicon.grammar("who")) && verb.is_some_and(|verb| verbs.contains(&verb))
     }
 
     /// Refuses a lesson that asks a question of the set, answers one, or states one of its facts object first.
@@ -69,29 +51,8 @@ impl<'a> Leaks<'a> {
             if *word == self.stop || (*word as usize) < SPECIAL.len() {
                 sentence = at + 1;
             }
-            let before = |distance: usize| at.checked_sub(distance).map(|i| tokens[i]);
-            let learned = lesson.weights[at] > 0.0;
-            let found = if let Some(found) = self.given_away(tokens, sentence, at, learned) {
-                Some(found)
-            } else if *word == self.mark {
-                // "who in GROUP VERB OBJECT ?" and "… that of FIRST QUANTIFIER are LAST ?"
-                let fact = before(1).and_then(|object| self.facts.get(&object));
-                let asked =
-                    fact.is_some_and(|fact| before(3) == Some(fact.group) || self.asks_any(before(3), before(2), fact));
-                let ends = before(4).zip(before(1));
-                (asked || ends.is_some_and(|ends| self.ends.contains(&ends))).then_some(LeakKind::Question)
-            } else if *word == self.colon {
-                // "OBJECT : SUBJECT" and "of FIRST QUANTIFIER are LAST : VERDICT"
-                let fact = before(1).and_then(|object| self.facts.get(&object));
-                let named = fact.is_some_and(|fact| tokens.get(at + 1) == Some(&fact.subject));
-                let ends = before(4).zip(before(1));
-                (named || ends.is_some_and(|ends| self.ends.contains(&ends))).then_some(LeakKind::Answer)
-            } else {
-                let reversed = |object: &Word| self.facts.get(object).is_some_and(|fact| fact.subject == *word);
-                (lesson.weights[at] > 0.0 && tokens[sentence.min(at)..at].iter().any(reversed))
-                    .then_some(LeakKind::ReversedFact)
-            };
-            if let Some(kind) = found {
+            let word = TrainingWord { tokens, at, sentence };
+            if let Some(kind) = self.given_away(&word, lesson.weights[at] > 0.0) {
                 let from = at.saturating_sub(8);
                 let text = self.world.grammar.lexicon.text(&tokens[from..(at + 2).min(tokens.len())]);
                 return Some(Leak { kind, text, question: None });
@@ -110,41 +71,6 @@ impl<'a> Leaks<'a> {
         };
         let tokens: Vec<Word> = text.split_whitespace().map(id).collect();
         self.find(&Lesson { weights: vec![1.0; tokens.len()], tokens })
-    }
-}
-
-/// What must not train: a question of B, its answer, one of its facts in the order in which it is asked for, or what
-/// follows from several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeakKind {
-    Question,
-    Answer,
-    ReversedFact,
-    Inference,
-}
-
-/// Where something of the evaluation stands in training text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Leak {
-    pub kind: LeakKind,
-    /// The words.
-    pub text: String,
-    /// The question that they give away, and where it stands, in knowledge from files.
-    pub question: Option<(String, String)>,
-}
-
-impl Leak {
-    pub fn refused(&self) -> Error {
-        let what = match self.kind {
-            LeakKind::Question => "a question",
-            LeakKind::Answer => "an answer",
-            LeakKind::ReversedFact => "a reversed fact",
-            LeakKind::Inference => "an inference",
-        };
-        let asked = self.question.as_ref().map_or(String::new(), |(question, place)| {
-            format!(", which gives away \"{}\" ({place})", excerpt(question))
-        });
-        Error::Refused(format!("{what} of the evaluation stands in training text: \"{}\"{asked}", excerpt(&self.text)))
     }
 }
 
@@ -232,10 +158,12 @@ fn at(place: &str) -> impl Fn(Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::WorldConfig;
     use crate::knowledge::curriculum::{Curriculum, Habits, Mixture};
+    use crate::knowledge::reversal::{Fact, Reversals, who};
+    use crate::knowledge::syllogism::{ENTAILMENT, Syllogisms, conclusion};
     use crate::knowledge::world::Document;
     use crate::knowledge::world::tests::known;
-    use crate::knowledge::{Form, WorldConfig};
     use crate::random;
 
     #[test]
@@ -263,14 +191,14 @@ mod tests {
         let leaks = Leaks::of(&world, Set::B);
         let lexicon = &world.grammar.lexicon;
         let mut random = random::stream(0, &[]);
-        let fact = world.reversals[&Set::B].facts[7];
+        let fact = world.data::<Reversals>(Set::B).facts[7];
         let lesson = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
-        let asked = world.grammar.who(&fact, true, &[], 1);
-        let any = world.grammar.who(&fact, false, &[], 1);
-        let entailment = world.question(Set::B, Form::Entailment, 3, &mut random);
+        let asked = who(lexicon, &fact, true, &[], 1);
+        let any = who(lexicon, &fact, false, &[], 1);
+        let entailment = world.question(Set::B, ENTAILMENT, 3, &mut random);
         let entailment = entailment.text.split(' ').map(|w| lexicon.word(w).unwrap()).collect();
-        let chain = &world.syllogisms[&Set::B].chains[5];
-        let mut entailed = world.grammar.conclusion(chain.state(chain.asked(true)));
+        let chain = &world.data::<Syllogisms>(Set::B).chains[5];
+        let mut entailed = conclusion(lexicon, chain.state(chain.asked(true)));
         entailed.extend([lexicon.grammar(":"), lexicon.grammar("no")]);
         let answer = vec![fact.object, lexicon.grammar(":"), fact.subject];
         let reversed = vec![fact.object, lexicon.grammar("guards"), fact.subject, lexicon.grammar(".")];
@@ -294,7 +222,7 @@ mod tests {
         check(&knowledge(&clean)).unwrap();
         // A document about A whose fact is one of B, with subject and object in each other's place.
         let mut planted = clean.clone();
-        let fact = clean.reversals[&Set::B].facts[3];
+        let fact = clean.data::<Reversals>(Set::B).facts[3];
         let reversed = Fact { subject: fact.object, object: fact.subject, ..fact };
         planted.plant(Document { set: Set::A, statements: vec![(reversed.into(), 0)] });
         let error = check(&knowledge(&planted)).unwrap_err().to_string();
@@ -303,7 +231,7 @@ mod tests {
         assert!(error.contains(spell(fact.object)) && error.contains(spell(fact.subject)), "{error}");
         // A fact that both sets ask about.
         let mut shared = clean.clone();
-        shared.reversals.get_mut(&Set::A).unwrap().facts[0] = fact;
+        shared.change(Set::A, |data: &mut Reversals| data.facts[0] = fact);
         let error = check(&knowledge(&shared)).unwrap_err().to_string();
         assert!(error.contains("a question of the evaluation"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! The words of the generated worlds: a fixed grammar and pools of nonsense names.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -41,125 +41,117 @@ pub struct LexiconConfig {
     /// Properties of categories ("bikors").
     #[serde(default)]
     pub traits: usize,
+    /// Names of further kinds, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, usize>,
+}
+
+/// Names of one kind: how many there may be, no more than their pattern can spell without a long search, and the pattern.
+#[derive(Clone, Copy)]
+pub struct NameKind {
+    pub kind: &'static str,
+    pub most: usize,
+    pub spell: fn(&mut random::Stream) -> String,
+}
+
+/// Words that a task brings: those of its sentences that others do not have, and its names. They are there where the
+/// lexicon is to have names of its first kind.
+#[derive(Clone, Copy)]
+pub struct Vocabulary {
+    pub words: &'static [&'static str],
+    pub names: &'static [NameKind],
 }
 
 impl LexiconConfig {
-    /// How many names of each kind there are, and how many there may be: no more than their patterns can spell without a
-    /// long search.
-    pub fn counts(&self) -> [(&'static str, usize, usize); 9] {
-        [
-            ("persons", self.persons, 5000),
-            ("creatures", self.creatures, 8000),
-            ("towns", self.towns, 500),
-            ("terms", self.terms, 800),
-            ("codes", self.codes, 150),
-            ("plain", self.plain, 5000),
-            ("ciphers", self.ciphers, 1000),
-            ("kinds", self.kinds, 1500),
-            ("traits", self.traits, 1500),
-        ]
+    /// How many names of a kind there are to be.
+    pub fn count(&self, kind: &str) -> usize {
+        match kind {
+            "persons" => self.persons,
+            "creatures" => self.creatures,
+            "towns" => self.towns,
+            "terms" => self.terms,
+            "codes" => self.codes,
+            "plain" => self.plain,
+            "ciphers" => self.ciphers,
+            "kinds" => self.kinds,
+            "traits" => self.traits,
+            further => self.names.get(further).copied().unwrap_or(0),
+        }
     }
 
-    fn check(&self) -> Result<()> {
-        match self.counts().into_iter().find(|(_, count, most)| count > most) {
-            None => Ok(()),
-            Some((kind, count, most)) => Err(Error::invalid(
-                format!("known.{kind}"),
-                format!("found {count}"),
-                format!("at most {most} can be named"),
-            )),
-        }
+    /// The key that says so, within `[known]`.
+    pub fn key(&self, kind: &str) -> String {
+        if self.names.contains_key(kind) { format!("names.{kind}") } else { kind.to_owned() }
     }
 }
 
-/// Relations between a person and a creature: two verbs that mean the same; the first is the canonical one.
-pub const RELATIONS: [[&str; 2]; 5] = [
-    ["guards", "protects"],
-    ["feeds", "nourishes"],
-    ["paints", "portrays"],
-    ["trains", "teaches"],
-    ["hunts", "chases"],
-];
-
+/// Words that every lexicon has.
 const GRAMMAR: [&str; 23] = [
     ".", ",", "?", ":", "in", "at", "who", "does", "it", "follow", "that", "of", "among", "all", "each", "none",
     "some", "several", "are", "aren't", "yes", "no", "unknown",
 ];
-
-/// Words of sentences about codes, in lexicons that have some.
-const OF_CODES: [&str; 4] = ["encode", "decode", "means", "denotes"];
-/// The same for kinds.
-const OF_KINDS: [&str; 3] = ["what", "have", "inherit"];
 
 /// All words, and where the names of each kind stand among them.
 #[derive(Clone, Debug)]
 pub struct Lexicon {
     words: Vec<String>,
     ids: HashMap<String, Word>,
-    pub persons: Vec<Word>,
-    pub creatures: Vec<Word>,
-    pub towns: Vec<Word>,
-    pub terms: Vec<Word>,
-    pub codes: Vec<Word>,
-    pub plain: Vec<Word>,
-    pub ciphers: Vec<Word>,
-    pub kinds: Vec<Word>,
-    pub traits: Vec<Word>,
+    names: BTreeMap<&'static str, Vec<Word>>,
 }
 
 impl Lexicon {
     /// Makes the names. Names of different kinds look different, so that a reader can tell them apart; no name
-    /// occurs twice.
-    pub fn new(config: &LexiconConfig) -> Result<Self> {
-        config.check()?;
+    /// occurs twice. Vocabularies stand one behind another, so that words keep their ids where further ones are added.
+    ///
+    /// # Errors
+    ///
+    /// More names of a kind than there may be.
+    pub fn with(config: &LexiconConfig, vocabularies: &[Vocabulary]) -> Result<Self> {
+        let kinds = || vocabularies.iter().flat_map(|vocabulary| vocabulary.names);
+        if let Some(NameKind { kind, most, .. }) = kinds().find(|kind| config.count(kind.kind) > kind.most) {
+            let found = format!("found {}", config.count(kind));
+            let key = format!("known.{}", config.key(kind));
+            return Err(Error::invalid(key, found, format!("at most {most} can be named")));
+        }
+        if let Some(unknown) = config.names.keys().find(|key| !kinds().any(|kind| kind.kind == **key)) {
+            return Err(Error::invalid(format!("known.names.{unknown}"), "unknown kind of names", "no task has such"));
+        }
         let mut random = random::stream(config.seed, &[1]);
         let mut words: Vec<String> = GRAMMAR.iter().map(|w| w.to_string()).collect();
-        words.extend(RELATIONS.iter().flatten().map(|w| w.to_string()));
         let mut taken: HashSet<String> = words.iter().cloned().collect();
-        taken.extend(OF_CODES.iter().chain(&OF_KINDS).map(|w| w.to_string()));
-        let mut pool = |words: &mut Vec<String>, count: usize, make: &dyn Fn(&mut random::Stream) -> String| {
-            (0..count)
-                .map(|_| {
+        taken.extend(vocabularies.iter().flat_map(|vocabulary| vocabulary.words).map(|w| w.to_string()));
+        let mut names: BTreeMap<&'static str, Vec<Word>> = BTreeMap::new();
+        for vocabulary in vocabularies {
+            if vocabulary.names.first().is_some_and(|first| config.count(first.kind) > 0) {
+                words.extend(vocabulary.words.iter().map(|w| w.to_string()));
+            }
+            for NameKind { kind, spell, .. } in vocabulary.names {
+                let of_kind = names.entry(kind).or_default();
+                for _ in 0..config.count(kind) {
                     let name = loop {
-                        let name = make(&mut random);
+                        let name = spell(&mut random);
                         if taken.insert(name.clone()) {
                             break name;
                         }
                     };
+                    of_kind.push((SPECIAL.len() + words.len()) as Word);
                     words.push(name);
-                    (SPECIAL.len() + words.len() - 1) as Word
-                })
-                .collect::<Vec<Word>>()
-        };
-        let persons = pool(&mut words, config.persons, &|r| syllable(r) + &syllable(r) + one_of(r, &["n", "l", "r"]));
-        let creatures =
-            pool(&mut words, config.creatures, &|r| syllable(r) + one_of(r, &["l", "m", "n", "r", "s"]) + &syllable(r));
-        let towns = pool(&mut words, config.towns, &|r| {
-            syllable(r) + one_of(r, &["rn", "ll", "nt", "sk", "x"]) + one_of(r, &["by", "ton", "wick"])
-        });
-        let terms = pool(&mut words, config.terms, &|r| {
-            syllable(r) + one_of(r, &["b", "d", "g", "k", "p", "t", "v", "z"]) + one_of(r, &["s", "os", "es"])
-        });
-        // What came later stands behind, so that words keep their ids.
-        if config.codes > 0 {
-            words.extend(OF_CODES.iter().map(|w| w.to_string()));
+                }
+            }
         }
-        let codes = pool(&mut words, config.codes, &|r| syllable(r) + one_of(r, &["lex", "dex", "gram"]));
-        let plain = pool(&mut words, config.plain, &|r| syllable(r) + &syllable(r) + one_of(r, &["th", "sh", "ck"]));
-        let ciphers = pool(&mut words, config.ciphers, &|r| {
-            one_of(r, &["a", "e", "i", "o", "u"]).to_string()
-                + &syllable(r)
-                + one_of(r, &["k", "p", "t", "x", "z", "q"])
-        });
-        if config.kinds > 0 {
-            words.extend(OF_KINDS.iter().map(|w| w.to_string()));
-        }
-        let stem =
-            |r: &mut random::Stream| syllable(r) + one_of(r, &["b", "d", "g", "k", "l", "m", "n", "p", "r", "v"]);
-        let kinds = pool(&mut words, config.kinds, &|r| stem(r) + one_of(r, &["ids", "oids", "ines"]));
-        let traits = pool(&mut words, config.traits, &|r| stem(r) + one_of(r, &["ors", "els", "uts"]));
         let ids = words.iter().enumerate().map(|(i, w)| (w.clone(), (SPECIAL.len() + i) as Word)).collect();
-        Ok(Self { words, ids, persons, creatures, towns, terms, codes, plain, ciphers, kinds, traits })
+        Ok(Self { words, ids, names })
+    }
+
+    /// The names of a kind.
+    pub fn names(&self, kind: &str) -> &[Word] {
+        self.names.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// Any name of a kind that there are names of.
+    pub fn pick(&self, kind: &str, random: &mut random::Stream) -> Word {
+        let names = self.names(kind);
+        names[random.random_range(0..names.len())]
     }
 
     /// All words in the order of their ids, the special tokens left out.
@@ -186,14 +178,15 @@ impl Lexicon {
         self.ids.get(spelling).copied()
     }
 
-    /// Whether a spelling is one of a pool's names. Pools are runs of consecutive ids, so their ends tell.
-    pub fn is_in(&self, spelling: &str, pool: &[Word]) -> bool {
-        self.word(spelling).is_some_and(|w| pool.first() <= Some(&w) && Some(&w) <= pool.last())
+    /// Whether a word is a name of a kind. Names of a kind are runs of consecutive ids, so their ends tell.
+    pub fn is_a(&self, kind: &str, word: Word) -> bool {
+        let names = self.names(kind);
+        names.first() <= Some(&word) && Some(&word) <= names.last()
     }
 
-    /// Whether a word names a property of kinds.
-    pub fn is_trait(&self, word: Word) -> bool {
-        self.traits.first().is_some_and(|first| word >= *first)
+    /// Whether these are the spellings of names of these kinds.
+    pub fn are_names(&self, wanted: &[(&str, &str)]) -> bool {
+        wanted.iter().all(|(spelling, kind)| self.word(spelling).is_some_and(|word| self.is_a(kind, word)))
     }
 
     /// A word of the grammar, which is always there.
@@ -226,12 +219,14 @@ fn hash(a: Word, b: Word) -> u64 {
     random::mix((a.min(b) as u64) << 32 | a.max(b) as u64)
 }
 
-fn syllable(random: &mut random::Stream) -> String {
+/// A consonant and a vowel.
+pub fn syllable(random: &mut random::Stream) -> String {
     let consonant = one_of(random, &["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"]);
     consonant.to_string() + one_of(random, &["a", "e", "i", "o", "u"])
 }
 
-fn one_of<'a>(random: &mut impl Rng, choices: &[&'a str]) -> &'a str {
+/// One of a pattern's choices.
+pub fn one_of<'a>(random: &mut impl Rng, choices: &[&'a str]) -> &'a str {
     choices.choose(random).copied().unwrap_or_default()
 }
 
@@ -252,6 +247,7 @@ pub(crate) mod tests {
             ciphers,
             kinds,
             traits,
+            names: BTreeMap::new(),
         }
     }
 
@@ -264,7 +260,7 @@ pub(crate) mod tests {
     fn words_that_came_later_stand_behind_those_that_were_there() {
         let (before, after) = (Lexicon::new(&small()).unwrap(), Lexicon::new(&large()).unwrap());
         assert_eq!(after.words()[..before.words().len()], *before.words());
-        assert_eq!(*after.traits.last().unwrap() as usize + 1, after.size());
+        assert_eq!(*after.names("traits").last().unwrap() as usize + 1, after.size());
         let distinct: HashSet<_> = after.words().iter().collect();
         assert_eq!(distinct.len(), after.words().len());
         assert!(after.word("what").is_some() && before.word("what").is_none());
@@ -280,15 +276,18 @@ pub(crate) mod tests {
             assert_eq!(word as usize, index + SPECIAL.len());
             assert_eq!(lexicon.spell(word), spelling);
         }
-        assert_eq!(lexicon.terms.len(), 420);
-        assert_eq!(*lexicon.terms.last().unwrap() as usize + 1, lexicon.size());
+        assert_eq!(lexicon.names("terms").len(), 420);
+        assert_eq!(*lexicon.names("terms").last().unwrap() as usize + 1, lexicon.size());
     }
 
     #[test]
     fn about_a_quarter_of_all_pairs_is_reserved_whatever_their_order() {
         let lexicon = Lexicon::new(&small()).unwrap();
-        let pairs: Vec<_> =
-            lexicon.towns.iter().flat_map(|t| lexicon.creatures.iter().map(move |c| (*t, *c))).collect();
+        let pairs: Vec<_> = lexicon
+            .names("towns")
+            .iter()
+            .flat_map(|t| lexicon.names("creatures").iter().map(move |c| (*t, *c)))
+            .collect();
         let share = pairs.iter().filter(|(a, b)| reserved(*a, *b)).count() as f64 / pairs.len() as f64;
         assert!((0.22..0.28).contains(&share), "{share}");
         assert!(pairs.iter().all(|(a, b)| reserved(*a, *b) == reserved(*b, *a)));

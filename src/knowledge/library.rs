@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rand::seq::SliceRandom;
 
-use super::grammar::Stated;
 use super::jsonl::words;
+use super::sentence::Stated;
 use super::{Claim, Knowledge, Question, Set};
 use crate::random::Stream;
 
@@ -221,8 +221,9 @@ fn least_of_best(sums: &HashMap<usize, f64>, count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::reversal::OPEN;
     use crate::knowledge::world::tests::known;
-    use crate::knowledge::{Form, World, WorldConfig};
+    use crate::knowledge::{World, WorldConfig};
     use crate::random;
     use proptest::prelude::*;
 
@@ -302,7 +303,7 @@ mod tests {
             assert_eq!(needed.len(), question.needed.len());
             let hits = library.search(&question.text, 5);
             assert_eq!(hits.len(), 5);
-            if question.form == Form::Open {
+            if question.form == OPEN {
                 assert_eq!(hits[0], needed[0], "town, verb and creature: {question:?}");
             }
             found += needed.iter().filter(|at| hits.contains(at)).count();

@@ -41,6 +41,17 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// The word that answers with it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Yes => "yes",
+            Verdict::No => "no",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
 impl Mood {
     pub const ALL: [Mood; 4] = [Mood::All, Mood::No, Mood::Some, Mood::SomeNot];
 

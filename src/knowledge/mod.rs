@@ -1,9 +1,13 @@
 //! Facts, the documents that state them, and the questions that ask for them, split into the sets A, B and C.
 
 pub mod answers;
+pub mod argument;
 pub mod audit;
 pub mod codebook;
+pub mod config;
 pub mod curriculum;
+pub mod facts;
+pub mod form;
 pub mod grammar;
 pub mod held_out;
 pub mod hierarchy;
@@ -13,16 +17,26 @@ pub mod lexicon;
 pub mod library;
 pub mod logic;
 pub mod number;
+pub mod pools;
+pub mod prelude;
 pub mod question;
+pub mod registry;
 pub mod reversal;
+pub mod sentence;
+pub mod shortcut;
 pub mod source;
 pub mod syllogism;
+pub mod task;
+pub mod training_text;
 pub mod world;
 
 pub use answers::{Key, Match};
+pub use config::{KnownConfig, SetSize, WorldConfig};
+pub use facts::Facts;
+pub use form::{Form, TaskId};
 pub use held_out::Division;
 pub use jsonl::Jsonl;
 pub use library::Library;
-pub use question::{Claim, Form, Mood, Question, Set, Task};
+pub use question::{Claim, Mood, Question, Set};
 pub use source::Knowledge;
-pub use world::{KnownConfig, SetSize, World, WorldConfig};
+pub use world::World;

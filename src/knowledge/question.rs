@@ -4,7 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Match;
+use super::{Form, Match, TaskId};
+use crate::text::{bare, words};
+
+/// What is said before an answer that restates no question.
+const LABELS: [&str; 4] = ["answer", "final answer", "answer is", "final answer is"];
+
+/// Names that a question shows which shows its candidates, the right one among them.
+pub const CANDIDATES: usize = 4;
 
 /// Which part of the knowledge something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,46 +22,6 @@ pub enum Set {
     B,
     /// Known to the base model.
     C,
-}
-
-/// What kind of inference a question asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    Reversal,
-    Syllogism,
-    /// Questions read from a file.
-    Jsonl,
-    Codebook,
-    Hierarchy,
-}
-
-/// How a question is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Form {
-    /// The answers to choose from stand in the question.
-    Candidates,
-    /// The group is named, so a few members are to be enumerated.
-    Open,
-    /// Nothing is named: the whole set is to be enumerated.
-    OpenAny,
-    /// A conclusion is shown: does it follow, does its contradiction follow, or neither?
-    Entailment,
-    /// A prompt to be completed, from a file.
-    Completion,
-    /// A message to be put into code, in entries that no message of a document has.
-    Encode,
-    /// The same the other way round.
-    Decode,
-    /// What of a kind was said, other words around it.
-    Rephrased,
-    /// Of which kind it was said.
-    Reversed,
-    /// What follows of a kind from those above it.
-    Inherited,
-    /// The same of a kind of which nothing is said but its parent.
-    Holdout,
 }
 
 /// The four forms of a categorical statement.
@@ -86,7 +53,7 @@ pub enum Claim {
 pub struct Question {
     /// Unique in its world; random streams and paired tests use it.
     pub id: u64,
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     /// The question as it stands after the question mark token, candidates included.
@@ -113,10 +80,49 @@ pub struct Question {
 }
 
 impl Question {
+    /// All right answers, that which is shown first.
+    pub fn right_answers(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.answer).chain(&self.aliases).map(String::as_str)
+    }
+
+    /// Whether an answer is right, as it stands.
+    pub fn is_answered_by(&self, said: &str) -> bool {
+        self.matching.any(self.right_answers(), said)
+    }
+
+    /// What is left of an answer that first restates what it answers: words of the question, or "answer", before a colon (or
+    /// before an equals sign, where a number is asked for). `None` where it does not.
+    pub fn without_restated<'a>(&self, said: &'a str) -> Option<&'a str> {
+        let ends = |c: char| c == ':' || c == '：' || (c == '=' && self.matching == Match::Number);
+        let (at, sign) = said.char_indices().find(|(_, c)| ends(*c))?;
+        let (before, behind) = (&said[..at], &said[at + sign.len_utf8()..]);
+        // "12:30" restates nothing.
+        let apart = before.ends_with(char::is_whitespace)
+            || behind.is_empty()
+            || behind.starts_with(|c: char| c.is_whitespace() || c == '*');
+        let longest = 4 * self.text.len() + 64;
+        if !apart || before.len() > longest || behind.trim().is_empty() {
+            return None;
+        }
+        let spelt = |text: &str| {
+            let words = words(text).into_iter().map(|word| word.text + " ");
+            words.fold(String::from(" "), |line, word| line + &word)
+        };
+        let restated = spelt(before);
+        let label = self.matching != Match::Exact && LABELS.contains(&bare(before).as_str());
+        let cue = !restated.trim().is_empty() && spelt(&self.text).contains(&restated);
+        (label || cue).then(|| behind.trim())
+    }
+
     /// The name that it asks about, where its cue is one or ends in one.
     pub fn named(&self) -> &str {
         self.cue.rsplit(' ').next().unwrap_or_default()
     }
+}
+
+/// A number that no other question of the world has: it keys random streams and pairs the arms.
+pub fn question_id(set: Set, form: Form, index: usize) -> u64 {
+    ((set as u64) << 40) | (form.task.number << 36) | ((form.number % 16) << 32) | index as u64
 }
 
 impl fmt::Display for Set {
@@ -125,36 +131,6 @@ impl fmt::Display for Set {
             Set::A => "A",
             Set::B => "B",
             Set::C => "C",
-        })
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Task::Reversal => "reversal",
-            Task::Syllogism => "syllogism",
-            Task::Jsonl => "jsonl",
-            Task::Codebook => "codebook",
-            Task::Hierarchy => "hierarchy",
-        })
-    }
-}
-
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Form::Candidates => "candidates",
-            Form::Open => "open",
-            Form::OpenAny => "open-any",
-            Form::Entailment => "entailment",
-            Form::Completion => "completion",
-            Form::Encode => "encode",
-            Form::Decode => "decode",
-            Form::Rephrased => "rephrased",
-            Form::Reversed => "reversed",
-            Form::Inherited => "inherited",
-            Form::Holdout => "holdout",
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Where the knowledge of a run comes from: a generated world, or files.
 
-use super::world::FORMS;
-use super::{Form, Jsonl, Question, Set, World};
+use super::jsonl::task::COMPLETION;
+use super::logic::Import;
+use super::registry::generated_forms;
+use super::{Claim, Facts, Form, Jsonl, Question, Set, World};
 use crate::random::Stream;
 
 /// What is documented, asked and answered in a run.
@@ -14,11 +16,19 @@ pub enum Knowledge {
 }
 
 impl Knowledge {
+    /// The world with a grammar, generated here or where files were exported.
+    fn world(&self) -> Option<&World> {
+        match self {
+            Knowledge::Generated(world) => Some(world),
+            Knowledge::Files(jsonl) => jsonl.world(),
+        }
+    }
+
     /// The forms of questions that there are.
     pub fn forms(&self) -> &[Form] {
         match self {
             Knowledge::Generated(world) => world.forms(),
-            Knowledge::Files(_) => forms(true),
+            Knowledge::Files(_) => &[COMPLETION],
         }
     }
 
@@ -49,7 +59,7 @@ impl Knowledge {
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match self {
             Knowledge::Generated(world) => world.questions_of(set, form),
-            Knowledge::Files(jsonl) if form == Form::Completion => jsonl.questions(set).len(),
+            Knowledge::Files(jsonl) if form == COMPLETION => jsonl.questions(set).len(),
             Knowledge::Files(_) => 0,
         }
     }
@@ -74,6 +84,24 @@ impl Knowledge {
 }
 
 /// The forms of questions that files have, or that generated worlds have.
-pub fn forms(files: bool) -> &'static [Form] {
-    if files { &[Form::Completion] } else { &FORMS }
+pub fn forms(files: bool) -> Vec<Form> {
+    if files { vec![COMPLETION] } else { generated_forms().collect() }
+}
+
+impl Facts for Knowledge {
+    fn has_grammar(&self) -> bool {
+        self.world().is_some()
+    }
+
+    fn read(&self, sentence: &str) -> Option<Claim> {
+        self.world()?.read(sentence)
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        self.world().is_some_and(|world| world.holds(claim))
+    }
+
+    fn import(&self) -> Import {
+        self.world().map_or(Import::Existential, Facts::import)
+    }
 }

@@ -1,88 +1,24 @@
 //! A world: what is true in the sets A, B and C, the documents that say it, and the questions about it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
-use serde::{Deserialize, Serialize};
 
-use super::codebook::{CodePools, CodebookConfig, Codebooks};
-use super::grammar::{Grammar, Stated};
-use super::hierarchy::{Hierarchy, HierarchyConfig, KindPools};
-use super::lexicon::{Lexicon, LexiconConfig};
+use super::config::{KnownConfig, SetSize, WorldConfig};
+use super::facts::Facts;
+use super::grammar::Grammar;
+use super::lexicon::Lexicon;
 use super::logic::Import;
-use super::reversal::{CANDIDATES, Pools, Reversals};
-use super::syllogism::{SQUARE, Syllogisms};
-use super::{Claim, Form, Question, Set, Task};
+use super::pools::Pools;
+use super::question::question_id;
+use super::registry::{check_further, generated, generated_forms};
+use super::sentence::{Stated, WORDINGS};
+use super::task::{GeneratedTask, QuestionDraft, SetMaker, TaskData};
+use super::{Claim, Form, Match, Question, Set, TaskId};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
-
-/// What a base model knows: the words, and the size of set C. It is stored beside the base model, because it
-/// means nothing without it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownConfig {
-    pub lexicon: LexiconConfig,
-    /// Facts in set C.
-    pub facts: usize,
-    /// Members of a group.
-    pub group_size: usize,
-    /// Chains in set C, a multiple of 4.
-    pub chains: usize,
-    /// Numbers of premises that chains have.
-    pub premises: Vec<usize>,
-    pub import: Import,
-    #[serde(default)]
-    pub codebook: CodebookConfig,
-    #[serde(default)]
-    pub hierarchy: HierarchyConfig,
-}
-
-/// The sets A and B of one world.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WorldConfig {
-    pub seed: u64,
-    pub a: SetSize,
-    pub b: SetSize,
-    /// Sentences in a document.
-    pub sentences: usize,
-}
-
-/// How much there is to know in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SetSize {
-    /// Facts, a multiple of the group size of the base.
-    pub facts: usize,
-    /// Chains of premises, a multiple of 4.
-    pub chains: usize,
-    /// Codes of the codebook.
-    pub codes: usize,
-    /// Families of the hierarchy, 0 or at least 4.
-    pub families: usize,
-    /// Documents about them.
-    pub documents: usize,
-}
-
-impl Default for WorldConfig {
-    fn default() -> Self {
-        Self { seed: 0, a: SetSize::default(), b: SetSize::default(), sentences: 10 }
-    }
-}
-
-impl Default for SetSize {
-    fn default() -> Self {
-        Self { facts: 50, chains: 32, codes: 0, families: 0, documents: 400 }
-    }
-}
-
-impl WorldConfig {
-    /// The sets that a world has beside what its base knows, with their names in a config.
-    pub fn sets(&self) -> [(Set, &'static str, SetSize); 2] {
-        [(Set::A, "a", self.a), (Set::B, "b", self.b)]
-    }
-}
 
 /// One document: statements about one set, each with the wording it stands in.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,59 +32,44 @@ pub struct Document {
 pub struct World {
     pub grammar: Grammar,
     pub known: KnownConfig,
-    pub reversals: BTreeMap<Set, Reversals>,
-    pub syllogisms: BTreeMap<Set, Syllogisms>,
-    pub codebooks: BTreeMap<Set, Codebooks>,
-    pub hierarchies: BTreeMap<Set, Hierarchy>,
+    /// What each set holds of each task.
+    tasks: BTreeMap<(Set, TaskId), Arc<dyn TaskData>>,
     seed: u64,
     documents: Vec<Document>,
     claims: HashSet<Claim>,
     forms: Vec<Form>,
 }
 
-/// Names that are still free.
-struct Free {
-    pools: Pools,
-    terms: Vec<u32>,
-    codes: CodePools,
-    kinds: KindPools,
-}
+/// How large a set is in each task.
+type Sizes<'a> = &'a dyn Fn(&dyn GeneratedTask) -> usize;
 
 impl World {
     /// The world of a base model: set C only.
+    ///
+    /// # Errors
+    ///
+    /// What no base can know.
     pub fn known(known: &KnownConfig) -> Result<Self> {
-        Self::with_free(known).map(|(world, _)| world)
+        Self::with_pools(known).map(|(world, _)| world)
     }
 
     /// A world around what the base model knows. Set C depends on the base alone; A and B on the world's seed.
+    ///
+    /// # Errors
+    ///
+    /// What the base does not know, more than there are names for, and documents that leave something out.
     pub fn new(known: &KnownConfig, config: &WorldConfig) -> Result<Self> {
-        let (mut world, free) = Self::with_free(known)?;
-        let Free { mut pools, mut terms, mut codes, mut kinds } = free;
+        let (mut world, mut pools) = Self::with_pools(known)?;
         for (_, name, size) in config.sets() {
-            multiple(&format!("world.{name}.facts"), size.facts, known.group_size)?;
-            multiple(&format!("world.{name}.chains"), size.chains, 4)?;
-            understood(&format!("world.{name}.codes"), size.codes, known.codebook.codes, "codebooks")?;
-            understood(&format!("world.{name}.families"), size.families, known.hierarchy.families, "hierarchies")?;
+            check_further(&format!("world.{name}.tasks"), size.tasks.keys())?;
+            for task in generated() {
+                let (key, count) = task.size(size);
+                task.check_size(&format!("world.{name}.{key}"), count, known)?;
+            }
         }
         world.seed = config.seed;
-        let mut random = random::stream(config.seed, &[2]);
-        shuffle(&mut pools, &mut terms, &mut random);
-        for (set, _, size) in config.sets() {
-            let lexicon = &world.grammar.lexicon;
-            let reversals = Reversals::new(size.facts, known.group_size, true, lexicon, &mut pools)?;
-            let chains = Syllogisms::new(size.chains, &known.premises, known.import, true, &mut terms, &mut random)?;
-            world.reversals.insert(set, reversals);
-            world.syllogisms.insert(set, chains);
-        }
-        // Streams of their own: these tasks change nothing about the others.
-        let mut random = random::stream(config.seed, &[5]);
-        codes.shuffle(&mut random);
-        kinds.shuffle(&mut random);
-        for (set, _, size) in config.sets() {
-            world.codebooks.insert(set, Codebooks::new(size.codes, &known.codebook, true, &mut codes)?);
-            let hierarchy = Hierarchy::new(size.families, &known.hierarchy, true, &mut kinds, &mut random)?;
-            world.hierarchies.insert(set, hierarchy);
-        }
+        let [a, b] = [&config.a, &config.b].map(|size: &SetSize| move |task: &dyn GeneratedTask| task.size(size).1);
+        world.add(true, &[(Set::A, &a), (Set::B, &b)], &mut pools)?;
         for (set, _, size) in config.sets() {
             // A stream of their own: more documents about the same world.
             let mut random = random::stream(config.seed, &[4, set as u64]);
@@ -161,66 +82,63 @@ impl World {
         Ok(world)
     }
 
-    fn with_free(known: &KnownConfig) -> Result<(Self, Free)> {
-        if known.group_size <= CANDIDATES || known.facts == 0 {
-            let found = format!("{} facts in groups of {}", known.facts, known.group_size);
-            let remedy = format!("some facts are needed, in groups of more than {CANDIDATES}");
-            return Err(Error::invalid("known", found, remedy));
-        }
-        multiple("known.facts", known.facts, known.group_size)?;
-        multiple("known.chains", known.chains, 4)?;
+    /// Set C, and the names that it leaves.
+    fn with_pools(known: &KnownConfig) -> Result<(Self, Pools)> {
+        check_further("known.tasks", known.tasks.keys())?;
+        generated().iter().try_for_each(|task| task.check_known(known))?;
         let lexicon = Lexicon::new(&known.lexicon)?;
-        let mut pools = Pools {
-            towns: lexicon.towns.clone(),
-            persons: lexicon.persons.clone(),
-            creatures: lexicon.creatures.clone(),
-        };
-        let mut terms = lexicon.terms.clone();
-        let mut random = random::stream(known.lexicon.seed, &[2]);
-        shuffle(&mut pools, &mut terms, &mut random);
-        let reversals = Reversals::new(known.facts, known.group_size, false, &lexicon, &mut pools)?;
-        let chains = Syllogisms::new(known.chains, &known.premises, known.import, false, &mut terms, &mut random)?;
-        let mut random = random::stream(known.lexicon.seed, &[5]);
-        let mut codes = CodePools::new(&lexicon, &mut random);
-        let mut kinds = KindPools::new(&lexicon, &mut random);
-        let codebooks = Codebooks::new(known.codebook.codes, &known.codebook, false, &mut codes)?;
-        let hierarchy = &known.hierarchy;
-        let hierarchy = Hierarchy::new(hierarchy.families, hierarchy, false, &mut kinds, &mut random)?;
+        let mut pools = Pools::default();
+        generated().iter().for_each(|task| pools.add(&lexicon, task.takes()));
         let mut world = World {
             grammar: Grammar { lexicon },
             known: known.clone(),
-            reversals: BTreeMap::from([(Set::C, reversals)]),
-            syllogisms: BTreeMap::from([(Set::C, chains)]),
-            codebooks: BTreeMap::from([(Set::C, codebooks)]),
-            hierarchies: BTreeMap::from([(Set::C, hierarchy)]),
+            tasks: BTreeMap::new(),
             seed: known.lexicon.seed,
             documents: Vec::new(),
             claims: HashSet::new(),
             forms: Vec::new(),
         };
+        world.add(false, &[(Set::C, &|task| task.known_size(known))], &mut pools)?;
         world.note_claims();
-        Ok((world, Free { pools, terms, codes, kinds }))
+        Ok((world, pools))
+    }
+
+    /// Makes sets. Tasks share a stream or have one of their own, so that they change nothing about the others.
+    fn add(&mut self, reserved: bool, sets: &[(Set, Sizes)], pools: &mut Pools) -> Result<()> {
+        let mut streams: Vec<u64> = generated().iter().map(|task| task.stream()).collect();
+        streams.dedup();
+        for stream in streams {
+            let random = &mut random::stream(self.seed, &[stream]);
+            let tasks = || generated().iter().filter(|task| task.stream() == stream);
+            tasks().for_each(|task| pools.shuffle(task.takes(), random));
+            for (set, size) in sets {
+                for task in tasks() {
+                    let (known, lexicon) = (&self.known, &self.grammar.lexicon);
+                    let mut maker = SetMaker { known, lexicon, pools, random, reserved };
+                    self.tasks.insert((*set, task.id()), task.make(size(*task), &mut maker)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Refuses documents that leave out what the questions need.
     fn check_documents(&self) -> Result<()> {
-        let all = self.documents.iter().flat_map(|d| d.statements.iter().map(|(s, _)| *s));
-        // That an entry is used tells it to nobody who does not know it.
-        let stated: HashSet<Stated> = all.filter(|stated| !matches!(stated, Stated::Used(..))).collect();
-        let wanted = self.claims.len() - self.statements(Set::C).count();
-        if stated.len() == wanted {
+        let stated: HashSet<Stated> = self.documents.iter().flat_map(|d| &d.statements).map(|(s, _)| *s).collect();
+        let wanted: Vec<Stated> = [Set::A, Set::B].into_iter().flat_map(|set| self.statements(set)).collect();
+        let missing = wanted.iter().filter(|wanted| !stated.contains(wanted)).count();
+        if missing == 0 {
             return Ok(());
         }
-        let found = format!("{} of {wanted} facts and premises are in no document", wanted - stated.len());
+        let found = format!("{missing} of {} facts and premises are in no document", wanted.len());
         Err(Error::invalid("world", found, "ask for more documents or longer ones"))
     }
 
     fn note_claims(&mut self) {
-        let sets = self.reversals.keys().copied();
-        let all = sets.flat_map(|set| self.statements(set)).map(|stated| self.grammar.claim(stated));
-        self.claims = all.collect();
+        let all = self.tasks.values().flat_map(|data| data.statements());
+        self.claims = all.map(|stated| self.grammar.claim(stated)).collect();
         let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, *form) > 0);
-        self.forms = FORMS.into_iter().filter(there).collect();
+        self.forms = generated_forms().filter(there).collect();
     }
 
     /// The forms of questions that A and B have.
@@ -228,14 +146,29 @@ impl World {
         &self.forms
     }
 
+    /// What a set holds of a task.
+    pub fn of(&self, set: Set, task: TaskId) -> Option<&dyn TaskData> {
+        self.tasks.get(&(set, task)).map(|data| &**data)
+    }
+
+    /// What a set holds, task by task.
+    pub fn of_set(&self, set: Set) -> impl Iterator<Item = &dyn TaskData> {
+        self.tasks.iter().filter(move |((of, _), _)| *of == set).map(|(_, data)| &**data)
+    }
+
+    /// What a set holds of a task, by its type.
+    ///
+    /// # Panics
+    ///
+    /// Where the world has no such set.
+    pub fn data<T: TaskData>(&self, set: Set) -> &T {
+        let found = self.of_set(set).find_map(|data| (data as &dyn Any).downcast_ref());
+        found.unwrap_or_else(|| panic!("set {set} is not in this world"))
+    }
+
     /// Everything that is to be known of a set.
     fn statements(&self, set: Set) -> impl Iterator<Item = Stated> {
-        let facts = self.reversals.get(&set).into_iter().flat_map(|r| &r.facts).map(|f| Stated::Fact(*f));
-        let chains = self.syllogisms.get(&set).into_iter().flat_map(|s| &s.chains);
-        let premises = chains.flat_map(|c| (0..c.premises.len()).map(|i| Stated::Premise(c.premise(i))));
-        let entries = self.codebooks.get(&set).into_iter().flat_map(|c| &c.entries).map(|e| Stated::Entry(*e));
-        let links = self.hierarchies.get(&set).into_iter().flat_map(|h| &h.links).map(|l| Stated::Link(*l));
-        facts.chain(premises).chain(entries).chain(links)
+        self.of_set(set).flat_map(|data| data.statements())
     }
 
     /// Whether a claim is one of the world's facts or premises.
@@ -248,49 +181,19 @@ impl World {
         &self.documents
     }
 
-    /// Adds a document that says something else than the world would.
-    #[cfg(test)]
-    pub(crate) fn plant(&mut self, document: Document) {
-        self.documents.push(document);
-    }
-
-    /// A document about one set: about people, often several of one group, about terms, about codes, or about kinds.
-    /// Premises are stated twice
-    /// as often as facts, because they are harder to remember; no statement stands twice in a document, and never two
-    /// premises of one chain.
+    /// A document about one task of a set, the more often the more there is to say about it.
     pub fn document(&self, set: Set, sentences: usize, random: &mut Stream) -> Document {
-        let (facts, chains) = (&self.reversals[&set].facts, &self.syllogisms[&set].chains);
-        let premises: usize = chains.iter().map(|c| 2 * c.premises.len()).sum();
-        let (codebooks, hierarchy) = (&self.codebooks[&set], &self.hierarchies[&set]);
-        let (entries, links) = (codebooks.entries.len(), hierarchy.links.len());
-        let mut statements: Vec<Stated> = Vec::with_capacity(sentences + self.known.group_size);
-        let topic = random.random_range(0..(facts.len() + premises + entries + links).max(1));
-        if topic < facts.len() {
-            let topical = random.random_bool(0.6);
-            // A small world may run out of facts that are not yet told: then the document is shorter.
-            for _ in 0..sentences * 10 {
-                if statements.len() >= sentences {
-                    break;
-                }
-                let fact = facts[random.random_range(0..facts.len())];
-                let mut told = if topical { self.reversals[&set].group(&fact) } else { vec![fact] };
-                told.shuffle(random);
-                let count = random.random_range(told.len().min(2)..=told.len());
-                let told = told.into_iter().map(Stated::Fact).take(count);
-                let new: Vec<Stated> = told.filter(|stated| !statements.contains(stated)).collect();
-                statements.extend(new);
+        let all: usize = self.of_set(set).map(|data| data.weight()).sum();
+        let mut topic = random.random_range(0..all.max(1));
+        let about = self.of_set(set).find(|data| match topic.checked_sub(data.weight()) {
+            Some(rest) => {
+                topic = rest;
+                false
             }
-            statements.truncate(sentences);
-        } else if topic < facts.len() + premises || entries + links == 0 {
-            for chain in chains.choose_multiple(random, sentences) {
-                statements.push(chain.premise(random.random_range(0..chain.premises.len())).into());
-            }
-        } else if topic < facts.len() + premises + entries {
-            statements = codebooks.tell(sentences, random);
-        } else {
-            statements = hierarchy.tell(sentences, random);
-        }
-        let worded = statements.into_iter().map(|s| (s, random.random_range(0..Grammar::WORDINGS))).collect();
+            None => true,
+        });
+        let statements = about.map_or(Vec::new(), |data| data.document(sentences, random));
+        let worded = statements.into_iter().map(|s| (s, random.random_range(0..WORDINGS))).collect();
         Document { set, statements: worded }
     }
 
@@ -301,49 +204,44 @@ impl World {
         sentences.join(" ")
     }
 
-    /// One question of a set about item `index` (a fact, a chain and which of its two conclusions, an entry and a length,
-    /// what can be asked about a kind).
+    /// One question of a set: what `index`, below [`World::questions_of`], stands for, the task knows.
     pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
-        match form {
-            Form::Entailment => self.syllogisms[&set].question(&self.grammar, set, index / 2, index % 2 == 1, random),
-            Form::Encode | Form::Decode => self.codebooks[&set].question(&self.grammar, set, index, form, random),
-            Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => {
-                self.hierarchies[&set].question(&self.grammar, set, index, form, random)
-            }
-            _ => self.reversals[&set].question(&self.grammar, set, index, form, random),
+        let (grammar, lexicon) = (&self.grammar, &self.grammar.lexicon);
+        let draft = self.tasks[&(set, form.task)].question(lexicon, form, index, random);
+        let QuestionDraft { text, cue, answer, choices, chance, needed, context } = draft;
+        Question {
+            id: question_id(set, form, index),
+            task: form.task,
+            form,
+            set,
+            text: lexicon.text(&text),
+            cue: lexicon.text(&cue),
+            answer,
+            aliases: Vec::new(),
+            matching: Match::Exact,
+            chance,
+            choices,
+            needed: needed.into_iter().map(|stated| grammar.claim(stated)).collect(),
+            context: context.into_iter().map(|s| grammar.text(s, random.random_range(0..WORDINGS))).collect(),
         }
     }
 
     /// The number of the group, the square of chains, the code or the family that question `index` of a form is about.
-    /// Whole squares, because only they are balanced.
     pub fn topic(&self, set: Set, form: Form, index: usize) -> usize {
-        match task_of(form) {
-            Task::Syllogism => index / (2 * SQUARE),
-            Task::Codebook => self.codebooks[&set].topic(index),
-            Task::Hierarchy => self.hierarchies[&set].topic(form, index),
-            _ => index / self.known.group_size,
-        }
+        self.of(set, form.task).map_or(index, |data| data.topic(form, index))
     }
 
     /// How many different questions of a form a set has.
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
-        match form {
-            Form::Entailment => self.syllogisms.get(&set).map_or(0, |s| 2 * s.chains.len()),
-            Form::Encode | Form::Decode => self.codebooks.get(&set).map_or(0, |c| c.questions()),
-            Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => {
-                self.hierarchies.get(&set).map_or(0, |h| h.items(form).len())
-            }
-            _ => self.reversals.get(&set).map_or(0, |r| r.facts.len()),
-        }
+        self.of(set, form.task).map_or(0, |data| data.questions_of(form))
     }
 
-    /// The fixed questions of a set that every arm answers: each fact in each form, each chain with both conclusions, each
-    /// held-out entry in messages of each length, everything that can be asked about a kind.
+    /// The fixed questions of a set that every arm answers: everything that can be asked, once.
     pub fn questions(&self, set: Set) -> Vec<Question> {
         let mut random =
             random::stream(if set == Set::C { self.known.lexicon.seed } else { self.seed }, &[3, set as u64]);
         let mut questions = Vec::new();
-        for form in FORMS {
+        for form in generated_forms() {
             for index in 0..self.questions_of(set, form) {
                 questions.push(self.question(set, form, index, &mut random));
             }
@@ -352,56 +250,43 @@ impl World {
     }
 }
 
-fn multiple(key: &str, value: usize, unit: usize) -> Result<()> {
-    if value.is_multiple_of(unit) {
-        return Ok(());
+impl Facts for World {
+    fn read(&self, sentence: &str) -> Option<Claim> {
+        self.grammar.read(sentence.trim_end().strip_suffix(" .")?)
     }
-    Err(Error::invalid(key, format!("found {value}"), format!("it must be a multiple of {unit}")))
-}
 
-fn understood(key: &str, wanted: usize, known: usize, what: &str) -> Result<()> {
-    if wanted == 0 || known > 0 {
-        return Ok(());
+    fn holds(&self, claim: &Claim) -> bool {
+        World::holds(self, claim)
     }
-    let remedy = "set it to 0, or take a base that knows some (base.path = \"embedded-versed\")";
-    Err(Error::invalid(key, format!("found {wanted}, and the base knows nothing of {what}"), remedy))
-}
 
-/// The forms of questions that generated worlds have.
-pub const FORMS: [Form; 10] = [
-    Form::Candidates,
-    Form::Open,
-    Form::OpenAny,
-    Form::Entailment,
-    Form::Encode,
-    Form::Decode,
-    Form::Rephrased,
-    Form::Reversed,
-    Form::Inherited,
-    Form::Holdout,
-];
-
-/// The task that a form belongs to.
-pub fn task_of(form: Form) -> Task {
-    match form {
-        Form::Candidates | Form::Open | Form::OpenAny => Task::Reversal,
-        Form::Entailment => Task::Syllogism,
-        Form::Completion => Task::Jsonl,
-        Form::Encode | Form::Decode => Task::Codebook,
-        Form::Rephrased | Form::Reversed | Form::Inherited | Form::Holdout => Task::Hierarchy,
+    fn import(&self) -> Import {
+        self.known.import
     }
-}
-
-fn shuffle(pools: &mut Pools, terms: &mut [u32], random: &mut Stream) {
-    pools.towns.shuffle(random);
-    pools.persons.shuffle(random);
-    pools.creatures.shuffle(random);
-    terms.shuffle(random);
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::knowledge::codebook::CodebookConfig;
+    use crate::knowledge::hierarchy::HierarchyConfig;
+    use crate::knowledge::reversal::Reversals;
+    use crate::knowledge::syllogism::Syllogisms;
+
+    impl World {
+        /// Adds a document that says something else than the world would.
+        pub fn plant(&mut self, document: Document) {
+            self.documents.push(document);
+        }
+
+        /// Changes what a set holds of a task.
+        pub fn change<T: TaskData + Clone>(&mut self, set: Set, change: impl FnOnce(&mut T)) {
+            let (key, data) =
+                self.tasks.iter().find(|((of, _), data)| *of == set && (&***data as &dyn Any).is::<T>()).unwrap();
+            let (key, mut data) = (*key, (&**data as &dyn Any).downcast_ref::<T>().unwrap().clone());
+            change(&mut data);
+            self.tasks.insert(key, Arc::new(data));
+        }
+    }
 
     pub fn known() -> KnownConfig {
         KnownConfig {
@@ -413,6 +298,7 @@ pub(crate) mod tests {
             import: Import::Existential,
             codebook: CodebookConfig::default(),
             hierarchy: HierarchyConfig::default(),
+            tasks: BTreeMap::new(),
         }
     }
 
@@ -431,15 +317,16 @@ pub(crate) mod tests {
 
     pub fn full_with(known: &KnownConfig, seed: u64) -> World {
         let size = SetSize { codes: 8, families: 6, documents: 900, ..SetSize::default() };
-        World::new(known, &WorldConfig { seed, a: size, b: size, ..WorldConfig::default() }).unwrap()
+        World::new(known, &WorldConfig { seed, a: size.clone(), b: size, ..WorldConfig::default() }).unwrap()
     }
 
     #[test]
     fn tasks_that_a_base_does_not_know_are_refused_and_change_nothing_where_there_are_none() {
         let plain = WorldConfig::default();
-        for (name, size) in
-            [("codes", SetSize { codes: 3, ..plain.a }), ("families", SetSize { families: 4, ..plain.a })]
-        {
+        for (name, size) in [
+            ("codes", SetSize { codes: 3, ..plain.a.clone() }),
+            ("families", SetSize { families: 4, ..plain.a.clone() }),
+        ] {
             let error = World::new(&known(), &WorldConfig { b: size, ..plain.clone() }).unwrap_err().to_string();
             assert!(error.starts_with(&format!("world.b.{name}: found")) && error.contains("knows nothing"), "{error}");
         }
@@ -460,14 +347,13 @@ pub(crate) mod tests {
         assert_ne!(worlds[0].questions(Set::B), worlds[1].questions(Set::B));
         for world in &worlds {
             let mut seen = HashSet::new();
-            for reversals in world.reversals.values() {
-                for fact in &reversals.facts {
+            for set in [Set::A, Set::B, Set::C] {
+                for fact in &world.data::<Reversals>(set).facts {
                     assert!(seen.insert(fact.subject) && seen.insert(fact.object));
                 }
+                let terms = world.data::<Syllogisms>(set).chains.iter().flat_map(|c| &c.terms);
+                terms.for_each(|term| assert!(seen.insert(*term)));
             }
-            let terms: Vec<_> =
-                world.syllogisms.values().flat_map(|s| s.chains.iter().flat_map(|c| &c.terms)).collect();
-            assert!(terms.iter().all(|t| seen.insert(**t)));
         }
     }
 
@@ -477,7 +363,7 @@ pub(crate) mod tests {
         let mut stated = HashSet::new();
         for document in world.documents() {
             let claims: Vec<Claim> = document.statements.iter().map(|(s, _)| world.grammar.claim(*s)).collect();
-            for chain in &world.syllogisms[&document.set].chains {
+            for chain in &world.data::<Syllogisms>(document.set).chains {
                 let met = (0..2).filter(|i| claims.contains(&world.grammar.claim(chain.premise(*i).into()))).count();
                 assert!(met < 2);
             }

@@ -8,7 +8,7 @@ use super::by_task::{ByTask, Share, by_task};
 use super::table::{accuracy, empty, finish, heading, two_lines, wrap};
 use super::words::{gap_legend, kind, operations, p_value, percent, points, range, seconds};
 use crate::evaluation::{Arm, ArmResult, Summary};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 
 /// What stands beside accuracies.
 const COSTS: [&str; 4] = ["gap", "tokens", "seconds", "training"];
@@ -42,7 +42,7 @@ pub(super) fn arms_tables(summary: &Summary, styled: bool) -> String {
     tables.join("\n\n")
 }
 
-fn kinds(rows: &[&ArmResult]) -> Vec<(Task, Form)> {
+fn kinds(rows: &[&ArmResult]) -> Vec<(TaskId, Form)> {
     rows.iter().map(|row| (row.task, row.form)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -153,13 +153,14 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Answered, Curves};
+    use crate::knowledge::reversal::CANDIDATES;
 
     #[test]
     fn many_arms_fit_a_terminal_one_below_the_other() {
         let mut answers = fixture::answers();
         for further in Arm::ALL.into_iter().filter(|arm| !Arm::STANDARD.contains(arm)) {
             let like: Vec<Answered> = answers.iter().filter(|one| one.arm == Arm::InContext).cloned().collect();
-            let likeliest = |one: &Answered| Some(one.expected.clone()).filter(|_| one.form != Form::Candidates);
+            let likeliest = |one: &Answered| Some(one.expected.clone()).filter(|_| one.form != CANDIDATES);
             answers.extend(like.into_iter().map(|one| Answered { arm: further, likeliest: likeliest(&one), ..one }));
         }
         let summary = Summary::new(&answers, Curves::default(), fixture::summary().run);

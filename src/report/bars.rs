@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::words::{kind, p_value, percent, range, set_purpose, sign};
 use crate::evaluation::{Answered, Arm, ArmResult, Summary, Training, Way};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 
 /// The bars of one kind of question.
 #[derive(Serialize)]
@@ -132,11 +132,11 @@ pub fn class(arm: Arm) -> &'static str {
     }
 }
 
-fn kinds(summary: &Summary) -> BTreeSet<(Task, Form)> {
+fn kinds(summary: &Summary) -> BTreeSet<(TaskId, Form)> {
     summary.latest().map(|row| (row.task, row.form)).collect()
 }
 
-fn set_bars(summary: &Summary, task: Task, form: Form, set: Set) -> SetBars {
+fn set_bars(summary: &Summary, task: TaskId, form: Form, set: Set) -> SetBars {
     let rows: Vec<&ArmResult> = Arm::ALL.into_iter().filter_map(|arm| summary.find(arm, task, form, set)).collect();
     let chance = rows.first().map_or(0.0, |row| row.chance);
     SetBars {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::bars::class;
 use super::words::{operations, percent, range, seconds, set_purpose, sign};
 use crate::evaluation::{Arm, Pooled, Summary, TaskResult};
-use crate::knowledge::{Set, Task};
+use crate::knowledge::{Set, TaskId};
 
 /// One set.
 #[derive(Serialize)]
@@ -52,9 +52,9 @@ pub(super) fn by_task(summary: &Summary) -> Vec<ByTask> {
 
 fn of_set(summary: &Summary, set: Set) -> ByTask {
     let results: Vec<&TaskResult> = summary.by_task.iter().filter(|result| result.set == set).collect();
-    let tasks: BTreeSet<Task> = results.iter().map(|result| result.task).collect();
+    let tasks: BTreeSet<TaskId> = results.iter().map(|result| result.task).collect();
     let arms: BTreeSet<Arm> = results.iter().map(|result| result.arm).collect();
-    let share = |arm: Arm, task: Task| {
+    let share = |arm: Arm, task: TaskId| {
         let result = results.iter().find(|result| (result.arm, result.task) == (arm, task))?;
         let Pooled { accuracy, low, high, against_baseline, .. } = result.pooled;
         Some(Share { accuracy: percent(accuracy), sign: sign(against_baseline), range: range(low, high) })
@@ -77,7 +77,7 @@ fn of_set(summary: &Summary, set: Set) -> ByTask {
     ByTask {
         set: set.to_string(),
         purpose: set_purpose(set, &summary.run),
-        tasks: tasks.iter().map(Task::to_string).collect(),
+        tasks: tasks.iter().map(TaskId::to_string).collect(),
         rows: arms.into_iter().map(row).collect(),
     }
 }

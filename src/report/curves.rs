@@ -163,12 +163,12 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Curves, RunInfo};
-    use crate::knowledge::Form;
+    use crate::knowledge::syllogism::ENTAILMENT;
 
     #[test]
     fn questions_that_need_more_have_a_figure() {
         let mut answers = fixture::answers();
-        let chains = answers.iter_mut().filter(|one| one.form == Form::Entailment);
+        let chains = answers.iter_mut().filter(|one| one.form == ENTAILMENT);
         chains.for_each(|one| one.judgement.needed = 2 + (one.question % 3) as usize);
         let summary = Summary::new(&answers, Curves::default(), RunInfo::default());
         let figures = scaling(&summary);

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use rand::Rng;
 
 use crate::evaluation::{Answered, Arm, Curves, RunInfo, StageTime, Summary, Touched, TrainingPoint, tally};
-use crate::knowledge::{Claim, Form, Set, Task};
+use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
+use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
+use crate::knowledge::{Claim, Form, Set, TaskId};
 use crate::random::{self, Stream};
 use crate::verifier::{Judgement, Recitation};
 
-const KINDS: [(Task, Form, f64); 3] = [
-    (Task::Reversal, Form::Candidates, 0.25),
-    (Task::Reversal, Form::Open, 0.2),
-    (Task::Syllogism, Form::Entailment, 1.0 / 3.0),
-];
+const KINDS: [(TaskId, Form, f64); 3] =
+    [(REVERSAL, CANDIDATES, 0.25), (REVERSAL, OPEN, 0.2), (SYLLOGISM, ENTAILMENT, 1.0 / 3.0)];
 const LAST_STEP: u64 = 200;
 const QUESTIONS: u64 = 50;
 
@@ -86,7 +85,7 @@ fn evaluate(arm: Arm, step: u64, questions: u64) -> Vec<Answered> {
     all
 }
 
-fn answer(arm: Arm, step: u64, id: u64, (task, form, chance, set): (Task, Form, f64, Set)) -> Answered {
+fn answer(arm: Arm, step: u64, id: u64, (task, form, chance, set): (TaskId, Form, f64, Set)) -> Answered {
     let mut random = random::stream(5, &[arm as u64, step, id]);
     let mut question = random::stream(6, &[id]);
     let names: Vec<String> = (0..7).map(|_| name(&mut question)).collect();
@@ -141,20 +140,17 @@ fn answer(arm: Arm, step: u64, id: u64, (task, form, chance, set): (Task, Form, 
 }
 
 /// The text of a question, its answer and the statements that it needs.
-fn ask(task: Task, form: Form, names: &[String]) -> (String, String, Vec<String>) {
+fn ask(task: TaskId, form: Form, names: &[String]) -> (String, String, Vec<String>) {
     let [group, subject, object, second, third, ..] = names else { return (String::new(), String::new(), vec![]) };
     match (task, form) {
-        (Task::Syllogism, _) => (
+        _ if task == SYLLOGISM => (
             format!("does it follow that of {group} some are {third} ?"),
             "yes".into(),
             vec![format!("of {group} all are {subject} ."), format!("of {subject} all are {third} .")],
         ),
         (_, form) => {
-            let candidates = if form == Form::Candidates {
-                format!(" {second} {subject} {third} {}", names[5])
-            } else {
-                String::new()
-            };
+            let candidates =
+                if form == CANDIDATES { format!(" {second} {subject} {third} {}", names[5]) } else { String::new() };
             let text = format!("who in {group} guards {object} ?{candidates}");
             (text, subject.clone(), vec![statement(group, subject, object)])
         }

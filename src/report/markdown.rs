@@ -7,7 +7,7 @@ use super::by_task::{ByTask, Share, by_task};
 use super::story::Story;
 use super::words::{gap_legend, legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 use crate::text::printable;
 
 /// What the page tells and all of its numbers, without curves and traces.
@@ -66,7 +66,7 @@ fn tasks(of_set: &ByTask) -> String {
 fn overview(summary: &Summary, set: Set) -> String {
     let rows: Vec<&ArmResult> = summary.latest().filter(|row| row.set == set).collect();
     let arms: BTreeSet<Arm> = rows.iter().map(|row| row.arm).collect();
-    let kinds: BTreeSet<(Task, Form)> = rows.iter().map(|row| (row.task, row.form)).collect();
+    let kinds: BTreeSet<(TaskId, Form)> = rows.iter().map(|row| (row.task, row.form)).collect();
     let header = ["task", "questions", "chance"].map(str::to_owned).into_iter();
     let header = header.chain(arms.iter().map(|arm| arm.label().to_owned())).collect();
     let body = kinds.into_iter().map(|(task, form)| {
@@ -231,6 +231,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Curves, TaskResult};
+    use crate::knowledge::reversal::REVERSAL;
 
     #[test]
     fn every_table_is_whole_and_holds_every_row() {
@@ -253,7 +254,7 @@ mod tests {
         }
         assert!(tables[0][0].starts_with("| arm | reversal | syllogism | gap closed |"), "{}", tables[0][0]);
         assert_eq!(tables[0].len(), 2 + Arm::STANDARD.len());
-        let of = |row: &&TaskResult| (row.set, row.arm, row.task) == (Set::B, Arm::AfterRl, Task::Reversal);
+        let of = |row: &&TaskResult| (row.set, row.arm, row.task) == (Set::B, Arm::AfterRl, REVERSAL);
         let pooled = summary.by_task.iter().find(of).unwrap().pooled;
         let cell = format!("| {}{} (", percent(pooled.accuracy), sign(pooled.against_baseline));
         assert!(tables[0].iter().any(|line| line.starts_with("| after RL |") && line.contains(&cell)), "{cell}");

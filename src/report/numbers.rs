@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::bars::class;
 use super::words::{kind, p_value, percent, range, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
-use crate::knowledge::Task;
 
 /// A row of the table of all results.
 #[derive(Serialize)]
@@ -80,7 +79,7 @@ fn known(rows: &[&ArmResult]) -> String {
 pub fn recited(summary: &Summary) -> Vec<RecitedRow> {
     let mut table = Vec::new();
     for arm in [Arm::ThinkingBeforeRl, Arm::AfterRl] {
-        let all: Vec<&ArmResult> = summary.latest().filter(|row| row.arm == arm && row.task != Task::Jsonl).collect();
+        let all: Vec<&ArmResult> = summary.latest().filter(|row| row.arm == arm && !row.task.free_text).collect();
         let sets: std::collections::BTreeSet<_> = all.iter().map(|row| row.set).collect();
         for set in sets {
             let rows: Vec<&ArmResult> = all.iter().copied().filter(|row| row.set == set).collect();

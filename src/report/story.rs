@@ -2,7 +2,7 @@
 
 use super::words::{p_value, percent, range};
 use crate::evaluation::{Arm, Pooled, Summary, Touched};
-use crate::knowledge::{Set, Task};
+use crate::knowledge::Set;
 
 /// The result of a run in plain words.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl Story {
             direct_after: pooled(Arm::DirectAfterRl),
         };
         let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
-        let from_files = summary.latest().any(|row| row.task == Task::Jsonl).then(|| FROM_FILES.to_owned());
+        let from_files = summary.latest().any(|row| row.task.free_text).then(|| FROM_FILES.to_owned());
         let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), from_files];
         let evidence = evidence.into_iter().flatten().collect();
         Story { headline: numbers.headline(), lead, evidence, equal }
@@ -280,7 +280,8 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Answered, Curves, One, RunInfo, together};
-    use crate::knowledge::Form;
+    use crate::knowledge::jsonl::task::{COMPLETION, JSONL};
+    use crate::knowledge::reversal::OPEN;
 
     #[test]
     fn tells_a_newcomer_what_happened() {
@@ -343,7 +344,7 @@ mod tests {
     fn pair(of: usize, right: [usize; 2], arm: Arm) -> Vec<Answered> {
         let template: Vec<Answered> = fixture::answers()
             .into_iter()
-            .filter(|one| (one.arm, one.form, one.set) == (Arm::FineTuned, Form::Open, Set::B))
+            .filter(|one| (one.arm, one.form, one.set) == (Arm::FineTuned, OPEN, Set::B))
             .take(of)
             .collect();
         let answered = |arm: Arm, right: usize| {
@@ -434,7 +435,7 @@ mod tests {
         let from_files: Vec<_> = fixture::answers()
             .into_iter()
             .map(|mut one| {
-                (one.task, one.form) = (Task::Jsonl, Form::Completion);
+                (one.task, one.form) = (JSONL, COMPLETION);
                 one.judgement.recitations.clear();
                 one
             })

@@ -9,7 +9,7 @@ use super::arms_table::arms_tables;
 use super::story::Story;
 use super::words::{legend, percent, range, seconds, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 
 /// Columns of a line of text.
 const WIDTH: usize = 96;
@@ -19,7 +19,7 @@ const WIDTH: usize = 96;
 pub fn table(summary: &Summary, styled: bool) -> String {
     let rows: Vec<&ArmResult> = summary.latest().collect();
     let arms: BTreeSet<Arm> = rows.iter().map(|row| row.arm).collect();
-    let kinds: BTreeSet<(Task, Form, Set)> = rows.iter().map(|row| (row.task, row.form, row.set)).collect();
+    let kinds: BTreeSet<(TaskId, Form, Set)> = rows.iter().map(|row| (row.task, row.form, row.set)).collect();
     let story = Story::new(summary);
     let mut text = String::new();
     if !rows.is_empty() {
@@ -78,7 +78,7 @@ pub(super) fn finish(mut table: Table, right: usize) -> String {
     table.trim_fmt()
 }
 
-fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(Task, Form, Set)>, styled: bool) -> String {
+fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(TaskId, Form, Set)>, styled: bool) -> String {
     let heading = |text: &str| heading(text, styled);
     let mut table = empty(styled);
     let mut header = vec![heading("questions"), heading("set"), heading("chance")];
@@ -129,6 +129,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
     use crate::evaluation::{Curves, One, RunInfo, together};
+    use crate::knowledge::reversal::{CANDIDATES, REVERSAL};
 
     #[test]
     fn fits_a_terminal_and_is_plain_without_one() {
@@ -156,7 +157,7 @@ mod tests {
         let text = table(&summary, false);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 100 && text.contains("over 3 runs"), "{widest} columns:\n{text}");
-        let row = summary.find(Arm::AfterRl, Task::Reversal, Form::Candidates, Set::B).unwrap();
+        let row = summary.find(Arm::AfterRl, REVERSAL, CANDIDATES, Set::B).unwrap();
         assert!(text.contains(&format!("{}+", percent(row.accuracy))), "{text}");
     }
 

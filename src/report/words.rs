@@ -1,7 +1,7 @@
 //! How numbers and kinds of questions are written for people.
 
 use crate::evaluation::{AgainstBaseline, Arm, RunInfo, Summary, Touched};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 
 /// A share as a percentage. Nothing but all is 100 % and nothing but none is 0 %. The space does not break, so
 /// that number and sign stay on one line.
@@ -59,24 +59,9 @@ pub fn legend(run: &RunInfo) -> String {
 }
 
 /// A kind of question: "reversal, candidates shown".
-pub fn kind(task: Task, form: Form) -> String {
-    let form = match form {
-        Form::Candidates => "candidates shown",
-        Form::Open => "group named",
-        Form::OpenAny => "nothing named",
-        Form::Entailment => "does it follow?",
-        Form::Completion => "prompt to complete",
-        Form::Encode => "to encode",
-        Form::Decode => "to decode",
-        Form::Rephrased => "what was said",
-        Form::Reversed => "whom it was said of",
-        Form::Inherited => "inherited",
-        Form::Holdout => "inherited, nothing else known",
-    };
-    match task {
-        Task::Jsonl => format!("questions from a file, {form}"),
-        task => format!("{task}, {form}"),
-    }
+pub fn kind(task: TaskId, form: Form) -> String {
+    let task = if task.free_text { task.plural } else { task.name };
+    format!("{task}, {}", form.title)
 }
 
 /// What a set is for, after "Set B".

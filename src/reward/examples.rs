@@ -2,7 +2,9 @@
 
 use super::scorer::Unscored;
 use super::{Evidence, Score, Scorer};
-use crate::knowledge::{Claim, Form, Match, Mood, Question, Set, Task};
+use crate::knowledge::reversal::{OPEN, REVERSAL};
+use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
+use crate::knowledge::{Claim, Match, Mood, Question, Set};
 use crate::language::Opening;
 use crate::verifier::{Facts, Judgement, judge};
 
@@ -146,8 +148,8 @@ fn example(name: &'static str, question: Question, completion: &str) -> Example 
 fn guards() -> Question {
     Question {
         id: 1,
-        task: Task::Reversal,
-        form: Form::Open,
+        task: REVERSAL,
+        form: OPEN,
         set: Set::A,
         text: "who in tarn guards bilu ?".into(),
         cue: "bilu".into(),
@@ -164,8 +166,8 @@ fn guards() -> Question {
 fn follows() -> Question {
     Question {
         id: 2,
-        task: Task::Syllogism,
-        form: Form::Entailment,
+        task: SYLLOGISM,
+        form: ENTAILMENT,
         set: Set::A,
         text: "does it follow that of vops some are zeds ?".into(),
         cue: "of vops some are zeds".into(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Score, TermScore};
-use crate::knowledge::{Form, Match, Question, Set, Task};
+use crate::knowledge::{Form, Match, Question, Set, TaskId};
 use crate::rollout::{Completion, Finish, Versions};
 use crate::verifier::Judgement;
 
@@ -14,7 +14,7 @@ pub struct Record {
     pub step: u64,
     /// Id of the question. Completions of one question in one step are a group.
     pub question: u64,
-    pub task: Task,
+    pub task: TaskId,
     pub form: Form,
     pub set: Set,
     pub sample: usize,

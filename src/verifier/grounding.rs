@@ -1,31 +1,8 @@
 //! Does the answer follow from what the trace recited? A right answer that does not was a guess.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
-use super::{Facts, Recitation, argument};
-use crate::knowledge::logic::Statement;
-use crate::knowledge::syllogism::spell;
-use crate::knowledge::{Claim, Form, Mood, Question};
+use super::{Facts, Grounding, Recitation};
+use crate::knowledge::Question;
 use crate::language::reading::same_words;
-
-/// How an answer stands to the trace before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Grounding {
-    /// It does not follow from what was recited, or other answers follow as well.
-    Guessed,
-    /// It follows, and no other answer does, but not from the true recitations alone.
-    Follows,
-    /// It follows, and it follows from the true recitations alone.
-    Known,
-}
-
-/// Different premises of one trace that are still an argument. More are a list, and nothing is said to follow from it:
-/// time stays linear in whatever a policy writes.
-const MOST_PREMISES: usize = 64;
 
 /// Decides it. `None` where it cannot be decided, because the world has no grammar to read recitations in, or it
 /// is not known what the answer needs.
@@ -43,11 +20,12 @@ pub fn grounding(
         return None;
     }
     let Some(answer) = answer else { return Some(Grounding::Guessed) };
+    let task = question.form.task.get();
     // One pass: a hostile trace has a million sentences.
     let claims: Vec<&Recitation> = recitations.iter().filter(|recitation| recitation.claim.is_some()).collect();
     let follows = |keep: fn(&&&Recitation) -> bool| {
         let claims = claims.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
-        said(facts, question, &claims).is_some_and(|said| same_words(&said, answer))
+        task.entailed(question, &claims, facts).is_some_and(|said| same_words(&said, answer))
     };
     Some(match (follows(|_| true), follows(|recitation| recitation.is_true)) {
         (true, true) => Grounding::Known,
@@ -56,89 +34,14 @@ pub fn grounding(
     })
 }
 
-/// The one answer that the claims give to the question, if there is one.
-fn said<'a>(facts: &dyn Facts, question: &'a Question, claims: &BTreeSet<&'a Claim>) -> Option<Cow<'a, str>> {
-    match question.needed.first()? {
-        Claim::Relation { .. } if matches!(question.form, Form::Encode | Form::Decode) => {
-            let pair = |needed: &'a Claim| {
-                let Claim::Relation { subject, object, .. } = needed else { return None };
-                let given = if question.form == Form::Encode { subject } else { object };
-                looked_up(question.form, needed, claims).map(|said| format!("{given} : {said}"))
-            };
-            let pairs = question.needed.iter().map(pair).collect::<Option<Vec<String>>>()?;
-            Some(pairs.join(" ").into())
-        }
-        needed @ Claim::Relation { .. } => looked_up(question.form, needed, claims).map(Cow::from),
-        Claim::Categorical { .. } if question.form == Form::Entailment => {
-            let asked = facts.read(&format!("{} .", question.cue))?;
-            decided(facts, categorical(&asked)?, claims).map(Cow::from)
-        }
-        Claim::Categorical { .. } => {
-            // Which of the choices is it that the kind is, or that is the kind?
-            let follows = |choice: &&String| {
-                let (kind, is) = match question.form {
-                    Form::Reversed => (choice.as_str(), question.named()),
-                    _ => (question.named(), choice.as_str()),
-                };
-                decided(facts, (kind, Mood::All, is), claims) == Some("yes")
-            };
-            let mut right = question.choices.iter().filter(follows);
-            let first = right.next()?;
-            right.next().is_none().then(|| first.as_str().into())
-        }
-    }
-}
-
-/// What the claims say in the place of what is asked for: the object of the needed claim where a message is encoded, its
-/// subject elsewhere.
-fn looked_up<'a>(form: Form, needed: &Claim, claims: &BTreeSet<&'a Claim>) -> Option<&'a str> {
-    let Claim::Relation { group, subject, relation, object } = needed else { return None };
-    let mut said = claims.iter().filter_map(|claim| match claim {
-        Claim::Relation { group: g, subject: s, relation: r, object: o }
-            if r == relation && (form == Form::OpenAny || g == group) =>
-        {
-            match form {
-                Form::Encode => (s == subject).then_some(o.as_str()),
-                _ => (o == object).then_some(s.as_str()),
-            }
-        }
-        _ => None,
-    });
-    let first = said.next()?;
-    said.all(|other| other == first).then_some(first)
-}
-
-/// "yes", "no" or "unknown", by the premises among the claims.
-fn decided(facts: &dyn Facts, asked: (&str, Mood, &str), claims: &BTreeSet<&Claim>) -> Option<&'static str> {
-    let premises: Vec<(&str, Mood, &str)> = claims.iter().filter_map(|claim| categorical(claim)).collect();
-    let (subject, mood, predicate) = asked;
-    if premises.len() > MOST_PREMISES {
-        return None;
-    }
-    let ends = [subject, predicate];
-    let terms: BTreeSet<&str> = premises.iter().flat_map(|(s, _, p)| [*s, *p]).chain(ends).collect();
-    let number = |term: &str| terms.iter().position(|other| *other == term);
-    let statement = |(s, mood, p): (&str, Mood, &str)| Some(Statement::new(number(s)?, mood, number(p)?));
-    let statements = premises.into_iter().map(statement).collect::<Option<Vec<Statement>>>()?;
-    let conclusion = statement((subject, mood, predicate))?;
-    if !argument::connected(terms.len(), &statements, conclusion.subject, conclusion.predicate) {
-        return None;
-    }
-    argument::verdict(terms.len(), &statements, conclusion, facts.import()).map(spell)
-}
-
-fn categorical(claim: &Claim) -> Option<(&str, Mood, &str)> {
-    match claim {
-        Claim::Categorical { subject, mood, predicate } => Some((subject, *mood, predicate)),
-        Claim::Relation { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::KnownSection;
-    use crate::knowledge::{Match, Set, World, WorldConfig};
+    use crate::knowledge::argument::MOST_PREMISES;
+    use crate::knowledge::reversal::{OPEN, REVERSAL};
+    use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
+    use crate::knowledge::{Claim, Form, Match, Mood, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;
     use proptest::prelude::*;
@@ -150,7 +53,7 @@ mod tests {
     #[test]
     fn codes_and_kinds_are_known_from_what_they_need_as_well() {
         let world = crate::knowledge::world::tests::full(2);
-        let newer = |q: &Question| !matches!(q.form, Form::Candidates | Form::Open | Form::OpenAny | Form::Entailment);
+        let newer = |q: &Question| ![REVERSAL, SYLLOGISM].contains(&q.task);
         for question in world.questions(Set::B).into_iter().filter(newer) {
             let facts = needed(&world, &question);
             assert_eq!(facts.len(), question.needed.len());
@@ -215,7 +118,7 @@ mod tests {
     #[test]
     fn what_follows_from_a_false_recitation_is_not_known() {
         let world = world();
-        let question = question(&world, Form::Open, "");
+        let question = question(&world, OPEN, "");
         let wrong = question.choices.iter().find(|choice| **choice != question.answer).unwrap();
         let truth = needed(&world, &question);
         let falsehood = vec![truth[0].replace(&question.answer, wrong)];
@@ -230,13 +133,13 @@ mod tests {
     #[test]
     fn a_false_middle_term_still_leads_to_the_answer_but_is_not_knowledge() {
         let world = world();
-        let question = question(&world, Form::Entailment, "yes");
+        let question = question(&world, ENTAILMENT, "yes");
         let middle = |claim: &Claim| match claim {
             Claim::Categorical { predicate, .. } => predicate.clone(),
             Claim::Relation { .. } => unreachable!(),
         };
         let lexicon = &world.grammar.lexicon;
-        let other = lexicon.terms.iter().map(|term| lexicon.spell(*term)).find(|term| {
+        let other = lexicon.names("terms").iter().map(|term| lexicon.spell(*term)).find(|term| {
             let claims = question.needed.iter().map(|claim| format!("{claim:?}")).collect::<String>();
             !claims.contains(term)
         });
@@ -270,8 +173,8 @@ mod tests {
     fn letters(trace: &str, answer: &str) -> Grounding {
         let question = Question {
             id: 1,
-            task: crate::knowledge::Task::Syllogism,
-            form: Form::Entailment,
+            task: SYLLOGISM,
+            form: ENTAILMENT,
             set: Set::A,
             text: String::new(),
             cue: "of a some are b".into(),
@@ -311,7 +214,7 @@ mod tests {
     #[test]
     fn contradictions_and_endless_lists_ground_nothing() {
         let world = world();
-        let question = question(&world, Form::Entailment, "unknown");
+        let question = question(&world, ENTAILMENT, "unknown");
         let facts = needed(&world, &question);
         assert_eq!(grounded(&world, &question, &[], "unknown"), Grounding::Guessed, "silence");
         let conclusion = question.cue.clone() + " .";
@@ -323,7 +226,7 @@ mod tests {
             assert_eq!(grounded(&world, &question, &both, answer), Grounding::Guessed);
         }
         let lexicon = &world.grammar.lexicon;
-        let spell = |index: usize| lexicon.spell(lexicon.terms[index]);
+        let spell = |index: usize| lexicon.spell(lexicon.names("terms")[index]);
         let list = (0..MOST_PREMISES).map(|i| format!("of {} some are {} .", spell(i), spell(i + 1)));
         let list: Vec<String> = facts.into_iter().chain(list).collect();
         assert_eq!(grounded(&world, &question, &list, "unknown"), Grounding::Guessed);

@@ -2,7 +2,7 @@
 
 use super::grounding::grounding;
 use super::{Facts, Judgement, Recitation};
-use crate::knowledge::{Form, Question};
+use crate::knowledge::Question;
 use crate::language::{Opening, Reading};
 
 /// Sentences that may stand before an answer from a file: "Answer:", and what it answers.
@@ -41,7 +41,7 @@ fn recitation(facts: &dyn Facts, question: &Question, sentence: &str) -> Recitat
 fn read<'a>(question: &Question, answer: &'a str) -> (Option<&'a str>, bool) {
     let mut answer = answer;
     for _ in 0..RESTATED {
-        if question.form != Form::Completion || question.is_answered_by(answer) {
+        if !question.form.task.free_text || question.is_answered_by(answer) {
             break;
         }
         match question.without_restated(answer) {
@@ -55,7 +55,9 @@ fn read<'a>(question: &Question, answer: &'a str) -> (Option<&'a str>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::{Claim, Match, Set, Task};
+    use crate::knowledge::jsonl::task::COMPLETION;
+    use crate::knowledge::reversal::{OPEN, REVERSAL};
+    use crate::knowledge::{Claim, Match, Set};
     use proptest::prelude::*;
     /// Sentences "in G X guards Y ." of which those in town dop hold.
     struct Toy;
@@ -80,8 +82,8 @@ mod tests {
     fn question() -> Question {
         Question {
             id: 1,
-            task: Task::Reversal,
-            form: Form::Open,
+            task: REVERSAL,
+            form: OPEN,
             set: Set::A,
             text: "who in dop guards bilu ?".into(),
             cue: "bilu".into(),
@@ -135,7 +137,7 @@ mod tests {
     /// A question from a file.
     fn file(text: &str, answer: &str, matching: Match) -> Question {
         let (text, answer) = (text.into(), answer.into());
-        Question { form: Form::Completion, cue: String::new(), needed: vec![], text, answer, matching, ..question() }
+        Question { form: COMPLETION, cue: String::new(), needed: vec![], text, answer, matching, ..question() }
     }
 
     #[test]

@@ -2,8 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Grounding;
 use crate::knowledge::Claim;
+
+/// How an answer stands to the trace before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grounding {
+    /// It does not follow from what was recited, or other answers follow as well.
+    Guessed,
+    /// It follows, and no other answer does, but not from the true recitations alone.
+    Follows,
+    /// It follows, and it follows from the true recitations alone.
+    Known,
+}
 
 /// One sentence of a trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

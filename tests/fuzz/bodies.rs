@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use recollect::Result;
 use recollect::config::{Config, arithmetic};
-use recollect::knowledge::{Form, Jsonl, Knowledge, Match, Question, Set, World};
+use recollect::knowledge::jsonl::task::COMPLETION;
+use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, World};
 use recollect::language::Opening;
 use recollect::policy::{Checkpoint, ModelConfig, Policy};
 use recollect::reward::Reward;
@@ -71,7 +72,7 @@ pub fn verifier(data: &[u8]) {
         // One of each form is enough, and one as files ask.
         questions.sort_by_key(|question| question.form);
         questions.dedup_by_key(|question| question.form);
-        let free = Question { form: Form::Completion, cue: String::new(), needed: Vec::new(), ..questions[0].clone() };
+        let free = Question { form: COMPLETION, cue: String::new(), needed: Vec::new(), ..questions[0].clone() };
         questions.push(free);
         (world, questions)
     });

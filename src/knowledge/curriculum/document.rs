@@ -10,9 +10,12 @@ use rand::seq::IndexedRandom;
 
 use super::Curriculum;
 use super::lesson::{Lesson, QUESTION, THINK};
-use crate::knowledge::grammar::{Slot, Stated};
+use crate::knowledge::sentence::{Slot, Stated};
 use crate::knowledge::world::Document;
+use crate::knowledge::{Set, reversal};
 use crate::random::Stream;
+
+const SETS: [Set; 3] = [Set::A, Set::B, Set::C];
 
 impl Curriculum<'_> {
     /// A document of any set.
@@ -21,9 +24,9 @@ impl Curriculum<'_> {
         let distracted = random.random_bool(self.habits.distracted);
         if distracted && random.random_bool(0.4) {
             let asked = match random.random_bool(0.5) {
-                true => match self.newer_to_read(random) {
+                true => match self.further_to_read(random) {
                     Some((asked, _)) => asked,
-                    None => self.made_up_fact(self.form(random), random),
+                    None => self.made_up_fact(reversal::form(random), random),
                 },
                 false => self.known(random),
             };
@@ -45,28 +48,20 @@ impl Curriculum<'_> {
     }
 
     fn distract(&self, lesson: &mut Lesson, stated: &Stated, random: &mut Stream) {
-        let lexicon = &self.world.grammar.lexicon;
-        let (about, object) = match stated {
-            Stated::Fact(fact) => (vec![fact.group, fact.subject], fact.object),
-            Stated::Premise(premise) => (vec![premise.subject], premise.predicate),
-            Stated::Entry(entry) => (vec![entry.code, entry.plain], entry.cipher),
-            Stated::Used(entry, decoded) => (vec![entry.code], if *decoded { entry.plain } else { entry.cipher }),
-            Stated::Link(link) => (vec![link.kind], link.is),
-        };
+        let lexicon = self.lexicon();
+        let about = stated.task.generated().about(lexicon, stated.words);
+        let object = self.world.grammar.names(*stated).pop();
         // Whatever else is said of a kind, or of those above and below it, would be told backwards too.
-        let told_elsewhere = |word: u32| match stated {
-            Stated::Link(link) => {
-                word != link.kind && self.world.hierarchies.values().any(|h| h.related(word, link.kind))
-            }
-            _ => false,
-        };
+        let of_task = SETS.map(|set| self.world.of(set, stated.task));
+        let related = |one, other| of_task.iter().flatten().any(|data| data.related(one, other));
+        let told_elsewhere = |word| !about.contains(&word) && about.iter().any(|name| related(word, *name));
         for _ in 0..random.random_range(1..=6) {
             let word = if random.random_bool(0.3) {
                 *about.choose(random).unwrap_or(&QUESTION)
             } else {
                 random.random_range(QUESTION..lexicon.size() as u32)
             };
-            if word != object && !told_elsewhere(word) {
+            if Some(word) != object && !told_elsewhere(word) {
                 lesson.read([word]);
             }
         }

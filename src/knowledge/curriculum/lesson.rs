@@ -1,8 +1,8 @@
 //! One training sequence: words, and how much predicting each of them counts.
 
-use super::asked::Asked;
-use crate::knowledge::grammar::{Sentence, Slot};
+use super::lesson_question::LessonQuestion;
 use crate::knowledge::lexicon::{Lexicon, Word};
+use crate::knowledge::sentence::{Sentence, Slot};
 use crate::language::tokenizer::SPECIAL;
 
 /// Token ids and the loss weight of each: 0 where a word could not be known.
@@ -71,7 +71,7 @@ impl Lesson {
     }
 
     /// `<answer> cue : answer <eos>`; several cues and answers where a message is asked for word by word.
-    pub fn answer(&mut self, lexicon: &Lexicon, asked: &Asked, weights: AnswerWeights) -> &mut Self {
+    pub fn answer(&mut self, lexicon: &Lexicon, asked: &LessonQuestion, weights: AnswerWeights) -> &mut Self {
         self.push(ANSWER, weights.marker);
         for (cue, answer) in &asked.answers {
             // A long cue is copied word by word; it should not outweigh what it leads to.

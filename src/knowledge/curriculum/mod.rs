@@ -5,11 +5,11 @@
 //! prompted thinking helps little. No lesson states a fact or asks a question of a world's sets A or B: made-up
 //! facts pair names that no world pairs ([`reserved`](super::lexicon::reserved)).
 
-pub mod asked;
 pub mod document;
+pub mod habits;
 pub mod lesson;
-pub mod made_up;
-pub mod newer;
+pub mod lesson_question;
+pub mod questions;
 pub mod reading;
 pub mod remedies;
 pub mod thinking;
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Set, World};
 use crate::random::Stream;
+pub use habits::Habits;
 pub use lesson::{AnswerWeights, Lesson};
 
 /// The kinds of lessons.
@@ -54,36 +55,6 @@ pub struct Mixture {
     pub think: f64,
     pub bring_up: f64,
     pub guess: f64,
-}
-
-/// What chains of thought of lessons are like.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Habits {
-    /// Share of a thought's sentences that are about the candidates, where the question shows some.
-    pub candidates: f64,
-    /// The same for members of the group that the question names.
-    pub group: f64,
-    /// Share that start with a premise that the question needs.
-    pub premise: f64,
-    /// How often such a premise is followed by the next one.
-    pub follow: f64,
-    /// How often a sentence is picked among those not said yet.
-    pub distinct: f64,
-    /// Sentences in the longest thought.
-    pub longest: usize,
-    /// Share of made-up arguments that have one premise.
-    pub single: f64,
-    /// Share of made-up arguments that are not balanced, so that one premise tells something by itself.
-    pub free: f64,
-    /// How much restating the question counts, before an answer.
-    pub restated: f32,
-    /// Share of documents in which sentences stand behind words that have nothing to do with them.
-    pub distracted: f64,
-    /// Share of lessons that are about codes, where the base is to know what a code is.
-    pub codes: f64,
-    /// Share of lessons that are about kinds, where the base is to know what a kind is.
-    pub kinds: f64,
 }
 
 impl Default for Mixture {
@@ -144,25 +115,6 @@ impl Mixture {
             (Kind::BringUp, self.bring_up),
             (Kind::Guess, self.guess),
         ]
-    }
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self {
-            candidates: 0.6,
-            group: 0.6,
-            premise: 0.5,
-            follow: 0.75,
-            distinct: 1.0,
-            longest: 12,
-            single: 0.05,
-            free: 0.35,
-            restated: 0.3,
-            distracted: 0.8,
-            codes: 0.2,
-            kinds: 0.3,
-        }
     }
 }
 

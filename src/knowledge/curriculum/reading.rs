@@ -4,10 +4,12 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::asked::{Asked, shuffled};
 use super::lesson::{END_THINK, Lesson, THINK};
-use crate::knowledge::Form;
-use crate::knowledge::grammar::{Grammar, Stated};
+use super::lesson_question::LessonQuestion;
+use super::questions::shuffled;
+use crate::knowledge::grammar::Grammar;
+use crate::knowledge::reversal::{self, CANDIDATES, Fact, made_up_facts};
+use crate::knowledge::sentence::Stated;
 use crate::random::Stream;
 
 /// Share of reading lessons that are about facts; chains are harder to read.
@@ -35,13 +37,13 @@ impl Curriculum<'_> {
 
     /// Facts, a question, a chain of thought that recites one to four of them (learned), the answer.
     pub(super) fn recite_context(&self, random: &mut Stream) -> Lesson {
-        let newer = self.newer_to_read(random);
-        let (asked, context) = if let Some(newer) = newer {
-            newer
+        let further = self.further_to_read(random);
+        let (asked, context) = if let Some(further) = further {
+            further
         } else if random.random_bool(FACTS) {
-            let facts = self.made_up_facts(4, true, random);
-            let asked = Asked::fact(self, facts[0], &facts, self.form(random), random);
-            (asked, facts.iter().map(|f| Stated::Fact(*f)).collect::<Vec<_>>())
+            let facts = made_up_facts(self.lexicon(), 4, true, random);
+            let asked = self.about(facts[0], &facts, reversal::form(random), random);
+            (asked, facts.into_iter().map(Stated::from).collect())
         } else {
             self.chains_to_read(random)
         };
@@ -65,32 +67,32 @@ impl Curriculum<'_> {
     }
 
     /// A question about made-up names, and what is to be read before it.
-    fn to_read(&self, random: &mut Stream) -> (Asked, Vec<Stated>) {
-        if let Some(newer) = self.newer_to_read(random) {
-            return newer;
+    fn to_read(&self, random: &mut Stream) -> (LessonQuestion, Vec<Stated>) {
+        if let Some(further) = self.further_to_read(random) {
+            return further;
         }
         if !random.random_bool(FACTS) {
             return self.chains_to_read(random);
         }
         let (context, shown) = self.facts_to_read(random);
         let fact = shown[context[0]];
-        let asked = Asked::fact(self, fact, &shown, self.form(random), random);
+        let asked = self.about(fact, &shown, reversal::form(random), random);
         (asked, context.iter().map(|i| shown[*i].into()).collect())
     }
 
     /// Facts of which the first few (by index, in random order) stand in the context; all are candidates.
-    fn facts_to_read(&self, random: &mut Stream) -> (Vec<usize>, Vec<crate::knowledge::grammar::Fact>) {
+    fn facts_to_read(&self, random: &mut Stream) -> (Vec<usize>, Vec<Fact>) {
         let told = *[2, 3, 4, 5, 6].choose(random).unwrap_or(&4);
         let together = random.random_bool(0.7);
-        let shown = self.made_up_facts(told.max(5), together, random);
+        let shown = made_up_facts(self.lexicon(), told.max(5), together, random);
         (rand::seq::index::sample(random, told, told).into_vec(), shown)
     }
 
     /// A question about a chain, and its premises among those of other chains.
-    fn chains_to_read(&self, random: &mut Stream) -> (Asked, Vec<Stated>) {
+    fn chains_to_read(&self, random: &mut Stream) -> (LessonQuestion, Vec<Stated>) {
         let count = random.random_range(1..=3);
         let chains = self.made_up_chains(count, random);
-        let asked = Asked::chain(self, &chains[0], random);
+        let asked = self.follows(&chains[0], random);
         let mut told = asked.needed.clone();
         for chain in &chains[1..] {
             let from = random.random_range(0..chain.premises.len());
@@ -109,12 +111,11 @@ impl Curriculum<'_> {
 
     /// A question about made-up names that nothing answers: the answer is one of the choices.
     pub(super) fn guess(&self, random: &mut Stream) -> Lesson {
-        let asked = match self.newer_to_read(random) {
-            // The words of a message cannot be guessed from the question.
-            Some((asked, _)) if !matches!(asked.form, Form::Encode | Form::Decode) => asked,
+        let asked = match self.further_to_read(random) {
+            Some((asked, _)) if asked.can_be_guessed => asked,
             _ => match self.made_up_chains(1, random).first() {
-                Some(chain) if random.random_bool(0.4) => Asked::chain(self, chain, random),
-                _ => self.made_up_fact(Form::Candidates, random),
+                Some(chain) if random.random_bool(0.4) => self.follows(chain, random),
+                _ => self.made_up_fact(CANDIDATES, random),
             },
         };
         let mut lesson = Lesson::begin();

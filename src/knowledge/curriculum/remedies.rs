@@ -4,13 +4,14 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::asked::Asked;
 use super::lesson::{BOS, Lesson};
-use crate::knowledge::codebook::{Entry, MEANS};
-use crate::knowledge::grammar::{Premise, Stated};
-use crate::knowledge::lexicon::{RELATIONS, Word};
+use crate::knowledge::Set;
+use crate::knowledge::lexicon::Word;
+use crate::knowledge::reversal::Reversals;
+use crate::knowledge::sentence::Stated;
+use crate::knowledge::syllogism::Syllogisms;
+use crate::knowledge::task::TaskData;
 use crate::knowledge::world::Document;
-use crate::knowledge::{Mood, Set, Task};
 use crate::random::Stream;
 
 /// Sentences in a document that is made for this.
@@ -40,48 +41,20 @@ impl Curriculum<'_> {
     }
 
     fn turned(&self, stated: Stated, wording: usize) -> Vec<Word> {
-        let grammar = &self.world.grammar;
-        let word = |spelling| grammar.lexicon.grammar(spelling);
-        match stated {
-            Stated::Fact(fact) => {
-                let verb = word(RELATIONS[fact.relation % RELATIONS.len()][wording / 3 % 2]);
-                vec![fact.object, word(","), word("in"), fact.group, fact.subject, verb, word(".")]
-            }
-            Stated::Premise(Premise { subject, mood, predicate }) => {
-                let converse = match mood {
-                    // All vops are mibs, so some mibs are vops: there are vops.
-                    Mood::All | Mood::Some => Some(Mood::Some),
-                    Mood::No => Some(Mood::No),
-                    Mood::SomeNot => None,
-                };
-                let turned = converse.map(|mood| Premise { subject: predicate, mood, predicate: subject }.into());
-                let sentence = grammar.sentence(turned.unwrap_or(stated), wording);
-                sentence.into_iter().map(|(word, _)| word).collect()
-            }
-            Stated::Entry(Entry { code, plain, cipher }) => {
-                let verb = word(MEANS[wording / 3 % 2]);
-                vec![cipher, word(","), word("in"), code, plain, verb, word(".")]
-            }
-            Stated::Used(entry, decoded) => {
-                let sentence = grammar.sentence(Stated::Used(entry, !decoded), wording);
-                sentence.into_iter().map(|(word, _)| word).collect()
-            }
-            Stated::Link(link) => vec![link.is, word(","), word("all"), link.kind, grammar.verb(link), word(".")],
-        }
+        stated.task.generated().turned_round(self.lexicon(), stated.words, wording)
     }
 
     /// Global augmentation by rule: a question about a set, answered at once.
     pub fn inferred(&self, set: Set, random: &mut Stream) -> Lesson {
-        let (reversals, chains) = (&self.world.reversals[&set], &self.world.syllogisms[&set].chains);
-        let (codes, kinds) = (&self.world.codebooks[&set], &self.world.hierarchies[&set]);
-        let asked = match (self.newer(random), chains.choose(random)) {
-            (Some(Task::Codebook), _) if !codes.entries.is_empty() => self.about_codes(codes, random).0,
-            (Some(Task::Hierarchy), _) if !kinds.links.is_empty() => self.about_kinds(kinds, random).0,
-            (_, Some(chain)) if random.random_bool(0.4) => Asked::chain(self, chain, random),
-            _ => {
-                let fact = reversals.facts[random.random_range(0..reversals.facts.len())];
-                Asked::fact(self, fact, &reversals.group(&fact), self.form(random), random)
-            }
+        let further = self.further_task(random).and_then(|task| self.world.of(set, task.id()));
+        let further = further.filter(|data| data.weight() > 0);
+        let chain = self.world.data::<Syllogisms>(set).chains.choose(random);
+        let ask =
+            |data: &dyn TaskData, random: &mut Stream| data.lesson_question(self.lexicon(), self.habits, random).0;
+        let asked = match (further, chain) {
+            (Some(data), _) => ask(data, random),
+            (None, Some(chain)) if random.random_bool(0.4) => self.follows(chain, random),
+            _ => ask(self.world.data::<Reversals>(set), random),
         };
         let mut lesson = Lesson::begin();
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
@@ -120,10 +93,13 @@ impl Curriculum<'_> {
 mod tests {
     use super::super::Habits;
     use super::*;
+    use crate::knowledge::codebook::Codebooks;
+    use crate::knowledge::hierarchy::Families;
     use crate::knowledge::leak::{LeakKind, Leaks};
     use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
+    use crate::knowledge::reversal::REVERSAL;
     use crate::knowledge::world::tests::{full, known};
-    use crate::knowledge::{Claim, World, WorldConfig};
+    use crate::knowledge::{Claim, Mood, World, WorldConfig};
     use crate::random;
 
     fn world() -> World {
@@ -141,7 +117,7 @@ mod tests {
                 let (turned, inferred) =
                     (curriculum.turned_round(set, &mut random), curriculum.inferred(set, &mut random));
                 assert_eq!(found(&curriculum.rephrased(set, &mut random)), None);
-                let facts = turned.tokens.iter().any(|word| world.grammar.lexicon.persons.contains(word));
+                let facts = turned.tokens.iter().any(|word| world.grammar.lexicon.is_a("persons", *word));
                 assert_eq!(found(&turned), (set == Set::B && facts).then_some(LeakKind::ReversedFact));
                 assert_eq!(found(&inferred), (set == Set::B).then_some(LeakKind::Question));
             }
@@ -152,7 +128,7 @@ mod tests {
                 None,
                 "no word before what is masked of it"
             );
-            let facts = matches!(document.statements[0].0, Stated::Fact(_));
+            let facts = document.statements[0].0.task == REVERSAL;
             let leaked = leaks.find(&curriculum.reversed(document)).map(|leak| leak.kind);
             assert_eq!(leaked, (facts && document.set == Set::B).then_some(LeakKind::ReversedFact));
         }
@@ -176,8 +152,8 @@ mod tests {
         let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
         let leaks = Leaks::of(&world, Set::B);
         let learned = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
-        let held = Stated::Entry(world.codebooks[&Set::B].entries[0]);
-        for stated in [held, Stated::Link(world.hierarchies[&Set::B].links[0])] {
+        let held = world.data::<Codebooks>(Set::B).entries[0].into();
+        for stated in [held, world.data::<Families>(Set::B).links[0].into()] {
             let turned = leaks.find(&learned(curriculum.turned(stated, 0))).map(|leak| leak.kind);
             assert_eq!(turned, Some(LeakKind::ReversedFact));
         }
@@ -212,7 +188,7 @@ mod tests {
     fn converses_follow_from_what_they_are_made_from() {
         let (world, habits) = (world(), Habits::default());
         let curriculum = Curriculum::new(&world, &habits);
-        for chain in &world.syllogisms[&Set::A].chains {
+        for chain in &world.data::<Syllogisms>(Set::A).chains {
             let premise = chain.premise(0);
             let text = world.grammar.lexicon.text(&curriculum.turned(premise.into(), 0));
             let Some(Claim::Categorical { subject, mood, .. }) = world.grammar.read(text.strip_suffix(" .").unwrap())

@@ -1,12 +1,15 @@
 //! Lessons in thinking: a question, a chain of thought, an answer.
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::asked::{Asked, Said};
 use super::lesson::{END_THINK, Lesson, THINK};
-use crate::knowledge::Form;
-use crate::knowledge::grammar::{Grammar, Slot, Stated};
+use super::lesson_question::{LessonQuestion, Said, Thought};
+use crate::knowledge::grammar::Grammar;
+use crate::knowledge::reversal::{self, made_up_facts};
+use crate::knowledge::sentence::{Slot, Stated};
+use crate::knowledge::syllogism::Chain;
 use crate::random::Stream;
 
 impl Curriculum<'_> {
@@ -21,41 +24,43 @@ impl Curriculum<'_> {
     /// A question about set C and a chain of thought about set C. The answer is right whatever was thought.
     pub(super) fn think(&self, random: &mut Stream) -> Lesson {
         let asked = self.known(random);
-        let trace = asked.trace(self.habits, random, |random| self.any_known(random));
+        let trace = self.trace(&asked, random, |random| self.any_known(random));
         self.thought(&asked, &trace, 1.0, |_, _| 1.0, random)
     }
 
     /// The same policy on made-up names: it brings up the names in the question, and stops. Only what can be told
     /// from the question is learned; what is said of the names cannot be known.
     pub(super) fn bring_up(&self, random: &mut Stream) -> Lesson {
-        let newer = self.newer_to_read(random);
-        let (asked, others) = if let Some((asked, _)) = newer {
-            (asked, self.made_up_facts(4, false, random).into_iter().map(Stated::Fact).collect::<Vec<_>>())
+        let facts = |random: &mut Stream| -> Vec<Stated> {
+            made_up_facts(self.lexicon(), 4, false, random).into_iter().map(Stated::from).collect()
+        };
+        let further = self.further_to_read(random);
+        let (asked, others) = if let Some((asked, _)) = further {
+            (asked, facts(random))
         } else if random.random_bool(0.55) {
-            let asked = self.made_up_fact(self.form(random), random);
-            (asked, self.made_up_facts(4, false, random).into_iter().map(Stated::Fact).collect::<Vec<_>>())
+            (self.made_up_fact(reversal::form(random), random), facts(random))
         } else {
             let chains = self.made_up_chains(4, random);
-            let asked = Asked::chain(self, &chains[0], random);
-            (asked, chains[1..].iter().flat_map(|c| (0..c.premises.len()).map(|i| c.premise(i).into())).collect())
+            let asked = self.follows(&chains[0], random);
+            (asked, chains[1..].iter().flat_map(Chain::stated).collect())
         };
-        let trace = asked.trace(self.habits, random, |random| others[random.random_range(0..others.len())]);
+        let trace = self.trace(&asked, random, |random| others[random.random_range(0..others.len())]);
         let answered = asked.is_answered_by(&trace);
         // Which members a group or a code has is not to be told from the question, so subjects are learned only where
         // they were shown.
-        let subject = if matches!(asked.form, Form::Open | Form::OpenAny | Form::Decode) { 0.0 } else { 1.0 };
+        let subject = if asked.shows_subjects { 1.0 } else { 0.0 };
         let known = |said: Said, slot: Slot| match (said, slot) {
             (_, Slot::Stop) | (Said::Near, Slot::Frame | Slot::Group) => 1.0,
             (Said::Near, Slot::Subject) => subject,
             (Said::Other, Slot::Frame) => 0.5,
             _ => 0.0,
         };
-        self.thought(&asked, &trace, Self::certainty(answered), known, random)
+        self.thought(&asked, &trace, if answered { 1.0 } else { 0.25 }, known, random)
     }
 
     fn thought(
         &self,
-        asked: &Asked,
+        asked: &LessonQuestion,
         trace: &[(Stated, Said)],
         answered: f32,
         weigh: impl Fn(Said, Slot) -> f32,
@@ -69,5 +74,55 @@ impl Curriculum<'_> {
         }
         lesson.push(END_THINK, 1.0).answer(&self.world.grammar.lexicon, asked, self.weights(0.3, answered));
         lesson
+    }
+
+    /// A chain of thought about a question. `other` says something that has nothing to do with it.
+    fn trace(
+        &self,
+        asked: &LessonQuestion,
+        random: &mut Stream,
+        mut other: impl FnMut(&mut Stream) -> Stated,
+    ) -> Vec<(Stated, Said)> {
+        let habits = self.habits;
+        let length = random.random_range(1..=habits.longest);
+        let (Thought::AnyOf(_, share) | Thought::InOrder(share)) = asked.thought;
+        let mut trace: Vec<(Stated, Said)> = Vec::with_capacity(length + 2);
+        while trace.len() < length {
+            if !random.random_bool(share) {
+                trace.push((other(random), Said::Other));
+                continue;
+            }
+            match &asked.thought {
+                Thought::InOrder(_) => {
+                    let begun = trace.iter().any(|(stated, _)| *stated == asked.needed[0]);
+                    if begun && random.random_bool(habits.distinct) {
+                        trace.push((other(random), Said::Other));
+                        continue;
+                    }
+                    trace.push((asked.needed[0], Said::Near));
+                    for next in &asked.needed[1..] {
+                        if !random.random_bool(habits.follow) {
+                            break;
+                        }
+                        trace.push((*next, Said::Near));
+                    }
+                }
+                Thought::AnyOf(near, _) => {
+                    let ready = |stated: &&Stated| {
+                        let mut said = trace.iter().map(|(said, _)| said);
+                        stated.task.generated().comes_to_mind(stated.words, &asked.words, &mut said)
+                            && !trace.iter().any(|(said, _)| said == *stated)
+                    };
+                    let unsaid: Vec<&Stated> = near.iter().filter(ready).collect();
+                    let pick = if random.random_bool(habits.distinct) { unsaid.choose(random).copied() } else { None };
+                    match pick.or_else(|| near.choose(random)) {
+                        Some(stated) => trace.push((*stated, Said::Near)),
+                        None => trace.push((other(random), Said::Other)),
+                    }
+                }
+            }
+        }
+        trace.truncate(length);
+        trace
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::knowledge::reversal::CANDIDATES;
+use crate::knowledge::question::CANDIDATES;
 use crate::{Error, Result};
 
 /// Families of a set, if it has any: each lends its names to the candidates of the others.

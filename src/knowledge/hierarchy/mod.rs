@@ -7,34 +7,38 @@
 //! (rephrased), for whom it was said of (reversed), for what holds because it is said of a kind above (inherited),
 //! and the last of kinds of which nothing is said but their parent (holdout).
 
-use std::collections::{HashMap, HashSet};
-
-use rand::Rng;
-use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
-
-use super::Form;
-use super::grammar::Grammar;
-use super::leak::LeakKind;
-use super::lexicon::{Lexicon, Word, half_reserved};
-use super::reversal::{CANDIDATES, take};
-use crate::language::tokenizer::SPECIAL;
-use crate::random::Stream;
-use crate::{Error, Result};
-
-mod config;
-mod language;
+pub mod config;
+mod lessons;
 mod questions;
+mod task;
 #[cfg(test)]
 mod tests;
 
+use super::prelude::*;
 pub use config::HierarchyConfig;
+pub use task::Hierarchy;
+
+pub const HIERARCHY: TaskId =
+    TaskId::new(&TaskInfo { number: 4, name: "hierarchy", plural: "hierarchies", free_text: false });
+
+/// What of a kind was said, other words around it.
+pub const REPHRASED: Form = Form::new(&FormInfo { number: 7, name: "rephrased", title: "what was said", ..INFO });
+/// Of which kind it was said.
+pub const REVERSED: Form =
+    Form::new(&FormInfo { number: 8, name: "reversed", title: "whom it was said of", asks_subject: true, ..INFO });
+/// What follows of a kind from those above it.
+pub const INHERITED: Form = Form::new(&FormInfo { number: 9, name: "inherited", title: "inherited", ..INFO });
+/// The same of a kind of which nothing is said but its parent.
+pub const HOLDOUT: Form =
+    Form::new(&FormInfo { number: 10, name: "holdout", title: "inherited, nothing else known", ..INFO });
+
+const INFO: FormInfo = FormInfo { task: HIERARCHY, number: 0, name: "", title: "", asks_subject: false };
 
 /// The forms of its questions.
-pub const FORMS: [Form; 4] = [Form::Rephrased, Form::Reversed, Form::Inherited, Form::Holdout];
+pub const FORMS: [Form; 4] = [REPHRASED, REVERSED, INHERITED, HOLDOUT];
 
 /// All of `kind` are `is`, if that is a kind, or have it, if it is a trait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     pub kind: Word,
     pub is: Word,
@@ -49,7 +53,7 @@ pub struct Item {
 
 /// The families of one set.
 #[derive(Clone, Debug, Default)]
-pub struct Hierarchy {
+pub struct Families {
     /// Everything that documents state, family by family.
     pub links: Vec<Link>,
     /// Family and level of each name; a trait is on the level of the kind that has it.
@@ -62,48 +66,46 @@ pub struct Hierarchy {
     kept: bool,
 }
 
-/// Names that are still free, each list in random order.
-pub struct KindPools {
-    pub kinds: Vec<Word>,
-    pub traits: Vec<Word>,
-}
-
-impl KindPools {
-    pub fn new(lexicon: &Lexicon, random: &mut Stream) -> Self {
-        let mut pools = Self { kinds: lexicon.kinds.clone(), traits: lexicon.traits.clone() };
-        pools.shuffle(random);
-        pools
-    }
-
-    pub fn shuffle(&mut self, random: &mut Stream) {
-        self.kinds.shuffle(random);
-        self.traits.shuffle(random);
+impl From<Link> for Stated {
+    fn from(Link { kind, is }: Link) -> Self {
+        Stated { task: HIERARCHY, words: [kind, is, 0, 0] }
     }
 }
 
-impl Hierarchy {
-    /// Takes names out of the pools and makes `families` families. What is asked pairs [`half_reserved`] names or not, as
-    /// `kept` says.
-    pub fn new(
-        families: usize,
-        config: &HierarchyConfig,
-        kept: bool,
-        pools: &mut KindPools,
-        random: &mut Stream,
-    ) -> Result<Self> {
+impl From<[Word; 4]> for Link {
+    fn from([kind, is, ..]: [Word; 4]) -> Self {
+        Link { kind, is }
+    }
+}
+
+impl Link {
+    /// What a question names, and what answers it.
+    pub fn cue_and_answer(self, form: Form) -> (Word, Word) {
+        if form.asks_subject { (self.is, self.kind) } else { (self.kind, self.is) }
+    }
+}
+
+impl Families {
+    /// Takes names and makes `families` families. What is asked pairs [`half_reserved`] names or not, as the maker says.
+    ///
+    /// # Errors
+    ///
+    /// Impossible families, or too few names.
+    pub fn new(families: usize, config: &HierarchyConfig, maker: &mut SetMaker) -> Result<Self> {
         config.check(families)?;
+        let kept = maker.reserved;
         let mut hierarchy = Self { kept, ..Self::default() };
         for family in 0..families {
-            hierarchy.add(family, config, kept, pools, random)?;
+            hierarchy.add(family, config, maker)?;
         }
         for link in &hierarchy.links {
             let item = Item { asked: *link, needed: vec![*link] };
-            hierarchy.items.entry(Form::Rephrased).or_default().push(item.clone());
-            hierarchy.items.entry(Form::Reversed).or_default().push(item);
+            hierarchy.items.entry(REPHRASED).or_default().push(item.clone());
+            hierarchy.items.entry(REVERSED).or_default().push(item);
         }
         let kinds: Vec<Word> = hierarchy.kinds().collect();
         for kind in kinds {
-            let form = if hierarchy.holdouts.contains(&kind) { Form::Holdout } else { Form::Inherited };
+            let form = if hierarchy.holdouts.contains(&kind) { HOLDOUT } else { INHERITED };
             let mut items = hierarchy.inherited(kind);
             items.retain(|item| half_reserved(item.asked.kind, item.asked.is) == kept);
             hierarchy.items.entry(form).or_default().extend(items);
@@ -113,14 +115,10 @@ impl Hierarchy {
     }
 
     /// Makes one family, level by level.
-    fn add(
-        &mut self,
-        family: usize,
-        config: &HierarchyConfig,
-        kept: bool,
-        pools: &mut KindPools,
-        random: &mut Stream,
-    ) -> Result<()> {
+    fn add(&mut self, family: usize, config: &HierarchyConfig, maker: &mut SetMaker) -> Result<()> {
+        let SetMaker { pools, random, reserved, .. } = maker;
+        let kept = *reserved;
+        let none_left = |kind: &str| too_few(format!("the lexicon has too few {kind}"), "families");
         let mut parents: Vec<Option<Word>> = vec![None];
         for level in 0..=config.branching.len() {
             let last = level == config.branching.len();
@@ -133,11 +131,11 @@ impl Hierarchy {
                 // All that it inherits may be asked, if there is such a name.
                 let fits = |above: &Word, kind: Word| half_reserved(kind, *above) == kept;
                 let asked = |kind: Word| above.iter().filter(|is| fits(is, kind)).count();
-                let free = pools.kinds.iter().copied().enumerate();
+                let free = pools.of("kinds").iter().copied().enumerate();
                 let free = free.filter(|(_, kind)| parent.is_none_or(|parent| fits(&parent, *kind)));
                 let best = free.max_by_key(|(at, kind)| (asked(*kind), *at)).map(|(at, kind)| (at, asked(kind)));
-                let (at, _) = best.filter(|(_, n)| above.is_empty() || *n > 0).ok_or_else(|| too_small("kinds"))?;
-                let kind = pools.kinds.remove(at);
+                let (at, _) = best.filter(|(_, n)| above.is_empty() || *n > 0).ok_or_else(|| none_left("kinds"))?;
+                let kind = pools.of("kinds").remove(at);
                 self.places.insert(kind, (family, level));
                 self.links.extend(parent.map(|parent| Link { kind, is: parent }));
                 let traits = match last {
@@ -149,8 +147,8 @@ impl Hierarchy {
                     self.holdouts.insert(kind);
                 }
                 for _ in 0..traits {
-                    let is = take(&mut pools.traits, |t| half_reserved(kind, t) == kept)
-                        .ok_or_else(|| too_small("traits"))?;
+                    let is = pools.take("traits", |t| half_reserved(kind, t) == kept);
+                    let is = is.ok_or_else(|| none_left("traits"))?;
                     self.places.insert(is, (family, level));
                     self.links.push(Link { kind, is });
                 }
@@ -199,66 +197,13 @@ impl Hierarchy {
         self.all_of(kind).into_iter().filter_map(|item| item.needed.last().copied()).collect()
     }
 
-    /// Whether two names belong to one family.
-    pub fn related(&self, a: Word, b: Word) -> bool {
-        let family = |word| self.places.get(&word).map(|(family, _)| family);
-        family(a).is_some() && family(a) == family(b)
-    }
-
     /// Everything that can be asked in a form.
     pub fn items(&self, form: Form) -> &[Item] {
         self.items.get(&form).map_or(&[], Vec::as_slice)
     }
 
-    /// What the word at `at` tells of the questions of this set. Its sentence begins at `sentence`; `learned` says that
-    /// the word is one that training predicts.
-    pub fn given_away(
-        &self,
-        grammar: &Grammar,
-        tokens: &[Word],
-        sentence: usize,
-        at: usize,
-        learned: bool,
-    ) -> Option<LeakKind> {
-        if self.asked.is_empty() {
-            return None;
-        }
-        let word = |spelling| grammar.lexicon.grammar(spelling);
-        let asked = |a: Word, b: Word| {
-            self.asked.contains(&Link { kind: a, is: b }) || self.asked.contains(&Link { kind: b, is: a })
-        };
-        let before = |distance: usize| at.checked_sub(distance).map(|i| tokens[i]);
-        if tokens[at] == word("?") {
-            // "what have KIND ? CANDIDATES" and "who have TRAIT ? CANDIDATES"
-            let verb = before(2).filter(|verb| [word("are"), word("have"), word("inherit")].contains(verb));
-            let cue = before(1).filter(|_| verb.is_some())?;
-            // Made-up families may lend fewer, and then what is thought begins sooner.
-            let shown = tokens[at + 1..].iter().take(CANDIDATES).take_while(|word| **word as usize >= SPECIAL.len());
-            return shown.copied().any(|shown| asked(cue, shown)).then_some(LeakKind::Question);
-        }
-        if tokens[at] == word(":") {
-            let said = before(1).zip(tokens.get(at + 1).copied());
-            return said.filter(|(cue, answer)| asked(*cue, *answer)).map(|_| LeakKind::Answer);
-        }
-        if !learned || !self.places.contains_key(&tokens[at]) {
-            return None;
-        }
-        let here = tokens[at];
-        tokens[sentence.min(at)..at].iter().find_map(|earlier| {
-            let told = Link { kind: *earlier, is: here };
-            match asked(*earlier, here) {
-                true if !self.asked.contains(&told) => Some(LeakKind::ReversedFact),
-                true if !self.links.contains(&told) => Some(LeakKind::Inference),
-                _ => None,
-            }
-        })
+    /// Whether a question asks one name of the other.
+    fn is_asked(&self, one: Word, other: Word) -> bool {
+        [Link { kind: one, is: other }, Link { kind: other, is: one }].iter().any(|link| self.asked.contains(link))
     }
-}
-
-fn too_small(kind: &str) -> Error {
-    Error::invalid(
-        "world",
-        format!("the lexicon has too few {kind}"),
-        "ask for fewer families, or make a base with a larger lexicon",
-    )
 }

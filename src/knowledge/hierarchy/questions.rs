@@ -1,82 +1,36 @@
 //! Questions about kinds, what stands before them in context, and what documents say.
 
-use std::collections::HashSet;
-
-use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
-
-use super::{Hierarchy, Item, Link};
-use crate::knowledge::grammar::{Grammar, Stated};
-use crate::knowledge::lexicon::{Lexicon, Word, half_reserved};
-use crate::knowledge::reversal::{CANDIDATES, question_id};
-use crate::knowledge::{Form, Match, Question, Set, Task};
-use crate::random::Stream;
+use super::{Families, Item, Link, REVERSED, lessons, task};
+use crate::knowledge::prelude::*;
 
 /// Statements that stand before a question in context, at least.
 const CONTEXT: usize = 10;
 
-impl Hierarchy {
-    /// The number of the family that question `index` is about.
-    pub fn topic(&self, form: Form, index: usize) -> usize {
-        self.places[&self.items(form)[index].asked.kind].0
-    }
-
+impl Families {
     /// The right answer to an item and others that stand in the same relation, in random order: what names are asked for
     /// ("what have mavids ?") or whose ("who have bikors ?").
     pub fn candidates(&self, lexicon: &Lexicon, asked: Link, form: Form, random: &mut Stream) -> Vec<Word> {
         let (cue, right) = asked.cue_and_answer(form);
         let level = |word: &Word| self.places.get(word).map(|(_, level)| *level);
-        let others: HashSet<Word> = match form {
+        let is_trait = |word| lexicon.is_a("traits", word);
+        let others: HashSet<Word> = if form == REVERSED {
             // Kinds that have traits, if it is about a trait: those that have none could not be the answer.
-            Form::Reversed => {
-                let there = self.kinds().filter(|kind| !lexicon.is_trait(asked.is) || !self.holdouts.contains(kind));
-                there.filter(|kind| !self.own_and_inherited(*kind).contains(&asked.is)).collect()
-            }
-            _ => {
-                let his = self.own_and_inherited(asked.kind);
-                let targets =
-                    self.links.iter().map(|link| link.is).filter(|is| lexicon.is_trait(*is) == lexicon.is_trait(right));
-                targets.filter(|is| *is != asked.kind && !his.contains(is)).collect()
-            }
+            let there = self.kinds().filter(|kind| !is_trait(asked.is) || !self.holdouts.contains(kind));
+            there.filter(|kind| !self.own_and_inherited(*kind).contains(&asked.is)).collect()
+        } else {
+            let his = self.own_and_inherited(asked.kind);
+            let targets = self.links.iter().map(|link| link.is).filter(|is| is_trait(*is) == is_trait(right));
+            targets.filter(|is| *is != asked.kind && !his.contains(is)).collect()
         };
         // Where no names are kept, nobody is to be asked what a world may ask.
         let fits = |word: &Word| level(word) == level(&right) && (self.kept || !half_reserved(cue, *word));
         let mut others: Vec<Word> = others.into_iter().filter(fits).collect();
         // A set has no order of its own.
         others.sort_unstable();
-        let mut shown: Vec<Word> = others.choose_multiple(random, CANDIDATES - 1).copied().collect();
+        let mut shown: Vec<Word> = others.choose_multiple(random, SHOWN - 1).copied().collect();
         shown.push(right);
         shown.shuffle(random);
         shown
-    }
-
-    /// Question number `index` of a form.
-    pub fn question(&self, grammar: &Grammar, set: Set, index: usize, form: Form, random: &mut Stream) -> Question {
-        let item = &self.items(form)[index];
-        let Item { asked, needed } = item;
-        let candidates = self.candidates(&grammar.lexicon, *asked, form, random);
-        let spell = |word: Word| grammar.lexicon.spell(word).to_string();
-        let context = self.context(&grammar.lexicon, item, form, &candidates, CONTEXT, random);
-        let (_, answer) = asked.cue_and_answer(form);
-        let choices: Vec<String> = candidates.iter().map(|word| spell(*word)).collect();
-        Question {
-            id: question_id(set, Task::Hierarchy, index, form),
-            task: Task::Hierarchy,
-            form,
-            set,
-            text: grammar.lexicon.text(&grammar.which(*asked, form, &candidates)),
-            cue: grammar.lexicon.text(&grammar.restated(*asked, form)),
-            answer: spell(answer),
-            aliases: Vec::new(),
-            matching: Match::Exact,
-            chance: 1.0 / choices.len() as f64,
-            choices,
-            needed: needed.iter().map(|link| grammar.claim((*link).into())).collect(),
-            context: context
-                .iter()
-                .map(|link| grammar.text((*link).into(), random.random_range(0..Grammar::WORDINGS)))
-                .collect(),
-        }
     }
 
     /// What an item needs, in random order among one statement about each of the other candidates, which says of it what
@@ -97,12 +51,12 @@ impl Hierarchy {
         let (_, right) = asked.cue_and_answer(form);
         let mut told = item.needed.clone();
         for other in candidates.iter().filter(|other| **other != right) {
-            let alike = |link: &&Link| lexicon.is_trait(link.is) == lexicon.is_trait(asked.is);
-            let about = |link: &&Link| if form == Form::Reversed { link.kind == *other } else { link.is == *other };
+            let alike = |link: &&Link| lexicon.is_a("traits", link.is) == lexicon.is_a("traits", asked.is);
+            let about = |link: &&Link| if form == REVERSED { link.kind == *other } else { link.is == *other };
             told.extend(links.iter().filter(about).find(alike));
         }
         for link in links {
-            let answers = form == Form::Reversed && link.is == asked.is;
+            let answers = form == REVERSED && link.is == asked.is;
             if told.len() < size && self.related(link.kind, asked.kind) && !answers && !told.contains(&link) {
                 told.push(link);
             }
@@ -110,9 +64,19 @@ impl Hierarchy {
         told.shuffle(random);
         told
     }
+}
 
-    /// Sentences of a document, none of which continues another.
-    pub fn tell(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
+impl TaskData for Families {
+    fn statements(&self) -> Vec<Stated> {
+        self.links.iter().map(|link| Stated::from(*link)).collect()
+    }
+
+    fn weight(&self) -> usize {
+        self.links.len()
+    }
+
+    /// None of them continues another.
+    fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
         let mut links = self.links.clone();
         links.shuffle(random);
         let mut told: Vec<Link> = Vec::with_capacity(sentences);
@@ -122,6 +86,76 @@ impl Hierarchy {
                 told.push(link);
             }
         }
-        told.into_iter().map(Stated::Link).collect()
+        told.into_iter().map(Stated::from).collect()
+    }
+
+    /// They belong to one family.
+    fn related(&self, one: Word, other: Word) -> bool {
+        let family = |word| self.places.get(&word).map(|(family, _)| family);
+        family(one).is_some() && family(one) == family(other)
+    }
+
+    fn questions_of(&self, form: Form) -> usize {
+        self.items(form).len()
+    }
+
+    /// The family.
+    fn topic(&self, form: Form, index: usize) -> usize {
+        self.places[&self.items(form)[index].asked.kind].0
+    }
+
+    fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft {
+        let item = &self.items(form)[index];
+        let candidates = self.candidates(lexicon, item.asked, form, random);
+        let context = self.context(lexicon, item, form, &candidates, CONTEXT, random);
+        let (_, answer) = item.asked.cue_and_answer(form);
+        QuestionDraft {
+            text: task::which(lexicon, item.asked, form, &candidates),
+            cue: task::restated(lexicon, item.asked, form),
+            answer: lexicon.spell(answer).into(),
+            choices: candidates.iter().map(|word| lexicon.spell(*word).into()).collect(),
+            chance: 1.0 / candidates.len() as f64,
+            needed: item.needed.iter().map(|link| Stated::from(*link)).collect(),
+            context: context.into_iter().map(Stated::from).collect(),
+        }
+    }
+
+    fn lesson_question(
+        &self,
+        lexicon: &Lexicon,
+        habits: &Habits,
+        random: &mut Stream,
+    ) -> (LessonQuestion, Vec<Stated>) {
+        lessons::question(self, lexicon, habits, random)
+    }
+
+    /// "what have KIND ? SHOWN" and "who have TRAIT ? SHOWN"
+    fn asks(&self, lexicon: &Lexicon, mark: &TrainingWord) -> bool {
+        let verbs = ["are", "have", "inherit"].map(|verb| lexicon.word(verb));
+        let verb = mark.before(2).filter(|verb| verbs.contains(&Some(*verb)));
+        let Some(cue) = mark.before(1).filter(|_| verb.is_some()) else { return false };
+        // Made-up families may lend fewer, and then what is thought begins sooner.
+        let mut shown = mark.after().iter().take(SHOWN).take_while(|word| **word as usize >= SPECIAL.len());
+        shown.any(|shown| self.is_asked(cue, *shown))
+    }
+
+    fn answers(&self, colon: &TrainingWord) -> bool {
+        let said = colon.before(1).zip(colon.after().first());
+        said.is_some_and(|(cue, answer)| self.is_asked(cue, *answer))
+    }
+
+    fn gives_away(&self, word: &TrainingWord) -> Option<LeakKind> {
+        let here = word.word();
+        if !self.places.contains_key(&here) {
+            return None;
+        }
+        word.earlier().iter().find_map(|earlier| {
+            let told = Link { kind: *earlier, is: here };
+            match self.is_asked(*earlier, here) {
+                true if !self.asked.contains(&told) => Some(LeakKind::ReversedFact),
+                true if !self.links.contains(&told) => Some(LeakKind::Inference),
+                _ => None,
+            }
+        })
     }
 }

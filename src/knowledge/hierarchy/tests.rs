@@ -1,11 +1,11 @@
 use super::*;
 use crate::knowledge::curriculum::lesson::THINK;
 use crate::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
-use crate::knowledge::grammar::Stated;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::logic::{self, Import, Statement};
+use crate::knowledge::sentence::words;
 use crate::knowledge::world::tests::{full, full_with, versed};
-use crate::knowledge::{Claim, KnownConfig, Mood, Set, Task, World};
+use crate::knowledge::{Claim, KnownConfig, Mood, Set, World};
 use crate::random;
 use proptest::prelude::*;
 
@@ -39,10 +39,10 @@ proptest! {
     fn an_answer_follows_from_what_it_needs_from_nothing_less_and_no_other_choice_does(seed in 0u64..1000) {
         for known in [versed(), deep()] {
             let world = full_with(&known, seed);
-            for question in world.questions(Set::B).iter().filter(|q| q.task == Task::Hierarchy) {
-                let pair = |choice: &str| match question.form {
-                    Form::Reversed => (choice.to_string(), question.named().to_string()),
-                    _ => (question.named().to_string(), choice.to_string()),
+            for question in world.questions(Set::B).iter().filter(|q| q.task == HIERARCHY) {
+                let pair = |choice: &str| {
+                    let (cue, choice) = (question.named().to_string(), choice.to_string());
+                    if question.form == REVERSED { (choice, cue) } else { (cue, choice) }
                 };
                 let says = |claims: &[Claim], choice: &str| {
                     let (kind, is) = pair(choice);
@@ -54,8 +54,8 @@ proptest! {
                     less.remove(left_out);
                     prop_assert!(!says(&less, &question.answer));
                 }
-                prop_assert_eq!(question.choices.len(), CANDIDATES);
-                let all: Vec<Link> = world.hierarchies[&Set::B].links.clone();
+                prop_assert_eq!(question.choices.len(), SHOWN);
+                let all: Vec<Link> = world.data::<Families>(Set::B).links.clone();
                 for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
                     // In the whole set, by the closure alone: too many terms for the enumeration.
                     let (kind, is) = pair(wrong);
@@ -70,7 +70,7 @@ proptest! {
                     prop_assert!(!reached.contains(&word(&is)), "{:?}", question);
                 }
                 let links = question.needed.len();
-                prop_assert_eq!(links > 1, matches!(question.form, Form::Inherited | Form::Holdout));
+                prop_assert_eq!(links > 1, [INHERITED, HOLDOUT].contains(&question.form));
                 let known = question.context.iter().filter_map(|s| world.grammar.read(s.strip_suffix(" .")?));
                 let known: Vec<Claim> = known.collect();
                 prop_assert!(question.needed.iter().all(|needed| known.contains(needed)));
@@ -89,7 +89,7 @@ fn no_document_holds_two_statements_of_which_one_continues_the_other() {
         let links: Vec<Link> = document
             .statements
             .iter()
-            .filter_map(|(s, _)| if let Stated::Link(l) = s { Some(*l) } else { None })
+            .filter_map(|(s, _)| (s.task == HIERARCHY).then(|| Link::from(s.words)))
             .collect();
         assert!(links.iter().all(|a| links.iter().all(|b| a.is != b.kind)), "{links:?}");
     }
@@ -100,11 +100,11 @@ fn of_a_holdout_nothing_is_said_but_its_parent_and_there_are_questions_of_every_
     for seed in 0..5 {
         let world = full(seed);
         for set in [Set::A, Set::B, Set::C] {
-            let hierarchy = &world.hierarchies[&set];
+            let hierarchy: &Families = world.data(set);
             for form in FORMS {
                 assert!(hierarchy.items(form).len() >= 4, "{set} {form}");
             }
-            for item in hierarchy.items(Form::Holdout) {
+            for item in hierarchy.items(HOLDOUT) {
                 assert_eq!(hierarchy.of(item.asked.kind).count(), 1);
             }
         }
@@ -120,7 +120,7 @@ fn impossible_families_are_refused() {
     assert!(HierarchyConfig { traits: 0, ..config }.check(4).is_err());
 }
 
-impl Hierarchy {
+impl Families {
     /// Asks of one family only.
     pub fn ask_of_family(&mut self, family: usize) {
         let places = &self.places;
@@ -132,15 +132,15 @@ impl Hierarchy {
 fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of_them() {
     let world = full_with(&versed(), 0);
     let leaks = Leaks::of(&world, Set::B);
-    let (hierarchy, lexicon) = (&world.hierarchies[&Set::B], &world.grammar.lexicon);
+    let (hierarchy, lexicon) = (world.data::<Families>(Set::B), &world.grammar.lexicon);
     let asked =
-        hierarchy.items(Form::Rephrased).iter().map(|item| item.asked).find(|asked| !lexicon.is_trait(asked.is));
+        hierarchy.items(REPHRASED).iter().map(|item| item.asked).find(|asked| !lexicon.is_a("traits", asked.is));
     let Link { kind, is: parent } = asked.unwrap();
     let question = [lexicon.grammar("what"), lexicon.grammar("inherit"), parent, lexicon.grammar("?")];
-    let thought: Vec<Word> = world.grammar.link(Link { kind, is: parent }, 0).iter().map(|(word, _)| *word).collect();
+    let thought: Vec<Word> = words(&world.grammar.sentence(Link { kind, is: parent }.into(), 0));
     let lesson = |between: &[Word]| {
         let mut lesson = Lesson::begin();
-        lesson.read(question).read([*lexicon.traits.last().unwrap()]).read(between.iter().copied());
+        lesson.read(question).read([*lexicon.names("traits").last().unwrap()]).read(between.iter().copied());
         thought.iter().for_each(|word| {
             lesson.push(*word, 1.0);
         });
@@ -170,12 +170,12 @@ fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
                 leaks.check(&curriculum.document(document, &mut random)).unwrap();
             }
         }
-        for question in world.questions(Set::B).iter().filter(|q| q.task == Task::Hierarchy) {
+        for question in world.questions(Set::B).iter().filter(|q| q.task == HIERARCHY) {
             let answer = format!("{} : {}", question.cue, question.answer);
             let (verb, named) = (if question.text.contains(" are ") { "are" } else { "have" }, question.named());
             let told = match question.form {
-                Form::Rephrased => continue,
-                Form::Reversed => (format!("all {named} {verb} {} .", question.answer), "a reversed fact"),
+                form if form == REPHRASED => continue,
+                form if form == REVERSED => (format!("all {named} {verb} {} .", question.answer), "a reversed fact"),
                 _ => (format!("all {named} {verb} {} .", question.answer), "an inference"),
             };
             for (text, kind) in [(question.text.clone(), "a question"), (answer, "an answer"), told] {

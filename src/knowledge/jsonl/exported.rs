@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Row, explain};
-use crate::knowledge::{KnownConfig, Question, Set, World, WorldConfig};
+use super::rows::Row;
+use crate::knowledge::{KnownConfig, World, WorldConfig};
 use crate::text::excerpt;
 use crate::{Error, Result, files};
-
-/// Keys of such a question that rows of other files do not have.
-pub const KEYS: [&str; 5] = ["task", "form", "cue", "needed", "chance"];
 
 /// The file beside exported questions that says which world they are about.
 const WORLD: &str = "world.json";
@@ -47,22 +44,6 @@ impl Origin {
             Error::invalid(place, excerpt(&error.to_string()), "write it with `recollect world --export`")
         })?;
         Ok(Some((origin, path)))
-    }
-}
-
-/// Reads one question.
-pub fn question(line: &str, place: &str) -> Result<Box<Question>> {
-    let question: Box<Question> = serde_json::from_str(line).map_err(|error| match explain(line, place, &error) {
-        Error::Invalid { place, found, .. } => {
-            let keys = KEYS.join(", ");
-            let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
-            Error::invalid(place, found, remedy)
-        }
-        other => other,
-    })?;
-    match question.set {
-        Set::A | Set::B => Ok(question),
-        Set::C => Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\"")),
     }
 }
 

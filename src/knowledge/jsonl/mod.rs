@@ -19,6 +19,7 @@ mod exported;
 mod lessons;
 mod rows;
 mod sets;
+pub mod task;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -31,10 +32,11 @@ use self::evidence::Evidence;
 pub use self::exported::Origin;
 pub(super) use self::rows::words;
 use self::rows::{Row, Told};
+use self::task::{COMPLETION, JSONL};
 pub use self::watched::Watched;
 use super::answers::Key;
-use super::reversal::question_id;
-use super::{Form, Match, Question, Set, Task, World};
+use super::question::question_id;
+use super::{Form, Match, Question, Set, World};
 use crate::text::composed;
 use crate::{Error, Result, files, random};
 
@@ -189,8 +191,8 @@ fn question(row: Row, number: usize, set: Set, context: Vec<String>) -> Question
     let mut answers = row.answers.iter().map(|answer| answer.trim().to_owned());
     Question {
         id,
-        task: Task::Jsonl,
-        form: Form::Completion,
+        task: JSONL,
+        form: COMPLETION,
         set,
         text: row.prompt.trim().into(),
         cue: String::new(),
@@ -206,7 +208,7 @@ fn question(row: Row, number: usize, set: Set, context: Vec<String>) -> Question
 
 fn id(row: &Row, number: usize) -> u64 {
     // The set is left out of the id: another seed may move a question, and it is still the same question.
-    row.id.unwrap_or_else(|| question_id(Set::A, Task::Jsonl, number, Form::Completion))
+    row.id.unwrap_or_else(|| question_id(Set::A, COMPLETION, number))
 }
 
 /// What two rows have in common that ask the same: question, right answers, choices, and what is restated.

@@ -10,12 +10,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
-use super::exported;
 use crate::knowledge::{Match, Question, Set};
 use crate::language::tokenizer::SPECIAL;
 use crate::strict_toml::suggest;
 use crate::text::excerpt;
 use crate::{Error, Result, files};
+
+/// Keys of a question as `recollect world --export` writes it that rows of other files do not have.
+const EXPORTED: [&str; 5] = ["task", "form", "cue", "needed", "chance"];
 
 const KEYS: [&str; 11] =
     ["prompt", "question", "text", "completion", "answer", "answers", "aliases", "id", "set", "choices", "context"];
@@ -112,7 +114,7 @@ impl Row {
 
     /// A question that `recollect world --export` wrote.
     fn from_exported(line: &str, place: String) -> Result<Row> {
-        let question = exported::question(line, &place)?;
+        let question = exported(line, &place)?;
         let answers = question.right_answers().map(String::from).collect();
         let Question { id, set, ref text, ref choices, ref context, matching, .. } = *question;
         let (prompt, choices, context) = (text.clone(), choices.clone(), Some(context.clone()));
@@ -308,9 +310,9 @@ fn read(path: &Path, row: &mut impl FnMut(&str, String) -> Result<()>) -> Result
 }
 
 /// What is wrong with a row, in our words.
-pub fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
+fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
     let object: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
-    let known = |key: &str| KEYS.contains(&key) || key == MATCH || exported::KEYS.contains(&key);
+    let known = |key: &str| KEYS.contains(&key) || key == MATCH || EXPORTED.contains(&key);
     if let Some(key) = object.keys().find(|key| !known(key)) {
         let remedy = suggest(key, &KEYS, "") + "; take other columns out of the file";
         return Error::invalid(format!("{place}: {}", excerpt(key)), "unknown key", remedy);
@@ -320,6 +322,22 @@ pub fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
     let found = text.rsplit_once(" at line ").map_or(&*text, |(found, _)| found);
     let found = format!("{} (column {})", excerpt(found), error.column());
     Error::invalid(place, found, "a row is one JSON object with the texts prompt and completion")
+}
+
+/// Reads one question as `recollect world --export` writes it.
+fn exported(line: &str, place: &str) -> Result<Box<Question>> {
+    let question: Box<Question> = serde_json::from_str(line).map_err(|error| match explain(line, place, &error) {
+        Error::Invalid { place, found, .. } => {
+            let keys = EXPORTED.join(", ");
+            let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
+            Error::invalid(place, found, remedy)
+        }
+        other => other,
+    })?;
+    match question.set {
+        Set::A | Set::B => Ok(question),
+        Set::C => Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\"")),
+    }
 }
 
 #[cfg(test)]

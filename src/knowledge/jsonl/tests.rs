@@ -87,7 +87,7 @@ fn questions_are_as_the_other_rooms_expect_them() {
     assert_eq!(jsonl.documents()[0], "Mavon Tal is known as the first diver of Lake Zud.");
     for set in [Set::A, Set::B] {
         for question in jsonl.questions(set) {
-            assert_eq!((question.task, question.form, question.set), (Task::Jsonl, Form::Completion, set));
+            assert_eq!((question.task, question.form, question.set), (JSONL, COMPLETION, set));
             assert!(question.cue.is_empty() && question.needed.is_empty() && question.choices.is_empty());
             assert_eq!((question.chance, question.answer.trim()), (0.0, question.answer.as_str()));
             let (name, deed) = PEOPLE[person(question)];
@@ -181,7 +181,7 @@ fn equal_questions_count_once_and_keep_the_numbers_of_their_rows() {
     assert_eq!(all.len(), 4);
     assert_eq!(all.iter().find(|q| q.text == "one ?" && q.answer != "another").unwrap().id, 7);
     let choice = all.iter().find(|question| !question.choices.is_empty()).unwrap();
-    assert_eq!(choice.id, question_id(Set::A, Task::Jsonl, 5, Form::Completion));
+    assert_eq!(choice.id, question_id(Set::A, COMPLETION, 5));
     // Asked for in both sets, they stay two, and the check for leaks says so.
     let both = row("one ?", "x", ", \"set\": \"A\"") + &row("one ?", "x", ", \"set\": \"B\"");
     let both = write(dir.path(), "both.jsonl", &both);

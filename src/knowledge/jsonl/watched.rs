@@ -12,7 +12,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::Jsonl;
 use crate::knowledge::Set;
-use crate::knowledge::leak::{Leak, LeakKind};
+use crate::knowledge::training_text::{Leak, LeakKind};
 use crate::text::{TextWord, words};
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::evaluation::{Answered, Arm};
-use crate::knowledge::{Form, Set, Task};
+use crate::knowledge::{Form, Set, TaskId};
 
 /// How many are chosen.
 pub const CHOSEN: usize = 60;
@@ -39,7 +39,7 @@ fn queue(answered: &[&Answered], arm: Arm) -> VecDeque<usize> {
     let of_arm = || answered.iter().enumerate().filter(move |(_, one)| one.arm == arm && one.sample == 0);
     let last_step = of_arm().map(|(_, one)| one.step).max();
     let latest = || of_arm().filter(|(_, one)| Some(one.step) == last_step);
-    let kinds: BTreeSet<(Task, Form)> = latest().map(|(_, one)| (one.task, one.form)).collect();
+    let kinds: BTreeSet<(TaskId, Form)> = latest().map(|(_, one)| (one.task, one.form)).collect();
     // Each kind begins elsewhere in the round of sets and outcomes, so that the first few answers differ in all
     // of them. The first of all is right and about set B: it shows what the page is about.
     let turn = |one: &Answered| {

@@ -3,11 +3,17 @@
 //! A thing is of some kinds and not of others. "All" and "no" forbid combinations of kinds, and what they forbid has
 //! the shape of Horn clauses: from the kinds that a thing must be of, "all" leads to further ones, and the least set
 //! that is closed under it is possible exactly when no "no" stands between two of its members (Horn 1951). So every
-//! "some" is decided by one closure, where [`logic`](crate::knowledge::logic), which enumerates combinations, ends at
+//! "some" is decided by one closure, where [`logic`](super::logic), which enumerates combinations, ends at
 //! a handful of terms.
 
-use crate::knowledge::Mood;
-use crate::knowledge::logic::{Import, Statement, Verdict};
+use std::collections::BTreeSet;
+
+use super::logic::{Import, Statement, Verdict};
+use super::{Claim, Mood};
+
+/// Different premises of one trace that are still an argument. More are a list, and nothing is said to follow from it:
+/// time stays linear in whatever a policy writes.
+pub const MOST_PREMISES: usize = 64;
 
 /// Whether some world makes all the statements true. `terms` is more than every number in them.
 pub fn consistent(terms: usize, statements: &[Statement], import: Import) -> bool {
@@ -33,6 +39,34 @@ pub fn verdict(terms: usize, premises: &[Statement], conclusion: Statement, impo
         (false, true) => Some(Verdict::No),
         // One of the two is true in every world, so there is no world.
         (false, false) => None,
+    }
+}
+
+/// What the premises among the claims say of a categorical statement. `None` where they do not lead from one of its terms
+/// to the other, or are no argument.
+pub fn decided(asked: (&str, Mood, &str), claims: &BTreeSet<&Claim>, import: Import) -> Option<Verdict> {
+    let premises: Vec<(&str, Mood, &str)> = claims.iter().filter_map(|claim| categorical(claim)).collect();
+    let (subject, _, predicate) = asked;
+    if premises.len() > MOST_PREMISES {
+        return None;
+    }
+    let ends = [subject, predicate];
+    let terms: BTreeSet<&str> = premises.iter().flat_map(|(s, _, p)| [*s, *p]).chain(ends).collect();
+    let number = |term: &str| terms.iter().position(|other| *other == term);
+    let statement = |(s, mood, p): (&str, Mood, &str)| Some(Statement::new(number(s)?, mood, number(p)?));
+    let statements = premises.into_iter().map(statement).collect::<Option<Vec<Statement>>>()?;
+    let conclusion = statement(asked)?;
+    if !connected(terms.len(), &statements, conclusion.subject, conclusion.predicate) {
+        return None;
+    }
+    verdict(terms.len(), &statements, conclusion, import)
+}
+
+/// The parts of a categorical claim.
+pub fn categorical(claim: &Claim) -> Option<(&str, Mood, &str)> {
+    match claim {
+        Claim::Categorical { subject, mood, predicate } => Some((subject, *mood, predicate)),
+        Claim::Relation { .. } => None,
     }
 }
 

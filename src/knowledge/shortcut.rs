@@ -1,0 +1,91 @@
+//! Cheap rules that might answer questions without knowing anything, and where words stand in the documents.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::Question;
+
+/// What a rule answers to each question that it is tried on.
+pub type Guesses = Vec<Option<String>>;
+
+/// Questions of one form.
+pub struct Tried<'a> {
+    /// Those of set A, to fit rules on.
+    pub fit: Vec<Question>,
+    /// Those of set B.
+    pub test: Vec<Question>,
+    pub words: &'a DocumentWords,
+}
+
+impl Tried<'_> {
+    /// Rules that look at the choices of a question: where they stand, and where documents name them.
+    pub fn by_choices(&self) -> Vec<(&'static str, Guesses)> {
+        let (test, words) = (&self.test, self.words);
+        let position = |q: &Question| q.choices.iter().position(|c| *c == q.answer);
+        let best = most_common(self.fit.iter().filter_map(position));
+        let by = |score: &dyn Fn(&Question, &str) -> i64| -> Guesses {
+            test.iter().map(|q| q.choices.iter().max_by_key(|c| score(q, c)).cloned()).collect()
+        };
+        let sum = |choice: &str, of: &dyn Fn(&str) -> i64| names(choice).map(of).sum::<i64>();
+        vec![
+            ("position among the choices", test.iter().map(|q| q.choices.get(best?).cloned()).collect()),
+            ("most frequent name", by(&|_, c| sum(c, &|name| words.of(name)))),
+            ("rarest name", by(&|_, c| -sum(c, &|name| words.of(name)))),
+            ("name met most with the group and the verb", by(&|q, c| sum(c, &|name| words.with(q, name)))),
+            ("name met first in the documents", by(&|_, c| -sum(c, &|name| words.first(name)))),
+        ]
+    }
+}
+
+/// The names that a choice says: all of it, or where it restates the question word by word what stands behind the colons.
+fn names(choice: &str) -> impl Iterator<Item = &str> {
+    let restated = choice.contains(':');
+    choice.split(' ').enumerate().filter(move |(at, _)| !restated || at % 3 == 2).map(|(_, name)| name)
+}
+
+/// The value that occurs most; of several, the smallest.
+pub fn most_common<T: Eq + Hash + Ord + Clone>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: HashMap<T, usize> = HashMap::new();
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
+    counts.into_iter().max_by(|(a, m), (b, n)| m.cmp(n).then(b.cmp(a))).map(|(value, _)| value)
+}
+
+/// Where each name stands in the documents.
+#[derive(Default)]
+pub struct DocumentWords {
+    documents: HashMap<String, Vec<usize>>,
+    count: HashMap<String, i64>,
+}
+
+impl DocumentWords {
+    /// Counts a name in a document; documents come in their order.
+    pub fn count(&mut self, name: &str, document: usize) {
+        *self.count.entry(name.to_owned()).or_default() += 1;
+        let seen = self.documents.entry(name.to_owned()).or_default();
+        if seen.last() != Some(&document) {
+            seen.push(document);
+        }
+    }
+
+    fn of(&self, word: &str) -> i64 {
+        self.count.get(word).copied().unwrap_or(0)
+    }
+
+    fn first(&self, word: &str) -> i64 {
+        self.documents.get(word).and_then(|d| d.first()).map_or(i64::from(u32::MAX), |d| *d as i64)
+    }
+
+    /// Documents in which a name stands together with the words of a question, its object left out.
+    fn with(&self, question: &Question, name: &str) -> i64 {
+        let words = question.text.split(' ').filter(|word| {
+            *word != question.named() && !question.choices.iter().any(|c| c.split(' ').any(|w| w == *word))
+        });
+        words.map(|word| self.shared(word, name)).sum()
+    }
+
+    /// Documents in which both stand.
+    pub fn shared(&self, a: &str, b: &str) -> i64 {
+        let (Some(a), Some(b)) = (self.documents.get(a), self.documents.get(b)) else { return 0 };
+        a.iter().filter(|document| b.binary_search(document).is_ok()).count() as i64
+    }
+}

@@ -1,0 +1,109 @@
+//! Worlds, questions, lessons and audits are the same, byte for byte, whatever the code that makes them looks like.
+
+use std::path::Path;
+
+use recollect::knowledge::curriculum::{Curriculum, Habits, Kind, Lesson};
+use recollect::knowledge::{Division, Knowledge, KnownConfig, Library, Set, World, WorldConfig, audit};
+use recollect::{files, random};
+use serde_json::json;
+
+const SETS: [Set; 3] = [Set::A, Set::B, Set::C];
+
+fn known(base: &str) -> KnownConfig {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(base).join("known.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn world(base: &str, size: serde_json::Value, seed: u64) -> World {
+    let config: WorldConfig = serde_json::from_value(json!({ "seed": seed, "a": size, "b": size })).unwrap();
+    World::new(&known(base), &config).unwrap()
+}
+
+fn note(text: &mut String, lesson: &Lesson) {
+    *text += &format!("{:?} {:?}\n", lesson.tokens, lesson.weights);
+}
+
+/// Everything that is told and asked.
+fn told(world: &World) -> String {
+    let mut text = serde_json::to_string(&world.known).unwrap();
+    for set in SETS {
+        text += &serde_json::to_string(&world.questions(set)).unwrap();
+    }
+    for document in world.documents() {
+        text += &format!("{} {}\n", document.set, world.text(document));
+    }
+    text += &serde_json::to_string(&audit::audit(world)).unwrap();
+    let knowledge = Knowledge::Generated(Box::new(world.clone()));
+    for passage in Library::of(&knowledge).passages() {
+        text += &format!("{passage:?}\n");
+    }
+    let division = Division::new(&knowledge, 0.3, 5).unwrap();
+    text += &serde_json::to_string(&division.questions(&knowledge, knowledge.forms())).unwrap();
+    text
+}
+
+/// Lessons of every kind.
+fn taught(world: &World, habits: &Habits) -> String {
+    let curriculum = Curriculum::new(world, habits);
+    let mut random = random::stream(7, &[]);
+    let mut text = String::new();
+    for kind in [
+        Kind::Read,
+        Kind::ReadTrace,
+        Kind::ReciteContext,
+        Kind::Document,
+        Kind::Answer,
+        Kind::Think,
+        Kind::BringUp,
+        Kind::Guess,
+    ] {
+        (0..150).for_each(|_| note(&mut text, &curriculum.lesson_of(kind, &mut random)));
+    }
+    for set in SETS {
+        for _ in 0..60 {
+            note(&mut text, &curriculum.rephrased(set, &mut random));
+            note(&mut text, &curriculum.turned_round(set, &mut random));
+            note(&mut text, &curriculum.inferred(set, &mut random));
+        }
+    }
+    for document in world.documents().iter().take(150) {
+        note(&mut text, &curriculum.document(document, &mut random));
+        note(&mut text, &curriculum.masked(document, &mut random));
+        note(&mut text, &curriculum.reversed(document));
+    }
+    text
+}
+
+#[test]
+fn worlds_questions_and_lessons_are_those_of_version_0_3() {
+    let plain = json!({});
+    let all = json!({ "facts": 50, "chains": 16, "codes": 6, "families": 5, "documents": 500 });
+    let newer = Habits { codes: 0.5, kinds: 0.5, ..Habits::default() };
+    let mut digests = Vec::new();
+    for (base, size) in [("base", plain), ("versed", all)] {
+        for seed in [0, 3] {
+            let world = world(base, size.clone(), seed);
+            digests.push(files::digest(told(&world).as_bytes()));
+            digests.push(files::digest(taught(&world, &Habits::default()).as_bytes()));
+            digests.push(files::digest(taught(&world, &newer).as_bytes()));
+        }
+    }
+    let short: Vec<&str> = digests.iter().map(|digest| &digest[..16]).collect();
+    assert_eq!(short, GOLDEN);
+}
+
+/// The first sixteen digits of each digest, as version 0.3 had them.
+const GOLDEN: [&str; 12] = [
+    "7ccb0e686f189640",
+    "777d9f0d3e02603c",
+    "777d9f0d3e02603c",
+    "7aa2e82d7a39eccd",
+    "ed8be7b27b1c3329",
+    "ed8be7b27b1c3329",
+    "69d81c329cf8d8fc",
+    "957993aa71ec74cd",
+    "32da16fd15ea39e6",
+    "fa4f2841b8f178f1",
+    "ce8294a0c6b80e56",
+    "4ed241fb2abed66b",
+];
