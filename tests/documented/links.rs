@@ -1,0 +1,59 @@
+//! Links lead to files that are there, and to headings that they have.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::markdown::{Page, pages, root};
+
+/// The anchors of a page, as GitHub makes them from its headings.
+fn anchors(page: &Page) -> HashSet<String> {
+    let mut seen = HashSet::new();
+    for heading in page.prose().filter(|line| line.starts_with('#')) {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let slug: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let again = (1..).map(|number| format!("{slug}-{number}"));
+        let free = [slug.clone()].into_iter().chain(again).find(|name| !seen.contains(name));
+        seen.extend(free);
+    }
+    seen
+}
+
+/// The targets of the links of a line, pictures among them.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
+}
+
+#[test]
+fn links_of_the_documentation_lead_somewhere() {
+    let pages = pages();
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for page in &pages {
+        let here = page.path.parent().unwrap();
+        for target in page.prose().flat_map(targets).filter(|target| !target.starts_with("http")) {
+            count += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { page.path.clone() } else { tidy(&here.join(file)) };
+            let there = pages.iter().find(|other| other.path == path);
+            let found = root().join(&path).exists();
+            if !found || !anchor.is_empty() && !there.is_some_and(|page| anchors(page).contains(anchor)) {
+                broken.push(format!("{}: {target}", page.path.display()));
+            }
+        }
+    }
+    assert!(count > 30, "{count} links: are these all?");
+    assert!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// `a/../b` as `b`.
+fn tidy(path: &Path) -> std::path::PathBuf {
+    path.components().fold(std::path::PathBuf::new(), |mut tidied, part| {
+        if part.as_os_str() == ".." {
+            tidied.pop();
+        } else {
+            tidied.push(part);
+        }
+        tidied
+    })
+}
