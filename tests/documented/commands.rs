@@ -1,9 +1,9 @@
 //! Every command in a `sh` block of the documentation runs, in the order in which they stand there, in a directory with
-//! the configs that ship, made small. What needs more than that says so behind a `#` ("needs a card") and is skipped with
-//! a line; of `cargo` only the names that it is given are looked at.
+//! the configs that ship, made small. What needs more says so behind a `#` ("needs a card") and is skipped with a line;
+//! what "needs time" is run with `--dry-run`. Of `cargo` only the names that it is given are looked at.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use recollect::experiment::Config;
@@ -11,7 +11,7 @@ use recollect::reward::Reward;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use super::markdown::{Page, pages, root};
+use super::markdown::{Block, Page, pages, root};
 
 /// A whole run in a second or two.
 const SMALL: &str = "
@@ -70,7 +70,7 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -95,6 +95,15 @@ fn small(text: &str) -> String {
     let phases = pretrain.and_then(|pretrain| pretrain.get_mut("phases")?.as_array_mut());
     for phase in phases.into_iter().flatten() {
         phase.as_table_mut().unwrap().insert("steps".into(), 2.into());
+    }
+    // A few of what a world has, and none of what it has not.
+    for (key, few) in [("codes", 4), ("families", 4)] {
+        for set in ["a", "b"] {
+            let set = table.get_mut("world").and_then(|world| world.get_mut(set)?.as_table_mut());
+            if let Some(count) = set.and_then(|set| set.get_mut(key)) {
+                *count = few.into();
+            }
+        }
     }
     if let Some(seeds) = table.get_mut("run").and_then(|run| run.get_mut("seeds")) {
         *seeds = vec![0].into();
@@ -129,53 +138,45 @@ fn names(line: &str) {
     }
 }
 
-/// What runs of a page: TOML and scripts that name their file in the first line are written, commands are run.
-fn follow(page: &Page, place: &Place) -> usize {
+/// Runs a line of a `sh` block, unless it says what it needs.
+fn follow(line: &str, place: &Place) {
+    let (line, comment) = line.split_once(" #").unwrap_or((line, ""));
+    let line = ["cargo run --release --", "target/release/recollect"]
+        .iter()
+        .fold(line.trim().to_string(), |line, program| line.replace(program, "recollect"));
+    match comment.trim().strip_prefix("needs ") {
+        Some(what) if what.starts_with("time") && line.starts_with("recollect ") => {
+            println!("{line}: only looked at, it needs {what}");
+            place.run(&format!("{line} --dry-run"));
+        }
+        Some(what) => println!("{line}: skipped, it needs {what}"),
+        None if line.starts_with("recollect ") => place.run(&line),
+        None => assert!(line.starts_with("cargo "), "{line}: neither run here, nor does it say what it needs"),
+    }
+    names(&line);
+}
+
+/// Writes the files that a page shows and runs its commands; gives how many there are.
+fn follow_page(page: &Page, place: &Place) -> usize {
     let mut count = 0;
-    for block in page.blocks() {
-        let named =
-            block.text.lines().next().and_then(|line| line.strip_prefix("# ")).filter(|name| !name.contains(' '));
-        match (block.kind.as_str(), named) {
-            ("toml" | "python", Some(name)) if name.contains('.') => {
-                let path = place.path(name);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                let text = if name.starts_with("configs/") { small(&block.text) } else { block.text.clone() };
-                fs::write(path, text).unwrap();
-            }
-            ("toml", _) => {
-                let config = Config::parse(&block.text, "config", "name", &[]);
-                let is_reward = Reward::parse(&block.text, "reward").is_ok();
-                assert!(
-                    is_reward || config.is_ok(),
-                    "{}: neither a config nor a reward:\n{}",
-                    page.path.display(),
-                    block.text
-                );
+    for Block { kind, text } in page.blocks() {
+        let first = text.lines().next().and_then(|line| line.strip_prefix("# "));
+        match (kind.as_str(), first.filter(|name| name.contains('.') && !name.contains(' '))) {
+            ("toml", Some(name)) => fs::write(place.path(name), text).unwrap(),
+            ("toml", None) => {
+                let is_config = Config::parse(&text, "config", "name", &[]).is_ok();
+                let valid = is_config || Reward::parse(&text, "reward").is_ok();
+                assert!(valid, "{}: neither a config nor a reward:\n{text}", page.path.display());
             }
             ("sh", _) => {
-                for line in block.text.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()) {
-                    let (line, comment) = line.split_once(" #").unwrap_or((line, ""));
-                    let line = line
-                        .trim()
-                        .replace("cargo run --release --", "recollect")
-                        .replace("target/release/recollect", "recollect");
+                let lines = text.replace("\\\n", " ");
+                for line in lines.lines().filter(|line| !line.trim().is_empty()) {
                     count += 1;
-                    match comment.trim().strip_prefix("needs ") {
-                        Some(what) => println!("{}: {line}: skipped, it needs {what}", page.path.display()),
-                        None if line.starts_with("recollect ") => place.run(&line),
-                        None if line.starts_with("cargo ") => {}
-                        None => panic!(
-                            "{}: {line}: this is neither run here, nor does it say what it needs",
-                            page.path.display()
-                        ),
-                    }
-                    names(&line);
+                    follow(line, place);
                 }
             }
             ("text" | "json" | "python" | "rust", _) => {}
-            (kind, _) => {
-                panic!("{}: a block of kind {kind:?}; sh, toml, python, rust, json or text", page.path.display())
-            }
+            _ => panic!("{}: a block of kind {kind:?}; sh, toml, python, rust, json or text", page.path.display()),
         }
     }
     count
@@ -184,6 +185,6 @@ fn follow(page: &Page, place: &Place) -> usize {
 #[test]
 fn every_command_of_the_documentation_runs() {
     let place = Place::new();
-    let count: usize = pages().iter().map(|page| follow(page, &place)).sum();
+    let count: usize = pages().iter().map(|page| follow_page(page, &place)).sum();
     assert!(count > 40, "{count} commands: are these all?");
 }

@@ -1,7 +1,7 @@
 //! Links lead to files that are there, and to headings that they have.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::markdown::{Page, pages, root};
 
@@ -47,8 +47,8 @@ fn links_of_the_documentation_lead_somewhere() {
 }
 
 /// `a/../b` as `b`.
-fn tidy(path: &Path) -> std::path::PathBuf {
-    path.components().fold(std::path::PathBuf::new(), |mut tidied, part| {
+fn tidy(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut tidied, part| {
         if part.as_os_str() == ".." {
             tidied.pop();
         } else {
@@ -56,4 +56,18 @@ fn tidy(path: &Path) -> std::path::PathBuf {
         }
         tidied
     })
+}
+
+#[test]
+fn links_lead_to_every_config_reward_and_test() {
+    let pages = pages();
+    for (folder, endings) in [("configs", "toml sbatch"), ("rewards", "toml"), ("tests", "rs")] {
+        let page = pages.iter().find(|page| page.path == Path::new(folder).join("README.md")).unwrap();
+        let linked: HashSet<&str> = page.prose().flat_map(targets).collect();
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let told = name.rsplit_once('.').is_some_and(|(_, ending)| endings.split(' ').any(|one| one == ending));
+            assert!(!told || linked.contains(&*name), "{folder}/README.md has no link to {name}");
+        }
+    }
 }
