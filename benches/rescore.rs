@@ -62,6 +62,8 @@ fn write(path: &Path, count: usize) -> Result<u64, Box<dyn Error>> {
             prompt: example.question.text.clone(),
             completion: format!("{} {step}", example.completion),
             answer: example.question.answer.clone(),
+            aliases: example.question.aliases.clone(),
+            matching: example.question.matching,
             reward: Some(f64::from(u8::from(example.judgement.correct))),
             terms: ["correct", "recitation", "format", "relevance", "truncated"]
                 .map(|name| recollect::reward::TermScore { name: name.into(), value: Some(0.5), weight: 1.0 })

@@ -213,6 +213,8 @@ impl<'a> Lab<'a> {
             prompt: &self.questions[completion.request].text,
             completion: &text,
             expected: &self.questions[completion.request].answer,
+            aliases: &[],
+            matching: self.questions[completion.request].matching,
             tokens: completion.tokens.len(),
             finished: false,
             step: 1,

@@ -58,7 +58,8 @@ impl Error {
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            // What a device takes has nothing to do with the disk that its name stands on.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded if files::is_on_disk(&path) => {
                 let free = files::free(&path).map(|free| format!(" ({} are free)", files::megabytes(free)));
                 let found = format!("no room is left to {action} it{}: {source}", free.unwrap_or_default());
                 Error::NoRoom { path, found }
@@ -69,6 +70,12 @@ impl Error {
             }
             _ => Error::Io { path, action, source },
         }
+    }
+
+    /// An output that goes wherever this process was told, which may be no disk, and that could not be written.
+    pub fn stream(name: &str) -> impl FnOnce(std::io::Error) -> Error {
+        let path = PathBuf::from(name);
+        move |source| Error::Io { path, action: "write", source }
     }
 
     /// A value that is not allowed: where it stands, what was found, what to do about it.
@@ -131,6 +138,26 @@ mod tests {
         assert!(errors[0].to_string().contains("/q.jsonl: line 7: "), "the end of a place says where it is");
         let usual = "rewards/mine.toml: line 3, column 1: term 1: kind";
         assert_eq!(Error::invalid(usual, "found x", "try y").to_string(), format!("{usual}: found x; try y"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn free_room_is_told_of_where_the_place_is_on_a_disk() {
+        let full = || std::io::Error::from(ErrorKind::StorageFull);
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for place in [file.as_path(), home.path(), &home.path().join("none/yet"), Path::new("none-yet")] {
+            let message = Error::io(place, "write")(full()).to_string();
+            assert!(
+                message.contains(": no room is left to write it (") && message.contains(" MB are free)"),
+                "{message}"
+            );
+        }
+        let device = Error::io(Path::new("/dev/full"), "write")(full()).to_string();
+        let stream = Error::stream("standard output")(full()).to_string();
+        assert_eq!(device, format!("/dev/full: cannot write: {}", full()));
+        assert_eq!(stream, format!("standard output: cannot write: {}", full()));
     }
 
     #[test]

@@ -50,6 +50,11 @@ pub fn demand_room(path: &Path, bytes: u64) -> Result<()> {
     }
 }
 
+/// Whether what stands under a path, or will, takes room on a disk: no device and no pipe does.
+pub fn is_on_disk(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |data| data.is_file() || data.is_dir())
+}
+
 /// Bytes that are free where a path lies, or will. `None` where the system does not tell.
 pub fn free(path: &Path) -> Option<u64> {
     #[cfg(unix)]

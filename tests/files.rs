@@ -3,8 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
+use recollect::evaluation::Summary;
+use recollect::experiment::Config;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, leak};
+use recollect::language::Tokenizer;
+use recollect::policy::{InitConfig, Policy};
 
 /// Small inputs from elsewhere, with what is right of them; nothing where they are missing.
 fn cases() -> Option<PathBuf> {
@@ -170,4 +175,35 @@ fn equal_questions_are_told_of_before_a_run() {
     }
     let said = home.does(&["world", "x.toml", "--show", "questions"]);
     assert_eq!(said.matches("Who digs").count(), 4, "{said}");
+}
+
+#[test]
+fn equal_questions_of_a_comparison_are_counted_before_and_after_it() {
+    let row = |prompt: &str| format!("{{\"prompt\": \"{prompt}\", \"completion\": \"w3\"}}\n");
+    let questions = row("w1 w2") + &row("w2") + &row("w1 w2").repeat(2);
+    let home = Home::new(&[("q.jsonl", &questions), ("r.toml", REWARD)]);
+    let base = home.0.path().join("base");
+    let tokenizer = Tokenizer::from_words(&["w1", "w2", "w3"].map(String::from)).unwrap();
+    let shape = "[model]\nhidden_size = 8\nintermediate_size = 8\nnum_hidden_layers = 1\nnum_attention_heads = 2\n\
+                 num_key_value_heads = 2\nhead_dim = 4";
+    let config = Config::parse(shape, "shape", "shape", &[]).unwrap();
+    let init = InitConfig { structured: None, ..config.pretrain.init };
+    let policy = Policy::initialise(Arc::new(config.model.with_vocabulary(tokenizer.size())), &init, 0).unwrap();
+    policy.save(&base).unwrap();
+    tokenizer.save(&base.join("tokenizer.json")).unwrap();
+
+    let compare = ["eval", "base", "--against", "base", "--questions", "q.jsonl", "--set", "run.dir=out"];
+    let compare = [&compare[..], &["--set", "train.reward=r.toml", "--set", "evaluation.max_new_tokens=4"]].concat();
+    let line = "2 rows ask what another row asks; equal questions count once.";
+    let said = home.does(&[&compare[..], &["--dry-run"]].concat());
+    assert!(said.lines().any(|said| said == format!("# {line}")), "{said}");
+    let said = home.does(&compare);
+    assert!(said.lines().any(|said| said == line), "a line of its own: {said}");
+    let summary = fs::read_to_string(home.0.path().join("out/report.json")).unwrap();
+    let summary: Summary = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary.run.duplicates, 2);
+    assert!(summary.arms.iter().all(|row| row.n == 2), "{:?}", summary.arms);
+    for report in ["out/report.md", "out/report.html"] {
+        assert!(fs::read_to_string(home.0.path().join(report)).unwrap().contains(line), "{report}");
+    }
 }

@@ -222,10 +222,11 @@ fn refused_while_changed(home: &Home, file: &str, key: &str, run: &str) {
     let path = home.path(file);
     let bytes = fs::read(&path).unwrap();
     let before = everything(&home.path(run));
-    // Weights stay weights; in every other file a line end more says nothing.
-    let other = match file.ends_with(".safetensors") {
-        true => [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat(),
-        false => [&bytes[..], b"\n"].concat(),
+    // Weights stay weights, and a reward pays for something more; in every other file a line end more says nothing.
+    let other = match file.rsplit_once('.') {
+        Some((_, "safetensors")) => [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat(),
+        Some((_, "toml")) => [&bytes[..], b"[[term]]\nkind = 'correct'\n"].concat(),
+        _ => [&bytes[..], b"\n"].concat(),
     };
     fs::write(&path, &other).unwrap();
     let output = home.recollect("run", run).output().unwrap();
@@ -234,9 +235,11 @@ fn refused_while_changed(home: &Home, file: &str, key: &str, run: &str) {
     let line = words.lines().find(|line| line.starts_with("error: ")).unwrap();
     let digests = [&bytes, &other].map(|bytes| recollect::files::digest(bytes)[..16].to_owned());
     let expected = format!(
-        "{file}: not what this run began with ({key} was SHA-256 {}… then and is SHA-256 {}… now); put it back, or use \
+        "{file}: not what this run began with ({key} was SHA-256 {}… then and is SHA-256 {}… now); put it back{}, or use \
          another run.dir",
-        digests[0], digests[1]
+        digests[0],
+        digests[1],
+        if key == "train.reward" { ", set train.reload_reward = true" } else { "" }
     );
     assert!(line.ends_with(&expected), "{line}");
     assert_eq!(everything(&home.path(run)), before, "something was written");
@@ -254,6 +257,19 @@ fn a_base_that_became_another_one_under_the_same_name_is_refused() {
     fs::write(home.path("base/special_tokens_map.json"), "{}").unwrap();
     let output = home.recollect("run", "run").output().unwrap();
     assert!(said(&output).contains("special_tokens_map.json was none then"), "{}", said(&output));
+}
+
+#[test]
+fn a_reward_that_became_another_one_is_refused_in_the_same_words() {
+    let home = Home::new(&[]);
+    home.finished("run");
+    refused_while_changed(&home, "reward.toml", "train.reward", "run");
+    // What pays the same is the same reward, and its file is told by what it is now.
+    let text = fs::read_to_string(home.path("reward.toml")).unwrap();
+    fs::write(home.path("reward.toml"), format!("# A comment.\n{text}")).unwrap();
+    let steps = home.with(&["train.steps=7"]);
+    steps.finished("run");
+    refused_while_changed(&steps, "reward.toml", "train.reward", "run");
 }
 
 #[test]

@@ -281,7 +281,9 @@ fn an_output_that_cannot_be_written_is_an_error_and_one_that_nobody_reads_is_non
         let output = home.command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-        assert!(stderr.contains("error: standard output: no room is left to write it"), "{arguments:?}: {stderr}");
+        let line = stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        let expected = "error: standard output: cannot write: No space left on device (os error 28)";
+        assert_eq!(line, expected, "{arguments:?}: {stderr}");
 
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

@@ -148,6 +148,37 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
 }
 
 #[test]
+fn what_is_sampled_ahead_is_judged_as_it_ends() {
+    // It says what it was sent, and answers when it is told to.
+    let waits = |value: &str| {
+        let reply = format!("while [ ! -e ${{at}}go ]; do sleep 0.2; done; echo '{{\"id\":'$id',\"value\":{value}}}'");
+        each(&format!("at=${{0%judge*.sh}}; echo $id >> ${{at}}sent{value}; ({reply}) &"))
+    };
+    let home = judged(&waits("0.25"), "timeout_s = 3600\nin_flight = 64");
+    let sent = |value: &str| {
+        let sent = fs::read_to_string(home.path(&format!("sent{value}"))).unwrap_or_default();
+        sent.lines().count()
+    };
+    let ahead = ["train.staleness=1", "train.reload_reward=true", "train.steps=3"].map(|change| ["--set", change]);
+    let child = home.recollect("train", "run").args(ahead.iter().flatten()).spawn().unwrap();
+    // While the first step waits for its judge, the second one's completions are there as well.
+    wait_for("what was sampled ahead is not judged", || sent("0.25") == 48);
+    // Who paid for the step before does not pay for this one.
+    fs::write(home.path("judge2.sh"), waits("0.75")).unwrap();
+    let reward = fs::read_to_string(home.path("reward.toml")).unwrap();
+    fs::write(home.path("reward.toml"), reward.replace("judge.sh", "judge2.sh")).unwrap();
+    fs::write(home.path("go"), "").unwrap();
+    let output = finish(child);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(sent("0.75"), 48);
+    for (step, value) in [(1, 0.25), (2, 0.75), (3, 0.75)] {
+        let rollouts = json_lines(&home.path(&format!("run/rollouts/step-{step:06}.jsonl")));
+        assert_eq!(rollouts.len(), 24);
+        assert!(rollouts.iter().all(|line| line["terms"][1]["value"] == value), "{step}: {rollouts:?}");
+    }
+}
+
+#[test]
 fn a_judge_whose_replies_come_late_and_in_any_order_leaves_the_same_bytes() {
     // What is judged is how many tokens there are: the last number of a line.
     let reply = "t=${line##*:}; t=${t%\\}}; echo '{\"id\":'$id',\"value\":0.'$((t % 7))'}'";

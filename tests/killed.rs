@@ -1,6 +1,6 @@
 //! A run that is killed or stopped at any instant, and taken up again, leaves what a run leaves that was left alone; also
-//! where its metrics were edited, it was moved, or a command of somebody else judges. `RECOLLECT_CASES=50` says how many
-//! instants are tried. And one whose files do not fit any more ends with a word on how to go on, and goes on from what it
+//! where its metrics were edited, it was moved, a command of somebody else judges, or its terminal was closed under
+//! `nohup`. `RECOLLECT_CASES=50` says how many instants are tried. And one whose files do not fit any more ends with a word on how to go on, and goes on from what it
 //! has.
 #![cfg(unix)]
 
@@ -12,9 +12,9 @@ mod left;
 mod tiny;
 
 use std::fs;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -83,6 +83,40 @@ fn nor_where_a_command_judges() {
     nothing_is_lost(home, cases() / 2, |_, _, _| {});
 }
 
+#[test]
+fn nor_under_nohup_where_the_terminal_is_closed() {
+    nothing_is_lost_by(under_nohup, Home::new(&[]), cases() / 4, |_, _, _| {});
+}
+
+/// Starts a run and lets a while go by. Gives how often its terminal was closed meanwhile.
+type Start = fn(&Home, &str, &mut StdRng, Duration) -> (Child, usize);
+
+fn plainly(home: &Home, name: &str, _: &mut StdRng, after: Duration) -> (Child, usize) {
+    let child = home.recollect("run", name).spawn().unwrap();
+    std::thread::sleep(after);
+    (child, 0)
+}
+
+/// Starts a run that ignores SIGHUP, as `nohup` does, and sends it one at some instant.
+fn under_nohup(home: &Home, name: &str, random: &mut StdRng, after: Duration) -> (Child, usize) {
+    let mut command = home.recollect("run", name);
+    // SAFETY: the call is allowed between fork and exec, and touches nothing of this process.
+    unsafe {
+        command.pre_exec(|| match libc::signal(libc::SIGHUP, libc::SIG_IGN) {
+            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        });
+    }
+    let mut child = command.spawn().unwrap();
+    let before = after.mul_f64(random.random_range(0.0..1.0));
+    std::thread::sleep(before);
+    let there = child.try_wait().unwrap().is_none();
+    // SAFETY: the child is waited for by its handle alone, which keeps its number from being given to another one.
+    unsafe { libc::kill(child.id() as i32, libc::SIGHUP) };
+    std::thread::sleep(after - before);
+    (child, usize::from(there))
+}
+
 /// Does to a file of metrics what an editor, a script or a bad copy may do.
 fn edit(path: &Path, random: &mut StdRng) {
     let Ok(text) = fs::read_to_string(path) else { return };
@@ -103,13 +137,18 @@ fn edit(path: &Path, random: &mut StdRng) {
 
 /// `between` is done to a run after it was interrupted.
 fn nothing_is_lost(home: Home, cases: usize, between: impl Fn(&Home, &str, &mut StdRng)) {
+    nothing_is_lost_by(plainly, home, cases, between);
+}
+
+/// The same of runs that are started in some way.
+fn nothing_is_lost_by(start: Start, home: Home, cases: usize, between: impl Fn(&Home, &str, &mut StdRng)) {
     let started = Instant::now();
     home.finished("alone");
     // How long a run takes at most; one that ends before its instant says that the machine has become faster.
     let mut whole = started.elapsed();
     let expected = left_by(&home.path("alone"));
     let mut random = StdRng::seed_from_u64(5);
-    let (mut killed, mut cut) = (0, 0);
+    let (mut killed, mut cut, mut hung_up) = (0, 0, 0);
     for case in 0..cases {
         let name = format!("case-{case}");
         // Twice, so that a run that goes on is killed as well; every third is asked to stop instead.
@@ -117,10 +156,14 @@ fn nothing_is_lost(home: Home, cases: usize, between: impl Fn(&Home, &str, &mut 
             let asked = case % 3 == 2;
             let signal = if asked { libc::SIGTERM } else { libc::SIGKILL };
             let after = whole.mul_f64(random.random_range(0.02..1.0));
-            let (output, ended) = interrupt(home.recollect("run", &name).spawn().unwrap(), signal, after);
+            let (child, hangups) = start(&home, &name, &mut random, after);
+            let (output, ended) = interrupt(child, signal, Duration::ZERO);
+            hung_up += hangups;
             killed += usize::from(!ended);
             whole = if ended { after } else { whole };
             let said = String::from_utf8_lossy(&output.stderr);
+            // What was not asked to stop goes on until it is killed.
+            assert!(asked || output.status.success() || output.status.signal() == Some(libc::SIGKILL), "{said}");
             // A signal that comes before the handler is there ends the process as it always would.
             if asked && output.status.code().is_some_and(|code| code != 0) {
                 assert_eq!(output.status.code(), Some(130), "{said}");
@@ -135,11 +178,14 @@ fn nothing_is_lost(home: Home, cases: usize, between: impl Fn(&Home, &str, &mut 
             fs::write(&weights, &bytes[..random.random_range(0..bytes.len())]).unwrap();
             cut += 1;
         }
-        home.finished(&name);
+        let (child, hangups) = start(&home, &name, &mut random, whole.mul_f64(0.5));
+        hung_up += hangups;
+        let output = finish(child);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         same(&expected, &left_by(&home.path(&name)), &name);
         fs::remove_dir_all(home.path(&name)).unwrap();
     }
-    println!("{cases} runs, interrupted {killed} times, {cut} checkpoints cut off");
+    println!("{cases} runs, interrupted {killed} times, hung up {hung_up} times, {cut} checkpoints cut off");
     assert!(killed >= cases, "{killed} of {} interruptions came before the end", 2 * cases);
 }
 

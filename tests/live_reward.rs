@@ -10,7 +10,7 @@ use recollect::knowledge::World;
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
 use recollect::telemetry::{Meter, Progress, read_metrics};
-use recollect::{Error, Result};
+use recollect::{Error, Result, files};
 
 const TINY: &str = "
 [model]
@@ -165,7 +165,12 @@ fn a_run_is_not_taken_up_again_under_another_reward() {
             true => assert_eq!(terms(home.path(), name)[3..], ["second"; 3]),
             false => {
                 let error = again.unwrap_err().to_string();
-                assert!(error.contains("r.toml: not the reward that this run began with; put it back"), "{error}");
+                let [then, now] = [FIRST, SECOND].map(|text| files::digest(text.as_bytes())[..16].to_owned());
+                let expected = format!(
+                    "r.toml: not what this run began with (train.reward was SHA-256 {then}… then and is SHA-256 {now}… now); \
+                     put it back, set train.reload_reward = true, or use another run.dir"
+                );
+                assert!(error.ends_with(&expected), "{error}");
             }
         }
     }

@@ -222,7 +222,7 @@ fn a_command_that_misbehaves_is_counted_and_the_other_terms_are_untouched() {
     ] {
         let text = format!(
             "[[term]]\nkind = 'correct'\n[[term]]\nkind = 'external'\nname = 'style'\ntimeout_s = 0.3\n\
-             command = ['sh', '-c', \"\"\"{script}\"\"\"]\n"
+             startup_timeout_s = 0.3\ncommand = ['sh', '-c', \"\"\"{script}\"\"\"]\n"
         );
         home.file("r.toml", &text);
         let text = home.said(&["reward", "score", "r.toml", "step-000001.jsonl", "--workers", "1"]);

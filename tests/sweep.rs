@@ -297,6 +297,29 @@ fn what_is_wrong_is_said_before_anything_runs() {
             "{lines:#?}"
         );
     }
+    // What a run refuses, its sweep refuses: every cell is looked at, also where the first one is as it should be.
+    for (axes, expected) in [
+        (
+            "train.max_new_tokens = [32, 400]",
+            "cell 2 (max_new_tokens 400), seed 0: max_position_embeddings of the model",
+        ),
+        ("base.path = ['base', 'no/base']", ", seed 0: no/base: no such directory; base.path names it"),
+        (
+            "train.algorithm = ['gspo', { preset = 'gspo', aggregation = 'token' }]",
+            ", seed 0: train.algorithm: aggregation: found \"token\" with ratio",
+        ),
+        (
+            "reward.normalise = ['terms']\ntrain.algorithm = ['grpo', 'ppo']",
+            ", seed 0: reward.toml: normalise = \"terms\" with train.algorithm.advantage = \"gae\"",
+        ),
+    ] {
+        let sweep = format!("seeds = [0, 3]\n{}", with_axes(axes));
+        for more in [&["--dry-run"][..], &[]] {
+            let lines = refused(&sweep, more);
+            let [line] = &lines[..] else { panic!("{lines:#?}") };
+            assert!(line.starts_with("error: sweep.toml: cell 2 (") && line.contains(expected), "{line}");
+        }
+    }
     let lines = refused(FOUR, &["--set", "train.learning_rate=1"]);
     let expected = "error: --set train.learning_rate=1: train.learning_rate is an axis of the sweep; change the axis, or take it \
                     away";

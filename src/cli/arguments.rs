@@ -98,17 +98,20 @@ impl StageArgs {
         arithmetic: fn(&Config) -> Vec<Line>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
-        let check = |config: &Config, _: &T| preflight(config).map(drop);
+        let check = |config: &Config, _: &T| {
+            preflight(config)?;
+            stages::look_into_files(config)
+        };
         let open = |config, _: &T, interrupt, progress| Experiment::open(config, interrupt, progress);
         self.perform_opened(resolve, arithmetic, check, open, stage)
     }
 
-    /// The same with an experiment that is checked and opened in another way.
+    /// The same with an experiment that is checked, which gives notes on what was found, and opened in another way.
     pub fn perform_opened<T>(
         &self,
         resolve: impl FnOnce() -> Result<(Config, T)>,
         arithmetic: fn(&Config) -> Vec<Line>,
-        check: impl FnOnce(&Config, &T) -> Result<()>,
+        check: impl FnOnce(&Config, &T) -> Result<Vec<String>>,
         open: impl FnOnce(Config, &T, Interrupt, Box<dyn Progress>) -> Result<Experiment>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
@@ -125,8 +128,7 @@ impl StageArgs {
         let (config, found) = resolve()?;
         let sums = comments(&arithmetic(&config));
         if self.dry_run {
-            check(&config, &found)?;
-            let notes: String = stages::look_into_files(&config)?.iter().map(|note| format!("# {note}\n")).collect();
+            let notes: String = check(&config, &found)?.iter().map(|note| format!("# {note}\n")).collect();
             return output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]

@@ -93,14 +93,18 @@ pub fn main(args: &Args) -> Result<()> {
                 output::reported(&report)?;
                 args.require.check(&report.summary)
             };
-            stage.perform_opened(find, arithmetic::of_run, |_, measuring| measuring.check(), open, measure)
+            let check = |config: &Config, measuring: &Measuring| {
+                measuring.check()?;
+                stages::look_into_files(config)
+            };
+            stage.perform_opened(find, arithmetic::of_run, check, open, measure)
         }
         Some(baseline) => {
             let name = stage.config.config.display().to_string();
             let found = || -> Result<(Config, Comparison)> {
                 let comparison = Comparison::new(&name, baseline, &args.questions, &args.documents)?;
                 let config = comparison.config(&stage.config.changes)?;
-                comparison.look_into_files(&config)?;
+                comparison.check(&config)?;
                 Ok((config, comparison))
             };
             let compare = |experiment: &Experiment, comparison| {

@@ -42,9 +42,7 @@ fn styles(text: &str) -> String {
 fn write(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::io(Path::new("standard output"), "write")(error))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::stream("standard output")(error)),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::learner::Others;
 use crate::policy::Policy;
 
 pub use order::Underway;
-pub use pool::{Fill, Throughput, Ticket, WorkerPool};
+pub use pool::{Fill, Heard, Throughput, Ticket, WorkerPool};
 #[cfg(test)]
 pub(crate) use worker::Sampler;
 

@@ -28,6 +28,8 @@ impl Underway {
 pub(super) struct Order {
     finished: Vec<Completion>,
     missing: usize,
+    /// How many of those that have ended were told of.
+    told: usize,
     /// Its workers have dropped it.
     pub lost: bool,
 }
@@ -58,7 +60,7 @@ impl Order {
         }
         jobs.retain(|job| !job.begun.is_empty());
         let missing = jobs.iter().map(|job| job.begun.len()).sum();
-        Ok((Order { finished: underway.finished, missing, lost: false }, jobs))
+        Ok((Order { finished: underway.finished, missing, told: 0, lost: false }, jobs))
     }
 
     /// Adds a completion of request number `request` of this order.
@@ -75,6 +77,12 @@ impl Order {
     /// Those that are there.
     pub fn finished(&self) -> &[Completion] {
         &self.finished
+    }
+
+    /// Those that are there and were not told of yet.
+    pub fn untold(&mut self) -> &[Completion] {
+        let first = std::mem::replace(&mut self.told, self.finished.len());
+        &self.finished[first..]
     }
 
     /// All completions, sorted by request and sample.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 
 use super::counter::Counter;
 use super::crew::Crew;
@@ -67,6 +67,9 @@ pub struct WorkerPool {
 /// An order that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(usize);
+
+/// Whoever is told of completions, each with the ticket of its order.
+pub type Heard<'a> = dyn FnMut(Ticket, &Completion) + 'a;
 
 /// What is known of a worker.
 #[derive(Clone, Copy)]
@@ -173,17 +176,18 @@ impl WorkerPool {
     ///
     /// Errors: a request that cannot be answered (before any work), or what [`WorkerPool::collect`] says.
     pub fn generate(&mut self, requests: Vec<Request>) -> Result<Vec<Completion>> {
-        self.generate_with(requests, &mut |_| {})
+        self.generate_and(requests, None)
     }
 
-    /// The same, and `heard` is told of each completion as soon as it has ended.
-    pub fn generate_with(
-        &mut self,
-        requests: Vec<Request>,
-        heard: &mut dyn FnMut(&Completion),
-    ) -> Result<Vec<Completion>> {
+    /// The same, and `heard` is told of each completion of any order, this one or one that was submitted, as soon as it
+    /// has ended.
+    pub fn generate_with(&mut self, requests: Vec<Request>, heard: &mut Heard) -> Result<Vec<Completion>> {
+        self.generate_and(requests, Some(heard))
+    }
+
+    fn generate_and(&mut self, requests: Vec<Request>, heard: Option<&mut Heard>) -> Result<Vec<Completion>> {
         let ticket = self.place(requests, Underway::default(), true)?;
-        let outcome = self.collect_with(ticket, heard);
+        let outcome = self.collect_and(ticket, heard);
         self.orders.remove(&ticket.0);
         outcome
     }
@@ -221,12 +225,38 @@ impl WorkerPool {
     /// Errors: a worker that failed or panicked, or one that is at work and says nothing for longer than the patience.
     /// Then the others stop at once and all orders are lost; nothing of them reaches the next.
     pub fn collect(&mut self, ticket: Ticket) -> Result<Vec<Completion>> {
-        self.collect_with(ticket, &mut |_| {})
+        self.collect_and(ticket, None)
     }
 
-    /// The same, and `heard` is told of each completion as soon as it has ended, in the order in which they do. Those
-    /// that have ended already come first.
-    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut dyn FnMut(&Completion)) -> Result<Vec<Completion>> {
+    /// The same, and `heard` is told of each completion of any order as soon as it has ended, in the order in which they
+    /// do. Those that have ended and were not told of come first.
+    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut Heard) -> Result<Vec<Completion>> {
+        self.collect_and(ticket, Some(heard))
+    }
+
+    /// Tells `heard` of each completion as [`WorkerPool::collect_with`] does, until nobody has the other end of `until` any
+    /// more. What a worker fails with meanwhile is an error of whoever waits next.
+    pub fn listen(&mut self, heard: &mut Heard, until: &Receiver<()>) {
+        loop {
+            self.tell(heard);
+            select! {
+                recv(self.counter.reports) -> report => match report {
+                    Ok(report) => drop(self.hear(report)),
+                    Err(_) => return,
+                },
+                recv(until) -> _ => return,
+            }
+        }
+    }
+
+    /// Tells of what has ended and was not told of yet.
+    fn tell(&mut self, heard: &mut Heard) {
+        for (first, order) in &mut self.orders {
+            order.untold().iter().for_each(|completion| heard(Ticket(*first), completion));
+        }
+    }
+
+    fn collect_and(&mut self, ticket: Ticket, heard: Option<&mut Heard>) -> Result<Vec<Completion>> {
         let started = Instant::now();
         let outcome = self.wait(ticket, heard);
         self.throughput.seconds += started.elapsed().as_secs_f64();
@@ -284,8 +314,7 @@ impl WorkerPool {
     }
 
     /// Listens until nothing is missing.
-    fn wait(&mut self, ticket: Ticket, heard: &mut dyn FnMut(&Completion)) -> Result<()> {
-        let mut told = 0;
+    fn wait(&mut self, ticket: Ticket, mut heard: Option<&mut Heard>) -> Result<()> {
         let mut quiet = Instant::now();
         loop {
             while let Ok(report) = self.counter.reports.try_recv() {
@@ -295,9 +324,10 @@ impl WorkerPool {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
+            if let Some(heard) = &mut heard {
+                self.tell(heard);
+            }
             let order = self.orders.get(&ticket.0).filter(|order| !order.lost).ok_or_else(lost)?;
-            order.finished().iter().skip(told).for_each(&mut *heard);
-            told = order.finished().len();
             let missing = order.missing();
             if missing == 0 {
                 return Ok(());

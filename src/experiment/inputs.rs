@@ -2,7 +2,8 @@
 //!
 //! A file that has become another one under the same name is refused before anything goes on, because a run whose first
 //! half was made from one file and whose second from another is neither. The same content under another name is the
-//! same input, so files and runs may be moved. The reward is not among them: a checkpoint knows it (`live_reward.rs`).
+//! same input, so files and runs may be moved. The reward is not among them: a checkpoint knows it (`live_reward.rs`), and
+//! it is refused in the same words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -115,10 +116,11 @@ impl RunInputs {
         let keys: BTreeSet<&String> = before.files.keys().chain(self.files.keys()).collect();
         let changed = keys.into_iter().filter_map(|key| {
             let (then, now) = (before.files.get(key), self.files.get(key));
-            let digest = |file: Option<&InputFile>| file.map(|file| file.digest.clone());
-            (digest(then) != digest(now)).then(|| refusal(key, then, now))
+            let [was, is] = [then, now].map(|file| file.map(|file| file.digest.as_str()));
+            let path = &now.or(then)?.path;
+            (was != is).then(|| refusal(path, key, was, is, "put it back"))
         });
-        Error::all(changed.flatten().collect())
+        Error::all(changed.collect())
     }
 }
 
@@ -128,13 +130,13 @@ impl InputFile {
     }
 }
 
-/// What to say of an input that is another one now, or is there at one time only.
-fn refusal(key: &str, then: Option<&InputFile>, now: Option<&InputFile>) -> Option<Error> {
-    let path = now.or(then)?.path.display().to_string();
-    let short = |file: &InputFile| file.digest.chars().take(SHOWN).collect::<String>();
-    let words = |file: Option<&InputFile>| file.map_or("none".into(), |file| format!("SHA-256 {}…", short(file)));
+/// What to say of a file, which a key names, whose content is another one now or is there at one time only: with the
+/// digests of both. `remedy` is what can be done beside using another run directory.
+pub fn refusal(path: &Path, key: &str, then: Option<&str>, now: Option<&str>, remedy: &str) -> Error {
+    let short = |digest: &str| digest.chars().take(SHOWN).collect::<String>();
+    let words = |digest: Option<&str>| digest.map_or("none".into(), |digest| format!("SHA-256 {}…", short(digest)));
     let found = format!("not what this run began with ({key} was {} then and is {} now)", words(then), words(now));
-    Some(Error::invalid(path, found, "put it back, or use another run.dir"))
+    Error::invalid(path.display().to_string(), found, format!("{remedy}, or use another run.dir"))
 }
 
 /// Whether a run has made anything from its inputs: a policy, a step or an answer. A base that was made for it, or a

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
-use super::{Experiment, Interrupt, suits};
+use super::{Experiment, Interrupt, inputs, suits};
 use crate::learner::Algorithm;
 use crate::reward::scorer::Unscored;
 use crate::reward::{Evidence, Reward, Score, Scorer};
@@ -32,8 +32,30 @@ pub struct LiveReward {
 pub struct RewardNote {
     /// Digest of the reward that paid for the steps so far; empty before there is one.
     digest: String,
+    /// SHA-256 of the file that it stood in, which people can compare. Empty in notes that are older than this.
+    #[serde(default)]
+    file: String,
     /// How often another one took over.
     changes: u64,
+}
+
+impl RewardNote {
+    /// Refuses another reward than the one that paid so far, unless the config takes changes.
+    pub fn demand_same(&self, experiment: &Experiment) -> Result<()> {
+        let config = &experiment.config.train;
+        if config.reload_reward || self.digest.is_empty() {
+            return Ok(());
+        }
+        let (path, digest) = (&config.reward, digest(experiment.reward()?)?);
+        if self.digest == digest {
+            return Ok(());
+        }
+        let file = files::digest_file(path)?;
+        // What an older note knows is what the reward pays, not how its file was written.
+        let (then, now) = if self.file.is_empty() { (&self.digest, &digest) } else { (&self.file, &file) };
+        let remedy = "put it back, set train.reload_reward = true";
+        Err(inputs::refusal(path, "train.reward", Some(then), Some(now), remedy))
+    }
 }
 
 impl LiveReward {
@@ -42,16 +64,10 @@ impl LiveReward {
     pub fn open(experiment: &Experiment, mut note: RewardNote) -> Result<LiveReward> {
         let config = &experiment.config.train;
         let (path, reload) = (config.reward.clone(), config.reload_reward);
+        note.demand_same(experiment)?;
         let digest = digest(experiment.reward()?)?;
-        if !note.digest.is_empty() && note.digest != digest {
-            if !reload {
-                let found = "not the reward that this run began with";
-                let remedy = "put it back, set train.reload_reward = true, or use another run.dir";
-                return Err(Error::invalid(path.display().to_string(), found, remedy));
-            }
-            note.changes += 1;
-        }
-        note.digest = digest;
+        note.changes += u64::from(!note.digest.is_empty() && note.digest != digest);
+        (note.digest, note.file) = (digest, files::digest_file(&path)?);
         let scorer = Scorer::open(experiment.reward()?)?;
         // The file is read before the first step: it may have changed since the run began.
         let (seen, told, algorithm) = (String::new(), Vec::new(), config.algorithm.resolve()?);
@@ -85,6 +101,7 @@ impl LiveReward {
         let Ok(text) = files::read_text(&self.path) else { return Ok(false) };
         if text != self.seen {
             let read = Reward::parse(&text, &path.to_string());
+            let file = files::digest(text.as_bytes());
             self.seen = text;
             let reward = match read {
                 Ok(reward) => reward,
@@ -96,7 +113,7 @@ impl LiveReward {
                 // Whatever it says, it is not what this run began with.
                 Err(_) => Reward::default(),
             };
-            self.change(step, reward, progress)?;
+            self.change(step, reward, file, progress)?;
         }
         if self.reload {
             gauge!("reward_changes").set(self.note.changes as f64);
@@ -104,11 +121,12 @@ impl LiveReward {
         Ok(self.note.changes > before)
     }
 
-    fn change(&mut self, step: usize, reward: Reward, progress: &dyn Progress) -> Result<()> {
+    fn change(&mut self, step: usize, reward: Reward, file: String, progress: &dyn Progress) -> Result<()> {
         let path = self.path.display();
         // Comments may be edited at any time.
         let digest = digest(&reward)?;
         if digest == self.note.digest {
+            self.note.file = file;
             return Ok(());
         }
         if !self.reload {
@@ -121,7 +139,7 @@ impl LiveReward {
         match suits(&self.algorithm, &reward, &path.to_string()).and_then(|()| Scorer::open(&reward)) {
             Ok(scorer) => {
                 self.scorer = scorer;
-                self.note = RewardNote { digest, changes: self.note.changes + 1 };
+                self.note = RewardNote { digest, file, changes: self.note.changes + 1 };
                 progress.tell(&format!("{path} changed and is taken from step {step} on"));
             }
             Err(error) => progress.tell(&format!("{path} changed and is not taken: {}", one_line(&error.to_string()))),

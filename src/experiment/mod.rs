@@ -150,23 +150,33 @@ pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = missing(config);
     let file = &config.train.reward;
     errors.extend(unreadable("train.reward", file));
-    let algorithm = match config.train.algorithm.resolve() {
-        Ok(algorithm) => Some(algorithm),
-        Err(Error::Several(several)) => {
-            errors.extend(several);
-            None
-        }
-        Err(error) => {
-            errors.push(error);
-            None
-        }
-    };
+    errors.extend(unresolved(config));
     Error::all(errors)?;
     let reward = Reward::load(file)?;
-    algorithm.iter().try_for_each(|algorithm| suits(algorithm, &reward, &file.display().to_string()))?;
-    // Its commands are there. They are started when there is something to judge.
-    reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))?;
+    can_pay(config, &reward, &file.display().to_string())?;
     Ok(reward)
+}
+
+/// The same with a reward that is in no file yet; `place` stands for its file in errors.
+fn preflight_with(config: &Config, reward: &Reward, place: &str) -> Result<()> {
+    Error::all(missing(config).into_iter().chain(unresolved(config)).collect())?;
+    can_pay(config, reward, place)
+}
+
+/// What is wrong with the algorithm, a line each.
+fn unresolved(config: &Config) -> Vec<Error> {
+    match config.train.algorithm.resolve() {
+        Ok(_) => Vec::new(),
+        Err(Error::Several(several)) => several,
+        Err(error) => vec![error],
+    }
+}
+
+/// Refuses a reward, of this file, that the algorithm cannot learn from, or whose commands are not there. They are
+/// started when there is something to judge.
+fn can_pay(config: &Config, reward: &Reward, file: &str) -> Result<()> {
+    suits(&config.train.algorithm.resolve()?, reward, file)?;
+    reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))
 }
 
 /// The same for an experiment that only measures.

@@ -40,7 +40,7 @@ impl Match {
     }
 
     /// That of generated worlds, whose words have one spelling.
-    pub(super) fn exact() -> Match {
+    pub(crate) fn exact() -> Match {
         Match::Exact
     }
 
@@ -55,6 +55,28 @@ impl Match {
             }
             (_, None) => Key::Text(bare(answer)),
         }
+    }
+
+    /// The words of an answer in their order, each as it is compared. Commas, semicolons and full stops around them part
+    /// the items of a list and are no part of a word, also where every character counts.
+    pub fn words(self, answer: &str) -> Vec<Key> {
+        let text = |word: &str| Key::Text(word.into());
+        let of = |text: String, trimmed: &[char], key: &dyn Fn(&str) -> Key| {
+            let words = text.split(' ').map(|word| word.trim_matches(trimmed));
+            words.filter(|word| !word.is_empty()).map(key).collect()
+        };
+        match self {
+            Match::Exact => of(composed(answer), &[',', '.', ';'], &text),
+            Match::Number => of(bare(answer), &[], &|word| self.key(word)),
+            Match::Normalised | Match::AnyOf => of(bare(answer), &[], &text),
+        }
+    }
+
+    /// Whether an answer is the right one or not, and nothing in between: each of them is a number. `None` where one is
+    /// none.
+    pub fn is_number(self, right: &str, said: &str) -> Option<bool> {
+        let number = |text| (self == Match::Number).then(|| Number::read(text)).flatten();
+        Some(number(right)?.is_said_by(&number(said)?))
     }
 
     /// Whether there is anything that an answer could be compared with.

@@ -1,6 +1,6 @@
 //! The documents as passages to put into a prompt, and how to find them by their words.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rand::seq::SliceRandom;
 
@@ -29,6 +29,10 @@ pub struct Passage {
 pub struct Library {
     passages: Vec<Passage>,
     index: Index,
+    /// Where each claim stands first.
+    claims: HashMap<Claim, usize>,
+    /// Numbers of the passages in the order of their texts.
+    by_text: Vec<usize>,
 }
 
 impl Library {
@@ -62,7 +66,15 @@ impl Library {
             }
         };
         let index = Index::of(passages.iter().map(|passage| passage.text.as_str()));
-        Library { passages, index }
+        let mut claims = HashMap::new();
+        for (at, passage) in passages.iter().enumerate() {
+            if let Some(claim) = &passage.claim {
+                claims.entry(claim.clone()).or_insert(at);
+            }
+        }
+        let mut by_text: Vec<usize> = (0..passages.len()).collect();
+        by_text.sort_by_key(|at| &passages[*at].text);
+        Library { passages, index, claims, by_text }
     }
 
     pub fn passages(&self) -> &[Passage] {
@@ -72,20 +84,22 @@ impl Library {
     /// Numbers of the passages that fit a text best, the best first: by BM25 (Robertson and Zaragoza 2009). Those that
     /// share no word with it are none of them.
     pub fn search(&self, text: &str, count: usize) -> Vec<usize> {
-        let mut found = self.index.scores(text);
-        // Equals come in the order of the documents.
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        found.into_iter().take(count).map(|(passage, _)| passage).collect()
+        self.index.best(text, count).into_iter().map(|(passage, _)| passage).collect()
     }
 
     /// Numbers of the passages that hold what a question needs.
     pub fn needed(&self, question: &Question) -> Vec<usize> {
-        let states = |claim: &Claim| self.passages.iter().position(|passage| passage.claim.as_ref() == Some(claim));
         if !question.needed.is_empty() {
-            return question.needed.iter().filter_map(states).collect();
+            return question.needed.iter().filter_map(|claim| self.claims.get(claim).copied()).collect();
         }
         // Text from files: what stands in the question's context was chosen because it is about the question.
-        (0..self.passages.len()).filter(|at| question.context.contains(&self.passages[*at].text)).collect()
+        let text = |at: usize| &self.passages[at].text;
+        let mut found = BTreeSet::new();
+        for wanted in &question.context {
+            let first = self.by_text.partition_point(|at| text(*at) < wanted);
+            found.extend(self.by_text[first..].iter().copied().take_while(|at| text(*at) == wanted));
+        }
+        found.into_iter().collect()
     }
 
     /// Passages of a question's set that are not in its context, in random order.
@@ -105,19 +119,32 @@ impl Library {
 
 /// Where each word stands, and how often.
 struct Index {
-    places: BTreeMap<String, Vec<(usize, f64)>>,
+    words: BTreeMap<String, Places>,
     /// Words of each passage, as a multiple of the mean.
     lengths: Vec<f64>,
 }
 
+/// Where a word stands.
+#[derive(Default)]
+struct Places {
+    /// Numbers of passages, ascending, and how often it stands in each.
+    all: Vec<(usize, f64)>,
+    rarity: f64,
+    /// The most that it adds to the score of a passage.
+    most: f64,
+}
+
+/// Bounds are wider by this share of all that there is to add up, so that the order of additions does not matter.
+const ROUNDING: f64 = 1e-9;
+
 impl Index {
     fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Index {
-        let (mut places, mut lengths) = (BTreeMap::<String, Vec<(usize, f64)>>::new(), Vec::new());
+        let (mut places, mut lengths) = (BTreeMap::<String, Places>::new(), Vec::new());
         for (at, text) in texts.enumerate() {
             let mut length = 0.0;
             for word in words(text) {
                 length += 1.0;
-                let seen = places.entry(word).or_default();
+                let seen = &mut places.entry(word).or_default().all;
                 match seen.last_mut() {
                     Some((last, count)) if *last == at => *count += 1.0,
                     _ => seen.push((at, 1.0)),
@@ -127,23 +154,68 @@ impl Index {
         }
         let mean = lengths.iter().sum::<f64>() / lengths.len().max(1) as f64;
         lengths.iter_mut().for_each(|length| *length /= mean.max(1.0));
-        Index { places, lengths }
+        for places in places.values_mut() {
+            let (with, all) = (places.all.len() as f64, lengths.len() as f64);
+            places.rarity = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
+            places.most = places.all.iter().map(|place| places.weight(*place, &lengths)).fold(0.0, f64::max);
+        }
+        Index { words: places, lengths }
     }
 
-    /// Of the passages that share a word with the text.
-    fn scores(&self, text: &str) -> Vec<(usize, f64)> {
-        let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
-        for word in words(text) {
-            let Some(places) = self.places.get(&word) else { continue };
-            let (with, all) = (places.len() as f64, self.lengths.len() as f64);
-            let rarity = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
-            for (passage, count) in places {
-                let held = SATURATION * (1.0 - LENGTH + LENGTH * self.lengths[*passage]);
-                *scores.entry(*passage).or_default() += rarity * count * (SATURATION + 1.0) / (count + held);
+    /// The passages with the greatest scores, those that share no word with the text left out. Equals come in the order
+    /// of the documents.
+    ///
+    /// A common word stands in most passages. Places are gone through from the rarest word on, and only as long as a
+    /// passage that has none of the words so far could still come among the best; so the scores, which are then added up
+    /// in the order of the text, are those of looking everywhere.
+    fn best(&self, text: &str, count: usize) -> Vec<(usize, f64)> {
+        let said: Vec<&Places> = words(text).filter_map(|word| self.words.get(&word)).collect();
+        let mut rarest = said.clone();
+        rarest.sort_by_key(|places| places.all.len());
+        let mut left: f64 = rarest.iter().map(|places| places.most).sum();
+        let rounding = ROUNDING * left;
+        let (mut partial, mut least) = (HashMap::<usize, f64>::new(), 0.0);
+        for places in rarest {
+            least = least_of_best(&partial, count);
+            if left + rounding < least {
+                break;
             }
+            for place in &places.all {
+                *partial.entry(place.0).or_default() += places.weight(*place, &self.lengths);
+            }
+            left -= places.most;
         }
-        scores.into_iter().collect()
+        let near = |sum: f64| sum + left + rounding >= least;
+        let near = partial.into_iter().filter(|(_, sum)| near(*sum)).map(|(passage, _)| passage);
+        let mut found: Vec<(usize, f64)> = near.map(|passage| (passage, self.score(&said, passage))).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found.truncate(count);
+        found
     }
+
+    /// The score of a passage, by the words of a text.
+    fn score(&self, said: &[&Places], passage: usize) -> f64 {
+        let weight = |places: &&Places| {
+            let at = places.all.binary_search_by_key(&passage, |(there, _)| *there).ok()?;
+            Some(places.weight(places.all[at], &self.lengths))
+        };
+        said.iter().filter_map(weight).fold(0.0, |sum, weight| sum + weight)
+    }
+}
+
+impl Places {
+    /// What the word adds to the score of a passage in which it stands.
+    fn weight(&self, (passage, count): (usize, f64), lengths: &[f64]) -> f64 {
+        let held = SATURATION * (1.0 - LENGTH + LENGTH * lengths[passage]);
+        self.rarity * count * (SATURATION + 1.0) / (count + held)
+    }
+}
+
+/// The least of so many greatest sums: 0 where there are fewer.
+fn least_of_best(sums: &HashMap<usize, f64>, count: usize) -> f64 {
+    let Some(place) = count.checked_sub(1).filter(|place| *place < sums.len()) else { return 0.0 };
+    let mut sums: Vec<f64> = sums.values().copied().collect();
+    *sums.select_nth_unstable_by(place, |a, b| b.total_cmp(a)).1
 }
 
 #[cfg(test)]
@@ -152,11 +224,13 @@ mod tests {
     use crate::knowledge::world::tests::known;
     use crate::knowledge::{Form, World, WorldConfig};
     use crate::random;
+    use proptest::prelude::*;
 
     #[test]
     fn scores_are_those_of_the_formula() {
         let index = Index::of(["a b c d", "a a e", "f"].into_iter());
-        let scores = index.scores("a E");
+        let mut scores = index.best("a E", 5);
+        scores.sort_by_key(|(place, _)| *place);
         // Mean length 8/3. "a" is in two of three, "e" in one.
         let (a, e) = ((1.0f64 + 1.5 / 2.5).ln(), (1.0f64 + 2.5 / 1.5).ln());
         let weigh = |count: f64, length: f64| count * 2.2 / (count + 1.2 * (0.25 + 0.75 * length / (8.0 / 3.0)));
@@ -164,6 +238,54 @@ mod tests {
         assert_eq!(scores.len(), 2);
         for ((place, score), (there, right)) in scores.iter().zip(expected) {
             assert!(*place == there && (score - right).abs() < 1e-12, "{scores:?} {expected:?}");
+        }
+    }
+
+    /// Every passage looked at for every word.
+    fn plainly(texts: &[&str], text: &str, count: usize) -> Vec<(usize, f64)> {
+        let passages: Vec<Vec<String>> = texts.iter().map(|text| words(text).collect()).collect();
+        let (all, total) = (passages.len() as f64, passages.iter().map(Vec::len).sum::<usize>() as f64);
+        let mean = (total / all.max(1.0)).max(1.0);
+        let mut scores = vec![0.0; passages.len()];
+        for word in words(text) {
+            let with = passages.iter().filter(|passage| passage.contains(&word)).count() as f64;
+            let rarity = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
+            for (score, passage) in scores.iter_mut().zip(&passages) {
+                let count = passage.iter().filter(|other| **other == word).count() as f64;
+                let held = SATURATION * (1.0 - LENGTH + LENGTH * (passage.len() as f64 / mean));
+                *score += rarity * count * (SATURATION + 1.0) / (count + held);
+            }
+        }
+        let mut found: Vec<(usize, f64)> = scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found.truncate(count);
+        found
+    }
+
+    #[test]
+    fn what_is_passed_over_changes_neither_order_nor_scores() {
+        let world = World::new(&known(), &WorldConfig::default()).unwrap();
+        let knowledge = Knowledge::Generated(Box::new(world));
+        let library = Library::of(&knowledge);
+        let texts: Vec<&str> = library.passages().iter().map(|passage| passage.text.as_str()).collect();
+        for question in [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set)) {
+            let thought = format!("{} {} {}", question.text, texts[question.text.len()], question.text);
+            for text in [&question.text, &thought] {
+                for count in [0, 1, 5, 40, usize::MAX] {
+                    assert_eq!(library.index.best(text, count), plainly(&texts, text, count), "{count} for {text}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_are_searched_as_by_looking_everywhere(
+            texts in prop::collection::vec("([a-f]{1,2} ){0,9}", 0..40), text in "([a-f]{1,2} ){0,8}", count in 0..9usize
+        ) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let index = Index::of(texts.iter().copied());
+            prop_assert_eq!(index.best(&text, count), plainly(&texts, &text, count));
         }
     }
 

@@ -19,7 +19,7 @@ pub mod source;
 pub mod syllogism;
 pub mod world;
 
-pub use answers::Match;
+pub use answers::{Key, Match};
 pub use held_out::Division;
 pub use jsonl::Jsonl;
 pub use library::Library;

@@ -69,13 +69,13 @@ struct Page {
 
 impl Page {
     fn new(summary: &Summary, answered: &[Answered]) -> Result<Page> {
-        let Story { headline, lead, evidence } = Story::new(summary);
+        let Story { headline, lead, evidence, equal } = Story::new(summary);
         let set = summary.headline_set();
         let traces = Traces { count: grouped(answered.len() as u64), reader: Reader::new(answered)? };
         Ok(Page {
             headline,
             lead,
-            evidence,
+            evidence: evidence.into_iter().chain(equal).collect(),
             set: set.map(|set| set.to_string()),
             purpose: set.map(|set| set_purpose(set, &summary.run)),
             gap_legend: gap_legend(summary),

@@ -14,7 +14,7 @@ use crate::text::printable;
 pub fn markdown(summary: &Summary) -> String {
     let story = Story::new(summary);
     let mut text = format!("# {}\n\n{}.\n", escaped(&summary.run.name), story.headline);
-    for paragraph in story.lead.iter().chain(&story.evidence) {
+    for paragraph in story.lead.iter().chain(&story.evidence).chain(&story.equal) {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{paragraph}\n");
     }

@@ -20,6 +20,6 @@ mod words;
 pub use arms_table::same_way_table;
 pub use html::page;
 pub use markdown::markdown;
-pub use story::Story;
+pub use story::{Story, equal_questions};
 pub use sweep::{sweep_page, sweep_table};
 pub use table::table;

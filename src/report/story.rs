@@ -13,13 +13,14 @@ pub struct Story {
     pub lead: Vec<String>,
     /// Why the lead may be believed: what is recited, and what the controls say.
     pub evidence: Vec<String>,
+    /// How many rows of the files were not asked because they are equal to others, where there are such rows.
+    pub equal: Option<String>,
 }
 
 /// The arms of a run over all kinds of questions of the set that the headline is measured on.
 struct Numbers {
     set: Set,
     touched: Touched,
-    duplicates: usize,
     fine_tuned: Option<Pooled>,
     thinking: Option<Pooled>,
     in_context: Option<Pooled>,
@@ -45,15 +46,15 @@ const FROM_FILES: &str = "The questions come from files, and the accuracy is wha
 impl Story {
     /// Tells the result. An arm that was not evaluated is not spoken of.
     pub fn new(summary: &Summary) -> Story {
+        let equal = equal_questions(summary.run.duplicates);
         let Some(set) = summary.headline_set() else {
             let headline = "No question was answered in this run".to_owned();
-            return Story { headline, lead: Vec::new(), evidence: Vec::new() };
+            return Story { headline, lead: Vec::new(), evidence: Vec::new(), equal };
         };
         let pooled = |arm| summary.pooled(arm, set);
         let numbers = Numbers {
             set,
             touched: summary.run.touched,
-            duplicates: summary.run.duplicates,
             fine_tuned: pooled(Arm::FineTuned),
             thinking: pooled(Arm::ThinkingBeforeRl),
             in_context: pooled(Arm::InContext),
@@ -63,10 +64,16 @@ impl Story {
         };
         let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
         let from_files = summary.latest().any(|row| row.task == Task::Jsonl).then(|| FROM_FILES.to_owned());
-        let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), numbers.equal(), from_files];
+        let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), from_files];
         let evidence = evidence.into_iter().flatten().collect();
-        Story { headline: numbers.headline(), lead, evidence }
+        Story { headline: numbers.headline(), lead, evidence, equal }
     }
+}
+
+/// The line that counts the rows of files that ask what another row asks, where there are any.
+pub fn equal_questions(rows: usize) -> Option<String> {
+    let ask = if rows == 1 { "row asks" } else { "rows ask" };
+    (rows > 0).then(|| format!("{rows} {ask} what another row asks; equal questions count once."))
 }
 
 impl Numbers {
@@ -203,13 +210,6 @@ impl Numbers {
                  carries over."
             )),
         }
-    }
-
-    fn equal(&self) -> Option<String> {
-        let rows = if self.duplicates == 1 { "row asks" } else { "rows ask" };
-        (self.duplicates > 0).then(|| {
-            format!("{} {rows} what another row of the files asks; equal questions count once.", self.duplicates)
-        })
     }
 
     fn controls(&self) -> Option<String> {
@@ -405,8 +405,13 @@ mod tests {
     #[test]
     fn equal_questions_are_counted_out_loud() {
         let of = |duplicates| told(&pair(9, [1, 2], Arm::AfterRl), RunInfo { duplicates, ..RunInfo::default() });
-        assert!(of(3).evidence.join(" ").contains("3 rows ask what another row of the files asks"));
-        assert!(!of(0).evidence.join(" ").contains("another row"));
+        let told = |duplicates| of(duplicates).equal;
+        assert_eq!(told(3).unwrap(), "3 rows ask what another row asks; equal questions count once.");
+        assert_eq!(told(1).unwrap(), "1 row asks what another row asks; equal questions count once.");
+        assert_eq!(told(0), None);
+        // Also where nothing was answered.
+        let nothing = Summary::new(&[], Curves::default(), RunInfo { duplicates: 2, ..RunInfo::default() });
+        assert!(Story::new(&nothing).equal.is_some());
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub fn table(summary: &Summary, styled: bool) -> String {
         text.push_str(&wrap(&legend(&summary.run)));
         text.push('\n');
     }
+    // A line of its own, which is found by whoever looks for it.
+    if let Some(line) = story.equal {
+        let _ = writeln!(text, "\n{line}");
+    }
     let told = if story.lead.is_empty() { vec![story.headline + "."] } else { story.lead };
     for paragraph in [told.join(" "), story.evidence.join(" ")].iter().filter(|paragraph| !paragraph.is_empty()) {
         text.push('\n');

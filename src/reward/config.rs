@@ -354,6 +354,10 @@ mod tests {
                 "4, column 1: term 1: timeout_s: found 0; allowed is a number of seconds from 0.001 to 3600",
             ),
             (
+                "[[term]]\nkind = 'external'\ncommand = ['x']\nstartup_timeout_s = inf",
+                "4, column 1: term 1: startup_timeout_s: found inf; allowed is a number of seconds from 0.001 to 3600",
+            ),
+            (
                 "[[term]]\nkind = 'correct'\nonly_if = 'fromat'\n[[term]]\nkind = 'format'",
                 "3, column 1: term 1: only_if: no term is called \"fromat\"; did you mean format?",
             ),

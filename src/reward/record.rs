@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Evidence, Score, TermScore};
-use crate::knowledge::{Form, Question, Set, Task};
+use crate::knowledge::{Form, Match, Question, Set, Task};
 use crate::rollout::{Completion, Finish, Versions};
 use crate::verifier::Judgement;
 
@@ -24,6 +24,12 @@ pub struct Record {
     pub completion: String,
     /// The right answer.
     pub answer: String,
+    /// Other answers that are right as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// How an answer is compared with these.
+    #[serde(rename = "match", default = "Match::exact", skip_serializing_if = "Match::is_exact")]
+    pub matching: Match,
     /// What it was worth when it was sampled; none where a command that judges gave no value.
     pub reward: Option<f64>,
     pub terms: Vec<TermScore>,
@@ -67,6 +73,8 @@ impl Record {
             prompt: question.text.clone(),
             completion: text,
             answer: question.answer.clone(),
+            aliases: question.aliases.clone(),
+            matching: question.matching,
             reward: None,
             terms: Vec::new(),
             advantage: None,
@@ -89,6 +97,8 @@ impl Record {
             prompt: &self.prompt,
             completion: &self.completion,
             expected: &self.answer,
+            aliases: &self.aliases,
+            matching: self.matching,
             tokens: self.tokens,
             finished: self.finish == Finish::Stop,
             step: self.step,

@@ -62,7 +62,8 @@ impl Scorer {
         Ok(self.reward.score(evidence, &mut values.into_iter()))
     }
 
-    /// Every failure of a command since this was last asked, those that never happened left out.
+    /// Every failure of a command on a completion that was waited for since this was last asked, those that never happened
+    /// left out.
     pub fn take_failures(&self) -> Vec<Failed> {
         let of = |command: &Command| {
             let (failures, complaint) = command.take_failures();

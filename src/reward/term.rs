@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::External;
 use super::terms::{Correct, Groundedness, Length, Relevance, Repetition, share};
+use crate::knowledge::Match;
 use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
 
@@ -16,8 +17,11 @@ pub struct Evidence<'a> {
     pub prompt: &'a str,
     /// Everything that the policy wrote.
     pub completion: &'a str,
-    /// The right answer.
+    /// The right answer that is shown, and others that are right as well.
     pub expected: &'a str,
+    pub aliases: &'a [String],
+    /// How an answer is compared with these.
+    pub matching: Match,
     /// Tokens of the completion, the end token included.
     pub tokens: usize,
     /// It ended by itself rather than by running out of tokens.
@@ -129,7 +133,18 @@ pub(super) mod tests {
 
     /// A completion of five tokens that ended by itself.
     pub fn evidence(judgement: &Judgement) -> Evidence<'_> {
-        Evidence { judgement, prompt: "", completion: "", expected: "", tokens: 5, finished: true, step: 1 }
+        let (aliases, matching) = (&[], Match::Exact);
+        Evidence {
+            judgement,
+            prompt: "",
+            completion: "",
+            expected: "",
+            aliases,
+            matching,
+            tokens: 5,
+            finished: true,
+            step: 1,
+        }
     }
 
     fn value(term: Term, evidence: Evidence) -> f64 {
@@ -207,9 +222,12 @@ pub(super) mod tests {
         fn every_value_lies_between_0_and_1(
             term in any_term(), judgement in any_judgement(), completion in hostile(), expected in hostile(),
             tokens in any::<usize>(), finished in any::<bool>(), step in any::<u64>(),
+            aliases in prop::collection::vec(hostile(), 0..2), matching in prop::sample::select(Match::ALL.to_vec()),
         ) {
-            let (prompt, completion, expected) = (&*completion, &*completion, &*expected);
-            let evidence = Evidence { judgement: &judgement, prompt, completion, expected, tokens, finished, step };
+            let (judgement, prompt, completion, expected) = (&judgement, &*completion, &*completion, &*expected);
+            let aliases = &aliases;
+            let evidence =
+                Evidence { judgement, prompt, completion, expected, aliases, matching, tokens, finished, step };
             let value = value(term, evidence);
             prop_assert!((0.0..=1.0).contains(&value), "{}", value);
         }

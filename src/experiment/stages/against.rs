@@ -7,7 +7,7 @@ use super::cost::Spent;
 use super::evaluate::{Evaluation, Trains};
 use super::examine::{Examined, workers};
 use super::made::{MadeRun, run_and_step};
-use super::{Start, check_room, knowledge};
+use super::{Start, check_room, knowledge, look_into_files, notes};
 use crate::evaluation::{Touched, Training};
 use crate::experiment::base::{self, Base, Place};
 use crate::experiment::{Config, Experiment, Interrupt, Paths, Purpose, preflight_to_measure, seal};
@@ -106,12 +106,20 @@ impl Comparison {
         Experiment::at(&root, &config.clone(), config, paths, Purpose::Measure, interrupt, progress.into())
     }
 
-    /// Looks at whatever comparing them needs.
+    /// Looks at whatever comparing them needs, and refuses of the questions what the comparison would refuse of them,
+    /// before anything is loaded. Gives notes on what was found, a line each.
     ///
     /// # Errors
-    /// A line for each file that is missing.
-    pub fn check(&self, config: &Config) -> Result<()> {
-        preflight_to_measure(&self.paths().resolve(config.clone()))
+    /// A line for each file that is missing; files that are wrong.
+    pub fn check(&self, config: &Config) -> Result<Vec<String>> {
+        let config = self.paths().resolve(config.clone());
+        preflight_to_measure(&config)?;
+        if self.questions.is_empty() {
+            return look_into_files(&config);
+        }
+        let knowledge = Knowledge::Files(self.asked(&config)?);
+        leak::check(&knowledge)?;
+        Ok(notes(&knowledge))
     }
 
     fn paths(&self) -> Paths {
@@ -125,14 +133,6 @@ impl Comparison {
     /// The questions of the files that are named, with their documents.
     fn asked(&self, config: &Config) -> Result<Jsonl> {
         Jsonl::to_measure(&self.documents, &self.questions, config.world.jsonl.matching, config.world.seed)
-    }
-
-    /// Reads the files that are named and refuses what the comparison would refuse of them, before anything is loaded.
-    pub fn look_into_files(&self, config: &Config) -> Result<()> {
-        if self.questions.is_empty() {
-            return Ok(());
-        }
-        leak::check(&Knowledge::Files(self.asked(config)?))
     }
 
     /// What a contender starts from, which is the contender itself, and its digest.

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crossbeam_channel::bounded;
 use metrics::gauge;
 
 use super::batch::{Asked, Group, Sampling};
-use super::judging::Judging;
+use super::judging::{Judge, Judging};
 use crate::Result;
 use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::experiment::live_reward::LiveReward;
 use crate::rollout::Completion;
 
 /// What was asked for a step.
@@ -17,6 +19,8 @@ pub(super) struct Ordered {
     /// A group for each question, without completions.
     pub groups: Vec<Group>,
     pub ticket: Ticket,
+    /// What has ended of it is judged, whatever the learner is at.
+    pub judging: Judging,
 }
 
 /// The orders of the steps to come.
@@ -58,21 +62,57 @@ impl Ahead {
         Ok(())
     }
 
-    /// Waits for the batch of a step, whose completions are judged as they come. In asynchronous mode it measures who
-    /// waited for whom, and how full the queue is.
+    /// Judges a completion that has just ended, and says whether it is of one of the orders.
+    pub fn hear(&mut self, judge: Judge, ticket: Ticket, completion: &Completion) -> bool {
+        let order = self.orders.values_mut().find(|ordered| ordered.ticket == ticket);
+        order.map(|Ordered { asked, judging, .. }| judging.hear(judge, asked, completion)).is_some()
+    }
+
+    /// Has everything that has ended judged by a reward that took over.
+    pub fn judge_again(&mut self, reward: &LiveReward) {
+        self.orders.values_mut().for_each(|ordered| ordered.judging.ask_again(reward));
+    }
+
+    /// Does something that takes its time, and judges completions that end meanwhile.
+    pub fn meanwhile<T>(&mut self, judge: Judge, pool: &mut WorkerPool, work: impl FnOnce() -> T) -> T {
+        if self.orders.is_empty() {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            // It ends with the work, also where that panics.
+            let (_working, done) = bounded(0);
+            scope.spawn(move || {
+                let mut heard = |ticket: Ticket, completion: &Completion| {
+                    self.hear(judge, ticket, completion);
+                };
+                pool.listen(&mut heard, &done);
+            });
+            work()
+        })
+    }
+
+    /// Waits for the batch of a step, whose completions are judged as they come, as are those of other steps. In
+    /// asynchronous mode it measures who waited for whom, and how full the queue is.
     pub fn take(
         &mut self,
         step: usize,
         sampling: &Sampling,
         pool: &mut WorkerPool,
-        judging: &mut Judging,
+        judge: Judge,
     ) -> Result<(Ordered, Vec<Completion>)> {
-        let ordered = match self.orders.remove(&step) {
+        let mut ordered = match self.orders.remove(&step) {
             Some(ordered) => ordered,
             None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
         };
         let before = pool.throughput().seconds;
-        let collected = pool.collect_with(ordered.ticket, &mut |completion| judging.hear(&ordered.asked, completion));
+        let ticket = ordered.ticket;
+        let collected = pool.collect_with(ticket, &mut |of, completion| {
+            if of == ticket {
+                ordered.judging.hear(judge, &ordered.asked, completion);
+            } else {
+                self.hear(judge, of, completion);
+            }
+        });
         let completions = match collected {
             Ok(completions) => completions,
             Err(error) => {

@@ -7,7 +7,7 @@ use rand::seq::index;
 
 use super::Start;
 use super::ahead::{Ahead, Ordered};
-use super::judging::Judging;
+use super::judging::{Judge, Judging};
 use crate::Result;
 use crate::exchange::{Underway, WorkerPool};
 use crate::experiment::live_reward::LiveReward;
@@ -73,7 +73,7 @@ impl Sampling<'_> {
         let asked = self.questions(step);
         let (groups, requests) = self.requests(step, &asked)?;
         let ticket = pool.resume(requests, underway)?;
-        Ok(Ordered { asked, groups, ticket })
+        Ok(Ordered { asked, groups, ticket, judging: Judging::begin(step) })
     }
 
     /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
@@ -86,9 +86,11 @@ impl Sampling<'_> {
         workers: usize,
     ) -> Result<Batch> {
         let filter = self.algorithm.filter;
-        let mut judging = self.judging(step, reward);
-        let (Ordered { asked, groups, .. }, completions) = ahead.take(step, self, pool, &mut judging)?;
-        let (groups, mut waited) = judging.finish(&asked, groups, completions)?;
+        let judge = Judge { start: self.start, reward };
+        let (Ordered { asked, groups, judging, .. }, completions) = ahead.take(step, self, pool, judge)?;
+        let interrupt = &self.experiment.interrupt;
+        let finish = || judging.finish(judge, interrupt, &asked, groups, completions);
+        let (groups, mut waited) = ahead.meanwhile(judge, pool, finish)?;
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
         let normalise = reward.reward().normalise;
         let mut rounds = 0;
@@ -100,7 +102,7 @@ impl Sampling<'_> {
                 break;
             }
             rounds = round;
-            let (others, longer) = self.ask(step, asked, pool, reward)?;
+            let (others, longer) = self.ask(step, asked, ahead, pool, judge)?;
             waited += longer;
             for (place, group) in places.into_iter().zip(others) {
                 batch.replaced.push(std::mem::replace(&mut batch.groups[place], group));
@@ -111,7 +113,7 @@ impl Sampling<'_> {
             gauge!("filter/extra_rounds").set(rounds as f64);
             gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
         }
-        self.compare(&mut batch, normalise, workers)?;
+        ahead.meanwhile(judge, pool, || self.compare(&mut batch, normalise, workers))?;
         batch.measure(normalise, filter.tolerance);
         Ok(batch)
     }
@@ -157,18 +159,19 @@ impl Sampling<'_> {
         &self,
         step: usize,
         asked: Vec<Asked>,
+        ahead: &mut Ahead,
         pool: &mut WorkerPool,
-        reward: &LiveReward,
+        judge: Judge,
     ) -> Result<(Vec<Group>, Duration)> {
         let (groups, requests) = self.requests(step, &asked)?;
-        let mut judging = self.judging(step, reward);
-        let completions = pool.generate_with(requests, &mut |completion| judging.hear(&asked, completion))?;
-        judging.finish(&asked, groups, completions)
-    }
-
-    /// What is to judge the completions of a step.
-    fn judging<'a>(&'a self, step: usize, reward: &'a LiveReward) -> Judging<'a> {
-        Judging::begin(self.start, reward, &self.experiment.interrupt, step)
+        let mut judging = Judging::begin(step);
+        let completions = pool.generate_with(requests, &mut |ticket, completion| {
+            if !ahead.hear(judge, ticket, completion) {
+                judging.hear(judge, &asked, completion);
+            }
+        })?;
+        let interrupt = &self.experiment.interrupt;
+        ahead.meanwhile(judge, pool, || judging.finish(judge, interrupt, &asked, groups, completions))
     }
 
     /// A group and a request for each question.

@@ -12,7 +12,7 @@ use super::Start;
 use super::asking::{Asking, Prompt, restored};
 use crate::evaluation::record::Said;
 use crate::evaluation::{Answered, Arm, ArmResult, Way, tally};
-use crate::exchange::WorkerPool;
+use crate::exchange::{Heard, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::base::Saved;
 use crate::experiment::stage::Stage;
@@ -20,7 +20,7 @@ use crate::knowledge::{Question, Set};
 use crate::language::Opening;
 use crate::policy::Policy;
 use crate::random;
-use crate::rollout::{Finish, Request};
+use crate::rollout::{Completion, Finish, Request};
 use crate::verifier::judge;
 use crate::{Error, Result, files};
 
@@ -168,11 +168,25 @@ pub(super) struct Examiner<'a> {
     start: &'a Start,
     asking: Asking<'a>,
     pool: &'a mut WorkerPool,
+    /// Who is told of completions of other orders that end meanwhile.
+    heard: Option<&'a mut Heard<'a>>,
 }
 
 impl<'a> Examiner<'a> {
     pub fn new(experiment: &'a Experiment, start: &'a Start, pool: &'a mut WorkerPool) -> Self {
-        Self { experiment, start, asking: Asking::new(experiment, start), pool }
+        Self { experiment, start, asking: Asking::new(experiment, start), pool, heard: None }
+    }
+
+    /// The same for a pool that works ahead, and who is told of what comes of that.
+    pub fn telling(self, heard: &'a mut Heard<'a>) -> Self {
+        Self { heard: Some(heard), ..self }
+    }
+
+    fn generate(&mut self, requests: Vec<Request>) -> Result<Vec<Completion>> {
+        match &mut self.heard {
+            Some(heard) => self.pool.generate_with(requests, heard),
+            None => self.pool.generate(requests),
+        }
     }
 
     /// Puts questions in several arms; those that answer from thoughts find them in `earlier` and in arms before them.
@@ -241,7 +255,7 @@ impl<'a> Examiner<'a> {
         }
         let lengths: Vec<usize> = requests.iter().map(|request| request.prompt.len()).collect();
         let mut answered = Vec::with_capacity(questions.len() * samples);
-        for completion in self.pool.generate(requests)? {
+        for completion in self.generate(requests)? {
             let prompt = &prompts[completion.request];
             let written = Written {
                 sample: completion.sample,
@@ -301,7 +315,7 @@ impl<'a> Examiner<'a> {
                     key: [arm as u64, question.id],
                 });
             }
-            for completion in self.pool.generate(requests)? {
+            for completion in self.generate(requests)? {
                 let written = &mut thoughts[going[completion.request]].written;
                 written.tokens.extend(completion.tokens);
                 written.ended = completion.finish == Finish::Stop;

@@ -1,15 +1,18 @@
 //! Whether a config can be carried out, found out before any time is spent: what it accepts, runs.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::iter;
 
 use super::{check_positions, from_files};
 use crate::experiment::base::{Outline, Place};
 use crate::experiment::footprint::{self, Footprint};
-use crate::experiment::{Config, course, preflight, run_dir};
+use crate::experiment::{Config, course, preflight, preflight_with, run_dir};
 use crate::knowledge::lexicon::Lexicon;
 use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::language::Tokenizer;
 use crate::policy::{InitConfig, ModelConfig};
+use crate::reward::Reward;
 use crate::telemetry::memory;
 use crate::{Error, Result, files};
 
@@ -29,23 +32,58 @@ const ASKED: usize = 48;
 ///
 /// Errors: whatever would end the run later, with the key that says so.
 pub fn can_run(config: &Config) -> Result<()> {
-    preflight(config)?;
-    config.run.device.open()?;
-    // A run that has branched off already knows what from.
-    if let Some(from) = config.train.from.as_ref().filter(|_| !config.run.dir.join(run_dir::CONFIG).exists()) {
-        course::origin(from)?;
+    Feasible::default().can_run(config, None)
+}
+
+/// Looks at many configs, as a sweep has them. Most of them have the model and the world in common, which take longest
+/// to look at: each is made once.
+#[derive(Default)]
+pub struct Feasible {
+    /// By the parts of a config that they follow from.
+    made: BTreeMap<String, Made>,
+}
+
+/// A model, its tokenizer, and what is asked of it. Nothing is wrong with any of them.
+type Made = (ModelConfig, Tokenizer, Knowledge);
+
+impl Feasible {
+    /// The same as [`can_run`]. A reward that is in no file yet, with the place that stands for it in errors, counts in
+    /// place of the one that the config names.
+    ///
+    /// Errors: as there.
+    pub fn can_run(&mut self, config: &Config, reward: Option<(&Reward, &str)>) -> Result<()> {
+        match reward {
+            Some((reward, place)) => preflight_with(config, reward, place)?,
+            None => drop(preflight(config)?),
+        }
+        config.run.device.open()?;
+        // A run that has branched off already knows what from.
+        if let Some(from) = config.train.from.as_ref().filter(|_| !config.run.dir.join(run_dir::CONFIG).exists()) {
+            course::origin(from)?;
+        }
+        check_memory(config, whole_memory())?;
+        let (model, tokenizer, knowledge) = self.made(config)?;
+        if let Knowledge::Generated(_) = knowledge {
+            check_lessons(config, model.longest_sequence())?;
+        }
+        let questions = [Set::A, Set::B].map(|set| knowledge.questions(set));
+        check_positions(config.longest_completion(true), model, tokenizer, questions.iter().flatten())
     }
-    check_memory(config, whole_memory())?;
-    let (model, tokenizer, knowledge) = match config.world.is_jsonl() {
-        true => files_and_model(config)?,
-        false => world_and_model(config)?,
-    };
-    if let Knowledge::Generated(_) = &knowledge {
-        check_lessons(config, model.longest_sequence())?;
+
+    fn made(&mut self, config: &Config) -> Result<&Made> {
+        let Config { base, known, model, pretrain, world, .. } = config;
+        match self.made.entry(format!("{:?}", (base, known, model, pretrain, world))) {
+            Entry::Occupied(there) => Ok(there.into_mut()),
+            Entry::Vacant(new) => {
+                let made = match world.is_jsonl() {
+                    true => files_and_model(config)?,
+                    false => world_and_model(config)?,
+                };
+                leak::check(&made.2)?;
+                Ok(new.insert(made))
+            }
+        }
     }
-    leak::check(&knowledge)?;
-    let questions = [Set::A, Set::B].map(|set| knowledge.questions(set));
-    check_positions(config.longest_completion(true), &model, &tokenizer, questions.iter().flatten())
 }
 
 /// The same of making a base model.
@@ -67,7 +105,7 @@ fn made(config: &Config) -> Result<(ModelConfig, Tokenizer)> {
     Ok((model, tokenizer))
 }
 
-fn world_and_model(config: &Config) -> Result<(ModelConfig, Tokenizer, Knowledge)> {
+fn world_and_model(config: &Config) -> Result<Made> {
     let (model, tokenizer, known) = match config.base.is_made() {
         true => {
             let (model, tokenizer) = made(config)?;
@@ -87,7 +125,7 @@ fn world_and_model(config: &Config) -> Result<(ModelConfig, Tokenizer, Knowledge
     Ok((model, tokenizer, Knowledge::Generated(Box::new(world))))
 }
 
-fn files_and_model(config: &Config) -> Result<(ModelConfig, Tokenizer, Knowledge)> {
+fn files_and_model(config: &Config) -> Result<Made> {
     let jsonl: Jsonl = from_files(config)?;
     let (model, tokenizer) = match config.base.dir() {
         Some(dir) => {

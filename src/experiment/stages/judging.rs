@@ -1,4 +1,4 @@
-//! Completions of a step that are judged while others are still sampled.
+//! Completions of a step that are judged while others are still sampled, or while the policy still learns from others.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,43 +11,53 @@ use crate::language::Opening;
 use crate::reward::Record;
 use crate::reward::scorer::Unscored;
 use crate::rollout::{Completion, Finish};
-use crate::verifier::judge;
-use crate::{Error, Result};
+use crate::{Error, Result, verifier};
 
-/// What was asked about the completions of some questions.
-pub(super) struct Judging<'a> {
+/// Who judges completions.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
     pub start: &'a Start,
     pub reward: &'a LiveReward,
-    pub interrupt: &'a Interrupt,
-    pub step: usize,
+}
+
+/// What was asked about the completions of some questions.
+pub(super) struct Judging {
+    step: usize,
     /// By the number of the question and that of the sample: what the verifier says, and what commands are asked.
     begun: BTreeMap<(usize, usize), (Record, Unscored)>,
     /// The first that went wrong.
     failed: Option<Error>,
 }
 
-impl<'a> Judging<'a> {
-    /// Nothing has been sampled yet.
-    pub fn begin(start: &'a Start, reward: &'a LiveReward, interrupt: &'a Interrupt, step: usize) -> Judging<'a> {
-        Judging { start, reward, interrupt, step, begun: BTreeMap::new(), failed: None }
+impl Judging {
+    /// Of a step of which nothing has been sampled yet.
+    pub fn begin(step: usize) -> Judging {
+        Judging { step, begun: BTreeMap::new(), failed: None }
     }
 
     /// Judges a completion that has just ended, and asks the commands of the reward about it.
-    pub fn hear(&mut self, asked: &[Asked], completion: &Completion) {
-        match self.record(asked, completion) {
+    pub fn hear(&mut self, judge: Judge, asked: &[Asked], completion: &Completion) {
+        match self.record(judge.start, asked, completion) {
             Ok(line) => {
-                let unscored = self.reward.ask(&line.evidence());
+                let unscored = judge.reward.ask(&line.evidence());
                 self.begun.insert((completion.request, completion.sample), (line, unscored));
             }
             Err(error) => drop(self.failed.get_or_insert(error)),
         }
     }
 
-    fn record(&self, asked: &[Asked], completion: &Completion) -> Result<Record> {
+    /// Asks the commands of a reward that took over about all completions that have ended.
+    pub fn ask_again(&mut self, reward: &LiveReward) {
+        for (line, unscored) in self.begun.values_mut() {
+            *unscored = reward.ask(&line.evidence());
+        }
+    }
+
+    fn record(&self, start: &Start, asked: &[Asked], completion: &Completion) -> Result<Record> {
         let question = &asked[completion.request].question;
-        let text = self.start.base.tokenizer.decode(&completion.tokens)?;
+        let text = start.base.tokenizer.decode(&completion.tokens)?;
         let finished = completion.finish == Finish::Stop;
-        let judgement = judge(&self.start.knowledge, question, Opening::Think, &text, finished);
+        let judgement = verifier::judge(&start.knowledge, question, Opening::Think, &text, finished);
         Ok(Record::new(self.step as u64 + 1, question, completion, text, judgement))
     }
 
@@ -55,6 +65,8 @@ impl<'a> Judging<'a> {
     /// part. Stops waiting as soon as the run is to stop.
     pub fn finish(
         mut self,
+        judge: Judge,
+        interrupt: &Interrupt,
         asked: &[Asked],
         mut groups: Vec<Group>,
         completions: Vec<Completion>,
@@ -63,13 +75,13 @@ impl<'a> Judging<'a> {
         for completion in completions {
             let key = (completion.request, completion.sample);
             if !self.begun.contains_key(&key) {
-                self.hear(asked, &completion);
+                self.hear(judge, asked, &completion);
             }
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
             let Some((mut line, unscored)) = self.begun.remove(&key) else { continue };
-            let score = self.reward.wait(&line.evidence(), &unscored, self.interrupt);
+            let score = judge.reward.wait(&line.evidence(), &unscored, interrupt);
             let Some(score) = score else {
                 let step = self.step;
                 let saved =

@@ -47,7 +47,7 @@ use crate::{Error, Result, files};
 
 pub use against::{Comparison, compare};
 pub use evaluate::eval;
-pub use feasible::{can_pretrain, can_run};
+pub use feasible::{Feasible, can_pretrain, can_run};
 pub use finetune::finetune;
 pub use judge::{Judged, answers_on_b, find_judged, judge};
 pub use look::{WorldPart, export_world, world};
@@ -229,8 +229,7 @@ pub fn look_into_files(config: &Config) -> Result<Vec<String>> {
 /// What is to be known of knowledge from files, a line each.
 fn notes(knowledge: &Knowledge) -> Vec<String> {
     let Knowledge::Files(jsonl) = knowledge else { return Vec::new() };
-    let again = |rows| format!("{rows} rows ask what another row asks: equal questions count once");
-    Some(jsonl.duplicates()).filter(|rows| *rows > 0).map(again).into_iter().collect()
+    crate::report::equal_questions(jsonl.duplicates()).into_iter().collect()
 }
 
 /// A base that has learned nothing, with a tokenizer that spells the files.

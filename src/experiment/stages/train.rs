@@ -13,9 +13,10 @@ use super::ahead::Ahead;
 use super::batch::Sampling;
 use super::examine::{Examiner, on_the_way};
 use super::finetune::{FINETUNE, learn_documents};
+use super::judging::Judge;
 use super::update::Updating;
 use crate::evaluation::{ArmResult, Curves, TrainingPoint};
-use crate::exchange::Underway;
+use crate::exchange::{Ticket, Underway};
 use crate::experiment::alarm::Alarm;
 use crate::experiment::base::Saved;
 use crate::experiment::config::{RunConfig, TrainConfig};
@@ -32,6 +33,7 @@ use crate::knowledge::{Division, Set};
 use crate::language::tokenizer::END_THINK;
 use crate::learner::{Advantage, Algorithm, GradientOn, Optimizer, OptimizerConfig, Penalty, Ratio, Scales, Schedule};
 use crate::policy::{Policy, value_head};
+use crate::rollout::Completion;
 use crate::telemetry::{self, JsonlRecorder, TensorBoard};
 use crate::{Error, Result, files};
 
@@ -107,6 +109,10 @@ fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
 
 pub(super) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<Stage> {
     let config = &experiment.config;
+    // Before anything is written.
+    if let Some(notes) = course::newest_notes::<Notes>(&experiment.run) {
+        notes.reward.demand_same(experiment)?;
+    }
     let algorithm = config.train.algorithm.resolve()?;
     if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
         let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
@@ -225,7 +231,11 @@ impl Trainer<'_> {
                 ahead.fill(step, &sampling, &mut pool)?;
                 let evaluated = notes.history.evaluations.last().is_some_and(|row| row.step == step as u64);
                 if config.evaluate_every > 0 && step % config.evaluate_every == 0 && !evaluated {
-                    let mut examiner = Examiner::new(experiment, self.start, &mut pool);
+                    let judge = Judge { start: self.start, reward: &reward };
+                    let mut heard = |ticket: Ticket, completion: &Completion| {
+                        ahead.hear(judge, ticket, completion);
+                    };
+                    let mut examiner = Examiner::new(experiment, self.start, &mut pool).telling(&mut heard);
                     let rows = on_the_way(&mut examiner, step as u64)?;
                     let right = right_about_a(&rows);
                     let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
@@ -243,6 +253,7 @@ impl Trainer<'_> {
                 if reward.look(step + 1, experiment.progress.as_ref())? {
                     // What another reward paid cannot be compared.
                     notes.alarm = Alarm::default();
+                    ahead.judge_again(&reward);
                 }
                 let batch = sampling.batch(step, &mut ahead, &mut pool, &reward, workers)?;
                 let lines = batch.lines();
@@ -257,7 +268,9 @@ impl Trainer<'_> {
                 words.iter().for_each(|words| experiment.progress.tell(words));
                 gauge!("time/sample").set(asking.elapsed().as_secs_f64());
                 let learning = Instant::now();
-                let update = updating.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step))?;
+                let judge = Judge { start: self.start, reward: &reward };
+                let learn = || updating.learn(step, &policy, &mut optimizer, &batch, schedule.rate(step));
+                let update = ahead.meanwhile(judge, &mut pool, learn)?;
                 gauge!("time/learn").set(learning.elapsed().as_secs_f64());
                 let words = notes.health.hear(updating.signs(&update, &batch), &lines);
                 words.iter().for_each(|words| experiment.progress.tell(words));

@@ -9,8 +9,9 @@ use super::axes::{Axis, REWARD, setting};
 use super::file::SweepFile;
 use crate::evaluation::Setting;
 use crate::experiment::config::Override;
-use crate::experiment::stages::look_into_files;
-use crate::experiment::{Config, preflight};
+use crate::experiment::stages::Feasible;
+use crate::experiment::{Config, unreadable};
+use crate::reward::Reward;
 use crate::strict_toml::{Problem, one_line, parse};
 use crate::{Error, Result, files, reward};
 
@@ -36,11 +37,13 @@ pub struct Cell {
 #[derive(Clone, Debug)]
 pub struct RewardFile {
     pub path: PathBuf,
+    /// The file that it is made from.
+    from: PathBuf,
     pub text: String,
 }
 
 impl Cell {
-    /// The cells of a sweep, checked with everything that they name. `root` is the directory of the sweep.
+    /// The cells of a sweep, each of which can be run with every seed. `root` is the directory of the sweep.
     pub fn all(file: &SweepFile, root: &Path) -> Result<Vec<Cell>> {
         let place = file.path.display().to_string();
         let wrong = |problems: Vec<Problem>| Error::all(problems.into_iter().map(|p| p.at(&place)).collect());
@@ -53,26 +56,28 @@ impl Cell {
         }
         let (mut cells, mut errors) = (Vec::new(), Vec::new());
         // What many cells have in common is said once, for the first of them.
-        let (mut said, mut looked_at) = (BTreeSet::new(), BTreeSet::new());
+        let (mut said, mut feasible) = (BTreeSet::new(), Feasible::default());
         for (index, point) in points.iter().enumerate() {
-            let cell = Cell::new(file, root, index + 1, point, &mut looked_at);
             let here = format!("{place}: cell {} ({})", index + 1, described(&file.axes, &settings(point)));
-            match cell {
-                Ok(cell) => cells.push(cell),
-                Err(error) => errors.extend(new_lines(error, &here, &mut said)),
+            let cell = match Cell::new(file, root, index + 1, point) {
+                Ok(cell) => cell,
+                Err(error) => {
+                    errors.extend(new_lines(error, &here, &mut said));
+                    continue;
+                }
+            };
+            for seed in &file.seeds {
+                if let Err(error) = cell.check(root, *seed, &mut feasible) {
+                    errors.extend(new_lines(error, &format!("{here}, seed {seed}"), &mut said));
+                }
             }
+            cells.push(cell);
         }
         Error::all(errors)?;
         Ok(cells)
     }
 
-    fn new(
-        file: &SweepFile,
-        root: &Path,
-        number: usize,
-        point: &[Value],
-        looked_at: &mut BTreeSet<PathBuf>,
-    ) -> Result<Cell> {
+    fn new(file: &SweepFile, root: &Path, number: usize, point: &[Value]) -> Result<Cell> {
         let axes = || file.axes.iter().zip(point);
         let changes: Vec<Override> = axes()
             .filter(|(axis, _)| !axis.key.starts_with(REWARD))
@@ -81,12 +86,6 @@ impl Cell {
         let base = parse(&file.base.to_toml()?, "config")?;
         let mut config = Config::with_changes(base, &file.base_path.display().to_string(), "cell", &changes)?;
         config.run.cache = Some(file.base.run.cache.clone().unwrap_or_else(|| root.join("stages")));
-        // Starting the commands of a reward's terms takes a while.
-        if !looked_at.contains(&config.train.reward) {
-            preflight(&config)?;
-            look_into_files(&config)?;
-            looked_at.insert(config.train.reward.clone());
-        }
         let of_reward: Vec<(&str, Value)> =
             axes().filter_map(|(axis, value)| Some((axis.key.strip_prefix(REWARD)?, value.clone()))).collect();
         let reward = if of_reward.is_empty() { None } else { Some(reward_file(&config, root, &of_reward)?) };
@@ -98,6 +97,15 @@ impl Cell {
             file.axes.iter().zip(&settings).map(|(axis, setting)| format!("{} {}", axis.label(), setting.short()));
         let name = file_name(&name.collect::<Vec<_>>().join(" "));
         Ok(Cell { number, settings, config, reward, name })
+    }
+
+    /// Refuses what `recollect run --dry-run` refuses of its run with this seed.
+    fn check(&self, root: &Path, seed: u64, feasible: &mut Feasible) -> Result<()> {
+        let config = self.config(root, seed, self.steps())?;
+        let Some(RewardFile { from, text, .. }) = &self.reward else { return feasible.can_run(&config, None) };
+        // It is written when the sweep begins.
+        let place = from.display().to_string();
+        feasible.can_run(&config, Some((&Reward::parse(text, &place)?, &place)))
     }
 
     /// The config of one run of the cell. `root` is the directory of the sweep.
@@ -154,12 +162,13 @@ fn no_cells(place: &str) -> Error {
 /// more cells finds what it made before.
 fn reward_file(config: &Config, root: &Path, changes: &[(&str, Value)]) -> Result<RewardFile> {
     let path = &config.train.reward;
+    Error::all(unreadable("train.reward", path).into_iter().collect())?;
     let text = reward::changed(&files::read_text(path)?, &path.display().to_string(), changes)?;
     let with: Vec<String> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     let text = format!("# {}, with {}.\n\n{text}", path.display(), one_line(&with.join(", ")));
     let stem = path.file_stem().map_or("reward".into(), |stem| stem.to_string_lossy().into_owned());
     let name = format!("{}-{}.toml", file_name(&stem), &files::digest(text.as_bytes())[..8]);
-    Ok(RewardFile { path: root.join("rewards").join(name), text })
+    Ok(RewardFile { path: root.join("rewards").join(name), from: path.clone(), text })
 }
 
 /// Text as a name that every shell and file system takes.
@@ -174,6 +183,11 @@ fn new_lines(error: Error, cell: &str, said: &mut BTreeSet<String>) -> Vec<Error
         Error::Several(errors) => errors.into_iter().flat_map(|error| new_lines(error, cell, said)).collect(),
         error if !said.insert(error.to_string()) => Vec::new(),
         Error::Invalid { place, found, remedy } => vec![Error::invalid(format!("{cell}: {place}"), found, remedy)],
+        Error::Refused(why) => vec![Error::Refused(format!("{cell}: {why}"))],
+        Error::Io { path, action, source } => {
+            let remedy = "every cell has to be possible before the first is trained";
+            vec![Error::invalid(format!("{cell}: {}", path.display()), format!("cannot {action}: {source}"), remedy)]
+        }
         error => vec![error],
     }
 }

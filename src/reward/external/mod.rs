@@ -15,6 +15,7 @@ pub mod program;
 mod reply;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -39,6 +40,9 @@ pub struct External {
     /// Seconds that it may take for each answer.
     #[serde(default = "ten_seconds")]
     pub timeout_s: f64,
+    /// Seconds that a process may take for its first answer, if they are more: it may have much to load.
+    #[serde(default = "two_minutes", skip_serializing_if = "are_two_minutes")]
+    pub startup_timeout_s: f64,
     /// Processes among which completions are divided.
     #[serde(default = "one")]
     pub processes: usize,
@@ -53,6 +57,15 @@ fn one() -> usize {
 
 fn ten_seconds() -> f64 {
     10.0
+}
+
+fn two_minutes() -> f64 {
+    120.0
+}
+
+/// What nobody has changed is no part of a reward's digest, which is that of rewards from before there was this key.
+fn are_two_minutes(seconds: &f64) -> bool {
+    *seconds == two_minutes()
 }
 
 /// Why a completion got no value.
@@ -94,9 +107,11 @@ impl External {
             let allowed = "allowed is a program and its arguments, such as [\"python3\", \"score.py\"]";
             problems.push(Problem::new("command", "found no program", allowed));
         }
-        if !(0.001..=3600.0).contains(&self.timeout_s) {
-            let found = format!("found {}", self.timeout_s);
-            problems.push(Problem::new("timeout_s", found, "allowed is a number of seconds from 0.001 to 3600"));
+        for (key, seconds) in [("timeout_s", self.timeout_s), ("startup_timeout_s", self.startup_timeout_s)] {
+            if !(0.001..=3600.0).contains(&seconds) {
+                let allowed = "allowed is a number of seconds from 0.001 to 3600";
+                problems.push(Problem::new(key, format!("found {seconds}"), allowed));
+            }
         }
         if !(1..=MOST).contains(&self.processes) {
             let found = format!("found {}", self.processes);
@@ -137,7 +152,10 @@ pub(super) struct Command {
 }
 
 /// A value that is still to come.
-pub(super) struct Awaited(Receiver<pool::Outcome>);
+pub(super) struct Awaited {
+    outcome: Receiver<pool::Outcome>,
+    told: Arc<Mutex<pool::Told>>,
+}
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -175,13 +193,13 @@ impl Command {
         // Strings and numbers can always be written.
         let mut line = serde_json::to_vec(&request).unwrap_or_default();
         line.push(b'\n');
-        Awaited(self.pool.ask(id, line))
+        Awaited { outcome: self.pool.ask(id, line), told: self.pool.told().clone() }
     }
 
-    /// How often each failure happened since this was last asked, those that never happened left out, with the last
-    /// words of a command that failed.
+    /// How often a completion that was waited for had each failure since this was last asked, those that never happened
+    /// left out, with the last words of a command that failed.
     pub fn take_failures(&self) -> (Vec<(Failure, u64)>, Option<String>) {
-        let mut told = self.pool.told();
+        let mut told = pool::open(self.pool.told());
         let failures = std::mem::take(&mut told.failures);
         let happened = Failure::ALL.into_iter().zip(failures).filter(|(_, times)| *times > 0).collect();
         (happened, told.complaint.clone())
@@ -189,17 +207,21 @@ impl Command {
 
     /// What was wrong with lines that it wrote, of each kind the first; each is told once.
     pub fn take_remarks(&self) -> Vec<String> {
-        std::mem::take(&mut self.pool.told().remarks)
+        std::mem::take(&mut pool::open(self.pool.told()).remarks)
     }
 }
 
 impl Awaited {
     /// Waits until it is there: a value, or none because the command failed. `Err` where the wait was broken off because
-    /// of `stopping`.
+    /// of `stopping`. A failure is counted here, and not when it happens: a completion may be judged steps before its own.
     pub fn wait(&self, stopping: &dyn Fn() -> bool) -> Result<Option<f64>, Stopped> {
         loop {
-            match self.0.recv_timeout(LOOK) {
-                Ok(outcome) => return Ok(outcome.ok()),
+            match self.outcome.recv_timeout(LOOK) {
+                Ok(Ok(value)) => return Ok(Some(value)),
+                Ok(Err(failure)) => {
+                    pool::open(&self.told).failures[failure as usize] += 1;
+                    return Ok(None);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) if stopping() => return Err(Stopped),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -46,7 +46,7 @@ struct Ask {
 /// What is to be told of a command.
 #[derive(Default)]
 pub(super) struct Told {
-    /// How often each failure happened since this was last asked.
+    /// How often a completion that was waited for had each failure, since this was last asked.
     pub failures: [u64; Failure::ALL.len()],
     /// The last words of a process that failed.
     pub complaint: Option<String>,
@@ -65,6 +65,11 @@ enum Oddity {
     Value,
     Id,
     Length,
+}
+
+/// What is to be told, also after a panic.
+pub(super) fn open(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl JudgePool {
@@ -99,8 +104,8 @@ impl JudgePool {
     }
 
     /// What is to be told.
-    pub fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn told(&self) -> &Arc<Mutex<Told>> {
+        &self.told
     }
 }
 
@@ -118,6 +123,14 @@ struct Sent {
     since: Instant,
     /// When every line before it and itself would have taken all of their time.
     limit: Instant,
+}
+
+/// How long is waited for an answer.
+#[derive(Clone, Copy)]
+struct Patience {
+    each: Duration,
+    /// For the first answer of a process.
+    first: Duration,
 }
 
 /// A place for a process, and what it has to answer, oldest first.
@@ -138,7 +151,7 @@ struct Lane {
 
 struct Dealer {
     external: External,
-    patience: Duration,
+    patience: Patience,
     lanes: Vec<Lane>,
     deeds: (Sender<Deed>, Receiver<Deed>),
     /// Processes that were started so far.
@@ -155,8 +168,9 @@ struct Dealer {
 
 impl Dealer {
     fn open(external: External, told: Arc<Mutex<Told>>) -> io::Result<Dealer> {
+        let each = Duration::from_secs_f64(external.timeout_s);
         let mut dealer = Dealer {
-            patience: Duration::from_secs_f64(external.timeout_s),
+            patience: Patience { each, first: each.max(Duration::from_secs_f64(external.startup_timeout_s)) },
             lanes: (0..external.processes).map(|_| Lane::default()).collect(),
             // A process that writes without end waits here.
             deeds: bounded(64),
@@ -203,7 +217,6 @@ impl Dealer {
             while self.left_alone > 0 {
                 let Some(ask) = self.suspects.pop_front().or_else(|| self.waiting.pop_front()) else { return };
                 self.left_alone -= 1;
-                self.count(Failure::NotAsked);
                 let _ = ask.answer.send(Err(Failure::NotAsked));
             }
             let out: usize = self.lanes.iter().map(|lane| lane.sent.len()).sum();
@@ -237,7 +250,7 @@ impl Dealer {
         if let Some(process) = &lane.process {
             process.send(ask.line.clone());
         }
-        let limit = now + self.patience * (lane.sent.len() as u32 + 1);
+        let limit = now + self.patience.each * (lane.sent.len() as u32 + 1);
         lane.sent.push_back(Sent { ask, since: now, limit });
         lane.alone = alone;
         lane.sent_meanwhile += 1;
@@ -253,7 +266,8 @@ impl Dealer {
         for at in 0..self.lanes.len() {
             let lane = &self.lanes[at];
             if lane.deadline(self.patience).is_some_and(|deadline| deadline <= now) {
-                let over = lane.sent.iter().position(|sent| sent.limit <= now).unwrap_or(0);
+                // Of a process that never answered it is the line that it has had longest.
+                let over = lane.sent.iter().position(|sent| lane.has_replied && sent.limit <= now).unwrap_or(0);
                 self.fault(at, Failure::TimedOut, over);
             }
         }
@@ -280,7 +294,14 @@ impl Dealer {
                 let lane = &mut self.lanes[at];
                 match lane.sent.iter().position(|sent| sent.ask.id == id).and_then(|place| lane.sent.remove(place)) {
                     Some(sent) => {
-                        (lane.heard, lane.has_replied, lane.alone) = (Some(Instant::now()), true, false);
+                        let now = Instant::now();
+                        if !lane.has_replied {
+                            // What it was sent while it began has its time from now on.
+                            for (sent, count) in lane.sent.iter_mut().zip(1..) {
+                                (sent.since, sent.limit) = (now, now + self.patience.each * count);
+                            }
+                        }
+                        (lane.heard, lane.has_replied, lane.alone) = (Some(now), true, false);
                         (lane.noise, lane.sent_meanwhile) = (0, lane.sent.len());
                         self.answer(sent.ask, outcome, line);
                     }
@@ -301,11 +322,8 @@ impl Dealer {
     /// Hands a value on, or that there is none. Either is a sign of life.
     fn answer(&mut self, ask: Ask, outcome: Outcome, line: &[u8]) {
         (self.in_a_row, self.left_alone_next) = (0, LEFT_ALONE);
-        if let Err(failure) = outcome {
-            self.count(failure);
-            if failure == Failure::Garbage {
-                self.remark(Oddity::Value, line);
-            }
+        if outcome == Err(Failure::Garbage) {
+            self.remark(Oddity::Value, line);
         }
         let _ = ask.answer.send(outcome);
     }
@@ -345,7 +363,6 @@ impl Dealer {
 
     /// Notes that a line got no value.
     fn charge(&mut self, ask: Ask, failure: Failure) {
-        self.count(failure);
         self.in_a_row += 1;
         if self.in_a_row >= IN_A_ROW {
             self.left_alone = self.left_alone_next;
@@ -363,20 +380,19 @@ impl Dealer {
         }
     }
 
-    fn count(&self, failure: Failure) {
-        self.told().failures[failure as usize] += 1;
-    }
-
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        open(&self.told)
     }
 }
 
 impl Lane {
     /// When it has been silent for too long.
-    fn deadline(&self, patience: Duration) -> Option<Instant> {
+    fn deadline(&self, patience: Patience) -> Option<Instant> {
         let oldest = self.sent.front()?;
-        let silent = self.heard.map_or(oldest.since, |heard| heard.max(oldest.since)) + patience;
+        if !self.has_replied {
+            return Some(oldest.since + patience.first);
+        }
+        let silent = self.heard.map_or(oldest.since, |heard| heard.max(oldest.since)) + patience.each;
         self.sent.iter().map(|sent| sent.limit).chain([silent]).min()
     }
 }

@@ -12,7 +12,7 @@ const ID: &str = "id=${line#*:}; id=${id%%,*}";
 
 fn shell(script: &str) -> External {
     let command = ["sh", "-c", script].map(String::from).to_vec();
-    External { command, timeout_s: 0.5, processes: 1, in_flight: None }
+    External { command, timeout_s: 0.5, startup_timeout_s: 0.5, processes: 1, in_flight: None }
 }
 
 /// A judge that does this with each line.
@@ -164,6 +164,25 @@ fn a_line_that_hangs_costs_itself_and_its_late_reply_is_not_taken_for_the_next()
     // Beside lines that go on.
     let came = super::tests::came(&each(&format!("([ $id = 4 ] && sleep 3; {reply}) &")), 20);
     assert_eq!((came.values, came.failures), (expected, vec![("timed-out", 1)]));
+}
+
+#[test]
+fn a_judge_that_loads_for_long_has_a_time_of_its_own_for_its_first_answer() {
+    let reply = "echo \"{\\\"id\\\":$id,\\\"value\\\":1}\"";
+    let loads = |then: &str| External {
+        startup_timeout_s: 30.0,
+        ..shell(&format!("sleep 1.5; while read -r line; do {ID}\n{then}; {reply}; done"))
+    };
+    let came = came(&loads(":"), 10);
+    assert_eq!((came.values, came.failures), (vec![Some(1.0); 10], vec![]));
+    // After it each line has no more time than any; a process that takes its place loads as well.
+    let came = super::tests::came(&loads("[ $id = 4 ] && sleep 5"), 8);
+    let expected: Vec<_> = (1..=8).map(|id| (id != 4).then_some(1.0)).collect();
+    assert_eq!((came.values, came.failures), (expected, vec![("timed-out", 1)]));
+    assert!(came.took < Duration::from_secs(20), "{:?}", came.took);
+    // One that is never ready is given up.
+    let never = External { startup_timeout_s: 1.0, ..loads(":") };
+    assert_eq!(super::tests::came(&never, 1).failures, [("timed-out", 1)]);
 }
 
 #[test]
