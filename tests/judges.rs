@@ -332,7 +332,7 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn the_judge_of_the_documentation_judges() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../rewards/README.md");
     let (_, example) = readme.split_once("```python\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
     if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {

@@ -60,17 +60,27 @@ impl BaseConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSection {
+    /// The family that the decoder has the shape of.
     pub family: Family,
+    /// Width of the residual stream.
     pub hidden_size: usize,
+    /// Width inside of the feed-forward blocks.
     pub intermediate_size: usize,
+    /// Decoder layers.
     pub num_hidden_layers: usize,
+    /// Heads of queries in a layer.
     pub num_attention_heads: usize,
+    /// Heads of keys and values in a layer; a divisor of `num_attention_heads`.
     pub num_key_value_heads: usize,
+    /// Dimensions of a head, an even number.
     pub head_dim: usize,
+    /// What is added to the mean square in a norm.
     pub rms_norm_eps: f64,
+    /// Base of the wavelengths of rotary positions.
     pub rope_theta: f64,
     /// Longest sequence, in tokens.
     pub max_position_embeddings: usize,
+    /// The output layer has the weights of the embedding.
     pub tie_word_embeddings: bool,
 }
 

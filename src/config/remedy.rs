@@ -23,7 +23,7 @@ pub enum Objective {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// The sets whose documents it is made from. What is measured on B means nothing any more if B is one of them.
+    /// The sets whose documents it is made from, A, B or both. What is measured on B means nothing any more if B is one of them.
     pub sets: Vec<Set>,
     /// What is made of them, each equally often.
     pub kinds: Vec<AugmentationKind>,

@@ -38,7 +38,9 @@ pub struct WorldSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JsonlSection {
+    /// Files of documents, which fine-tuning learns.
     pub documents: Vec<PathBuf>,
+    /// Files of questions. Those that name no `set` are divided between A and B, fact by fact.
     pub questions: Vec<PathBuf>,
     /// How an answer is compared with the right one, unless its row has a `match` of its own.
     #[serde(rename = "match")]

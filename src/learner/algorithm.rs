@@ -28,7 +28,9 @@ pub struct Algorithm {
     pub aggregation: Aggregation,
     /// Weight of the divergence from a frozen reference, the policy that training starts from; 0 needs no reference.
     pub kl: f64,
+    /// How the divergence is estimated from sampled tokens.
     pub kl_estimator: Estimator,
+    /// Where it counts.
     pub kl_in: Penalty,
     /// Weight of the entropy bonus.
     pub entropy: f64,

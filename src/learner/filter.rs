@@ -8,6 +8,7 @@ use super::advantage::TOLERANCE;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
+    /// The completions that get a gradient.
     pub keep: Keep,
     /// Rounds of sampling beyond the first, in which groups without spread are replaced by groups of other questions
     /// (dynamic sampling, DAPO, arXiv 2503.14476).

@@ -297,7 +297,7 @@ fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
         ),
         (
             "fewer than two of them were judged",
-            "the command of the reward by hand, on a line as the README shows it: metrics.jsonl counts how it failed",
+            "the command of the reward by hand, on a line as rewards/README.md shows it; metrics.jsonl counts how it failed",
         ),
     ];
     let mut groups: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();

@@ -12,7 +12,7 @@ const MOST: usize = 1000;
 /// Draws for each cell that is wanted, until one is new.
 const TRIES: usize = 100;
 
-/// How cells are found.
+/// Where cells come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -25,10 +25,11 @@ pub enum Kind {
     Halving,
 }
 
-/// `[search]`.
+/// How cells are found, and which of them go on.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Search {
+    /// Where cells come from.
     pub kind: Kind,
     /// Cells to draw. Required for `random`; where `halving` has none it begins with the grid.
     pub cells: Option<usize>,

@@ -47,13 +47,21 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixture {
+    /// Made-up facts, then questions about them, answered at once.
     pub read: f64,
+    /// A question, made-up facts as its chain of thought, the answer.
     pub read_trace: f64,
+    /// Made-up facts, a question, a chain of thought that recites some of the facts, the answer.
     pub recite_context: f64,
+    /// A document about set C.
     pub document: f64,
+    /// A question about set C, answered at once.
     pub answer: f64,
+    /// A question about set C, a chain of thought about set C, the answer.
     pub think: f64,
+    /// The same about made-up names; what cannot be known of them is not learned.
     pub bring_up: f64,
+    /// A question about made-up names, answered by one of the choices.
     pub guess: f64,
 }
 

@@ -90,7 +90,9 @@ pub enum Head {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
+    /// Its id.
     pub token: u32,
+    /// How much more than any other token it is looked at.
     pub strength: f64,
 }
 

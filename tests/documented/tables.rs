@@ -1,15 +1,17 @@
-//! Tables in the documentation that say what algorithms do are what the program computes.
+//! Tables of presets, aggregations, arms, terms and answers are what the program has and computes.
 
 use candle_core::{Device, Tensor, Var};
 use recollect::evaluation::Arm;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Set};
 use recollect::language::Opening;
 use recollect::learner::{Advantage, Aggregation, Algorithm, Clip, Gae, Penalty, Range, Tokens, Weights, policy_loss};
+use recollect::reward::{Reward, Term};
 use recollect::verifier::judge;
 use serde::Serialize;
 
-const README: &str = include_str!("../README.md");
-const ALGORITHMS: &str = include_str!("../src/learner/algorithms.md");
+const CONFIGS: &str = include_str!("../../configs/README.md");
+const REWARDS: &str = include_str!("../../rewards/README.md");
+const ALGORITHMS: &str = include_str!("../../src/learner/algorithms.md");
 
 /// The name that a config gives a value.
 fn word(value: impl Serialize) -> String {
@@ -47,9 +49,13 @@ fn row(name: &str) -> String {
 fn the_table_of_presets_is_what_they_are() {
     for name in Algorithm::PRESETS {
         let row = row(name);
-        assert!(README.lines().any(|line| line.starts_with(&row)), "README.md needs this line:\n{row}");
+        assert!(
+            ALGORITHMS.lines().any(|line| line.starts_with(&row)),
+            "src/learner/algorithms.md needs this line:\n{row}"
+        );
     }
-    let lines = README.lines().filter(|line| line.starts_with("| `") && line.contains("arXiv") | line.contains("1992"));
+    let lines =
+        ALGORITHMS.lines().filter(|line| line.starts_with("| `") && line.contains("arXiv") | line.contains("1992"));
     assert_eq!(lines.count(), Algorithm::PRESETS.len(), "presets that are none");
 }
 
@@ -97,17 +103,15 @@ fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() 
 
 #[test]
 fn the_table_of_arms_has_every_arm_in_its_order() {
-    let rows = README.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    // Other tables tell what arms got.
-    let explained = rows.filter(|(_, rest)| !rest.starts_with(|first: char| first.is_ascii_digit()));
-    let named: Vec<&str> = explained.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
+    let rows = CONFIGS.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let named: Vec<&str> = rows.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
     assert_eq!(named, Arm::ALL.map(Arm::name));
 }
 
 #[test]
 fn the_table_of_answers_is_how_they_are_judged() {
     let dir = tempfile::tempdir().unwrap();
-    let section = README.split_once("Asked `What is x in France?`:").unwrap().1;
+    let section = CONFIGS.split_once("Asked `What is x in France?`:").unwrap().1;
     let rows: Vec<Vec<&str>> = section
         .lines()
         .skip_while(|line| !line.starts_with("| `"))
@@ -135,4 +139,38 @@ fn the_table_of_answers_is_how_they_are_judged() {
             assert_eq!(judgement.correct, counts == "yes", "{row:?} by {matching}");
         }
     }
+}
+
+#[test]
+fn the_table_of_terms_has_every_kind_in_its_order() {
+    let (_, table) = REWARDS.split_once("| kind | 1 means |").unwrap();
+    let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| `")?.split_once('`'));
+    assert_eq!(rows.map(|(kind, _)| kind).collect::<Vec<_>>(), Term::KINDS);
+}
+
+#[test]
+fn the_defaults_of_terms_are_what_the_table_says() {
+    let (_, table) = REWARDS.split_once("| key | of | default | |").unwrap();
+    let mut count = 0;
+    for line in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let (key, of, default) = (cells[1], cells[2], cells[3]);
+        let kind = if of == "every term" { "correct" } else { of };
+        let required = match kind {
+            "length" => "limit = 9",
+            "external" => "command = ['true']",
+            _ => "",
+        };
+        let plain = format!("[[term]]\nkind = '{kind}'\n{required}\n");
+        let read = |text: &str| Reward::parse(text, "reward");
+        // Behind backticks there is a value, and else words.
+        if line.contains(&format!("| `{default}` |")) {
+            count += 1;
+            let [with, without] = [&format!("{plain}{key} = {default}\n"), &plain].map(|text| read(text).unwrap());
+            assert_eq!(with, without, "{key} = {default}");
+        }
+        let needed = read(&format!("[[term]]\nkind = '{kind}'\n")).is_err() && required.starts_with(key);
+        assert_eq!(default == "required", needed, "{key} of {kind}");
+    }
+    assert!(count > 7, "{count} defaults");
 }
