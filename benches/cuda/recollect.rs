@@ -16,7 +16,7 @@ use recollect::knowledge::curriculum::Lesson;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, Packed, Policy, Recompute};
-use recollect::rollout::{CardEngine, Engine, Request, SLOTS};
+use recollect::rollout::{CudaEngine, Engine, Request, SLOTS};
 use recollect::{Error, Result};
 use serde_json::json;
 
@@ -247,8 +247,8 @@ fn completions(policy: &Policy, on_card: &Policy) -> Result<f64> {
     Ok(same as f64 / truth.iter().map(|completion| completion.tokens.len()).sum::<usize>() as f64)
 }
 
-fn card_engine(policy: &Policy, slots: usize, max_tokens: usize) -> Result<CardEngine> {
-    CardEngine::with_slots(policy, slots, max_tokens)?
+fn card_engine(policy: &Policy, slots: usize, max_tokens: usize) -> Result<CudaEngine> {
+    CudaEngine::with_slots(policy, slots, max_tokens)?
         .ok_or_else(|| Error::invalid("policy", "not on a card", "this program needs one"))
 }
 

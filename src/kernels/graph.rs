@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{Tensor, Var};
 
-use super::cuda::{Card, elementwise};
+use super::cuda::{CudaDevice, elementwise};
 use super::memory::{filled, read, tensor};
 use super::simd::vectorised;
 use crate::{Error, Result};
@@ -127,7 +127,7 @@ pub fn add(a: &Value, b: &Value) -> Result<Value> {
 /// `a * by`, with a constant.
 pub fn scale(a: &Value, by: f32) -> Result<Value> {
     let scaled = move |values: &Tensor| {
-        if Card::of(values).is_some() {
+        if CudaDevice::of(values).is_some() {
             return Ok((values * f64::from(by))?);
         }
         let from = read(values)?;
@@ -162,7 +162,7 @@ where
 /// The sum of one or more tensors of one shape, term after term.
 fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
-    if let Some(card) = Card::of(first) {
+    if let Some(card) = CudaDevice::of(first) {
         return elementwise::sum(&card, terms);
     }
     let (a, b) = (read(first)?, read(second)?);
@@ -229,7 +229,7 @@ impl FromIterator<(String, Tensor)> for Gradients {
 
 /// Sum of the squares of a tensor's values.
 pub fn squares(tensor: &Tensor) -> Result<f64> {
-    if let Some(card) = Card::of(tensor) {
+    if let Some(card) = CudaDevice::of(tensor) {
         return elementwise::squares(&card, tensor);
     }
     Ok(sum_of_squares(&read(tensor)?))

@@ -1,8 +1,10 @@
 //! The transformer that is trained.
 
+pub mod architecture;
 pub mod checkpoint;
 pub mod config;
 mod config_file;
+mod forward;
 pub mod init;
 pub mod lora;
 pub mod model;
@@ -13,11 +15,13 @@ pub mod structured;
 pub mod value_head;
 mod weight_files;
 
+pub use architecture::Architecture;
 pub use checkpoint::Checkpoint;
 pub use config::{Family, ModelConfig};
+pub use forward::LogProbs;
 pub use init::InitConfig;
 pub use lora::{LoraConfig, LoraLayer, LoraLayers, Target};
-pub use model::{LogProbs, Policy};
+pub use model::Policy;
 pub use packed::Packed;
 pub use placement::Recompute;
 pub use snapshot::{Snapshot, Weight};

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Var};
 use super::{ModelConfig, Policy, ValueHead};
 use crate::Result;
 use crate::kernels::Precision;
-use crate::kernels::cuda::{Card, as_type};
+use crate::kernels::cuda::{CudaDevice, as_type};
 
 /// Whether the backward pass computes the activations of a layer once more instead of keeping them (Chen et al., 2016):
 /// a third more work for a small part of the memory. The gradient is the same to the last bit.
@@ -28,7 +28,7 @@ impl Policy {
     /// The same policy on a device, with the precision that it has now: what is trained in f32; what is not, on a card,
     /// in the type of the products. Shares what is there already.
     pub fn on(&self, device: &Device) -> Result<Policy> {
-        let card = Card::at(device);
+        let card = CudaDevice::at(device);
         let there = |variable: &Var| -> Result<Var> {
             match variable.device().same_device(device) {
                 true => Ok(variable.clone()),
@@ -65,8 +65,8 @@ impl Policy {
         self.variables.values().next().map_or(Device::Cpu, |variable| variable.device().clone())
     }
 
-    pub(crate) fn card(&self) -> Option<Card> {
-        Card::at(&self.device())
+    pub(crate) fn card(&self) -> Option<CudaDevice> {
+        CudaDevice::at(&self.device())
     }
 
     /// Threads that may work on it at once, of `workers`: what happens on a card happens in one order.

@@ -1,43 +1,54 @@
 //! Sampling: token ids in, token ids out.
 //!
-//! [`Engine`] keeps its own packed copy of the weights ([`Panels`]) and a static cache; no tensor library stands in
-//! the way of a token. From the bottom up: `simd` (instruction sets), `rows` and `matrix` (products whose rows do not
-//! depend on each other), `arithmetic` and `attention`, `panels` and `forward` (the decoder), `sampler`, `engine`.
-//! `card` is the same for policies that live on a card.
+//! [`Engine`] is the loop; what it runs on is a `Backend`: `cpu`, with weights packed for the processor
+//! ([`PackedWeights`]), or `cuda`, for policies that live on a card.
 
-mod adapters;
 mod arithmetic;
-mod attention;
-mod cache;
-mod card;
+mod backend;
+mod cpu;
+mod cuda;
 mod engine;
-mod forward;
-mod matrix;
-mod panels;
 pub mod request;
-mod rows;
 mod running;
 mod sampler;
-mod simd;
 #[cfg(test)]
 pub(crate) mod tests;
 mod versions;
 
-pub use card::CardEngine;
-pub use engine::{Engine, SLOTS};
-pub use panels::Panels;
+pub use backend::Backend;
+pub use cpu::{Cpu, PackedWeights, SLOTS};
+pub use cuda::{Cuda, CudaEngine};
+pub use engine::Engine;
 pub use request::{Begun, Completion, Finish, Job, Limits, Request};
 pub use versions::Versions;
 
 use std::sync::Arc;
 
-use crate::policy::Snapshot;
+use crate::policy::{ModelConfig, Snapshot};
 
 /// A policy version for engines to sample from.
 #[derive(Clone)]
 pub enum Published {
     /// Packed for the processor.
-    Packed(Arc<Panels>),
+    Packed(Arc<PackedWeights>),
     /// Of a policy on a card.
     OnCard(Snapshot),
+}
+
+impl Published {
+    /// The policy version.
+    pub fn version(&self) -> u64 {
+        match self {
+            Published::Packed(weights) => weights.version,
+            Published::OnCard(snapshot) => snapshot.version,
+        }
+    }
+
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        match self {
+            Published::Packed(weights) => &weights.config,
+            Published::OnCard(snapshot) => &snapshot.config,
+        }
+    }
 }

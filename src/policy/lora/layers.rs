@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Target;
 use crate::policy::ModelConfig;
+use crate::policy::architecture::{DecoderLayer, FusedLinear};
 
 /// The adapter beside one linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,12 +41,9 @@ impl LoraLayers {
 
     /// The name and shape of every adapter's two matrices.
     pub fn shapes(&self, config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
-        let both = |(layer, [outputs, inputs]): (String, [usize; 2])| {
-            let rank = self.get(&layer)?.rank;
-            let (a, b) = (vec![rank, inputs], vec![outputs, rank]);
-            Some([(format!("{layer}.lora_A.weight"), a), (format!("{layer}.lora_B.weight"), b)])
-        };
-        linear_layers(config).filter_map(both).flatten().collect()
+        let architecture = config.architecture();
+        let adapters = architecture.linears().flat_map(|linear| linear.adapters(self));
+        adapters.flat_map(|adapter| [adapter.a, adapter.b]).map(|weight| (weight.name, weight.shape)).collect()
     }
 
     /// How many numbers the adapters consist of.
@@ -71,9 +69,8 @@ impl FromIterator<(String, LoraLayer)> for LoraLayers {
 
 /// The layers that adapters can stand beside: name, and shape `[outputs, inputs]`.
 pub(super) fn linear_layers(config: &ModelConfig) -> impl Iterator<Item = (String, [usize; 2])> {
-    config.weight_shapes().into_iter().filter_map(|(name, shape)| {
-        let layer = name.strip_suffix(".weight")?;
-        let [outputs, inputs] = shape[..] else { return None };
-        Target::of(layer).map(|_| (layer.to_owned(), [outputs, inputs]))
-    })
+    let parts = |FusedLinear { inputs, parts, .. }: FusedLinear| {
+        parts.into_iter().map(move |part| (part.name, [part.outputs, inputs]))
+    };
+    config.architecture().layers.into_iter().flat_map(DecoderLayer::into_linears).flat_map(parts)
 }

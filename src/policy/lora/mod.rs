@@ -15,6 +15,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 pub(super) use files::{adapted_base, adapter_files, is_adapter};
+use layers::linear_layers;
 pub use layers::{LoraLayer, LoraLayers};
 
 use super::model::variables;
@@ -87,7 +88,7 @@ impl LoraConfig {
     pub fn layers(&self, config: &ModelConfig) -> LoraLayers {
         let adapter = LoraLayer { rank: self.rank, alpha: self.alpha };
         let adapted = |layer: &String| Target::of(layer).is_some_and(|target| self.target_modules.contains(&target));
-        layers::linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
+        linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
     }
 
     /// How many numbers the adapters consist of.

@@ -1,0 +1,150 @@
+//! The weights of one policy version, checked and packed for decoding.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::adapters::Adapter;
+use super::linear::PackedLinear;
+use crate::kernels::memory::{Values, read};
+use crate::policy::architecture::{Architecture, DecoderLayer, FusedLinear, WeightSpec};
+use crate::policy::{ModelConfig, Snapshot, Weight};
+use crate::{Error, Result};
+
+/// A whole policy, packed. Made once per version and shared by all workers.
+pub struct PackedWeights {
+    /// Policy version.
+    pub version: u64,
+    pub(in crate::rollout) config: ModelConfig,
+    /// `[vocab, hidden]`; none where the head is the same.
+    embedding: Option<Arc<Vec<f32>>>,
+    pub(super) layers: Vec<DecoderLayer<Linear, Vec<f32>>>,
+    pub(super) norm: Vec<f32>,
+    pub(in crate::rollout) head: Arc<PackedLinear>,
+    /// What was packed where only adapters are trained: later versions share it.
+    frozen: Arc<BTreeMap<String, Tensor>>,
+}
+
+/// Linear layers side by side, with their adapters.
+pub(super) struct Linear {
+    pub(super) weights: Arc<PackedLinear>,
+    pub(super) adapter: Option<Adapter>,
+}
+
+impl PackedWeights {
+    /// Packs a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// A weight is missing or has another shape than the config says.
+    pub fn pack(snapshot: &Snapshot) -> Result<PackedWeights> {
+        PackedWeights::pack_after(snapshot, None)
+    }
+
+    /// The same, knowing an earlier version: what has not changed since, the weights below adapters, is not packed
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`pack`](PackedWeights::pack).
+    pub fn pack_after(snapshot: &Snapshot, earlier: Option<&PackedWeights>) -> Result<PackedWeights> {
+        let config = snapshot.config.as_ref();
+        config.check("model config")?;
+        let (weights, architecture) = (Weights { snapshot }, config.architecture());
+        let unchanged =
+            |earlier: &&PackedWeights| snapshot.lora.is_some() && Arc::ptr_eq(&earlier.frozen, &snapshot.frozen);
+        let earlier = earlier.filter(unchanged);
+        let (embedding, head) = match earlier {
+            Some(earlier) => (earlier.embedding.clone(), earlier.head.clone()),
+            None => weights.outer(&architecture)?,
+        };
+        let layer = |(number, layer): (usize, &DecoderLayer<FusedLinear, WeightSpec>)| {
+            let linear = |place: usize, layers: &FusedLinear| {
+                let packed = match earlier {
+                    Some(earlier) => earlier.layers[number].linears()[place].weights.clone(),
+                    None => Arc::new(weights.stack(layers)?),
+                };
+                let adapters = snapshot.lora.as_ref().map_or(Vec::new(), |lora| layers.adapters(lora));
+                Ok(Linear { weights: packed, adapter: Adapter::pack(layers, &adapters, &weights)? })
+            };
+            layer.try_map(linear, |norm| Ok(weights.get(norm)?.to_vec()))
+        };
+        Ok(PackedWeights {
+            version: snapshot.version,
+            config: config.clone(),
+            embedding,
+            layers: architecture.layers.iter().enumerate().map(layer).collect::<Result<_>>()?,
+            norm: weights.get(&architecture.norm)?.to_vec(),
+            head,
+            frozen: snapshot.frozen.clone(),
+        })
+    }
+
+    /// The embedding `[hidden]` of a token.
+    pub(super) fn embed(&self, token: u32, to: &mut [f32]) {
+        match &self.embedding {
+            Some(embedding) => to.copy_from_slice(&embedding[token as usize * to.len()..][..to.len()]),
+            None => self.head.copy_output(token as usize, to),
+        }
+    }
+}
+
+/// Weights by name, with their shapes checked.
+pub(super) struct Weights<'a> {
+    snapshot: &'a Snapshot,
+}
+
+/// The numbers of a weight: copied with the snapshot, or shared with the policy.
+pub(super) enum Numbers<'a> {
+    Copied(&'a [f32]),
+    Shared(Values<'a>),
+}
+
+impl Deref for Numbers<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Numbers::Copied(values) => values,
+            Numbers::Shared(values) => values,
+        }
+    }
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn get(&self, WeightSpec { name, shape }: &WeightSpec) -> Result<Numbers<'a>> {
+        let place = || format!("policy version {}, weight {name}", self.snapshot.version);
+        let (found, values) = match (self.snapshot.weights.get(name), self.snapshot.frozen.get(name)) {
+            (Some(Weight { shape, values }), _) => (&shape[..], Numbers::Copied(values)),
+            (None, Some(tensor)) => (tensor.dims(), Numbers::Shared(read(tensor)?)),
+            (None, None) => {
+                return Err(Error::invalid(place(), "missing", format!("the config asks for one of shape {shape:?}")));
+            }
+        };
+        if found != shape || values.len() != shape.iter().product::<usize>() {
+            let found = format!("shape {found:?} with {} values", values.len());
+            return Err(Error::invalid(place(), found, format!("the config asks for {shape:?}")));
+        }
+        Ok(values)
+    }
+
+    /// The embedding, where it is not the head, and the head.
+    fn outer(&self, architecture: &Architecture) -> Result<(Option<Arc<Vec<f32>>>, Arc<PackedLinear>)> {
+        let Architecture { embedding, head, .. } = architecture;
+        let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&self.get(head)?], &[]));
+        let own = if embedding == head { None } else { Some(Arc::new(self.get(embedding)?.to_vec())) };
+        Ok((own, packed))
+    }
+
+    fn stack(&self, layers: &FusedLinear) -> Result<PackedLinear> {
+        let matrices = layers.weights().map(|weight| self.get(&weight)).collect::<Result<Vec<_>>>()?;
+        let biases = layers.biases().map(|bias| self.get(&bias)).collect::<Result<Vec<_>>>()?;
+        Ok(PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases)))
+    }
+}
+
+fn slices<'a>(numbers: &'a [Numbers]) -> Vec<&'a [f32]> {
+    numbers.iter().map(|numbers| &**numbers).collect()
+}
