@@ -30,6 +30,7 @@ pub(crate) mod simd;
 pub mod swiglu;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod threads;
 
 pub use adamw::{AdamW, Moments, State};
 pub use attention::attention;

@@ -45,9 +45,9 @@ pub(super) struct CudaPositions {
     pub(super) frequencies: Tensor,
     /// What cosines and sines are multiplied by.
     pub(super) attention_factor: f32,
-    /// How far each row stands from the beginning of its sequence, trunk included.
+    /// How far each row stands from the beginning of its sequence, prefix included.
     pub(super) positions: Tensor,
-    /// The first row of its family.
+    /// The first row of its group.
     pub(super) first: Tensor,
     /// Behind the last row that may see it.
     pub(super) end: Tensor,
@@ -56,11 +56,11 @@ pub(super) struct CudaPositions {
 impl CudaPositions {
     fn new(card: &CudaDevice, layout: &Layout, rotary: &Rotary) -> Result<CudaPositions> {
         let (mut positions, mut first, mut end) = (Vec::new(), Vec::new(), Vec::new());
-        for family in layout.families() {
-            let rows = family[0].rows.start..family[family.len() - 1].rows.end;
-            for (number, sequence) in family.iter().enumerate() {
+        for group in layout.prefix_groups() {
+            let rows = group[0].rows.start..group[group.len() - 1].rows.end;
+            for (number, sequence) in group.iter().enumerate() {
                 let last = if number == 0 { rows.end } else { sequence.rows.end };
-                positions.extend((sequence.trunk.len()..sequence.positions()).map(|position| position as u32));
+                positions.extend((sequence.prefix.len()..sequence.positions()).map(|position| position as u32));
                 first.extend(vec![rows.start as u32; sequence.rows.len()]);
                 end.extend(vec![last as u32; sequence.rows.len()]);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::architecture::{Architecture, ForwardPass, FusedLinear, WeightSpec};
-use super::{Packed, Policy};
+use super::{PackedBatch, Policy};
 use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Value};
 use crate::{Error, Result};
 
@@ -61,18 +61,18 @@ impl LogProbs {
 }
 
 /// One forward pass.
-pub(super) struct Pass<'a> {
+pub(super) struct LearnerPass<'a> {
     policy: &'a Policy,
     architecture: Architecture,
     differentiable: bool,
 }
 
-impl<'a> Pass<'a> {
-    pub(super) fn new(policy: &'a Policy, differentiable: bool) -> Pass<'a> {
-        Pass { policy, architecture: policy.config.architecture(), differentiable }
+impl<'a> LearnerPass<'a> {
+    pub(super) fn new(policy: &'a Policy, differentiable: bool) -> LearnerPass<'a> {
+        LearnerPass { policy, architecture: policy.config.architecture(), differentiable }
     }
 
-    pub(super) fn log_probs(&self, batch: &Packed, with_values: bool) -> Result<LogProbs> {
+    pub(super) fn log_probs(&self, batch: &PackedBatch, with_values: bool) -> Result<LogProbs> {
         let mut hidden = self.hidden(&batch.tokens, &batch.layout)?;
         let of_head = with_values.then(|| self.values(&hidden, &batch.rows)).transpose()?;
         if self.policy.temperature != 1.0 {
@@ -116,7 +116,7 @@ impl<'a> Pass<'a> {
     }
 
     fn layer(&self, x: &Value, layer: usize, positions: &Arc<Positions>) -> Result<Value> {
-        let mut state = State { pass: self, positions, residual: x.clone(), activations: x.clone() };
+        let mut state = LayerState { pass: self, positions, residual: x.clone(), activations: x.clone() };
         self.architecture.layers[layer].forward(layer, &mut state)?;
         Ok(state.residual)
     }
@@ -128,7 +128,7 @@ impl<'a> Pass<'a> {
         let variables: Vec<(&str, Value)> =
             of_layer.map(|(name, variable)| (name.as_str(), Value::variable(name, variable))).collect();
         let (policy, positions) = (self.policy.clone(), positions.clone());
-        kernels::recomputed(x, &variables, move |x| Pass::new(&policy, true).layer(x, layer, &positions))
+        kernels::recomputed(x, &variables, move |x| LearnerPass::new(&policy, true).layer(x, layer, &positions))
     }
 
     fn norm(&self, x: &Value, norm: &WeightSpec) -> Result<Value> {
@@ -182,14 +182,14 @@ impl<'a> Pass<'a> {
 }
 
 /// How far a layer has come.
-struct State<'a> {
-    pass: &'a Pass<'a>,
+struct LayerState<'a> {
+    pass: &'a LearnerPass<'a>,
     positions: &'a Arc<Positions>,
     residual: Value,
     activations: Value,
 }
 
-impl ForwardPass for State<'_> {
+impl ForwardPass for LayerState<'_> {
     type Linear = FusedLinear;
     type Norm = WeightSpec;
 

@@ -22,7 +22,7 @@ pub use forward::LogProbs;
 pub use init::InitConfig;
 pub use lora::{LoraConfig, LoraLayer, LoraLayers, Target};
 pub use model::Policy;
-pub use packed::Packed;
+pub use packed::PackedBatch;
 pub use placement::Recompute;
 pub use snapshot::{Snapshot, Weight};
 pub use structured::{Anchor, Code, Gates, Head, Structured};

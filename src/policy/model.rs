@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::forward::{LogProbs, Pass};
-use super::{LoraLayers, ModelConfig, Packed, Recompute, ValueHead, Weight};
+use super::forward::{LearnerPass, LogProbs};
+use super::{LoraLayers, ModelConfig, PackedBatch, Recompute, ValueHead, Weight};
 use crate::kernels::{self, Layout, Precision};
 use crate::{Error, Result};
 
@@ -81,24 +81,24 @@ impl Policy {
     }
 
     /// Log-probabilities that a loss can be differentiated by.
-    pub fn log_probs(&self, batch: &Packed) -> Result<LogProbs> {
+    pub fn log_probs(&self, batch: &PackedBatch) -> Result<LogProbs> {
         self.pass(true).log_probs(batch, false)
     }
 
     /// The same with the values that the value head reads off the same states.
-    pub fn log_probs_and_values(&self, batch: &Packed) -> Result<LogProbs> {
+    pub fn log_probs_and_values(&self, batch: &PackedBatch) -> Result<LogProbs> {
         self.pass(true).log_probs(batch, true)
     }
 
     /// The values alone, `[rows]`, on the host and without the way back.
-    pub fn values(&self, batch: &Packed) -> Result<Tensor> {
+    pub fn values(&self, batch: &PackedBatch) -> Result<Tensor> {
         let pass = self.pass(false);
         let values = pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?;
         Ok(values.tensor().to_device(&Device::Cpu)?)
     }
 
     /// The same numbers without the way back: keeps no activations.
-    pub fn score(&self, batch: &Packed) -> Result<LogProbs> {
+    pub fn score(&self, batch: &PackedBatch) -> Result<LogProbs> {
         self.pass(false).log_probs(batch, false)
     }
 
@@ -115,8 +115,8 @@ impl Policy {
         Ok(logits.tensor().to_dtype(DType::F32)?)
     }
 
-    fn pass(&self, differentiable: bool) -> Pass<'_> {
-        Pass::new(self, differentiable)
+    fn pass(&self, differentiable: bool) -> LearnerPass<'_> {
+        LearnerPass::new(self, differentiable)
     }
 }
 
@@ -184,8 +184,8 @@ pub(crate) mod tests {
         Policy::new("test", Arc::new(config.clone()), weights).unwrap()
     }
 
-    pub(crate) fn batch() -> Packed {
-        let mut batch = Packed::default();
+    pub(crate) fn batch() -> PackedBatch {
+        let mut batch = PackedBatch::default();
         for length in [2usize, 9, 5, 1, 14] {
             let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 7 + length as u32) % 23).collect();
             let weights: Vec<f32> = (0..length).map(|i| if i % 4 == 3 { 0.0 } else { 0.5 + i as f32 / 10.0 }).collect();

@@ -109,10 +109,10 @@ mod tests {
     use crate::policy::config::tests::tiny;
     use crate::policy::lora::tests::adapted;
     use crate::policy::model::tests::{batch, random_policy};
-    use crate::policy::{Family, ModelConfig, Packed, Target};
+    use crate::policy::{Family, ModelConfig, PackedBatch, Target};
 
     /// A prompt with its completions, and sequences that share nothing.
-    fn mixed() -> Packed {
+    fn mixed() -> PackedBatch {
         let mut batch = batch();
         let ones = [1.0; 6];
         let completions: [&[u32]; 4] = [&[4, 5, 6, 7, 8, 9], &[1], &[2, 2, 2], &[]];

@@ -48,7 +48,7 @@ pub trait Backend {
     /// # Errors
     ///
     /// The device fails.
-    fn prefill(&mut self, weights: &Self::Weights, started: &[Start], slots: &mut Slots) -> Result<Vec<Drawn>>;
+    fn prefill(&mut self, weights: &Self::Weights, started: &[StartedSlot], slots: &mut Slots) -> Result<Vec<Drawn>>;
 
     /// Reads the last token of every completion that has a slot, and draws the next.
     ///
@@ -65,7 +65,7 @@ pub type Slots = [Option<Running>];
 pub type Drawn = (usize, Option<Draw>);
 
 /// A completion that has just got a slot.
-pub struct Start {
+pub struct StartedSlot {
     pub(super) slot: usize,
     pub(super) prompt: Arc<[u32]>,
     /// The slot that holds keys and values of its prompt.
@@ -76,7 +76,7 @@ pub struct Start {
 
 /// A token at its place in a sequence.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct TokenPlace {
     pub(super) slot: usize,
     pub(super) position: usize,
     pub(super) token: u32,
@@ -87,6 +87,6 @@ pub(super) fn places<'a>(
     tokens: impl IntoIterator<Item = &'a u32>,
     slot: usize,
     first: usize,
-) -> impl Iterator<Item = Place> {
-    tokens.into_iter().zip(first..).map(move |(token, position)| Place { slot, position, token: *token })
+) -> impl Iterator<Item = TokenPlace> {
+    tokens.into_iter().zip(first..).map(move |(token, position)| TokenPlace { slot, position, token: *token })
 }

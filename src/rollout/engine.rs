@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Published;
-use super::backend::{Backend, Drawn, Start};
+use super::backend::{Backend, Drawn, StartedSlot};
 use super::cpu::Cpu;
 use super::request::{Begun, Completion, Job, Limits, Request};
 use super::running::Running;
@@ -32,7 +32,7 @@ pub struct Engine<B: Backend = Cpu> {
     weights: Option<(B::Weights, u64)>,
     slots: Vec<Option<Running>>,
     /// Requests whose completions are being started.
-    waiting: VecDeque<Prompt>,
+    waiting: VecDeque<PrefixGroup>,
     finished: Vec<Completion>,
 }
 
@@ -143,7 +143,7 @@ impl<B: Backend> Engine<B> {
         let Job { number, request, begun } = job;
         if !begun.is_empty() {
             let (tokens, alone, waiting) = (request.prompt.as_slice().into(), begun.len() == 1, begun.into());
-            self.waiting.push_back(Prompt { number, request, tokens, alone, waiting, read: None });
+            self.waiting.push_back(PrefixGroup { number, request, tokens, alone, waiting, read: None });
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl<B: Backend> Engine<B> {
 }
 
 /// A request whose completions are being started.
-struct Prompt {
+struct PrefixGroup {
     number: usize,
     request: Request,
     tokens: Arc<[u32]>,
@@ -213,7 +213,12 @@ struct Prompt {
 }
 
 /// Puts completions into free slots, of as many prompts as can be held at once.
-fn start(waiting: &mut VecDeque<Prompt>, slots: &mut [Option<Running>], prompts: usize, version: u64) -> Vec<Start> {
+fn start(
+    waiting: &mut VecDeque<PrefixGroup>,
+    slots: &mut [Option<Running>],
+    prompts: usize,
+    version: u64,
+) -> Vec<StartedSlot> {
     let mut prompt_slots: Vec<usize> = (slots.len()..slots.len() + prompts).rev().collect();
     prompt_slots.retain(|slot| waiting.iter().all(|prompt| prompt.read.is_none_or(|(taken, _)| taken != *slot)));
     let mut free: VecDeque<usize> = (0..slots.len()).filter(|slot| slots[*slot].is_none()).collect();
@@ -231,7 +236,7 @@ fn start(waiting: &mut VecDeque<Prompt>, slots: &mut [Option<Running>], prompts:
             let (Some(slot), Some(begun)) = (free.pop_front(), prompt.waiting.pop_front()) else { break };
             prompt.read = Some((prompt_slot, version));
             slots[slot] = Some(Running::new(prompt.number, &prompt.request, begun));
-            started.push(Start { slot, prompt: prompt.tokens.clone(), prompt_slot, unread });
+            started.push(StartedSlot { slot, prompt: prompt.tokens.clone(), prompt_slot, unread });
         }
     }
     waiting.retain(|prompt| !prompt.waiting.is_empty());

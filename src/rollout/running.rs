@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::backend::Place;
+use super::backend::TokenPlace;
 use super::request::{Begun, Finish, Request, name};
 use super::sampler::{self, Draw};
 use crate::random::{self, Stream};
@@ -48,9 +48,9 @@ impl Running {
     }
 
     /// Its last token at its place, or the last of its prompt if it has none.
-    pub(super) fn newest(&self, slot: usize) -> Place {
+    pub(super) fn newest(&self, slot: usize) -> TokenPlace {
         let said = &self.begun.tokens;
-        Place { slot, position: self.prompt + said.len() - 1, token: said.last().copied().unwrap_or(self.last) }
+        TokenPlace { slot, position: self.prompt + said.len() - 1, token: said.last().copied().unwrap_or(self.last) }
     }
 
     /// Draws the next token. None if a logit is not finite.

@@ -8,7 +8,7 @@ use rand::Rng;
 use super::{Begun, Completion, Engine, Finish, Job, PackedWeights, Request};
 use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
-use crate::policy::{Family, ModelConfig, Packed, Policy, Snapshot, Target, Weight};
+use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
 use crate::random;
 
 /// A tiny model of sizes that are multiples of nothing.
@@ -272,7 +272,7 @@ fn far_from_the_beginning_sampler_and_learner_turn_heads_alike() {
     engine.load(&snapshot).unwrap();
     let policy = Policy::of(&snapshot).unwrap();
     for said in engine.generate(&[request]).unwrap() {
-        let mut batch = Packed::default();
+        let mut batch = PackedBatch::default();
         let scored = [vec![0.0; LENGTH], vec![1.0; said.tokens.len()]].concat();
         batch.push(&[prompt.clone(), said.tokens.clone()].concat(), &scored).unwrap();
         let learned: Vec<f32> = policy.score(&batch).unwrap().log_prob.to_vec1().unwrap();

@@ -7,7 +7,9 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var};
 
 use super::cuda::CudaDevice;
+use super::graph::PART;
 use super::simd::vectorised;
+use super::threads;
 use crate::{Error, Result};
 
 /// The constants of one step.
@@ -99,7 +101,16 @@ impl AdamW {
         }
     }
 
-    /// The same for a variable of the policy.
+    /// Whether a variable is so large that several threads take its step together.
+    pub fn is_split(variable: &Var) -> bool {
+        variable.elem_count() > PART
+    }
+
+    /// The same for a variable of the policy, on as many threads if it is large.
+    ///
+    /// # Errors
+    ///
+    /// A gradient of another shape, moments that live elsewhere, or the card fails.
     pub fn step_variable(
         &self,
         variable: &Var,
@@ -107,6 +118,7 @@ impl AdamW {
         state: &mut State,
         step: u64,
         scale: f64,
+        threads: usize,
     ) -> Result<()> {
         if let Some(card) = CudaDevice::of(variable) {
             let moments = state.on(variable.device())?;
@@ -115,8 +127,15 @@ impl AdamW {
         let State::Host(moments) = state else {
             return Err(Error::invalid("moments", "on a card, of a variable that is not", "load them again"));
         };
+        let factors = self.factors(step, scale);
         let operation = InPlace(Mutex::new(|weights: &mut [f32], gradient: &[f32]| {
-            self.step(weights, gradient, moments, step, scale);
+            let moments = moments.first.chunks_mut(PART).zip(moments.second.chunks_mut(PART));
+            let parts = weights.chunks_mut(PART).zip(gradient.chunks(PART)).zip(moments).collect();
+            threads::each(parts, threads, |((weights, gradient), (first, second))| {
+                update(weights, gradient, first, second, &factors);
+                Ok(())
+            })
+            .map(drop)
         }));
         Ok(variable.inplace_op2(gradient, &operation)?)
     }
@@ -146,7 +165,7 @@ impl Factors {
 /// candle hands out a variable's storage for writing to operations only.
 struct InPlace<F>(Mutex<F>);
 
-impl<F: FnMut(&mut [f32], &[f32])> InplaceOp2 for InPlace<F> {
+impl<F: FnMut(&mut [f32], &[f32]) -> Result<()>> InplaceOp2 for InPlace<F> {
     fn name(&self) -> &'static str {
         "adamw"
     }
@@ -167,8 +186,7 @@ impl<F: FnMut(&mut [f32], &[f32])> InplaceOp2 for InPlace<F> {
             candle_core::bail!("a gradient of {} values for a variable of {}", g.1 - g.0, w.1 - w.0)
         }
         let mut operation = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        operation(&mut weights[w.0..w.1], &gradient[g.0..g.1]);
-        Ok(())
+        operation(&mut weights[w.0..w.1], &gradient[g.0..g.1]).map_err(candle_core::Error::wrap)
     }
 }
 
@@ -217,13 +235,27 @@ mod tests {
                 let gradient = random_tensor(&[length], 10 + step);
                 // A scale of one half of a doubled gradient: clipping.
                 let doubled = (&gradient * 2.0).unwrap();
-                hyper.step_variable(&ours, &doubled, &mut moments, step, 0.5).unwrap();
+                hyper.step_variable(&ours, &doubled, &mut moments, step, 0.5, 1).unwrap();
                 let loss = (theirs.as_tensor() * &gradient).unwrap().sum_all().unwrap();
                 candle.step(&loss.backward().unwrap()).unwrap();
             }
             let (ours, theirs) = (ours.to_vec1::<f32>().unwrap(), theirs.to_vec1::<f32>().unwrap());
             assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-6), "{ours:?} {theirs:?}");
         }
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let hyper = AdamW { learning_rate: 3e-3, beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.1 };
+        let run = |threads| {
+            let length = 2 * PART + 5;
+            let variable = Var::from_tensor(&random_tensor(&[length], 1)).unwrap();
+            assert!(AdamW::is_split(&variable));
+            let (gradient, mut state) = (random_tensor(&[length], 2), State::zeros(length));
+            hyper.step_variable(&variable, &gradient, &mut state, 1, 0.5, threads).unwrap();
+            (variable.to_vec1::<f32>().unwrap(), state.moments().unwrap())
+        };
+        assert!(run(1) == run(3));
     }
 
     #[test]
@@ -235,6 +267,6 @@ mod tests {
         assert!(weights.iter().zip(&before).all(|(w, b)| (w - b * 0.95).abs() < 1e-6));
         let variable = Var::from_tensor(&random_tensor(&[3], 1)).unwrap();
         let gradient = random_tensor(&[4], 1);
-        assert!(hyper.step_variable(&variable, &gradient, &mut State::zeros(3), 1, 1.0).is_err());
+        assert!(hyper.step_variable(&variable, &gradient, &mut State::zeros(3), 1, 1.0, 1).is_err());
     }
 }

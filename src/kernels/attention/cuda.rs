@@ -1,4 +1,4 @@
-//! Causal attention over packed sequences with trunks and branches.
+//! Causal attention over packed sequences with prefixes and continuations.
 
 use std::sync::Arc;
 
@@ -23,15 +23,15 @@ pub(super) fn attention(card: &CudaDevice, qkv: &Value, heads: Heads, places: &A
         let remedy = format!("on a card at most {WIDEST} are supported; set run.device to \"cpu\"");
         return Err(Error::invalid("attention", found, remedy));
     }
-    let plan = Plan { card: card.clone(), heads, places: places.clone(), real: qkv.tensor().dtype() };
+    let pass = CudaAttention { card: card.clone(), heads, places: places.clone(), real: qkv.tensor().dtype() };
     let n = qkv.tensor().dim(0)?;
-    let rotated = plan.rotate(qkv.tensor(), 1.0)?;
-    let out = card.empty((n, heads.query * heads.dim), plan.real)?;
+    let rotated = pass.rotate(qkv.tensor(), 1.0)?;
+    let out = card.empty((n, heads.query * heads.dim), pass.real)?;
     let log_sums = card.empty((n, heads.query), DType::F32)?;
-    plan.launch("attention", n, &[&out, &log_sums, &rotated, &places.first, &places.end], heads.query)?;
+    pass.launch("attention", n, &[&out, &log_sums, &rotated, &places.first, &places.end], heads.query)?;
     let output = out.clone();
     Ok(Value::computed(out, &[qkv], move |gradient| {
-        let Plan { card, heads, places, real } = &plan;
+        let CudaAttention { card, heads, places, real } = &pass;
         let means = card.empty((n, heads.query), DType::F32)?;
         let pairs = n * heads.query;
         let arguments = [
@@ -45,20 +45,20 @@ pub(super) fn attention(card: &CudaDevice, qkv: &Value, heads: Heads, places: &A
         let d_qkv = card.empty(rotated.shape(), *real)?;
         let known = [&d_qkv, &rotated, gradient, &log_sums, &means];
         let CudaPositions { first, end, .. } = places.as_ref();
-        plan.launch("attention_keys_backward", n, &[&known[..], &[end]].concat(), heads.key)?;
-        plan.launch("attention_queries_backward", n, &[&known[..], &[first, end]].concat(), heads.query)?;
-        Ok(vec![plan.rotate(&d_qkv, -1.0)?])
+        pass.launch("attention_keys_backward", n, &[&known[..], &[end]].concat(), heads.key)?;
+        pass.launch("attention_queries_backward", n, &[&known[..], &[first, end]].concat(), heads.query)?;
+        Ok(vec![pass.rotate(&d_qkv, -1.0)?])
     }))
 }
 
-struct Plan {
+struct CudaAttention {
     card: CudaDevice,
     heads: Heads,
     places: Arc<CudaPositions>,
     real: DType,
 }
 
-impl Plan {
+impl CudaAttention {
     /// Queries and keys turned by their positions, or back.
     fn rotate(&self, qkv: &Tensor, direction: f32) -> Result<Tensor> {
         let (n, Heads { query, key, dim }) = (qkv.dim(0)?, self.heads);
@@ -82,7 +82,7 @@ impl Plan {
         }
         arguments.extend([n, query, key, dim].map(Argument::from));
         arguments.push((1.0 / (dim as f32).sqrt()).into());
-        let tile = Tile::new(self.real, dim);
+        let tile = SharedTile::new(self.real, dim);
         let grid =
             Grid { shared_bytes: tile.shared_bytes(kernel), ..Grid::new([n.div_ceil(tile.own), heads], THREADS) };
         // The narrowest of those compiled.
@@ -92,7 +92,7 @@ impl Plan {
 }
 
 /// Sizes of what the kernels keep in shared memory, as tile.cuh and attention.cu have them.
-struct Tile {
+struct SharedTile {
     real_bytes: usize,
     /// Rows that a block owns.
     own: usize,
@@ -102,10 +102,10 @@ struct Tile {
     columns: usize,
 }
 
-impl Tile {
-    fn new(real: DType, dim: usize) -> Tile {
+impl SharedTile {
+    fn new(real: DType, dim: usize) -> SharedTile {
         let (own, passing) = if real == DType::BF16 { (64, [64, 32]) } else { (32, [32, 32]) };
-        Tile { real_bytes: real.size_in_bytes(), own, passing, columns: dim.next_multiple_of(16) }
+        SharedTile { real_bytes: real.size_in_bytes(), own, passing, columns: dim.next_multiple_of(16) }
     }
 
     fn shared_bytes(&self, kernel: &str) -> usize {

@@ -25,7 +25,7 @@ use crate::Result;
 const BLOCK: usize = 64;
 
 /// From `[n, heads.width()]` (before the rotation) to `[n, query heads * dim]`, for sequences of rows as the layout of
-/// `positions` has them. A branch sees the whole of its trunk.
+/// `positions` has them. A continuation sees the whole of its prefix.
 pub fn attention(qkv: &Value, heads: Heads, positions: &Arc<Positions>) -> Result<Value> {
     let (n, width) = qkv.tensor().dims2()?;
     assert_eq!(width, heads.width(), "columns of query, key and value");
@@ -33,23 +33,23 @@ pub fn attention(qkv: &Value, heads: Heads, positions: &Arc<Positions>) -> Resul
     if let Some(card) = CudaDevice::of(qkv.tensor()) {
         return cuda::attention(&card, qkv, heads, &positions.on_card(&card)?);
     }
-    let plan = Plan { heads, positions: positions.clone(), longest: positions.layout.longest() };
+    let pass = AttentionPass { heads, positions: positions.clone(), longest: positions.layout.longest() };
     let mut log_sums = vec![0.0; heads.query * n];
     let result = {
         let qkv = read(qkv.tensor())?;
-        filled(n * heads.query * heads.dim, |out| plan.forward(out, &mut log_sums, &qkv))
+        filled(n * heads.query * heads.dim, |out| pass.forward(out, &mut log_sums, &qkv))
     };
     let result = tensor(result, (n, heads.query * heads.dim))?;
     let (input, output) = (qkv.tensor().clone(), result.clone());
     Ok(Value::computed(result, &[qkv], move |gradient| {
         let (qkv, output, gradient) = (read(&input)?, read(&output)?, read(gradient)?);
-        let d_qkv = filled(n * width, |d_qkv| plan.backward(d_qkv, &qkv, &output, &gradient, &log_sums));
+        let d_qkv = filled(n * width, |d_qkv| pass.backward(d_qkv, &qkv, &output, &gradient, &log_sums));
         Ok(vec![tensor(d_qkv, (n, width))?])
     }))
 }
 
 /// What came out of the forward pass, and the gradient of it.
-struct Came<'a> {
+struct AttentionOutput<'a> {
     output: &'a [f32],
     gradient: &'a [f32],
     log_sums: &'a [f32],
@@ -58,15 +58,15 @@ struct Came<'a> {
 /// What both passes know about the batch.
 ///
 /// Both work on one sequence at a time, in a scratch of its rows by position: `[heads, longest, dim]`, first rotated
-/// queries (scaled by 1 / sqrt(dim)), then rotated keys, then values. What a trunk has put there stays while its
-/// branches, which begin behind it, come and go.
-struct Plan {
+/// queries (scaled by 1 / sqrt(dim)), then rotated keys, then values. What a prefix has put there stays while its
+/// continuations, which begin behind it, come and go.
+struct AttentionPass {
     heads: Heads,
     positions: Arc<Positions>,
     longest: usize,
 }
 
-impl Plan {
+impl AttentionPass {
     /// Log-sum-exps come sequence by sequence, in each head by head, in each row by row.
     fn forward(&self, out: &mut [f32], log_sums: &mut [f32], qkv: &[f32]) {
         let Heads { query, dim, .. } = self.heads;
@@ -79,7 +79,7 @@ impl Plan {
             self.gather(&mut scratch, qkv, sequence);
             for (head, log_sums) in log_sums.chunks_exact_mut(sequence.rows.len()).enumerate() {
                 let [queries, keys, values] = self.places(head);
-                for Block { row, rows, first, end } in blocks(sequence) {
+                for QueryBlock { row, rows, first, end } in blocks(sequence) {
                     let queries = Matrix::new(&scratch[queries + first * dim..], rows, dim);
                     let keys = Matrix::new(&scratch[keys..], end, dim);
                     let values = Matrix::new(&scratch[values..], end, dim);
@@ -96,28 +96,28 @@ impl Plan {
     fn backward(&self, d_qkv: &mut [f32], qkv: &[f32], output: &[f32], gradient: &[f32], log_sums: &[f32]) {
         let (mut scratch, mut d_scratch) = (self.scratch(), self.scratch());
         let mut scores = [0; 2].map(|_| vec![0.0; self.longest * BLOCK]);
-        let came = Came { output, gradient, log_sums };
-        for family in self.positions.layout.families().filter(|family| !family[0].rows.is_empty()) {
-            for (number, sequence) in family.iter().enumerate() {
+        let came = AttentionOutput { output, gradient, log_sums };
+        for group in self.positions.layout.prefix_groups().filter(|group| !group[0].rows.is_empty()) {
+            for (number, sequence) in group.iter().enumerate() {
                 self.gather(&mut scratch, qkv, sequence);
                 self.clear(&mut d_scratch, sequence);
                 self.differentiate(&mut d_scratch, &scratch, sequence, &came, &mut scores);
-                // The rows of a trunk are whole when every branch has added to them.
+                // The rows of a prefix are whole when every continuation has added to them.
                 if number > 0 {
                     self.scatter(d_qkv, &d_scratch, sequence);
                 }
             }
-            self.scatter(d_qkv, &d_scratch, &family[0]);
+            self.scatter(d_qkv, &d_scratch, &group[0]);
         }
     }
 
-    /// Adds the gradients of one sequence's keys and values, its trunk's included; writes those of its queries.
+    /// Adds the gradients of one sequence's keys and values, its prefix's included; writes those of its queries.
     fn differentiate(
         &self,
         d_scratch: &mut [f32],
         scratch: &[f32],
         sequence: &Sequence,
-        &Came { output, gradient, log_sums }: &Came,
+        &AttentionOutput { output, gradient, log_sums }: &AttentionOutput,
         [probabilities, d_scores]: &mut [Vec<f32>; 2],
     ) {
         let Heads { query, dim, .. } = self.heads;
@@ -126,7 +126,7 @@ impl Plan {
         for head in 0..query {
             let log_sums = &log_sums[sequence.rows.start * query + head * length..][..length];
             let [queries_at, keys_at, values_at] = self.places(head);
-            for Block { row, rows, first, end } in blocks(sequence) {
+            for QueryBlock { row, rows, first, end } in blocks(sequence) {
                 let queries_at = queries_at + first * dim;
                 let queries = Matrix::new(&scratch[queries_at..], rows, dim);
                 let keys = Matrix::new(&scratch[keys_at..], end, dim);
@@ -158,16 +158,22 @@ impl Plan {
         [head, key_head, key_head + key].map(|head| head * self.longest * dim)
     }
 
-    /// Puts a sequence's own rows into the scratch, behind its trunk.
+    /// Puts a sequence's own rows into the scratch, behind its prefix.
     fn gather(&self, scratch: &mut [f32], qkv: &[f32], sequence: &Sequence) {
         let (Heads { dim, .. }, width) = (self.heads, self.heads.width());
         let qkv = &qkv[sequence.rows.start * width..sequence.rows.end * width];
         for (head, scratch) in self.own(scratch, sequence).enumerate() {
             let from = qkv.get(head * dim..).unwrap_or_default();
             match self.scale(head) {
-                Some(scale) => {
-                    self.positions.rope().turn(Direction::Forth, sequence.trunk.len(), scratch, dim, from, width, scale)
-                }
+                Some(scale) => self.positions.rope().turn(
+                    Direction::Forth,
+                    sequence.prefix.len(),
+                    scratch,
+                    dim,
+                    from,
+                    width,
+                    scale,
+                ),
                 None => {
                     let rows = scratch.chunks_exact_mut(dim).zip(from.chunks(width));
                     rows.for_each(|(to, from)| to.copy_from_slice(&from[..dim]));
@@ -181,11 +187,11 @@ impl Plan {
         let (Heads { dim, .. }, width) = (self.heads, self.heads.width());
         let d_qkv = &mut d_qkv[sequence.rows.start * width..sequence.rows.end * width];
         for (head, whole) in d_scratch.chunks_exact(self.longest * dim).enumerate() {
-            let from = &whole[sequence.trunk.len() * dim..sequence.positions() * dim];
+            let from = &whole[sequence.prefix.len() * dim..sequence.positions() * dim];
             let to = d_qkv.get_mut(head * dim..).unwrap_or_default();
             match self.scale(head) {
                 Some(scale) => {
-                    self.positions.rope().turn(Direction::Back, sequence.trunk.len(), to, width, from, dim, scale)
+                    self.positions.rope().turn(Direction::Back, sequence.prefix.len(), to, width, from, dim, scale)
                 }
                 None => {
                     let rows = to.chunks_mut(width).zip(from.chunks_exact(dim));
@@ -202,7 +208,7 @@ impl Plan {
     /// A sequence's own rows in the scratch, head by head.
     fn own<'a>(&self, scratch: &'a mut [f32], sequence: &Sequence) -> impl Iterator<Item = &'a mut [f32]> {
         let dim = self.heads.dim;
-        let rows = sequence.trunk.len() * dim..sequence.positions() * dim;
+        let rows = sequence.prefix.len() * dim..sequence.positions() * dim;
         scratch.chunks_exact_mut(self.longest * dim).map(move |head| &mut head[rows.clone()])
     }
 
@@ -218,7 +224,7 @@ impl Plan {
 }
 
 /// Some queries of a sequence, and the keys that the last of them sees.
-struct Block {
+struct QueryBlock {
     /// The first query among the sequence's own rows.
     row: usize,
     /// How many.
@@ -229,11 +235,11 @@ struct Block {
     end: usize,
 }
 
-fn blocks(sequence: &Sequence) -> impl Iterator<Item = Block> {
-    let (length, before) = (sequence.rows.len(), sequence.trunk.len());
+fn blocks(sequence: &Sequence) -> impl Iterator<Item = QueryBlock> {
+    let (length, before) = (sequence.rows.len(), sequence.prefix.len());
     (0..length).step_by(BLOCK).map(move |row| {
         let rows = BLOCK.min(length - row);
-        Block { row, rows, first: before + row, end: before + row + rows }
+        QueryBlock { row, rows, first: before + row, end: before + row + rows }
     })
 }
 
@@ -352,28 +358,28 @@ mod tests {
 
     #[test]
     fn branches_compute_what_whole_sequences_do() {
-        // Trunks of 3, 0 and 70 rows, a sequence alone between them, branches of many lengths, one of them empty.
+        // Prefixes of 3, 0 and 70 rows, a sequence alone between them, continuations of many lengths, one of them empty.
         let mut layout = Layout::default();
         let mut whole = Vec::new();
-        for (trunk, branches) in [(3, &[2, 5, 1][..]), (4, &[]), (0, &[2, 3]), (70, &[1, 66, 0, 9])] {
+        for (prefix, continuations) in [(3, &[2, 5, 1][..]), (4, &[]), (0, &[2, 3]), (70, &[1, 66, 0, 9])] {
             let first = layout.rows();
-            layout.push(trunk);
-            if branches.is_empty() {
-                whole.push((first..first + trunk, first..first));
+            layout.push(prefix);
+            if continuations.is_empty() {
+                whole.push((first..first + prefix, first..first));
             }
-            for length in branches {
+            for length in continuations {
                 let start = layout.rows();
-                layout.branch(*length);
-                whole.push((first..first + trunk, start..start + length));
+                layout.continuation(*length);
+                whole.push((first..first + prefix, start..start + length));
             }
         }
         let n = layout.rows();
         let rows: Vec<u32> =
-            whole.iter().flat_map(|(trunk, own)| trunk.clone().chain(own.clone())).map(|row| row as u32).collect();
+            whole.iter().flat_map(|(prefix, own)| prefix.clone().chain(own.clone())).map(|row| row as u32).collect();
         let starts: Vec<usize> = [0]
             .into_iter()
-            .chain(whole.iter().scan(0, |sum, (trunk, own)| {
-                *sum += trunk.len() + own.len();
+            .chain(whole.iter().scan(0, |sum, (prefix, own)| {
+                *sum += prefix.len() + own.len();
                 Some(*sum)
             }))
             .collect();

@@ -50,12 +50,24 @@ pub(in crate::kernels) fn column_sums(card: &CudaDevice, x: &Tensor) -> Result<T
     }
 }
 
-/// Sum of the squares of a tensor's values in f32.
-pub(in crate::kernels) fn squares(card: &CudaDevice, values: &Tensor) -> Result<f64> {
-    let values = values.contiguous()?;
-    let grid = Grid { blocks: [values.elem_count().div_ceil(4096).clamp(1, 1024), 1], ..Grid::over(1) };
-    let parts = card.empty(grid.blocks[0], DType::F64)?;
-    let arguments = [address(&parts)?.into(), address(&values)?.into(), count(values.elem_count())];
-    card.launch(DType::F32, "squares", grid, &arguments)?;
-    Ok(parts.to_vec1::<f64>()?.iter().sum())
+/// Sum of the squares of each tensor's values in f32: one look at the card for all of them.
+pub(in crate::kernels) fn squares(card: &CudaDevice, tensors: &[&Tensor]) -> Result<Vec<f64>> {
+    let blocks: Vec<usize> = tensors.iter().map(|tensor| tensor.elem_count().div_ceil(4096).clamp(1, 1024)).collect();
+    let parts = card.empty(blocks.iter().sum::<usize>().max(1), DType::F64)?;
+    let mut start = address(&parts)?;
+    for (tensor, blocks) in tensors.iter().zip(&blocks) {
+        let values = tensor.contiguous()?;
+        let grid = Grid { blocks: [*blocks, 1], ..Grid::over(1) };
+        let arguments = [start.into(), address(&values)?.into(), count(values.elem_count())];
+        card.launch(DType::F32, "squares", grid, &arguments)?;
+        start.0 += (blocks * size_of::<f64>()) as u64;
+    }
+    let parts = parts.to_vec1::<f64>()?;
+    let mut rest = &parts[..];
+    let sum = |blocks: &usize| {
+        let (own, others) = rest.split_at(*blocks);
+        rest = others;
+        own.iter().sum()
+    };
+    Ok(blocks.iter().map(sum).collect())
 }

@@ -18,15 +18,15 @@ pub fn as_type(tensor: &Tensor, dtype: DType) -> Result<Tensor> {
 /// Where a contiguous tensor begins. It stays there as long as the tensor lives; kernels that were launched before it
 /// goes still find it, because a card frees memory in the order of its launches.
 pub fn address(tensor: &Tensor) -> Result<Address> {
-    let place = Place(std::cell::Cell::new(0));
+    let place = FindAddress(std::cell::Cell::new(0));
     tensor.inplace_op1(&place)?;
     Ok(Address(place.0.get()))
 }
 
 /// candle hands out storage for writing to operations only.
-struct Place(std::cell::Cell<u64>);
+struct FindAddress(std::cell::Cell<u64>);
 
-impl Place {
+impl FindAddress {
     fn found(&self, start: u64, dtype: DType, layout: &Layout) -> candle_core::Result<()> {
         let Some((offset, _)) = layout.contiguous_offsets() else {
             return Err(candle_core::Error::RequiresContiguous { op: "card kernel" });
@@ -36,7 +36,7 @@ impl Place {
     }
 }
 
-impl InplaceOp1 for Place {
+impl InplaceOp1 for FindAddress {
     fn name(&self) -> &'static str {
         "address"
     }

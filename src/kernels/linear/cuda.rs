@@ -25,10 +25,10 @@ pub(super) fn linear(
     for weight in weights {
         let columns = m..m + weight.tensor().dim(0)?;
         m = columns.end;
-        layers.push(Layer { columns, weight: as_type(weight.tensor(), real)?, trained: !weight.is_constant() });
+        layers.push(CudaLayer { columns, weight: as_type(weight.tensor(), real)?, trained: !weight.is_constant() });
     }
     let y = card.empty((n, m), real)?;
-    for Layer { columns, weight, .. } in &layers {
+    for CudaLayer { columns, weight, .. } in &layers {
         let out = CudaMatrix::of(&y)?.columns(columns.start, columns.len());
         card.multiply(&out, &CudaMatrix::of(&input)?, &CudaMatrix::of(weight)?.transposed(), 1.0, Write::Replace)?;
     }
@@ -49,7 +49,7 @@ pub(super) fn linear(
             Some(dtype) => input_gradient(&card, &layers, &dy, [n, k], dtype)?,
             None => nothing(),
         });
-        for Layer { columns, trained, .. } in &layers {
+        for CudaLayer { columns, trained, .. } in &layers {
             shares.push(match trained {
                 true => {
                     let dw = card.empty((columns.len(), k), DType::F32)?;
@@ -62,7 +62,7 @@ pub(super) fn linear(
         }
         if with_biases {
             let sums = if bias_trained { Some(elementwise::column_sums(&card, gradient)?) } else { None };
-            for Layer { columns, .. } in &layers {
+            for CudaLayer { columns, .. } in &layers {
                 shares.push(match &sums {
                     Some(sums) => sums.narrow(0, columns.start, columns.len())?,
                     None => nothing(),
@@ -73,7 +73,7 @@ pub(super) fn linear(
     }))
 }
 
-struct Layer {
+struct CudaLayer {
     /// Of the output.
     columns: Range<usize>,
     /// `[outputs, inputs]`, in the type of the products.
@@ -83,14 +83,14 @@ struct Layer {
 
 fn input_gradient(
     card: &CudaDevice,
-    layers: &[Layer],
+    layers: &[CudaLayer],
     dy: &CudaMatrix,
     size: [usize; 2],
     dtype: DType,
 ) -> Result<Tensor> {
     let dx = card.empty((size[0], size[1]), dtype)?;
     let mut write = Write::Replace;
-    for Layer { columns, weight, .. } in layers {
+    for CudaLayer { columns, weight, .. } in layers {
         let dy = dy.columns(columns.start, columns.len());
         card.multiply(&CudaMatrix::of(&dx)?, &dy, &CudaMatrix::of(weight)?, 1.0, write)?;
         write = Write::Add;

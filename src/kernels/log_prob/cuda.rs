@@ -26,7 +26,7 @@ pub(super) fn log_prob(
     most_logits: usize,
 ) -> Result<Value> {
     let ((n, d), (vocabulary, _)) = (hidden.tensor().dims2()?, head.tensor().dims2()?);
-    let plan = Plan {
+    let pass = CudaLogProb {
         card: card.clone(),
         real: precision.real(),
         count: rows.len(),
@@ -40,8 +40,8 @@ pub(super) fn log_prob(
     let both = card.empty((2, rows.len()), DType::F32)?;
     let log_sums = card.empty(rows.len(), DType::F32)?;
     let mut logits = None;
-    for range in plan.chunks() {
-        logits = Some(plan.logits(range.clone())?);
+    for range in pass.chunks() {
+        logits = Some(pass.logits(range.clone())?);
         if let Some(logits) = &logits {
             let (both, at) = (address(&both)?, |address, row| word(address, row));
             let arguments = [
@@ -49,35 +49,35 @@ pub(super) fn log_prob(
                 at(address(&log_sums)?, range.start).into(),
                 at(both, rows.len() + range.start).into(),
                 address(logits)?.into(),
-                at(address(&plan.targets)?, range.start).into(),
+                at(address(&pass.targets)?, range.start).into(),
                 vocabulary.into(),
             ];
             card.launch(DType::F32, "summarise", Grid::new([range.len(), 1], 256), &arguments)?;
         }
     }
-    let kept = Mutex::new(logits.filter(|_| rows.len() <= plan.chunk));
+    let kept = Mutex::new(logits.filter(|_| rows.len() <= pass.chunk));
     let (trained, held, picked) = (!head.is_constant(), both.clone(), Picked::new(rows));
     Ok(Value::computed(both, &[hidden, head], move |gradient| {
         // Of the rows' states.
-        let d_states = plan.card.empty((plan.count, d), DType::F32)?;
-        let d_head = if trained { Some(plan.card.zeros((vocabulary, d), DType::F32)?) } else { None };
+        let d_states = pass.card.empty((pass.count, d), DType::F32)?;
+        let d_head = if trained { Some(pass.card.zeros((vocabulary, d), DType::F32)?) } else { None };
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for range in plan.chunks() {
+        for range in pass.chunks() {
             let logits = match &kept {
                 Some(logits) => logits.clone(),
-                None => plan.logits(range.clone())?,
+                None => pass.logits(range.clone())?,
             };
-            let d_logits = plan.logit_gradients(&logits, [&log_sums, &held, gradient], range.clone())?;
+            let d_logits = pass.logit_gradients(&logits, [&log_sums, &held, gradient], range.clone())?;
             let (out, d_logits) =
                 (CudaMatrix::of(&d_states)?.rows(range.start, range.len()), CudaMatrix::of(&d_logits)?);
-            plan.card.multiply(&out, &d_logits, &CudaMatrix::of(&plan.head)?, 1.0, Write::Replace)?;
+            pass.card.multiply(&out, &d_logits, &CudaMatrix::of(&pass.head)?, 1.0, Write::Replace)?;
             if let Some(d_head) = &d_head {
-                let inputs = plan.inputs(range.clone())?;
+                let inputs = pass.inputs(range.clone())?;
                 let (out, inputs) = (CudaMatrix::of(d_head)?, CudaMatrix::of(&inputs)?);
-                plan.card.multiply(&out, &d_logits.transposed(), &inputs, 1.0, Write::Add)?;
+                pass.card.multiply(&out, &d_logits.transposed(), &inputs, 1.0, Write::Add)?;
             }
         }
-        let d_hidden = as_type(&picked.put_back(&plan.card, &d_states, [n, d])?, plan.states.dtype())?;
+        let d_hidden = as_type(&picked.put_back(&pass.card, &d_states, [n, d])?, pass.states.dtype())?;
         Ok(vec![d_hidden, d_head.unwrap_or_else(|| gradient.clone())])
     }))
 }
@@ -88,7 +88,7 @@ fn word(start: Address, number: usize) -> Address {
 }
 
 /// What both passes know about the batch.
-struct Plan {
+struct CudaLogProb {
     card: CudaDevice,
     real: DType,
     count: usize,
@@ -100,7 +100,7 @@ struct Plan {
     head: Tensor,
 }
 
-impl Plan {
+impl CudaLogProb {
     fn chunks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, chunk) = (self.count, self.chunk);
         (0..rows).step_by(chunk).map(move |start| start..rows.min(start + chunk))

@@ -49,25 +49,25 @@ fn in_chunks(
     }
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
     let wants_head = !head.is_constant();
-    let plan = Plan { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk, wants_head };
+    let pass = LogProbPass { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk, wants_head };
     let mut logits = vec![0.0; chunk * vocabulary];
-    let Summary { log_probs, log_sums, entropies } =
-        plan.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
+    let RowSummary { log_probs, log_sums, entropies } =
+        pass.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
     let kept = Mutex::new((rows.len() <= chunk).then_some(logits));
     let (states, weights) = (hidden.tensor().clone(), head.tensor().clone());
     let both = tensor([&log_probs[..], &entropies].concat(), (2, rows.len()))?;
     Ok(Value::computed(both, &[hidden, head], move |gradient| {
         // They become their own gradients; a second backward pass has to compute them again.
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let known = Known { log_sums: &log_sums, entropies: &entropies };
-        let (d_hidden, d_head) = plan.backward(kept, &read(&states)?, &read(&weights)?, known, &read(gradient)?);
+        let known = RowStatistics { log_sums: &log_sums, entropies: &entropies };
+        let (d_hidden, d_head) = pass.backward(kept, &read(&states)?, &read(&weights)?, known, &read(gradient)?);
         let vocabulary = if wants_head { vocabulary } else { 0 };
         Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
     }))
 }
 
 /// What both passes know about the batch.
-struct Plan {
+struct LogProbPass {
     rows: Vec<u32>,
     targets: Vec<u32>,
     d: usize,
@@ -80,7 +80,7 @@ struct Plan {
 }
 
 /// One number each for every row.
-struct Summary {
+struct RowSummary {
     log_probs: Vec<f32>,
     log_sums: Vec<f32>,
     entropies: Vec<f32>,
@@ -88,15 +88,15 @@ struct Summary {
 
 /// What the backward pass takes over from the forward pass, a number for every row.
 #[derive(Clone, Copy)]
-struct Known<'a> {
+struct RowStatistics<'a> {
     log_sums: &'a [f32],
     entropies: &'a [f32],
 }
 
-impl Plan {
+impl LogProbPass {
     /// Leaves the logits of the last chunk.
-    fn forward(&self, logits: &mut [f32], hidden: &[f32], head: &[f32]) -> Summary {
-        let Plan { d, vocabulary, .. } = *self;
+    fn forward(&self, logits: &mut [f32], hidden: &[f32], head: &[f32]) -> RowSummary {
+        let LogProbPass { d, vocabulary, .. } = *self;
         let (mut log_sums, mut entropies) = (vec![0.0; self.rows.len()], vec![0.0; self.rows.len()]);
         let mut log_probs = Vec::with_capacity(self.rows.len());
         let mut inputs = Vec::new();
@@ -108,7 +108,7 @@ impl Plan {
             let rows = logits.chunks_exact(vocabulary).zip(&self.targets[range.clone()]).zip(&log_sums[range]);
             log_probs.extend(rows.map(|((logits, target), log_sum)| logits[*target as usize] - log_sum));
         }
-        Summary { log_probs, log_sums, entropies }
+        RowSummary { log_probs, log_sums, entropies }
     }
 
     /// Gradients of states and head (empty where it is not trained), from those of log-probabilities and entropies.
@@ -118,11 +118,11 @@ impl Plan {
         kept: Option<Vec<f32>>,
         hidden: &[f32],
         head: &[f32],
-        known: Known,
+        known: RowStatistics,
         gradient: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
         let (gradient, of_entropy) = gradient.split_at(self.rows.len());
-        let Plan { d, vocabulary, precision, chunk, .. } = *self;
+        let LogProbPass { d, vocabulary, precision, chunk, .. } = *self;
         let mut d_hidden = vec![0.0; hidden.len()];
         let mut d_head = vec![0.0; if self.wants_head { head.len() } else { 0 }];
         let (again, with_entropy) = (kept.is_none(), of_entropy.iter().any(|g| *g != 0.0));

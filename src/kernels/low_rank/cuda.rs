@@ -35,7 +35,7 @@ pub(super) fn low_rank(
         )?;
         let out = CudaMatrix::of(&result)?.columns(*column, outputs);
         card.multiply(&out, &CudaMatrix::of(&low)?, &CudaMatrix::of(&b)?.transposed(), 1.0, Add)?;
-        held.push(Held { column: *column, a, b, low, scale: *scale });
+        held.push(CudaHeldAdapter { column: *column, a, b, low, scale: *scale });
     }
     let mut inputs = vec![y, x];
     inputs.extend(adapters.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
@@ -45,7 +45,7 @@ pub(super) fn low_rank(
         let dx = wanted.map(|dtype| card.empty((n, k), dtype)).transpose()?;
         let mut shares = vec![gradient.clone(), dx.clone().unwrap_or_else(|| gradient.clone())];
         let mut write = Replace;
-        for Held { column, a, b, low, scale } in &held {
+        for CudaHeldAdapter { column, a, b, low, scale } in &held {
             let (outputs, rank) = b.dims2()?;
             let dy = dy.columns(*column, outputs);
             let db = card.empty((outputs, rank), DType::F32)?;
@@ -71,7 +71,7 @@ pub(super) fn low_rank(
 }
 
 /// What the backward pass needs of an adapter, in the type of the products.
-struct Held {
+struct CudaHeldAdapter {
     column: usize,
     a: Tensor,
     b: Tensor,

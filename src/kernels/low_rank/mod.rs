@@ -40,7 +40,7 @@ pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], precision: Precision
                 let b = Matrix::new(&b, outputs, rank).transposed();
                 precision.multiply(&mut result[*column..], m, Matrix::new(&low, n, rank), b, Write::Add);
             }
-            held.push(Held { column: *column, a, b, low, scale: *scale });
+            held.push(HeldAdapter { column: *column, a, b, low, scale: *scale });
         }
     }
     let mut inputs = vec![y, x];
@@ -50,7 +50,7 @@ pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], precision: Precision
         let (x, dy) = (read(&input)?, read(gradient)?);
         let mut dx = vec![0.0; if wants_input { n * k } else { 0 }];
         let mut shares = Vec::with_capacity(2 + 2 * held.len());
-        for Held { column, a, b, low, scale } in &held {
+        for HeldAdapter { column, a, b, low, scale } in &held {
             let ((rank, _), (outputs, _)) = (a.dims2()?, b.dims2()?);
             let dy = Matrix::new(&dy, n, m).part(0, n, *column, outputs);
             let db = filled(outputs * rank, |db| {
@@ -78,7 +78,7 @@ pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], precision: Precision
 const REPLACE: Write = Write::Replace;
 
 /// What the backward pass needs of an adapter.
-struct Held {
+struct HeldAdapter {
     column: usize,
     a: Tensor,
     b: Tensor,

@@ -11,23 +11,23 @@ const STRETCHES_PER_BLOCK: usize = 128;
 
 /// See [`rms_norm_heads`](crate::kernels::rms_norm_heads()): one or two parts, whose stretches are of one length.
 pub(super) fn rms_norm_heads(card: &CudaDevice, x: &Value, parts: &[(&Value, usize)], epsilon: f64) -> Result<Value> {
-    let plan = Plan::new(card, x.tensor(), parts, epsilon as f32)?;
+    let pass = CudaRmsNorm::new(card, x.tensor(), parts, epsilon as f32)?;
     let y = card.empty(x.tensor().shape(), x.tensor().dtype())?;
-    plan.launch("rms_norm", &[address(&y)?, address(x.tensor())?])?;
+    pass.launch("rms_norm", &[address(&y)?, address(x.tensor())?])?;
     let inputs: Vec<&Value> = std::iter::once(x).chain(parts.iter().map(|(weight, _)| *weight)).collect();
     let trained: Vec<bool> = parts.iter().map(|(weight, _)| !weight.is_constant()).collect();
     let held = x.tensor().clone();
     Ok(Value::computed(y, &inputs, move |gradient| {
-        let card = &plan.card;
+        let card = &pass.card;
         let dx = card.empty(held.shape(), held.dtype())?;
-        let scales = card.empty((plan.n, plan.normed()), DType::F32)?;
+        let scales = card.empty((pass.n, pass.normed()), DType::F32)?;
         let [x, dy, scales_at] = [address(&held)?, address(gradient)?, address(&scales)?];
-        plan.launch("rms_norm_backward", &[address(&dx)?, scales_at, x, dy])?;
+        pass.launch("rms_norm_backward", &[address(&dx)?, scales_at, x, dy])?;
         let mut shares = vec![dx];
         let mut first = 0;
-        for (count, trained) in plan.counts.iter().zip(&trained) {
+        for (count, trained) in pass.counts.iter().zip(&trained) {
             shares.push(match trained {
-                true => plan.weight_gradient([x, dy, scales_at], held.dtype(), first, *count)?,
+                true => pass.weight_gradient([x, dy, scales_at], held.dtype(), first, *count)?,
                 false => gradient.clone(),
             });
             first += count;
@@ -36,7 +36,7 @@ pub(super) fn rms_norm_heads(card: &CudaDevice, x: &Value, parts: &[(&Value, usi
     }))
 }
 
-struct Plan {
+struct CudaRmsNorm {
     card: CudaDevice,
     real: DType,
     n: usize,
@@ -49,8 +49,8 @@ struct Plan {
     epsilon: f32,
 }
 
-impl Plan {
-    fn new(card: &CudaDevice, x: &Tensor, parts: &[(&Value, usize)], epsilon: f32) -> Result<Plan> {
+impl CudaRmsNorm {
+    fn new(card: &CudaDevice, x: &Tensor, parts: &[(&Value, usize)], epsilon: f32) -> Result<CudaRmsNorm> {
         let (n, width) = x.dims2()?;
         let lengths: Vec<usize> = parts.iter().map(|(weight, _)| weight.tensor().elem_count()).collect();
         let [d, rest @ ..] = &lengths[..] else { return Err(unsupported(&lengths)) };
@@ -59,7 +59,7 @@ impl Plan {
         }
         let weights = parts.iter().map(|(weight, _)| as_type(weight.tensor(), DType::F32)).collect::<Result<_>>()?;
         let counts = parts.iter().map(|(_, count)| *count).collect();
-        Ok(Plan { card: card.clone(), real: x.dtype(), n, width, d: *d, weights, counts, epsilon })
+        Ok(CudaRmsNorm { card: card.clone(), real: x.dtype(), n, width, d: *d, weights, counts, epsilon })
     }
 
     /// Stretches of a row.

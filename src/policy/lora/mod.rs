@@ -185,7 +185,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::policy::config::tests::tiny;
     use crate::policy::model::tests::{batch, random_policy};
-    use crate::policy::{Family, Packed};
+    use crate::policy::{Family, PackedBatch};
 
     /// A policy whose adapters are drawn, so that none is 0.
     pub(crate) fn adapted(family: Family, target_modules: &[Target]) -> Policy {
@@ -222,7 +222,7 @@ pub(crate) mod tests {
         policy.with_adapters("test", Arc::new(layers), adapters).unwrap()
     }
 
-    fn scored(policy: &Policy, batch: &Packed) -> Vec<f32> {
+    fn scored(policy: &Policy, batch: &PackedBatch) -> Vec<f32> {
         policy.score(batch).unwrap().log_prob.to_vec1().unwrap()
     }
 

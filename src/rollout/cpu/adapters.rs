@@ -3,21 +3,25 @@
 
 use super::buffers::TokenBatch;
 use super::linear::{PackedLinear, Store};
-use super::weights::Weights;
+use super::weights::SnapshotWeights;
 use crate::Result;
 use crate::policy::architecture::{AdapterSpec, FusedLinear};
 
 /// The adapters of layers whose outputs stand side by side.
-pub(super) struct Adapter {
+pub(super) struct PackedAdapter {
     /// A of all of them, one below the other.
     down: PackedLinear,
     /// B of each in the rows of its layer and the columns of its A, times the scale.
     up: PackedLinear,
 }
 
-impl Adapter {
+impl PackedAdapter {
     /// None where no layer has one.
-    pub(super) fn pack(layers: &FusedLinear, adapters: &[AdapterSpec], weights: &Weights) -> Result<Option<Adapter>> {
+    pub(super) fn pack(
+        layers: &FusedLinear,
+        adapters: &[AdapterSpec],
+        weights: &SnapshotWeights,
+    ) -> Result<Option<PackedAdapter>> {
         let ranks: usize = adapters.iter().map(|adapter| adapter.a.shape[0]).sum();
         if ranks == 0 {
             return Ok(None);
@@ -34,7 +38,7 @@ impl Adapter {
             first += rank;
         }
         let (down, up) = (PackedLinear::stack(layers.inputs, &[&down], &[]), PackedLinear::stack(ranks, &[&up], &[]));
-        Ok(Some(Adapter { down, up }))
+        Ok(Some(PackedAdapter { down, up }))
     }
 
     /// Adds what the adapters make of the first `rows` rows of `input`. `scratch` holds the rows between the two

@@ -1,14 +1,14 @@
 //! Causal attention of single rows over the keys and values of their slots, each over its true length.
 
 use super::buffers::{LINE, TokenBatch};
-use super::cache::Cache;
+use super::cache::CpuCache;
 use crate::kernels::simd::{Lanes, max, vectorised};
 use crate::rollout::arithmetic::{exp, sum};
-use crate::rollout::backend::Place;
+use crate::rollout::backend::TokenPlace;
 
 /// Attention of all rows of a step in one layer. Queries are rotated, scaled, and their keys are in the cache.
 pub(super) struct Attend<'a> {
-    pub(super) places: &'a [Place],
+    pub(super) places: &'a [TokenPlace],
     pub(super) layer: usize,
     /// Query heads, and how many of them share a key/value head.
     pub(super) heads: usize,
@@ -16,7 +16,7 @@ pub(super) struct Attend<'a> {
     pub(super) head_dim: usize,
     /// `[rows, >= heads * head_dim]`
     pub(super) queries: &'a TokenBatch,
-    pub(super) cache: &'a Cache,
+    pub(super) cache: &'a CpuCache,
     /// `[positions of a slot]`
     pub(super) scores: &'a mut [f32],
     /// `[value_depth]`

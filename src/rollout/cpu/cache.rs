@@ -7,7 +7,7 @@ use crate::policy::ModelConfig;
 ///
 /// Keys lie in blocks of sixteen positions, `[block][depth][position]`, so that one query meets sixteen positions in
 /// one register; values lie as `[position][depth]`, so that a weighted sum of them does.
-pub(super) struct Cache {
+pub(super) struct CpuCache {
     slots: usize,
     layers: usize,
     heads: usize,
@@ -23,13 +23,13 @@ pub(super) struct Cache {
     values: Aligned,
 }
 
-impl Cache {
-    pub(super) fn new(config: &ModelConfig, slots: usize, tokens: usize) -> Cache {
+impl CpuCache {
+    pub(super) fn new(config: &ModelConfig, slots: usize, tokens: usize) -> CpuCache {
         let positions = tokens.next_multiple_of(LINE);
         let (key_depth, value_depth) = (config.head_dim, config.head_dim.next_multiple_of(PANEL));
         let (layers, heads) = (config.num_hidden_layers, config.num_key_value_heads);
         let all = slots * layers * heads * positions;
-        Cache {
+        CpuCache {
             slots,
             layers,
             heads,

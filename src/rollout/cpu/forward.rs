@@ -4,16 +4,16 @@
 
 use super::attention::{Attend, attend};
 use super::buffers::{Aligned, LINE, PANEL, TokenBatch};
-use super::cache::Cache;
+use super::cache::CpuCache;
 use super::linear::Store;
-use super::weights::{Linear, PackedWeights};
+use super::weights::{AdaptedLinear, PackedWeights};
 use crate::Result;
 use crate::kernels::Rope;
 use crate::kernels::simd::vectorised;
 use crate::policy::ModelConfig;
 use crate::policy::architecture::ForwardPass;
 use crate::rollout::arithmetic::{rms_norm, rms_norm_in_place, swiglu};
-use crate::rollout::backend::Place;
+use crate::rollout::backend::TokenPlace;
 
 /// The buffers of a step, allocated once but for those that grow with what is asked.
 pub(super) struct Forward {
@@ -73,12 +73,12 @@ impl Forward {
     }
 
     /// Reads the tokens at their places into the cache. Several rows of one slot must be in ascending order.
-    pub(super) fn read(&mut self, weights: &PackedWeights, cache: &mut Cache, places: &[Place]) -> Result<()> {
+    pub(super) fn read(&mut self, weights: &PackedWeights, cache: &mut CpuCache, places: &[TokenPlace]) -> Result<()> {
         self.positions += places.len() as u64;
         for (row, place) in places.iter().enumerate() {
             weights.embed(place.token, self.hidden.row_mut(row));
         }
-        let mut step = Step { config: &weights.config, buffers: self, cache, places };
+        let mut step = CpuPass { config: &weights.config, buffers: self, cache, places };
         weights.layers.iter().enumerate().try_for_each(|(number, layer)| layer.forward(number, &mut step))
     }
 
@@ -113,15 +113,15 @@ impl Forward {
 }
 
 /// The rows of a step on their way through the layers.
-struct Step<'a> {
+struct CpuPass<'a> {
     config: &'a ModelConfig,
     buffers: &'a mut Forward,
-    cache: &'a mut Cache,
-    places: &'a [Place],
+    cache: &'a mut CpuCache,
+    places: &'a [TokenPlace],
 }
 
-impl ForwardPass for Step<'_> {
-    type Linear = Linear;
+impl ForwardPass for CpuPass<'_> {
+    type Linear = AdaptedLinear;
     type Norm = Vec<f32>;
 
     fn norm(&mut self, norm: &Vec<f32>) -> Result<()> {
@@ -129,7 +129,7 @@ impl ForwardPass for Step<'_> {
         Ok(())
     }
 
-    fn linear(&mut self, layers: &Linear) -> Result<()> {
+    fn linear(&mut self, layers: &AdaptedLinear) -> Result<()> {
         let (rows, Forward { activations, next, low_rank, .. }) = (self.places.len(), &mut *self.buffers);
         next.reshape(rows, layers.weights.outputs());
         layers.product(activations, rows, low_rank, next, Store::Replace);
@@ -137,14 +137,14 @@ impl ForwardPass for Step<'_> {
         Ok(())
     }
 
-    fn add_linear(&mut self, layers: &Linear) -> Result<()> {
+    fn add_linear(&mut self, layers: &AdaptedLinear) -> Result<()> {
         let (rows, Forward { activations, hidden, low_rank, .. }) = (self.places.len(), &mut *self.buffers);
         layers.product(activations, rows, low_rank, hidden, Store::Add);
         Ok(())
     }
 
     fn attention(&mut self, layer: usize, head_norms: Option<&[Vec<f32>; 2]>) -> Result<()> {
-        let Step { config, buffers, cache, places } = self;
+        let CpuPass { config, buffers, cache, places } = self;
         let Forward { activations, next, rope, scores, mixed, .. } = &mut **buffers;
         position(config, layer, head_norms, places, rope, activations, cache);
         next.reshape(places.len(), config.num_attention_heads * config.head_dim);
@@ -173,7 +173,7 @@ impl ForwardPass for Step<'_> {
     }
 }
 
-impl Linear {
+impl AdaptedLinear {
     /// What the layers and their adapters make of the first `rows` rows.
     fn product(
         &self,
@@ -214,10 +214,10 @@ vectorised! {
         config: &ModelConfig,
         layer: usize,
         norms: Option<&[Vec<f32>; 2]>,
-        places: &[Place],
+        places: &[TokenPlace],
         rope: &Rope,
         heads: &mut TokenBatch,
-        cache: &mut Cache,
+        cache: &mut CpuCache,
     ) {
         let ModelConfig { head_dim, num_attention_heads, num_key_value_heads, rms_norm_eps, .. } = *config;
         let scale = 1.0 / (head_dim as f32).sqrt();

@@ -83,7 +83,7 @@ vectorised! {
                     // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
                     // panels, and `stack` made panels and bias as long.
                     unsafe {
-                        let tile = Tile {
+                        let tile = ProductTile {
                             weights: matrix.panels.as_ptr().add(panel * matrix.inputs * PANEL + part),
                             inputs: matrix.inputs,
                             bias: matrix.bias.as_ref().map(|bias| bias.as_ptr().add(column)),
@@ -107,7 +107,7 @@ vectorised! {
 }
 
 /// A block of rows times two registers of columns.
-struct Tile {
+struct ProductTile {
     weights: *const f32,
     inputs: usize,
     bias: Option<*const f32>,
@@ -118,7 +118,7 @@ struct Tile {
     store: Store,
 }
 
-impl Tile {
+impl ProductTile {
     /// Computes `ROWS` rows and returns how many they were.
     ///
     /// # Safety

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 pub use weights::PackedWeights;
 
-use self::cache::Cache;
+use self::cache::CpuCache;
 use self::forward::Forward;
-use super::backend::{Backend, Drawn, Place, Slots, Start, places};
+use super::backend::{Backend, Drawn, Slots, StartedSlot, TokenPlace, places};
 use super::{Engine, Published};
 use crate::Result;
 use crate::policy::{ModelConfig, Snapshot};
@@ -32,11 +32,11 @@ const PIECE: usize = 64;
 /// texts.
 pub struct Cpu {
     forward: Forward,
-    cache: Cache,
+    cache: CpuCache,
     /// After the last token of the prompt that is held.
     prompt_logits: Vec<f32>,
     /// Scratch of a step.
-    places: Vec<Place>,
+    places: Vec<TokenPlace>,
     /// Scratch of the sampler.
     weights: Vec<f32>,
 }
@@ -53,7 +53,7 @@ impl Engine<Cpu> {
         Engine::with_backend(config, slots, max_tokens_per_slot, || {
             Ok(Cpu {
                 forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot))),
-                cache: Cache::new(config, slots + Cpu::PROMPTS, 0),
+                cache: CpuCache::new(config, slots + Cpu::PROMPTS, 0),
                 prompt_logits: Vec::new(),
                 places: Vec::with_capacity(slots),
                 weights: Vec::new(),
@@ -97,18 +97,18 @@ impl Backend for Cpu {
 
     /// Draws the first token of every one: from the logits after its prompt, which all samples of a group share, or
     /// after what it had said before.
-    fn prefill(&mut self, weights: &Self::Weights, started: &[Start], slots: &mut Slots) -> Result<Vec<Drawn>> {
+    fn prefill(&mut self, weights: &Self::Weights, started: &[StartedSlot], slots: &mut Slots) -> Result<Vec<Drawn>> {
         let mut drawn = Vec::with_capacity(started.len());
-        for Start { slot, prompt, prompt_slot, unread } in started {
+        for StartedSlot { slot, prompt, prompt_slot, unread } in started {
             if *unread {
-                let places: Vec<Place> = places(prompt.iter(), *prompt_slot, 0).collect();
+                let places: Vec<TokenPlace> = places(prompt.iter(), *prompt_slot, 0).collect();
                 self.prompt_logits = self.logits_after(weights, &places)?;
             }
             if prompt_slot != slot {
                 self.cache.copy(*prompt_slot, *slot, prompt.len());
             }
             let Some(running) = &mut slots[*slot] else { continue };
-            let said: Vec<Place> = places(&running.begun.tokens, *slot, prompt.len()).collect();
+            let said: Vec<TokenPlace> = places(&running.begun.tokens, *slot, prompt.len()).collect();
             let after = if said.is_empty() { None } else { Some(self.logits_after(weights, &said)?) };
             let logits = after.as_ref().unwrap_or(&self.prompt_logits);
             drawn.push((*slot, running.draw(logits, &mut self.weights)));
@@ -122,7 +122,7 @@ impl Backend for Cpu {
         self.forward.read(weights, &mut self.cache, &self.places)?;
         self.forward.predict(weights, self.places.len());
         let mut drawn = Vec::with_capacity(self.places.len());
-        for (row, Place { slot, .. }) in self.places.iter().enumerate() {
+        for (row, TokenPlace { slot, .. }) in self.places.iter().enumerate() {
             let Some(running) = &mut slots[*slot] else { continue };
             drawn.push((*slot, running.draw(self.forward.logits(row), &mut self.weights)));
         }
@@ -132,7 +132,7 @@ impl Backend for Cpu {
 
 impl Cpu {
     /// Reads tokens that follow one another in one slot, and gives the logits after the last.
-    fn logits_after(&mut self, weights: &PackedWeights, places: &[Place]) -> Result<Vec<f32>> {
+    fn logits_after(&mut self, weights: &PackedWeights, places: &[TokenPlace]) -> Result<Vec<f32>> {
         let mut last = 0;
         for piece in places.chunks(self.forward.capacity()) {
             self.forward.read(weights, &mut self.cache, piece)?;

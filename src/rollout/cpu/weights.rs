@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::adapters::Adapter;
+use super::adapters::PackedAdapter;
 use super::linear::PackedLinear;
 use crate::kernels::memory::{Values, read};
 use crate::policy::architecture::{Architecture, DecoderLayer, FusedLinear, WeightSpec};
@@ -20,17 +20,17 @@ pub struct PackedWeights {
     pub(in crate::rollout) config: ModelConfig,
     /// `[vocab, hidden]`; none where the head is the same.
     embedding: Option<Arc<Vec<f32>>>,
-    pub(super) layers: Vec<DecoderLayer<Linear, Vec<f32>>>,
+    pub(super) layers: Vec<DecoderLayer<AdaptedLinear, Vec<f32>>>,
     pub(super) norm: Vec<f32>,
     pub(in crate::rollout) head: Arc<PackedLinear>,
     /// What was packed where only adapters are trained: later versions share it.
     frozen: Arc<BTreeMap<String, Tensor>>,
 }
 
-/// Linear layers side by side, with their adapters.
-pub(super) struct Linear {
+/// AdaptedLinear layers side by side, with their adapters.
+pub(super) struct AdaptedLinear {
     pub(super) weights: Arc<PackedLinear>,
-    pub(super) adapter: Option<Adapter>,
+    pub(super) adapter: Option<PackedAdapter>,
 }
 
 impl PackedWeights {
@@ -52,7 +52,7 @@ impl PackedWeights {
     pub fn pack_after(snapshot: &Snapshot, earlier: Option<&PackedWeights>) -> Result<PackedWeights> {
         let config = snapshot.config.as_ref();
         config.check("model config")?;
-        let (weights, architecture) = (Weights { snapshot }, config.architecture());
+        let (weights, architecture) = (SnapshotWeights { snapshot }, config.architecture());
         let unchanged =
             |earlier: &&PackedWeights| snapshot.lora.is_some() && Arc::ptr_eq(&earlier.frozen, &snapshot.frozen);
         let earlier = earlier.filter(unchanged);
@@ -67,7 +67,7 @@ impl PackedWeights {
                     None => Arc::new(weights.stack(layers)?),
                 };
                 let adapters = snapshot.lora.as_ref().map_or(Vec::new(), |lora| layers.adapters(lora));
-                Ok(Linear { weights: packed, adapter: Adapter::pack(layers, &adapters, &weights)? })
+                Ok(AdaptedLinear { weights: packed, adapter: PackedAdapter::pack(layers, &adapters, &weights)? })
             };
             layer.try_map(linear, |norm| Ok(weights.get(norm)?.to_vec()))
         };
@@ -92,7 +92,7 @@ impl PackedWeights {
 }
 
 /// Weights by name, with their shapes checked.
-pub(super) struct Weights<'a> {
+pub(super) struct SnapshotWeights<'a> {
     snapshot: &'a Snapshot,
 }
 
@@ -113,7 +113,7 @@ impl Deref for Numbers<'_> {
     }
 }
 
-impl<'a> Weights<'a> {
+impl<'a> SnapshotWeights<'a> {
     pub(super) fn get(&self, WeightSpec { name, shape }: &WeightSpec) -> Result<Numbers<'a>> {
         let place = || format!("policy version {}, weight {name}", self.snapshot.version);
         let (found, values) = match (self.snapshot.weights.get(name), self.snapshot.frozen.get(name)) {

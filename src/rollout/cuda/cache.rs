@@ -8,7 +8,7 @@ use crate::policy::ModelConfig;
 use crate::{Error, Result};
 
 /// Static cache: keys and values, `[layer, slot, key head, position, dim]` each, in the type of activations.
-pub(super) struct Cache {
+pub(super) struct CudaCache {
     card: CudaDevice,
     keys: Tensor,
     values: Tensor,
@@ -20,14 +20,19 @@ pub(super) struct Cache {
     real: DType,
 }
 
-impl Cache {
+impl CudaCache {
     /// `slots` slots, those of prompts included, without room for a token.
-    pub(super) fn new(card: &CudaDevice, config: &ModelConfig, precision: Precision, slots: usize) -> Result<Cache> {
+    pub(super) fn new(
+        card: &CudaDevice,
+        config: &ModelConfig,
+        precision: Precision,
+        slots: usize,
+    ) -> Result<CudaCache> {
         let (layers, key_heads, dim) = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
         let (real, card) = (precision.real(), card.clone());
         // A card allocates nothing of no size.
         let (keys, values) = (card.zeros(1, real)?, card.zeros(1, real)?);
-        Ok(Cache { card, keys, values, slots, key_heads, layers, dim, capacity: 0, real })
+        Ok(CudaCache { card, keys, values, slots, key_heads, layers, dim, capacity: 0, real })
     }
 
     /// Makes room for more tokens in every slot; what is in them stays.

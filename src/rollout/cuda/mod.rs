@@ -8,10 +8,10 @@ mod cache;
 mod step;
 mod weights;
 
-use self::cache::Cache;
-use self::step::{Row, Step};
+use self::cache::CudaCache;
+use self::step::{CudaStep, SlotRow};
 use self::weights::CudaWeights;
-use super::backend::{Backend, Drawn, Slots, Start, places};
+use super::backend::{Backend, Drawn, Slots, StartedSlot, places};
 use super::{Engine, Published};
 use crate::kernels::Precision;
 use crate::kernels::attention::WIDEST_ON_CARD;
@@ -29,9 +29,9 @@ const PIECE: usize = 256;
 pub struct Cuda {
     card: CudaDevice,
     precision: Precision,
-    step: Step,
+    step: CudaStep,
     /// Slots of completions, then those of prompts.
-    cache: Cache,
+    cache: CudaCache,
 }
 
 /// Samples completions on a card.
@@ -62,8 +62,8 @@ impl Engine<Cuda> {
                 return Err(Error::invalid("rollout engine", found, remedy));
             }
             let card = card.sibling()?;
-            let step = Step::new(&card, config, precision, slots, slots.max(PIECE))?;
-            let cache = Cache::new(&card, config, precision, slots + Cuda::PROMPTS)?;
+            let step = CudaStep::new(&card, config, precision, slots, slots.max(PIECE))?;
+            let cache = CudaCache::new(&card, config, precision, slots + Cuda::PROMPTS)?;
             Ok(Cuda { card, precision, step, cache })
         };
         Engine::with_backend(config, slots, max_tokens, backend).map(Some)
@@ -99,22 +99,22 @@ impl Backend for Cuda {
     }
 
     /// All prompts are read together, and so is what completions had said before. Draws nothing.
-    fn prefill(&mut self, weights: &CudaWeights, started: &[Start], slots: &mut Slots) -> Result<Vec<Drawn>> {
+    fn prefill(&mut self, weights: &CudaWeights, started: &[StartedSlot], slots: &mut Slots) -> Result<Vec<Drawn>> {
         let (mut prompts, mut copies, mut said) = (Vec::new(), Vec::new(), Vec::new());
-        for Start { slot, prompt, prompt_slot, unread } in started {
+        for StartedSlot { slot, prompt, prompt_slot, unread } in started {
             let Some((last, prefix)) = prompt.split_last() else { continue };
             if *unread {
-                prompts.extend(places(prefix, *prompt_slot, 0).map(Row::reading));
+                prompts.extend(places(prefix, *prompt_slot, 0).map(SlotRow::reading));
             }
             if slot != prompt_slot {
                 copies.push((*prompt_slot, *slot, prefix.len()));
             }
             // All but its last token, which the next step reads.
             if let Some((_, before)) = slots[*slot].as_ref().and_then(|running| running.begun.tokens.split_last()) {
-                said.extend(places([last].into_iter().chain(before), *slot, prefix.len()).map(Row::reading));
+                said.extend(places([last].into_iter().chain(before), *slot, prefix.len()).map(SlotRow::reading));
             }
         }
-        let mut read = |rows: &[Row]| -> Result<()> {
+        let mut read = |rows: &[SlotRow]| -> Result<()> {
             rows.chunks(self.step.capacity()).try_for_each(|piece| self.step.read(weights, &self.cache, piece))
         };
         read(&prompts)?;
@@ -126,13 +126,13 @@ impl Backend for Cuda {
     fn decode(&mut self, weights: &CudaWeights, slots: &mut Slots) -> Result<Vec<Drawn>> {
         let rows = slots.iter_mut().enumerate().map(|(slot, running)| {
             let running = running.as_mut()?;
-            Some(Row {
+            Some(SlotRow {
                 temperature: running.temperature,
                 uniform: running.uniform(),
-                ..Row::reading(running.newest(slot))
+                ..SlotRow::reading(running.newest(slot))
             })
         });
-        let rows: Vec<Option<Row>> = rows.collect();
+        let rows: Vec<Option<SlotRow>> = rows.collect();
         let running: Vec<usize> = (0..rows.len()).filter(|slot| rows[*slot].is_some()).collect();
         let drawn = self.step.sample(weights, &self.cache, rows)?;
         Ok(running.into_iter().map(|slot| (slot, drawn[slot])).collect())

@@ -2,30 +2,30 @@
 
 use candle_core::{DType, Tensor};
 
-use super::cache::Cache;
-use super::weights::{CudaWeights, Linear};
+use super::cache::CudaCache;
+use super::weights::{CudaLinear, CudaWeights};
 use crate::Result;
 use crate::kernels::cuda::{Address, Argument, CudaDevice, CudaMatrix, Grid, Recording, address, count};
 use crate::kernels::matrix::Write;
 use crate::kernels::{Heads, Precision, Rotary};
 use crate::policy::ModelConfig;
 use crate::policy::architecture::ForwardPass;
-use crate::rollout::backend::Place;
+use crate::rollout::backend::TokenPlace;
 use crate::rollout::sampler::Draw;
 
 /// What one row of a step reads, and how the next token is drawn.
 #[derive(Clone, Copy)]
-pub(super) struct Row {
-    pub(super) place: Place,
+pub(super) struct SlotRow {
+    pub(super) place: TokenPlace,
     pub(super) temperature: f32,
     /// Where in [0, 1) the next token is drawn.
     pub(super) uniform: f64,
 }
 
-impl Row {
+impl SlotRow {
     /// A token of a prompt, after which nothing is drawn.
-    pub(super) fn reading(place: Place) -> Row {
-        Row { place, temperature: 0.0, uniform: 0.0 }
+    pub(super) fn reading(place: TokenPlace) -> SlotRow {
+        SlotRow { place, temperature: 0.0, uniform: 0.0 }
     }
 }
 
@@ -39,7 +39,7 @@ const BESIDE: usize = 2;
 const EMPTY: u32 = u32::MAX;
 
 /// The buffers of a step, allocated once.
-pub(super) struct Step {
+pub(super) struct CudaStep {
     card: CudaDevice,
     heads: Heads,
     hidden_size: usize,
@@ -71,7 +71,7 @@ pub(super) struct Step {
     warm: bool,
 }
 
-impl Step {
+impl CudaStep {
     /// Buffers for a step of `slots` slots and of up to `capacity` rows of prompts.
     pub(super) fn new(
         card: &CudaDevice,
@@ -79,11 +79,11 @@ impl Step {
         precision: Precision,
         slots: usize,
         capacity: usize,
-    ) -> Result<Step> {
+    ) -> Result<CudaStep> {
         let (heads, real) = (config.heads(), precision.real());
         let widest = config.hidden_size.max(heads.width()).max(2 * config.intermediate_size);
         let Rotary { frequencies, attention_factor } = config.rotary();
-        Ok(Step {
+        Ok(CudaStep {
             card: card.clone(),
             heads,
             hidden_size: config.hidden_size,
@@ -118,7 +118,7 @@ impl Step {
     }
 
     /// Reads tokens of prompts into the cache; those of one slot in rising order.
-    pub(super) fn read(&mut self, weights: &CudaWeights, cache: &Cache, rows: &[Row]) -> Result<()> {
+    pub(super) fn read(&mut self, weights: &CudaWeights, cache: &CudaCache, rows: &[SlotRow]) -> Result<()> {
         self.make_room(weights)?;
         let all = rows.iter().copied().map(Some).chain(std::iter::repeat(None)).take(self.capacity);
         self.hand_in(all.collect())?;
@@ -130,8 +130,8 @@ impl Step {
     pub(super) fn sample(
         &mut self,
         weights: &CudaWeights,
-        cache: &Cache,
-        rows: Vec<Option<Row>>,
+        cache: &CudaCache,
+        rows: Vec<Option<SlotRow>>,
     ) -> Result<Vec<Option<Draw>>> {
         self.make_room(weights)?;
         self.hand_in(rows)?;
@@ -160,7 +160,7 @@ impl Step {
         Ok(())
     }
 
-    fn hand_in(&self, rows: Vec<Option<Row>>) -> Result<()> {
+    fn hand_in(&self, rows: Vec<Option<SlotRow>>) -> Result<()> {
         let mut words = vec![0; WORDS * self.capacity];
         let (draws, rest) = words.split_at_mut(2 * self.capacity);
         let mut columns = rest.chunks_exact_mut(self.capacity);
@@ -171,7 +171,9 @@ impl Step {
         };
         positions.fill(EMPTY);
         for (at, row) in rows.into_iter().enumerate() {
-            let Some(Row { place: Place { slot, position, token }, temperature, uniform }) = row else { continue };
+            let Some(SlotRow { place: TokenPlace { slot, position, token }, temperature, uniform }) = row else {
+                continue;
+            };
             let bits = uniform.to_bits();
             // As a little-endian machine, which every card is, reads a number of eight bytes.
             (draws[2 * at], draws[2 * at + 1]) = (bits as u32, (bits >> 32) as u32);
@@ -186,7 +188,7 @@ impl Step {
         Ok(Address(address(&self.inputs)?.0 + (4 * word * self.capacity) as u64))
     }
 
-    fn predict(&self, weights: &CudaWeights, cache: &Cache) -> Result<()> {
+    fn predict(&self, weights: &CudaWeights, cache: &CudaCache) -> Result<()> {
         let mut pass = self.decode(weights, cache, self.slots)?;
         pass.norm(&weights.norm)?;
         let (logits, head) = (CudaMatrix::of(&self.logits)?, CudaMatrix::of(&weights.head)?.transposed());
@@ -205,7 +207,7 @@ impl Step {
     }
 
     /// Takes the first `rows` rows through all layers.
-    fn decode<'a>(&'a self, weights: &CudaWeights, cache: &'a Cache, rows: usize) -> Result<Pass<'a>> {
+    fn decode<'a>(&'a self, weights: &CudaWeights, cache: &'a CudaCache, rows: usize) -> Result<CudaPass<'a>> {
         let d = self.hidden_size;
         let arguments = [
             address(&self.hidden)?.into(),
@@ -215,13 +217,13 @@ impl Step {
             d.into(),
         ];
         self.card.launch(DType::F32, "gather_rows", Grid::over(rows * d), &arguments)?;
-        let mut pass = Pass { step: self, cache, rows, newest: 0 };
+        let mut pass = CudaPass { step: self, cache, rows, newest: 0 };
         weights.layers.iter().enumerate().try_for_each(|(number, layer)| layer.forward(number, &mut pass))?;
         Ok(pass)
     }
 
     /// `output = layers(input)` or `output += layers(input)`.
-    fn product(&self, layers: &Linear, input: &CudaMatrix, output: &CudaMatrix, write: Write) -> Result<()> {
+    fn product(&self, layers: &CudaLinear, input: &CudaMatrix, output: &CudaMatrix, write: Write) -> Result<()> {
         self.card.multiply(output, input, &CudaMatrix::of(&layers.weight)?.transposed(), 1.0, write)?;
         if let Some(bias) = &layers.bias {
             let elements = output.rows * output.columns;
@@ -247,15 +249,15 @@ impl Step {
 }
 
 /// The first rows of a step on their way through the layers.
-struct Pass<'a> {
-    step: &'a Step,
-    cache: &'a Cache,
+struct CudaPass<'a> {
+    step: &'a CudaStep,
+    cache: &'a CudaCache,
     rows: usize,
     /// Which of the buffers holds the newest activations.
     newest: usize,
 }
 
-impl Pass<'_> {
+impl CudaPass<'_> {
     fn buffer(&self, which: usize, columns: usize) -> Result<CudaMatrix> {
         let buffer = &self.step.activations[which];
         let (start, dtype) = (address(buffer)?, buffer.dtype());
@@ -278,12 +280,12 @@ impl Pass<'_> {
     }
 }
 
-impl ForwardPass for Pass<'_> {
-    type Linear = Linear;
+impl ForwardPass for CudaPass<'_> {
+    type Linear = CudaLinear;
     type Norm = Tensor;
 
     fn norm(&mut self, norm: &Tensor) -> Result<()> {
-        let Step { card, real, hidden_size, epsilon, .. } = self.step;
+        let CudaStep { card, real, hidden_size, epsilon, .. } = self.step;
         let arguments = [
             self.newest(*hidden_size)?.start.into(),
             self.hidden()?.start.into(),
@@ -295,20 +297,20 @@ impl ForwardPass for Pass<'_> {
         card.launch(*real, "rms_norm_residual", Grid::warps(self.rows, 4), &arguments)
     }
 
-    fn linear(&mut self, layers: &Linear) -> Result<()> {
+    fn linear(&mut self, layers: &CudaLinear) -> Result<()> {
         let (outputs, inputs) = layers.weight.dims2()?;
         self.step.product(layers, &self.newest(inputs)?, &self.next(outputs)?, Write::Replace)?;
         self.newest = 1 - self.newest;
         Ok(())
     }
 
-    fn add_linear(&mut self, layers: &Linear) -> Result<()> {
+    fn add_linear(&mut self, layers: &CudaLinear) -> Result<()> {
         let inputs = layers.weight.dim(1)?;
         self.step.product(layers, &self.newest(inputs)?, &self.hidden()?, Write::Add)
     }
 
     fn attention(&mut self, layer: usize, head_norms: Option<&[Tensor; 2]>) -> Result<()> {
-        let Step { card, real, epsilon, frequencies, attention_factor, .. } = self.step;
+        let CudaStep { card, real, epsilon, frequencies, attention_factor, .. } = self.step;
         let Heads { query, key, dim } = self.step.heads;
         let (rows, width) = (self.rows, self.step.heads.width());
         let (qkv, attended) = (self.newest(width)?.start, self.next(query * dim)?.start);
@@ -345,7 +347,7 @@ impl ForwardPass for Pass<'_> {
     }
 
     fn swiglu(&mut self) -> Result<()> {
-        let (Step { card, real, .. }, f) = (self.step, self.step.inner_size);
+        let (CudaStep { card, real, .. }, f) = (self.step, self.step.inner_size);
         let arguments = [self.next(f)?.start.into(), self.newest(2 * f)?.start.into(), f.into()];
         card.launch(*real, "swiglu", Grid::rows(self.rows, f), &arguments)?;
         self.newest = 1 - self.newest;

@@ -13,23 +13,23 @@ use crate::{Error, Result};
 pub struct CudaWeights {
     /// `[vocab, hidden]`, where the residual stream begins.
     pub(super) embedding: Tensor,
-    pub(super) layers: Vec<DecoderLayer<Linear, Tensor>>,
+    pub(super) layers: Vec<DecoderLayer<CudaLinear, Tensor>>,
     pub(super) norm: Tensor,
     /// `[vocab, hidden]`
     pub(super) head: Tensor,
 }
 
-/// Linear layers of one input, side by side.
-pub(super) struct Linear {
+/// CudaLinear layers of one input, side by side.
+pub(super) struct CudaLinear {
     /// `[outputs, inputs]`
     pub(super) weight: Tensor,
     /// `[outputs]`
     pub(super) bias: Option<Tensor>,
-    pub(super) adapters: Vec<Adapter>,
+    pub(super) adapters: Vec<CudaAdapter>,
 }
 
 /// What stands beside one of several layers: `scale * (x A^T) B^T`.
-pub(super) struct Adapter {
+pub(super) struct CudaAdapter {
     pub(super) column: usize,
     pub(super) a: Tensor,
     pub(super) b: Tensor,
@@ -40,7 +40,7 @@ impl CudaWeights {
     /// Copies a snapshot; when this returns, the snapshot's tensors are no longer used.
     pub(super) fn new(card: &CudaDevice, snapshot: &Snapshot, precision: Precision) -> Result<CudaWeights> {
         let (source, architecture) =
-            (Source { card, snapshot, real: precision.real() }, snapshot.config.architecture());
+            (CudaSource { card, snapshot, real: precision.real() }, snapshot.config.architecture());
         let layer = |layer: &DecoderLayer<FusedLinear, WeightSpec>| {
             layer.try_map(|_, layers| source.linear(layers), |norm| source.get(norm, DType::F32))
         };
@@ -63,13 +63,13 @@ impl CudaWeights {
 }
 
 /// Where weights come from.
-struct Source<'a> {
+struct CudaSource<'a> {
     card: &'a CudaDevice,
     snapshot: &'a Snapshot,
     real: DType,
 }
 
-impl Source<'_> {
+impl CudaSource<'_> {
     /// A copy of a weight, in a type.
     fn get(&self, WeightSpec { name, .. }: &WeightSpec, dtype: DType) -> Result<Tensor> {
         let Some(tensor) = self.snapshot.frozen.get(name) else {
@@ -84,7 +84,7 @@ impl Source<'_> {
         }
     }
 
-    fn linear(&self, layers: &FusedLinear) -> Result<Linear> {
+    fn linear(&self, layers: &FusedLinear) -> Result<CudaLinear> {
         let all = |specs: &mut dyn Iterator<Item = WeightSpec>, dtype| -> Result<Tensor> {
             let parts = specs.map(|spec| self.get(&spec, dtype)).collect::<Result<Vec<_>>>()?;
             Ok(Tensor::cat(&parts, 0)?)
@@ -93,8 +93,8 @@ impl Source<'_> {
         let bias = if layers.has_bias { Some(all(&mut layers.biases(), DType::F32)?) } else { None };
         let adapters = self.snapshot.lora.iter().flat_map(|lora| layers.adapters(lora));
         let adapter = |AdapterSpec { column, a, b, scale }: AdapterSpec| {
-            Ok(Adapter { column, a: self.get(&a, self.real)?, b: self.get(&b, self.real)?, scale })
+            Ok(CudaAdapter { column, a: self.get(&a, self.real)?, b: self.get(&b, self.real)?, scale })
         };
-        Ok(Linear { weight, bias, adapters: adapters.map(adapter).collect::<Result<_>>()? })
+        Ok(CudaLinear { weight, bias, adapters: adapters.map(adapter).collect::<Result<_>>()? })
     }
 }
