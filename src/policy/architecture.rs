@@ -3,7 +3,7 @@
 //! All families are pre-norm decoders with RMSNorm, rotary positions, grouped heads and SwiGLU. What one of them has and
 //! another has not, a bias or a norm, is said in [`ModelConfig::architecture`] and nowhere else.
 
-use super::{LoraLayers, ModelConfig};
+use super::ModelConfig;
 use crate::Result;
 
 /// A weight by its name in Hugging Face's layout.
@@ -11,6 +11,12 @@ use crate::Result;
 pub struct WeightSpec {
     pub name: String,
     pub shape: Vec<usize>,
+}
+
+impl WeightSpec {
+    pub fn new(name: String, shape: &[usize]) -> WeightSpec {
+        WeightSpec { name, shape: shape.to_vec() }
+    }
 }
 
 /// All weights of a decoder.
@@ -42,43 +48,27 @@ pub struct DecoderLayer<L, N> {
 }
 
 /// The operations of a forward pass, on a residual stream and the newest activations beside it.
+///
+/// # Errors
+///
+/// Of every method: a weight is missing, or the device fails.
 pub trait ForwardPass {
     type Linear;
     type Norm;
 
     /// Replaces the activations by the residual stream, normalised.
-    ///
-    /// # Errors
-    ///
-    /// Here and below: a weight is missing, or the device fails.
     fn norm(&mut self, norm: &Self::Norm) -> Result<()>;
 
     /// Replaces the activations by what linear layers make of them.
-    ///
-    /// # Errors
-    ///
-    /// See [`ForwardPass::norm`].
     fn linear(&mut self, layers: &Self::Linear) -> Result<()>;
 
     /// Adds what linear layers make of the activations to the residual stream.
-    ///
-    /// # Errors
-    ///
-    /// See [`ForwardPass::norm`].
     fn add_linear(&mut self, layers: &Self::Linear) -> Result<()>;
 
     /// Replaces query, key and value heads by what attention makes of them, in the layer of this number.
-    ///
-    /// # Errors
-    ///
-    /// See [`ForwardPass::norm`].
     fn attention(&mut self, layer: usize, head_norms: Option<&[Self::Norm; 2]>) -> Result<()>;
 
     /// Replaces gate and up by their gated product.
-    ///
-    /// # Errors
-    ///
-    /// See [`ForwardPass::norm`].
     fn swiglu(&mut self) -> Result<()>;
 }
 
@@ -154,18 +144,6 @@ pub struct LinearSpec {
     pub outputs: usize,
 }
 
-/// The adapter beside one of several linear layers: it adds `scale * (x A^T) B^T`.
-#[derive(Clone, Debug)]
-pub struct AdapterSpec {
-    /// Where the outputs of its layer begin.
-    pub column: usize,
-    /// `[rank, inputs]`
-    pub a: WeightSpec,
-    /// `[outputs, rank]`
-    pub b: WeightSpec,
-    pub scale: f32,
-}
-
 impl FusedLinear {
     /// How wide all outputs are together.
     pub fn outputs(&self) -> usize {
@@ -174,30 +152,13 @@ impl FusedLinear {
 
     /// `[outputs, inputs]` of each part.
     pub fn weights(&self) -> impl Iterator<Item = WeightSpec> {
-        self.parts.iter().map(|part| weight(format!("{}.weight", part.name), &[part.outputs, self.inputs]))
+        self.parts.iter().map(|part| WeightSpec::new(format!("{}.weight", part.name), &[part.outputs, self.inputs]))
     }
 
     /// `[outputs]` of each part; none where there are no biases.
     pub fn biases(&self) -> impl Iterator<Item = WeightSpec> {
         let parts = if self.has_bias { &self.parts[..] } else { &[] };
-        parts.iter().map(|part| weight(format!("{}.bias", part.name), &[part.outputs]))
-    }
-
-    /// The adapters beside its parts.
-    pub fn adapters(&self, lora: &LoraLayers) -> Vec<AdapterSpec> {
-        let mut column = 0;
-        let adapter = |part: &LinearSpec| {
-            let first = column;
-            column += part.outputs;
-            let adapter = lora.get(&part.name)?;
-            Some(AdapterSpec {
-                column: first,
-                a: weight(format!("{}.lora_A.weight", part.name), &[adapter.rank, self.inputs]),
-                b: weight(format!("{}.lora_B.weight", part.name), &[part.outputs, adapter.rank]),
-                scale: adapter.scale(),
-            })
-        };
-        self.parts.iter().filter_map(adapter).collect()
+        parts.iter().map(|part| WeightSpec::new(format!("{}.bias", part.name), &[part.outputs]))
     }
 }
 
@@ -223,7 +184,7 @@ impl ModelConfig {
         let (query, key) = (self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim);
         let layer = |number: usize| {
             let name = |part: &str| format!("model.layers.{number}.{part}");
-            let norm = |part: &str, width: usize| weight(name(&format!("{part}.weight")), &[width]);
+            let norm = |part: &str, width: usize| WeightSpec::new(name(&format!("{part}.weight")), &[width]);
             let fused = |inputs: usize, has_bias: bool, parts: &[(&str, usize)]| {
                 let part = |(part, outputs): &(&str, usize)| LinearSpec { name: name(part), outputs: *outputs };
                 FusedLinear { inputs, has_bias, parts: parts.iter().map(part).collect() }
@@ -240,17 +201,13 @@ impl ModelConfig {
                 down: fused(inner, false, &[("mlp.down_proj", hidden)]),
             }
         };
-        let embedding = weight("model.embed_tokens.weight".into(), &[vocabulary, hidden]);
-        let own_head = weight("lm_head.weight".into(), &[vocabulary, hidden]);
+        let embedding = WeightSpec::new("model.embed_tokens.weight".into(), &[vocabulary, hidden]);
+        let own_head = WeightSpec::new("lm_head.weight".into(), &[vocabulary, hidden]);
         Architecture {
             head: if self.tie_word_embeddings { embedding.clone() } else { own_head },
             embedding,
             layers: (0..self.num_hidden_layers).map(layer).collect(),
-            norm: weight("model.norm.weight".into(), &[hidden]),
+            norm: WeightSpec::new("model.norm.weight".into(), &[hidden]),
         }
     }
-}
-
-fn weight(name: String, shape: &[usize]) -> WeightSpec {
-    WeightSpec { name, shape: shape.to_vec() }
 }

@@ -60,6 +60,47 @@ impl LogProbs {
     }
 }
 
+impl Policy {
+    /// Log-probabilities that a loss can be differentiated by.
+    pub fn log_probs(&self, batch: &PackedBatch) -> Result<LogProbs> {
+        self.pass(true).log_probs(batch, false)
+    }
+
+    /// The same with the values that the value head reads off the same states.
+    pub fn log_probs_and_values(&self, batch: &PackedBatch) -> Result<LogProbs> {
+        self.pass(true).log_probs(batch, true)
+    }
+
+    /// The values alone, `[rows]`, on the host and without the way back.
+    pub fn values(&self, batch: &PackedBatch) -> Result<Tensor> {
+        let pass = self.pass(false);
+        let values = pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?;
+        Ok(values.tensor().to_device(&Device::Cpu)?)
+    }
+
+    /// The same numbers without the way back: keeps no activations.
+    pub fn score(&self, batch: &PackedBatch) -> Result<LogProbs> {
+        self.pass(false).log_probs(batch, false)
+    }
+
+    /// States after the final norm, `[tokens, hidden_size]`, without gradients.
+    pub fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
+        Ok(self.pass(false).hidden(tokens, layout)?.tensor().clone())
+    }
+
+    /// All logits, `[tokens, vocab_size]` in f32, without gradients: for tests and small uses only.
+    pub fn logits(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
+        let pass = self.pass(false);
+        let hidden = pass.hidden(tokens, layout)?;
+        let logits = kernels::linear(&hidden, &[&pass.head()?], &[], self.precision)?;
+        Ok(logits.tensor().to_dtype(DType::F32)?)
+    }
+
+    fn pass(&self, differentiable: bool) -> LearnerPass<'_> {
+        LearnerPass::new(self, differentiable)
+    }
+}
+
 /// One forward pass.
 pub(super) struct LearnerPass<'a> {
     policy: &'a Policy,
@@ -143,7 +184,7 @@ impl<'a> LearnerPass<'a> {
         let (weights, biases) = (all(&mut layers.weights())?, all(&mut layers.biases())?);
         let (all, biases): (Vec<&Value>, Vec<&Value>) = (weights.iter().collect(), biases.iter().collect());
         let outputs = kernels::linear(x, &all, &biases, self.policy.precision)?;
-        let adapters = self.policy.lora.iter().flat_map(|lora| layers.adapters(lora)).map(|adapter| {
+        let adapters = self.policy.lora.iter().flat_map(|lora| lora.beside(layers)).map(|adapter| {
             let (a, b) = (self.weight(&adapter.a.name)?, self.weight(&adapter.b.name)?);
             Ok(LowRank { column: adapter.column, a, b, scale: adapter.scale })
         });

@@ -1,16 +1,15 @@
 //! A policy: the weights of a transformer, and what can be asked of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use std::path::PathBuf;
+use candle_core::{Tensor, Var};
 
-use candle_core::{DType, Device, Tensor, Var};
-
-use super::forward::{LearnerPass, LogProbs};
-use super::{LoraLayers, ModelConfig, PackedBatch, Recompute, ValueHead, Weight};
-use crate::kernels::{self, Layout, Precision};
-use crate::{Error, Result};
+use super::weight::{Weight, variables};
+use super::{LoraLayers, ModelConfig, Recompute, ValueHead};
+use crate::Result;
+use crate::kernels::Precision;
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
 /// the weights does so while none of them runs.
@@ -66,6 +65,16 @@ impl Policy {
         Policy { temperature, ..self }
     }
 
+    /// The same policy with the value head that lies in a folder, or with a fresh one, whose first values are all 0.
+    ///
+    /// # Errors
+    ///
+    /// The head in the folder cannot be read, or is that of another model.
+    pub fn with_value_head(self, folder: &Path, trunk: bool) -> Result<Policy> {
+        let head = ValueHead::load(folder, self.config.hidden_size, trunk)?;
+        Ok(Policy { value_head: Some(head), ..self })
+    }
+
     /// A copy of what is trained, by name: all weights, or the adapters.
     pub fn weights(&self) -> Result<BTreeMap<String, Weight>> {
         let copy = |(name, variable): (&String, &Var)| {
@@ -79,99 +88,16 @@ impl Policy {
     pub fn variable(&self, name: &str) -> Option<&Var> {
         self.variables.get(name).or_else(|| self.value_head.as_ref()?.variable(name))
     }
-
-    /// Log-probabilities that a loss can be differentiated by.
-    pub fn log_probs(&self, batch: &PackedBatch) -> Result<LogProbs> {
-        self.pass(true).log_probs(batch, false)
-    }
-
-    /// The same with the values that the value head reads off the same states.
-    pub fn log_probs_and_values(&self, batch: &PackedBatch) -> Result<LogProbs> {
-        self.pass(true).log_probs(batch, true)
-    }
-
-    /// The values alone, `[rows]`, on the host and without the way back.
-    pub fn values(&self, batch: &PackedBatch) -> Result<Tensor> {
-        let pass = self.pass(false);
-        let values = pass.values(&pass.hidden(&batch.tokens, &batch.layout)?, &batch.rows)?;
-        Ok(values.tensor().to_device(&Device::Cpu)?)
-    }
-
-    /// The same numbers without the way back: keeps no activations.
-    pub fn score(&self, batch: &PackedBatch) -> Result<LogProbs> {
-        self.pass(false).log_probs(batch, false)
-    }
-
-    /// States after the final norm, `[tokens, hidden_size]`, without gradients.
-    pub fn hidden(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
-        Ok(self.pass(false).hidden(tokens, layout)?.tensor().clone())
-    }
-
-    /// All logits, `[tokens, vocab_size]` in f32, without gradients: for tests and small uses only.
-    pub fn logits(&self, tokens: &[u32], layout: &Layout) -> Result<Tensor> {
-        let pass = self.pass(false);
-        let hidden = pass.hidden(tokens, layout)?;
-        let logits = kernels::linear(&hidden, &[&pass.head()?], &[], self.precision)?;
-        Ok(logits.tensor().to_dtype(DType::F32)?)
-    }
-
-    fn pass(&self, differentiable: bool) -> LearnerPass<'_> {
-        LearnerPass::new(self, differentiable)
-    }
-}
-
-/// Weights that do not go with their config.
-pub(super) fn foreign(place: &str, found: String) -> Error {
-    Error::invalid(place, found, "the weights have to be those of the config that stands beside them")
-}
-
-/// Weights of exactly these names and shapes, to be trained.
-pub(super) fn variables(
-    place: &str,
-    shapes: &BTreeMap<String, Vec<usize>>,
-    weights: BTreeMap<String, Weight>,
-) -> Result<BTreeMap<String, Var>> {
-    if let Some(name) = shapes.keys().find(|name| !weights.contains_key(*name)) {
-        return Err(foreign(place, format!("{name} is missing")));
-    }
-    let variable = |(name, weight): (String, Weight)| {
-        check_shape(place, shapes, &name, &weight.shape)?;
-        check_finite(place, &name, &weight.values)?;
-        Ok((name, Var::from_vec(weight.values, weight.shape, &Device::Cpu)?))
-    };
-    weights.into_iter().map(variable).collect()
-}
-
-/// Refuses a weight that a model of these shapes does not have, or not like that.
-pub(super) fn check_shape(
-    place: &str,
-    shapes: &BTreeMap<String, Vec<usize>>,
-    name: &str,
-    shape: &[usize],
-) -> Result<()> {
-    match shapes.get(name) {
-        None => Err(foreign(place, format!("{name} is no weight of this model"))),
-        Some(wanted) if wanted != shape => Err(foreign(place, format!("{name} has shape {shape:?}, not {wanted:?}"))),
-        Some(_) => Ok(()),
-    }
-}
-
-/// Refuses a weight with a number in it that is none.
-pub(super) fn check_finite(place: &str, name: &str, values: &[f32]) -> Result<()> {
-    let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
-    let found = format!("{name} holds a number that is not finite ({} at index {at})", values[at]);
-    let remedy = "the file is damaged or its training diverged: fetch it again, or take an earlier checkpoint";
-    Err(Error::invalid(place, found, remedy))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::kernels::RopeScaling;
     use crate::kernels::rotary::tests::YARN;
     use crate::kernels::testing::random;
-    use crate::policy::Family;
+    use crate::kernels::{Layout, RopeScaling};
     use crate::policy::config::tests::tiny;
+    use crate::policy::{Family, PackedBatch};
 
     /// Every weight drawn, norms and biases too, so that nothing is 0 or 1 by accident.
     pub(crate) fn random_policy(config: &ModelConfig, seed: u64) -> Policy {

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Published;
+use super::published::Published;
 use super::running::Running;
 use super::sampler::Draw;
 use crate::Result;
 use crate::policy::Snapshot;
 
 /// Weights, the cache of keys and values, and the forward pass, in the memory of the processor or of a card.
+///
+/// # Errors
+///
+/// Of every method: the device fails, or has too little memory.
 pub trait Backend {
     /// One policy version.
     type Weights;
@@ -27,34 +31,18 @@ pub trait Backend {
     fn publish(snapshot: &Snapshot) -> Result<Published>;
 
     /// Takes weights over; none if they were published for another kind of engine. Older ones are gone by now.
-    ///
-    /// # Errors
-    ///
-    /// They do not fit into memory.
     fn receive(&mut self, weights: Published) -> Result<Option<Self::Weights>>;
 
     /// Tokens that a slot holds.
     fn capacity(&self) -> usize;
 
     /// Makes room for more tokens in every slot; what is in them stays.
-    ///
-    /// # Errors
-    ///
-    /// They do not fit into memory.
     fn grow(&mut self, tokens: usize) -> Result<()>;
 
     /// Reads what completions that have just got slots go on from. May draw a token of some of them at once.
-    ///
-    /// # Errors
-    ///
-    /// The device fails.
     fn prefill(&mut self, weights: &Self::Weights, started: &[StartedSlot], slots: &mut Slots) -> Result<Vec<Drawn>>;
 
     /// Reads the last token of every completion that has a slot, and draws the next.
-    ///
-    /// # Errors
-    ///
-    /// The device fails.
     fn decode(&mut self, weights: &Self::Weights, slots: &mut Slots) -> Result<Vec<Drawn>>;
 }
 
@@ -72,21 +60,4 @@ pub struct StartedSlot {
     pub(super) prompt_slot: usize,
     /// The prompt has to be read into that slot first.
     pub(super) unread: bool,
-}
-
-/// A token at its place in a sequence.
-#[derive(Clone, Copy)]
-pub(super) struct TokenPlace {
-    pub(super) slot: usize,
-    pub(super) position: usize,
-    pub(super) token: u32,
-}
-
-/// Tokens that follow one another in a slot, from a position on.
-pub(super) fn places<'a>(
-    tokens: impl IntoIterator<Item = &'a u32>,
-    slot: usize,
-    first: usize,
-) -> impl Iterator<Item = TokenPlace> {
-    tokens.into_iter().zip(first..).map(move |(token, position)| TokenPlace { slot, position, token: *token })
 }

@@ -8,9 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Published;
 use super::backend::{Backend, Drawn, StartedSlot};
-use super::cpu::Cpu;
+use super::published::Published;
 use super::request::{Begun, Completion, Job, Limits, Request};
 use super::running::Running;
 use crate::policy::{ModelConfig, Snapshot};
@@ -24,7 +23,7 @@ const STRIDE: usize = 64;
 /// [`Engine::generate`] does everything for a list of requests. Whoever has requests coming in all the time hands over
 /// one ([`Engine::take`]) whenever there is [room](Engine::has_room), and calls [`Engine::step`] until it is
 /// [idle](Engine::is_idle).
-pub struct Engine<B: Backend = Cpu> {
+pub struct Engine<B: Backend> {
     config: ModelConfig,
     limits: Limits,
     pub(super) backend: B,

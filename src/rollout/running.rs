@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::backend::TokenPlace;
+use super::places::TokenPlace;
 use super::request::{Begun, Finish, Request, name};
 use super::sampler::{self, Draw};
 use crate::random::{self, Stream};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Begun, Completion, Engine, Finish, Job, PackedWeights, Request};
+use super::{Begun, Completion, CpuEngine, Engine, Finish, Job, PackedWeights, Request};
 use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
@@ -96,7 +96,7 @@ pub(crate) fn mixture(count: u64) -> Vec<Request> {
     (0..count).map(mixed).collect()
 }
 
-fn engine(snapshot: &Snapshot, slots: usize) -> Engine {
+fn engine(snapshot: &Snapshot, slots: usize) -> CpuEngine {
     let mut engine = Engine::new(&snapshot.config, slots, 64).unwrap();
     engine.load(snapshot).unwrap();
     engine
@@ -316,7 +316,7 @@ fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
 }
 
 /// Takes jobs as there is room and does a number of steps.
-fn steps(engine: &mut Engine, jobs: &mut Vec<Job>, count: usize) {
+fn steps(engine: &mut CpuEngine, jobs: &mut Vec<Job>, count: usize) {
     for _ in 0..count {
         while engine.has_room() && !jobs.is_empty() {
             engine.take(jobs.remove(0)).unwrap();

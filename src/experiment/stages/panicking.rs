@@ -15,7 +15,7 @@ use crate::Result;
 use crate::exchange::{Actors, Sampler, Threads, Underway, WorkerPool};
 use crate::experiment::{Config, Experiment, Interrupt};
 use crate::policy::Policy;
-use crate::rollout::{Begun, Completion, Engine, Job, Limits, Published, SLOTS};
+use crate::rollout::{Begun, Completion, CpuEngine, Engine, Job, Limits, Published, SLOTS};
 use crate::telemetry::Silent;
 use left::{left_by, same};
 
@@ -33,7 +33,7 @@ struct Watched {
 }
 
 struct Engineer {
-    engine: Engine,
+    engine: CpuEngine,
     watched: Watched,
     /// Completions of the fatal step that it has handed in.
     done: usize,

@@ -1,10 +1,11 @@
 //! The card on which a tensor lives, and what can be asked of it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Shape, Tensor, WithDType};
 
-use super::driver::{Argument, Driver, Grid, Recording};
+use super::driver::{Argument, Driver, Grid};
 #[cfg(test)]
 use super::emulated;
 use super::matrix::{CudaMatrix, check};
@@ -15,8 +16,20 @@ use crate::kernels::matrix::Write;
 use crate::{Error, Result};
 
 /// A card. Cheap to clone.
+///
+/// # Errors
+///
+/// Of every method: the card fails or has too little memory, or what it is asked for does not fit together.
 #[derive(Clone)]
 pub struct CudaDevice(Arc<dyn Driver>);
+
+impl Deref for CudaDevice {
+    type Target = dyn Driver;
+
+    fn deref(&self) -> &dyn Driver {
+        &*self.0
+    }
+}
 
 impl CudaDevice {
     /// The card that a tensor lives on; none for tensors of the CPU.
@@ -35,16 +48,7 @@ impl CudaDevice {
         }
     }
 
-    /// The card as candle knows it.
-    pub fn device(&self) -> Device {
-        self.0.device()
-    }
-
     /// Runs a kernel of the module for `real`, the type of its activations, after everything before it.
-    ///
-    /// # Errors
-    ///
-    /// Here and below: the card fails, or has too little memory.
     pub fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
         match grid.blocks.contains(&0) {
             true => Ok(()),
@@ -53,10 +57,6 @@ impl CudaDevice {
     }
 
     /// `out = scale a b` or `out += scale a b`. Operands of one type, and an output of theirs or in f32; sums are f32.
-    ///
-    /// # Errors
-    ///
-    /// They do not fit together.
     pub fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
         check(out, a, b)?;
         match out.rows == 0 || out.columns == 0 {
@@ -66,37 +66,21 @@ impl CudaDevice {
     }
 
     /// A tensor whose values a kernel is about to write, every one.
-    ///
-    /// # Errors
-    ///
-    /// See [`CudaDevice::launch`].
     pub fn empty(&self, shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
         self.0.empty(shape.into(), dtype)
     }
 
     /// Zeros.
-    ///
-    /// # Errors
-    ///
-    /// See [`CudaDevice::launch`].
     pub fn zeros(&self, shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
         Ok(Tensor::zeros(shape, dtype, &self.device())?)
     }
 
     /// A copy of numbers of the host.
-    ///
-    /// # Errors
-    ///
-    /// See [`CudaDevice::launch`].
     pub fn upload<T: WithDType>(&self, values: &[T]) -> Result<Tensor> {
         Ok(Tensor::from_slice(values, values.len(), &self.device())?)
     }
 
     /// Writes numbers of the host over the first of a tensor.
-    ///
-    /// # Errors
-    ///
-    /// It holds other numbers or fewer.
     pub fn overwrite(&self, tensor: &Tensor, values: &[u32]) -> Result<()> {
         if tensor.dtype() != DType::U32 || values.len() > tensor.elem_count() {
             let found = format!("{} numbers for {:?} of {:?}", values.len(), tensor.dims(), tensor.dtype());
@@ -107,38 +91,11 @@ impl CudaDevice {
 
     /// The same card with a queue of its own: what is done through one does not wait for the other, so a tensor may
     /// go from one to the other only after [`CudaDevice::finish`].
-    ///
-    /// # Errors
-    ///
-    /// See [`CudaDevice::launch`].
     pub fn sibling(&self) -> Result<CudaDevice> {
         self.0.sibling().map(CudaDevice)
     }
 
-    /// Records the launches that `work` makes, without running them. None where that cannot be done. `work` must
-    /// allocate nothing, and have run before.
-    ///
-    /// # Errors
-    ///
-    /// Those of `work`.
-    pub fn record(&self, mut work: impl FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
-        self.0.record(&mut work)
-    }
-
-    /// Bytes that could be allocated.
-    ///
-    /// # Errors
-    ///
-    /// See [`CudaDevice::launch`].
-    pub fn free_memory(&self) -> Result<usize> {
-        self.0.free_memory()
-    }
-
     /// Waits until everything that was asked of the card is done.
-    ///
-    /// # Errors
-    ///
-    /// Something of it has failed.
     pub fn finish(&self) -> Result<()> {
         Ok(self.device().synchronize()?)
     }

@@ -10,57 +10,34 @@ use crate::Result;
 use crate::kernels::matrix::Write;
 
 /// A card with a queue of launches: what is asked of it happens in the order of the calls.
+///
+/// # Errors
+///
+/// Of every method: the card fails, or has too little memory.
 pub trait Driver: Send + Sync {
     /// The card as candle knows it.
     fn device(&self) -> Device;
 
     /// Runs a kernel of the module for `real`, the type of its activations.
-    ///
-    /// # Errors
-    ///
-    /// Here and below: the card fails, or has too little memory.
     fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()>;
 
     /// `out = scale a b` or `out += scale a b`, of matrices that fit together.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`].
     fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()>;
 
     /// A tensor whose values a kernel is about to write, every one.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`].
     fn empty(&self, shape: Shape, dtype: DType) -> Result<Tensor>;
 
     /// Copies numbers of the host to a place that has room for them.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`].
     fn write(&self, place: Address, values: &[u32]) -> Result<()>;
 
     /// The same card with a queue of its own.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`].
     fn sibling(&self) -> Result<Arc<dyn Driver>>;
 
-    /// Records the launches that `work` makes, without running them. None where that cannot be done.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`]; and those of `work`.
+    /// Records the launches that `work` makes, without running them. None where that cannot be done. `work` must
+    /// allocate nothing, and have run before.
     fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>>;
 
     /// Bytes that could be allocated.
-    ///
-    /// # Errors
-    ///
-    /// See [`Driver::launch`].
     fn free_memory(&self) -> Result<usize>;
 }
 

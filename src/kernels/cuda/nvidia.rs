@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::backend::BackendDevice;
+use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::cublas::{result::gemm_ex, sys as blas};
-use candle_core::cuda_backend::cudarc::driver::{
-    self, CudaContext, CudaGraph, DevicePtrMut, LaunchConfig, PushKernelArg, sys,
-};
-use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
+use candle_core::cuda_backend::cudarc::driver::{self, CudaContext, CudaGraph, LaunchConfig, PushKernelArg, sys};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor};
+use candle_core::{CudaDevice, DType, Device, Shape, Storage, Tensor};
 
 use super::driver::{Argument, Driver, Grid, Recording};
 use super::matrix::CudaMatrix;
@@ -91,19 +89,6 @@ fn set(context: &CudaContext, attribute: sys::CUmemPool_attribute, mut value: u6
     // SAFETY: the attributes that this is called with are numbers of eight bytes.
     unsafe { sys::cuMemPoolSetAttribute(pool(context)?, attribute, (&raw mut value).cast()) }.result().w()?;
     Ok(())
-}
-
-/// Where a storage begins.
-pub(super) fn start(storage: &mut CudaStorage) -> candle_core::Result<(u64, DType)> {
-    let (stream, dtype) = (storage.device().cuda_stream(), storage.dtype());
-    let start = match &mut storage.slice {
-        CudaStorageSlice::F32(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::F64(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::BF16(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::U32(values) => values.device_ptr_mut(&stream).0,
-        _ => candle_core::bail!("no card kernel takes this type"),
-    };
-    Ok((start, dtype))
 }
 
 /// A card through candle's device.

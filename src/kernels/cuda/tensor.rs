@@ -2,8 +2,6 @@
 
 use candle_core::{CpuStorage, CudaStorage, DType, InplaceOp1, Layout, Tensor};
 
-#[cfg(feature = "cuda")]
-use super::nvidia;
 use crate::Result;
 
 /// Where a tensor begins in the memory of its card.
@@ -54,7 +52,7 @@ impl InplaceOp1 for FindAddress {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
-        let (start, dtype) = nvidia::start(storage)?;
+        let (start, dtype) = start(storage)?;
         self.found(start, dtype, layout)
     }
 
@@ -62,4 +60,22 @@ impl InplaceOp1 for FindAddress {
     fn cuda_fwd(&self, _: &mut CudaStorage, _: &Layout) -> candle_core::Result<()> {
         candle_core::bail!("this program was built without the feature cuda")
     }
+}
+
+/// Where a storage begins.
+#[cfg(feature = "cuda")]
+fn start(storage: &mut CudaStorage) -> candle_core::Result<(u64, DType)> {
+    use candle_core::backend::BackendStorage;
+    use candle_core::cuda_backend::CudaStorageSlice;
+    use candle_core::cuda_backend::cudarc::driver::DevicePtrMut;
+
+    let (stream, dtype) = (storage.device().cuda_stream(), storage.dtype());
+    let start = match &mut storage.slice {
+        CudaStorageSlice::F32(values) => values.device_ptr_mut(&stream).0,
+        CudaStorageSlice::F64(values) => values.device_ptr_mut(&stream).0,
+        CudaStorageSlice::BF16(values) => values.device_ptr_mut(&stream).0,
+        CudaStorageSlice::U32(values) => values.device_ptr_mut(&stream).0,
+        _ => candle_core::bail!("no card kernel takes this type"),
+    };
+    Ok((start, dtype))
 }

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use files::{adapted_base, adapter_files, is_adapter};
 use layers::linear_layers;
-pub use layers::{LoraLayer, LoraLayers};
+pub use layers::{AdapterSpec, LoraLayer, LoraLayers, Target};
 
-use super::model::variables;
-use super::{ModelConfig, Policy, Weight};
+use super::weight::{Weight, variables};
+use super::{ModelConfig, Policy};
 use crate::{Error, Result, random};
 
 /// Which layers get fresh adapters, and how large these are. The words are those of PEFT.
@@ -32,44 +32,6 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// The linear layers, of every block.
     pub target_modules: Vec<Target>,
-}
-
-/// A linear layer of every block of the decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    QProj,
-    KProj,
-    VProj,
-    OProj,
-    GateProj,
-    UpProj,
-    DownProj,
-}
-
-impl Target {
-    const ALL: [Target; 7] = {
-        use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
-        [QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]
-    };
-
-    fn name(self) -> &'static str {
-        match self {
-            Target::QProj => "q_proj",
-            Target::KProj => "k_proj",
-            Target::VProj => "v_proj",
-            Target::OProj => "o_proj",
-            Target::GateProj => "gate_proj",
-            Target::UpProj => "up_proj",
-            Target::DownProj => "down_proj",
-        }
-    }
-
-    /// The target that a layer (`model.layers.0.self_attn.q_proj`) is, where it is one.
-    fn of(layer: &str) -> Option<Target> {
-        let (_, name) = layer.rsplit_once('.')?;
-        Target::ALL.into_iter().find(|target| target.name() == name)
-    }
 }
 
 impl Default for LoraConfig {

@@ -3,9 +3,10 @@
 
 use super::buffers::TokenBatch;
 use super::linear::{PackedLinear, Store};
-use super::weights::SnapshotWeights;
+use super::source::SnapshotWeights;
 use crate::Result;
-use crate::policy::architecture::{AdapterSpec, FusedLinear};
+use crate::policy::AdapterSpec;
+use crate::policy::architecture::FusedLinear;
 
 /// The adapters of layers whose outputs stand side by side.
 pub(super) struct PackedAdapter {

@@ -4,7 +4,7 @@ use super::buffers::{LINE, TokenBatch};
 use super::cache::CpuCache;
 use crate::kernels::simd::{Lanes, max, vectorised};
 use crate::rollout::arithmetic::{exp, sum};
-use crate::rollout::backend::TokenPlace;
+use crate::rollout::places::TokenPlace;
 
 /// Attention of all rows of a step in one layer. Queries are rotated, scaled, and their keys are in the cache.
 pub(super) struct Attend<'a> {

@@ -13,7 +13,7 @@ use crate::kernels::simd::vectorised;
 use crate::policy::ModelConfig;
 use crate::policy::architecture::ForwardPass;
 use crate::rollout::arithmetic::{rms_norm, rms_norm_in_place, swiglu};
-use crate::rollout::backend::TokenPlace;
+use crate::rollout::places::TokenPlace;
 
 /// The buffers of a step, allocated once but for those that grow with what is asked.
 pub(super) struct Forward {

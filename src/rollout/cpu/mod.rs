@@ -7,6 +7,7 @@ mod buffers;
 mod cache;
 mod forward;
 mod linear;
+mod source;
 mod weights;
 
 use std::sync::Arc;
@@ -15,8 +16,10 @@ pub use weights::PackedWeights;
 
 use self::cache::CpuCache;
 use self::forward::Forward;
-use super::backend::{Backend, Drawn, Slots, StartedSlot, TokenPlace, places};
-use super::{Engine, Published};
+use super::backend::{Backend, Drawn, Slots, StartedSlot};
+use super::engine::Engine;
+use super::places::{TokenPlace, places};
+use super::published::Published;
 use crate::Result;
 use crate::policy::{ModelConfig, Snapshot};
 
@@ -41,6 +44,9 @@ pub struct Cpu {
     weights: Vec<f32>,
 }
 
+/// Samples completions on the processor.
+pub type CpuEngine = Engine<Cpu>;
+
 impl Engine<Cpu> {
     /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Results do
     /// not depend on `slots`; speed does, see [`SLOTS`].
@@ -48,7 +54,7 @@ impl Engine<Cpu> {
     /// # Errors
     ///
     /// A config that no model has, no slots, or more tokens than the model has positions.
-    pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<Engine> {
+    pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<CpuEngine> {
         config.check("model config")?;
         Engine::with_backend(config, slots, max_tokens_per_slot, || {
             Ok(Cpu {

@@ -1,17 +1,16 @@
 //! The weights of one policy version, checked and packed for decoding.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use super::adapters::PackedAdapter;
 use super::linear::PackedLinear;
-use crate::kernels::memory::{Values, read};
+use super::source::{Numbers, SnapshotWeights};
+use crate::Result;
 use crate::policy::architecture::{Architecture, DecoderLayer, FusedLinear, WeightSpec};
-use crate::policy::{ModelConfig, Snapshot, Weight};
-use crate::{Error, Result};
+use crate::policy::{ModelConfig, Snapshot};
 
 /// A whole policy, packed. Made once per version and shared by all workers.
 pub struct PackedWeights {
@@ -58,15 +57,15 @@ impl PackedWeights {
         let earlier = earlier.filter(unchanged);
         let (embedding, head) = match earlier {
             Some(earlier) => (earlier.embedding.clone(), earlier.head.clone()),
-            None => weights.outer(&architecture)?,
+            None => outer(&weights, &architecture)?,
         };
         let layer = |(number, layer): (usize, &DecoderLayer<FusedLinear, WeightSpec>)| {
             let linear = |place: usize, layers: &FusedLinear| {
                 let packed = match earlier {
                     Some(earlier) => earlier.layers[number].linears()[place].weights.clone(),
-                    None => Arc::new(weights.stack(layers)?),
+                    None => Arc::new(stack(&weights, layers)?),
                 };
-                let adapters = snapshot.lora.as_ref().map_or(Vec::new(), |lora| layers.adapters(lora));
+                let adapters = snapshot.lora.as_ref().map_or(Vec::new(), |lora| lora.beside(layers));
                 Ok(AdaptedLinear { weights: packed, adapter: PackedAdapter::pack(layers, &adapters, &weights)? })
             };
             layer.try_map(linear, |norm| Ok(weights.get(norm)?.to_vec()))
@@ -91,58 +90,18 @@ impl PackedWeights {
     }
 }
 
-/// Weights by name, with their shapes checked.
-pub(super) struct SnapshotWeights<'a> {
-    snapshot: &'a Snapshot,
+/// The embedding, where it is not the head, and the head.
+fn outer(weights: &SnapshotWeights, architecture: &Architecture) -> Result<(Option<Arc<Vec<f32>>>, Arc<PackedLinear>)> {
+    let Architecture { embedding, head, .. } = architecture;
+    let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&weights.get(head)?], &[]));
+    let own = if embedding == head { None } else { Some(Arc::new(weights.get(embedding)?.to_vec())) };
+    Ok((own, packed))
 }
 
-/// The numbers of a weight: copied with the snapshot, or shared with the policy.
-pub(super) enum Numbers<'a> {
-    Copied(&'a [f32]),
-    Shared(Values<'a>),
-}
-
-impl Deref for Numbers<'_> {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        match self {
-            Numbers::Copied(values) => values,
-            Numbers::Shared(values) => values,
-        }
-    }
-}
-
-impl<'a> SnapshotWeights<'a> {
-    pub(super) fn get(&self, WeightSpec { name, shape }: &WeightSpec) -> Result<Numbers<'a>> {
-        let place = || format!("policy version {}, weight {name}", self.snapshot.version);
-        let (found, values) = match (self.snapshot.weights.get(name), self.snapshot.frozen.get(name)) {
-            (Some(Weight { shape, values }), _) => (&shape[..], Numbers::Copied(values)),
-            (None, Some(tensor)) => (tensor.dims(), Numbers::Shared(read(tensor)?)),
-            (None, None) => {
-                return Err(Error::invalid(place(), "missing", format!("the config asks for one of shape {shape:?}")));
-            }
-        };
-        if found != shape || values.len() != shape.iter().product::<usize>() {
-            let found = format!("shape {found:?} with {} values", values.len());
-            return Err(Error::invalid(place(), found, format!("the config asks for {shape:?}")));
-        }
-        Ok(values)
-    }
-
-    /// The embedding, where it is not the head, and the head.
-    fn outer(&self, architecture: &Architecture) -> Result<(Option<Arc<Vec<f32>>>, Arc<PackedLinear>)> {
-        let Architecture { embedding, head, .. } = architecture;
-        let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&self.get(head)?], &[]));
-        let own = if embedding == head { None } else { Some(Arc::new(self.get(embedding)?.to_vec())) };
-        Ok((own, packed))
-    }
-
-    fn stack(&self, layers: &FusedLinear) -> Result<PackedLinear> {
-        let matrices = layers.weights().map(|weight| self.get(&weight)).collect::<Result<Vec<_>>>()?;
-        let biases = layers.biases().map(|bias| self.get(&bias)).collect::<Result<Vec<_>>>()?;
-        Ok(PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases)))
-    }
+fn stack(weights: &SnapshotWeights, layers: &FusedLinear) -> Result<PackedLinear> {
+    let matrices = layers.weights().map(|weight| weights.get(&weight)).collect::<Result<Vec<_>>>()?;
+    let biases = layers.biases().map(|bias| weights.get(&bias)).collect::<Result<Vec<_>>>()?;
+    Ok(PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases)))
 }
 
 fn slices<'a>(numbers: &'a [Numbers]) -> Vec<&'a [f32]> {

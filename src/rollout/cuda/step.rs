@@ -10,7 +10,7 @@ use crate::kernels::matrix::Write;
 use crate::kernels::{Heads, Precision, Rotary};
 use crate::policy::ModelConfig;
 use crate::policy::architecture::ForwardPass;
-use crate::rollout::backend::TokenPlace;
+use crate::rollout::places::TokenPlace;
 use crate::rollout::sampler::Draw;
 
 /// What one row of a step reads, and how the next token is drawn.
@@ -136,7 +136,7 @@ impl CudaStep {
         self.make_room(weights)?;
         self.hand_in(rows)?;
         if self.recording.is_none() && self.warm {
-            self.recording = self.card.record(|| self.predict(weights, cache))?;
+            self.recording = self.card.record(&mut || self.predict(weights, cache))?;
         }
         match &self.recording {
             Some(recording) => recording.repeat()?,

@@ -5,8 +5,8 @@ use candle_core::{DType, Tensor};
 
 use crate::kernels::Precision;
 use crate::kernels::cuda::{CudaDevice, as_type};
-use crate::policy::Snapshot;
-use crate::policy::architecture::{AdapterSpec, DecoderLayer, FusedLinear, WeightSpec};
+use crate::policy::architecture::{DecoderLayer, FusedLinear, WeightSpec};
+use crate::policy::{AdapterSpec, Snapshot};
 use crate::{Error, Result};
 
 /// A whole policy.
@@ -91,7 +91,7 @@ impl CudaSource<'_> {
         };
         let weight = all(&mut layers.weights(), self.real)?;
         let bias = if layers.has_bias { Some(all(&mut layers.biases(), DType::F32)?) } else { None };
-        let adapters = self.snapshot.lora.iter().flat_map(|lora| layers.adapters(lora));
+        let adapters = self.snapshot.lora.iter().flat_map(|lora| lora.beside(layers));
         let adapter = |AdapterSpec { column, a, b, scale }: AdapterSpec| {
             Ok(CudaAdapter { column, a: self.get(&a, self.real)?, b: self.get(&b, self.real)?, scale })
         };
