@@ -19,7 +19,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
 use recollect::config::ModelSection;
 use recollect::policy::{InitConfig, ModelConfig, Policy, Snapshot};
-use recollect::rollout::{Engine, Panels, Request};
+use recollect::rollout::{Engine, PackedWeights, Request};
 use recollect::telemetry::memory;
 use recollect::{Result, kernels};
 
@@ -121,5 +121,5 @@ fn sampler(mut group: BenchmarkGroup<WallTime>) -> Result<()> {
 
 fn packing(mut group: BenchmarkGroup<WallTime>, snapshot: &Snapshot) {
     group.throughput(Throughput::Elements(snapshot.config.parameter_count() as u64));
-    group.bench_function("pack", |bencher| bencher.iter(|| Panels::pack(snapshot).unwrap()));
+    group.bench_function("pack", |bencher| bencher.iter(|| PackedWeights::pack(snapshot).unwrap()));
 }

@@ -15,8 +15,8 @@ use recollect::kernels::{self, DeviceChoice, Gradients, Precision};
 use recollect::knowledge::curriculum::Lesson;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
-use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, Packed, Policy, Recompute};
-use recollect::rollout::{CardEngine, Engine, Request, SLOTS};
+use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, PackedBatch, Policy, Recompute};
+use recollect::rollout::{CudaEngine, Engine, Request, SLOTS};
 use recollect::{Error, Result};
 use serde_json::json;
 
@@ -182,8 +182,8 @@ fn check(device: &Device) -> Result<()> {
 }
 
 /// Sequences alone, and prompts with their completions.
-fn packed(config: &ModelConfig) -> Result<Packed> {
-    let mut batch = Packed::default();
+fn packed(config: &ModelConfig) -> Result<PackedBatch> {
+    let mut batch = PackedBatch::default();
     for (tokens, length) in rows(config.vocab_size, 5, 160).iter().zip([1, 33, 160, 64, 7]) {
         batch.push(&tokens[..length], &vec![1.0; length])?;
     }
@@ -201,7 +201,7 @@ struct Results {
     gradients: Gradients,
 }
 
-fn results(policy: &Policy, batch: &Packed) -> Result<Results> {
+fn results(policy: &Policy, batch: &PackedBatch) -> Result<Results> {
     let logits = policy.logits(&batch.tokens, &batch.layout)?;
     let slope = batch.weights.iter().zip(0..).map(|(w, i)| w * (i as f32 * 0.7).sin() / 100.0).collect();
     let gradients = policy.log_probs(batch)?.backward_from(slope)?;
@@ -247,8 +247,8 @@ fn completions(policy: &Policy, on_card: &Policy) -> Result<f64> {
     Ok(same as f64 / truth.iter().map(|completion| completion.tokens.len()).sum::<usize>() as f64)
 }
 
-fn card_engine(policy: &Policy, slots: usize, max_tokens: usize) -> Result<CardEngine> {
-    CardEngine::with_slots(policy, slots, max_tokens)?
+fn card_engine(policy: &Policy, slots: usize, max_tokens: usize) -> Result<CudaEngine> {
+    CudaEngine::with_slots(policy, slots, max_tokens)?
         .ok_or_else(|| Error::invalid("policy", "not on a card", "this program needs one"))
 }
 

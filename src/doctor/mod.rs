@@ -12,7 +12,7 @@ use crate::base::{Base, Place};
 use crate::config::footprint::Footprint;
 use crate::language::tokenizer::END_THINK;
 use crate::language::{Opening, Tokenizer};
-use crate::policy::{LoraConfig, ModelConfig, Packed, Policy};
+use crate::policy::{LoraConfig, ModelConfig, PackedBatch, Policy};
 use crate::rollout::{Engine, Request};
 use crate::telemetry::Progress;
 use crate::telemetry::memory::{self, Room};
@@ -245,7 +245,7 @@ fn of_sampler(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
     };
     let mut apart = 0f32;
     for completion in engine.generate(&[request])? {
-        let mut batch = Packed::default();
+        let mut batch = PackedBatch::default();
         let ones = vec![1.0; completion.tokens.len()];
         batch.push_group(tokens, [(completion.tokens.as_slice(), ones.as_slice())])?;
         let learned = policy.score(&batch)?.log_prob.to_vec1::<f32>()?;

@@ -13,7 +13,7 @@ use super::order::{Order, Underway};
 use super::team::Team;
 use super::worker::{News, Report, Sampler};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Begun, CardEngine, Completion, Engine, Limits, Request, SLOTS};
+use crate::rollout::{Begun, Completion, CudaEngine, Engine, Limits, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -93,7 +93,7 @@ impl WorkerPool {
     /// Starts the workers that suit a policy, for requests of at most `max_tokens` tokens: one on the card where it
     /// lives, or `count` on the processor.
     pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
-        match CardEngine::for_policy(policy, max_tokens)? {
+        match CudaEngine::for_policy(policy, max_tokens)? {
             None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
             Some(engine) => {
                 let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };

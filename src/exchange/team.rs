@@ -8,11 +8,11 @@ use super::mpi::Ranks;
 use super::worker::{Command, Desk, name};
 use crate::Result;
 use crate::policy::Snapshot;
-use crate::rollout::{Panels, Published};
+use crate::rollout::{PackedWeights, Published};
 
 pub(super) enum Team {
     /// A worker is a thread. With the weights that they sample from.
-    Threads(Crew, Option<Arc<Panels>>),
+    Threads(Crew, Option<Arc<PackedWeights>>),
     /// One thread, whose engine is on a card.
     Card(Crew),
     /// A worker is a rank with workers of its own.
@@ -43,7 +43,7 @@ impl Team {
     pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
         match self {
             Team::Threads(crew, published) => {
-                let panels = Arc::new(Panels::pack_after(snapshot, published.as_deref())?);
+                let panels = Arc::new(PackedWeights::pack_after(snapshot, published.as_deref())?);
                 *published = Some(panels.clone());
                 crew.tell(|| Command::Load(Published::Packed(panels.clone())));
                 crew.check()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use crate::rollout::{Begun, CardEngine, Completion, Engine, Job, Published};
+use crate::rollout::{Backend, Begun, Completion, Engine, Job, Published};
 use crate::{Error, Result};
 
 /// What a worker is told. It listens between two steps of its engine.
@@ -70,53 +70,39 @@ pub(crate) trait Sampler {
     fn clear(&mut self);
 }
 
-/// The methods that engines of both kinds have under the same names.
-macro_rules! sampler {
-    ($engine:ident, $weights:pat => $load:expr, $place:literal) => {
-        impl Sampler for $engine {
-            fn load(&mut self, weights: Published) -> Result<()> {
-                match weights {
-                    $weights => $load(self),
-                    _ => {
-                        let found = format!("weights that are not on {}", $place);
-                        Err(Error::invalid("rollout workers", found, "start a pool for this policy"))
-                    }
-                }
-            }
+impl<B: Backend> Sampler for Engine<B> {
+    fn load(&mut self, weights: Published) -> Result<()> {
+        self.load_published(weights)
+    }
 
-            fn has_room(&self) -> bool {
-                $engine::has_room(self)
-            }
+    fn has_room(&self) -> bool {
+        Engine::has_room(self)
+    }
 
-            fn is_idle(&self) -> bool {
-                $engine::is_idle(self)
-            }
+    fn is_idle(&self) -> bool {
+        Engine::is_idle(self)
+    }
 
-            fn take(&mut self, job: Job) -> Result<()> {
-                $engine::take(self, job)
-            }
+    fn take(&mut self, job: Job) -> Result<()> {
+        Engine::take(self, job)
+    }
 
-            fn step(&mut self) -> Result<()> {
-                $engine::step(self)
-            }
+    fn step(&mut self) -> Result<()> {
+        Engine::step(self)
+    }
 
-            fn finished(&mut self) -> Vec<Completion> {
-                $engine::finished(self)
-            }
+    fn finished(&mut self) -> Vec<Completion> {
+        Engine::finished(self)
+    }
 
-            fn begun(&self) -> Vec<Begun> {
-                $engine::begun(self)
-            }
+    fn begun(&self) -> Vec<Begun> {
+        Engine::begun(self)
+    }
 
-            fn clear(&mut self) {
-                $engine::clear(self);
-            }
-        }
-    };
+    fn clear(&mut self) {
+        Engine::clear(self);
+    }
 }
-
-sampler!(Engine, Published::Packed(panels) => |engine: &mut Engine| engine.load_packed(panels), "the processor");
-sampler!(CardEngine, Published::OnCard(snapshot) => |engine: &mut CardEngine| engine.load(&snapshot), "a card");
 
 /// The life of a worker: it ends when nobody can command it any more, or with a panic, which it reports as an error.
 pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<Command>) {

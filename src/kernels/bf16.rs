@@ -5,10 +5,10 @@
 //! multiplies a pair of each of 16 lanes. AMX reads its right operand in the same layout, so that
 //! tiles of the output are all that would have to be written for it.
 
-use super::product::{self, Matrix, Write};
+use super::matrix::{self, Matrix, Write};
 use super::simd::vectorised;
 
-/// `out = a b` or `out += a b` for operands that are not empty, already checked by [`Precision::multiply`](product::Precision).
+/// `out = a b` or `out += a b` for operands that are not empty, already checked by [`Precision`](super::product::Precision).
 pub(super) fn multiply(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
@@ -24,7 +24,7 @@ fn portable(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write
     round(&mut left);
     round(&mut right);
     let (a, b) = (Matrix { values: &left, ..a }, Matrix { values: &right, ..b });
-    product::multiply(out, out_step, a, b, write);
+    matrix::multiply(out, out_step, a, b, write);
 }
 
 vectorised! {

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{Tensor, Var};
 
-use super::cuda::{Card, elementwise};
+use super::cuda::{CudaDevice, elementwise};
 use super::memory::{filled, read, tensor};
 use super::simd::vectorised;
+use super::threads;
 use crate::{Error, Result};
 
 /// A tensor with its place in the computation. Cheap to clone.
@@ -127,7 +128,7 @@ pub fn add(a: &Value, b: &Value) -> Result<Value> {
 /// `a * by`, with a constant.
 pub fn scale(a: &Value, by: f32) -> Result<Value> {
     let scaled = move |values: &Tensor| {
-        if Card::of(values).is_some() {
+        if CudaDevice::of(values).is_some() {
             return Ok((values * f64::from(by))?);
         }
         let from = read(values)?;
@@ -162,7 +163,7 @@ where
 /// The sum of one or more tensors of one shape, term after term.
 fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
-    if let Some(card) = Card::of(first) {
+    if let Some(card) = CudaDevice::of(first) {
         return elementwise::sum(&card, terms);
     }
     let (a, b) = (read(first)?, read(second)?);
@@ -227,12 +228,26 @@ impl FromIterator<(String, Tensor)> for Gradients {
     }
 }
 
-/// Sum of the squares of a tensor's values.
-pub fn squares(tensor: &Tensor) -> Result<f64> {
-    if let Some(card) = Card::of(tensor) {
-        return elementwise::squares(&card, tensor);
+/// Numbers of which one thread sums up the squares, or takes the step: more of them are shared out.
+pub(super) const PART: usize = 1 << 20;
+
+/// Sum of the squares of each tensor's values, on as many threads. All tensors live in one place.
+///
+/// # Errors
+///
+/// A tensor is not contiguous, or the card fails.
+pub fn squares(tensors: &[&Tensor], threads: usize) -> Result<Vec<f64>> {
+    if let Some(card) = tensors.first().and_then(|tensor| CudaDevice::of(tensor)) {
+        return elementwise::squares(&card, tensors);
     }
-    Ok(sum_of_squares(&read(tensor)?))
+    let values = tensors.iter().map(|tensor| read(tensor)).collect::<Result<Vec<_>>>()?;
+    let parts: Vec<(usize, &[f32])> =
+        values.iter().enumerate().flat_map(|(at, values)| values.chunks(PART).map(move |part| (at, part))).collect();
+    let mut sums = vec![0.0; tensors.len()];
+    for (at, sum) in threads::each(parts, threads, |(at, part)| Ok((at, sum_of_squares(part))))? {
+        sums[at] += sum;
+    }
+    Ok(sums)
 }
 
 vectorised! {
@@ -271,7 +286,18 @@ mod tests {
         let gradients = all.backward(tensor(vec![1.0, 10.0], 2).unwrap()).unwrap();
         assert_eq!(values(gradients.get("x").unwrap()), [4.0, 40.0]);
         assert_eq!(values(gradients.get("y").unwrap()), [1.0, 10.0]);
-        assert_eq!(squares(gradients.get("x").unwrap()).unwrap(), 1616.0);
+        assert_eq!(squares(&[gradients.get("x").unwrap()], 2).unwrap(), [1616.0]);
+    }
+
+    #[test]
+    fn squares_of_large_and_small_tensors_are_the_same_on_any_number_of_threads() {
+        let tensors = [random_tensor(&[2 * PART + 17], 1), random_tensor(&[3, 5], 2)];
+        let of = |threads| squares(&tensors.each_ref(), threads).unwrap();
+        let plain = |tensor: &Tensor| -> f64 { read(tensor).unwrap().iter().map(|x| f64::from(x * x)).sum() };
+        assert_eq!(of(1), of(3));
+        assert!(of(1).iter().zip(&tensors).all(|(found, tensor)| (found / plain(tensor) - 1.0).abs() < 1e-6));
+        let on_card = crate::kernels::cuda::emulated::on_card(|| of(1)).unwrap_or_else(|| of(1));
+        assert!(on_card.iter().zip(of(1)).all(|(found, truth)| (found / truth - 1.0).abs() < 1e-9));
     }
 
     #[test]

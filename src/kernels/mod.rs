@@ -3,19 +3,22 @@
 //! Every operation takes and gives [`Value`]s: a tensor that remembers how it was computed. All of them work row by
 //! row over packed sequences; only attention knows where a sequence begins. One call runs on one thread and takes no
 //! shared lock, so as many workers as there are cores may differentiate through the same variables at once. Where a
-//! tensor lives decides where it is computed: those on a card go to [`cuda`], those of the CPU stay here.
+//! tensor lives decides where it is computed: an operation has its side of the processor and its side of a card in one
+//! folder, and what all of the latter share is in [`cuda`].
 
 pub mod adamw;
 pub mod attention;
 mod bf16;
-pub(crate) mod cuda;
+pub mod cuda;
 pub mod device;
 pub mod embedding;
 pub mod graph;
+pub mod heads;
 pub mod layout;
 pub mod linear;
 pub mod log_prob;
 pub mod low_rank;
+pub mod matrix;
 pub(crate) mod memory;
 pub mod positions;
 pub(crate) mod product;
@@ -27,12 +30,14 @@ pub(crate) mod simd;
 pub mod swiglu;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod threads;
 
 pub use adamw::{AdamW, Moments, State};
-pub use attention::{Heads, attention};
+pub use attention::attention;
 pub use device::DeviceChoice;
 pub use embedding::embedding;
 pub use graph::{Gradients, Value, add, recomputed, scale, squares};
+pub use heads::Heads;
 pub use layout::{Layout, Sequence};
 pub use linear::linear;
 pub use log_prob::log_prob;

@@ -47,61 +47,51 @@ impl Rope {
         self.cosines.len() / self.half()
     }
 
-    /// Turns a head: row `i`, at position `first + i`, of `from` (a row every `from_step` values) goes to row `i` of
-    /// `to` (a row every `to_step` values), multiplied by `scale`.
-    pub(crate) fn turn(
-        &self,
-        first: usize,
-        to: &mut [f32],
-        to_step: usize,
-        from: &[f32],
-        from_step: usize,
-        scale: f32,
-    ) {
-        let skipped = first * self.half();
-        turn(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half(), scale);
-    }
-
-    /// The inverse turn, for gradients.
-    pub(crate) fn turn_back(
-        &self,
-        first: usize,
-        to: &mut [f32],
-        to_step: usize,
-        from: &[f32],
-        from_step: usize,
-        scale: f32,
-    ) {
-        let skipped = first * self.half();
-        turn_back(to, to_step, from, from_step, &self.cosines[skipped..], &self.sines[skipped..], self.half(), scale);
-    }
-}
-
-vectorised! {
-    fn turn(
-        to: &mut [f32],
-        to_step: usize,
-        from: &[f32],
-        from_step: usize,
-        cosines: &[f32],
-        sines: &[f32],
-        half: usize,
-        scale: f32,
-    ) {
-        let tables = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
-        for ((to, from), (cosines, sines)) in to.chunks_mut(to_step).zip(from.chunks(from_step)).zip(tables) {
-            let ((a, b), (to_a, to_b)) = (from[..2 * half].split_at(half), to[..2 * half].split_at_mut(half));
-            let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
-            for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
-                *to_a = (a * cosine - b * sine) * scale;
-                *to_b = (b * cosine + a * sine) * scale;
-            }
+    /// Turns one head at a position in place, multiplied by `scale`.
+    #[inline(always)]
+    pub(crate) fn turn_head(&self, position: usize, head: &mut [f32], scale: f32) {
+        let (cosines, sines) = self.at(position);
+        let (first, second) = head.split_at_mut(cosines.len());
+        for (((a, b), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
+            (*a, *b) = turned(*a, *b, *cosine, *sine, scale);
         }
     }
+
+    /// Turns a head: row `i`, at position `first + i`, of `from` (a row every `from_step` values) goes to row `i` of
+    /// `to` (a row every `to_step` values), multiplied by `scale`. `Direction::Back` is the inverse, for gradients.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn turn(
+        &self,
+        direction: Direction,
+        first: usize,
+        to: &mut [f32],
+        to_step: usize,
+        from: &[f32],
+        from_step: usize,
+        scale: f32,
+    ) {
+        let skipped = first * self.half();
+        let sign = if direction == Direction::Back { -1.0 } else { 1.0 };
+        let (cosines, sines) = (&self.cosines[skipped..], &self.sines[skipped..]);
+        turn_rows(to, to_step, from, from_step, cosines, sines, self.half(), sign, scale);
+    }
+}
+
+/// Which way heads are turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forth,
+    Back,
+}
+
+/// A pair of dimensions, turned and multiplied by `scale`.
+#[inline(always)]
+fn turned(a: f32, b: f32, cosine: f32, sine: f32, scale: f32) -> (f32, f32) {
+    ((a * cosine - b * sine) * scale, (b * cosine + a * sine) * scale)
 }
 
 vectorised! {
-    fn turn_back(
+    fn turn_rows(
         to: &mut [f32],
         to_step: usize,
         from: &[f32],
@@ -109,6 +99,7 @@ vectorised! {
         cosines: &[f32],
         sines: &[f32],
         half: usize,
+        sign: f32,
         scale: f32,
     ) {
         let tables = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
@@ -116,8 +107,7 @@ vectorised! {
             let ((a, b), (to_a, to_b)) = (from[..2 * half].split_at(half), to[..2 * half].split_at_mut(half));
             let pairs = a.iter().zip(b).zip(cosines.iter().zip(sines));
             for ((to_a, to_b), ((a, b), (cosine, sine))) in to_a.iter_mut().zip(to_b).zip(pairs) {
-                *to_a = (a * cosine + b * sine) * scale;
-                *to_b = (b * cosine - a * sine) * scale;
+                (*to_a, *to_b) = turned(*a, *b, *cosine, sign * sine, scale);
             }
         }
     }
@@ -146,14 +136,14 @@ mod tests {
             let row = random(step, 1);
             let rows = row.repeat(9);
             let (mut turned, mut back) = (vec![0.0; 9 * dim], vec![7.0; 9 * step]);
-            rope.turn(0, &mut turned, dim, &rows, step, 2.0);
-            rope.turn_back(0, &mut back, step, &turned, dim, 0.5);
+            rope.turn(Direction::Forth, 0, &mut turned, dim, &rows, step, 2.0);
+            rope.turn(Direction::Back, 0, &mut back, step, &turned, dim, 0.5);
             for (back, row) in back.chunks(step).zip(rows.chunks(step)) {
                 assert!(back[..dim].iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-5));
                 assert_eq!(back[dim..], [7.0; 3]);
             }
             let mut later = vec![0.0; 5 * dim];
-            rope.turn(4, &mut later, dim, &rows, step, 2.0);
+            rope.turn(Direction::Forth, 4, &mut later, dim, &rows, step, 2.0);
             assert_eq!(later, turned[4 * dim..]);
             let product =
                 |i: usize, j: usize| -> f32 { (0..dim).map(|c| turned[i * dim + c] * turned[j * dim + c]).sum() };

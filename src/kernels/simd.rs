@@ -4,48 +4,63 @@
 //! Within one level the order of every sum is fixed, so a machine gives the same bits on every run; two machines
 //! of different levels may differ in the last bits.
 
-/// Widest instructions that this processor has.
+/// Instructions that loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Avx512,
     Avx2,
+    /// Whatever the target has.
     Baseline,
 }
 
-/// The level of this machine (detection is cached by the standard library).
-#[inline]
-pub(crate) fn level() -> Level {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            return Level::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Level::Avx2;
+impl Level {
+    /// Whether this processor has them (detection is cached by the standard library).
+    fn is_here(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx512 | Level::Avx2 => false,
+            Level::Baseline => true,
         }
     }
-    Level::Baseline
+
+    /// The best of this processor.
+    #[inline]
+    pub(crate) fn best() -> Level {
+        #[cfg(test)]
+        if let Some(level) = tests::FORCED.get() {
+            return level;
+        }
+        [Level::Avx512, Level::Avx2].into_iter().find(|level| level.is_here()).unwrap_or(Level::Baseline)
+    }
 }
 
 /// Defines a function whose body is compiled once per [`Level`]. The body is ordinary Rust over slices: loops with
-/// `mul_add`, no intrinsics. Everything that it calls per element has to be `#[inline(always)]`.
+/// `mul_add`, which the compiler vectorises; or, in a function that is generic over its [`Lanes`], sums that have to stay
+/// in registers. Everything that it calls per element has to be `#[inline(always)]`.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $crate::kernels::simd::vectorised! { $(#[$meta])* $vis fn $name<AnyLanes>($($arg: $ty),*) $(-> $ret)? $body }
+    };
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$lanes:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body<$lanes: $crate::kernels::simd::Lanes>($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512dq,fma")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512($($arg: $ty),*) $(-> $ret)? { body::<$crate::kernels::simd::Avx512>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                match $crate::kernels::simd::level() {
+                fn avx2($($arg: $ty),*) $(-> $ret)? { body::<$crate::kernels::simd::Avx2>($($arg),*) }
+                match $crate::kernels::simd::Level::best() {
                     // SAFETY: the processor was asked for exactly these features.
                     $crate::kernels::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
                     $crate::kernels::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
@@ -53,11 +68,133 @@ macro_rules! vectorised {
                 }
             }
             #[allow(unreachable_code)]
-            body($($arg),*)
+            body::<$crate::kernels::simd::Portable>($($arg),*)
         }
     };
 }
 pub(crate) use vectorised;
+
+/// A register of f32 lanes.
+pub(crate) trait Lanes: Copy {
+    /// How many lanes.
+    const LEN: usize;
+    /// Rows of a register block in a matrix product: with two columns of registers each, as many as stay in the
+    /// register file.
+    const ROWS: usize;
+
+    /// The same value in every lane.
+    ///
+    /// # Safety
+    /// Here and below: the processor has the instruction set (only [`vectorised`] chooses it).
+    unsafe fn splat(value: f32) -> Self;
+
+    /// # Safety
+    /// `LEN` floats can be read from `from`.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// # Safety
+    /// `LEN` floats can be written to `to`.
+    unsafe fn store(self, to: *mut f32);
+
+    /// # Safety
+    /// See [`Lanes::splat`].
+    unsafe fn add(self, other: Self) -> Self;
+
+    /// `self * factor + addend`, rounded once where the set has fused multiply-add.
+    ///
+    /// # Safety
+    /// See [`Lanes::splat`].
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+}
+
+/// Four lanes in plain Rust: what is left on an old or foreign processor.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; 4]);
+
+impl Lanes for Portable {
+    const LEN: usize = 4;
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Portable([value; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // Safety: the caller's promise.
+        Portable(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // Safety: the caller's promise.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Portable(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        Portable(std::array::from_fn(|lane| self.0[lane] * factor.0[lane] + addend.0[lane]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Lanes;
+
+    /// The five operations of a set by the names of its intrinsics.
+    macro_rules! lanes {
+        ($name:ident, $register:ty, $len:literal, $rows:literal,
+         $splat:ident, $load:ident, $store:ident, $add:ident, $mul_add:ident) => {
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name($register);
+
+            // Safety of every block: the promise of the trait's caller.
+            impl Lanes for $name {
+                const LEN: usize = $len;
+                const ROWS: usize = $rows;
+
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> Self {
+                    $name(unsafe { $splat(value) })
+                }
+
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    $name(unsafe { $load(from) })
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    unsafe { $store(to, self.0) }
+                }
+
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    $name(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+                    $name(unsafe { $mul_add(self.0, factor.0, addend.0) })
+                }
+            }
+        };
+    }
+
+    lanes!(Avx512, __m512, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
+    lanes!(Avx2, __m256, 8, 4, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
+}
 
 /// Floats in the widest register: inner loops keep this many partial sums.
 pub(crate) const LANES: usize = 16;
@@ -130,7 +267,7 @@ pub(crate) fn exp_shifted(values: &mut [f32], shift: f32) -> f32 {
 
 /// Sums the lanes pairwise.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -142,8 +279,26 @@ fn fold(mut lanes: [f32; LANES]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        pub(super) static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+    }
+
+    /// What `work` gives under every level that this processor has.
+    pub(crate) fn under_each_level<T>(mut work: impl FnMut() -> T) -> Vec<T> {
+        let here = [Level::Avx512, Level::Avx2, Level::Baseline].into_iter().filter(|level| level.is_here());
+        let each = |level| {
+            FORCED.set(Some(level));
+            let result = work();
+            FORCED.set(None);
+            result
+        };
+        here.map(each).collect()
+    }
 
     #[test]
     fn exp_is_accurate_over_its_range_and_keeps_nan() {

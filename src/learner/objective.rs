@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::policy::model::tests::random_policy;
-    use crate::policy::{Family, Packed, config};
+    use crate::policy::{Family, PackedBatch, config};
 
     #[test]
     fn an_objective_survives_as_text() {
@@ -169,7 +169,7 @@ mod tests {
     fn who_helps_changes_no_bit_and_what_a_helper_leaves_undone_is_done() {
         let policy = random_policy(&config::tests::tiny(Family::Qwen3, true), 3);
         let part = |seed: u32| {
-            let mut packed = Packed::default();
+            let mut packed = PackedBatch::default();
             let tokens: Vec<u32> = (0..9 + seed % 5).map(|at| (seed * 7 + at * at) % 23).collect();
             packed.push(&tokens, &vec![0.5 + seed as f32 / 8.0; tokens.len()]).unwrap();
             Rows { packed, ..Rows::default() }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use candle_core::{Tensor, Var};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -45,13 +46,13 @@ impl Optimizer {
         Self { scales: scales.clone(), ..self }
     }
 
-    /// One step against the gradient, variables shared out among threads; gives its norm before clipping. A gradient
+    /// One step against the gradient, shared out among threads; gives its norm before clipping. A gradient
     /// that is not finite changes nothing, and its norm is given back for the caller to see. The gradient of a value head
     /// is clipped by itself and has no part in the norm, unless it is not finite: how wrong the head is must not decide
     /// how far the policy goes.
     pub fn step(&mut self, policy: &Policy, gradients: &Gradients, learning_rate: f64, workers: usize) -> Result<f64> {
         let workers = policy.workers(workers);
-        let squares = parallel::each(gradients.iter().collect(), workers, |(_, gradient)| squares(gradient))?;
+        let squares = squares(&gradients.iter().map(|(_, gradient)| gradient).collect::<Vec<_>>(), workers)?;
         let of_head: Vec<bool> = gradients.iter().map(|(name, _)| name.starts_with(value_head::PREFIX)).collect();
         let norm_of = |head: bool| {
             let squares = squares.iter().zip(&of_head).filter(|(_, of_head)| **of_head == head);
@@ -70,7 +71,8 @@ impl Optimizer {
         let updates = moments
             .iter_mut()
             .filter_map(|(name, moments)| Some((name, policy.variable(name)?, gradients.get(name)?, moments)));
-        parallel::each(updates.collect(), workers, |(name, variable, gradient, moments)| {
+        let (large, small): (Vec<_>, Vec<_>) = updates.partition(|(_, variable, ..)| AdamW::is_split(variable));
+        let update = |threads: usize, (name, variable, gradient, moments): (&String, &Var, &Tensor, &mut State)| {
             let is_matrix = variable.dims().len() > 1;
             let adamw = AdamW {
                 learning_rate: learning_rate * scale(scales, name),
@@ -80,8 +82,10 @@ impl Optimizer {
                 weight_decay: if is_matrix { config.weight_decay } else { 0.0 },
             };
             let norm = if name.starts_with(value_head::PREFIX) { head_norm } else { norm };
-            adamw.step_variable(variable, gradient, moments, *steps, clip_to(norm))
-        })?;
+            adamw.step_variable(variable, gradient, moments, *steps, clip_to(norm), threads)
+        };
+        large.into_iter().try_for_each(|one| update(workers, one))?;
+        parallel::each(small, workers, |one| update(1, one))?;
         Ok(norm)
     }
 

@@ -4,50 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::kernels::Gradients;
+pub use crate::kernels::threads::each;
+use crate::kernels::threads::shared_out;
 use crate::{Error, Result};
-
-/// Does `work` on every item, `workers` at a time. Results come in the order of the items: which thread took which
-/// item leaves no trace.
-pub fn each<T, R, F>(items: Vec<T>, workers: usize, work: F) -> Result<Vec<R>>
-where
-    T: Send,
-    R: Send,
-    F: Fn(T) -> Result<R> + Sync,
-{
-    shared_out(items, (0..workers.max(1)).map(|_| &work).collect())
-}
-
-/// The same where every worker has its own way of doing it. The first of them works on this thread, and of more workers
-/// than items the last are not needed.
-fn shared_out<T, R, F>(items: Vec<T>, workers: Vec<F>) -> Result<Vec<R>>
-where
-    T: Send,
-    R: Send,
-    F: FnMut(T) -> Result<R> + Send,
-{
-    let needed = items.len().max(1);
-    let queue = Mutex::new(items.into_iter().enumerate());
-    let run = &|mut work: F| {
-        let mut done = Vec::new();
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((index, item)) = next else { return done };
-            done.push((index, work(item)));
-        }
-    };
-    let mut done = std::thread::scope(|scope| {
-        let mut workers = workers.into_iter().take(needed);
-        let first = workers.next();
-        let others: Vec<_> = workers.map(|work| scope.spawn(move || run(work))).collect();
-        let mut done = first.map(run).unwrap_or_default();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
-}
 
 /// Whoever differentiates one part of a batch after the other, and says something of each.
 pub type Hand<'a, P, S> = Box<dyn FnMut(&P) -> Result<(Gradients, S)> + Send + 'a>;

@@ -11,7 +11,7 @@ use super::{
     policy_loss, value_loss,
 };
 use crate::kernels::Gradients;
-use crate::policy::{Packed, Policy};
+use crate::policy::{PackedBatch, Policy};
 use crate::{Error, Result};
 
 /// One completion to learn from.
@@ -140,7 +140,7 @@ fn each_token(
     completions: &[Sampled],
     masks: &[Vec<bool>],
     workers: usize,
-    number: impl Fn(&Packed) -> Result<Tensor> + Sync,
+    number: impl Fn(&PackedBatch) -> Result<Tensor> + Sync,
 ) -> Result<Vec<Vec<f32>>> {
     let weights: Vec<Vec<f32>> =
         masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();

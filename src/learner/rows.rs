@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::Appraisal;
 use super::policy_gradient::Sampled;
 use crate::Result;
-use crate::policy::Packed;
+use crate::policy::PackedBatch;
 
 /// A batch with what else is known of each of its rows; nothing, of the rows of lessons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rows {
-    pub packed: Packed,
+    pub packed: PackedBatch,
     /// Log-probability of each target when it was sampled.
     pub sampled: Vec<f32>,
     /// The same before the first of several optimizer steps, of all completions or of none.

@@ -5,7 +5,7 @@ use super::{Hands, Objective, Optimizer, Rows};
 use crate::Result;
 use crate::kernels::Gradients;
 use crate::knowledge::curriculum::Lesson;
-use crate::policy::{Packed, Policy};
+use crate::policy::{PackedBatch, Policy};
 
 /// Tokens in one micro-batch: small enough to stay in a core's cache, large enough to fill its products.
 pub const MICRO_BATCH: usize = 1024;
@@ -28,7 +28,7 @@ pub fn gradients<'a>(
     scale: f64,
     hands: impl Into<Hands<'a>>,
 ) -> Result<(Gradients, Fit)> {
-    let mut packed = Packed::default();
+    let mut packed = PackedBatch::default();
     for lesson in lessons {
         packed.push(&lesson.tokens, &lesson.weights)?;
     }
@@ -44,7 +44,7 @@ pub fn gradients<'a>(
 /// Loss and gradient of one micro-batch.
 pub(super) fn differentiate(
     policy: &Policy,
-    part: &Packed,
+    part: &PackedBatch,
     scale: f64,
     normaliser: f64,
 ) -> Result<(Gradients, Learned)> {

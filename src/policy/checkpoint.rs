@@ -7,8 +7,8 @@ use std::sync::Arc;
 use safetensors::tensor::TensorView;
 
 use super::lora::{adapted_base, adapter_files, is_adapter};
-use super::model::{check_finite, check_shape, foreign};
 use super::value_head::is_of_trl;
+use super::weight::{check_finite, check_shape, foreign};
 use super::weight_files::{self, WEIGHTS};
 use super::{ModelConfig, Policy, Weight};
 use crate::{Error, Result, files};

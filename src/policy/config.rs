@@ -91,40 +91,7 @@ impl ModelConfig {
 
     /// The name and shape of every weight, as Hugging Face names them.
     pub fn weight_shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        let (d, f) = (self.hidden_size, self.intermediate_size);
-        let (query, key) = (self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim);
-        let mut shapes = BTreeMap::from([
-            ("model.embed_tokens.weight".to_owned(), vec![self.vocab_size, d]),
-            ("model.norm.weight".to_owned(), vec![d]),
-        ]);
-        if !self.tie_word_embeddings {
-            shapes.insert("lm_head.weight".to_owned(), vec![self.vocab_size, d]);
-        }
-        for layer in 0..self.num_hidden_layers {
-            let mut add = |name: &str, shape: &[usize]| {
-                shapes.insert(format!("model.layers.{layer}.{name}"), shape.to_vec());
-            };
-            add("input_layernorm.weight", &[d]);
-            add("post_attention_layernorm.weight", &[d]);
-            for (name, rows) in [("q_proj", query), ("k_proj", key), ("v_proj", key)] {
-                add(&format!("self_attn.{name}.weight"), &[rows, d]);
-                if self.has_query_bias() {
-                    add(&format!("self_attn.{name}.bias"), &[rows]);
-                }
-            }
-            if self.attention_bias {
-                add("self_attn.o_proj.bias", &[d]);
-            }
-            if self.family.has_head_norm() {
-                add("self_attn.q_norm.weight", &[self.head_dim]);
-                add("self_attn.k_norm.weight", &[self.head_dim]);
-            }
-            add("self_attn.o_proj.weight", &[d, query]);
-            add("mlp.gate_proj.weight", &[f, d]);
-            add("mlp.up_proj.weight", &[f, d]);
-            add("mlp.down_proj.weight", &[d, f]);
-        }
-        shapes
+        self.architecture().weights().map(|weight| (weight.name, weight.shape)).collect()
     }
 
     /// How many numbers the policy consists of.

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rand::Rng;
-use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use super::structured::Structured;
+use super::structured::{Structured, normal};
 use super::{ModelConfig, Policy, Weight};
 use crate::Result;
-use crate::random::{self, Stream};
+use crate::random;
 
 /// How to draw the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,11 +54,6 @@ impl Policy {
         }
         Policy::new("initial weights", config, weights)
     }
-}
-
-/// Independent normal values around 0.
-pub(super) fn normal(stream: &mut Stream, length: usize, deviation: f64) -> Vec<f32> {
-    (0..length).map(|_| (stream.sample::<f64, _>(StandardNormal) * deviation) as f32).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// A batch for one forward pass: tokens of all sequences in a row, and one row per predicted token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Packed {
+pub struct PackedBatch {
     /// All input tokens.
     pub tokens: Vec<u32>,
     /// Which of them make up a sequence.
@@ -22,7 +22,7 @@ pub struct Packed {
     pub weights: Vec<f32>,
 }
 
-impl Packed {
+impl PackedBatch {
     /// Appends a sequence. `weights[i]` is the loss weight of predicting `tokens[i]` from what stands before it, so
     /// `weights[0]` has no meaning; a weight of 0 gives no row. What comes after the last predicted token's
     /// predecessor is no input of anything and is left out, so a sequence may come out shorter, even empty.
@@ -39,21 +39,21 @@ impl Packed {
         completions: impl IntoIterator<Item = (&'a [u32], &'a [f32])>,
     ) -> Result<()> {
         // Its last token predicts the first of every completion, so each has one of its own.
-        let Some((last, trunk)) = prompt.split_last() else {
+        let Some((last, prefix)) = prompt.split_last() else {
             return Err(Error::invalid("packed group", "an empty prompt", "give at least one token"));
         };
         let mut completions = completions.into_iter().peekable();
-        if completions.peek().is_some() && !trunk.is_empty() {
-            self.tokens.extend_from_slice(trunk);
-            self.layout.push(trunk.len());
+        if completions.peek().is_some() && !prefix.is_empty() {
+            self.tokens.extend_from_slice(prefix);
+            self.layout.push(prefix.len());
         }
         for (tokens, weights) in completions {
             let tokens: Vec<u32> = [last].into_iter().chain(tokens).copied().collect();
             let weights: Vec<f32> = [&0.0].into_iter().chain(weights).copied().collect();
             let length = self.append(&tokens, &weights)?;
-            match trunk.is_empty() {
+            match prefix.is_empty() {
                 true => self.layout.push(length),
-                false => self.layout.branch(length),
+                false => self.layout.continuation(length),
             }
         }
         Ok(())
@@ -64,9 +64,9 @@ impl Packed {
         self.ends().count()
     }
 
-    /// Every sequence that is no trunk of others.
+    /// Every sequence that is no prefix of others.
     fn ends(&self) -> impl Iterator<Item = &Sequence> {
-        self.layout.families().flat_map(|family| if family.len() > 1 { &family[1..] } else { family })
+        self.layout.prefix_groups().flat_map(|group| if group.len() > 1 { &group[1..] } else { group })
     }
 
     fn append(&mut self, tokens: &[u32], weights: &[f32]) -> Result<usize> {
@@ -90,7 +90,7 @@ impl Packed {
     /// the last part is not left with the rest, and of several there is an even number, so that two workers end
     /// together. A prompt whose completions fall into several parts stands in each of them. A sequence that is longer
     /// than the budget makes a part of its own.
-    pub fn split(&self, token_budget: usize) -> Vec<Packed> {
+    pub fn split(&self, token_budget: usize) -> Vec<PackedBatch> {
         let plan = self.plan(self.even(token_budget));
         let mut row = 0;
         plan.into_iter().map(|sequences| self.part(sequences, &mut row)).collect()
@@ -113,13 +113,13 @@ impl Packed {
         most
     }
 
-    /// Fills one part after the other with sequences that predict something, or would: trunks come with their first
-    /// branch.
+    /// Fills one part after the other with sequences that predict something, or would: prefixes come with their first
+    /// continuation.
     fn plan(&self, token_budget: usize) -> Vec<Vec<&Sequence>> {
         let mut parts: Vec<Vec<&Sequence>> = Vec::new();
         let mut tokens = 0;
         for sequence in self.ends() {
-            let shared = |part: &Vec<&Sequence>| part.last().is_some_and(|last| last.trunk == sequence.trunk);
+            let shared = |part: &Vec<&Sequence>| part.last().is_some_and(|last| last.prefix == sequence.prefix);
             let more = match parts.last() {
                 Some(part) if shared(part) => sequence.rows.len(),
                 _ => sequence.positions(),
@@ -139,14 +139,14 @@ impl Packed {
     }
 
     /// These sequences alone; `row` counts the rows that earlier parts have taken.
-    fn part(&self, sequences: Vec<&Sequence>, row: &mut usize) -> Packed {
-        let mut part = Packed::default();
-        let mut trunk = 0..0;
+    fn part(&self, sequences: Vec<&Sequence>, row: &mut usize) -> PackedBatch {
+        let mut part = PackedBatch::default();
+        let mut prefix = 0..0;
         for sequence in sequences {
-            let known = std::mem::replace(&mut trunk, sequence.trunk.clone());
-            if !trunk.is_empty() && trunk != known {
-                part.tokens.extend_from_slice(&self.tokens[trunk.clone()]);
-                part.layout.push(trunk.len());
+            let known = std::mem::replace(&mut prefix, sequence.prefix.clone());
+            if !prefix.is_empty() && prefix != known {
+                part.tokens.extend_from_slice(&self.tokens[prefix.clone()]);
+                part.layout.push(prefix.len());
             }
             let rows = self.rows_of(*row, &sequence.rows);
             let (start, offset) = (sequence.rows.start, part.tokens.len());
@@ -154,9 +154,9 @@ impl Packed {
             part.targets.extend_from_slice(&self.targets[rows.clone()]);
             part.weights.extend_from_slice(&self.weights[rows.clone()]);
             part.tokens.extend_from_slice(&self.tokens[sequence.rows.clone()]);
-            match trunk.is_empty() {
+            match prefix.is_empty() {
                 true => part.layout.push(sequence.rows.len()),
-                false => part.layout.branch(sequence.rows.len()),
+                false => part.layout.continuation(sequence.rows.len()),
             }
             *row = rows.end;
         }
@@ -173,8 +173,8 @@ impl Packed {
 mod tests {
     use super::*;
 
-    fn batch() -> Packed {
-        let mut packed = Packed::default();
+    fn batch() -> PackedBatch {
+        let mut packed = PackedBatch::default();
         packed.push(&[1, 2, 3, 4], &[9.0, 0.0, 1.0, 2.0]).unwrap();
         packed.push(&[5, 6], &[1.0, 0.0]).unwrap();
         packed.push(&[7, 8, 9], &[0.0, 0.5, 0.0]).unwrap();
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(packed.rows, [1, 2, 3, 8]);
         assert_eq!(packed.targets, [3, 4, 8, 6]);
         assert_eq!(packed.weights, [1.0, 2.0, 0.5, 1.0]);
-        assert!(Packed::default().push(&[1, 2], &[1.0]).is_err());
+        assert!(PackedBatch::default().push(&[1, 2], &[1.0]).is_err());
     }
 
     #[test]
@@ -198,10 +198,10 @@ mod tests {
         let packed = batch();
         for budget in 0..12 {
             let parts = packed.split(budget);
-            let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
+            let joined = |f: fn(&PackedBatch) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
             assert_eq!(joined(|p| p.tokens.clone()), packed.tokens);
             assert_eq!(joined(|p| p.targets.clone()), packed.targets);
-            assert_eq!(parts.iter().map(Packed::sequences).sum::<usize>(), packed.sequences());
+            assert_eq!(parts.iter().map(PackedBatch::sequences).sum::<usize>(), packed.sequences());
             for part in &parts {
                 assert!(part.tokens.len() <= budget.max(part.layout.longest()));
                 assert!(part.rows.iter().all(|row| (*row as usize) < part.tokens.len()));
@@ -209,13 +209,13 @@ mod tests {
         }
         assert_eq!(packed.split(100), std::slice::from_ref(&packed));
         assert_eq!(packed.split(4)[1].rows, [4]);
-        assert!(Packed::default().split(10).is_empty());
+        assert!(PackedBatch::default().split(10).is_empty());
     }
 
     #[test]
     fn parts_are_even_and_so_is_their_number() {
         let tokens = |sequences: usize, budget| {
-            let mut packed = Packed::default();
+            let mut packed = PackedBatch::default();
             (0..sequences).for_each(|_| packed.push(&[1; 70], &[1.0; 70]).unwrap());
             packed.split(budget).iter().map(|part| part.tokens.len()).collect::<Vec<_>>()
         };
@@ -227,8 +227,8 @@ mod tests {
     }
 
     /// Two groups of a prompt of three tokens, with a lesson between them.
-    fn groups() -> Packed {
-        let mut packed = Packed::default();
+    fn groups() -> PackedBatch {
+        let mut packed = PackedBatch::default();
         let completion = |tokens: &'static [u32]| (tokens, &[1.0, 0.5, 2.0][..tokens.len()]);
         packed.push_group(&[1, 2, 3], [completion(&[4, 5, 6]), completion(&[7, 8]), completion(&[])]).unwrap();
         packed.push(&[7, 2], &[0.0, 1.0]).unwrap();
@@ -244,11 +244,11 @@ mod tests {
         assert_eq!(packed.targets, [4, 5, 6, 7, 8, 2, 5, 6, 5, 6, 5, 6, 5, 6]);
         assert_eq!(packed.weights[..6], [1.0, 0.5, 2.0, 1.0, 0.5, 1.0]);
         assert_eq!((packed.layout.rows(), packed.layout.longest(), packed.sequences()), (18, 5, 8));
-        let mut short = Packed::default();
+        let mut short = PackedBatch::default();
         short.push_group(&[4], (0..2).map(|_| (&[5, 6][..], &[1.0, 1.0][..]))).unwrap();
         short.push_group(&[4, 5], []).unwrap();
         assert_eq!((short.tokens.as_slice(), short.sequences()), (&[4, 5, 4, 5][..], 2));
-        assert!(Packed::default().push_group(&[], []).unwrap_err().to_string().contains("an empty prompt"));
+        assert!(PackedBatch::default().push_group(&[], []).unwrap_err().to_string().contains("an empty prompt"));
     }
 
     #[test]
@@ -256,16 +256,16 @@ mod tests {
         let packed = groups();
         for budget in 0..20 {
             let parts = packed.split(budget);
-            let joined = |f: fn(&Packed) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
+            let joined = |f: fn(&PackedBatch) -> Vec<u32>| parts.iter().flat_map(f).collect::<Vec<u32>>();
             assert_eq!(joined(|p| p.targets.clone()), packed.targets);
             assert_eq!(parts.iter().flat_map(|p| p.weights.clone()).collect::<Vec<_>>(), packed.weights);
-            assert_eq!(parts.iter().map(Packed::sequences).sum::<usize>(), packed.sequences());
+            assert_eq!(parts.iter().map(PackedBatch::sequences).sum::<usize>(), packed.sequences());
             for part in &parts {
                 assert!(part.tokens.len() <= budget.max(5), "{budget}: {part:?}");
                 // Each prompt has a first token that nothing else has before this second one.
                 let prompts = part.tokens.windows(2).filter(|pair| *pair == [1, 2] || *pair == [2, 2]);
-                let trunks = part.layout.families().filter(|family| family.len() > 1).count();
-                assert_eq!(prompts.count(), trunks);
+                let prefixes = part.layout.prefix_groups().filter(|group| group.len() > 1).count();
+                assert_eq!(prompts.count(), prefixes);
                 for (row, target) in part.rows.iter().zip(&part.targets) {
                     let before = part.tokens[*row as usize];
                     assert!([(3, 4), (4, 5), (5, 6), (3, 7), (7, 8), (7, 2), (9, 5)].contains(&(before, *target)));

@@ -5,21 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Var};
 
-use super::{ModelConfig, Policy, ValueHead};
+use super::recompute::activation_bytes;
+use super::{Policy, Recompute, ValueHead};
 use crate::Result;
-use crate::kernels::Precision;
-use crate::kernels::cuda::{Card, as_type};
-
-/// Whether the backward pass computes the activations of a layer once more instead of keeping them (Chen et al., 2016):
-/// a third more work for a small part of the memory. The gradient is the same to the last bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Recompute {
-    /// On a card where keeping them would take more than half of its free memory.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
+use crate::kernels::cuda::{CudaDevice, as_type};
 
 /// Tokens in one micro-batch on a card: enough to fill it.
 const MICRO_BATCH: usize = 16 << 10;
@@ -28,7 +17,7 @@ impl Policy {
     /// The same policy on a device, with the precision that it has now: what is trained in f32; what is not, on a card,
     /// in the type of the products. Shares what is there already.
     pub fn on(&self, device: &Device) -> Result<Policy> {
-        let card = Card::at(device);
+        let card = CudaDevice::at(device);
         let there = |variable: &Var| -> Result<Var> {
             match variable.device().same_device(device) {
                 true => Ok(variable.clone()),
@@ -65,8 +54,8 @@ impl Policy {
         self.variables.values().next().map_or(Device::Cpu, |variable| variable.device().clone())
     }
 
-    pub(crate) fn card(&self) -> Option<Card> {
-        Card::at(&self.device())
+    pub(crate) fn card(&self) -> Option<CudaDevice> {
+        CudaDevice::at(&self.device())
     }
 
     /// Threads that may work on it at once, of `workers`: what happens on a card happens in one order.
@@ -91,28 +80,19 @@ impl Policy {
     }
 }
 
-/// Bytes that the layers of a model keep for each token on a card: about, and without what is recomputed.
-fn activation_bytes(config: &ModelConfig, precision: Precision) -> usize {
-    let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.heads());
-    // Both norms and both sums; their copies for products, heads before and after norm and rotation, outputs.
-    let floats = 4 * hidden;
-    let reals = 4 * hidden + 3 * heads.width() + heads.query * heads.dim + 3 * inner;
-    config.num_hidden_layers * (4 * floats + precision.real().size_in_bytes() * reals)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Gradients;
     use crate::kernels::cuda::emulated::on_card;
+    use crate::kernels::{Gradients, Precision};
     use crate::learner::{Optimizer, OptimizerConfig};
     use crate::policy::config::tests::tiny;
     use crate::policy::lora::tests::adapted;
     use crate::policy::model::tests::{batch, random_policy};
-    use crate::policy::{Family, ModelConfig, Packed, Target};
+    use crate::policy::{Family, ModelConfig, PackedBatch, Target};
 
     /// A prompt with its completions, and sequences that share nothing.
-    fn mixed() -> Packed {
+    fn mixed() -> PackedBatch {
         let mut batch = batch();
         let ones = [1.0; 6];
         let completions: [&[u32]; 4] = [&[4, 5, 6, 7, 8, 9], &[1], &[2, 2, 2], &[]];

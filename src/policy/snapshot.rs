@@ -4,19 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use serde::{Deserialize, Serialize};
 
-use super::{LoraLayers, ModelConfig, Policy, Recompute};
+use super::{LoraLayers, ModelConfig, Policy, Recompute, Weight};
 use crate::Result;
 use crate::kernels::Precision;
-
-/// One weight matrix or vector, row-major f32.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Weight {
-    pub shape: Vec<usize>,
-    #[serde(with = "as_bytes")]
-    pub values: Vec<f32>,
-}
 
 /// The weights of a policy as they were after one optimizer step. What is trained is a real copy: candle tensors share
 /// storage and optimizers write in place, so a rollout thread must never hold the learner's own tensors.
@@ -72,39 +63,6 @@ impl Policy {
             origin: None,
             value_head: None,
         })
-    }
-}
-
-/// Many numbers go into a message at once, and not one by one.
-mod as_bytes {
-    use std::fmt;
-
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        serializer.serialize_bytes(&bytes)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<f32>;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("four bytes for each number")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<f32>, E> {
-                let (numbers, rest) = bytes.as_chunks();
-                match rest {
-                    [] => Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()),
-                    _ => Err(E::invalid_length(bytes.len(), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
     }
 }
 

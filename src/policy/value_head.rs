@@ -8,9 +8,8 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::model::{check_finite, check_shape};
+use super::weight::{Weight, check_finite, check_shape};
 use super::weight_files::{self, decode, map, parse};
-use super::{Policy, Weight};
 use crate::{Error, Result};
 
 /// How the names of a head's variables begin.
@@ -58,28 +57,15 @@ impl ValueHead {
         Ok(self.bias.set(&(self.bias.as_detached_tensor() + f64::from(by))?)?)
     }
 
-    /// Writes it into the folder of its policy; the file is whole or not there.
-    pub(super) fn save(&self, folder: &Path) -> Result<()> {
-        let mut weights = BTreeMap::new();
-        for (name, variable) in self.variables() {
-            let values = variable.flatten_all()?.to_vec1()?;
-            weights.insert(name.to_owned(), Weight { shape: variable.dims().to_vec(), values });
-        }
-        weight_files::write(&folder.join(FILE), &weights)
-    }
-}
-
-impl Policy {
-    /// The same policy with the value head that lies in a folder, or with a fresh one, whose first values are all 0.
-    pub fn with_value_head(self, folder: &Path, trunk: bool) -> Result<Policy> {
-        let shapes = BTreeMap::from([(WEIGHT.into(), vec![1, self.config.hidden_size]), (BIAS.into(), vec![1])]);
+    /// The head that lies in a folder, or a fresh one, whose first values are all 0.
+    pub(super) fn load(folder: &Path, hidden_size: usize, trunk: bool) -> Result<ValueHead> {
+        let shapes = BTreeMap::from([(WEIGHT.into(), vec![1, hidden_size]), (BIAS.into(), vec![1])]);
         let path = folder.join(FILE);
         if !path.exists() {
             let zeros = |name: &str| {
                 Var::from_tensor(&Tensor::zeros(&shapes[name][..], candle_core::DType::F32, &Device::Cpu)?)
             };
-            let head = ValueHead { weight: zeros(WEIGHT)?, bias: zeros(BIAS)?, trunk };
-            return Ok(Policy { value_head: Some(head), ..self });
+            return Ok(ValueHead { weight: zeros(WEIGHT)?, bias: zeros(BIAS)?, trunk });
         }
         let place = path.display().to_string();
         let map = map(&path)?;
@@ -93,8 +79,17 @@ impl Policy {
             check_finite(&place, name, &values)?;
             Ok(Var::from_vec(values, shape, &Device::Cpu)?)
         };
-        let head = ValueHead { weight: read(WEIGHT)?, bias: read(BIAS)?, trunk };
-        Ok(Policy { value_head: Some(head), ..self })
+        Ok(ValueHead { weight: read(WEIGHT)?, bias: read(BIAS)?, trunk })
+    }
+
+    /// Writes it into the folder of its policy; the file is whole or not there.
+    pub(super) fn save(&self, folder: &Path) -> Result<()> {
+        let mut weights = BTreeMap::new();
+        for (name, variable) in self.variables() {
+            let values = variable.flatten_all()?.to_vec1()?;
+            weights.insert(name.to_owned(), Weight { shape: variable.dims().to_vec(), values });
+        }
+        weight_files::write(&folder.join(FILE), &weights)
     }
 }
 
@@ -103,6 +98,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::kernels::Precision;
     use crate::kernels::testing::random_tensor;
+    use crate::policy::Policy;
     use crate::policy::config::tests::tiny;
     use crate::policy::lora::tests::adapted;
     use crate::policy::model::tests::{batch, random_policy};

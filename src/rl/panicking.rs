@@ -17,7 +17,7 @@ use crate::exchange::{Actors, Sampler, Threads, Underway, WorkerPool};
 use crate::experiment::Experiment;
 use crate::interrupt::Interrupt;
 use crate::policy::Policy;
-use crate::rollout::{Begun, Completion, Engine, Job, Limits, Published, SLOTS};
+use crate::rollout::{Begun, Completion, CpuEngine, Engine, Job, Limits, Published, SLOTS};
 use crate::telemetry::Silent;
 use left::{left_by, same};
 
@@ -35,7 +35,7 @@ struct Watched {
 }
 
 struct Engineer {
-    engine: Engine,
+    engine: CpuEngine,
     watched: Watched,
     /// Completions of the fatal step that it has handed in.
     done: usize,

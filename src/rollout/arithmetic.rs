@@ -1,7 +1,7 @@
 //! The element-wise parts of a decoder, in plain loops that vectorise. Sums run over sixteen lanes and are folded in
 //! one fixed order, so that a result depends on its own numbers only.
 
-use super::rows::LINE;
+use crate::kernels::simd::{LANES, fold};
 
 /// e^x to a few units in the last place, without branches. Below -87 it stays at e^-87, above 88 at e^88; NaN stays
 /// NaN.
@@ -26,24 +26,11 @@ pub(super) fn exp(x: f32) -> f32 {
     series * f32::from_bits(exponent)
 }
 
-/// Folds sixteen lanes pairwise.
-#[inline(always)]
-pub(super) fn fold(mut lanes: [f32; LINE], combine: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut half = LINE / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] = combine(lanes[lane], lanes[lane + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
 /// Sum of `term(x)` over a slice of any length.
 #[inline(always)]
 pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LINE];
-    let (lines, rest) = values.as_chunks::<LINE>();
+    let mut lanes = [0.0; LANES];
+    let (lines, rest) = values.as_chunks::<LANES>();
     for line in lines {
         for (lane, value) in lanes.iter_mut().zip(line) {
             *lane += term(*value);
@@ -52,23 +39,7 @@ pub(super) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     for (lane, value) in lanes.iter_mut().zip(rest) {
         *lane += term(*value);
     }
-    fold(lanes, |a, b| a + b)
-}
-
-/// The largest of a slice; negative infinity when it is empty. NaN is passed over.
-#[inline(always)]
-pub(super) fn largest(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LINE];
-    let (lines, rest) = values.as_chunks::<LINE>();
-    for line in lines {
-        for (lane, value) in lanes.iter_mut().zip(line) {
-            *lane = if *value > *lane { *value } else { *lane };
-        }
-    }
-    for (lane, value) in lanes.iter_mut().zip(rest) {
-        *lane = if *value > *lane { *value } else { *lane };
-    }
-    fold(lanes, |a, b| if a > b { a } else { b })
+    fold(lanes)
 }
 
 /// What [`rms_norm`] multiplies by: the inverse root of the mean square.
@@ -92,15 +63,6 @@ pub(super) fn rms_norm_in_place(values: &mut [f32], weight: &[f32], epsilon: f32
     let scale = inverse_rms(values, epsilon);
     for (x, weight) in values.iter_mut().zip(weight) {
         *x = *x * scale * weight;
-    }
-}
-
-/// Rotates a head: the pair `(x[i], x[i + half])` by the angle of frequency `i`.
-#[inline(always)]
-pub(super) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let (first, second) = head.split_at_mut(cos.len());
-    for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
     }
 }
 
@@ -131,11 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_maxima_take_every_element_of_odd_lengths() {
+    fn sums_take_every_element_of_odd_lengths() {
         for len in 1..50usize {
             let values: Vec<f32> = (0..len).map(|i| (i * 7 % 13) as f32 - 20.0).collect();
             assert_eq!(sum(&values, |x| x), values.iter().sum::<f32>());
-            assert_eq!(largest(&values), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
 }

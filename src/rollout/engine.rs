@@ -1,119 +1,108 @@
 //! The generation engine: continuous batching over fixed slots.
 //!
-//! A request's prompt is read once, into a slot of its own that no completion uses; each of its samples starts from a
-//! copy of those keys and values and of the logits after the prompt's last token. A slot whose completion ends is
-//! refilled before the next step, with the next sample or the next request. What a completion says depends on its
-//! request and the weights alone: neither the slot, nor its neighbours, nor the order of arrival matters. Weights may
-//! change between two steps: what is running goes on with its keys and values under the new ones.
+//! A prompt is read once for all completions of its request, which start from copies of its keys and values. A slot
+//! whose completion ends is refilled before the next step, with the next sample or the next request. What a completion
+//! says depends on its request and the weights alone: neither the slot, nor its neighbours, nor the order of arrival
+//! matters. Weights may change between two steps: what is running goes on with its keys and values under the new ones.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::attention::Place;
-use super::cache::Cache;
-use super::forward::Forward;
-use super::panels::{self, Panels};
+use super::backend::{Backend, Drawn, StartedSlot};
+use super::published::Published;
 use super::request::{Begun, Completion, Job, Limits, Request};
 use super::running::Running;
 use crate::policy::{ModelConfig, Snapshot};
 use crate::{Error, Result};
 
-/// Slots of an engine that pay on a CPU. Eight rows fill the registers of a product; with more, keys and values of all
-/// slots no longer fit the processor's cache, and each step fetches them anew. Measured at 144 tokens and two engines:
-/// 16 slots take 1.02 times as long for 0.5 million parameters, 1.06 to 1.2 times for 4 million, as long for 30 million.
-pub const SLOTS: usize = 8;
-
 /// Tokens by which slots grow.
 const STRIDE: usize = 64;
 
-/// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
-const PIECE: usize = 64;
-
 /// Samples completions with a key/value cache of fixed slots, which grow only when longer requests come than any before.
-/// One thread, no allocation per token.
 ///
 /// [`Engine::generate`] does everything for a list of requests. Whoever has requests coming in all the time hands over
 /// one ([`Engine::take`]) whenever there is [room](Engine::has_room), and calls [`Engine::step`] until it is
 /// [idle](Engine::is_idle).
-pub struct Engine {
+pub struct Engine<B: Backend> {
     config: ModelConfig,
     limits: Limits,
-    panels: Option<Arc<Panels>>,
-    forward: Forward,
-    /// One slot more than completions use: the last holds the prompt that is being handed out.
-    cache: Cache,
+    pub(super) backend: B,
+    /// With their policy version.
+    weights: Option<(B::Weights, u64)>,
     slots: Vec<Option<Running>>,
-    /// The request whose completions are being started.
-    prompt: Option<Prompt>,
+    /// Requests whose completions are being started.
+    waiting: VecDeque<PrefixGroup>,
     finished: Vec<Completion>,
-    /// Scratch of a step.
-    places: Vec<Place>,
-    /// Scratch of the sampler.
-    weights: Vec<f32>,
 }
 
-impl Engine {
-    /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Memory is
-    /// taken for what is asked, not for what could be: real models have positions for far longer texts. Results do not
-    /// depend on `slots`; speed does, see [`SLOTS`].
-    pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<Engine> {
-        panels::check(config)?;
-        if slots == 0 || max_tokens_per_slot == 0 {
-            let found = format!("{slots} slots of {max_tokens_per_slot} tokens");
-            return Err(Error::invalid("rollout engine", found, "both are at least 1"));
+impl<B: Backend> Engine<B> {
+    /// An engine of `slots` completions at once, each of at most `max_tokens` tokens with its prompt.
+    pub(super) fn with_backend(
+        config: &ModelConfig,
+        slots: usize,
+        max_tokens: usize,
+        backend: impl FnOnce() -> Result<B>,
+    ) -> Result<Engine<B>> {
+        let refuse = |found: String, remedy: String| Err(Error::invalid("rollout engine", found, remedy));
+        if slots == 0 || max_tokens == 0 {
+            return refuse(format!("{slots} slots of {max_tokens} tokens"), "both are at least 1".into());
         }
-        if max_tokens_per_slot > config.longest_sequence() {
-            let found = format!("slots of {max_tokens_per_slot} tokens");
+        if max_tokens > config.longest_sequence() {
             let remedy = format!("the model has {} positions", config.longest_sequence());
-            return Err(Error::invalid("rollout engine", found, remedy));
+            return refuse(format!("slots of {max_tokens} tokens"), remedy);
         }
         Ok(Engine {
             config: config.clone(),
-            limits: Limits { max_tokens: max_tokens_per_slot, vocab_size: config.vocab_size },
-            panels: None,
-            forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot))),
-            cache: Cache::new(config, slots + 1, 0),
+            limits: Limits { max_tokens, vocab_size: config.vocab_size },
+            backend: backend()?,
+            weights: None,
             slots: (0..slots).map(|_| None).collect(),
-            prompt: None,
+            waiting: VecDeque::new(),
             finished: Vec::new(),
-            places: Vec::with_capacity(slots),
-            weights: Vec::new(),
         })
     }
 
-    /// Positions that went through the model so far: those of a request's prompt once, whatever its samples, and those
-    /// of sampled tokens but for the last of each completion.
-    pub fn positions(&self) -> u64 {
-        self.forward.positions()
-    }
-
-    /// What this engine can take.
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    /// Packs the weights of a policy version and samples from them from now on.
+    /// Samples from a policy version from now on. Completions that are running go on under it.
+    ///
+    /// # Errors
+    ///
+    /// The weights do not fit the engine's config, or not into memory.
     pub fn load(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.load_packed(Arc::new(Panels::pack(snapshot)?))
+        self.load_published(B::publish(snapshot)?)
     }
 
-    /// The same for weights that are packed already: workers share them. Completions that are running go on under them.
-    pub fn load_packed(&mut self, panels: Arc<Panels>) -> Result<()> {
-        if panels.config != self.config {
-            let place = format!("policy version {}", panels.version);
+    /// The same for weights that were published for several engines.
+    ///
+    /// # Errors
+    ///
+    /// They do not fit the engine's config, or not into memory, or are those of another kind of engine.
+    pub fn load_published(&mut self, weights: Published) -> Result<()> {
+        let version = weights.version();
+        if *weights.config() != self.config {
+            let place = format!("policy version {version}");
             return Err(Error::invalid(place, "another shape than the engine's", "make an engine for its config"));
         }
-        self.panels = Some(panels);
+        // Frees the old weights before new ones are made.
+        self.weights = None;
+        let Some(weights) = self.backend.receive(weights)? else {
+            let found = format!("weights that are not on {}", B::PLACE);
+            return Err(Error::invalid("rollout engine", found, "start a pool for this policy"));
+        };
+        self.weights = Some((weights, version));
         Ok(())
     }
 
     /// All completions of all requests, sorted by request and sample. Whatever the engine was at before is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A request that cannot be answered, no weights, or weights that give logits that are not finite.
     pub fn generate(&mut self, requests: &[Request]) -> Result<Vec<Completion>> {
         for (number, request) in requests.iter().enumerate() {
             self.limits.check(number, request)?;
         }
         self.clear();
-        self.reserve(requests.iter().map(Request::tokens).max().unwrap_or(0));
+        self.reserve(requests.iter().map(Request::tokens).max().unwrap_or(0))?;
         let mut queue = requests.iter().cloned().enumerate();
         loop {
             while self.has_room()
@@ -131,48 +120,56 @@ impl Engine {
         Ok(completions)
     }
 
-    /// Whether a request that came now would be begun at once.
+    /// Whether a request that came now would be begun with the next step.
     pub fn has_room(&self) -> bool {
-        self.prompt.is_none() && self.slots.iter().any(Option::is_none)
+        let waiting: usize = self.waiting.iter().map(|prompt| prompt.waiting.len()).sum();
+        waiting < self.slots.iter().filter(|slot| slot.is_none()).count()
     }
 
     /// Whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.prompt.is_none() && self.slots.iter().all(Option::is_none)
+        self.waiting.is_empty() && self.slots.iter().all(Option::is_none)
     }
 
-    /// Begins a request, or goes on with one: reads its prompt once and starts as many of its completions as there are
-    /// free slots, the others when slots become free. For an engine that has room.
+    /// Begins a request, or goes on with one, with the next step.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be answered, or does not fit into memory.
     pub fn take(&mut self, job: Job) -> Result<()> {
         self.limits.check_job(&job)?;
-        self.reserve(job.request.tokens());
+        self.reserve(job.request.tokens())?;
         let Job { number, request, begun } = job;
-        self.prompt = Some(Prompt { number, request, waiting: begun.into(), version: None, logits: Vec::new() });
-        self.fill()
+        if !begun.is_empty() {
+            let (tokens, alone, waiting) = (request.prompt.as_slice().into(), begun.len() == 1, begun.into());
+            self.waiting.push_back(PrefixGroup { number, request, tokens, alone, waiting, read: None });
+        }
+        Ok(())
     }
 
-    /// Samples one more token of every completion that is running, and starts others where some have ended.
+    /// Starts completions where slots are free, and samples one more token of all that are running.
+    ///
+    /// # Errors
+    ///
+    /// No weights, or weights that give logits that are not finite.
     pub fn step(&mut self) -> Result<()> {
-        let Some(panels) = self.panels.clone() else { return Err(no_weights()) };
-        self.places.clear();
-        self.places.extend(self.slots.iter().enumerate().filter_map(|(slot, running)| {
-            let Running { position, begun, .. } = running.as_ref()?;
-            Some(Place { slot, position: *position, token: *begun.tokens.last()? })
-        }));
-        if !self.places.is_empty() {
-            self.forward.read(&panels, &mut self.cache, &self.places);
-            self.forward.predict(&panels, self.places.len());
-        }
-        for (row, Place { slot, .. }) in self.places.iter().enumerate() {
-            let Some(running) = &mut self.slots[*slot] else { continue };
-            running.position += 1;
-            if let Some(finish) = running.draw(self.forward.logits(row), panels.version, &mut self.weights)?
-                && let Some(Running { begun, .. }) = self.slots[*slot].take()
-            {
-                self.finished.push(begun.end(finish));
+        // Completions that end with their first token make room for others.
+        loop {
+            let Some((weights, version)) = &self.weights else {
+                return Err(Error::invalid("rollout engine", "no weights", "load a policy version first"));
+            };
+            let started = start(&mut self.waiting, &mut self.slots, B::PROMPTS, *version);
+            if started.is_empty() {
+                break;
             }
+            let drawn = self.backend.prefill(weights, &started, &mut self.slots)?;
+            append(drawn, *version, &mut self.slots, &mut self.finished)?;
         }
-        self.fill()
+        let Some((weights, version)) = self.weights.as_ref().filter(|_| self.slots.iter().any(Option::is_some)) else {
+            return Ok(());
+        };
+        let drawn = self.backend.decode(weights, &mut self.slots)?;
+        append(drawn, *version, &mut self.slots, &mut self.finished)
     }
 
     /// The completions that have ended since this was last asked.
@@ -183,99 +180,82 @@ impl Engine {
     /// How far everything has come that has not ended.
     pub fn begun(&self) -> Vec<Begun> {
         let running = self.slots.iter().flatten().map(|running| &running.begun);
-        running.chain(self.prompt.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
+        running.chain(self.waiting.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
     }
 
     /// Drops all that it is at.
     pub fn clear(&mut self) {
         self.slots.iter_mut().for_each(|running| *running = None);
-        self.prompt = None;
+        self.waiting.clear();
         self.finished.clear();
     }
 
     /// Makes room for requests of so many tokens with their completions.
-    fn reserve(&mut self, tokens: usize) {
-        if tokens > self.cache.positions() {
-            let tokens = tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens);
-            self.cache.grow(tokens);
-            self.forward.grow(tokens);
+    fn reserve(&mut self, tokens: usize) -> Result<()> {
+        match tokens > self.backend.capacity() {
+            true => self.backend.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens)),
+            false => Ok(()),
         }
-    }
-
-    /// Starts completions of the current request in the slots that are free.
-    fn fill(&mut self) -> Result<()> {
-        let Some(mut prompt) = self.prompt.take() else { return Ok(()) };
-        let Some(panels) = self.panels.clone() else { return Err(no_weights()) };
-        for slot in 0..self.slots.len() {
-            while self.slots[slot].is_none()
-                && let Some(begun) = prompt.waiting.pop_front()
-            {
-                if prompt.version != Some(panels.version) {
-                    self.read(&panels, &mut prompt);
-                }
-                self.start(slot, &panels, &prompt, begun)?;
-            }
-        }
-        if !prompt.waiting.is_empty() {
-            self.prompt = Some(prompt);
-        }
-        Ok(())
-    }
-
-    /// Samples the next token of a completion in a free slot, which it keeps unless it ends with that.
-    fn start(&mut self, slot: usize, panels: &Panels, prompt: &Prompt, begun: Begun) -> Result<()> {
-        let at = prompt.request.prompt.len();
-        let places: Vec<Place> =
-            begun.tokens.iter().zip(at..).map(|(token, position)| Place { slot, position, token: *token }).collect();
-        self.cache.copy(self.slots.len(), slot, at);
-        let after;
-        let logits = if places.is_empty() {
-            &prompt.logits
-        } else {
-            after = self.logits_after(panels, &places);
-            &after
-        };
-        let mut running = Running::new(prompt.number, &prompt.request, begun);
-        match running.draw(logits, panels.version, &mut self.weights)? {
-            Some(finish) => self.finished.push(running.begun.end(finish)),
-            None => self.slots[slot] = Some(running),
-        }
-        Ok(())
-    }
-
-    /// Reads a prompt into the slot for prompts.
-    fn read(&mut self, panels: &Panels, prompt: &mut Prompt) {
-        let slot = self.slots.len();
-        let places = prompt.request.prompt.iter().enumerate();
-        let places: Vec<Place> = places.map(|(position, token)| Place { slot, position, token: *token }).collect();
-        prompt.logits = self.logits_after(panels, &places);
-        prompt.version = Some(panels.version);
-    }
-
-    /// Reads tokens that follow one another in one slot, and gives the logits after the last.
-    fn logits_after(&mut self, panels: &Panels, places: &[Place]) -> Vec<f32> {
-        let mut last = 0;
-        for piece in places.chunks(self.forward.capacity()) {
-            self.forward.read(panels, &mut self.cache, piece);
-            last = piece.len() - 1;
-        }
-        self.forward.keep_only(last);
-        self.forward.predict(panels, 1);
-        self.forward.logits(0).to_vec()
     }
 }
 
-fn no_weights() -> Error {
-    Error::invalid("rollout engine", "no weights", "load a policy version first")
-}
-
-/// A prompt whose completions are being started.
-struct Prompt {
+/// A request whose completions are being started.
+struct PrefixGroup {
     number: usize,
     request: Request,
+    tokens: Arc<[u32]>,
+    /// Whether it has one completion only: then the prompt is read into its slot.
+    alone: bool,
     waiting: VecDeque<Begun>,
-    /// Of the policy that read it. None before it has been read.
-    version: Option<u64>,
-    /// After its last token.
-    logits: Vec<f32>,
+    /// The slot that holds its keys and values, and the version of the policy that read it.
+    read: Option<(usize, u64)>,
+}
+
+/// Puts completions into free slots, of as many prompts as can be held at once.
+fn start(
+    waiting: &mut VecDeque<PrefixGroup>,
+    slots: &mut [Option<Running>],
+    prompts: usize,
+    version: u64,
+) -> Vec<StartedSlot> {
+    let mut prompt_slots: Vec<usize> = (slots.len()..slots.len() + prompts).rev().collect();
+    prompt_slots.retain(|slot| waiting.iter().all(|prompt| prompt.read.is_none_or(|(taken, _)| taken != *slot)));
+    let mut free: VecDeque<usize> = (0..slots.len()).filter(|slot| slots[*slot].is_none()).collect();
+    let mut started = Vec::new();
+    for prompt in waiting.iter_mut() {
+        while let (Some(slot), false) = (free.front().copied(), prompt.waiting.is_empty()) {
+            let (prompt_slot, unread) = match prompt.read {
+                None if prompt.alone => (slot, true),
+                Some((prompt_slot, by)) => (prompt_slot, by != version),
+                None => match prompt_slots.pop() {
+                    Some(prompt_slot) => (prompt_slot, true),
+                    None => break,
+                },
+            };
+            let (Some(slot), Some(begun)) = (free.pop_front(), prompt.waiting.pop_front()) else { break };
+            prompt.read = Some((prompt_slot, version));
+            slots[slot] = Some(Running::new(prompt.number, &prompt.request, begun));
+            started.push(StartedSlot { slot, prompt: prompt.tokens.clone(), prompt_slot, unread });
+        }
+    }
+    waiting.retain(|prompt| !prompt.waiting.is_empty());
+    started
+}
+
+/// Appends tokens to their completions; those that have ended leave their slots.
+fn append(
+    drawn: Vec<Drawn>,
+    version: u64,
+    slots: &mut [Option<Running>],
+    finished: &mut Vec<Completion>,
+) -> Result<()> {
+    for (slot, draw) in drawn {
+        let Some(running) = &mut slots[slot] else { continue };
+        if let Some(finish) = running.append(draw, version)?
+            && let Some(Running { begun, .. }) = slots[slot].take()
+        {
+            finished.push(begun.end(finish));
+        }
+    }
+    Ok(())
 }

@@ -2,16 +2,18 @@
 
 use rand::Rng;
 
+use super::places::TokenPlace;
 use super::request::{Begun, Finish, Request, name};
 use super::sampler::{self, Draw};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
 /// A completion that occupies a slot.
-pub(super) struct Running {
+pub struct Running {
     name: String,
-    /// Where its last token stands.
-    pub(super) position: usize,
+    prompt: usize,
+    /// The last token of the prompt.
+    last: u32,
     pub(super) temperature: f32,
     budget: usize,
     stop: Vec<u32>,
@@ -35,7 +37,8 @@ impl Running {
         }
         Running {
             name: name(number, request),
-            position: request.prompt.len() + said,
+            prompt: request.prompt.len(),
+            last: request.prompt.last().copied().unwrap_or_default(),
             temperature,
             budget: max_new_tokens,
             stop: request.stop.clone(),
@@ -44,10 +47,15 @@ impl Running {
         }
     }
 
-    /// Draws the next token, and says whether that ends the completion.
-    pub(super) fn draw(&mut self, logits: &[f32], version: u64, weights: &mut Vec<f32>) -> Result<Option<Finish>> {
-        let draw = sampler::draw(logits, self.temperature, || self.stream.random(), weights);
-        self.take(draw, version)
+    /// Its last token at its place, or the last of its prompt if it has none.
+    pub(super) fn newest(&self, slot: usize) -> TokenPlace {
+        let said = &self.begun.tokens;
+        TokenPlace { slot, position: self.prompt + said.len() - 1, token: said.last().copied().unwrap_or(self.last) }
+    }
+
+    /// Draws the next token. None if a logit is not finite.
+    pub(super) fn draw(&mut self, logits: &[f32], weights: &mut Vec<f32>) -> Option<Draw> {
+        sampler::draw(logits, self.temperature, || self.stream.random(), weights)
     }
 
     /// Where in [0, 1) the next token is drawn, for whoever draws it elsewhere; greedy decoding draws nothing.
@@ -55,9 +63,8 @@ impl Running {
         if self.temperature == 0.0 { 0.0 } else { self.stream.random() }
     }
 
-    /// Appends a token that was drawn, and says whether that ends the completion. None means that its logits were not
-    /// finite.
-    pub(super) fn take(&mut self, draw: Option<Draw>, version: u64) -> Result<Option<Finish>> {
+    /// Appends a token that was drawn, and says whether that ends the completion.
+    pub(super) fn append(&mut self, draw: Option<Draw>, version: u64) -> Result<Option<Finish>> {
         let Begun { tokens, log_probs, versions, .. } = &mut self.begun;
         let Some(Draw { token, log_prob }) = draw else {
             let found = format!("logits that are not finite after {} new tokens", tokens.len());

@@ -1,15 +1,14 @@
 //! Draws a token from logits.
 
-use super::arithmetic::{exp, largest, sum};
-use super::rows::LINE;
-use super::simd::{Kernel, Lanes, dispatch};
+use super::arithmetic::{exp, sum};
+use crate::kernels::simd::{LANES, max, vectorised};
 
 /// Tokens whose weights are summed before the walk to the drawn one.
-const BLOCK: usize = 4 * LINE;
+const BLOCK: usize = 4 * LANES;
 
 /// A token and its log-probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Draw {
+pub struct Draw {
     pub(super) token: u32,
     pub(super) log_prob: f32,
 }
@@ -26,7 +25,7 @@ pub(super) fn draw(
     weights.resize(logits.len(), 0.0);
     let greedy = temperature == 0.0;
     let scale = if greedy { 1.0 } else { 1.0 / temperature };
-    let (most, total) = dispatch(Soften { logits, scale, weights })?;
+    let (most, total) = soften(logits, scale, weights)?;
     let token = match greedy {
         true => logits.iter().position(|logit| *logit == most)?,
         false => walk(weights, uniform() * total),
@@ -35,25 +34,16 @@ pub(super) fn draw(
     Some(Draw { token: token as u32, log_prob: log_prob as f32 })
 }
 
-/// Fills `weights` with `e^(scale (logit - most))`; gives the largest logit and the sum of the weights.
-struct Soften<'a> {
-    logits: &'a [f32],
-    scale: f32,
-    weights: &'a mut [f32],
-}
-
-impl Kernel for Soften<'_> {
-    type Output = Option<(f32, f64)>;
-
-    #[inline(always)]
-    fn run<L: Lanes>(self) -> Self::Output {
+vectorised! {
+    /// Fills `weights` with `e^(scale (logit - most))`; gives the largest logit and the sum of the weights.
+    fn soften(logits: &[f32], scale: f32, weights: &mut [f32]) -> Option<(f32, f64)> {
         // Zero times a finite number is zero, times anything else it is NaN.
-        let finite = sum(self.logits, |logit| logit * 0.0) == 0.0;
-        let most = largest(self.logits);
-        for (weight, logit) in self.weights.iter_mut().zip(self.logits) {
-            *weight = exp((logit - most) * self.scale);
+        let finite = sum(logits, |logit| logit * 0.0) == 0.0;
+        let most = max(logits);
+        for (weight, logit) in weights.iter_mut().zip(logits) {
+            *weight = exp((logit - most) * scale);
         }
-        finite.then(|| (most, self.weights.chunks(BLOCK).map(block_sum).sum()))
+        finite.then(|| (most, weights.chunks(BLOCK).map(block_sum).sum()))
     }
 }
 

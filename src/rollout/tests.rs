@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::simd::tests::under_each_set;
-use super::{Begun, Completion, Engine, Finish, Job, Panels, Request};
+use super::{Begun, Completion, CpuEngine, Engine, Finish, Job, PackedWeights, Request};
+use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
-use crate::policy::{Family, ModelConfig, Packed, Policy, Snapshot, Target, Weight};
+use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
 use crate::random;
 
 /// A tiny model of sizes that are multiples of nothing.
@@ -96,7 +96,7 @@ pub(crate) fn mixture(count: u64) -> Vec<Request> {
     (0..count).map(mixed).collect()
 }
 
-fn engine(snapshot: &Snapshot, slots: usize) -> Engine {
+fn engine(snapshot: &Snapshot, slots: usize) -> CpuEngine {
     let mut engine = Engine::new(&snapshot.config, slots, 64).unwrap();
     engine.load(snapshot).unwrap();
     engine
@@ -195,7 +195,7 @@ fn every_family_agrees_with_the_oracle() {
             let config = ModelConfig { num_key_value_heads: shared, ..tiny(family) };
             let snapshot = snapshot(&config, 7);
             let requests = mixture(8);
-            for completion in under_each_set(|| engine(&snapshot, 5).generate(&requests).unwrap()).concat() {
+            for completion in under_each_level(|| engine(&snapshot, 5).generate(&requests).unwrap()).concat() {
                 agree(&snapshot, &requests[completion.request], &completion);
                 assert_eq!(completion.versions.runs(), [(5, completion.tokens.len())]);
             }
@@ -220,7 +220,7 @@ fn adapters_beside_packed_weights_say_what_merged_weights_say() {
             engine.load(snapshot).unwrap();
             engine.generate(&requests).unwrap()
         };
-        let (beside, merged) = under_each_set(|| (say(&policy.snapshot(0).unwrap()), say(&merged))).pop().unwrap();
+        let (beside, merged) = under_each_level(|| (say(&policy.snapshot(0).unwrap()), say(&merged))).pop().unwrap();
         for (beside, merged) in beside.iter().zip(&merged) {
             assert_eq!(beside.tokens, merged.tokens, "{family:?}");
             assert!(beside.log_probs.iter().zip(&merged.log_probs).all(|(a, b)| (a - b).abs() < 1e-5), "{family:?}");
@@ -231,11 +231,11 @@ fn adapters_beside_packed_weights_say_what_merged_weights_say() {
 #[test]
 fn a_new_version_of_adapters_shares_the_packed_weights_below_them() {
     let policy = adapted(Family::Qwen2, &[Target::UpProj]);
-    let first = Panels::pack(&policy.snapshot(1).unwrap()).unwrap();
-    let second = Panels::pack_after(&policy.snapshot(2).unwrap(), Some(&first)).unwrap();
-    assert!(Arc::ptr_eq(&first.decoder, &second.decoder) && second.version == 2);
+    let first = PackedWeights::pack(&policy.snapshot(1).unwrap()).unwrap();
+    let second = PackedWeights::pack_after(&policy.snapshot(2).unwrap(), Some(&first)).unwrap();
+    assert!(Arc::ptr_eq(&first.head, &second.head) && second.version == 2);
     let other = adapted(Family::Qwen2, &[Target::UpProj]).snapshot(3).unwrap();
-    assert!(!Arc::ptr_eq(&first.decoder, &Panels::pack_after(&other, Some(&first)).unwrap().decoder));
+    assert!(!Arc::ptr_eq(&first.head, &PackedWeights::pack_after(&other, Some(&first)).unwrap().head));
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn far_from_the_beginning_sampler_and_learner_turn_heads_alike() {
     engine.load(&snapshot).unwrap();
     let policy = Policy::of(&snapshot).unwrap();
     for said in engine.generate(&[request]).unwrap() {
-        let mut batch = Packed::default();
+        let mut batch = PackedBatch::default();
         let scored = [vec![0.0; LENGTH], vec![1.0; said.tokens.len()]].concat();
         batch.push(&[prompt.clone(), said.tokens.clone()].concat(), &scored).unwrap();
         let learned: Vec<f32> = policy.score(&batch).unwrap().log_prob.to_vec1().unwrap();
@@ -301,7 +301,7 @@ fn a_prompt_is_computed_once_for_all_completions_of_its_group() {
 fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
     let snapshot = snapshot(&tiny(Family::Qwen3), 2);
     let requests = mixture(40);
-    under_each_set(|| {
+    under_each_level(|| {
         let together = engine(&snapshot, 64).generate(&requests).unwrap();
         assert_eq!(together.len(), requests.iter().map(|request| request.samples).sum::<usize>());
         for slots in [1, 2, 3, 7, 13] {
@@ -316,7 +316,7 @@ fn a_completion_alone_is_the_same_as_among_many_to_the_last_bit() {
 }
 
 /// Takes jobs as there is room and does a number of steps.
-fn steps(engine: &mut Engine, jobs: &mut Vec<Job>, count: usize) {
+fn steps(engine: &mut CpuEngine, jobs: &mut Vec<Job>, count: usize) {
     for _ in 0..count {
         while engine.has_room() && !jobs.is_empty() {
             engine.take(jobs.remove(0)).unwrap();

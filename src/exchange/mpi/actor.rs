@@ -12,7 +12,7 @@ use crate::exchange::crew::Crew;
 use crate::exchange::on_cores;
 use crate::exchange::worker::{Command, News};
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{Begun, Engine, Panels, Published};
+use crate::rollout::{Begun, Engine, PackedWeights, Published};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.
@@ -31,7 +31,7 @@ struct Work {
     counter: Counter,
     config: Arc<ModelConfig>,
     /// What is sampled from, as it came and packed.
-    loaded: Option<(Snapshot, Arc<Panels>)>,
+    loaded: Option<(Snapshot, Arc<PackedWeights>)>,
     /// Number of the desk that news is for.
     round: u64,
     /// What the workers have told so far, and how many have not.
@@ -85,7 +85,7 @@ fn attend(wire: &mut Wire, rank: usize) -> Result<Stop> {
                     if let Some(work) = &mut work {
                         let before = work.loaded.as_ref();
                         let snapshot = load.snapshot(&work.config, before.map(|(snapshot, _)| snapshot))?;
-                        let panels = Panels::pack_after(&snapshot, before.map(|(_, panels)| &**panels))?;
+                        let panels = PackedWeights::pack_after(&snapshot, before.map(|(_, panels)| &**panels))?;
                         let panels = Arc::new(panels);
                         work.share.publish(&snapshot);
                         work.loaded = Some((snapshot, panels.clone()));

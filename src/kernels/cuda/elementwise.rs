@@ -2,15 +2,16 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Card, Grid, address, count};
+use super::device::CudaDevice;
+use super::driver::{Grid, count};
+use super::tensor::address;
 use crate::Result;
-use crate::kernels::graph::Value;
 
 /// Rows that one thread sums up at most.
 const ROWS_PER_BLOCK: usize = 256;
 
 /// The sum of one or more tensors of one shape, term after term, in the type of the first.
-pub(in crate::kernels) fn sum(card: &Card, terms: &[&Tensor]) -> Result<Tensor> {
+pub(in crate::kernels) fn sum(card: &CudaDevice, terms: &[&Tensor]) -> Result<Tensor> {
     let mut sum = terms[0].clone();
     for term in &terms[1..] {
         sum = match sum.dtype() == term.dtype() {
@@ -22,7 +23,7 @@ pub(in crate::kernels) fn sum(card: &Card, terms: &[&Tensor]) -> Result<Tensor> 
 }
 
 /// `a` in f32 and `b` in any type.
-fn add(card: &Card, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+fn add(card: &CudaDevice, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (out, elements) = (card.empty(a.shape(), DType::F32)?, a.elem_count());
     let arguments = [address(&out)?.into(), address(a)?.into(), address(b)?.into(), count(elements)];
     card.launch(b.dtype(), "add", Grid::over(elements), &arguments)?;
@@ -30,14 +31,14 @@ fn add(card: &Card, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// Adds a bias `[m]` in f32 to every row of `y` `[n, m]`, in place.
-pub(in crate::kernels) fn add_bias(card: &Card, y: &Tensor, bias: &Tensor) -> Result<()> {
+pub(in crate::kernels) fn add_bias(card: &CudaDevice, y: &Tensor, bias: &Tensor) -> Result<()> {
     let elements = y.elem_count();
     let arguments = [address(y)?.into(), address(bias)?.into(), count(elements), bias.elem_count().into()];
     card.launch(y.dtype(), "add_bias", Grid::over(elements), &arguments)
 }
 
 /// The sum of all rows of `x` `[n, m]`, `[m]` in f32: blocks of rows first, then their sums.
-pub(in crate::kernels) fn column_sums(card: &Card, x: &Tensor) -> Result<Tensor> {
+pub(in crate::kernels) fn column_sums(card: &CudaDevice, x: &Tensor) -> Result<Tensor> {
     let (n, m) = x.dims2()?;
     let blocks = n.div_ceil(ROWS_PER_BLOCK).max(1);
     let out = card.empty((blocks, m), DType::F32)?;
@@ -49,28 +50,24 @@ pub(in crate::kernels) fn column_sums(card: &Card, x: &Tensor) -> Result<Tensor>
     }
 }
 
-/// Sum of the squares of a tensor's values in f32.
-pub(in crate::kernels) fn squares(card: &Card, values: &Tensor) -> Result<f64> {
-    let values = values.contiguous()?;
-    let grid = Grid { blocks: [values.elem_count().div_ceil(4096).clamp(1, 1024), 1], ..Grid::over(1) };
-    let parts = card.empty(grid.blocks[0], DType::F64)?;
-    let arguments = [address(&parts)?.into(), address(&values)?.into(), count(values.elem_count())];
-    card.launch(DType::F32, "squares", grid, &arguments)?;
-    Ok(parts.to_vec1::<f64>()?.iter().sum())
-}
-
-/// From `[n, 2 f]`, gate and up side by side, to `[n, f]`.
-pub(in crate::kernels) fn swiglu(card: &Card, gate_up: &Value) -> Result<Value> {
-    let (held, card) = (gate_up.tensor().clone(), card.clone());
-    let ((n, width), real) = (held.dims2()?, held.dtype());
-    let f = width / 2;
-    let y = card.empty((n, f), real)?;
-    let arguments = [address(&y)?.into(), address(&held)?.into(), f.into()];
-    card.launch(real, "swiglu", Grid::rows(n, f), &arguments)?;
-    Ok(Value::computed(y, &[gate_up], move |gradient| {
-        let dx = card.empty((n, width), real)?;
-        let arguments = [address(&dx)?.into(), address(&held)?.into(), address(gradient)?.into(), f.into()];
-        card.launch(real, "swiglu_backward", Grid::rows(n, f), &arguments)?;
-        Ok(vec![dx])
-    }))
+/// Sum of the squares of each tensor's values in f32: one look at the card for all of them.
+pub(in crate::kernels) fn squares(card: &CudaDevice, tensors: &[&Tensor]) -> Result<Vec<f64>> {
+    let blocks: Vec<usize> = tensors.iter().map(|tensor| tensor.elem_count().div_ceil(4096).clamp(1, 1024)).collect();
+    let parts = card.empty(blocks.iter().sum::<usize>().max(1), DType::F64)?;
+    let mut start = address(&parts)?;
+    for (tensor, blocks) in tensors.iter().zip(&blocks) {
+        let values = tensor.contiguous()?;
+        let grid = Grid { blocks: [*blocks, 1], ..Grid::over(1) };
+        let arguments = [start.into(), address(&values)?.into(), count(values.elem_count())];
+        card.launch(DType::F32, "squares", grid, &arguments)?;
+        start.0 += (blocks * size_of::<f64>()) as u64;
+    }
+    let parts = parts.to_vec1::<f64>()?;
+    let mut rest = &parts[..];
+    let sum = |blocks: &usize| {
+        let (own, others) = rest.split_at(*blocks);
+        rest = others;
+        own.iter().sum()
+    };
+    Ok(blocks.iter().map(sum).collect())
 }

@@ -11,8 +11,10 @@ use candle_core::{DType, Device, Shape, Tensor};
 use half::bf16;
 use libloading::Library;
 
-use super::{Address, Argument, Grid, Matrix};
-use crate::kernels::product::{self, Write};
+use super::driver::{Argument, Driver, Grid, Recording};
+use super::matrix::CudaMatrix;
+use super::tensor::Address;
+use crate::kernels::matrix::{self, Matrix, Write};
 use crate::{Error, Result};
 
 /// The compiled kernels for each type of activations.
@@ -86,8 +88,12 @@ fn compile() -> Option<Emulator> {
     Some(Emulator(Arc::new([build("f32", &[])?, build("bf16", &["-DBF16"])?])))
 }
 
-impl Emulator {
-    pub(super) fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
+impl Driver for Emulator {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
         let library = &self.0[usize::from(real == DType::BF16)];
         let launch = Launch {
             blocks: [grid.blocks[0] as u32, grid.blocks[1] as u32, 1],
@@ -110,52 +116,64 @@ impl Emulator {
             }
         }
     }
-}
 
-pub(super) fn write(place: Address, values: &[u32]) -> Result<()> {
-    // SAFETY: `Card::overwrite` has compared the sizes.
-    unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), place.0 as *mut u32, values.len()) };
-    Ok(())
-}
+    fn write(&self, place: Address, values: &[u32]) -> Result<()> {
+        // SAFETY: `CudaDevice::overwrite` has compared the sizes.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), place.0 as *mut u32, values.len()) };
+        Ok(())
+    }
 
-/// Values that show when a kernel forgets to write them.
-pub(super) fn empty(shape: Shape, dtype: DType) -> Result<Tensor> {
-    Ok(match dtype {
-        DType::U32 => Tensor::full(u32::MAX, shape, &Device::Cpu)?,
-        _ => Tensor::full(f32::NAN, shape, &Device::Cpu)?.to_dtype(dtype)?,
-    })
-}
+    /// Values that show when a kernel forgets to write them.
+    fn empty(&self, shape: Shape, dtype: DType) -> Result<Tensor> {
+        Ok(match dtype {
+            DType::U32 => Tensor::full(u32::MAX, shape, &Device::Cpu)?,
+            _ => Tensor::full(f32::NAN, shape, &Device::Cpu)?.to_dtype(dtype)?,
+        })
+    }
 
-pub(super) fn multiply(out: &Matrix, a: &Matrix, b: &Matrix, scale: f32, write: Write) -> Result<()> {
-    let (left, right) = (values(a), values(b));
-    let of = |matrix: &Matrix, values| match matrix.transposed {
-        true => product::Matrix::new(values, matrix.columns, matrix.rows).transposed(),
-        false => product::Matrix::new(values, matrix.rows, matrix.columns),
-    };
-    let mut result = vec![0.0; out.rows * out.columns];
-    product::multiply(&mut result, out.columns, of(a, &left), of(b, &right), Write::Replace);
-    for (i, value) in result.into_iter().enumerate() {
-        let at = i / out.columns * out.step + i % out.columns;
-        // SAFETY: inside of the view.
-        unsafe {
-            match out.dtype {
-                DType::F32 => {
-                    let place = (out.start.0 as *mut f32).add(at);
-                    *place = scale * value + if write == Write::Add { *place } else { 0.0 };
-                }
-                _ => {
-                    let place = (out.start.0 as *mut bf16).add(at);
-                    let before = if write == Write::Add { (*place).to_f32() } else { 0.0 };
-                    *place = bf16::from_f32(scale * value + before);
+    fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
+        let (left, right) = (values(a), values(b));
+        let of = |matrix: &CudaMatrix, values| match matrix.transposed {
+            true => Matrix::new(values, matrix.columns, matrix.rows).transposed(),
+            false => Matrix::new(values, matrix.rows, matrix.columns),
+        };
+        let mut result = vec![0.0; out.rows * out.columns];
+        matrix::multiply(&mut result, out.columns, of(a, &left), of(b, &right), Write::Replace);
+        for (i, value) in result.into_iter().enumerate() {
+            let at = i / out.columns * out.step + i % out.columns;
+            // SAFETY: inside of the view.
+            unsafe {
+                match out.dtype {
+                    DType::F32 => {
+                        let place = (out.start.0 as *mut f32).add(at);
+                        *place = scale * value + if write == Write::Add { *place } else { 0.0 };
+                    }
+                    _ => {
+                        let place = (out.start.0 as *mut bf16).add(at);
+                        let before = if write == Write::Add { (*place).to_f32() } else { 0.0 };
+                        *place = bf16::from_f32(scale * value + before);
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn sibling(&self) -> Result<Arc<dyn Driver>> {
+        Ok(Arc::new(self.clone()))
+    }
+
+    fn record(&self, _: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        Ok(None)
+    }
+
+    fn free_memory(&self) -> Result<usize> {
+        Ok(usize::MAX)
+    }
 }
 
 /// The values of a matrix as they lie, without what is between its rows.
-fn values(matrix: &Matrix) -> Vec<f32> {
+fn values(matrix: &CudaMatrix) -> Vec<f32> {
     let (rows, columns) = if matrix.transposed { (matrix.columns, matrix.rows) } else { (matrix.rows, matrix.columns) };
     let places = (0..rows).flat_map(|row| (0..columns).map(move |column| row * matrix.step + column));
     // SAFETY: inside of the view.

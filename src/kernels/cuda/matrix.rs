@@ -2,45 +2,45 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Address, address};
+use super::tensor::{Address, address};
 use crate::{Error, Result};
 
 /// A row-major matrix, or the transpose of one. It does not keep the memory: the tensor it is a view of has to live
 /// until the kernels that use it are launched.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix {
-    pub(crate) start: Address,
-    pub(crate) dtype: DType,
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
+pub struct CudaMatrix {
+    pub start: Address,
+    pub dtype: DType,
+    pub rows: usize,
+    pub columns: usize,
     /// Values between two rows in memory, of what is transposed if it is.
-    pub(crate) step: usize,
-    pub(crate) transposed: bool,
+    pub step: usize,
+    pub transposed: bool,
 }
 
-impl Matrix {
+impl CudaMatrix {
     /// All of a tensor `[rows, columns]`.
-    pub(crate) fn of(tensor: &Tensor) -> Result<Matrix> {
+    pub fn of(tensor: &Tensor) -> Result<CudaMatrix> {
         let (rows, columns) = tensor.dims2()?;
         let (start, dtype) = (address(tensor)?, tensor.dtype());
-        Ok(Matrix { start, dtype, rows, columns, step: columns, transposed: false })
+        Ok(CudaMatrix { start, dtype, rows, columns, step: columns, transposed: false })
     }
 
     /// The transpose, without moving anything.
-    pub(crate) fn transposed(self) -> Matrix {
-        Matrix { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
+    pub fn transposed(self) -> CudaMatrix {
+        CudaMatrix { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
 
     /// Some columns of a matrix that is not transposed.
-    pub(crate) fn columns(self, first: usize, columns: usize) -> Matrix {
+    pub fn columns(self, first: usize, columns: usize) -> CudaMatrix {
         debug_assert!(!self.transposed && first + columns <= self.columns);
-        Matrix { start: self.at(first), columns, ..self }
+        CudaMatrix { start: self.at(first), columns, ..self }
     }
 
     /// Some rows of a matrix that is not transposed.
-    pub(crate) fn rows(self, first: usize, rows: usize) -> Matrix {
+    pub fn rows(self, first: usize, rows: usize) -> CudaMatrix {
         debug_assert!(!self.transposed && first + rows <= self.rows);
-        Matrix { start: self.at(first * self.step), rows, ..self }
+        CudaMatrix { start: self.at(first * self.step), rows, ..self }
     }
 
     fn at(&self, values: usize) -> Address {
@@ -49,13 +49,13 @@ impl Matrix {
 }
 
 /// Refuses a product of what does not fit together.
-pub(super) fn check(out: &Matrix, a: &Matrix, b: &Matrix) -> Result<()> {
+pub(super) fn check(out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix) -> Result<()> {
     let fits = a.columns == b.rows && out.rows == a.rows && out.columns == b.columns && !out.transposed;
     let types = a.dtype == b.dtype && (out.dtype == a.dtype || out.dtype == DType::F32);
     match fits && types && matches!(a.dtype, DType::F32 | DType::BF16) {
         true => Ok(()),
         false => {
-            let size = |m: &Matrix| format!("[{}, {}] of {:?}", m.rows, m.columns, m.dtype);
+            let size = |m: &CudaMatrix| format!("[{}, {}] of {:?}", m.rows, m.columns, m.dtype);
             let found = format!("{} times {} into {}", size(a), size(b), size(out));
             Err(Error::invalid("product on the card", found, "this is a bug: report it"))
         }

@@ -1,16 +1,18 @@
 //! A real card, through candle's device and cuBLAS.
 
-use candle_core::backend::{BackendDevice, BackendStorage};
-use candle_core::cuda_backend::cudarc::cublas::{result::gemm_ex, sys as blas};
-use candle_core::cuda_backend::cudarc::driver::{
-    self, CudaContext, CudaGraph, DevicePtrMut, LaunchConfig, PushKernelArg, sys,
-};
-use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
-use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, DType, Shape, Storage, Tensor};
+use std::sync::Arc;
 
-use super::{Address, Argument, Grid, Matrix, Recording};
-use crate::kernels::product::Write;
+use candle_core::backend::BackendDevice;
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::cublas::{result::gemm_ex, sys as blas};
+use candle_core::cuda_backend::cudarc::driver::{self, CudaContext, CudaGraph, LaunchConfig, PushKernelArg, sys};
+use candle_core::op::BackpropOp;
+use candle_core::{CudaDevice, DType, Device, Shape, Storage, Tensor};
+
+use super::driver::{Argument, Driver, Grid, Recording};
+use super::matrix::CudaMatrix;
+use super::tensor::Address;
+use crate::kernels::matrix::Write;
 use crate::{Error, Result};
 
 /// The kernels as build.rs compiled them, for each type of activations.
@@ -89,131 +91,124 @@ fn set(context: &CudaContext, attribute: sys::CUmemPool_attribute, mut value: u6
     Ok(())
 }
 
-pub(super) fn launch(device: &CudaDevice, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-    let (module, source) = if real == DType::BF16 { ("recollect_bf16", BF16) } else { ("recollect_f32", F32) };
-    let function = device.get_or_load_custom_func(kernel, module, source)?;
-    if grid.shared_bytes > FREE_SHARED_BYTES {
-        let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        function.set_attribute(attribute, grid.shared_bytes as i32).map_err(|error| {
-            let found = format!("{} KiB of shared memory for {kernel} ({error})", grid.shared_bytes >> 10);
-            Error::invalid("the card", found, "this model's heads are too large for it: set run.device to \"cpu\"")
-        })?;
+/// A card through candle's device.
+pub(super) struct Nvidia(pub(super) CudaDevice);
+
+impl Driver for Nvidia {
+    fn device(&self) -> Device {
+        Device::Cuda(self.0.clone())
     }
-    let mut builder = function.builder();
-    for argument in arguments {
-        match argument {
-            Argument::Address(value) | Argument::Count(value) => builder.arg(value),
-            Argument::Int(value) => builder.arg(value),
-            Argument::Float(value) => builder.arg(value),
+
+    fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
+        let (module, source) = if real == DType::BF16 { ("recollect_bf16", BF16) } else { ("recollect_f32", F32) };
+        let function = self.0.get_or_load_custom_func(kernel, module, source)?;
+        if grid.shared_bytes > FREE_SHARED_BYTES {
+            let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function.set_attribute(attribute, grid.shared_bytes as i32).map_err(|error| {
+                let found = format!("{} KiB of shared memory for {kernel} ({error})", grid.shared_bytes >> 10);
+                Error::invalid("the card", found, "this model's heads are too large for it: set run.device to \"cpu\"")
+            })?;
+        }
+        let mut builder = function.builder();
+        for argument in arguments {
+            match argument {
+                Argument::Address(value) | Argument::Count(value) => builder.arg(value),
+                Argument::Int(value) => builder.arg(value),
+                Argument::Float(value) => builder.arg(value),
+            };
+        }
+        let config = LaunchConfig {
+            grid_dim: (grid.blocks[0] as u32, grid.blocks[1] as u32, 1),
+            block_dim: (grid.threads as u32, 1, 1),
+            shared_mem_bytes: grid.shared_bytes as u32,
         };
+        // SAFETY: the arguments have the types that the kernel declares, and its pointers the sizes: the tests run these
+        // same launches where every access outside of them shows.
+        unsafe { builder.launch(config) }.w()?;
+        Ok(())
     }
-    let config = LaunchConfig {
-        grid_dim: (grid.blocks[0] as u32, grid.blocks[1] as u32, 1),
-        block_dim: (grid.threads as u32, 1, 1),
-        shared_mem_bytes: grid.shared_bytes as u32,
-    };
-    // SAFETY: the arguments have the types that the kernel declares, and its pointers the sizes: the tests run these
-    // same launches where every access outside of them shows.
-    unsafe { builder.launch(config) }.w()?;
-    Ok(())
-}
 
-pub(super) fn multiply(
-    device: &CudaDevice,
-    out: &Matrix,
-    a: &Matrix,
-    b: &Matrix,
-    scale: f32,
-    write: Write,
-) -> Result<()> {
-    let operation = |matrix: &Matrix| match matrix.transposed {
-        true => blas::cublasOperation_t::CUBLAS_OP_T,
-        false => blas::cublasOperation_t::CUBLAS_OP_N,
-    };
-    let kind = |dtype: DType| match dtype {
-        DType::BF16 => blas::cudaDataType::CUDA_R_16BF,
-        _ => blas::cudaDataType::CUDA_R_32F,
-    };
-    let beta = f32::from(u8::from(write == Write::Add));
-    // cuBLAS counts columns first: it sees the transpose of every matrix, and out^T = b^T a^T.
-    // SAFETY: `check` has compared sizes and types; the views are inside of tensors that live.
-    unsafe {
-        gemm_ex(
-            *device.cublas_handle().handle(),
-            operation(b),
-            operation(a),
-            out.columns as i32,
-            out.rows as i32,
-            a.columns as i32,
-            (&raw const scale).cast(),
-            b.start.0 as *const _,
-            kind(b.dtype),
-            b.step as i32,
-            a.start.0 as *const _,
-            kind(a.dtype),
-            a.step as i32,
-            (&raw const beta).cast(),
-            out.start.0 as *mut _,
-            kind(out.dtype),
-            out.step as i32,
-            blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-        )
+    fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
+        let operation = |matrix: &CudaMatrix| match matrix.transposed {
+            true => blas::cublasOperation_t::CUBLAS_OP_T,
+            false => blas::cublasOperation_t::CUBLAS_OP_N,
+        };
+        let kind = |dtype: DType| match dtype {
+            DType::BF16 => blas::cudaDataType::CUDA_R_16BF,
+            _ => blas::cudaDataType::CUDA_R_32F,
+        };
+        let beta = f32::from(u8::from(write == Write::Add));
+        // cuBLAS counts columns first: it sees the transpose of every matrix, and out^T = b^T a^T.
+        // SAFETY: `check` has compared sizes and types; the views are inside of tensors that live.
+        unsafe {
+            gemm_ex(
+                *self.0.cublas_handle().handle(),
+                operation(b),
+                operation(a),
+                out.columns as i32,
+                out.rows as i32,
+                a.columns as i32,
+                (&raw const scale).cast(),
+                b.start.0 as *const _,
+                kind(b.dtype),
+                b.step as i32,
+                a.start.0 as *const _,
+                kind(a.dtype),
+                a.step as i32,
+                (&raw const beta).cast(),
+                out.start.0 as *mut _,
+                kind(out.dtype),
+                out.step as i32,
+                blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .w()?;
+        Ok(())
     }
-    .w()?;
-    Ok(())
-}
 
-pub(super) fn empty(device: &CudaDevice, shape: Shape, dtype: DType) -> Result<Tensor> {
-    // SAFETY: `Card::empty` is for what a kernel is about to write whole.
-    let storage = unsafe { device.alloc_uninit(&shape, dtype)? };
-    Ok(Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false))
-}
+    fn empty(&self, shape: Shape, dtype: DType) -> Result<Tensor> {
+        // SAFETY: `CudaDevice::empty` is for what a kernel is about to write whole.
+        let storage = unsafe { self.0.alloc_uninit(&shape, dtype)? };
+        Ok(Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false))
+    }
 
-/// Where a storage begins.
-pub(super) fn start(storage: &mut CudaStorage) -> candle_core::Result<(u64, DType)> {
-    let (stream, dtype) = (storage.device().cuda_stream(), storage.dtype());
-    let start = match &mut storage.slice {
-        CudaStorageSlice::F32(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::F64(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::BF16(values) => values.device_ptr_mut(&stream).0,
-        CudaStorageSlice::U32(values) => values.device_ptr_mut(&stream).0,
-        _ => candle_core::bail!("no card kernel takes this type"),
-    };
-    Ok((start, dtype))
-}
+    fn write(&self, place: Address, values: &[u32]) -> Result<()> {
+        let stream = self.0.cuda_stream();
+        stream.context().bind_to_thread().w()?;
+        // SAFETY: `CudaDevice::overwrite` has compared the sizes; pageable memory is read before the call returns.
+        unsafe { driver::result::memcpy_htod_async(place.0, values, stream.cu_stream()) }.w()?;
+        Ok(())
+    }
 
-pub(super) fn write(device: &CudaDevice, place: Address, values: &[u32]) -> Result<()> {
-    let stream = device.cuda_stream();
-    stream.context().bind_to_thread().w()?;
-    // SAFETY: `Card::overwrite` has compared the sizes; pageable memory is read before the call returns.
-    unsafe { driver::result::memcpy_htod_async(place.0, values, stream.cu_stream()) }.w()?;
-    Ok(())
-}
+    fn sibling(&self) -> Result<Arc<dyn Driver>> {
+        Ok(Arc::new(Nvidia(open(self.0.cuda_stream().context().ordinal())?)))
+    }
 
-pub(super) fn sibling(device: &CudaDevice) -> Result<CudaDevice> {
-    open(device.cuda_stream().context().ordinal())
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        let stream = self.0.cuda_stream();
+        // Others may use the card meanwhile, on streams of their own.
+        stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
+        let worked = work();
+        // Ends the capture in any case.
+        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        worked?;
+        Ok(graph.w()?.map(|graph| Box::new(Graph(graph)) as Box<dyn Recording>))
+    }
+
+    fn free_memory(&self) -> Result<usize> {
+        Ok(memory(&self.0)?.free)
+    }
 }
 
 /// A recorded graph of launches.
-pub(crate) struct Graph(CudaGraph);
+struct Graph(CudaGraph);
 
 // SAFETY: a graph may go from thread to thread, used by one at a time; it is never shared.
 unsafe impl Send for Graph {}
 
-impl Graph {
-    pub(super) fn launch(&self) -> Result<()> {
+impl Recording for Graph {
+    fn repeat(&self) -> Result<()> {
         Ok(self.0.launch().w()?)
     }
-}
-
-pub(super) fn record(device: &CudaDevice, work: impl FnOnce() -> Result<()>) -> Result<Option<Recording>> {
-    let stream = device.cuda_stream();
-    // Others may use the card meanwhile, on streams of their own.
-    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
-    let worked = work();
-    // Ends the capture in any case.
-    let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
-    worked?;
-    Ok(graph.w()?.map(|graph| Recording { graph: Graph(graph) }))
 }

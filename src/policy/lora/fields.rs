@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::patterns::{InOrder, Pattern};
-use super::{LoraLayer, LoraLayers, targets};
-use crate::policy::ModelConfig;
+use super::{LoraLayer, LoraLayers};
 use crate::{Error, Result, files};
 
 /// What a key of an `adapter_config.json` does.
@@ -115,7 +114,7 @@ impl AdapterFields {
     }
 
     /// The adapters that the file describes beside the layers of a model.
-    pub fn lora(&self, config: &ModelConfig) -> Result<LoraLayers> {
+    pub fn lora(&self, layers: impl FnOnce(&AdapterFields) -> Result<Vec<String>>) -> Result<LoraLayers> {
         self.refuse_what_is_not_computed()?;
         let whole = |value: f64| (value.fract() == 0.0 && (0.0..1e9).contains(&value)).then_some(value as usize);
         let Some(rank) = self.get("r").as_f64().and_then(whole) else {
@@ -131,7 +130,7 @@ impl AdapterFields {
             _ => return self.refuse("use_rslora", "it has to be true or false"),
         };
         let mut all = Vec::new();
-        for layer in targets::layers(self, config)? {
+        for layer in layers(self)? {
             let rank = match self.first("rank_pattern", &ranks, &layer)?.map(whole) {
                 None => rank,
                 Some(Some(rank)) => rank,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::LoraLayers;
 use super::fields::{AdapterFields, CONFIG};
+use super::{LoraLayers, targets};
 use crate::policy::Policy;
 use crate::policy::value_head::is_of_trl;
 use crate::policy::weight_files::{decode, map, parse, write};
@@ -57,7 +57,7 @@ fn moved_together<'a>(folder: &'a Path, named: &'a Path) -> impl Iterator<Item =
 impl Policy {
     /// This policy with the adapters that a folder holds, in place of any that it has.
     pub(in crate::policy) fn load_adapters(self, folder: &Path) -> Result<Policy> {
-        let lora = AdapterFields::read(folder)?.lora(&self.config)?;
+        let lora = AdapterFields::read(folder)?.lora(|fields| targets::layers(fields, &self.config))?;
         let path = folder.join(WEIGHTS);
         let place = path.display().to_string();
         if !path.exists() && folder.join(PICKLED).exists() {

@@ -4,8 +4,46 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Target;
 use crate::policy::ModelConfig;
+use crate::policy::architecture::{DecoderLayer, FusedLinear, LinearSpec, WeightSpec};
+
+/// A linear layer of every block of the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    QProj,
+    KProj,
+    VProj,
+    OProj,
+    GateProj,
+    UpProj,
+    DownProj,
+}
+
+impl Target {
+    pub(super) const ALL: [Target; 7] = {
+        use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
+        [QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]
+    };
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Target::QProj => "q_proj",
+            Target::KProj => "k_proj",
+            Target::VProj => "v_proj",
+            Target::OProj => "o_proj",
+            Target::GateProj => "gate_proj",
+            Target::UpProj => "up_proj",
+            Target::DownProj => "down_proj",
+        }
+    }
+
+    /// The target that a layer (`model.layers.0.self_attn.q_proj`) is, where it is one.
+    pub(super) fn of(layer: &str) -> Option<Target> {
+        let (_, name) = layer.rsplit_once('.')?;
+        Target::ALL.into_iter().find(|target| target.name() == name)
+    }
+}
 
 /// The adapter beside one linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +61,18 @@ impl LoraLayer {
     }
 }
 
+/// The adapter beside one of several linear layers: it adds `scale * (x A^T) B^T`.
+#[derive(Clone, Debug)]
+pub struct AdapterSpec {
+    /// Where the outputs of its layer begin.
+    pub column: usize,
+    /// `[rank, inputs]`
+    pub a: WeightSpec,
+    /// `[outputs, rank]`
+    pub b: WeightSpec,
+    pub scale: f32,
+}
+
 /// The adapters of a policy by layer (`model.layers.0.self_attn.q_proj`, …).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraLayers(BTreeMap<String, LoraLayer>);
@@ -38,14 +88,28 @@ impl LoraLayers {
         self.0.iter().map(|(layer, adapter)| (layer.as_str(), *adapter))
     }
 
+    /// The adapters beside linear layers whose outputs stand side by side.
+    pub fn beside(&self, linear: &FusedLinear) -> Vec<AdapterSpec> {
+        let mut column = 0;
+        let adapter = |LinearSpec { name, outputs }: &LinearSpec| {
+            let first = column;
+            column += outputs;
+            let adapter = self.get(name)?;
+            Some(AdapterSpec {
+                column: first,
+                a: WeightSpec::new(format!("{name}.lora_A.weight"), &[adapter.rank, linear.inputs]),
+                b: WeightSpec::new(format!("{name}.lora_B.weight"), &[*outputs, adapter.rank]),
+                scale: adapter.scale(),
+            })
+        };
+        linear.parts.iter().filter_map(adapter).collect()
+    }
+
     /// The name and shape of every adapter's two matrices.
     pub fn shapes(&self, config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
-        let both = |(layer, [outputs, inputs]): (String, [usize; 2])| {
-            let rank = self.get(&layer)?.rank;
-            let (a, b) = (vec![rank, inputs], vec![outputs, rank]);
-            Some([(format!("{layer}.lora_A.weight"), a), (format!("{layer}.lora_B.weight"), b)])
-        };
-        linear_layers(config).filter_map(both).flatten().collect()
+        let architecture = config.architecture();
+        let adapters = architecture.linears().flat_map(|linear| self.beside(linear));
+        adapters.flat_map(|adapter| [adapter.a, adapter.b]).map(|weight| (weight.name, weight.shape)).collect()
     }
 
     /// How many numbers the adapters consist of.
@@ -71,9 +135,8 @@ impl FromIterator<(String, LoraLayer)> for LoraLayers {
 
 /// The layers that adapters can stand beside: name, and shape `[outputs, inputs]`.
 pub(super) fn linear_layers(config: &ModelConfig) -> impl Iterator<Item = (String, [usize; 2])> {
-    config.weight_shapes().into_iter().filter_map(|(name, shape)| {
-        let layer = name.strip_suffix(".weight")?;
-        let [outputs, inputs] = shape[..] else { return None };
-        Target::of(layer).map(|_| (layer.to_owned(), [outputs, inputs]))
-    })
+    let parts = |FusedLinear { inputs, parts, .. }: FusedLinear| {
+        parts.into_iter().map(move |part| (part.name, [part.outputs, inputs]))
+    };
+    config.architecture().layers.into_iter().flat_map(DecoderLayer::into_linears).flat_map(parts)
 }

@@ -15,10 +15,11 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 pub(super) use files::{adapted_base, adapter_files, is_adapter};
-pub use layers::{LoraLayer, LoraLayers};
+use layers::linear_layers;
+pub use layers::{AdapterSpec, LoraLayer, LoraLayers, Target};
 
-use super::model::variables;
-use super::{ModelConfig, Policy, Weight};
+use super::weight::{Weight, variables};
+use super::{ModelConfig, Policy};
 use crate::{Error, Result, random};
 
 /// Which layers get fresh adapters, and how large these are. The words are those of PEFT.
@@ -31,44 +32,6 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// The linear layers, of every block.
     pub target_modules: Vec<Target>,
-}
-
-/// A linear layer of every block of the decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    QProj,
-    KProj,
-    VProj,
-    OProj,
-    GateProj,
-    UpProj,
-    DownProj,
-}
-
-impl Target {
-    const ALL: [Target; 7] = {
-        use Target::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
-        [QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]
-    };
-
-    fn name(self) -> &'static str {
-        match self {
-            Target::QProj => "q_proj",
-            Target::KProj => "k_proj",
-            Target::VProj => "v_proj",
-            Target::OProj => "o_proj",
-            Target::GateProj => "gate_proj",
-            Target::UpProj => "up_proj",
-            Target::DownProj => "down_proj",
-        }
-    }
-
-    /// The target that a layer (`model.layers.0.self_attn.q_proj`) is, where it is one.
-    fn of(layer: &str) -> Option<Target> {
-        let (_, name) = layer.rsplit_once('.')?;
-        Target::ALL.into_iter().find(|target| target.name() == name)
-    }
 }
 
 impl Default for LoraConfig {
@@ -87,7 +50,7 @@ impl LoraConfig {
     pub fn layers(&self, config: &ModelConfig) -> LoraLayers {
         let adapter = LoraLayer { rank: self.rank, alpha: self.alpha };
         let adapted = |layer: &String| Target::of(layer).is_some_and(|target| self.target_modules.contains(&target));
-        layers::linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
+        linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
     }
 
     /// How many numbers the adapters consist of.
@@ -184,7 +147,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::policy::config::tests::tiny;
     use crate::policy::model::tests::{batch, random_policy};
-    use crate::policy::{Family, Packed};
+    use crate::policy::{Family, PackedBatch};
 
     /// A policy whose adapters are drawn, so that none is 0.
     pub(crate) fn adapted(family: Family, target_modules: &[Target]) -> Policy {
@@ -221,7 +184,7 @@ pub(crate) mod tests {
         policy.with_adapters("test", Arc::new(layers), adapters).unwrap()
     }
 
-    fn scored(policy: &Policy, batch: &Packed) -> Vec<f32> {
+    fn scored(policy: &Policy, batch: &PackedBatch) -> Vec<f32> {
         policy.score(batch).unwrap().log_prob.to_vec1().unwrap()
     }
 

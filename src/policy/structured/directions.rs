@@ -5,6 +5,11 @@ use rand_distr::StandardNormal;
 
 use crate::random::Stream;
 
+/// Independent normal values around 0.
+pub(in crate::policy) fn normal(stream: &mut Stream, length: usize, deviation: f64) -> Vec<f32> {
+    (0..length).map(|_| (stream.sample::<f64, _>(StandardNormal) * deviation) as f32).collect()
+}
+
 /// The embedding of a token, scaled to length 1.
 pub(super) fn unit(embeddings: &[f32], token: u32, d: usize) -> Vec<f32> {
     let row = &embeddings[token as usize * d..(token as usize + 1) * d];

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::directions::{orthogonal, orthonormal, unit};
+use super::directions::{normal, orthogonal, orthonormal, unit};
 use super::{Code, Gates, Head, Structured};
-use crate::policy::init::normal;
 use crate::policy::{ModelConfig, Weight};
 use crate::random::{self, Stream};
 use crate::{Error, Result};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::policy::weight_files;
-use crate::policy::{Policy, Weight};
+use crate::policy::{ModelConfig, Policy, Weight};
 
 /// What PEFT makes of each case.
 #[derive(Deserialize)]

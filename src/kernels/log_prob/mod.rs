@@ -1,0 +1,338 @@
+//! The output layer of a language model down to the log-probability of each target, without ever holding the logits
+//! of a large batch: a chunk of rows at a time, computed again in the backward pass. A batch of a single chunk keeps
+//! its logits instead.
+
+mod cuda;
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use super::cuda::CudaDevice;
+use super::graph::Value;
+use super::matrix::{Matrix, Write};
+use super::memory::{read, tensor};
+use super::product::Precision;
+use super::simd::{LANES, exp, max, vectorised};
+use crate::{Error, Result};
+
+/// Logits held at once (16 MB): those of a whole micro-batch where the vocabulary is small. Keeping them saves a
+/// quarter of the products of the head, and few large products are faster than many small ones.
+const CHUNK: usize = 1 << 22;
+
+/// For each of `rows` (indices into `hidden` `[n, d]`), the log-probability of `targets[i]` under
+/// softmax(hidden · head^T), head `[V, d]`, and the entropy of that distribution in nats: a value `[2, rows]`, first
+/// all log-probabilities, then all entropies.
+pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32], precision: Precision) -> Result<Value> {
+    let chunk = if CudaDevice::of(hidden.tensor()).is_some() { cuda::CHUNK } else { CHUNK };
+    in_chunks(hidden, head, rows, targets, precision, chunk)
+}
+
+fn in_chunks(
+    hidden: &Value,
+    head: &Value,
+    rows: &[u32],
+    targets: &[u32],
+    precision: Precision,
+    most_logits: usize,
+) -> Result<Value> {
+    let ((n, d), (vocabulary, _)) = (hidden.tensor().dims2()?, head.tensor().dims2()?);
+    assert_eq!(rows.len(), targets.len(), "one target per row");
+    for (what, index, limit) in [("rows", rows.iter().max(), n), ("target token ids", targets.iter().max(), vocabulary)]
+    {
+        if let Some(index) = index.filter(|index| **index as usize >= limit) {
+            let remedy = "targets come from the tokenizer of the model, rows from the packed batch";
+            return Err(Error::invalid(what, format!("{index}, but there are only {limit}"), remedy));
+        }
+    }
+    if let Some(card) = CudaDevice::of(hidden.tensor()) {
+        return cuda::log_prob(&card, hidden, head, rows, targets, precision, most_logits);
+    }
+    let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));
+    let wants_head = !head.is_constant();
+    let pass = LogProbPass { rows: rows.into(), targets: targets.into(), d, vocabulary, precision, chunk, wants_head };
+    let mut logits = vec![0.0; chunk * vocabulary];
+    let RowSummary { log_probs, log_sums, entropies } =
+        pass.forward(&mut logits, &read(hidden.tensor())?, &read(head.tensor())?);
+    let kept = Mutex::new((rows.len() <= chunk).then_some(logits));
+    let (states, weights) = (hidden.tensor().clone(), head.tensor().clone());
+    let both = tensor([&log_probs[..], &entropies].concat(), (2, rows.len()))?;
+    Ok(Value::computed(both, &[hidden, head], move |gradient| {
+        // They become their own gradients; a second backward pass has to compute them again.
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let known = RowStatistics { log_sums: &log_sums, entropies: &entropies };
+        let (d_hidden, d_head) = pass.backward(kept, &read(&states)?, &read(&weights)?, known, &read(gradient)?);
+        let vocabulary = if wants_head { vocabulary } else { 0 };
+        Ok(vec![tensor(d_hidden, (n, d))?, tensor(d_head, (vocabulary, d))?])
+    }))
+}
+
+/// What both passes know about the batch.
+struct LogProbPass {
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+    d: usize,
+    vocabulary: usize,
+    precision: Precision,
+    /// Rows whose logits are held at once.
+    chunk: usize,
+    /// Whether the head is trained.
+    wants_head: bool,
+}
+
+/// One number each for every row.
+struct RowSummary {
+    log_probs: Vec<f32>,
+    log_sums: Vec<f32>,
+    entropies: Vec<f32>,
+}
+
+/// What the backward pass takes over from the forward pass, a number for every row.
+#[derive(Clone, Copy)]
+struct RowStatistics<'a> {
+    log_sums: &'a [f32],
+    entropies: &'a [f32],
+}
+
+impl LogProbPass {
+    /// Leaves the logits of the last chunk.
+    fn forward(&self, logits: &mut [f32], hidden: &[f32], head: &[f32]) -> RowSummary {
+        let LogProbPass { d, vocabulary, .. } = *self;
+        let (mut log_sums, mut entropies) = (vec![0.0; self.rows.len()], vec![0.0; self.rows.len()]);
+        let mut log_probs = Vec::with_capacity(self.rows.len());
+        let mut inputs = Vec::new();
+        for range in self.chunks() {
+            gather(&mut inputs, hidden, &self.rows[range.clone()], d);
+            let logits = &mut logits[..range.len() * vocabulary];
+            self.logits(logits, &inputs, head);
+            summarise(&mut log_sums[range.clone()], &mut entropies[range.clone()], logits, vocabulary);
+            let rows = logits.chunks_exact(vocabulary).zip(&self.targets[range.clone()]).zip(&log_sums[range]);
+            log_probs.extend(rows.map(|((logits, target), log_sum)| logits[*target as usize] - log_sum));
+        }
+        RowSummary { log_probs, log_sums, entropies }
+    }
+
+    /// Gradients of states and head (empty where it is not trained), from those of log-probabilities and entropies.
+    /// `kept` are the logits where there is one chunk only.
+    fn backward(
+        &self,
+        kept: Option<Vec<f32>>,
+        hidden: &[f32],
+        head: &[f32],
+        known: RowStatistics,
+        gradient: &[f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (gradient, of_entropy) = gradient.split_at(self.rows.len());
+        let LogProbPass { d, vocabulary, precision, chunk, .. } = *self;
+        let mut d_hidden = vec![0.0; hidden.len()];
+        let mut d_head = vec![0.0; if self.wants_head { head.len() } else { 0 }];
+        let (again, with_entropy) = (kept.is_none(), of_entropy.iter().any(|g| *g != 0.0));
+        let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
+        let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
+        for range in self.chunks() {
+            let (rows, count) = (&self.rows[range.clone()], range.len());
+            gather(&mut inputs, hidden, rows, d);
+            let logits = &mut logits[..count * vocabulary];
+            if again {
+                self.logits(logits, &inputs, head);
+            }
+            let (targets, gradient) = (&self.targets[range.clone()], &gradient[range.clone()]);
+            let log_sums = &known.log_sums[range.clone()];
+            match with_entropy {
+                false => logit_gradients(logits, log_sums, gradient, vocabulary),
+                true => {
+                    let (entropies, of_entropy) = (&known.entropies[range.clone()], &of_entropy[range]);
+                    logit_gradients_with_entropy(logits, log_sums, gradient, entropies, of_entropy, vocabulary);
+                }
+            }
+            for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(gradient) {
+                row[*target as usize] += g;
+            }
+            let d_logits = Matrix::new(logits, count, vocabulary);
+            let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(head, vocabulary, d));
+            precision.multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
+            if self.wants_head {
+                precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+            }
+            for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
+                let d_row = &mut d_hidden[*row as usize * d..][..d];
+                d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        (d_hidden, d_head)
+    }
+
+    fn logits(&self, logits: &mut [f32], inputs: &[f32], head: &[f32]) {
+        let inputs = Matrix::new(inputs, inputs.len() / self.d, self.d);
+        let head = Matrix::new(head, self.vocabulary, self.d).transposed();
+        self.precision.multiply(logits, self.vocabulary, inputs, head, Write::Replace);
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (rows, chunk) = (self.rows.len(), self.chunk);
+        (0..rows).step_by(chunk).map(move |start| start..rows.min(start + chunk))
+    }
+}
+
+fn gather(to: &mut Vec<f32>, from: &[f32], rows: &[u32], d: usize) {
+    to.clear();
+    for &row in rows {
+        to.extend_from_slice(&from[row as usize * d..][..d]);
+    }
+}
+
+vectorised! {
+    /// Log-sum-exp and entropy of each row of logits.
+    fn summarise(log_sums: &mut [f32], entropies: &mut [f32], logits: &[f32], vocabulary: usize) {
+        for ((row, log_sum), entropy) in logits.chunks_exact(vocabulary).zip(log_sums).zip(entropies) {
+            let top = max(row);
+            // Sums of e^z and of z e^z with z = logit - top, in one pass.
+            let (mut weights, mut moments) = ([0f32; LANES], [0f32; LANES]);
+            let blocks = row.chunks_exact(LANES);
+            for (lane, logit) in blocks.remainder().iter().enumerate() {
+                let z = logit - top;
+                weights[lane] = exp(z);
+                moments[lane] = exp(z) * z;
+            }
+            for block in blocks {
+                for lane in 0..LANES {
+                    let z = block[lane] - top;
+                    let weight = exp(z);
+                    weights[lane] += weight;
+                    moments[lane] = weight.mul_add(z, moments[lane]);
+                }
+            }
+            let (sum, moment) = (weights.iter().sum::<f32>(), moments.iter().sum::<f32>());
+            *log_sum = top + sum.ln();
+            *entropy = sum.ln() - moment / sum;
+        }
+    }
+}
+
+vectorised! {
+    /// Logits to -g * probability; the target's own +g is the caller's.
+    fn logit_gradients(logits: &mut [f32], log_sums: &[f32], gradient: &[f32], vocabulary: usize) {
+        for ((row, log_sum), g) in logits.chunks_exact_mut(vocabulary).zip(log_sums).zip(gradient) {
+            for logit in row {
+                *logit = -g * exp(*logit - log_sum);
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// The same where entropies have gradients too. That of an entropy H by the logit of a token of probability p is
+    /// -p (ln p + H).
+    fn logit_gradients_with_entropy(
+        logits: &mut [f32],
+        log_sums: &[f32],
+        gradient: &[f32],
+        entropies: &[f32],
+        of_entropy: &[f32],
+        vocabulary: usize
+    ) {
+        let known = log_sums.iter().zip(entropies).zip(gradient.iter().zip(of_entropy));
+        for (row, ((log_sum, entropy), (g, h))) in logits.chunks_exact_mut(vocabulary).zip(known) {
+            for logit in row {
+                let log_prob = *logit - log_sum;
+                *logit = -(g + h * (log_prob + entropy)) * exp(log_prob);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{check, random_tensor};
+    use candle_core::{D, Tensor};
+
+    fn plain_log_softmax(hidden: &Tensor, head: &Tensor, rows: &[u32]) -> candle_core::Result<Tensor> {
+        let rows = Tensor::new(rows, hidden.device())?;
+        let logits = hidden.index_select(&rows, 0)?.matmul(&head.t()?)?;
+        let top = logits.max_keepdim(D::Minus1)?.detach();
+        let shifted = logits.broadcast_sub(&top)?;
+        shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+    }
+
+    #[test]
+    fn agrees_with_candle_and_with_finite_differences_in_one_chunk_and_in_several() {
+        for (n, d, vocabulary, rows) in [
+            (1, 1, 1, &[0][..]),
+            (4, 3, 5, &[0, 1, 2, 3]),
+            (9, 7, 33, &[1, 3, 4, 8]),
+            // A row that predicts twice, and one chunk that is not full.
+            (6, 5, 19, &[5, 0, 2, 2, 1]),
+        ] {
+            // Wide enough that some probabilities are near 0 and 1.
+            let inputs = [(random_tensor(&[n, d], 1) * 3.0).unwrap(), random_tensor(&[vocabulary, d], 2)];
+            let targets: Vec<u32> = rows.iter().map(|row| (row * 7 + 3) % vocabulary as u32).collect();
+            for most_logits in [0, 2 * vocabulary, CHUNK] {
+                check(
+                    &inputs,
+                    |v| in_chunks(v[0], v[1], rows, &targets, Precision::F32, most_logits),
+                    |t| {
+                        let all = plain_log_softmax(&t[0], &t[1], rows)?;
+                        let targets = Tensor::new(&targets[..], all.device())?.unsqueeze(1)?;
+                        let entropies = (&all * all.exp()?)?.sum(1)?.neg()?;
+                        Tensor::stack(&[all.gather(&targets, 1)?.squeeze(1)?, entropies], 0)
+                    },
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bf16_moves_log_probs_and_gradients_a_little() {
+        let run = |precision, most_logits| {
+            let leaf = |name: &str, shape: &[usize], seed| {
+                Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
+            };
+            let (hidden, head) = (leaf("hidden", &[9, 37], 1), leaf("head", &[53, 37], 2));
+            let value = in_chunks(&hidden, &head, &[1, 3, 8], &[5, 0, 52], precision, most_logits).unwrap();
+            let log_probs = read(value.tensor()).unwrap().to_vec();
+            let gradients = value.backward(random_tensor(&[2, 3], 3)).unwrap();
+            let gradient = |name: &str| read(gradients.get(name).unwrap()).unwrap().to_vec();
+            [log_probs, gradient("hidden"), gradient("head")].concat()
+        };
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+        let (exact, rounded) = (run(Precision::F32, CHUNK), run(Precision::Bf16, CHUNK));
+        assert!(apart(&exact, &rounded) > 1e-5 && apart(&exact, &rounded) < 0.03);
+        assert!(apart(&rounded, &run(Precision::Bf16, 0)) < 1e-3, "chunks do not matter");
+    }
+
+    #[test]
+    fn no_rows_give_no_log_probs_and_gradients_of_zero() {
+        let leaf = |name: &str, shape: &[usize]| {
+            Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, 1)).unwrap())
+        };
+        let value = log_prob(&leaf("h", &[2, 3]), &leaf("w", &[4, 3]), &[], &[], Precision::F32).unwrap();
+        assert_eq!(value.tensor().dims(), [2, 0]);
+        let gradients = value.backward(tensor(Vec::new(), (2, 0)).unwrap()).unwrap();
+        for name in ["h", "w"] {
+            assert!(read(gradients.get(name).unwrap()).unwrap().iter().all(|g| *g == 0.0));
+        }
+    }
+
+    #[test]
+    fn gradients_of_log_probs_alone_do_not_depend_on_how_they_are_computed() {
+        let leaf = |name: &str, shape: &[usize], seed| {
+            Value::variable(name, &candle_core::Var::from_tensor(&random_tensor(shape, seed)).unwrap())
+        };
+        let run = |of_entropy: f32| {
+            let (hidden, head) = (leaf("h", &[5, 3], 1), leaf("w", &[19, 3], 2));
+            let value = log_prob(&hidden, &head, &[4, 0], &[1, 2], Precision::F32).unwrap();
+            let gradient = tensor(vec![0.5, -2.0, of_entropy, 0.0], (2, 2)).unwrap();
+            read(value.backward(gradient).unwrap().get("h").unwrap()).unwrap().to_vec()
+        };
+        // So small an entropy gradient takes the other way, and changes nothing that can be seen.
+        let apart = run(0.0).iter().zip(run(1e-20)).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+        assert!(apart < 1e-7, "{apart}");
+    }
+
+    #[test]
+    fn a_target_outside_the_vocabulary_is_one_clear_line() {
+        let (hidden, head) = (Value::constant(random_tensor(&[2, 3], 1)), Value::constant(random_tensor(&[4, 3], 2)));
+        let message = log_prob(&hidden, &head, &[1], &[4], Precision::F32).err().unwrap().to_string();
+        assert!(message.contains("target token ids: 4"), "{message}");
+    }
+}

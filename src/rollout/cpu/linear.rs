@@ -1,0 +1,212 @@
+//! Products of a few rows with a weight matrix that is packed once per policy version.
+//!
+//! The matrix is stored as panels of [`PANEL`] output columns, `[panel][input][column]`, so that the product reads
+//! it front to back exactly once however many rows there are. Every output is one chain of multiply-adds over the
+//! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
+//! beside it, to the last bit.
+
+use super::buffers::{Aligned, PANEL, TokenBatch};
+use crate::kernels::simd::{Lanes, vectorised};
+
+/// A linear layer `[outputs, inputs]`, packed for decoding.
+pub(in crate::rollout) struct PackedLinear {
+    inputs: usize,
+    outputs: usize,
+    /// `[panels, inputs, PANEL]`, zero beyond the last output.
+    panels: Aligned,
+    /// `[panels * PANEL]`, zero where there is none.
+    bias: Option<Aligned>,
+}
+
+/// What becomes of a product.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Store {
+    /// Replaces what was there.
+    Replace,
+    /// Is added to it: a residual connection.
+    Add,
+}
+
+impl PackedLinear {
+    /// Stacks matrices `[outputs_i, inputs]` (row-major) that share their input, with their biases if they have any.
+    pub(super) fn stack(inputs: usize, matrices: &[&[f32]], biases: &[&[f32]]) -> PackedLinear {
+        let outputs = matrices.iter().map(|matrix| matrix.len() / inputs).sum::<usize>();
+        let padded = outputs.next_multiple_of(PANEL);
+        let mut panels = Aligned::zeros(padded * inputs);
+        let columns = matrices.iter().flat_map(|matrix| matrix.chunks_exact(inputs));
+        for (output, column) in columns.enumerate() {
+            let panel = &mut panels[output / PANEL * inputs * PANEL..][..inputs * PANEL];
+            for (weight, place) in column.iter().zip(panel.chunks_exact_mut(PANEL)) {
+                place[output % PANEL] = *weight;
+            }
+        }
+        let bias = (!biases.is_empty()).then(|| {
+            let mut bias = Aligned::zeros(padded);
+            for (value, place) in biases.iter().flat_map(|bias| bias.iter()).zip(bias.iter_mut()) {
+                *place = *value;
+            }
+            bias
+        });
+        PackedLinear { inputs, outputs, panels, bias }
+    }
+
+    /// The weights `[inputs]` of one output.
+    pub(super) fn copy_output(&self, output: usize, to: &mut [f32]) {
+        assert!(output < self.outputs && to.len() == self.inputs);
+        let panel = &self.panels[output / PANEL * self.inputs * PANEL..][..self.inputs * PANEL];
+        for (weight, line) in to.iter_mut().zip(panel.chunks_exact(PANEL)) {
+            *weight = line[output % PANEL];
+        }
+    }
+
+    /// How wide a product is.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
+    pub(super) fn product(&self, input: &TokenBatch, rows: usize, output: &mut TokenBatch, store: Store) {
+        assert!(input.width == self.inputs && output.width == self.outputs);
+        assert!(rows <= input.capacity() && rows <= output.capacity());
+        product(self, input, rows, output, store);
+    }
+}
+
+vectorised! {
+    fn product<L>(matrix: &PackedLinear, input: &TokenBatch, rows: usize, output: &mut TokenBatch, store: Store) {
+        let (input_stride, output_stride) = (input.stride, output.stride);
+        for panel in 0..matrix.outputs.div_ceil(PANEL) {
+            for part in (0..PANEL).step_by(2 * L::LEN) {
+                let column = panel * PANEL + part;
+                let mut row = 0;
+                while row < rows {
+                    // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
+                    // panels, and `stack` made panels and bias as long.
+                    unsafe {
+                        let tile = ProductTile {
+                            weights: matrix.panels.as_ptr().add(panel * matrix.inputs * PANEL + part),
+                            inputs: matrix.inputs,
+                            bias: matrix.bias.as_ref().map(|bias| bias.as_ptr().add(column)),
+                            input: input.as_ptr().add(row * input_stride),
+                            input_stride,
+                            output: output.as_mut_ptr().add(row * output_stride + column),
+                            output_stride,
+                            store,
+                        };
+                        row += match rows - row {
+                            8.. if L::ROWS >= 8 => tile.run::<L, 8>(),
+                            4.. => tile.run::<L, 4>(),
+                            2.. => tile.run::<L, 2>(),
+                            _ => tile.run::<L, 1>(),
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A block of rows times two registers of columns.
+struct ProductTile {
+    weights: *const f32,
+    inputs: usize,
+    bias: Option<*const f32>,
+    input: *const f32,
+    input_stride: usize,
+    output: *mut f32,
+    output_stride: usize,
+    store: Store,
+}
+
+impl ProductTile {
+    /// Computes `ROWS` rows and returns how many they were.
+    ///
+    /// # Safety
+    /// `ROWS` rows can be read at `input` and written at `output`, `inputs` rows of `PANEL` lie at `weights`.
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const ROWS: usize>(self) -> usize {
+        unsafe {
+            let mut sums = [[L::splat(0.0); 2]; ROWS];
+            for k in 0..self.inputs {
+                let left = L::load(self.weights.add(k * PANEL));
+                let right = L::load(self.weights.add(k * PANEL + L::LEN));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let value = L::splat(*self.input.add(row * self.input_stride + k));
+                    *sum = [value.mul_add(left, sum[0]), value.mul_add(right, sum[1])];
+                }
+            }
+            for (row, sum) in sums.into_iter().enumerate() {
+                for (part, mut value) in sum.into_iter().enumerate() {
+                    let place = self.output.add(row * self.output_stride + part * L::LEN);
+                    if let Some(bias) = self.bias {
+                        value = value.add(L::load(bias.add(part * L::LEN)));
+                    }
+                    if self.store == Store::Add {
+                        value = value.add(L::load(place));
+                    }
+                    value.store(place);
+                }
+            }
+        }
+        ROWS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::simd::tests::under_each_level;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 37 + seed * 101) % 59) as f32 / 29.0 - 1.0).collect()
+    }
+
+    fn filled(rows: usize, width: usize) -> TokenBatch {
+        let mut filled = TokenBatch::zeros(rows, width);
+        for row in 0..rows {
+            filled.row_mut(row).copy_from_slice(&numbers(width, row));
+        }
+        filled
+    }
+
+    #[test]
+    fn products_are_right_for_shapes_that_are_multiples_of_nothing() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (8, 33, 32), (15, 20, 65), (64, 6, 37)] {
+            let (matrix, bias) = (numbers(inputs * outputs, 1000), numbers(outputs, 2000));
+            let (first, second) = matrix.split_at(outputs / 3 * inputs);
+            let (first_bias, second_bias) = bias.split_at(outputs / 3);
+            let packed = PackedLinear::stack(inputs, &[first, second], &[first_bias, second_bias]);
+            let input = filled(rows, inputs);
+            under_each_level(|| {
+                for store in [Store::Replace, Store::Add] {
+                    let (before, mut output) = (filled(rows, outputs), filled(rows, outputs));
+                    packed.product(&input, rows, &mut output, store);
+                    for row in 0..rows {
+                        for column in 0..outputs {
+                            let weights = &matrix[column * inputs..][..inputs];
+                            let mut sum: f32 = input.row(row).iter().zip(weights).map(|(x, w)| x * w).sum();
+                            sum += bias[column] + if store == Store::Add { before.row(row)[column] } else { 0.0 };
+                            assert!((output.row(row)[column] - sum).abs() < 1e-4);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        let (inputs, outputs) = (45, 70);
+        let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[]);
+        under_each_level(|| {
+            let (input, mut together) = (filled(31, inputs), TokenBatch::zeros(31, outputs));
+            packed.product(&input, 31, &mut together, Store::Replace);
+            for row in 0..31 {
+                let (mut alone, mut output) = (TokenBatch::zeros(1, inputs), TokenBatch::zeros(1, outputs));
+                alone.row_mut(0).copy_from_slice(input.row(row));
+                packed.product(&alone, 1, &mut output, Store::Replace);
+                assert_eq!(output.row(0), together.row(row));
+            }
+        });
+    }
+}
