@@ -22,7 +22,7 @@ use gemm::Parallelism;
 use candle_core::{Device, Tensor, Var};
 use recollect::Result;
 use recollect::kernels::{self, AdamW, Heads, Moments, Positions, Precision, Value};
-use recollect::knowledge::curriculum::Lesson;
+use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::{Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
 use recollect::telemetry::memory;
@@ -135,11 +135,11 @@ impl Step {
 
 fn training_step(criterion: &mut Criterion, shape: &Shape) -> Result<Vec<Step>> {
     let vocabulary = shape.config.vocab_size;
-    let lesson = |sequence: usize| Lesson {
+    let lesson = |sequence: usize| TrainingSequence {
         tokens: (0..=shape.length).map(|at| ((sequence * 97 + at * at * 31) % vocabulary) as u32).collect(),
         weights: vec![1.0; shape.length + 1],
     };
-    let lessons: Vec<Lesson> = (0..shape.sequences).map(lesson).collect();
+    let lessons: Vec<TrainingSequence> = (0..shape.sequences).map(lesson).collect();
     let init = InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: None };
     let constants = OptimizerConfig { beta1: 0.9, beta2: 0.98, weight_decay: 0.01, max_gradient_norm: 1.0 };
     let mut group = criterion.benchmark_group(format!("{}/step", shape.name));

@@ -18,13 +18,13 @@ use criterion::{Criterion, Throughput};
 
 use recollect::config::{KnownSection, ModelSection};
 use recollect::exchange::WorkerPool;
-use recollect::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
+use recollect::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
 use recollect::knowledge::{Question, Set, World, WorldConfig};
 use recollect::language::{Opening, Tokenizer, prompt};
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
-use recollect::reward::{Evidence, Reward};
+use recollect::reward::{TermInput, Reward};
 use recollect::rollout::{Completion, Request, SLOTS};
 use recollect::telemetry::memory;
 use recollect::verifier::judge;
@@ -77,7 +77,7 @@ fn pretraining(criterion: &mut Criterion, world: &World) -> Result<()> {
     let habits = Habits::default();
     let curriculum = Curriculum::new(world, &habits);
     let mut random = random::stream(0, &[]);
-    let mut lessons: Vec<Lesson> = Vec::new();
+    let mut lessons: Vec<TrainingSequence> = Vec::new();
     while lessons.iter().map(|lesson| lesson.tokens.len()).sum::<usize>() < TOKENS_PER_STEP {
         lessons.push(curriculum.lesson(&Mixture::default(), &mut random));
     }
@@ -206,7 +206,7 @@ impl<'a> Lab<'a> {
     fn score(&self, completion: &Completion) -> Result<Option<f64>> {
         let text = self.tokenizer.decode(&completion.tokens)?;
         let judgement = judge(self.world, &self.questions[completion.request], Opening::Think, &text, false);
-        let evidence = Evidence {
+        let evidence = TermInput {
             judgement: &judgement,
             prompt: &self.questions[completion.request].text,
             completion: &text,

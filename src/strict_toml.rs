@@ -51,14 +51,14 @@ pub fn parse(text: &str, place: &str) -> Result<Table> {
 }
 
 /// Where things stand in a text, which is read once however often it is asked.
-pub struct Places<'a> {
+pub struct TomlSpans<'a> {
     text: &'a str,
     root: Option<Spanned<DeTable<'a>>>,
 }
 
-impl<'a> Places<'a> {
-    pub fn of(text: &'a str) -> Places<'a> {
-        Places { text, root: DeTable::parse(text).ok() }
+impl<'a> TomlSpans<'a> {
+    pub fn of(text: &'a str) -> TomlSpans<'a> {
+        TomlSpans { text, root: DeTable::parse(text).ok() }
     }
 
     /// "line 3, column 1": where the last of these keys stands, or the last of them that is there. A number stands for an
@@ -390,9 +390,9 @@ mod tests {
             (&["term", "1", "missing"], "line 5, column 1"),
             (&["nothing"], "line 1, column 1"),
         ] {
-            assert_eq!(Places::of(text).find(keys).as_deref(), Some(place), "{keys:?}");
+            assert_eq!(TomlSpans::of(text).find(keys).as_deref(), Some(place), "{keys:?}");
         }
-        assert_eq!(Places::of("a = = 1").find(&["a"]), None);
+        assert_eq!(TomlSpans::of("a = = 1").find(&["a"]), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use recollect::doctor::{Verdict, examine};
+use recollect::doctor::{Severity, examine};
 use recollect::base::Place;
 use recollect::telemetry::Silent;
 
@@ -80,6 +80,6 @@ fn doctor_compares_only_what_the_other_implementation_has() {
         diagnosis.findings.into_iter().find(|finding| finding.what == "logits").unwrap()
     };
     let finding = logits(&model);
-    assert_eq!(finding.verdict, Verdict::Limited, "{}", finding.words);
+    assert_eq!(finding.verdict, Severity::Limited, "{}", finding.words);
     assert!(finding.words.contains("rope_scaling"), "{}", finding.words);
 }

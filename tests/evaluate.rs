@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use recollect::config::Config;
-use recollect::evaluation::{Arm, Summary, Touched, Training, Way};
+use recollect::evaluation::{Arm, Summary, Touched, Training, PromptMode};
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
 use recollect::knowledge::reversal::CANDIDATES;
@@ -124,7 +124,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
     assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
     for row in &all.arms {
-        let scored = row.form != CANDIDATES && row.arm.way() != Way::Restore;
+        let scored = row.form != CANDIDATES && row.arm.way() != PromptMode::Restore;
         assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
     }
 
@@ -223,7 +223,7 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     let summary = home.report("runs/compared");
     assert!(summary.arms.iter().all(|row| row.n == 1 && row.set == Set::B));
     assert_eq!(summary.same_way.len(), 2, "thinking and at once; without documents nothing is asked in context");
-    assert!(summary.arms.iter().all(|row| !matches!(row.arm.way(), Way::InContext(_))) && !said.contains("context"));
+    assert!(summary.arms.iter().all(|row| !matches!(row.arm.way(), PromptMode::InContext(_))) && !said.contains("context"));
     assert_eq!(summary.run.touched, Touched::Questions(1), "the question is one of A");
     let text = fs::read_to_string(home.path("runs/compared/report.md")).unwrap();
     assert!(text.contains("was trained on 1 of the questions") && !text.contains("never touched"), "{text}");

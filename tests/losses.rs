@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
-use recollect::learner::{Aggregation, Algorithm, Clip, Estimator, Loss, Range, Ratio, Tokens, Weights, policy_loss};
+use recollect::learner::{Aggregation, Algorithm, Clip, Estimator, Loss, ClipRange, Ratio, Tokens, TokenWeights, policy_loss};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -68,8 +68,8 @@ impl Options {
         let high = self.epsilon_high.unwrap_or(self.epsilon);
         let clip = match self.loss_type.as_str() {
             // Its bound is that of the ratio itself.
-            "cispo" => Range { low: 1.0, high: high - 1.0, dual: 0.0, detached: true },
-            _ => Range { low: self.epsilon, high, dual: self.delta, detached: false },
+            "cispo" => ClipRange { low: 1.0, high: high - 1.0, dual: 0.0, detached: true },
+            _ => ClipRange { low: self.epsilon, high, dual: self.delta, detached: false },
         };
         let aggregation = match self.loss_type.as_str() {
             "grpo" => Aggregation::Sequence,
@@ -125,7 +125,7 @@ fn losses_and_gradients_are_those_of_trl() {
         let learned = |number: usize| !(case.options.masked && number == golden.masked);
         let masks: Vec<Vec<bool>> =
             golden.lengths.iter().enumerate().map(|(number, length)| vec![learned(number); *length]).collect();
-        let Weights { tokens: weights, normaliser } = algorithm.aggregation.weigh(&masks, longest);
+        let TokenWeights { tokens: weights, normaliser } = algorithm.aggregation.weigh(&masks, longest);
         let of_completion = |number: usize, length: &usize| vec![golden.advantages[number]; *length];
         let advantages: Vec<Vec<f32>> =
             golden.lengths.iter().enumerate().map(|(number, length)| of_completion(number, length)).collect();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use minijinja::context;
 use recollect::language::Tokenizer;
-use recollect::language::keys::{self, Effect};
+use recollect::language::keys::{self, KeyEffect};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -163,7 +163,7 @@ fn what_a_source_says_of_generation_survives() {
 
 #[test]
 fn what_nobody_would_do_is_refused_by_name_wherever_transformers_looks() {
-    for (key, effect) in keys::OF_GENERATION.iter().filter(|(_, effect)| matches!(effect, Effect::Refused(_))) {
+    for (key, effect) in keys::OF_GENERATION.iter().filter(|(_, effect)| matches!(effect, KeyEffect::Refused(_))) {
         for file in ["generation_config.json", "config.json"] {
             for nothing in [Value::Null, Value::Bool(false), Value::Array(vec![])] {
                 assert!(with(&[(file, serde_json::json!({ *key: nothing }))]).1.is_ok(), "{file}: {key}");
@@ -171,7 +171,7 @@ fn what_nobody_would_do_is_refused_by_name_wherever_transformers_looks() {
             let message = with(&[(file, serde_json::json!({ *key: 7 }))]).1.err().unwrap().to_string();
             assert!(message.contains(&format!("{file}: {key} is 7")) && !message.contains('\n'), "{message}");
         }
-        if let Effect::Refused(Some(neutral)) = effect {
+        if let KeyEffect::Refused(Some(neutral)) = effect {
             assert!(with(&[("generation_config.json", serde_json::json!({ *key: neutral }))]).1.is_ok(), "{key}");
         }
     }

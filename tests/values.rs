@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use recollect::learner::gae::{explained_variance, whiten};
-use recollect::learner::{Appraisal, Foretold, Gae, HeadLoss, Loss, value_loss};
+use recollect::learner::{GaeOutput, ValueTargets, Gae, HeadLoss, Loss, value_loss};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -52,9 +52,9 @@ fn advantages_returns_and_whitening_are_those_of_pytorch() {
     assert_eq!(golden.gaes.len(), 4);
     for Spread { gamma, lambda, advantages, returns, whitened, explained } in golden.gaes {
         let gae = Gae { gamma, lambda, whiten: false };
-        let mut found: Vec<Appraisal> =
+        let mut found: Vec<GaeOutput> =
             golden.rewards.iter().zip(&golden.values).map(|(r, v)| gae.appraise(r, v.clone())).collect();
-        let all = |found: &[Appraisal], of: fn(&Appraisal) -> &Vec<f32>| found.iter().flat_map(of).copied().collect();
+        let all = |found: &[GaeOutput], of: fn(&GaeOutput) -> &Vec<f32>| found.iter().flat_map(of).copied().collect();
         let flat: Vec<f32> = all(&found, |one| &one.advantages);
         close(&flat, &advantages, "advantages");
         let flat: Vec<f32> = all(&found, |one| &one.returns);
@@ -71,7 +71,7 @@ fn part(golden: &Golden, head: &HeadLoss, span: std::ops::Range<usize>) -> (Loss
     let cut = |values: &[f32]| Tensor::new(&values[span.clone()], &Device::Cpu).unwrap();
     let value = Var::from_tensor(&cut(&golden.now)).unwrap();
     let (before, returned, weight) = (cut(&golden.values.concat()), cut(&golden.returned), cut(&golden.weights));
-    let foretold = Foretold { value: &value, before: &before, returned: &returned, weight: &weight };
+    let foretold = ValueTargets { value: &value, before: &before, returned: &returned, weight: &weight };
     let loss = value_loss(head, &foretold, golden.normaliser).unwrap();
     let gradient = loss.value.backward().unwrap().get(&value).unwrap().to_vec1().unwrap();
     (loss, gradient)
@@ -105,7 +105,7 @@ fn the_loss_and_its_gradient_are_those_of_pytorch_and_do_not_depend_on_micro_bat
         |clip: f32| golden.now.iter().zip(golden.values.concat()).filter(|(now, v)| (*now - v).abs() > clip).count();
     assert!((1..count).contains(&held(0.2)));
     let nothing = Tensor::new(&[] as &[f32], &Device::Cpu).unwrap();
-    let foretold = Foretold { value: &nothing, before: &nothing, returned: &nothing, weight: &nothing };
+    let foretold = ValueTargets { value: &nothing, before: &nothing, returned: &nothing, weight: &nothing };
     let message = value_loss(&HeadLoss::default(), &foretold, 0.0).unwrap_err().to_string();
     assert!(message.contains("normaliser = 0"), "{message}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use recollect::knowledge::curriculum::{Curriculum, Habits, Kind, Lesson};
+use recollect::knowledge::curriculum::{Curriculum, Habits, LessonKind, TrainingSequence};
 use recollect::knowledge::{Division, Knowledge, KnownConfig, Library, Set, World, WorldConfig, audit};
 use recollect::{files, random};
 use serde_json::json;
@@ -19,7 +19,7 @@ fn world(base: &str, size: serde_json::Value, seed: u64) -> World {
     World::new(&known(base), &config).unwrap()
 }
 
-fn note(text: &mut String, lesson: &Lesson) {
+fn note(text: &mut String, lesson: &TrainingSequence) {
     *text += &format!("{:?} {:?}\n", lesson.tokens, lesson.weights);
 }
 
@@ -48,14 +48,14 @@ fn taught(world: &World, habits: &Habits) -> String {
     let mut random = random::stream(7, &[]);
     let mut text = String::new();
     for kind in [
-        Kind::Read,
-        Kind::ReadTrace,
-        Kind::ReciteContext,
-        Kind::Document,
-        Kind::Answer,
-        Kind::Think,
-        Kind::BringUp,
-        Kind::Guess,
+        LessonKind::Read,
+        LessonKind::ReadTrace,
+        LessonKind::ReciteContext,
+        LessonKind::Document,
+        LessonKind::Answer,
+        LessonKind::Think,
+        LessonKind::BringUp,
+        LessonKind::Guess,
     ] {
         (0..150).for_each(|_| note(&mut text, &curriculum.lesson_of(kind, &mut random)));
     }

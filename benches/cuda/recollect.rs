@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use recollect::exchange::WorkerPool;
 use recollect::kernels::device::{peak_memory, reset_peak_memory};
 use recollect::kernels::{self, DeviceChoice, Gradients, Precision};
-use recollect::knowledge::curriculum::Lesson;
+use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, PackedBatch, Policy, Recompute};
@@ -270,9 +270,9 @@ fn learn(base: &Policy, device: &Device, lora: bool, recompute: bool) -> Result<
     let policy = Policy { recompute, ..placed(base, device, lora)? };
     let lesson = |tokens: Vec<u32>| {
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
-        Lesson { tokens, weights }
+        TrainingSequence { tokens, weights }
     };
-    let lessons: Vec<Lesson> = rows(policy.config.vocab_size, SEQUENCES, LENGTH + 1).into_iter().map(lesson).collect();
+    let lessons: Vec<TrainingSequence> = rows(policy.config.vocab_size, SEQUENCES, LENGTH + 1).into_iter().map(lesson).collect();
     let mut optimizer = optimizer();
     let mut step = || -> Result<()> {
         supervised::fit(&policy, &mut optimizer, &lessons, 1e-5, 1)?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use recollect::exchange::WorkerPool;
 use recollect::kernels::{self, Precision};
-use recollect::knowledge::curriculum::Lesson;
+use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
@@ -117,9 +117,9 @@ fn rows(config: &ModelConfig, count: usize, length: usize) -> Vec<Vec<u32>> {
 fn training(config: ModelConfig, precision: Precision) -> Result<()> {
     let lesson = |tokens: Vec<u32>| {
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
-        Lesson { tokens, weights }
+        TrainingSequence { tokens, weights }
     };
-    let lessons: Vec<Lesson> = rows(&config, 32, 128).into_iter().map(lesson).collect();
+    let lessons: Vec<TrainingSequence> = rows(&config, 32, 128).into_iter().map(lesson).collect();
     let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
     let mut step = || supervised::fit(&policy, &mut optimizer, &lessons, LEARNING_RATE, WORKERS).map(drop);
     step()?;

@@ -7,7 +7,7 @@ use std::process;
 use std::sync::Arc;
 
 use recollect::config::Config;
-use recollect::config::arithmetic::Line;
+use recollect::config::arithmetic::DerivedNumber;
 use recollect::evaluation::{Requirement, Summary};
 #[cfg(feature = "mpi")]
 use recollect::exchange::mpi::{self, Role};
@@ -71,7 +71,7 @@ impl StageArgs {
     /// the config and what it adds up to, and does no more.
     pub fn perform(
         &self,
-        arithmetic: fn(&Config) -> Vec<Line>,
+        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
         self.perform_checked(experiment::can_run, arithmetic, stage)
@@ -81,7 +81,7 @@ impl StageArgs {
     pub fn perform_checked(
         &self,
         check: fn(&Config) -> Result<()>,
-        arithmetic: fn(&Config) -> Vec<Line>,
+        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
         let resolve = || {
@@ -97,7 +97,7 @@ impl StageArgs {
     pub fn perform_with<T>(
         &self,
         resolve: impl FnOnce() -> Result<(Config, T)>,
-        arithmetic: fn(&Config) -> Vec<Line>,
+        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
         let check = |config: &Config, _: &T| {
@@ -112,7 +112,7 @@ impl StageArgs {
     pub fn perform_opened<T>(
         &self,
         resolve: impl FnOnce() -> Result<(Config, T)>,
-        arithmetic: fn(&Config) -> Vec<Line>,
+        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         check: impl FnOnce(&Config, &T) -> Result<Vec<String>>,
         open: impl FnOnce(Config, &T, Interrupt, Box<dyn Progress>) -> Result<Experiment>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
@@ -161,7 +161,7 @@ fn serve_metrics(address: std::net::SocketAddr) -> Result<()> {
 }
 
 /// Derived numbers as TOML comments: the output of `--dry-run` is a config itself.
-fn comments(lines: &[Line]) -> String {
+fn comments(lines: &[DerivedNumber]) -> String {
     let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
     let digits = lines.iter().map(|line| line.value.to_string().len()).max().unwrap_or(0);
     let mut text = String::new();

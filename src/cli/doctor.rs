@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use recollect::doctor::{Diagnosis, Verdict, examine};
+use recollect::doctor::{Diagnosis, Severity, examine};
 use recollect::base::Place;
 use recollect::config::footprint::Footprint;
 use recollect::files::megabytes;
@@ -17,7 +17,7 @@ use super::progress::StderrProgress;
 /// Look at a checkpoint before training it: is it read right, does it fit, how fast is it
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct DoctorArgs {
     /// A directory in the Hugging Face layout, whole weights or adapters; or "embedded", the model that ships
     checkpoint: PathBuf,
     /// Where speed is measured: "auto", "cpu" or "cuda:N"
@@ -42,7 +42,7 @@ Examples:
   recollect doctor models/SmolLM2-135M-Instruct --quick
   recollect doctor runs/quickstart/stages/train-*/ --workers 1";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &DoctorArgs) -> Result<()> {
     let place = args.checkpoint.to_string_lossy();
     let device = args.device.open()?;
     let progress = StderrProgress::detect();
@@ -79,9 +79,9 @@ fn page(place: &str, diagnosis: &Diagnosis) -> String {
     );
     for finding in findings {
         let verdict = match finding.verdict {
-            Verdict::Good => "ok",
-            Verdict::Limited => "note",
-            Verdict::Wrong => "WRONG",
+            Severity::Good => "ok",
+            Severity::Limited => "note",
+            Severity::Wrong => "WRONG",
         };
         let _ = writeln!(text, "{verdict:<6} {:<14} {}", finding.what, one_line(&finding.words));
     }

@@ -19,7 +19,7 @@ use super::output;
     // Whoever wants to see the list has nothing to evaluate yet.
     arg.help(CONFIG).required_unless_present("arms").required(false).default_value_if("arms", "list", "list")
 }))]
-pub struct Args {
+pub struct EvalArgs {
     #[command(flatten)]
     stage: StageArgs,
     /// A checkpoint in the Hugging Face layout in place of the policy that the run trains
@@ -72,7 +72,7 @@ Examples:
     )
 }
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &EvalArgs) -> Result<()> {
     if args.arms.contains(&AskedArms::List) {
         return output::say(&arms::list());
     }

@@ -9,7 +9,7 @@ use super::output;
 /// Teach the base the documents of A and B
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct FinetuneArgs {
     #[command(flatten)]
     stage: StageArgs,
 }
@@ -20,7 +20,7 @@ What comes out is the fine-tuned baseline: it knows the documents and can hardly
 Example:
   recollect finetune configs/quickstart.toml";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &FinetuneArgs) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
         output::say(&format!("the fine-tuned policy is in {}", output::shown(&experiment::finetune(experiment)?.dir)))
     })

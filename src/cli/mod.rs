@@ -51,17 +51,17 @@ Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 13
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Args),
-    World(world::Args),
-    Doctor(doctor::Args),
-    Pretrain(pretrain::Args),
-    Finetune(finetune::Args),
-    Train(train::Args),
-    Eval(eval::Args),
-    Watch(watch::Args),
-    Report(report::Args),
-    Reward(reward::Args),
-    Sweep(sweep::Args),
+    Run(run::RunArgs),
+    World(world::WorldArgs),
+    Doctor(doctor::DoctorArgs),
+    Pretrain(pretrain::PretrainArgs),
+    Finetune(finetune::FinetuneArgs),
+    Train(train::TrainArgs),
+    Eval(eval::EvalArgs),
+    Watch(watch::WatchArgs),
+    Report(report::ReportArgs),
+    Reward(reward::RewardArgs),
+    Sweep(sweep::SweepArgs),
 }
 
 /// Reads the command line and does what it says.

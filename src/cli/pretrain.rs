@@ -9,7 +9,7 @@ use super::output;
 /// Make a base model from scratch
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct PretrainArgs {
     #[command(flatten)]
     stage: StageArgs,
 }
@@ -21,7 +21,7 @@ Examples:
   recollect pretrain configs/base.toml
   recollect pretrain configs/base.toml --set pretrain.seed=1 --set run.dir=runs/base-1";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &PretrainArgs) -> Result<()> {
     args.stage.perform_checked(experiment::can_pretrain, arithmetic::of_pretraining, |experiment| {
         output::say(&format!("the base is in {}", output::shown(&experiment::pretrain(experiment)?)))
     })

@@ -25,7 +25,7 @@ impl StderrProgress {
 
 impl Progress for StderrProgress {
     fn begin(&self, name: &str, unit: &str, done: u64, total: u64) -> Box<dyn Meter> {
-        let work = Work::new(name, unit, done, total);
+        let work = TaskProgress::new(name, unit, done, total);
         match &self.bars {
             Some(bars) => Box::new(BarMeter::new(bars, work)),
             None => Box::new(PlainMeter { work, next: Instant::now() + EVERY }),
@@ -44,11 +44,11 @@ impl Progress for StderrProgress {
 /// A bar that is redrawn in place; when the work ends a line stays.
 struct BarMeter {
     bar: ProgressBar,
-    work: Work,
+    work: TaskProgress,
 }
 
 impl BarMeter {
-    fn new(bars: &MultiProgress, work: Work) -> BarMeter {
+    fn new(bars: &MultiProgress, work: TaskProgress) -> BarMeter {
         let bar = bars.add(ProgressBar::new(work.total).with_position(work.done));
         // The template is a constant; should it be wrong the default bar still works.
         if let Ok(style) = ProgressStyle::with_template("{prefix:<14} {bar:24} {msg}") {
@@ -82,7 +82,7 @@ impl Drop for BarMeter {
 
 /// A line every few seconds and one at the end.
 struct PlainMeter {
-    work: Work,
+    work: TaskProgress,
     next: Instant,
 }
 
@@ -108,7 +108,7 @@ impl Drop for PlainMeter {
 }
 
 /// How far a piece of work is, and how that is said.
-struct Work {
+struct TaskProgress {
     name: String,
     unit: String,
     /// Done when this run began; the rate does not count it.
@@ -119,10 +119,10 @@ struct Work {
     started: Instant,
 }
 
-impl Work {
-    fn new(name: &str, unit: &str, done: u64, total: u64) -> Work {
+impl TaskProgress {
+    fn new(name: &str, unit: &str, done: u64, total: u64) -> TaskProgress {
         let (name, unit) = (one_line(name), one_line(unit));
-        Work { name, unit, before: done, done, total, note: String::new(), started: Instant::now() }
+        TaskProgress { name, unit, before: done, done, total, note: String::new(), started: Instant::now() }
     }
 
     fn state(&self) -> String {
@@ -193,8 +193,8 @@ fn print_line(text: &str) {
 mod tests {
     use super::*;
 
-    fn work(before: u64, done: u64) -> Work {
-        let mut work = Work::new("fine-tuning", "steps", before, 900);
+    fn work(before: u64, done: u64) -> TaskProgress {
+        let mut work = TaskProgress::new("fine-tuning", "steps", before, 900);
         work.done = done;
         work
     }

@@ -11,7 +11,7 @@ use super::output;
 /// Write the report of a run again, or put runs with different seeds together
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct ReportArgs {
     /// The directory of a run, or of several that differ in seeds alone
     #[arg(required = true)]
     runs: Vec<PathBuf>,
@@ -31,7 +31,7 @@ Examples:
   recollect report runs/seed-0 runs/seed-1 runs/seed-2 --into runs/together
   recollect report runs/quickstart --require \"after-rl.B.reversal >= 0.9\"";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &ReportArgs) -> Result<()> {
     for run in &args.runs {
         output::damaged(&history::damage(run)?);
     }

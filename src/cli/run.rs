@@ -9,7 +9,7 @@ use super::output;
 /// The whole experiment: fine-tune, measure, train, measure again, report
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct RunArgs {
     #[command(flatten)]
     stage: StageArgs,
     #[command(flatten)]
@@ -25,7 +25,7 @@ Examples:
   recollect run configs/quickstart.toml --set train.steps=50 --set run.dir=runs/short
   recollect run configs/quickstart.toml --dry-run > resolved.toml";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &RunArgs) -> Result<()> {
     args.stage.perform(arithmetic::of_run, |experiment| {
         let report = experiment::run(experiment)?;
         output::reported(&report)?;

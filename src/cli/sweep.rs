@@ -17,7 +17,7 @@ use super::progress::StderrProgress;
 /// Search for the best reward, learning rate or any other key, with several seeds
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct SweepArgs {
     /// The sweep, a TOML file (see configs/sweep.toml)
     sweep: PathBuf,
     /// Change one key of the config that the sweep names, for example --set train.steps=50
@@ -61,7 +61,7 @@ Examples:
   recollect sweep configs/sweep.toml
   recollect sweep configs/sweep.toml --set train.steps=60 --set run.dir=runs/sweep-short";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &SweepArgs) -> Result<()> {
     let sweep = Sweep::load(&args.sweep, &args.changes)?;
     output::say(&listing(&sweep))?;
     if args.dry_run {

@@ -13,7 +13,7 @@ use super::output;
 /// Reinforcement learning on the questions of A
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct TrainArgs {
     #[command(flatten)]
     stage: StageArgs,
     /// Go on with a run from its newest checkpoint; refused where there is none, so that nothing begins anew by mistake
@@ -44,7 +44,7 @@ Examples:
                                                            writes, the others sample and share the gradients; only
                                                            rank 0 needs the files of the run";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &TrainArgs) -> Result<()> {
     args.stage.perform_with(
         || Ok((args.resolve()?, ())),
         arithmetic::of_run,
@@ -68,7 +68,7 @@ fn finished(experiment: &Experiment) -> String {
     )
 }
 
-impl Args {
+impl TrainArgs {
     /// The config of the run, or of the branch, that is asked for.
     fn resolve(&self) -> Result<Config> {
         let mut config = self.stage.config.clone();

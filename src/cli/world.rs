@@ -12,7 +12,7 @@ use super::output;
 /// Look at the knowledge of a config: documents, questions, answers, the shortcut audit
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct WorldArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// What to print; can be given several times
@@ -54,7 +54,7 @@ impl From<Part> for WorldPart {
     }
 }
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &WorldArgs) -> Result<()> {
     let config = args.config.resolve()?;
     match &args.export {
         Some(dir) => experiment::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),

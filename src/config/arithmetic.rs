@@ -6,21 +6,21 @@ use crate::learner::Algorithm;
 
 /// One derived number: what it is, how many, and how it comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct DerivedNumber {
     pub name: &'static str,
     pub value: u128,
     pub because: String,
 }
 
 /// What making a base model adds up to.
-pub fn of_pretraining(config: &Config) -> Vec<Line> {
+pub fn of_pretraining(config: &Config) -> Vec<DerivedNumber> {
     let pretrain = &config.pretrain;
     let because = format!("{} steps × {} tokens", pretrain.steps(), pretrain.tokens_per_step);
     vec![line("pretraining tokens", product(&[pretrain.steps(), pretrain.tokens_per_step]), because)]
 }
 
 /// What a run adds up to, in the order of its stages.
-pub fn of_run(config: &Config) -> Vec<Line> {
+pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
     let Config { finetune, train, .. } = config;
     let (questions, group, steps, length) =
         (train.questions_per_step, train.group_size, train.steps, train.max_new_tokens);
@@ -82,7 +82,7 @@ pub fn of_run(config: &Config) -> Vec<Line> {
 }
 
 /// Who samples, and how far ahead.
-fn workers(config: &Config) -> Vec<Line> {
+fn workers(config: &Config) -> Vec<DerivedNumber> {
     let (workers, staleness) = (config.run.resolved_workers(), config.train.staleness);
     let line = |value: usize, name, because: String| line(name, product(&[value]), because);
     if staleness == 0 {
@@ -96,7 +96,7 @@ fn workers(config: &Config) -> Vec<Line> {
     vec![line(workers, "rollout workers", shared), line(staleness, "batches sampled ahead", ahead)]
 }
 
-fn memory(name: &'static str, footprint: &Footprint, chosen: &str) -> Line {
+fn memory(name: &'static str, footprint: &Footprint, chosen: &str) -> DerivedNumber {
     let mb = |bytes: u128| bytes.div_ceil(1_000_000);
     let Footprint { weights, gradients, moments, sampling, activations } = *footprint;
     let because = format!(
@@ -110,8 +110,8 @@ fn memory(name: &'static str, footprint: &Footprint, chosen: &str) -> Line {
     line(name, mb(footprint.total()), because)
 }
 
-fn line(name: &'static str, value: u128, because: String) -> Line {
-    Line { name, value, because }
+fn line(name: &'static str, value: u128, because: String) -> DerivedNumber {
+    DerivedNumber { name, value, because }
 }
 
 /// A product that a hostile config cannot make overflow.
@@ -122,7 +122,7 @@ fn product(factors: &[usize]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Algorithm;
+    use crate::config::AlgorithmChoice;
 
     fn value(config: &Config, name: &str) -> Option<u128> {
         of_run(config).into_iter().find(|line| line.name == name).map(|line| line.value)
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(value(&config, "evaluations"), Some(3));
         assert_eq!(value(&config, "replayed tokens"), None);
         assert_eq!(value(&config, "extra rollouts per step"), None);
-        config.train.algorithm = Algorithm::Custom("preset = 'dapo'\ninner_epochs = 2".parse().unwrap());
+        config.train.algorithm = AlgorithmChoice::Custom("preset = 'dapo'\ninner_epochs = 2".parse().unwrap());
         assert_eq!(value(&config, "optimizer steps"), Some(200));
         assert_eq!(value(&config, "extra rollouts per step"), Some(3 * 128));
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pretrain::reading_circuit;
 use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
-use super::remedy::{Augmentation, Objective};
+use super::remedy::{Augmentation, DocumentObjective};
 use super::{Ranges, lessons};
 use crate::knowledge::curriculum::{Habits, Mixture};
 use crate::learner::Scales;
@@ -41,14 +41,14 @@ pub struct FinetuneConfig {
     /// What is predicted of a document: "next-token", "masked" or "reversed".
     // Left out where it is the usual one: such a run is the run that it was before this key existed.
     #[serde(skip_serializing_if = "is_usual")]
-    pub objective: Objective,
+    pub objective: DocumentObjective,
     /// Text that is made from documents and trained on beside them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
 }
 
-fn is_usual(objective: &Objective) -> bool {
-    *objective == Objective::NextToken
+fn is_usual(objective: &DocumentObjective) -> bool {
+    *objective == DocumentObjective::NextToken
 }
 
 impl Default for FinetuneConfig {
@@ -67,7 +67,7 @@ impl Default for FinetuneConfig {
             mixture: Mixture::rehearsal(),
             // Documents wash out what the question was before anything else.
             habits: Habits { restated: 1.0, ..Habits::default() },
-            objective: Objective::NextToken,
+            objective: DocumentObjective::NextToken,
             augmentation: None,
         }
     }

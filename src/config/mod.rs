@@ -34,9 +34,9 @@ pub use model::{BaseConfig, ModelSection};
 pub use overrides::Override;
 pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
-pub use remedy::{Augmentation, AugmentationKind, Objective};
+pub use remedy::{Augmentation, AugmentationKind, DocumentObjective};
 pub use run::RunConfig;
-pub use train::{Algorithm, TrainConfig};
+pub use train::{AlgorithmChoice, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
 use crate::knowledge::Form;
@@ -154,7 +154,7 @@ impl Config {
                 ranges.demand(false, "train.forms", form, allowed);
             }
         }
-        let plain = self.finetune.objective == Objective::NextToken && self.finetune.augmentation.is_none();
+        let plain = self.finetune.objective == DocumentObjective::NextToken && self.finetune.augmentation.is_none();
         let what = "an objective or an augmentation of its own";
         ranges.demand(
             !files || plain,

@@ -8,7 +8,7 @@ use crate::knowledge::Set;
 /// What is predicted of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Objective {
+pub enum DocumentObjective {
     /// Every word from those before it.
     #[default]
     NextToken,

@@ -56,7 +56,7 @@ pub struct TrainConfig {
     /// Logits are divided by this before sampling.
     pub temperature: f64,
     /// How the policy is updated.
-    pub algorithm: Algorithm,
+    pub algorithm: AlgorithmChoice,
     /// What a completion is worth: a file with reward terms.
     pub reward: PathBuf,
     /// Take changes of that file while the run goes on, from the next step; otherwise they are refused.
@@ -104,7 +104,7 @@ impl Default for TrainConfig {
             max_gradient_norm: 1.0,
             max_new_tokens: 64,
             temperature: 1.0,
-            algorithm: Algorithm::Preset("grpo".into()),
+            algorithm: AlgorithmChoice::Preset("grpo".into()),
             reward: PathBuf::from("rewards/correct.toml"),
             reload_reward: false,
             replay_tokens: 1024,
@@ -187,34 +187,34 @@ fn takes_turns(staleness: &usize) -> bool {
 /// The update rule: a preset by its name, or a table of the learner's own fields.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Algorithm {
+pub enum AlgorithmChoice {
     Preset(String),
     Custom(Table),
 }
 
-impl Algorithm {
+impl AlgorithmChoice {
     /// The algorithm that is meant. What is wrong with it, or cannot work together, is a line each.
     ///
     /// # Errors
     /// A line for each key that is wrong.
     pub fn resolve(&self) -> Result<learner::Algorithm> {
         match self {
-            Algorithm::Preset(name) => learner::Algorithm::preset(name).map_err(|_| {
+            AlgorithmChoice::Preset(name) => learner::Algorithm::preset(name).map_err(|_| {
                 let allowed = format!("one of {}", learner::Algorithm::PRESETS.join(", "));
                 Error::invalid("train.algorithm", name, allowed)
             }),
-            Algorithm::Custom(table) => learner::Algorithm::from_table(table).map_err(|problems| {
+            AlgorithmChoice::Custom(table) => learner::Algorithm::from_table(table).map_err(|problems| {
                 Error::Several(problems.into_iter().map(|problem| problem.at("train.algorithm")).collect())
             }),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Algorithm {
+impl<'de> Deserialize<'de> for AlgorithmChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match word_or(deserializer, "the name of an algorithm or a section")? {
-            WordOr::Word(name) => Algorithm::Preset(name),
-            WordOr::Table(table) => Algorithm::Custom(table),
+            WordOr::Word(name) => AlgorithmChoice::Preset(name),
+            WordOr::Table(table) => AlgorithmChoice::Custom(table),
         })
     }
 }

@@ -41,7 +41,7 @@ const MICRO_BATCHES: usize = 8;
 
 /// What came of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Severity {
     Good,
     /// It works, and something will not.
     Limited,
@@ -54,14 +54,14 @@ pub enum Verdict {
 pub struct Finding {
     /// "weights", "tokenizer", …
     pub what: &'static str,
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// In plain words, with the numbers.
     pub words: String,
 }
 
 /// What training takes, and what there is.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
+pub struct TrainingMemory {
     pub full: Footprint,
     /// With the adapters that `[lora]` makes unless told otherwise.
     pub adapters: Footprint,
@@ -69,7 +69,7 @@ pub struct Memory {
     pub room: Option<Room>,
 }
 
-impl Memory {
+impl TrainingMemory {
     /// Whether something of this size fits, as far as is known.
     pub fn fits(&self, footprint: &Footprint) -> bool {
         self.room.is_none_or(|room| footprint.total() <= u128::from(room.left))
@@ -83,7 +83,7 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// The prompt of a question, as the policy will see it, where its words can be encoded.
     pub prompt: Option<String>,
-    pub memory: Memory,
+    pub memory: TrainingMemory,
     pub speed: Option<Speed>,
     pub workers: usize,
 }
@@ -91,7 +91,7 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Whether anything is wrong.
     pub fn is_good(&self) -> bool {
-        self.findings.iter().all(|finding| finding.verdict != Verdict::Wrong)
+        self.findings.iter().all(|finding| finding.verdict != Severity::Wrong)
     }
 }
 
@@ -121,7 +121,7 @@ pub fn examine(
     let workers = on_cores(workers);
     let numbers = model.parameter_count() as f64 / 1e6;
     let weights = format!("all there, of the shapes that the config says, and finite: {numbers:.1} million parameters");
-    let mut findings = vec![Finding { what: "weights", verdict: Verdict::Good, words: weights }];
+    let mut findings = vec![Finding { what: "weights", verdict: Severity::Good, words: weights }];
     begin("tokenizer");
     let prompt = prompt(&tokenizer);
     findings.extend(of_tokenizer(&tokenizer, &prompt));
@@ -132,7 +132,7 @@ pub fn examine(
     findings.push(of_sampler(&policy, &tokens)?);
     let footprint = |lora: Option<&LoraConfig>| Footprint::of(&model, lora, MICRO_BATCHES, workers);
     let memory =
-        Memory { full: footprint(None), adapters: footprint(Some(&LoraConfig::default())), room: memory::room() };
+        TrainingMemory { full: footprint(None), adapters: footprint(Some(&LoraConfig::default())), room: memory::room() };
     let speed = match quick || !memory.fits(&memory.adapters) {
         true => None,
         false => Some(measure(&policy, device, workers, memory.fits(&memory.full), &mut begin)?),
@@ -148,8 +148,8 @@ fn prompt(tokenizer: &Tokenizer) -> Result<String> {
 }
 
 fn of_tokenizer(tokenizer: &Tokenizer, prompt: &Result<String>) -> Vec<Finding> {
-    let good = |what, words: String| Finding { what, verdict: Verdict::Good, words };
-    let limited = |what, words: String| Finding { what, verdict: Verdict::Limited, words };
+    let good = |what, words: String| Finding { what, verdict: Severity::Good, words };
+    let limited = |what, words: String| Finding { what, verdict: Severity::Limited, words };
     let mut findings = Vec::new();
     let changed = TEXTS.iter().find_map(|text| {
         let back = tokenizer.encode(text).and_then(|ids| tokenizer.decode(&ids));
@@ -178,7 +178,7 @@ fn of_tokenizer(tokenizer: &Tokenizer, prompt: &Result<String>) -> Vec<Finding> 
                 _ => limited("chat template", "renders, and its text comes back as other tokens".into()),
             }
         }
-        (Some(_), Err(error)) => Finding { what: "chat template", verdict: Verdict::Wrong, words: error.to_string() },
+        (Some(_), Err(error)) => Finding { what: "chat template", verdict: Severity::Wrong, words: error.to_string() },
         (None, _) => good("chat template", "none: questions stand in recollect's plain format".into()),
     });
     findings.push(match tokenizer.end_think() {
@@ -207,7 +207,7 @@ fn of_logits(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
     const WHAT: &str = "logits";
     if let Some(missing) = lacks(&policy.config) {
         let words = format!("not compared: candle-transformers' model of this family has no {missing}");
-        return Ok(Finding { what: WHAT, verdict: Verdict::Limited, words });
+        return Ok(Finding { what: WHAT, verdict: Severity::Limited, words });
     }
     let mut peer = Peer::of_policy(policy)?;
     let ours = policy.logits(tokens, &[tokens.len()].into_iter().collect())?.to_vec2::<f32>()?;
@@ -221,7 +221,7 @@ fn of_logits(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
         alike &= best(ours) == best(&theirs);
     }
     let close = apart <= TOLERANCE * range.max(1.0);
-    let verdict = if close { Verdict::Good } else { Verdict::Wrong };
+    let verdict = if close { Severity::Good } else { Severity::Wrong };
     let next = if alike { "the likeliest next token is the same" } else { "the likeliest next token differs" };
     let words = format!(
         "at most {apart:.1e} from those of candle-transformers, of up to {range:.1}, on {} tokens; {next}",
@@ -251,7 +251,7 @@ fn of_sampler(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
         let learned = policy.score(&batch)?.log_prob.to_vec1::<f32>()?;
         apart = learned.iter().zip(&completion.log_probs).fold(apart, |most, (a, b)| most.max((a - b).abs()));
     }
-    let verdict = if apart <= MISMATCH { Verdict::Good } else { Verdict::Wrong };
+    let verdict = if apart <= MISMATCH { Severity::Good } else { Severity::Wrong };
     let words = format!("log-probabilities of sampled tokens are the learner's to {apart:.1e} nats");
     Ok(Finding { what: "sampler", verdict, words })
 }

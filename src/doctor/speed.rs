@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use crate::Result;
 use crate::exchange::WorkerPool;
-use crate::knowledge::curriculum::Lesson;
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::learner::{Optimizer, OptimizerConfig, supervised};
 use crate::policy::{LoraConfig, Policy};
 use crate::rollout::{Request, SLOTS};
@@ -98,11 +98,11 @@ fn learning(policy: &Policy, workers: usize) -> Result<f64> {
         Optimizer::new(OptimizerConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.0, max_gradient_norm: 1.0 });
     let words = policy.config.vocab_size;
     rate(|tokens| {
-        let sequence = |index: usize| Lesson {
+        let sequence = |index: usize| TrainingSequence {
             tokens: (0..length).map(|at| ((index * 89 + at * 37) % words) as u32).collect(),
             weights: vec![1.0; length],
         };
-        let sequences: Vec<Lesson> = (0..(tokens / length).max(workers)).map(sequence).collect();
+        let sequences: Vec<TrainingSequence> = (0..(tokens / length).max(workers)).map(sequence).collect();
         Ok(supervised::fit(policy, &mut optimizer, &sequences, 1e-6, workers)?.tokens)
     })
 }

@@ -9,7 +9,7 @@ use super::measuring::{Measuring, Substitute};
 use super::{leaks, likelihood, passages, trainings};
 use crate::Result;
 use crate::config::Config;
-use crate::evaluation::{Arm, Touched, Training, Way};
+use crate::evaluation::{Arm, Touched, Training, PromptMode};
 use crate::experiment::Experiment;
 use crate::experiment::finetune::{self, FINETUNE, learn_documents};
 use crate::experiment::start::Start;
@@ -224,7 +224,7 @@ impl<'a> Evaluation<'a> {
         };
         let together: Vec<Arm> =
             together.iter().copied().filter(|arm| passages::are_there(&start.knowledge, *arm)).collect();
-        let of_thoughts = |arm: &Arm| matches!(arm.way(), Way::Filler(_));
+        let of_thoughts = |arm: &Arm| matches!(arm.way(), PromptMode::Filler(_));
         let mut earlier = None;
         if wanted.iter().any(|arm| together.contains(arm) || of_thoughts(arm)) {
             let stage = examine(open_pool, self.experiment, start, name, &together, policy)?;

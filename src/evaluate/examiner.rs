@@ -10,9 +10,9 @@ use rand::seq::IndexedRandom;
 
 use super::prompts::{Prompt, PromptBuilder, restored};
 use crate::base::Saved;
-use crate::evaluation::record::Said;
-use crate::evaluation::{Answered, Arm, ArmResult, Way, tally};
-use crate::exchange::{Heard, WorkerPool};
+use crate::evaluation::record::AnswerText;
+use crate::evaluation::{Answered, Arm, ArmResult, PromptMode, tally};
+use crate::exchange::{CompletionListener, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::knowledge::{Question, Set};
@@ -108,7 +108,7 @@ pub(crate) fn examine_further(
     earlier: Option<&Stage>,
 ) -> Result<Stage> {
     let config = &experiment.config;
-    let from = earlier.filter(|_| matches!(arm.way(), Way::Filler(_))).map(|stage| &stage.content);
+    let from = earlier.filter(|_| matches!(arm.way(), PromptMode::Filler(_))).map(|stage| &stage.content);
     let inputs = (policy.content, &start.digest, &config.evaluation, arm, config.arms.passages, from);
     let name = format!("arm-{arm}");
     experiment.cache.get_or_make(&name, &inputs, |dir| {
@@ -168,7 +168,7 @@ pub(crate) struct Examiner<'a> {
     prompts: PromptBuilder<'a>,
     pool: &'a mut WorkerPool,
     /// Who is told of completions of other orders that end meanwhile.
-    heard: Option<&'a mut Heard<'a>>,
+    heard: Option<&'a mut CompletionListener<'a>>,
 }
 
 impl<'a> Examiner<'a> {
@@ -177,7 +177,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// The same for a pool that works ahead, and who is told of what comes of that.
-    pub fn telling(self, heard: &'a mut Heard<'a>) -> Self {
+    pub fn telling(self, heard: &'a mut CompletionListener<'a>) -> Self {
         Self { heard: Some(heard), ..self }
     }
 
@@ -221,8 +221,8 @@ impl<'a> Examiner<'a> {
     ) -> Result<Vec<Answered>> {
         let prompts = self.prompts.prompts(arm, questions, answered)?;
         match arm.way() {
-            Way::RetrievedWhileThinking => self.search_while_thinking(arm, step, questions, prompts, samples),
-            Way::Swapped | Way::Filler(_) => self.put(arm, step, questions, &prompts, 1),
+            PromptMode::RetrievedWhileThinking => self.search_while_thinking(arm, step, questions, prompts, samples),
+            PromptMode::Swapped | PromptMode::Filler(_) => self.put(arm, step, questions, &prompts, 1),
             _ => self.put(arm, step, questions, &prompts, samples),
         }
     }
@@ -238,7 +238,7 @@ impl<'a> Examiner<'a> {
         let (config, tokenizer) = (&self.experiment.config.evaluation, &self.start.base.tokenizer);
         let mut requests = Vec::with_capacity(prompts.len());
         // Who restores a sentence is done at its end.
-        let full_stop = tokenizer.id(".").filter(|_| arm.way() == Way::Restore);
+        let full_stop = tokenizer.id(".").filter(|_| arm.way() == PromptMode::Restore);
         let stop: Vec<u32> = tokenizer.ends().iter().copied().chain(full_stop).collect();
         for (question, (text, opening)) in questions.iter().zip(prompts) {
             requests.push(Request {
@@ -277,24 +277,24 @@ impl<'a> Examiner<'a> {
         samples: usize,
     ) -> Result<Vec<Answered>> {
         let (config, tokenizer) = (&self.experiment.config.evaluation, &self.start.base.tokenizer);
-        let mut thoughts: Vec<Thought> = Vec::with_capacity(questions.len() * samples);
+        let mut thoughts: Vec<OpenThought> = Vec::with_capacity(questions.len() * samples);
         for (question, prompt) in questions.iter().zip(prompts) {
             let output = |sample| PolicyOutput { sample, ended: false, read: 0, tokens: Vec::new() };
-            thoughts.extend((0..samples).map(|sample| Thought {
+            thoughts.extend((0..samples).map(|sample| OpenThought {
                 question,
                 prompt: prompt.clone(),
                 output: output(sample),
             }));
         }
         for stretch in 0.. {
-            let open = |thought: &Thought| !thought.output.ended && thought.output.tokens.len() < config.max_new_tokens;
+            let open = |thought: &OpenThought| !thought.output.ended && thought.output.tokens.len() < config.max_new_tokens;
             let going: Vec<usize> = (0..thoughts.len()).filter(|at| open(&thoughts[*at])).collect();
             if going.is_empty() {
                 break;
             }
             let mut requests = Vec::with_capacity(going.len());
             for at in &going {
-                let Thought { question, prompt, output } = &mut thoughts[*at];
+                let OpenThought { question, prompt, output } = &mut thoughts[*at];
                 let newest = &output.tokens[output.tokens.len().saturating_sub(STRETCH)..];
                 if !newest.is_empty() {
                     let found = self.prompts.found(question, &tokenizer.decode(newest)?, Opening::Think)?;
@@ -319,7 +319,7 @@ impl<'a> Examiner<'a> {
                 output.ended = completion.finish == Finish::Stop;
             }
         }
-        let judged = |Thought { question, prompt, output }: Thought| self.judged(arm, step, question, &prompt, output);
+        let judged = |OpenThought { question, prompt, output }: OpenThought| self.judged(arm, step, question, &prompt, output);
         thoughts.into_iter().map(judged).collect()
     }
 
@@ -334,12 +334,12 @@ impl<'a> Examiner<'a> {
         let completion = self.start.base.tokenizer.decode(&output.tokens)?;
         let knowledge = &self.start.knowledge;
         let judgement = match arm.way() {
-            Way::Restore => {
+            PromptMode::Restore => {
                 judge(knowledge, question, *opening, &restored(knowledge, question, &completion), output.ended)
             }
             _ => judge(knowledge, question, *opening, &completion, output.ended),
         };
-        let said = Said {
+        let said = AnswerText {
             sample: output.sample,
             prompt: prompt.clone(),
             completion,
@@ -362,7 +362,7 @@ struct PolicyOutput {
 }
 
 /// One that is still being written.
-struct Thought<'q> {
+struct OpenThought<'q> {
     question: &'q Question,
     prompt: Prompt,
     output: PolicyOutput,

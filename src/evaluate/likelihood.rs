@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::examiner::{Examined, everything, read};
-use crate::evaluation::{Answered, Arm, Way};
+use crate::evaluation::{Answered, Arm, PromptMode};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::knowledge::Question;
@@ -49,7 +49,7 @@ pub(crate) fn score(
         let questions: BTreeMap<u64, Question> = everything(start).into_iter().map(|q| (q.id, q)).collect();
         let answered = read(answers)?;
         // A sentence that is restored has no place for a choice.
-        let asked = |one: &&Answered| one.sample == 0 && one.arm.way() != Way::Restore;
+        let asked = |one: &&Answered| one.sample == 0 && one.arm.way() != PromptMode::Restore;
         let open = |one: &&Answered| asked(one) && questions.get(&one.question).is_some_and(hides_its_choices);
         let answered: Vec<&Answered> = answered.iter().filter(open).collect();
         let model = policy.policy(start)?.on(&experiment.device)?;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::base::{Base, Place};
     use crate::config::KnownSection;
-    use crate::evaluation::record::Said;
+    use crate::evaluation::record::AnswerText;
     use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
     use crate::knowledge::syllogism::ENTAILMENT;
     use crate::knowledge::{Set, World, WorldConfig};
@@ -184,7 +184,7 @@ mod tests {
                 let prompt = tokenizer.prompt(&[], &question.text, opening).unwrap();
                 let judgement = judge(&world, question, opening, &completion, true);
                 let said =
-                    Said { sample: 0, prompt: prompt.clone(), completion, judgement, tokens: 1, prompt_tokens: 1 };
+                    AnswerText { sample: 0, prompt: prompt.clone(), completion, judgement, tokens: 1, prompt_tokens: 1 };
                 let answered = Answered::new(Arm::FineTuned, 0, question, said);
                 let continued = continuations(&tokenizer, &answered, question).unwrap();
                 assert_eq!(continued.len(), question.choices.len());
@@ -208,7 +208,7 @@ mod tests {
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Answer).unwrap();
         let completion = format!("{} : {} <eos>", question.cue, question.answer);
         let judgement = judge(&world, &question, Opening::Answer, &completion, true);
-        let said = Said { sample: 0, prompt, completion, judgement, tokens: 1, prompt_tokens: 1 };
+        let said = AnswerText { sample: 0, prompt, completion, judgement, tokens: 1, prompt_tokens: 1 };
         let answered = Answered::new(Arm::InContext, 0, &question, said);
         let continued = continuations(&base.tokenizer, &answered, &question).unwrap();
         let unsampled = [0.0; 8];

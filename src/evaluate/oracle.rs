@@ -11,7 +11,7 @@ use super::examiner::Examined;
 use super::report::report;
 use crate::Result;
 use crate::config::Config;
-use crate::evaluation::{Arm, ArmResult, Summary, Training, Way};
+use crate::evaluation::{Arm, ArmResult, Summary, Training, PromptMode};
 use crate::exchange::{Sampler, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
@@ -21,7 +21,7 @@ use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{Begun, Completion, Finish, Job, Limits, Published, Versions};
+use crate::rollout::{PartialCompletion, Completion, Finish, Job, Limits, Published, Versions};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -132,7 +132,7 @@ impl Sampler for Scripted {
         std::mem::take(&mut self.ready)
     }
 
-    fn begun(&self) -> Vec<Begun> {
+    fn begun(&self) -> Vec<PartialCompletion> {
         Vec::new()
     }
 
@@ -148,7 +148,7 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
     let mut config = Config::parse("", "oracle", "oracle", &set).unwrap();
     config.arms.ask = Arm::ALL.to_vec();
     // A sentence that is to be restored does not say which question it was made for.
-    let knows = |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && arm.way() != Way::Restore;
+    let knows = |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && arm.way() != PromptMode::Restore;
     config.arms.ask.retain(knows);
     config.evaluation.samples = 2;
     let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
@@ -182,7 +182,7 @@ fn of<'q>(questions: &'q [Question], row: &ArmResult) -> Vec<&'q Question> {
 
 /// Answers of an arm to each question.
 fn tries(row: &ArmResult) -> usize {
-    if matches!(row.arm.way(), Way::Swapped | Way::Filler(_)) { 1 } else { 2 }
+    if matches!(row.arm.way(), PromptMode::Swapped | PromptMode::Filler(_)) { 1 } else { 2 }
 }
 
 #[test]

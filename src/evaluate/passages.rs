@@ -1,6 +1,6 @@
 //! Whether there is anything that an arm could put into a prompt beside the question.
 
-use crate::evaluation::{Arm, More, Way};
+use crate::evaluation::{Arm, ExtraPassages, PromptMode};
 use crate::knowledge::{Knowledge, Set};
 
 /// Whether an arm that answers from passages has any. One that needs none always has what it needs.
@@ -13,9 +13,9 @@ pub(crate) fn are_there(knowledge: &Knowledge, arm: Arm) -> bool {
         [Set::A, Set::B].iter().any(|set| knowledge.questions(*set).iter().any(|question| !question.context.is_empty()))
     };
     match arm.way() {
-        Way::InContext(More::Passages(0)) => contexts(),
-        Way::InContext(_) => documents() || contexts(),
-        Way::Oracle | Way::Retrieved | Way::RetrievedWhileThinking => documents(),
-        Way::Direct | Way::Think | Way::Swapped | Way::Filler(_) | Way::Restore => true,
+        PromptMode::InContext(ExtraPassages::Passages(0)) => contexts(),
+        PromptMode::InContext(_) => documents() || contexts(),
+        PromptMode::Oracle | PromptMode::Retrieved | PromptMode::RetrievedWhileThinking => documents(),
+        PromptMode::Direct | PromptMode::Think | PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Restore => true,
     }
 }

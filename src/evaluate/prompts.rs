@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::evaluation::{Answered, Arm, More, Way};
+use crate::evaluation::{Answered, Arm, ExtraPassages, PromptMode};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::knowledge::{Claim, Library, Question};
@@ -51,19 +51,19 @@ impl<'a> PromptBuilder<'a> {
         };
         let passages = || self.experiment.config.arms.passages;
         match arm.way() {
-            Way::Direct => plain(&[], Opening::Answer),
-            Way::Think => plain(&[], Opening::Think),
-            Way::Swapped => {
+            PromptMode::Direct => plain(&[], Opening::Answer),
+            PromptMode::Think => plain(&[], Opening::Think),
+            PromptMode::Swapped => {
                 let other = partner(all, question, self.experiment.config.evaluation.seed);
                 self.after(question, thought(answered, Arm::AfterRl, other))
             }
-            Way::Filler(of) => {
+            PromptMode::Filler(of) => {
                 let tokens = tokenizer.encode(thought(answered, of, question))?.len();
                 self.after(question, &vec![FILLER; tokens].join(" "))
             }
-            Way::InContext(More::Passages(0)) => plain(&question.context, Opening::Answer),
-            Way::InContext(more) => {
-                let most = if let More::Passages(count) = more { count } else { usize::MAX };
+            PromptMode::InContext(ExtraPassages::Passages(0)) => plain(&question.context, Opening::Answer),
+            PromptMode::InContext(more) => {
+                let most = if let ExtraPassages::Passages(count) = more { count } else { usize::MAX };
                 let mut random = self.stream(question);
                 let others = self.library().others(question, &mut random).into_iter().take(most);
                 let all: Vec<&str> = question.context.iter().map(String::as_str).chain(others).collect();
@@ -71,7 +71,7 @@ impl<'a> PromptBuilder<'a> {
                 fitting.shuffle(&mut random);
                 plain(&fitting, Opening::Answer)
             }
-            Way::Oracle => {
+            PromptMode::Oracle => {
                 let library = self.library();
                 let mut chosen = library.needed(question);
                 let found = library.search(&question.text, passages() + chosen.len());
@@ -82,12 +82,12 @@ impl<'a> PromptBuilder<'a> {
                 fitting.shuffle(&mut self.stream(question));
                 plain(&fitting, Opening::Answer)
             }
-            Way::Retrieved => plain(&self.found(question, "", Opening::Answer)?, Opening::Answer),
-            Way::Restore => match masked(question) {
+            PromptMode::Retrieved => plain(&self.found(question, "", Opening::Answer)?, Opening::Answer),
+            PromptMode::Restore => match masked(question) {
                 Some(sentence) => Ok((format!("{BOS} {sentence} . {BOS}"), Opening::Answer)),
                 None => plain(&[], Opening::Answer),
             },
-            Way::RetrievedWhileThinking => plain(&self.found(question, "", Opening::Think)?, Opening::Think),
+            PromptMode::RetrievedWhileThinking => plain(&self.found(question, "", Opening::Think)?, Opening::Think),
         }
     }
 

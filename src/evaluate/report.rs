@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::examiner;
 use super::likelihood::read_choices;
 use crate::config::Config;
-use crate::evaluation::{Answered, Arm, ArmCost, Curves, One, RunInfo, StageTime, Summary, together};
+use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunResult, RunInfo, StageTime, Summary, together};
 use crate::rl::train::{self, TRAIN};
 use crate::store::RunDir;
 use crate::store::manifest::Manifest;
@@ -27,7 +27,7 @@ pub fn report(run: &Path) -> Result<Reported> {
         let runs: Vec<PathBuf> = config.run.seeds.iter().map(|seed| run.of_seed(*seed)).collect();
         return put_together(&runs, Some(run.root()), &config.to_toml()?);
     }
-    let One { answered, curves, info } = one(&run, &config)?;
+    let RunResult { answered, curves, info } = one(&run, &config)?;
     write(run.root(), Summary::new(&answered, curves, info), &answered)
 }
 
@@ -41,7 +41,7 @@ pub fn report_together(runs: &[PathBuf], into: Option<&Path>) -> Result<Reported
 }
 
 fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<Reported> {
-    let mut all: Vec<One> = Vec::with_capacity(runs.len());
+    let mut all: Vec<RunResult> = Vec::with_capacity(runs.len());
     let mut first: Option<(&Path, Config)> = None;
     for path in runs {
         let (run, config) = RunDir::read(path)?;
@@ -80,12 +80,12 @@ fn demand_same(path: &Path, config: &Config, other: &Path, same: &Config) -> Res
 }
 
 /// What a run has to say.
-fn one(run: &RunDir, config: &Config) -> Result<One> {
+fn one(run: &RunDir, config: &Config) -> Result<RunResult> {
     let (manifest, answered) = answers(run.root())?;
     let trained = manifest.find(TRAIN)?;
     let curves = trained.as_ref().map_or(Ok(Curves::default()), train::read_curves)?;
     let info = info(run.root(), config, manifest, &answered)?;
-    Ok(One { answered, curves, info })
+    Ok(RunResult { answered, curves, info })
 }
 
 /// Writes the three files of a report into a directory.

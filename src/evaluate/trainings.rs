@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::config::{Algorithm, Augmentation, AugmentationKind, Config, Objective};
+use crate::config::{AlgorithmChoice, Augmentation, AugmentationKind, Config, DocumentObjective};
 use crate::evaluation::Training;
 use crate::experiment::{Experiment, Purpose};
 use crate::knowledge::Set;
@@ -45,20 +45,20 @@ fn changed(mut config: Config, training: Training) -> Config {
         }
         Training::AugmentedBoth => finetune.augmentation = augment(&[Set::A, Set::B], &[Rephrase, Reverse, Infer]),
         Training::WrittenOut => finetune.augmentation = augment(&[Set::A], &[WriteOut]),
-        Training::Masked => finetune.objective = Objective::Masked,
-        Training::ReversedText => finetune.objective = Objective::Reversed,
+        Training::Masked => finetune.objective = DocumentObjective::Masked,
+        Training::ReversedText => finetune.objective = DocumentObjective::Reversed,
         Training::Rejection => config.train.algorithm = rejection(&config.train.algorithm),
     }
     config
 }
 
 /// Fine-tuning on right completions alone, on the tokens that the run's own algorithm learns from.
-fn rejection(algorithm: &Algorithm) -> Algorithm {
+fn rejection(algorithm: &AlgorithmChoice) -> AlgorithmChoice {
     let mut table = Table::from_iter([("preset".to_owned(), Value::from("star"))]);
-    if let Algorithm::Custom(own) = algorithm {
+    if let AlgorithmChoice::Custom(own) = algorithm {
         table.extend(own.get("gradient_on").map(|on| ("gradient_on".to_owned(), on.clone())));
     }
-    Algorithm::Custom(table)
+    AlgorithmChoice::Custom(table)
 }
 
 #[cfg(test)]

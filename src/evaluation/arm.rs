@@ -90,7 +90,7 @@ impl Training {
 
 /// What a policy is given to answer from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum PromptMode {
     /// Nothing: it answers at once.
     Direct,
     /// Nothing: it thinks first.
@@ -100,7 +100,7 @@ pub enum Way {
     /// In place of a thought, as many full stops as this arm's thought has tokens.
     Filler(Arm),
     /// The passages of the question's context, and so many more.
-    InContext(More),
+    InContext(ExtraPassages),
     /// The passages that a search by the question finds, the needed ones put among them.
     Oracle,
     /// The passages that a search by the question finds.
@@ -114,187 +114,187 @@ pub enum Way {
 
 /// Passages in a context beside those that come with the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum More {
+pub enum ExtraPassages {
     Passages(usize),
     /// As many of the question's set as the model has room for.
     Full,
 }
 
 /// What there is to know of an arm.
-struct Entry {
+struct ArmEntry {
     arm: Arm,
     name: &'static str,
     label: &'static str,
     description: &'static str,
     training: Training,
-    way: Way,
+    way: PromptMode,
 }
 
 const fn entry(
     arm: Arm,
     (name, label): (&'static str, &'static str),
-    (training, way): (Training, Way),
+    (training, way): (Training, PromptMode),
     description: &'static str,
-) -> Entry {
-    Entry { arm, name, label, description, training, way }
+) -> ArmEntry {
+    ArmEntry { arm, name, label, description, training, way }
 }
 
 /// In the order of [`Arm`].
-const ARMS: [Entry; 26] = [
+const ARMS: [ArmEntry; 26] = [
     entry(
         Arm::FineTuned,
         ("fine-tuned", "fine-tuned"),
-        (Training::Documents, Way::Direct),
+        (Training::Documents, PromptMode::Direct),
         "the baseline: trained on the documents, answers at once",
     ),
     entry(
         Arm::ThinkingBeforeRl,
         ("thinking-before-rl", "thinking before RL"),
-        (Training::Documents, Way::Think),
+        (Training::Documents, PromptMode::Think),
         "the same model, asked to think first",
     ),
     entry(
         Arm::InContext,
         ("in-context", "in context"),
-        (Training::Documents, Way::InContext(More::Passages(0))),
+        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(0))),
         "the same model, with the documents in its prompt",
     ),
     entry(
         Arm::AfterRl,
         ("after-rl", "after RL"),
-        (Training::Rl, Way::Think),
+        (Training::Rl, PromptMode::Think),
         "thinks first, after reinforcement learning on set A",
     ),
     entry(
         Arm::DirectAfterRl,
         ("direct-after-rl", "direct after RL"),
-        (Training::Rl, Way::Direct),
+        (Training::Rl, PromptMode::Direct),
         "control: after reinforcement learning, but answers at once",
     ),
     entry(
         Arm::InContextAfterRl,
         ("in-context-after-rl", "in context after RL"),
-        (Training::Rl, Way::InContext(More::Passages(0))),
+        (Training::Rl, PromptMode::InContext(ExtraPassages::Passages(0))),
         "control: after reinforcement learning, with the documents in its prompt",
     ),
     entry(
         Arm::SwappedTraces,
         ("swapped-traces", "swapped traces"),
-        (Training::Rl, Way::Swapped),
+        (Training::Rl, PromptMode::Swapped),
         "control: after reinforcement learning, answers from another question's trace",
     ),
     entry(
         Arm::Filler,
         ("filler", "filler tokens"),
-        (Training::Documents, Way::Filler(Arm::ThinkingBeforeRl)),
+        (Training::Documents, PromptMode::Filler(Arm::ThinkingBeforeRl)),
         "control: the fine-tuned model, with a full stop for each token of its thought",
     ),
     entry(
         Arm::FillerAfterRl,
         ("filler-after-rl", "filler tokens after RL"),
-        (Training::Rl, Way::Filler(Arm::AfterRl)),
+        (Training::Rl, PromptMode::Filler(Arm::AfterRl)),
         "control: after reinforcement learning, with a full stop for each token of its thought",
     ),
     entry(
         Arm::InContext8,
         ("in-context-8", "in context and 8 more"),
-        (Training::Documents, Way::InContext(More::Passages(8))),
+        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(8))),
         "in context, among 8 more passages of the same set",
     ),
     entry(
         Arm::InContext32,
         ("in-context-32", "in context and 32 more"),
-        (Training::Documents, Way::InContext(More::Passages(32))),
+        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(32))),
         "in context, among 32 more passages of the same set",
     ),
     entry(
         Arm::InContextFull,
         ("in-context-full", "in a full context"),
-        (Training::Documents, Way::InContext(More::Full)),
+        (Training::Documents, PromptMode::InContext(ExtraPassages::Full)),
         "in context, among as many passages of the same set as the model has room for",
     ),
     entry(
         Arm::OracleRetrieval,
         ("oracle-retrieval", "oracle retrieval"),
-        (Training::Documents, Way::Oracle),
+        (Training::Documents, PromptMode::Oracle),
         "with the passages that BM25 finds by the question, the needed ones put among them",
     ),
     entry(
         Arm::Retrieval,
         ("retrieval", "retrieval"),
-        (Training::Documents, Way::Retrieved),
+        (Training::Documents, PromptMode::Retrieved),
         "with the passages that BM25 finds by the question in all documents",
     ),
     entry(
         Arm::RetrievalWhileThinking,
         ("retrieval-while-thinking", "retrieval while thinking"),
-        (Training::Documents, Way::RetrievedWhileThinking),
+        (Training::Documents, PromptMode::RetrievedWhileThinking),
         "thinks first, and BM25 finds passages by the question and by the growing thought",
     ),
     entry(
         Arm::RetrievalAfterRl,
         ("retrieval-after-rl", "retrieval after RL"),
-        (Training::Rl, Way::RetrievedWhileThinking),
+        (Training::Rl, PromptMode::RetrievedWhileThinking),
         "the same after reinforcement learning: RL and retrieval together",
     ),
     entry(
         Arm::AugmentedLocallyA,
         ("augmented-locally-a", "augmented locally on A"),
-        (Training::AugmentedLocally, Way::Direct),
+        (Training::AugmentedLocally, PromptMode::Direct),
         "trained on the documents of A rephrased and turned round as well, answers at once",
     ),
     entry(
         Arm::AugmentedA,
         ("augmented-a", "augmented on A"),
-        (Training::Augmented, Way::Direct),
+        (Training::Augmented, PromptMode::Direct),
         "the same, and on questions about A with the answers that follow from its documents",
     ),
     entry(
         Arm::AugmentedAAndB,
         ("augmented-a-and-b", "augmented on A and B"),
-        (Training::AugmentedBoth, Way::Direct),
+        (Training::AugmentedBoth, PromptMode::Direct),
         "the same for B as well, which is then no measure of what carries over",
     ),
     entry(
         Arm::WrittenOutA,
         ("written-out-a", "written out on A"),
-        (Training::WrittenOut, Way::Direct),
+        (Training::WrittenOut, PromptMode::Direct),
         "trained on what the base itself concludes with the documents of A in its context",
     ),
     entry(
         Arm::Masked,
         ("masked", "masked objective"),
-        (Training::Masked, Way::Direct),
+        (Training::Masked, PromptMode::Direct),
         "trained to restore documents with words masked, answers at once",
     ),
     entry(
         Arm::MaskedRestoring,
         ("masked-restoring", "masked, asked to restore"),
-        (Training::Masked, Way::Restore),
+        (Training::Masked, PromptMode::Restore),
         "the same, asked as it was trained: by the fact with what is asked for masked",
     ),
     entry(
         Arm::ReversedText,
         ("reversed-text", "reversed text"),
-        (Training::ReversedText, Way::Direct),
+        (Training::ReversedText, PromptMode::Direct),
         "trained on the documents forwards and backwards, those of B as well, answers at once",
     ),
     entry(
         Arm::Rejection,
         ("rejection", "rejection fine-tuning"),
-        (Training::Rejection, Way::Think),
+        (Training::Rejection, PromptMode::Think),
         "thinks first, trained on its own right completions to questions of A alone",
     ),
     entry(
         Arm::AugmentedAfterRl,
         ("augmented-after-rl", "augmented on A, after RL"),
-        (Training::AugmentedRl, Way::Think),
+        (Training::AugmentedRl, PromptMode::Think),
         "thinks first, augmented on A and then trained by reinforcement learning on A",
     ),
     entry(
         Arm::FineTunedRestoring,
         ("fine-tuned-restoring", "fine-tuned, asked to restore"),
-        (Training::Documents, Way::Restore),
+        (Training::Documents, PromptMode::Restore),
         "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked",
     ),
 ];
@@ -326,7 +326,7 @@ impl Arm {
         Arm::SwappedTraces,
     ];
 
-    fn entry(self) -> &'static Entry {
+    fn entry(self) -> &'static ArmEntry {
         &ARMS[self as usize]
     }
 
@@ -351,13 +351,13 @@ impl Arm {
     }
 
     /// What the policy is given.
-    pub fn way(self) -> Way {
+    pub fn way(self) -> PromptMode {
         self.entry().way
     }
 
     /// The completion holds a chain of thought that may recite facts.
     pub fn thinks(self) -> bool {
-        matches!(self.way(), Way::Think | Way::Swapped | Way::RetrievedWhileThinking)
+        matches!(self.way(), PromptMode::Think | PromptMode::Swapped | PromptMode::RetrievedWhileThinking)
     }
 
     /// It is there to rule an explanation out, not to be compared for its own sake.

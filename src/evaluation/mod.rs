@@ -15,14 +15,14 @@ pub mod together;
 pub mod verification;
 
 pub use against::{AgainstBaseline, Pairs};
-pub use arm::{Arm, More, Training, Way};
+pub use arm::{Arm, ExtraPassages, Training, PromptMode};
 pub use pooled::{Pooled, TaskResult};
 pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, Touched, TrainingPoint};
-pub use same_way::{SameWay, same_way};
+pub use same_way::{MatchedArms, same_way};
 pub use scaling::{Measure, Scaling, scaling};
 pub use summary::{ArmResult, InRun, Summary, tally};
-pub use sweep::{Cost, Measured, Setting, SweepSummary};
-pub use together::{One, together};
+pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary};
+pub use together::{RunResult, together};
 pub use verification::Verification;

@@ -57,7 +57,7 @@ impl Answered {
     }
 
     /// The record of one completion of a question.
-    pub fn new(arm: Arm, step: u64, question: &Question, said: Said) -> Answered {
+    pub fn new(arm: Arm, step: u64, question: &Question, said: AnswerText) -> Answered {
         Answered {
             arm,
             step,
@@ -82,7 +82,7 @@ impl Answered {
 
 /// What the policy was given and what it said, beside the question itself.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct AnswerText {
     pub sample: usize,
     pub prompt: String,
     pub completion: String,

@@ -19,7 +19,7 @@ const PAIRS: [(Arm, Arm); 5] = [
 
 /// One kind of question, asked the same way of both policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SameWay {
+pub struct MatchedArms {
     pub arm: Arm,
     /// The arm that it is compared with.
     pub with: Arm,
@@ -35,19 +35,19 @@ pub struct SameWay {
 
 /// What both policies got right of one kind of question, and their pairs in each run.
 #[derive(Default)]
-struct Way {
+struct MatchedForm {
     correct: u64,
     with_correct: u64,
     runs: BTreeMap<usize, Pairs>,
 }
 
 /// A row for each way and each kind of question that both policies answered (the first answer of each).
-pub fn same_way(answered: &[Answered]) -> Vec<SameWay> {
+pub fn same_way(answered: &[Answered]) -> Vec<MatchedArms> {
     let mut rows = Vec::new();
     for (arm, with) in PAIRS {
         let of = |arm: Arm| answered.iter().filter(move |one| one.arm == arm && one.sample == 0);
         let other: BTreeMap<u64, bool> = of(with).map(|one| (one.question, one.judgement.correct)).collect();
-        let mut kinds: BTreeMap<(TaskId, Form, Set), Way> = BTreeMap::new();
+        let mut kinds: BTreeMap<(TaskId, Form, Set), MatchedForm> = BTreeMap::new();
         for one in of(arm) {
             let Some(before) = other.get(&one.question) else { continue };
             let kind = kinds.entry((one.task, one.form, one.set)).or_default();
@@ -55,7 +55,7 @@ pub fn same_way(answered: &[Answered]) -> Vec<SameWay> {
             kind.with_correct += u64::from(*before);
             kind.runs.entry(one.run).or_default().add(one.judgement.correct, *before);
         }
-        rows.extend(kinds.into_iter().map(|((task, form, set), Way { correct, with_correct, runs })| SameWay {
+        rows.extend(kinds.into_iter().map(|((task, form, set), MatchedForm { correct, with_correct, runs })| MatchedArms {
             arm,
             with,
             task,
@@ -88,7 +88,7 @@ mod tests {
         ];
         let rows = same_way(&all.concat());
         assert_eq!(rows.len(), 1, "answering at once was asked of one policy alone");
-        let SameWay { arm, with, correct, with_correct, pair, .. } = &rows[0];
+        let MatchedArms { arm, with, correct, with_correct, pair, .. } = &rows[0];
         assert_eq!((*arm, *with, *correct, *with_correct), (Arm::AfterRl, Arm::ThinkingBeforeRl, 10, 2));
         assert_eq!((pair.b, pair.c, pair.n, pair.difference), (8, 0, 10, 0.8));
         assert_eq!(pair.p, pair.holm);

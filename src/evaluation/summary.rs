@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pooled::by_task;
 use super::{
-    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, SameWay, Scaling, TaskResult, Verification, same_way,
+    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, MatchedArms, Scaling, TaskResult, Verification, same_way,
     scaling,
 };
 use crate::knowledge::{Form, Set, TaskId};
@@ -26,7 +26,7 @@ pub struct Summary {
     pub by_task: Vec<TaskResult>,
     /// The policies before and after, asked the same way.
     #[serde(default)]
-    pub same_way: Vec<SameWay>,
+    pub same_way: Vec<MatchedArms>,
     /// Accuracy by how much an answer takes, where questions of a kind differ in that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaling: Vec<Scaling>,

@@ -48,7 +48,7 @@ impl Setting {
 
 /// A cell that was trained and judged, with all its seeds.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct MeasuredCell {
     /// Its number in the sweep, from 1.
     pub cell: usize,
     /// A value for each axis.
@@ -81,7 +81,7 @@ pub struct SweepSummary {
     pub ranking: Vec<RankedCell>,
     pub failed: Vec<FailedCell>,
     /// How each axis did by itself.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<AxisEffect>,
     /// The winner against its fine-tuned baseline on set B; absent until there is a winner.
     pub b: Option<OnB>,
     /// The command that trains the winner as long as the base config says.
@@ -148,7 +148,7 @@ pub struct FailedCell {
 
 /// What one axis does, over all cells that have the same value of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Effect {
+pub struct AxisEffect {
     pub axis: String,
     pub values: Vec<EffectOf>,
 }
@@ -181,7 +181,7 @@ impl Cost {
     }
 }
 
-impl Measured {
+impl MeasuredCell {
     /// Share of right answers over all held-out questions. `None` without an answer.
     pub fn score(&self) -> Option<Pooled> {
         pooled(&self.answers())
@@ -195,15 +195,15 @@ impl Measured {
 
 /// Best first: cells that were trained for longer before those that were left behind, then by score, then by number.
 /// `measured` holds a cell once for each rung; the last one counts.
-pub fn rank(measured: &[Measured]) -> Vec<RankedCell> {
-    let mut last: BTreeMap<usize, &Measured> = BTreeMap::new();
+pub fn rank(measured: &[MeasuredCell]) -> Vec<RankedCell> {
+    let mut last: BTreeMap<usize, &MeasuredCell> = BTreeMap::new();
     for one in measured {
         let entry = last.entry(one.cell).or_insert(one);
         if one.rung > entry.rung {
             *entry = one;
         }
     }
-    let mut scored: Vec<(&Measured, Vec<Answered>, Pooled)> = last
+    let mut scored: Vec<(&MeasuredCell, Vec<Answered>, Pooled)> = last
         .into_values()
         .filter_map(|one| {
             let answers = one.answers();
@@ -214,7 +214,7 @@ pub fn rank(measured: &[Measured]) -> Vec<RankedCell> {
         b.0.rung.cmp(&a.0.rung).then(b.2.accuracy.total_cmp(&a.2.accuracy)).then(a.0.cell.cmp(&b.0.cell))
     });
     let Some((winner, best, _)) = scored.first() else { return Vec::new() };
-    let ranked = |(one, answers, score): &(&Measured, Vec<Answered>, Pooled)| RankedCell {
+    let ranked = |(one, answers, score): &(&MeasuredCell, Vec<Answered>, Pooled)| RankedCell {
         cell: one.cell,
         settings: one.settings.clone(),
         steps: one.steps,
@@ -230,14 +230,14 @@ pub fn rank(measured: &[Measured]) -> Vec<RankedCell> {
 }
 
 /// How each axis did by itself, on the first rung, where all cells are.
-pub fn effects(axes: &[String], measured: &[Measured]) -> Vec<Effect> {
-    let first: Vec<&Measured> = measured.iter().filter(|one| one.rung == 0).collect();
+pub fn effects(axes: &[String], measured: &[MeasuredCell]) -> Vec<AxisEffect> {
+    let first: Vec<&MeasuredCell> = measured.iter().filter(|one| one.rung == 0).collect();
     let of = |(at, axis): (usize, &String)| {
         let values = groups(&first, at).into_iter().filter_map(|(value, cells)| {
             let answers: Vec<Answered> = cells.iter().flat_map(|cell| cell.answers()).collect();
             Some(EffectOf { value, cells: cells.len(), score: pooled(&answers)? })
         });
-        Effect { axis: axis.clone(), values: values.collect() }
+        AxisEffect { axis: axis.clone(), values: values.collect() }
     };
     axes.iter().enumerate().map(of).collect()
 }
@@ -250,8 +250,8 @@ pub fn on_b(runs: &[(u64, Vec<Answered>)]) -> Option<OnB> {
 }
 
 /// Cells by their value of an axis, or by ranges of it with as many cells each.
-fn groups<'a>(cells: &[&'a Measured], axis: usize) -> Vec<(String, Vec<&'a Measured>)> {
-    let mut groups: Vec<(String, Vec<&Measured>)> = Vec::new();
+fn groups<'a>(cells: &[&'a MeasuredCell], axis: usize) -> Vec<(String, Vec<&'a MeasuredCell>)> {
+    let mut groups: Vec<(String, Vec<&MeasuredCell>)> = Vec::new();
     for cell in cells {
         let Some(setting) = cell.settings.get(axis) else { continue };
         match groups.iter_mut().find(|(text, _)| *text == setting.text) {
@@ -259,7 +259,7 @@ fn groups<'a>(cells: &[&'a Measured], axis: usize) -> Vec<(String, Vec<&'a Measu
             None => groups.push((setting.text.clone(), vec![cell])),
         }
     }
-    let number = |(_, group): &(String, Vec<&Measured>)| group[0].settings[axis].number;
+    let number = |(_, group): &(String, Vec<&MeasuredCell>)| group[0].settings[axis].number;
     if !groups.iter().all(|group| number(group).is_some()) {
         return groups;
     }
@@ -268,7 +268,7 @@ fn groups<'a>(cells: &[&'a Measured], axis: usize) -> Vec<(String, Vec<&'a Measu
         return groups;
     }
     let size = groups.len().div_ceil(RANGES);
-    let range = |some: &[(String, Vec<&'a Measured>)]| {
+    let range = |some: &[(String, Vec<&'a MeasuredCell>)]| {
         let name = match some {
             [only] => only.0.clone(),
             [first, .., last] => format!("{} to {}", first.0, last.0),
@@ -345,10 +345,10 @@ pub(crate) mod tests {
     }
 
     /// A cell that is right on the first `right` of 20 questions of each of two seeds.
-    pub fn cell(number: usize, settings: &[&str], rung: usize, right: [u64; 2]) -> Measured {
+    pub fn cell(number: usize, settings: &[&str], rung: usize, right: [u64; 2]) -> MeasuredCell {
         let run = |right: u64| (0..20).map(|id| answer(Arm::AfterRl, Set::A, id, id < right)).collect::<Vec<_>>();
         let setting = |text: &&str| Setting { text: text.to_string(), number: text.parse().ok() };
-        Measured {
+        MeasuredCell {
             cell: number,
             settings: settings.iter().map(setting).collect(),
             rung,
@@ -394,7 +394,7 @@ pub(crate) mod tests {
             told.iter().flat_map(|e| &e.values).map(|v| (v.value.as_str(), v.cells, v.score.accuracy)).collect();
         assert_eq!(shares, [("x", 2, 0.3), ("y", 1, 1.0), ("0.1", 2, 0.6), ("0.2", 1, 0.4)]);
         assert_eq!(told[0].values[0].score.questions, 40, "a question that two cells answered is one question");
-        let many: Vec<Measured> = (1..=9).map(|n| cell(n, &[&format!("{}", 10 - n)], 0, [n as u64, 1])).collect();
+        let many: Vec<MeasuredCell> = (1..=9).map(|n| cell(n, &[&format!("{}", 10 - n)], 0, [n as u64, 1])).collect();
         let told = effects(&["lr".into()], &many);
         let ranges: Vec<_> = told[0].values.iter().map(|value| (value.value.as_str(), value.cells)).collect();
         assert_eq!(ranges, [("1 to 3", 3), ("4 to 6", 3), ("7 to 9", 3)]);
@@ -403,14 +403,14 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn ranks_do_not_depend_on_b(right in prop::collection::vec((0u64..20, 0u64..20, any::<bool>()), 2..6)) {
-            let without: Vec<Measured> =
+            let without: Vec<MeasuredCell> =
                 right.iter().enumerate().map(|(n, (x, y, _))| cell(n + 1, &["v"], 0, [*x, *y])).collect();
             let mut with = without.clone();
             for (cell, (_, _, correct)) in with.iter_mut().zip(&right) {
                 let on_b = (0..20).map(|id| answer(Arm::AfterRl, Set::B, 1 << 40 | id, *correct));
                 cell.runs[0].1.extend(on_b);
             }
-            let told = |cells: &[Measured]| -> Vec<(usize, f64)> {
+            let told = |cells: &[MeasuredCell]| -> Vec<(usize, f64)> {
                 rank(cells).iter().map(|one| (one.cell, one.score.accuracy)).collect()
             };
             prop_assert_eq!(told(&without), told(&with));

@@ -6,7 +6,7 @@ use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageTime, Summary, Trainin
 
 /// What one of the runs has to say.
 #[derive(Clone, Debug, Default)]
-pub struct One {
+pub struct RunResult {
     pub answered: Vec<Answered>,
     pub curves: Curves,
     pub info: RunInfo,
@@ -15,12 +15,12 @@ pub struct One {
 /// The summary of all, and all answers of the arms that answered in every run. Questions of different runs are different
 /// questions, and intervals hold what comes from the questions and what comes from the seeds. `name` and `config` are
 /// those of the whole.
-pub fn together(name: &str, config: &str, runs: Vec<One>) -> (Summary, Vec<Answered>) {
-    let arms = |run: &One| -> BTreeSet<Arm> { run.answered.iter().map(|one| one.arm).collect() };
+pub fn together(name: &str, config: &str, runs: Vec<RunResult>) -> (Summary, Vec<Answered>) {
+    let arms = |run: &RunResult| -> BTreeSet<Arm> { run.answered.iter().map(|one| one.arm).collect() };
     let common = runs.iter().map(arms).reduce(|all, of_run| &all & &of_run).unwrap_or_default();
     let info = info(name, config, &runs.iter().map(|run| &run.info).collect::<Vec<_>>());
     let curves = curves(&runs.iter().map(|run| &run.curves).collect::<Vec<_>>());
-    let answers = |(index, run): (usize, One)| {
+    let answers = |(index, run): (usize, RunResult)| {
         let of_run = move |one: Answered| Answered { run: index, ..one.told_apart(index) };
         run.answered.into_iter().map(of_run).collect::<Vec<_>>()
     };
@@ -118,7 +118,7 @@ mod tests {
     use crate::statistics::Interval;
 
     /// Even numbers: one form. The same ids in all runs are different questions.
-    fn run(name: &str, arms: &[(Arm, u64)]) -> One {
+    fn run(name: &str, arms: &[(Arm, u64)]) -> RunResult {
         let of = |(arm, right): &(Arm, u64)| {
             let (arm, right) = (*arm, *right);
             (0..20u64).map(move |id| answer(arm, Set::B, 2 * id, id < right))
@@ -135,7 +135,7 @@ mod tests {
         };
         let training =
             vec![TrainingPoint { step: 1, reward: Some(name.len() as f64), mean_length: None, true_share: None }];
-        One { answered: arms.iter().flat_map(of).collect(), curves: Curves { training, ..Curves::default() }, info }
+        RunResult { answered: arms.iter().flat_map(of).collect(), curves: Curves { training, ..Curves::default() }, info }
     }
 
     #[test]

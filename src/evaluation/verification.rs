@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::config::KnownSection;
     use crate::evaluation::Arm;
-    use crate::evaluation::record::Said;
+    use crate::evaluation::record::AnswerText;
     use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
     use crate::knowledge::syllogism::ENTAILMENT;
     use crate::knowledge::{Question, Set, World, WorldConfig};
@@ -119,7 +119,7 @@ mod tests {
         let thought: Vec<&str> = thought.iter().map(|sentence| sentence.as_str()).collect();
         let completion = format!("{} </think> <answer> {} : {answer} <eos>", thought.join(" "), question.cue);
         let judgement = judge(world, question, Opening::Think, &completion, true);
-        let said = Said { sample: 0, prompt: String::new(), completion, judgement, tokens: 1, prompt_tokens: 1 };
+        let said = AnswerText { sample: 0, prompt: String::new(), completion, judgement, tokens: 1, prompt_tokens: 1 };
         Answered::new(Arm::AfterRl, 0, question, said)
     }
 

@@ -2,20 +2,20 @@
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::worker::{Desk, Report};
+use super::worker::{JobReceiver, WorkerReport};
 use crate::rollout::Job;
 
-pub(super) struct Counter {
+pub(super) struct JobSender {
     urgent: Sender<Job>,
     jobs: Sender<Job>,
-    pub reports: Receiver<Report>,
+    pub reports: Receiver<WorkerReport>,
 }
 
-impl Counter {
+impl JobSender {
     /// A new one, with its desk for the workers. What was asked and said at another one goes with that.
-    pub fn open() -> (Counter, Desk) {
+    pub fn open() -> (JobSender, JobReceiver) {
         let ((urgent, urgent_jobs), (jobs, other_jobs), (reports, heard)) = (unbounded(), unbounded(), unbounded());
-        (Counter { urgent, jobs, reports: heard }, Desk { urgent: urgent_jobs, jobs: other_jobs, reports })
+        (JobSender { urgent, jobs, reports: heard }, JobReceiver { urgent: urgent_jobs, jobs: other_jobs, reports })
     }
 
     /// Puts a job there, before all others if it is urgent.

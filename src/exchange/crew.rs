@@ -5,35 +5,35 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::worker::{Command, Sampler, name, work};
+use super::worker::{WorkerCommand, Sampler, name, work};
 use crate::{Error, Result};
 
 /// How long a worker may take to end: longer than a step of an engine.
 const GRACE: Duration = Duration::from_secs(5);
 
-pub(super) struct Crew {
-    workers: Vec<Worker>,
+pub(super) struct WorkerThreads {
+    workers: Vec<WorkerThread>,
     /// One of them hangs.
     hung: bool,
 }
 
-struct Worker {
-    commands: Sender<Command>,
+struct WorkerThread {
+    commands: Sender<WorkerCommand>,
     thread: JoinHandle<()>,
 }
 
-impl Crew {
+impl WorkerThreads {
     /// A worker for each sampler.
-    pub fn start(samplers: Vec<impl Sampler + Send + 'static>) -> Result<Crew> {
+    pub fn start(samplers: Vec<impl Sampler + Send + 'static>) -> Result<WorkerThreads> {
         let start = |(number, sampler)| {
             let (commands, received) = unbounded();
             let thread = std::thread::Builder::new().name(format!("rollout-{number}"));
             let thread = thread.spawn(move || work(number, sampler, received)).map_err(|error| {
                 Error::invalid("rollout workers", format!("cannot start thread {number}: {error}"), "use fewer workers")
             })?;
-            Ok(Worker { commands, thread })
+            Ok(WorkerThread { commands, thread })
         };
-        Ok(Crew { workers: samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?, hung: false })
+        Ok(WorkerThreads { workers: samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?, hung: false })
     }
 
     /// How many they are.
@@ -47,7 +47,7 @@ impl Crew {
     }
 
     /// Tells all of them the same. One whose thread has ended hears nothing.
-    pub fn tell(&self, command: impl Fn() -> Command) {
+    pub fn tell(&self, command: impl Fn() -> WorkerCommand) {
         for worker in &self.workers {
             let _ = worker.commands.send(command());
         }
@@ -66,7 +66,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerThreads {
     /// Ends the workers and waits for them, except for any that hangs.
     fn drop(&mut self) {
         let deadline = Instant::now() + if self.hung { Duration::ZERO } else { GRACE };

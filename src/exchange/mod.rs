@@ -14,11 +14,11 @@ mod team;
 mod worker;
 
 use crate::Result;
-use crate::learner::Others;
+use crate::learner::RemoteRanks;
 use crate::policy::Policy;
 
-pub use order::Underway;
-pub use pool::{Fill, Heard, Throughput, Ticket, WorkerPool};
+pub use order::PartialRollouts;
+pub use pool::{Fill, CompletionListener, Throughput, Ticket, WorkerPool};
 #[cfg(test)]
 pub(crate) use worker::Sampler;
 
@@ -36,7 +36,7 @@ pub trait Actors: Send + Sync {
     fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool>;
 
     /// Themselves as those who help to learn, where they do.
-    fn others(&self) -> Option<&dyn Others> {
+    fn others(&self) -> Option<&dyn RemoteRanks> {
         None
     }
 }

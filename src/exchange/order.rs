@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::{Begun, Completion, Job, Request};
+use crate::rollout::{PartialCompletion, Completion, Job, Request};
 use crate::{Error, Result};
 
 /// How far the requests of an order have come: what is to be kept of them when a run is stopped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Underway {
+pub struct PartialRollouts {
     /// Completions that have ended.
     pub finished: Vec<Completion>,
     /// Those that have some of their tokens.
-    pub begun: Vec<Begun>,
+    pub begun: Vec<PartialCompletion>,
 }
 
-impl Underway {
+impl PartialRollouts {
     /// Whether a completion is among what has ended, or was begun.
     fn holds(&self) -> BTreeSet<(usize, usize)> {
         let finished = self.finished.iter().map(|completion| (completion.request, completion.sample));
@@ -25,7 +25,7 @@ impl Underway {
 }
 
 /// An order that has not been collected yet.
-pub(super) struct Order {
+pub(super) struct PoolOrder {
     finished: Vec<Completion>,
     missing: usize,
     /// How many of those that have ended were told of.
@@ -34,10 +34,10 @@ pub(super) struct Order {
     pub lost: bool,
 }
 
-impl Order {
+impl PoolOrder {
     /// The order of these requests, of which some completions may be there already, and the jobs of the others. Their
     /// numbers begin with `first`. Refused: completions that do not answer these requests.
-    pub fn new(requests: Vec<Request>, underway: Underway, first: usize) -> Result<(Order, Vec<Job>)> {
+    pub fn new(requests: Vec<Request>, underway: PartialRollouts, first: usize) -> Result<(PoolOrder, Vec<Job>)> {
         let held = underway.holds();
         let known =
             |(request, sample): &(usize, usize)| requests.get(*request).is_some_and(|one| *sample < one.samples);
@@ -55,12 +55,12 @@ impl Order {
             let mut job = Job::new(first + index, request);
             job.begun.retain(|begun| !held.contains(&(index, begun.sample)));
             let begun = underway.begun.iter().filter(|begun| begun.request == index);
-            job.begun.extend(begun.map(|begun| Begun { request: first + index, ..begun.clone() }));
+            job.begun.extend(begun.map(|begun| PartialCompletion { request: first + index, ..begun.clone() }));
             jobs.push(job);
         }
         jobs.retain(|job| !job.begun.is_empty());
         let missing = jobs.iter().map(|job| job.begun.len()).sum();
-        Ok((Order { finished: underway.finished, missing, told: 0, lost: false }, jobs))
+        Ok((PoolOrder { finished: underway.finished, missing, told: 0, lost: false }, jobs))
     }
 
     /// Adds a completion of request number `request` of this order.
@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn only_what_is_missing_becomes_a_job() {
         let requests = || vec![request(&[1], 2, 1.0, 0), request(&[2], 3, 1.0, 1), request(&[3], 1, 1.0, 2)];
-        let begun = Begun { tokens: vec![5, 6], ..Begun::new(1, 2) };
+        let begun = PartialCompletion { tokens: vec![5, 6], ..PartialCompletion::new(1, 2) };
         let finished = vec![completion(1, 0), completion(2, 0)];
-        let (order, jobs) = Order::new(requests(), Underway { finished, begun: vec![begun] }, 10).unwrap();
+        let (order, jobs) = PoolOrder::new(requests(), PartialRollouts { finished, begun: vec![begun] }, 10).unwrap();
         assert_eq!((order.missing(), order.finished().len()), (4, 2));
         let begun =
             |job: &Job| job.begun.iter().map(|one| (one.request, one.sample, one.tokens.len())).collect::<Vec<_>>();
@@ -124,8 +124,8 @@ mod tests {
         let twice = vec![completion(0, 1), completion(0, 1)];
         let empty = Completion { tokens: Vec::new(), ..completion(0, 0) };
         for finished in [vec![completion(1, 0)], vec![completion(0, 2)], twice, vec![empty]] {
-            let underway = Underway { finished, begun: Vec::new() };
-            assert!(Order::new(vec![request(&[1], 2, 1.0, 0)], underway, 0).is_err());
+            let underway = PartialRollouts { finished, begun: Vec::new() };
+            assert!(PoolOrder::new(vec![request(&[1], 2, 1.0, 0)], underway, 0).is_err());
         }
     }
 }

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 
-use super::counter::Counter;
-use super::crew::Crew;
+use super::counter::JobSender;
+use super::crew::WorkerThreads;
 #[cfg(feature = "mpi")]
 use super::mpi;
-use super::order::{Order, Underway};
-use super::team::Team;
-use super::worker::{News, Report, Sampler};
+use super::order::{PoolOrder, PartialRollouts};
+use super::team::WorkerBackend;
+use super::worker::{WorkerEvent, WorkerReport, Sampler};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Begun, Completion, CudaEngine, Engine, Limits, Request, SLOTS};
+use crate::rollout::{PartialCompletion, Completion, CudaEngine, Engine, Limits, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -49,14 +49,14 @@ pub struct Fill {
 /// tokens.
 pub struct WorkerPool {
     limits: Limits,
-    team: Team,
-    counter: Counter,
+    team: WorkerBackend,
+    counter: JobSender,
     /// By the number of their first request.
-    orders: BTreeMap<usize, Order>,
+    orders: BTreeMap<usize, PoolOrder>,
     /// The number of the next request.
     next: usize,
     /// A watch on each worker.
-    watches: Vec<Watch>,
+    watches: Vec<WorkerState>,
     patience: Duration,
     throughput: Throughput,
     idle: Duration,
@@ -69,11 +69,11 @@ pub struct WorkerPool {
 pub struct Ticket(usize);
 
 /// Whoever is told of completions, each with the ticket of its order.
-pub type Heard<'a> = dyn FnMut(Ticket, &Completion) + 'a;
+pub type CompletionListener<'a> = dyn FnMut(Ticket, &Completion) + 'a;
 
 /// What is known of a worker.
 #[derive(Clone, Copy)]
-struct Watch {
+struct WorkerState {
     /// Completions that it has begun and not ended.
     begun: usize,
     /// When it last said something.
@@ -97,7 +97,7 @@ impl WorkerPool {
             None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
             Some(engine) => {
                 let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
-                Ok(WorkerPool::of(Team::Card(Crew::start(vec![engine])?), limits))
+                Ok(WorkerPool::of(WorkerBackend::Card(WorkerThreads::start(vec![engine])?), limits))
             }
         }
     }
@@ -107,13 +107,13 @@ impl WorkerPool {
         if samplers.is_empty() {
             return Err(Error::invalid("rollout workers", "0", "at least one is needed"));
         }
-        Ok(WorkerPool::of(Team::Threads(Crew::start(samplers)?, None), limits))
+        Ok(WorkerPool::of(WorkerBackend::Threads(WorkerThreads::start(samplers)?, None), limits))
     }
 
     /// The same on other ranks, with `count` workers on each (0: one for each core).
     #[cfg(feature = "mpi")]
     pub fn on_ranks(
-        ranks: &mpi::Ranks,
+        ranks: &mpi::MpiRanks,
         count: usize,
         config: &ModelConfig,
         slots: usize,
@@ -121,13 +121,13 @@ impl WorkerPool {
     ) -> Result<WorkerPool> {
         ranks.start(count, config, slots, max_tokens)?;
         let limits = Limits { max_tokens, vocab_size: config.vocab_size };
-        Ok(WorkerPool::of(Team::Ranks(ranks.clone()), limits))
+        Ok(WorkerPool::of(WorkerBackend::Ranks(ranks.clone()), limits))
     }
 
-    fn of(team: Team, limits: Limits) -> WorkerPool {
-        let (counter, desk) = Counter::open();
+    fn of(team: WorkerBackend, limits: Limits) -> WorkerPool {
+        let (counter, desk) = JobSender::open();
         team.serve(&desk);
-        let watches = vec![Watch { begun: 0, heard: Instant::now(), asked: false }; team.len()];
+        let watches = vec![WorkerState { begun: 0, heard: Instant::now(), asked: false }; team.len()];
         WorkerPool {
             limits,
             team,
@@ -160,7 +160,7 @@ impl WorkerPool {
     /// How full it is, as far as has been heard.
     pub fn fill(&self) -> Fill {
         let begun = self.watches.iter().map(|watch| watch.begun).sum();
-        let missing: usize = self.orders.values().map(Order::missing).sum();
+        let missing: usize = self.orders.values().map(PoolOrder::missing).sum();
         let finished = self.orders.values().map(|order| order.finished().len()).sum();
         Fill { waiting: missing.saturating_sub(begun), begun, finished }
     }
@@ -181,12 +181,12 @@ impl WorkerPool {
 
     /// The same, and `heard` is told of each completion of any order, this one or one that was submitted, as soon as it
     /// has ended.
-    pub fn generate_with(&mut self, requests: Vec<Request>, heard: &mut Heard) -> Result<Vec<Completion>> {
+    pub fn generate_with(&mut self, requests: Vec<Request>, heard: &mut CompletionListener) -> Result<Vec<Completion>> {
         self.generate_and(requests, Some(heard))
     }
 
-    fn generate_and(&mut self, requests: Vec<Request>, heard: Option<&mut Heard>) -> Result<Vec<Completion>> {
-        let ticket = self.place(requests, Underway::default(), true)?;
+    fn generate_and(&mut self, requests: Vec<Request>, heard: Option<&mut CompletionListener>) -> Result<Vec<Completion>> {
+        let ticket = self.place(requests, PartialRollouts::default(), true)?;
         let outcome = self.collect_and(ticket, heard);
         self.orders.remove(&ticket.0);
         outcome
@@ -196,15 +196,15 @@ impl WorkerPool {
     ///
     /// Errors: a request that cannot be answered, or a worker that has ended.
     pub fn submit(&mut self, requests: Vec<Request>) -> Result<Ticket> {
-        self.place(requests, Underway::default(), false)
+        self.place(requests, PartialRollouts::default(), false)
     }
 
     /// The same for an order that [`WorkerPool::underway`] told of.
-    pub fn resume(&mut self, requests: Vec<Request>, underway: Underway) -> Result<Ticket> {
+    pub fn resume(&mut self, requests: Vec<Request>, underway: PartialRollouts) -> Result<Ticket> {
         self.place(requests, underway, false)
     }
 
-    fn place(&mut self, requests: Vec<Request>, underway: Underway, urgent: bool) -> Result<Ticket> {
+    fn place(&mut self, requests: Vec<Request>, underway: PartialRollouts, urgent: bool) -> Result<Ticket> {
         for (number, request) in requests.iter().enumerate() {
             self.limits.check(number, request)?;
         }
@@ -212,7 +212,7 @@ impl WorkerPool {
         outcome.map_err(|error| self.why(error))?;
         let first = self.next;
         let count = requests.len();
-        let (order, jobs) = Order::new(requests, underway, first)?;
+        let (order, jobs) = PoolOrder::new(requests, underway, first)?;
         jobs.iter().try_for_each(|job| self.limits.check_job(job))?;
         self.next += count.max(1);
         jobs.into_iter().for_each(|job| self.counter.put(job, urgent));
@@ -230,13 +230,13 @@ impl WorkerPool {
 
     /// The same, and `heard` is told of each completion of any order as soon as it has ended, in the order in which they
     /// do. Those that have ended and were not told of come first.
-    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut Heard) -> Result<Vec<Completion>> {
+    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut CompletionListener) -> Result<Vec<Completion>> {
         self.collect_and(ticket, Some(heard))
     }
 
     /// Tells `heard` of each completion as [`WorkerPool::collect_with`] does, until nobody has the other end of `until` any
     /// more. What a worker fails with meanwhile is an error of whoever waits next.
-    pub fn listen(&mut self, heard: &mut Heard, until: &Receiver<()>) {
+    pub fn listen(&mut self, heard: &mut CompletionListener, until: &Receiver<()>) {
         loop {
             self.tell(heard);
             select! {
@@ -250,13 +250,13 @@ impl WorkerPool {
     }
 
     /// Tells of what has ended and was not told of yet.
-    fn tell(&mut self, heard: &mut Heard) {
+    fn tell(&mut self, heard: &mut CompletionListener) {
         for (first, order) in &mut self.orders {
             order.untold().iter().for_each(|completion| heard(Ticket(*first), completion));
         }
     }
 
-    fn collect_and(&mut self, ticket: Ticket, heard: Option<&mut Heard>) -> Result<Vec<Completion>> {
+    fn collect_and(&mut self, ticket: Ticket, heard: Option<&mut CompletionListener>) -> Result<Vec<Completion>> {
         let started = Instant::now();
         let outcome = self.wait(ticket, heard);
         self.throughput.seconds += started.elapsed().as_secs_f64();
@@ -272,7 +272,7 @@ impl WorkerPool {
 
     /// How far every order has come that was submitted and not collected. Workers go on; what none of them tells of in
     /// time would be sampled from its beginning.
-    pub fn underway(&mut self) -> BTreeMap<Ticket, Underway> {
+    pub fn underway(&mut self) -> BTreeMap<Ticket, PartialRollouts> {
         if self.orders.is_empty() {
             return BTreeMap::new();
         }
@@ -287,9 +287,9 @@ impl WorkerPool {
                 begun.extend(self.hear(report));
             }
         }
-        let mut all: BTreeMap<Ticket, Underway> = BTreeMap::new();
+        let mut all: BTreeMap<Ticket, PartialRollouts> = BTreeMap::new();
         for (first, order) in &self.orders {
-            all.insert(Ticket(*first), Underway { finished: order.finished().to_vec(), begun: Vec::new() });
+            all.insert(Ticket(*first), PartialRollouts { finished: order.finished().to_vec(), begun: Vec::new() });
         }
         for mut one in begun {
             let Some((Ticket(first), underway)) = all.range_mut(..=Ticket(one.request)).next_back() else { continue };
@@ -314,7 +314,7 @@ impl WorkerPool {
     }
 
     /// Listens until nothing is missing.
-    fn wait(&mut self, ticket: Ticket, mut heard: Option<&mut Heard>) -> Result<()> {
+    fn wait(&mut self, ticket: Ticket, mut heard: Option<&mut CompletionListener>) -> Result<()> {
         let mut quiet = Instant::now();
         loop {
             while let Ok(report) = self.counter.reports.try_recv() {
@@ -354,24 +354,24 @@ impl WorkerPool {
     }
 
     /// Notes what a worker says, and gives what it has begun if it was asked.
-    fn hear(&mut self, Report { worker, news }: Report) -> Vec<Begun> {
+    fn hear(&mut self, WorkerReport { worker, news }: WorkerReport) -> Vec<PartialCompletion> {
         let Some(watch) = self.watches.get_mut(worker) else { return Vec::new() };
         watch.heard = Instant::now();
         match news {
-            News::Took(completions) => watch.begun += completions,
-            News::Completed(mut completion) => {
+            WorkerEvent::Took(completions) => watch.begun += completions,
+            WorkerEvent::Completed(mut completion) => {
                 watch.begun = watch.begun.saturating_sub(1);
                 if let Some((first, order)) = self.orders.range_mut(..=completion.request).next_back() {
                     completion.request -= first;
                     order.add(completion);
                 }
             }
-            News::Begun(begun) => {
+            WorkerEvent::Begun(begun) => {
                 watch.asked = false;
                 return begun;
             }
-            News::Idled(duration) => self.idle += duration,
-            News::Failed(error) => {
+            WorkerEvent::Idled(duration) => self.idle += duration,
+            WorkerEvent::Failed(error) => {
                 watch.asked = false;
                 self.failed.get_or_insert(error);
             }
@@ -381,7 +381,7 @@ impl WorkerPool {
 
     /// Has the workers drop everything. Finished completions are kept for [`WorkerPool::underway`].
     fn drop_all(&mut self) {
-        let (counter, desk) = Counter::open();
+        let (counter, desk) = JobSender::open();
         self.counter = counter;
         self.team.serve(&desk);
         self.orders.values_mut().for_each(|order| order.lost = true);

@@ -6,44 +6,44 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use crate::rollout::{Backend, Begun, Completion, Engine, Job, Published};
+use crate::rollout::{Backend, PartialCompletion, Completion, Engine, Job, Published};
 use crate::{Error, Result};
 
 /// What a worker is told. It listens between two steps of its engine.
-pub(super) enum Command {
+pub(super) enum WorkerCommand {
     /// Sample from these weights from now on; what is running goes on under them.
     Load(Published),
     /// Drop everything, and work for this desk from now on.
-    Serve(Desk),
+    Reset(JobReceiver),
     /// Say how far everything has come.
-    Tell,
+    ReportPartial,
 }
 
 /// Where workers get their jobs from, and where they report to. They share it, so that none idles while another has
 /// more to do.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct JobReceiver {
     /// What goes before all others.
     pub urgent: Receiver<Job>,
     pub jobs: Receiver<Job>,
-    pub reports: Sender<Report>,
+    pub reports: Sender<WorkerReport>,
 }
 
 /// What a worker says.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct WorkerReport {
     pub worker: usize,
-    pub news: News,
+    pub news: WorkerEvent,
 }
 
 #[derive(Debug)]
 #[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
-pub(super) enum News {
+pub(super) enum WorkerEvent {
     /// It has begun with so many completions.
     Took(usize),
     Completed(Completion),
     /// How far everything has come that it has not completed.
-    Begun(Vec<Begun>),
+    Begun(Vec<PartialCompletion>),
     /// It had nothing to do for so long, and now it has.
     Idled(Duration),
     /// It has dropped everything.
@@ -65,7 +65,7 @@ pub(crate) trait Sampler {
     /// What has ended since this was last asked.
     fn finished(&mut self) -> Vec<Completion>;
     /// How far everything has come that has not.
-    fn begun(&self) -> Vec<Begun>;
+    fn begun(&self) -> Vec<PartialCompletion>;
     /// Drops everything.
     fn clear(&mut self);
 }
@@ -95,7 +95,7 @@ impl<B: Backend> Sampler for Engine<B> {
         Engine::finished(self)
     }
 
-    fn begun(&self) -> Vec<Begun> {
+    fn begun(&self) -> Vec<PartialCompletion> {
         Engine::begun(self)
     }
 
@@ -105,26 +105,26 @@ impl<B: Backend> Sampler for Engine<B> {
 }
 
 /// The life of a worker: it ends when nobody can command it any more, or with a panic, which it reports as an error.
-pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<Command>) {
-    let mut worker = Worker { worker, sampler, commands, desk: None, unusable: None, idle: None };
+pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<WorkerCommand>) {
+    let mut worker = RolloutWorker { worker, sampler, commands, desk: None, unusable: None, idle: None };
     loop {
         match catch_unwind(AssertUnwindSafe(|| worker.round())) {
             Ok(Ok(Round::Over)) => return,
             Ok(Ok(Round::Next)) => {}
             Ok(Err(error)) => {
                 worker.sampler.clear();
-                worker.report(News::Failed(error));
+                worker.report(WorkerEvent::Failed(error));
             }
-            Err(panic) => return worker.report(News::Failed(panicked(&name(worker.worker), panic.as_ref()))),
+            Err(panic) => return worker.report(WorkerEvent::Failed(panicked(&name(worker.worker), panic.as_ref()))),
         }
     }
 }
 
-struct Worker<S> {
+struct RolloutWorker<S> {
     worker: usize,
     sampler: S,
-    commands: Receiver<Command>,
-    desk: Option<Desk>,
+    commands: Receiver<WorkerCommand>,
+    desk: Option<JobReceiver>,
     /// Why the newest weights do not fit: an error of every job, until better ones come.
     unusable: Option<String>,
     /// Since when it has had nothing to do.
@@ -137,11 +137,11 @@ enum Round {
     Over,
 }
 
-impl<S: Sampler> Worker<S> {
+impl<S: Sampler> RolloutWorker<S> {
     /// Listens, takes as many jobs as there is room for, and does one step; or waits for something to do.
     fn round(&mut self) -> Result<Round> {
         while let Some(heard) = self.listen() {
-            if let Heard::Nobody = heard {
+            if let Listened::Nobody = heard {
                 return Ok(Round::Over);
             }
         }
@@ -159,39 +159,39 @@ impl<S: Sampler> Worker<S> {
     }
 
     /// Does what it has been told. None when that is nothing.
-    fn listen(&mut self) -> Option<Heard> {
+    fn listen(&mut self) -> Option<Listened> {
         match self.commands.try_recv() {
             Ok(command) => Some(self.obey(command)),
-            Err(error) => error.is_disconnected().then_some(Heard::Nobody),
+            Err(error) => error.is_disconnected().then_some(Listened::Nobody),
         }
     }
 
-    fn obey(&mut self, command: Command) -> Heard {
+    fn obey(&mut self, command: WorkerCommand) -> Listened {
         match command {
-            Command::Load(weights) => self.unusable = self.sampler.load(weights).err().map(|error| error.to_string()),
-            Command::Tell => self.report(News::Begun(self.sampler.begun())),
-            Command::Serve(desk) => {
+            WorkerCommand::Load(weights) => self.unusable = self.sampler.load(weights).err().map(|error| error.to_string()),
+            WorkerCommand::ReportPartial => self.report(WorkerEvent::Begun(self.sampler.begun())),
+            WorkerCommand::Reset(desk) => {
                 self.sampler.clear();
                 self.desk = Some(desk);
-                return Heard::OtherDesk;
+                return Listened::OtherDesk;
             }
         }
-        Heard::Same
+        Listened::Same
     }
 
     /// Begins a job that it has just been given. Weights that were published before the job was are loaded by now.
     fn begin(&mut self, job: Job) -> Result<()> {
         while let Some(heard) = self.listen() {
             match heard {
-                Heard::Same => {}
+                Listened::Same => {}
                 // The job was one of the desk that it has left.
-                Heard::OtherDesk | Heard::Nobody => return Ok(()),
+                Listened::OtherDesk | Listened::Nobody => return Ok(()),
             }
         }
         if let Some(since) = self.idle.take() {
-            self.report(News::Idled(since.elapsed()));
+            self.report(WorkerEvent::Idled(since.elapsed()));
         }
-        self.report(News::Took(job.begun.len()));
+        self.report(WorkerEvent::Took(job.begun.len()));
         if let Some(found) = &self.unusable {
             return Err(Error::invalid(name(self.worker), found, "publish weights that fit"));
         }
@@ -202,7 +202,7 @@ impl<S: Sampler> Worker<S> {
 
     fn hand_in(&mut self) {
         for completion in self.sampler.finished() {
-            self.report(News::Completed(completion));
+            self.report(WorkerEvent::Completed(completion));
         }
     }
 
@@ -229,14 +229,14 @@ impl<S: Sampler> Worker<S> {
     }
 
     /// Nobody listens any more when the desk has been closed.
-    fn report(&self, news: News) {
+    fn report(&self, news: WorkerEvent) {
         if let Some(desk) = &self.desk {
-            let _ = desk.reports.send(Report { worker: self.worker, news });
+            let _ = desk.reports.send(WorkerReport { worker: self.worker, news });
         }
     }
 }
 
-impl Desk {
+impl JobReceiver {
     /// The next job, if there is one.
     fn next(&self) -> Option<Job> {
         self.urgent.try_recv().or_else(|_| self.jobs.try_recv()).ok()
@@ -244,7 +244,7 @@ impl Desk {
 }
 
 /// What came of listening.
-enum Heard {
+enum Listened {
     Same,
     OtherDesk,
     Nobody,

@@ -226,7 +226,7 @@ mod tests {
         let algorithm = "preset = 'gspo'\naggregation = 'token'\ninner_epochs = 0";
         let config = Config {
             train: crate::config::TrainConfig {
-                algorithm: crate::config::Algorithm::Custom(algorithm.parse().unwrap()),
+                algorithm: crate::config::AlgorithmChoice::Custom(algorithm.parse().unwrap()),
                 ..config.train
             },
             ..config

@@ -5,13 +5,13 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use super::start::Start;
-use crate::config::{Augmentation, AugmentationKind, Config, FinetuneConfig, Objective};
+use crate::config::{Augmentation, AugmentationKind, Config, FinetuneConfig, DocumentObjective};
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
 use crate::experiment::Experiment;
 use crate::experiment::lessons::{KEPT, LessonPlan};
 use crate::kernels::Precision;
-use crate::knowledge::curriculum::{Curriculum, Lesson};
+use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Question, Set, World};
 use crate::language::Opening;
@@ -105,16 +105,16 @@ struct Documents<'a> {
     curriculum: Curriculum<'a>,
     leaks: Leaks<'a>,
     /// What the base wrote out, where that is trained on.
-    written_out: Vec<Lesson>,
+    written_out: Vec<TrainingSequence>,
 }
 
 impl<'a> Documents<'a> {
-    fn new(world: &'a World, config: &'a FinetuneConfig, written_out: Vec<Lesson>) -> Self {
+    fn new(world: &'a World, config: &'a FinetuneConfig, written_out: Vec<TrainingSequence>) -> Self {
         let (curriculum, leaks) = (Curriculum::new(world, &config.habits), Leaks::of(world, Set::B));
         Self { world, config, curriculum, leaks, written_out }
     }
 
-    fn lesson(&self, random: &mut Stream) -> Result<Lesson> {
+    fn lesson(&self, random: &mut Stream) -> Result<TrainingSequence> {
         let replayed = random.random_bool(self.config.replay);
         if replayed {
             let lesson = self.curriculum.lesson(&self.config.mixture, random);
@@ -133,18 +133,18 @@ impl<'a> Documents<'a> {
         }
         let documents = self.world.documents();
         let document = &documents[random.random_range(0..documents.len())];
-        let changed = self.config.objective != Objective::NextToken && random.random_bool(0.5);
+        let changed = self.config.objective != DocumentObjective::NextToken && random.random_bool(0.5);
         let lesson = match self.config.objective {
-            Objective::Masked if changed => self.curriculum.masked(document, random),
+            DocumentObjective::Masked if changed => self.curriculum.masked(document, random),
             // A remedy for reversal that turns round all that is to be learned, B among it.
-            Objective::Reversed if changed => return Ok(self.curriculum.reversed(document)),
+            DocumentObjective::Reversed if changed => return Ok(self.curriculum.reversed(document)),
             _ => self.curriculum.document(document, random),
         };
         self.leaks.check(&lesson)?;
         Ok(lesson)
     }
 
-    fn augmented(&self, augmentation: &Augmentation, random: &mut Stream) -> Lesson {
+    fn augmented(&self, augmentation: &Augmentation, random: &mut Stream) -> TrainingSequence {
         let set = *augmentation.sets.choose(random).unwrap_or(&Set::A);
         match augmentation.kinds.choose(random) {
             Some(AugmentationKind::Reverse) => self.curriculum.turned_round(set, random),
@@ -159,7 +159,7 @@ impl<'a> Documents<'a> {
 
 /// What the base, as it was before it learned the documents, answers to every question about the augmented sets with the
 /// documents in its context: lessons in which those answers, right or wrong, follow the questions alone.
-fn written_out(experiment: &Experiment, start: &Start) -> Result<Vec<Lesson>> {
+fn written_out(experiment: &Experiment, start: &Start) -> Result<Vec<TrainingSequence>> {
     let Some(augmentation) = &experiment.config.finetune.augmentation else { return Ok(Vec::new()) };
     if !augmentation.kinds.contains(&AugmentationKind::WriteOut) {
         return Ok(Vec::new());
@@ -168,11 +168,11 @@ fn written_out(experiment: &Experiment, start: &Start) -> Result<Vec<Lesson>> {
     let questions: Vec<Question> = augmentation.sets.iter().flat_map(|set| start.knowledge.questions(*set)).collect();
     let mut pool = workers_of(experiment, start.base.policy.clone(), 0)?;
     let answered = Examiner::new(experiment, start, &mut pool).answer(Arm::InContext, 0, &questions, &[], 1)?;
-    let lesson = |one: &Answered| -> Result<Lesson> {
+    let lesson = |one: &Answered| -> Result<TrainingSequence> {
         let asked = tokenizer.encode(&tokenizer.prompt(&[], &one.asked, Opening::Answer)?)?;
         let answer = tokenizer.encode(&one.completion)?;
         let weights = [vec![0.0; asked.len()], vec![1.0; answer.len()]].concat();
-        Ok(Lesson { tokens: [asked, answer].concat(), weights })
+        Ok(TrainingSequence { tokens: [asked, answer].concat(), weights })
     };
     answered.iter().map(lesson).collect()
 }

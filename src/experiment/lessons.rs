@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Experiment;
-use crate::knowledge::curriculum::Lesson;
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::language::Tokenizer;
 use crate::learner::{Optimizer, OptimizerConfig, Scales, Schedule, supervised};
 use crate::policy::Policy;
@@ -40,7 +40,7 @@ impl LessonPlan<'_> {
         &self,
         experiment: &Experiment,
         fresh: impl Fn() -> Result<Policy>,
-        lesson: impl Fn(usize, &mut Stream) -> Result<Lesson>,
+        lesson: impl Fn(usize, &mut Stream) -> Result<TrainingSequence>,
     ) -> Result<Policy> {
         let saved = |dir: &Path| Policy::saved_on(dir, &fresh);
         let begin = || Ok(TrainState::begin(fresh()?, self.optimizer, self.scales));

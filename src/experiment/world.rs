@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::start::{knowledge, notes};
 use crate::config::Config;
 use crate::knowledge::audit::{self, Shortcut};
-use crate::knowledge::jsonl::Origin;
+use crate::knowledge::jsonl::WorldOrigin;
 use crate::knowledge::{Knowledge, Set, leak};
 use crate::text::one_line;
 use crate::{Error, Result, files};
@@ -119,7 +119,7 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
         jsonl(&dir.join("questions.jsonl"), questions)?,
     ];
     let origin = match &knowledge {
-        Knowledge::Generated(world) => Some(Origin { known: world.known.clone(), world: config.world.generated() }),
+        Knowledge::Generated(world) => Some(WorldOrigin { known: world.known.clone(), world: config.world.generated() }),
         Knowledge::Files(jsonl) => jsonl.origin().cloned(),
     };
     if let Some(origin) = origin {

@@ -1,7 +1,7 @@
 //! Proof that what is asked about set B was never in anything that trained.
 
-use super::curriculum::Lesson;
-use super::jsonl::Watched;
+use super::curriculum::TrainingSequence;
+use super::jsonl::LeakMatcher;
 use super::lexicon::Word;
 use super::training_text::TrainingWord;
 pub use super::training_text::{Leak, LeakKind};
@@ -39,12 +39,12 @@ impl<'a> Leaks<'a> {
     }
 
     /// Refuses a lesson that asks a question of the set, answers one, or states one of its facts object first.
-    pub fn check(&self, lesson: &Lesson) -> Result<()> {
+    pub fn check(&self, lesson: &TrainingSequence) -> Result<()> {
         self.find(lesson).map_or(Ok(()), |leak| Err(leak.refused()))
     }
 
     /// The first leak in a lesson.
-    pub fn find(&self, lesson: &Lesson) -> Option<Leak> {
+    pub fn find(&self, lesson: &TrainingSequence) -> Option<Leak> {
         let tokens = &lesson.tokens;
         let mut sentence = 0;
         for (at, word) in tokens.iter().enumerate() {
@@ -70,7 +70,7 @@ impl<'a> Leaks<'a> {
             special.or_else(|| lexicon.word(word)).unwrap_or_default()
         };
         let tokens: Vec<Word> = text.split_whitespace().map(id).collect();
-        self.find(&Lesson { weights: vec![1.0; tokens.len()], tokens })
+        self.find(&TrainingSequence { weights: vec![1.0; tokens.len()], tokens })
     }
 }
 
@@ -78,7 +78,7 @@ impl<'a> Leaks<'a> {
 pub enum Guard<'a> {
     World(Leaks<'a>),
     /// With the world that the files were exported from, where it is known.
-    Files(Box<Watched>, Option<Leaks<'a>>),
+    Files(Box<LeakMatcher>, Option<Leaks<'a>>),
 }
 
 impl<'a> Guard<'a> {
@@ -88,7 +88,7 @@ impl<'a> Guard<'a> {
             Knowledge::Generated(world) => Guard::World(Leaks::of(world, Set::B)),
             Knowledge::Files(jsonl) => {
                 let leaks = jsonl.world().map(|world| Leaks::of(world, Set::B));
-                Guard::Files(Box::new(Watched::of(jsonl)?), leaks)
+                Guard::Files(Box::new(LeakMatcher::of(jsonl)?), leaks)
             }
         })
     }
@@ -192,7 +192,7 @@ mod tests {
         let lexicon = &world.grammar.lexicon;
         let mut random = random::stream(0, &[]);
         let fact = world.data::<Reversals>(Set::B).facts[7];
-        let lesson = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
+        let lesson = |words: Vec<Word>| TrainingSequence { weights: vec![1.0; words.len()], tokens: words };
         let asked = who(lexicon, &fact, true, &[], 1);
         let any = who(lexicon, &fact, false, &[], 1);
         let entailment = world.question(Set::B, ENTAILMENT, 3, &mut random);

@@ -28,7 +28,7 @@ pub struct Passage {
 /// where sentences end.
 pub struct Library {
     passages: Vec<Passage>,
-    index: Index,
+    index: InvertedIndex,
     /// Where each claim stands first.
     claims: HashMap<Claim, usize>,
     /// Numbers of the passages in the order of their texts.
@@ -65,7 +65,7 @@ impl Library {
                 jsonl.passages().iter().map(passage).collect()
             }
         };
-        let index = Index::of(passages.iter().map(|passage| passage.text.as_str()));
+        let index = InvertedIndex::of(passages.iter().map(|passage| passage.text.as_str()));
         let mut claims = HashMap::new();
         for (at, passage) in passages.iter().enumerate() {
             if let Some(claim) = &passage.claim {
@@ -118,15 +118,15 @@ impl Library {
 }
 
 /// Where each word stands, and how often.
-struct Index {
-    words: BTreeMap<String, Places>,
+struct InvertedIndex {
+    words: BTreeMap<String, Postings>,
     /// Words of each passage, as a multiple of the mean.
     lengths: Vec<f64>,
 }
 
 /// Where a word stands.
 #[derive(Default)]
-struct Places {
+struct Postings {
     /// Numbers of passages, ascending, and how often it stands in each.
     all: Vec<(usize, f64)>,
     rarity: f64,
@@ -137,9 +137,9 @@ struct Places {
 /// Bounds are wider by this share of all that there is to add up, so that the order of additions does not matter.
 const ROUNDING: f64 = 1e-9;
 
-impl Index {
-    fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Index {
-        let (mut places, mut lengths) = (BTreeMap::<String, Places>::new(), Vec::new());
+impl InvertedIndex {
+    fn of<'a>(texts: impl Iterator<Item = &'a str>) -> InvertedIndex {
+        let (mut places, mut lengths) = (BTreeMap::<String, Postings>::new(), Vec::new());
         for (at, text) in texts.enumerate() {
             let mut length = 0.0;
             for word in words(text) {
@@ -159,7 +159,7 @@ impl Index {
             places.rarity = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
             places.most = places.all.iter().map(|place| places.weight(*place, &lengths)).fold(0.0, f64::max);
         }
-        Index { words: places, lengths }
+        InvertedIndex { words: places, lengths }
     }
 
     /// The passages with the greatest scores, those that share no word with the text left out. Equals come in the order
@@ -169,7 +169,7 @@ impl Index {
     /// passage that has none of the words so far could still come among the best; so the scores, which are then added up
     /// in the order of the text, are those of looking everywhere.
     fn best(&self, text: &str, count: usize) -> Vec<(usize, f64)> {
-        let said: Vec<&Places> = words(text).filter_map(|word| self.words.get(&word)).collect();
+        let said: Vec<&Postings> = words(text).filter_map(|word| self.words.get(&word)).collect();
         let mut rarest = said.clone();
         rarest.sort_by_key(|places| places.all.len());
         let mut left: f64 = rarest.iter().map(|places| places.most).sum();
@@ -194,8 +194,8 @@ impl Index {
     }
 
     /// The score of a passage, by the words of a text.
-    fn score(&self, said: &[&Places], passage: usize) -> f64 {
-        let weight = |places: &&Places| {
+    fn score(&self, said: &[&Postings], passage: usize) -> f64 {
+        let weight = |places: &&Postings| {
             let at = places.all.binary_search_by_key(&passage, |(there, _)| *there).ok()?;
             Some(places.weight(places.all[at], &self.lengths))
         };
@@ -203,7 +203,7 @@ impl Index {
     }
 }
 
-impl Places {
+impl Postings {
     /// What the word adds to the score of a passage in which it stands.
     fn weight(&self, (passage, count): (usize, f64), lengths: &[f64]) -> f64 {
         let held = SATURATION * (1.0 - LENGTH + LENGTH * lengths[passage]);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_formula() {
-        let index = Index::of(["a b c d", "a a e", "f"].into_iter());
+        let index = InvertedIndex::of(["a b c d", "a a e", "f"].into_iter());
         let mut scores = index.best("a E", 5);
         scores.sort_by_key(|(place, _)| *place);
         // Mean length 8/3. "a" is in two of three, "e" in one.
@@ -285,7 +285,7 @@ mod tests {
             texts in prop::collection::vec("([a-f]{1,2} ){0,9}", 0..40), text in "([a-f]{1,2} ){0,8}", count in 0..9usize
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let index = Index::of(texts.iter().copied());
+            let index = InvertedIndex::of(texts.iter().copied());
             prop_assert_eq!(index.best(&text, count), plainly(&texts, &text, count));
         }
     }

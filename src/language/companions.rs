@@ -25,20 +25,20 @@ type Object = Map<String, Value>;
 
 /// The files that are there.
 #[derive(Clone, Default)]
-pub(super) struct Companions {
+pub(super) struct TokenizerConfig {
     folder: PathBuf,
     texts: BTreeMap<&'static str, String>,
     objects: BTreeMap<&'static str, Object>,
 }
 
-impl Companions {
+impl TokenizerConfig {
     /// Reads the files of a folder. `model` holds the config.json and generation_config.json of the model that the
     /// tokenizer belongs to, where the folder has none of its own: adapters lie without.
     ///
     /// # Errors
     /// A file that is no JSON object, and a key that changes what a model is given or gives and is not heeded here.
-    pub(super) fn read(folder: &Path, model: &Path) -> Result<Companions> {
-        let mut all = Companions { folder: folder.to_path_buf(), ..Companions::default() };
+    pub(super) fn read(folder: &Path, model: &Path) -> Result<TokenizerConfig> {
+        let mut all = TokenizerConfig { folder: folder.to_path_buf(), ..TokenizerConfig::default() };
         for name in FILES.into_iter().chain([MODEL]) {
             let mut path = folder.join(name);
             if !path.exists() && [MODEL, GENERATION].contains(&name) {

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect {
+pub enum KeyEffect {
     /// What transformers does with it.
     Honoured,
     /// A value that would change what the model is given or gives is an error that names the key. A number that has no
@@ -20,22 +20,22 @@ pub enum Effect {
     Without,
 }
 
-impl Effect {
+impl KeyEffect {
     /// The word for it in the documentation.
     pub fn word(self) -> &'static str {
         match self {
-            Effect::Honoured => "honoured",
-            Effect::Refused(_) => "refused",
-            Effect::OfTheRun => "of the run",
-            Effect::Without => "without effect",
+            KeyEffect::Honoured => "honoured",
+            KeyEffect::Refused(_) => "refused",
+            KeyEffect::OfTheRun => "of the run",
+            KeyEffect::Without => "without effect",
         }
     }
 }
 
-use Effect::{Honoured, OfTheRun, Refused, Without};
+use KeyEffect::{Honoured, OfTheRun, Refused, Without};
 
 /// Keys of `tokenizer_config.json`; those of `special_tokens_map.json` are among them.
-pub const TOKENIZER: &[(&str, Effect)] = &[
+pub const TOKENIZER: &[(&str, KeyEffect)] = &[
     ("bos_token", Honoured),
     ("eos_token", Honoured),
     ("pad_token", Honoured),
@@ -94,7 +94,7 @@ pub const TOKENIZER: &[(&str, Effect)] = &[
 
 /// Keys of `generation_config.json`. Those that are refused are so in `config.json` as well, where transformers looks
 /// when there is no `generation_config.json`.
-pub const OF_GENERATION: &[(&str, Effect)] = &[
+pub const OF_GENERATION: &[(&str, KeyEffect)] = &[
     ("eos_token_id", Honoured),
     ("bos_token_id", Honoured),
     ("pad_token_id", Honoured),
@@ -195,7 +195,7 @@ pub(super) fn check(file: &str, place: &str, object: &Map<String, Value>) -> Res
 }
 
 /// The table of a file's keys.
-fn of(file: &str) -> &'static [(&'static str, Effect)] {
+fn of(file: &str) -> &'static [(&'static str, KeyEffect)] {
     match file {
         CONFIG => TOKENIZER,
         GENERATION | MODEL => OF_GENERATION,

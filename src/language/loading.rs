@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::companions::{CONFIG, Companions};
+use super::companions::{CONFIG, TokenizerConfig};
 use super::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD, QUESTION, SPECIAL, broken};
 use super::{Chat, PromptConfig, Tokenizer};
 use crate::{Error, Result, files};
@@ -26,7 +26,7 @@ impl Tokenizer {
         let bytes = files::read_bytes(path)?;
         let place = path.display().to_string();
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(&place))?;
-        let companions = Companions::read(folder(path), model)?;
+        let companions = TokenizerConfig::read(folder(path), model)?;
         demand_prefix(&inner, &companions)?;
         let [numbered, special] = companions.added()?;
         inner.add_tokens(numbered).map_err(broken(&place))?;
@@ -42,7 +42,7 @@ impl Tokenizer {
     }
 
     /// A tokenizer that knows nothing of the format.
-    fn foreign(inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
+    fn foreign(inner: tokenizers::Tokenizer, companions: TokenizerConfig, place: &str) -> Result<Self> {
         let named = companions.named();
         let id = |key: &str| named.get(key).and_then(|text| inner.token_to_id(text));
         let (bos, eos) = (id("bos_token"), id("eos_token"));
@@ -58,7 +58,7 @@ impl Tokenizer {
     }
 
     /// A tokenizer with a token for every marker of the format.
-    pub(super) fn marked(mut inner: tokenizers::Tokenizer, companions: Companions, place: &str) -> Result<Self> {
+    pub(super) fn marked(mut inner: tokenizers::Tokenizer, companions: TokenizerConfig, place: &str) -> Result<Self> {
         let mut special = [0; SPECIAL.len()];
         for (id, token) in special.iter_mut().zip(SPECIAL) {
             *id = inner.token_to_id(token).ok_or_else(|| {
@@ -82,7 +82,7 @@ impl Tokenizer {
 
     fn made(
         inner: tokenizers::Tokenizer,
-        companions: Companions,
+        companions: TokenizerConfig,
         bos: u32,
         ends: Vec<u32>,
         end_think: Option<u32>,
@@ -132,7 +132,7 @@ impl Tokenizer {
 
 /// The tokens that end a completion, each once: the tokenizer's own, at which vLLM stops, and those that generation is
 /// told, at which transformers does.
-fn ends(own: Option<u32>, companions: &Companions) -> Result<Vec<u32>> {
+fn ends(own: Option<u32>, companions: &TokenizerConfig) -> Result<Vec<u32>> {
     let mut ends: Vec<u32> = own.into_iter().collect();
     for id in companions.ids("eos_token_id")? {
         if !ends.contains(&id) {
@@ -147,7 +147,7 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// Some classes of transformers heed `add_prefix_space` where the `tokenizer.json` says something else.
-fn demand_prefix(inner: &tokenizers::Tokenizer, companions: &Companions) -> Result<()> {
+fn demand_prefix(inner: &tokenizers::Tokenizer, companions: &TokenizerConfig) -> Result<()> {
     let asked = companions.options().get("add_prefix_space").and_then(Value::as_bool);
     let Some((asked, done)) = asked.zip(inner.get_pre_tokenizer().and_then(|all| prefixes(&serde_json::json!(all))))
     else {

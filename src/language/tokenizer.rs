@@ -9,7 +9,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
-use super::companions::{self, Companions};
+use super::companions::{self, TokenizerConfig};
 use super::{Chat, Day, Opening, PromptConfig, format};
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ pub struct Tokenizer {
     /// Whether spaces before punctuation are taken out of decoded text.
     pub(super) cleans_up: bool,
     /// What came with it.
-    pub(super) companions: Companions,
+    pub(super) companions: TokenizerConfig,
     pub(super) chat: Option<Chat>,
     pub(super) prompts: PromptConfig,
 }
@@ -64,7 +64,7 @@ impl Tokenizer {
         let model = WordLevel::builder().vocab(vocabulary).unk_token(PAD.into()).build().map_err(broken("words"))?;
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(WhitespaceSplit));
-        Self::marked(inner, Companions::default(), "words")
+        Self::marked(inner, TokenizerConfig::default(), "words")
     }
 
     /// A byte-level BPE of at most `size` tokens, trained on the lines given.
@@ -91,7 +91,7 @@ impl Tokenizer {
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
         builder.train(&mut trainer, lines.iter()).map_err(broken("BPE"))?;
-        Self::marked(builder.into(), Companions::default(), "BPE")
+        Self::marked(builder.into(), TokenizerConfig::default(), "BPE")
     }
 
     /// The files beside a `tokenizer.json` that change what its tokens mean.

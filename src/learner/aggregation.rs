@@ -43,7 +43,7 @@ pub enum Aggregation {
 
 /// Weights of tokens, and what the sum of a whole step is divided by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Weights {
+pub struct TokenWeights {
     /// Per completion and token, zero where nothing is learned. The loss of a step is
     /// `sum(weight * token loss) / normaliser`.
     pub tokens: Vec<Vec<f32>>,
@@ -53,7 +53,7 @@ pub struct Weights {
 
 impl Aggregation {
     /// Weights of all completions of a step, by the masks of the tokens that are learned from.
-    pub fn weigh(self, masks: &[Vec<bool>], max_new_tokens: usize) -> Weights {
+    pub fn weigh(self, masks: &[Vec<bool>], max_new_tokens: usize) -> TokenWeights {
         let learned = |mask: &Vec<bool>| mask.iter().filter(|learned| **learned).count();
         let each = |mask: &Vec<bool>| match self {
             Aggregation::Token | Aggregation::Fixed => 1.0,
@@ -68,7 +68,7 @@ impl Aggregation {
             Aggregation::Sequence => masks.len(),
             Aggregation::Fixed => masks.len() * max_new_tokens,
         };
-        Weights { tokens: masks.iter().map(weigh).collect(), normaliser: normaliser.max(1) as f64 }
+        TokenWeights { tokens: masks.iter().map(weigh).collect(), normaliser: normaliser.max(1) as f64 }
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
         let masks = [vec![true], vec![true, true, true, true, false]];
         // What the short and the long completion weigh in the end.
         let shares = |aggregation: Aggregation| {
-            let Weights { tokens, normaliser } = aggregation.weigh(&masks, 8);
+            let TokenWeights { tokens, normaliser } = aggregation.weigh(&masks, 8);
             assert_eq!(tokens.iter().map(Vec::len).collect::<Vec<_>>(), [1, 5]);
             assert_eq!(tokens[1][4], 0.0);
             [0, 1].map(|i| f64::from(tokens[i].iter().sum::<f32>()) / normaliser)
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn nothing_to_learn_divides_by_one() {
         for aggregation in [Aggregation::Token, Aggregation::Sequence, Aggregation::Fixed] {
-            assert_eq!(aggregation.weigh(&[], 8), Weights { tokens: vec![], normaliser: 1.0 });
+            assert_eq!(aggregation.weigh(&[], 8), TokenWeights { tokens: vec![], normaliser: 1.0 });
         }
         assert_eq!(Aggregation::Sequence.weigh(&[vec![false]], 8).tokens, [[0.0]]);
     }

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::preflight;
 use super::{
-    Advantage, Aggregation, Clip, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, Range, Ratio,
+    Advantage, Aggregation, Clip, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, ClipRange, Ratio,
 };
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl Algorithm {
     /// The clipped ratio as a constant weight, bounded above only: no token loses its gradient (MiniMax 2025,
     /// arXiv 2506.13585).
     pub fn cispo() -> Algorithm {
-        let clip = Clip::Range(Range { low: 1.0, high: 4.0, dual: 0.0, detached: true });
+        let clip = Clip::Range(ClipRange { low: 1.0, high: 4.0, dual: 0.0, detached: true });
         Algorithm { clip, ..Algorithm::grpo() }
     }
 
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(dapo.filter, Filter { keep: Keep::Finished, extra_rounds: 1, ..Filter::default() });
         assert_eq!(dapo.kl, 1.0);
         let rloo = parse("preset = 'rloo'\nratio = 'token'\nclip = { low = 0.1, high = 0.1, dual = 3.0 }").unwrap();
-        assert_eq!(rloo.clip, Clip::Range(Range { low: 0.1, high: 0.1, dual: 3.0, detached: false }));
+        assert_eq!(rloo.clip, Clip::Range(ClipRange { low: 0.1, high: 0.1, dual: 3.0, detached: false }));
         let ppo = parse("preset = 'ppo'\nadvantage.lambda = 0.9\nvalue.trunk = true").unwrap();
         assert_eq!(ppo.gae(), Some(Gae { lambda: 0.9, ..Gae::default() }));
         assert_eq!(ppo.value, Critic::Head(HeadLoss { trunk: true, ..HeadLoss::default() }));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parallel::{self, Hand};
 use super::policy_gradient::{self, Learned};
-use super::{Algorithm, Penalty, Rows, supervised};
+use super::{Algorithm, Penalty, TokenBatch, supervised};
 use crate::Result;
 use crate::kernels::Gradients;
 use crate::policy::Policy;
@@ -21,21 +21,21 @@ pub enum Objective {
 
 /// Who differentiates.
 #[derive(Clone, Copy)]
-pub struct Hands<'a> {
+pub struct Parallelism<'a> {
     /// Threads of this process.
     pub threads: usize,
     /// And others.
-    pub others: Option<&'a dyn Others>,
+    pub others: Option<&'a dyn RemoteRanks>,
 }
 
-impl From<usize> for Hands<'_> {
+impl From<usize> for Parallelism<'_> {
     fn from(threads: usize) -> Self {
-        Hands { threads, others: None }
+        Parallelism { threads, others: None }
     }
 }
 
 /// Other processes that differentiate parts of batches.
-pub trait Others: Send + Sync {
+pub trait RemoteRanks: Send + Sync {
     /// Has them take up an objective, with the weights of the policy as they are now and those of the policy that it is
     /// held to. Gives as many helpers as parts can be worked on at once: none, if they do not know this policy.
     fn take_up(
@@ -43,15 +43,15 @@ pub trait Others: Send + Sync {
         objective: &Objective,
         policy: &Policy,
         reference: Option<&Policy>,
-    ) -> Result<Vec<Box<dyn Helper>>>;
+    ) -> Result<Vec<Box<dyn GradWorker>>>;
 }
 
 /// One that works on a part at a time.
-pub trait Helper: Send {
+pub trait GradWorker: Send {
     /// The gradient of a part; none, if the helper has died.
     ///
     /// Errors: it has failed, or takes for ever.
-    fn differentiate(&mut self, part: &Rows) -> Result<Option<(Gradients, Learned)>>;
+    fn differentiate(&mut self, part: &TokenBatch) -> Result<Option<(Gradients, Learned)>>;
 }
 
 impl Objective {
@@ -60,7 +60,7 @@ impl Objective {
         &self,
         policy: &Policy,
         reference: Option<&Policy>,
-        part: &Rows,
+        part: &TokenBatch,
     ) -> Result<(Gradients, Learned)> {
         match self {
             Objective::Likelihood { scale, normaliser } => {
@@ -78,18 +78,18 @@ impl Objective {
         &self,
         policy: &Policy,
         reference: Option<&Policy>,
-        parts: &[Rows],
-        hands: Hands,
+        parts: &[TokenBatch],
+        hands: Parallelism,
     ) -> Result<(Gradients, Vec<Learned>)> {
         let reference = reference.filter(|_| self.is_held());
-        let here = |part: &Rows| self.differentiate(policy, reference, part);
+        let here = |part: &TokenBatch| self.differentiate(policy, reference, part);
         let threads = policy.workers(hands.threads).max(1);
         let helpers = match hands.others {
             // What the threads here begin at once is not worth sending weights for.
             Some(others) if parts.len() > threads => others.take_up(self, policy, reference)?,
             _ => Vec::new(),
         };
-        let mut all: Vec<Hand<Rows, Learned>> = Vec::with_capacity(threads + helpers.len());
+        let mut all: Vec<Hand<TokenBatch, Learned>> = Vec::with_capacity(threads + helpers.len());
         (0..threads).for_each(|_| all.push(Box::new(here)));
         for mut helper in helpers {
             all.push(Box::new(move |part| match helper.differentiate(part)? {
@@ -142,9 +142,9 @@ mod tests {
         fail: bool,
     }
 
-    impl Others for Neighbours {
-        fn take_up(&self, objective: &Objective, _: &Policy, _: Option<&Policy>) -> Result<Vec<Box<dyn Helper>>> {
-            let neighbour = |_| -> Box<dyn Helper> {
+    impl RemoteRanks for Neighbours {
+        fn take_up(&self, objective: &Objective, _: &Policy, _: Option<&Policy>) -> Result<Vec<Box<dyn GradWorker>>> {
+            let neighbour = |_| -> Box<dyn GradWorker> {
                 let (objective, policy) = (*objective, self.policy.clone());
                 Box::new(Neighbour { objective, policy, left: self.last, fail: self.fail })
             };
@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    impl Helper for Neighbour {
-        fn differentiate(&mut self, part: &Rows) -> Result<Option<(Gradients, Learned)>> {
+    impl GradWorker for Neighbour {
+        fn differentiate(&mut self, part: &TokenBatch) -> Result<Option<(Gradients, Learned)>> {
             match self.left {
                 0 if self.fail => Err(Error::Refused("the neighbour has had enough".into())),
                 0 => Ok(None),
@@ -172,15 +172,15 @@ mod tests {
             let mut packed = PackedBatch::default();
             let tokens: Vec<u32> = (0..9 + seed % 5).map(|at| (seed * 7 + at * at) % 23).collect();
             packed.push(&tokens, &vec![0.5 + seed as f32 / 8.0; tokens.len()]).unwrap();
-            Rows { packed, ..Rows::default() }
+            TokenBatch { packed, ..TokenBatch::default() }
         };
-        let parts: Vec<Rows> = (0..12).map(part).collect();
+        let parts: Vec<TokenBatch> = (0..12).map(part).collect();
         let objective = Objective::Likelihood { scale: 0.7, normaliser: 31.0 };
         let flat = |gradients: &Gradients| -> Vec<u32> {
             let values = |(_, tensor): (&str, &candle_core::Tensor)| tensor.flatten_all().unwrap().to_vec1::<f32>();
             gradients.iter().flat_map(|one| values(one).unwrap()).map(f32::to_bits).collect()
         };
-        let run = |hands: Hands| objective.gradients(&policy, None, &parts, hands);
+        let run = |hands: Parallelism| objective.gradients(&policy, None, &parts, hands);
         let (alone, learned) = run(1.into()).unwrap();
         let tokens = |learned: &[Learned]| learned.iter().map(|one| (one.loss, one.tokens)).collect::<Vec<_>>();
         assert!(learned.iter().all(|one| one.elsewhere == 0 && one.tokens > 0));
@@ -189,7 +189,7 @@ mod tests {
             // This thread may be through before any helper has begun.
             let mut most = 0;
             for _ in 0..200 {
-                let (together, said) = run(Hands { threads: 1, others: Some(&others) }).unwrap();
+                let (together, said) = run(Parallelism { threads: 1, others: Some(&others) }).unwrap();
                 assert_eq!(flat(&together), flat(&alone), "{helpers} helpers for {last} parts");
                 assert_eq!(tokens(&said), tokens(&learned));
                 assert!(said.iter().all(|one| one.elsewhere == 0 || one.elsewhere == one.tokens));
@@ -199,9 +199,9 @@ mod tests {
             assert!(most <= helpers * last, "{most} of {helpers} helpers for {last} parts");
         }
         let others = Neighbours { policy: policy.clone(), helpers: 2, last: 0, fail: true };
-        let error = (0..1000).find_map(|_| run(Hands { threads: 1, others: Some(&others) }).err()).unwrap().to_string();
+        let error = (0..1000).find_map(|_| run(Parallelism { threads: 1, others: Some(&others) }).err()).unwrap().to_string();
         assert!(error.contains("the neighbour has had enough"), "{error}");
         // Nobody is asked for as many parts as there are threads.
-        assert!(run(Hands { threads: 12, others: Some(&others) }).is_ok());
+        assert!(run(Parallelism { threads: 12, others: Some(&others) }).is_ok());
     }
 }

@@ -21,7 +21,7 @@ where
     if parts.is_empty() {
         return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
     }
-    let sum = Mutex::new(InOrder::default());
+    let sum = Mutex::new(OrderedSum::default());
     let adding = |mut differentiate: Hand<'a, P, S>| {
         let sum = &sum;
         move |(index, part): (usize, &P)| {
@@ -36,14 +36,14 @@ where
 
 /// A sum whose terms are added by their numbers, in whatever order they come.
 #[derive(Default)]
-struct InOrder {
+struct OrderedSum {
     sum: Gradients,
     /// How many have been added.
     added: usize,
     waiting: BTreeMap<usize, Gradients>,
 }
 
-impl InOrder {
+impl OrderedSum {
     fn add(&mut self, index: usize, term: Gradients) -> Result<()> {
         self.waiting.insert(index, term);
         while let Some(term) = self.waiting.remove(&self.added) {
@@ -84,7 +84,7 @@ mod tests {
         };
         let expected = values.iter().fold(0.0f32, |sum, value| sum + value);
         for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2]] {
-            let mut sum = InOrder::default();
+            let mut sum = OrderedSum::default();
             order.into_iter().for_each(|index| sum.add(index, term(index)).unwrap());
             assert_eq!(sum.sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
             assert!(sum.waiting.is_empty());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::supervised::MICRO_BATCH;
 use super::{
-    Algorithm, Appraisal, Foretold, Hands, Objective, Penalty, Rows, Statistics, Tokens, Weights, parallel,
+    Algorithm, GaeOutput, ValueTargets, Parallelism, Objective, Penalty, TokenBatch, Statistics, Tokens, TokenWeights, parallel,
     policy_loss, value_loss,
 };
 use crate::kernels::Gradients;
@@ -28,7 +28,7 @@ pub struct Sampled<'a> {
     /// Of the completion as a whole.
     pub advantage: f32,
     /// What its tokens have instead, where a value head tells them apart.
-    pub appraisal: Option<&'a Appraisal>,
+    pub appraisal: Option<&'a GaeOutput>,
     /// Whether the algorithm's filter keeps it.
     pub kept: bool,
 }
@@ -59,7 +59,7 @@ impl AddAssign for Learned {
 
 /// What the tokens of a step weigh. `completions` are all of the step, also where several ranks share it; `trace_end`
 /// closes a chain of thought, and `max_new_tokens` is the longest completion allowed.
-pub fn weigh(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32, max_new_tokens: usize) -> Weights {
+pub fn weigh(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32, max_new_tokens: usize) -> TokenWeights {
     algorithm.aggregation.weigh(&masks(algorithm, completions, trace_end), max_new_tokens)
 }
 
@@ -82,8 +82,8 @@ pub fn gradients<'a>(
     reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
-    weights: &Weights,
-    hands: impl Into<Hands<'a>>,
+    weights: &TokenWeights,
+    hands: impl Into<Parallelism<'a>>,
 ) -> Result<Option<(Gradients, Learned)>> {
     if algorithm.gae().is_some() {
         completions
@@ -94,7 +94,7 @@ pub fn gradients<'a>(
     }
     let all = algorithm.pulls_on_all();
     let weighed = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice));
-    let batch = Rows::of(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
+    let batch = TokenBatch::of(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
     if batch.packed.rows.is_empty() {
         return Ok(None);
     }
@@ -144,9 +144,9 @@ fn each_token(
 ) -> Result<Vec<Vec<f32>>> {
     let weights: Vec<Vec<f32>> =
         masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();
-    let batch = Rows::of(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
+    let batch = TokenBatch::of(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
     let parts = batch.split(policy.micro_batch(MICRO_BATCH));
-    let number = |part: &Rows| Ok(number(&part.packed)?.to_vec1::<f32>()?);
+    let number = |part: &TokenBatch| Ok(number(&part.packed)?.to_vec1::<f32>()?);
     let numbers = parallel::each(parts.iter().collect(), policy.workers(workers), number)?;
     let mut all = numbers.into_iter().flatten();
     let shown = |mask: &Vec<bool>| mask.iter().filter(|shown| **shown).count();
@@ -158,7 +158,7 @@ pub(super) fn differentiate(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
-    part: &Rows,
+    part: &TokenBatch,
     normaliser: f64,
 ) -> Result<(Gradients, Learned)> {
     let head = algorithm.value.head();
@@ -194,7 +194,7 @@ pub(super) fn differentiate(
         let loss = policy_loss(algorithm, &tokens, normaliser)?;
         statistics = loss.statistics;
         let (Some(head), Some(value)) = (head, value) else { return Ok(loss.value) };
-        let foretold = Foretold { value, before: &foretold, returned: &returned, weight: &weight };
+        let foretold = ValueTargets { value, before: &foretold, returned: &returned, weight: &weight };
         let of_head = value_loss(&head, &foretold, normaliser)?;
         statistics += of_head.statistics;
         Ok((loss.value + of_head.value)?)
@@ -205,7 +205,7 @@ pub(super) fn differentiate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::curriculum::Lesson;
+    use crate::knowledge::curriculum::TrainingSequence;
     use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, HeadLoss, supervised};
     use crate::policy::model::tests::random_policy;
     use crate::policy::value_head::tests::with_head;
@@ -215,16 +215,16 @@ mod tests {
     const LONGEST: usize = 12;
 
     /// Completions of 1 to 12 tokens on three prompts, some of which do not count.
-    struct Step {
+    struct Fixture {
         prompts: Vec<Vec<u32>>,
         tokens: Vec<Vec<u32>>,
         log_probs: Vec<Vec<f32>>,
         before: Vec<Vec<f32>>,
-        appraisals: Vec<Appraisal>,
+        appraisals: Vec<GaeOutput>,
     }
 
-    impl Step {
-        fn new() -> Step {
+    impl Fixture {
+        fn new() -> Fixture {
             let tokens: Vec<Vec<u32>> =
                 (0..14u32).map(|n| (0..1 + n * 5 % 12).map(|at| (n * 3 + at * 7) % 23).collect()).collect();
             let numbers = |phase: f32| -> Vec<Vec<f32>> {
@@ -238,7 +238,7 @@ mod tests {
             };
             let appraisals = numbers(0.7).into_iter().map(appraise).collect();
             let prompts = (0..14).map(|n| vec![1, 4 + n % 3, 9, 3][..2 + n as usize % 3].to_vec()).collect();
-            Step { prompts, log_probs: numbers(0.0), before: numbers(0.2), tokens, appraisals }
+            Fixture { prompts, log_probs: numbers(0.0), before: numbers(0.2), tokens, appraisals }
         }
 
         fn sampled(&self) -> Vec<Sampled<'_>> {
@@ -273,7 +273,7 @@ mod tests {
     fn micro_batches_and_ranks_do_not_change_the_gradient() {
         let policy = random_policy(&config::tests::tiny(Family::Qwen3, true), 3);
         let reference = random_policy(&config::tests::tiny(Family::Qwen3, true), 4);
-        let step = Step::new();
+        let step = Fixture::new();
         let sampled = step.sampled();
         for algorithm in algorithms() {
             let policy = match algorithm.value.head() {
@@ -286,7 +286,7 @@ mod tests {
             }
             let weights = weigh(&algorithm, &sampled, END, LONGEST);
             let share = |from: usize, to: usize| {
-                let weights = Weights { tokens: weights.tokens[from..to].to_vec(), ..weights };
+                let weights = TokenWeights { tokens: weights.tokens[from..to].to_vec(), ..weights };
                 gradients(&policy, Some(&reference), &algorithm, &sampled[from..to], &weights, 1).unwrap()
             };
             let (whole, learned) = share(0, 14).unwrap();
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn scores_are_those_of_the_policy_for_every_token() {
         let policy = random_policy(&config::tests::tiny(Family::Qwen2, false), 3);
-        let step = Step::new();
+        let step = Fixture::new();
         let scores = score(&policy, &step.sampled(), 2).unwrap();
         for (n, scores) in scores.iter().enumerate() {
             let (prompt, tokens) = (&step.prompts[n], &step.tokens[n]);
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_counts_nowhere_and_what_has_no_advantage_is_still_held_to_the_reference() {
-        let step = Step::new();
+        let step = Fixture::new();
         let mut sampled = step.sampled();
         let counted = weigh(&Algorithm::dapo(), &sampled, END, LONGEST);
         assert!(counted.tokens[5].iter().all(|weight| *weight == 0.0));
@@ -360,17 +360,17 @@ mod tests {
     #[test]
     fn rejection_fine_tuning_is_maximum_likelihood_on_what_is_kept() {
         let policy = random_policy(&config::tests::tiny(Family::Qwen2, true), 3);
-        let step = Step::new();
+        let step = Fixture::new();
         let star = Algorithm::star();
         let sampled: Vec<Sampled> =
             step.sampled().into_iter().map(|completion| Sampled { advantage: 1.0, ..completion }).collect();
         let weights = weigh(&star, &sampled, END, LONGEST);
         let (found, learned) = gradients(&policy, None, &star, &sampled, &weights, 1).unwrap().unwrap();
-        let lesson = |completion: &Sampled| Lesson {
+        let lesson = |completion: &Sampled| TrainingSequence {
             tokens: [completion.prompt, completion.tokens].concat(),
             weights: [vec![0.0; completion.prompt.len()], vec![1.0; completion.tokens.len()]].concat(),
         };
-        let lessons: Vec<Lesson> = sampled.iter().filter(|completion| completion.kept).map(lesson).collect();
+        let lessons: Vec<TrainingSequence> = sampled.iter().filter(|completion| completion.kept).map(lesson).collect();
         assert_eq!(lessons.len(), 13);
         let (truth, fit) = supervised::gradients(&policy, &lessons, 1.0, 1).unwrap();
         assert!((learned.loss - fit.loss).abs() < 1e-6, "{} for {}", learned.loss, fit.loss);

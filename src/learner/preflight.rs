@@ -1,6 +1,6 @@
 //! What cannot work together in an algorithm, found before a model is loaded.
 
-use super::{Advantage, Aggregation, Algorithm, Clip, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, Range, Ratio};
+use super::{Advantage, Aggregation, Algorithm, Clip, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, ClipRange, Ratio};
 use crate::strict_toml::Problem;
 
 /// Every field, and every pair of fields, that makes no sense: a line each.
@@ -29,7 +29,7 @@ fn weights(algorithm: &Algorithm) -> Vec<Problem> {
 }
 
 fn clip(algorithm: &Algorithm) -> Option<Problem> {
-    let Clip::Range(Range { low, high, dual, detached }) = algorithm.clip else { return None };
+    let Clip::Range(ClipRange { low, high, dual, detached }) = algorithm.clip else { return None };
     if algorithm.ratio == Ratio::None {
         let remedy = "there is nothing to clip: set ratio = \"token\" or clip = \"none\"";
         return Some(problem("clip", "clip without ratio", remedy));

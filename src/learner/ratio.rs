@@ -22,13 +22,13 @@ pub enum Ratio {
 pub enum Clip {
     None,
     #[serde(untagged)]
-    Range(Range),
+    Range(ClipRange),
 }
 
 /// From `1 - low` to `1 + high`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Range {
+pub struct ClipRange {
     /// 1 is no lower bound.
     pub low: f64,
     /// Larger than `low`, it lets unlikely tokens grow (clip-higher, arXiv 2503.14476).
@@ -46,7 +46,7 @@ pub struct Range {
 impl Clip {
     /// PPO's range.
     pub fn range(low: f64, high: f64) -> Clip {
-        Clip::Range(Range { low, high, dual: 0.0, detached: false })
+        Clip::Range(ClipRange { low, high, dual: 0.0, detached: false })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Appraisal;
+use super::GaeOutput;
 use super::policy_gradient::Sampled;
 use crate::Result;
 use crate::policy::PackedBatch;
 
 /// A batch with what else is known of each of its rows; nothing, of the rows of lessons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rows {
+pub struct TokenBatch {
     pub packed: PackedBatch,
     /// Log-probability of each target when it was sampled.
     pub sampled: Vec<f32>,
@@ -24,10 +24,10 @@ pub struct Rows {
     pub lengths: Vec<usize>,
 }
 
-impl Rows {
+impl TokenBatch {
     /// Completions with what their tokens weigh; those of one prompt that stand side by side share it.
-    pub fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<Rows> {
-        let mut rows = Rows::default();
+    pub fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<TokenBatch> {
+        let mut rows = TokenBatch::default();
         for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
             let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
             rows.packed.push_group(group[0].0.prompt, completions)?;
@@ -44,7 +44,7 @@ impl Rows {
         let sampled = learned(completion.log_probs);
         match completion.appraisal {
             None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
-            Some(Appraisal { advantages, values, returns }) => {
+            Some(GaeOutput { advantages, values, returns }) => {
                 self.advantages.extend(learned(advantages));
                 self.values.extend(learned(values));
                 self.returns.extend(learned(returns));
@@ -56,14 +56,14 @@ impl Rows {
     }
 
     /// Cuts the batch between completions.
-    pub fn split(&self, token_budget: usize) -> Vec<Rows> {
+    pub fn split(&self, token_budget: usize) -> Vec<TokenBatch> {
         let (mut row, mut completion) = (0, 0);
         let parts = self.packed.split(token_budget).into_iter().map(|packed| {
             let rows = row..row + packed.rows.len();
             let completions = completion..completion + packed.sequences();
             (row, completion) = (rows.end, completions.end);
             let optional = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().to_vec();
-            Rows {
+            TokenBatch {
                 packed,
                 sampled: self.sampled[rows.clone()].to_vec(),
                 before: optional(&self.before),

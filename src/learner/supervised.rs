@@ -1,10 +1,10 @@
 //! Maximum likelihood: the weighted mean of `-log p(token)` over the words of lessons.
 
 use super::policy_gradient::Learned;
-use super::{Hands, Objective, Optimizer, Rows};
+use super::{Parallelism, Objective, Optimizer, TokenBatch};
 use crate::Result;
 use crate::kernels::Gradients;
-use crate::knowledge::curriculum::Lesson;
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::policy::{PackedBatch, Policy};
 
 /// Tokens in one micro-batch: small enough to stay in a core's cache, large enough to fill its products.
@@ -24,9 +24,9 @@ pub struct Fit {
 /// normaliser is the sum of all weights, so that neither packing nor who works on which part matters.
 pub fn gradients<'a>(
     policy: &Policy,
-    lessons: &[Lesson],
+    lessons: &[TrainingSequence],
     scale: f64,
-    hands: impl Into<Hands<'a>>,
+    hands: impl Into<Parallelism<'a>>,
 ) -> Result<(Gradients, Fit)> {
     let mut packed = PackedBatch::default();
     for lesson in lessons {
@@ -34,7 +34,7 @@ pub fn gradients<'a>(
     }
     let normaliser: f64 = packed.weights.iter().map(|w| f64::from(*w)).sum();
     let parts = packed.split(policy.micro_batch(MICRO_BATCH)).into_iter();
-    let parts: Vec<Rows> = parts.map(|packed| Rows { packed, ..Rows::default() }).collect();
+    let parts: Vec<TokenBatch> = parts.map(|packed| TokenBatch { packed, ..TokenBatch::default() }).collect();
     let objective = Objective::Likelihood { scale, normaliser };
     let (sum, learned) = objective.gradients(policy, None, &parts, hands.into())?;
     let loss = learned.iter().map(|part| part.loss).sum();
@@ -59,7 +59,7 @@ pub(super) fn differentiate(
 pub fn fit(
     policy: &Policy,
     optimizer: &mut Optimizer,
-    lessons: &[Lesson],
+    lessons: &[TrainingSequence],
     learning_rate: f64,
     workers: usize,
 ) -> Result<Fit> {

@@ -237,8 +237,8 @@ pub(crate) mod tests {
 
     #[test]
     fn absurd_sizes_are_one_line_with_the_key() {
-        type Change = fn(&mut ModelConfig, usize);
-        let sizes: [(&str, Change); 8] = [
+        type ConfigChange = fn(&mut ModelConfig, usize);
+        let sizes: [(&str, ConfigChange); 8] = [
             ("vocab_size", |c, n| c.vocab_size = n),
             ("hidden_size", |c, n| c.hidden_size = n),
             ("intermediate_size", |c, n| c.intermediate_size = n),

@@ -25,7 +25,7 @@ const PICKLED: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
 
 /// Where each tensor of a sharded checkpoint lies.
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -60,15 +60,15 @@ pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
     }
-    let shards = Index::read(&index)?.weight_map.into_values().collect::<BTreeSet<_>>();
+    let shards = ShardIndex::read(&index)?.weight_map.into_values().collect::<BTreeSet<_>>();
     Ok(shards.into_iter().map(|shard| folder.join(shard)).chain([index]).collect())
 }
 
-impl Index {
+impl ShardIndex {
     /// Reads an index whose shards are all there.
-    fn read(path: &Path) -> Result<Index> {
+    fn read(path: &Path) -> Result<ShardIndex> {
         let refuse = |found: String| Err(incomplete(path, found));
-        let index: Index = match serde_json::from_str(&files::read_text(path)?) {
+        let index: ShardIndex = match serde_json::from_str(&files::read_text(path)?) {
             Ok(index) => index,
             Err(error) => return refuse(format!("no index of weights ({error})")),
         };
@@ -94,7 +94,7 @@ fn sharded<F>(folder: &Path, index: &Path, mut take: F) -> Result<String>
 where
     F: FnMut(&str, &str, &TensorView) -> Result<()>,
 {
-    let Index { weight_map } = Index::read(index)?;
+    let ShardIndex { weight_map } = ShardIndex::read(index)?;
     for shard in weight_map.values().collect::<BTreeSet<_>>() {
         let path = folder.join(shard);
         let (place, map) = (path.display().to_string(), map(&path)?);

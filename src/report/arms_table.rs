@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::Cell;
 
-use super::by_task::{ByTask, Share, by_task};
+use super::by_task::{ByTask, CorrectShare, by_task};
 use super::table::{accuracy, empty, finish, heading, two_lines, wrap};
 use super::words::{gap_legend, kind, operations, p_value, percent, points, range, seconds};
 use crate::evaluation::{Arm, ArmResult, Summary};
@@ -80,7 +80,7 @@ fn task_table(set: &ByTask, styled: bool) -> String {
     table.set_header(header);
     for row in &set.rows {
         let mut cells = vec![heading(&(two_lines(row.arm) + if row.gives_away { " †" } else { "" }), styled)];
-        let share = |share: &Share| {
+        let share = |share: &CorrectShare| {
             // A space that is not trimmed keeps numbers with and without a sign in one column.
             let sign = if share.sign.is_empty() { "\u{a0}" } else { share.sign };
             format!("{}{sign}\n{}\u{a0}", share.accuracy, share.range)

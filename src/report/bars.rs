@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::words::{kind, p_value, percent, range, set_purpose, sign};
-use crate::evaluation::{Answered, Arm, ArmResult, Summary, Training, Way};
+use crate::evaluation::{Answered, Arm, ArmResult, Summary, Training, PromptMode};
 use crate::knowledge::{Form, Set, TaskId};
 
 /// The bars of one kind of question.
@@ -125,7 +125,7 @@ pub fn class(arm: Arm) -> &'static str {
         Arm::AfterRl => "after",
         arm if arm.is_control() => "control",
         arm => match (arm.training(), arm.way()) {
-            (Training::Documents, Way::Direct | Way::Think) => "thinking",
+            (Training::Documents, PromptMode::Direct | PromptMode::Think) => "thinking",
             (Training::Documents, _) => "context",
             _ => "after",
         },

@@ -15,18 +15,18 @@ pub(super) struct ByTask {
     pub set: String,
     pub purpose: &'static str,
     pub tasks: Vec<String>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<TaskRow>,
 }
 
 /// One arm.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct TaskRow {
     pub class: &'static str,
     pub arm: &'static str,
     /// Trained on text that gives B away, so that B is no measure of what carries over.
     pub gives_away: bool,
     /// For each task, where it was asked.
-    pub cells: Vec<Option<Share>>,
+    pub cells: Vec<Option<CorrectShare>>,
     pub gap: String,
     /// Tokens read and sampled for an answer; nothing where that is not known.
     pub read: String,
@@ -38,7 +38,7 @@ pub(super) struct Row {
 
 /// Right answers.
 #[derive(Serialize)]
-pub(super) struct Share {
+pub(super) struct CorrectShare {
     pub accuracy: String,
     pub sign: &'static str,
     pub range: String,
@@ -57,12 +57,12 @@ fn of_set(summary: &Summary, set: Set) -> ByTask {
     let share = |arm: Arm, task: TaskId| {
         let result = results.iter().find(|result| (result.arm, result.task) == (arm, task))?;
         let Pooled { accuracy, low, high, against_baseline, .. } = result.pooled;
-        Some(Share { accuracy: percent(accuracy), sign: sign(against_baseline), range: range(low, high) })
+        Some(CorrectShare { accuracy: percent(accuracy), sign: sign(against_baseline), range: range(low, high) })
     };
     let row = |arm: Arm| {
         let cost = summary.run.costs.get(&arm);
         let gap = summary.pooled(arm, set).and_then(|pooled| pooled.gap_closed);
-        Row {
+        TaskRow {
             class: class(arm),
             arm: arm.label(),
             gives_away: arm.training().gives_b_away(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::{HtmlEscape, Value};
 use serde::Serialize;
 
-use super::plot::{Band, Line, Plot, Point};
+use super::plot::{Band, PlotLine, Plot, Point};
 use super::words::{kind, percent};
 use crate::evaluation::{Arm, ArmResult, Measure, Scaling, Summary, TrainingPoint};
 use crate::knowledge::Set;
@@ -81,7 +81,7 @@ pub fn scaling(summary: &Summary) -> Vec<Figure> {
             let of_line =
                 rows.iter().filter(|row| (row.task, row.form, row.measure, row.arm) == (task, form, measure, arm));
             let point = |row: &&Scaling| Point { x: row.at as f64, y: row.accuracy, band: Some((row.low, row.high)) };
-            Line { label: "", class, points: of_line.map(point).collect() }
+            PlotLine { label: "", class, points: of_line.map(point).collect() }
         };
         let lines = arms.into_iter().map(line).filter(|line| !line.points.is_empty()).collect();
         let (x_label, note) = match measure {
@@ -113,7 +113,7 @@ fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
 }
 
 /// A line for each set, with a point for each step at which there is something to say.
-fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, Band)>) -> Vec<Line> {
+fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, Band)>) -> Vec<PlotLine> {
     let mut grouped: BTreeMap<Set, BTreeMap<u64, Vec<&ArmResult>>> = BTreeMap::new();
     for row in rows {
         grouped.entry(row.set).or_default().entry(row.step).or_default().push(row);
@@ -126,7 +126,7 @@ fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, B
         };
         let point =
             |(step, rows): (u64, Vec<&ArmResult>)| measure(&rows).map(|(y, band)| Point { x: step as f64, y, band });
-        Line { label, class, points: steps.into_iter().filter_map(point).collect() }
+        PlotLine { label, class, points: steps.into_iter().filter_map(point).collect() }
     };
     grouped.into_iter().map(line).collect()
 }
@@ -144,7 +144,7 @@ fn proportion(
 }
 
 /// What every step measured as a thin line, and its moving mean.
-fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<f64>) -> Vec<Line> {
+fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<f64>) -> Vec<PlotLine> {
     let measured = training.iter().filter_map(|point| pick(point).map(|y| (point.step as f64, y)));
     let raw: Vec<Point> = measured.map(|(x, y)| Point { x, y, band: None }).collect();
     let mean = |index: usize| {
@@ -155,7 +155,7 @@ fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<
         Point { y, ..raw[index] }
     };
     let smooth = (0..raw.len()).map(mean).collect();
-    vec![Line { label: "", class: "faint", points: raw }, Line { label: "A", class: "a", points: smooth }]
+    vec![PlotLine { label: "", class: "faint", points: raw }, PlotLine { label: "A", class: "a", points: smooth }]
 }
 
 #[cfg(test)]

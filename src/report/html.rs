@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::by_task::{ByTask, by_task};
 use super::reader::Reader;
-use super::story::Story;
+use super::story::Findings;
 use super::words::{gap_legend, grouped, legend, seconds, set_purpose};
 use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};
@@ -26,7 +26,7 @@ const TEMPLATES: [(&str, &str); 6] = [
 /// file supplied is escaped. The same input gives the same document, byte for byte. `answered` are the answers
 /// behind the summary; all of them can be read in the page.
 pub fn page(summary: &Summary, answered: &[Answered]) -> Result<String> {
-    fill("page.html", Page::new(summary, answered)?)
+    fill("page.html", RunPage::new(summary, answered)?)
 }
 
 /// A template filled with what it shows.
@@ -46,7 +46,7 @@ fn render(template: &str, page: impl Serialize) -> Result<String, minijinja::Err
 
 /// What the template is filled with.
 #[derive(Serialize)]
-struct Page {
+struct RunPage {
     headline: String,
     lead: Vec<String>,
     evidence: Vec<String>,
@@ -67,12 +67,12 @@ struct Page {
     run: Provenance,
 }
 
-impl Page {
-    fn new(summary: &Summary, answered: &[Answered]) -> Result<Page> {
-        let Story { headline, lead, evidence, equal } = Story::new(summary);
+impl RunPage {
+    fn new(summary: &Summary, answered: &[Answered]) -> Result<RunPage> {
+        let Findings { headline, lead, evidence, equal } = Findings::new(summary);
         let set = summary.headline_set();
         let traces = Traces { count: grouped(answered.len() as u64), reader: Reader::new(answered)? };
-        Ok(Page {
+        Ok(RunPage {
             headline,
             lead,
             evidence: evidence.into_iter().chain(equal).collect(),

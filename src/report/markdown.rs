@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::by_task::{ByTask, Share, by_task};
-use super::story::Story;
+use super::by_task::{ByTask, CorrectShare, by_task};
+use super::story::Findings;
 use super::words::{gap_legend, legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, TaskId};
@@ -12,7 +12,7 @@ use crate::text::printable;
 
 /// What the page tells and all of its numbers, without curves and traces.
 pub fn markdown(summary: &Summary) -> String {
-    let story = Story::new(summary);
+    let story = Findings::new(summary);
     let mut text = format!("# {}\n\n{}.\n", escaped(&summary.run.name), story.headline);
     for paragraph in story.lead.iter().chain(&story.evidence).chain(&story.equal) {
         // Writing to a string cannot fail.
@@ -54,7 +54,7 @@ fn tasks(of_set: &ByTask) -> String {
     let header = header.chain(["gap closed", "tokens read", "tokens sampled", "seconds", "training (FLOPs)"]);
     let body = of_set.rows.iter().map(|row| {
         let mark = if row.gives_away { " †" } else { "" };
-        let share = |share: &Share| format!("{}{} ({})", share.accuracy, share.sign, share.range);
+        let share = |share: &CorrectShare| format!("{}{} ({})", share.accuracy, share.sign, share.range);
         let cells = row.cells.iter().map(|cell| cell.as_ref().map_or("—".to_owned(), share));
         let costs = [&row.gap, &row.read, &row.sampled, &row.seconds, &row.training].map(String::clone);
         [format!("{}{mark}", row.arm)].into_iter().chain(cells).chain(costs).collect()

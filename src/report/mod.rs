@@ -23,7 +23,7 @@ mod words;
 pub use arms_table::same_way_table;
 pub use html::page;
 pub use markdown::markdown;
-pub use story::{Story, equal_questions};
+pub use story::{Findings, equal_questions};
 pub use sweep::sweep_page;
 #[cfg(feature = "cli")]
 pub use sweep::sweep_table;

@@ -23,11 +23,11 @@ pub struct Plot {
     pub percent: bool,
     /// A horizontal line with its name.
     pub reference: Option<(&'static str, f64)>,
-    pub lines: Vec<Line>,
+    pub lines: Vec<PlotLine>,
 }
 
 /// One line of a plot.
-pub struct Line {
+pub struct PlotLine {
     /// Stands at its end; empty for none.
     pub label: &'static str,
     /// Its style: `line-{class}` and `band-{class}`.
@@ -152,7 +152,7 @@ impl Plot {
     /// The names of the lines at their ends, moved apart where the lines end close together.
     fn labels(&self, svg: &mut String, scale: &Scale) {
         let ends = self.lines.iter().filter(|line| !line.label.is_empty());
-        let mut ends: Vec<(&Line, f64)> =
+        let mut ends: Vec<(&PlotLine, f64)> =
             ends.filter_map(|line| line.points.last().map(|point| (line, scale.y(point.y)))).collect();
         ends.sort_by(|a, b| a.1.total_cmp(&b.1));
         for index in 1..ends.len() {
@@ -170,7 +170,7 @@ impl Plot {
     }
 }
 
-fn polyline(svg: &mut String, line: &Line, scale: &Scale) {
+fn polyline(svg: &mut String, line: &PlotLine, scale: &Scale) {
     let mut path = String::new();
     for point in &line.points {
         put(&mut path, format_args!("{:.1},{:.1} ", scale.x(point.x), scale.y(point.y)));
@@ -189,7 +189,7 @@ fn polyline(svg: &mut String, line: &Line, scale: &Scale) {
     }
 }
 
-fn band(svg: &mut String, line: &Line, scale: &Scale) {
+fn band(svg: &mut String, line: &PlotLine, scale: &Scale) {
     let banded: Vec<(f64, f64, f64)> =
         line.points.iter().filter_map(|point| point.band.map(|(low, high)| (point.x, low, high))).collect();
     if banded.len() < 2 {
@@ -245,7 +245,7 @@ mod tests {
 
     fn plot(values: &[f64]) -> Plot {
         let points = values.iter().enumerate().map(|(x, &y)| Point { x: x as f64, y, band: Some((y - 0.1, y + 0.1)) });
-        let line = Line { label: "B", class: "b", points: points.collect() };
+        let line = PlotLine { label: "B", class: "b", points: points.collect() };
         Plot { x_label: "step", y_label: "answers right", percent: false, reference: None, lines: vec![line] }
     }
 

@@ -6,7 +6,7 @@ use crate::knowledge::Set;
 
 /// The result of a run in plain words.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Story {
+pub struct Findings {
     /// One line.
     pub headline: String,
     /// Two or three sentences for someone who has never heard of any of this.
@@ -18,7 +18,7 @@ pub struct Story {
 }
 
 /// The arms of a run over all kinds of questions of the set that the headline is measured on.
-struct Numbers {
+struct HeadlineNumbers {
     set: Set,
     touched: Touched,
     fine_tuned: Option<Pooled>,
@@ -30,7 +30,7 @@ struct Numbers {
 }
 
 /// How an arm compares with the fine-tuned baseline.
-enum Change {
+enum VsBaseline {
     Better,
     Worse,
     /// The questions of these runs say so, and the runs differ too much to say what others would give.
@@ -43,16 +43,16 @@ const FROM_FILES: &str = "The questions come from files, and the accuracy is wha
     Free text has no grammar, so nothing that a trace says is checked for truth; a question without choices cannot be \
     guessed, so its chance is 0\u{a0}%.";
 
-impl Story {
+impl Findings {
     /// Tells the result. An arm that was not evaluated is not spoken of.
-    pub fn new(summary: &Summary) -> Story {
+    pub fn new(summary: &Summary) -> Findings {
         let equal = equal_questions(summary.run.duplicates);
         let Some(set) = summary.headline_set() else {
             let headline = "No question was answered in this run".to_owned();
-            return Story { headline, lead: Vec::new(), evidence: Vec::new(), equal };
+            return Findings { headline, lead: Vec::new(), evidence: Vec::new(), equal };
         };
         let pooled = |arm| summary.pooled(arm, set);
-        let numbers = Numbers {
+        let numbers = HeadlineNumbers {
             set,
             touched: summary.run.touched,
             fine_tuned: pooled(Arm::FineTuned),
@@ -66,7 +66,7 @@ impl Story {
         let from_files = summary.latest().any(|row| row.task.free_text).then(|| FROM_FILES.to_owned());
         let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), from_files];
         let evidence = evidence.into_iter().flatten().collect();
-        Story { headline: numbers.headline(), lead, evidence, equal }
+        Findings { headline: numbers.headline(), lead, evidence, equal }
     }
 }
 
@@ -76,7 +76,7 @@ pub fn equal_questions(rows: usize) -> Option<String> {
     (rows > 0).then(|| format!("{rows} {ask} what another row asks; equal questions count once."))
 }
 
-impl Numbers {
+impl HeadlineNumbers {
     fn headline(&self) -> String {
         let on = match self.set {
             Set::B if self.touched == Touched::Never => {
@@ -91,10 +91,10 @@ impl Numbers {
             (Some(before), Some(after)) => {
                 let (from, to) = (percent(before.accuracy), percent(after.accuracy));
                 match change(after) {
-                    Change::Better => format!("From {from} to {to} {on}"),
-                    Change::Worse => format!("From {from} down to {to} {on}"),
-                    Change::Unsure => format!("From {from} to {to} {on}, in too few runs to be sure"),
-                    Change::Unclear => format!("No clear change {on}: {from} before, {to} after"),
+                    VsBaseline::Better => format!("From {from} to {to} {on}"),
+                    VsBaseline::Worse => format!("From {from} down to {to} {on}"),
+                    VsBaseline::Unsure => format!("From {from} to {to} {on}, in too few runs to be sure"),
+                    VsBaseline::Unclear => format!("No clear change {on}: {from} before, {to} after"),
                 }
             }
             (_, Some(after)) => format!("{} right {on}", percent(after.accuracy)),
@@ -133,16 +133,16 @@ impl Numbers {
             return Some(format!("{share}, and {}.", silence(&arm)));
         }
         Some(match (change(&arm), guessing(&arm)) {
-            (Change::Better, Guessing::Beyond) => {
+            (VsBaseline::Better, Guessing::Beyond) => {
                 format!("{share} of the same questions: the skill is there, what is missing is the recall.")
             }
-            (Change::Better, _) => format!("{share}, which is more and cannot be told from guessing."),
-            (Change::Unsure, _) => format!("{share}, in runs that differ too much to be sure of it."),
+            (VsBaseline::Better, _) => format!("{share}, which is more and cannot be told from guessing."),
+            (VsBaseline::Unsure, _) => format!("{share}, in runs that differ too much to be sure of it."),
             (_, Guessing::Within) => {
                 format!("{share}, which is no better than guessing: it lacks the skill, not only the recall.")
             }
-            (Change::Worse, _) => format!("{share}, which is less."),
-            (Change::Unclear, _) => {
+            (VsBaseline::Worse, _) => format!("{share}, which is less."),
+            (VsBaseline::Unclear, _) => {
                 format!("{share}, which is not clearly more, nor clearly as little as guessing gives.")
             }
         })
@@ -169,18 +169,18 @@ impl Numbers {
             [from, Some(format!("interval {}\u{a0}%", range(arm.low, arm.high))), test].into_iter().flatten().collect();
         let aside = aside.join("; ");
         Some(match change(&arm) {
-            Change::Better => {
+            VsBaseline::Better => {
                 let gap = arm.gap_closed.map_or(String::new(), |gap| {
                     format!(" That closes {} of the gap between the baseline and answering in context.", percent(gap))
                 });
                 format!("{trained} {how} and gets {share} of the same questions right ({aside}).{gap}")
             }
-            Change::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
-            Change::Unsure => format!(
+            VsBaseline::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
+            VsBaseline::Unsure => format!(
                 "{trained} {how} and gets {share} of the same questions right ({aside}), but the runs differ too much, or are \
                  too few, to be sure of it."
             ),
-            Change::Unclear => format!(
+            VsBaseline::Unclear => format!(
                 "{trained} {how} and gets {share} of the same questions right, which cannot be told from no change \
                  ({aside})."
             ),
@@ -261,13 +261,13 @@ fn silence(arm: &Pooled) -> String {
     format!("{} of {} completions hold no answer, so that nothing follows from it", arm.unanswered, arm.n)
 }
 
-fn change(arm: &Pooled) -> Change {
-    let Some(pair) = arm.against_baseline else { return Change::Unclear };
+fn change(arm: &Pooled) -> VsBaseline {
+    let Some(pair) = arm.against_baseline else { return VsBaseline::Unclear };
     match pair.verdict(pair.p) {
-        1 => Change::Better,
-        -1 => Change::Worse,
-        _ if pair.p < 0.05 => Change::Unsure,
-        _ => Change::Unclear,
+        1 => VsBaseline::Better,
+        -1 => VsBaseline::Worse,
+        _ if pair.p < 0.05 => VsBaseline::Unsure,
+        _ => VsBaseline::Unclear,
     }
 }
 
@@ -279,13 +279,13 @@ fn counts(arm: &Pooled) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Answered, Curves, One, RunInfo, together};
+    use crate::evaluation::{Answered, Curves, RunResult, RunInfo, together};
     use crate::knowledge::jsonl::task::{COMPLETION, JSONL};
     use crate::knowledge::reversal::OPEN;
 
     #[test]
     fn tells_a_newcomer_what_happened() {
-        let story = Story::new(&fixture::summary());
+        let story = Findings::new(&fixture::summary());
         assert!(story.headline.starts_with("From "), "{}", story.headline);
         assert!(story.headline.ends_with("on knowledge that reinforcement learning never touched"));
         assert_eq!(story.lead.len(), 3);
@@ -305,7 +305,7 @@ mod tests {
                 one
             })
             .collect();
-        let story = Story::new(&Summary::new(&failed, Curves::default(), RunInfo::default()));
+        let story = Findings::new(&Summary::new(&failed, Curves::default(), RunInfo::default()));
         assert!(story.headline.contains("down to 0\u{a0}%"), "{}", story.headline);
         assert!(story.lead[1].contains("lacks the skill"), "{}", story.lead[1]);
         assert!(story.lead[2].contains("only 0\u{a0}%"), "{}", story.lead[2]);
@@ -318,7 +318,7 @@ mod tests {
                 [one, after]
             })
             .collect();
-        let story = Story::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
+        let story = Findings::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
         assert!(story.headline.starts_with("No clear change"), "{}", story.headline);
         assert!(story.lead[1].contains("cannot be told"), "{}", story.lead[1]);
     }
@@ -332,9 +332,9 @@ mod tests {
             let before = |other: &&Answered| other.arm == Arm::FineTuned && other.question == one.question;
             one.judgement.correct = answers.iter().find(before).unwrap().judgement.correct;
         }
-        let one = |answered| One { answered, ..One::default() };
+        let one = |answered| RunResult { answered, ..RunResult::default() };
         let (summary, _) = together("both", "", vec![one(answers.clone()), one(failed)]);
-        let story = Story::new(&summary);
+        let story = Findings::new(&summary);
         assert!(story.headline.ends_with("in too few runs to be sure"), "{}", story.headline);
         assert!(story.lead[1].contains("what is missing is the recall"), "{}", story.lead[1]);
         assert!(story.lead[2].ends_with("to be sure of it."), "{}", story.lead[2]);
@@ -358,8 +358,8 @@ mod tests {
         [answered(Arm::FineTuned, right[0]), answered(arm, right[1])].concat()
     }
 
-    fn told(answered: &[Answered], run: RunInfo) -> Story {
-        Story::new(&Summary::new(answered, Curves::default(), run))
+    fn told(answered: &[Answered], run: RunInfo) -> Findings {
+        Findings::new(&Summary::new(answered, Curves::default(), run))
     }
 
     #[test]
@@ -412,7 +412,7 @@ mod tests {
         assert_eq!(told(0), None);
         // Also where nothing was answered.
         let nothing = Summary::new(&[], Curves::default(), RunInfo { duplicates: 2, ..RunInfo::default() });
-        assert!(Story::new(&nothing).equal.is_some());
+        assert!(Findings::new(&nothing).equal.is_some());
     }
 
     #[test]
@@ -440,18 +440,18 @@ mod tests {
                 one
             })
             .collect();
-        let story = Story::new(&Summary::new(&from_files, Curves::default(), RunInfo::default()));
+        let story = Findings::new(&Summary::new(&from_files, Curves::default(), RunInfo::default()));
         assert!(story.evidence.last().unwrap().contains("whatever this model reached"), "{:?}", story.evidence);
         assert!(!story.evidence.join(" ").contains("facts that it recites"), "{:?}", story.evidence);
-        assert!(!Story::new(&fixture::summary()).evidence.join(" ").contains("files"));
+        assert!(!Findings::new(&fixture::summary()).evidence.join(" ").contains("files"));
     }
 
     #[test]
     fn says_nothing_of_what_was_not_measured() {
-        let story = Story::new(&Summary::new(&[], Curves::default(), RunInfo::default()));
+        let story = Findings::new(&Summary::new(&[], Curves::default(), RunInfo::default()));
         assert_eq!((story.headline.as_str(), story.lead.len()), ("No question was answered in this run", 0));
         let only_a: Vec<_> = fixture::answers().into_iter().filter(|one| one.set == Set::A).collect();
-        let story = Story::new(&Summary::new(&only_a, Curves::default(), RunInfo::default()));
+        let story = Findings::new(&Summary::new(&only_a, Curves::default(), RunInfo::default()));
         assert!(story.headline.ends_with("on set A"));
         assert!(!story.lead.join(" ").contains("never touched"));
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::arms_table::arms_tables;
-use super::story::Story;
+use super::story::Findings;
 use super::words::{legend, percent, range, seconds, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, TaskId};
@@ -20,7 +20,7 @@ pub fn table(summary: &Summary, styled: bool) -> String {
     let rows: Vec<&ArmResult> = summary.latest().collect();
     let arms: BTreeSet<Arm> = rows.iter().map(|row| row.arm).collect();
     let kinds: BTreeSet<(TaskId, Form, Set)> = rows.iter().map(|row| (row.task, row.form, row.set)).collect();
-    let story = Story::new(summary);
+    let story = Findings::new(summary);
     let mut text = String::new();
     if !rows.is_empty() {
         match arms.iter().all(|arm| Arm::STANDARD.contains(arm)) {
@@ -128,7 +128,7 @@ pub(super) fn wrap(text: &str) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Curves, One, RunInfo, together};
+    use crate::evaluation::{Curves, RunResult, RunInfo, together};
     use crate::knowledge::reversal::{CANDIDATES, REVERSAL};
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn several_runs_fit_a_terminal_and_say_what_their_intervals_hold() {
-        let one = One { answered: fixture::answers(), curves: Curves::default(), info: fixture::summary().run };
+        let one = RunResult { answered: fixture::answers(), curves: Curves::default(), info: fixture::summary().run };
         let (summary, _) = together("three", "", vec![one; 3]);
         let text = table(&summary, false);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();

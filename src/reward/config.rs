@@ -26,9 +26,9 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::gates::{cycle, lead_nowhere};
-use super::score::{Anneal, Clip, Normalise};
+use super::score::{Anneal, ValueRange, Normalise};
 use super::{Reward, Term, Weighted};
-use crate::strict_toml::{self, MOST_PROBLEMS, Places, Problem};
+use crate::strict_toml::{self, MOST_PROBLEMS, TomlSpans, Problem};
 use crate::text::is_hidden;
 use crate::{Error, Result, files};
 
@@ -45,7 +45,7 @@ const COMMON: [&str; 7] = ["kind", "name", "weight", "only_if", "unless", "clip"
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RewardFile {
+struct RewardFields {
     #[serde(default)]
     normalise: Normalise,
     #[serde(default)]
@@ -60,7 +60,7 @@ struct Common {
     weight: f64,
     only_if: Option<String>,
     unless: Option<String>,
-    clip: Option<Clip>,
+    clip: Option<ValueRange>,
     anneal: Option<Anneal>,
 }
 
@@ -78,8 +78,8 @@ impl Reward {
 
     /// The same from text; `place` stands for the file in errors.
     pub fn parse(text: &str, place: &str) -> Result<Reward> {
-        let (file, problems) = strict_toml::decode::<RewardFile>(&strict_toml::parse(text, place)?);
-        let places = Places::of(text);
+        let (file, problems) = strict_toml::decode::<RewardFields>(&strict_toml::parse(text, place)?);
+        let places = TomlSpans::of(text);
         let located = |problem: Problem, keys: &[&str]| {
             let of_problem: Vec<&str> = keys.iter().copied().chain(problem.key.split('.')).collect();
             match places.find(&of_problem) {
@@ -89,8 +89,8 @@ impl Reward {
         };
         let whole = |problem: Problem| problem.clone().at(&located(problem, &[]));
         let mut errors: Vec<Error> = problems.into_iter().map(whole).collect();
-        let RewardFile { normalise, term: tables } =
-            file.unwrap_or(RewardFile { normalise: Normalise::Sum, term: vec![] });
+        let RewardFields { normalise, term: tables } =
+            file.unwrap_or(RewardFields { normalise: Normalise::Sum, term: vec![] });
         if tables.len() > MOST_TERMS {
             let found = format!("found {} terms", tables.len());
             errors.push(whole(Problem::new("term", found, format!("allowed are {MOST_TERMS}"))));
@@ -172,7 +172,7 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
         let allowed = format!("allowed is more than anneal.start, which is {start}");
         problems.push(Problem::new("anneal.end", format!("found {end}"), allowed));
     }
-    if let Some(Clip { low, high }) = clip.filter(|clip| !(0.0 <= clip.low && clip.low < clip.high && clip.high <= 1.0))
+    if let Some(ValueRange { low, high }) = clip.filter(|clip| !(0.0 <= clip.low && clip.low < clip.high && clip.high <= 1.0))
     {
         let found = format!("found {{ low = {low}, high = {high} }}");
         problems.push(Problem::new("clip", found, "allowed is 0 <= low < high <= 1"));
@@ -248,7 +248,7 @@ fn together(reward: &Reward) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::terms::{Correct, Length, Shape};
+    use super::super::terms::{Correct, Length, LengthShape};
     use super::*;
 
     fn line(text: &str) -> String {
@@ -259,7 +259,7 @@ mod tests {
     fn terms_keep_their_order_and_their_defaults() {
         let text = "[[term]]\nkind = 'truncated'\nweight = -1\n[[term]]\nkind = 'correct'\n\
                     [[term]]\nkind = 'length'\nname = 'long'\nweight = 0\nlimit = 64";
-        let length = Term::Length(Length { free: 0, buffer: None, limit: 64, shape: Shape::Linear });
+        let length = Term::Length(Length { free: 0, buffer: None, limit: 64, shape: LengthShape::Linear });
         let terms = vec![
             Weighted::new(Term::Truncated, -1.0),
             Weighted::new(Term::Correct(Correct::default()), 1.0),

@@ -1,7 +1,7 @@
 //! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
 
 use super::scorer::Unscored;
-use super::{Evidence, Score, Scorer};
+use super::{TermInput, Score, Scorer};
 use crate::knowledge::reversal::{OPEN, REVERSAL};
 use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
 use crate::knowledge::{Claim, Match, Mood, Question, Set};
@@ -89,8 +89,8 @@ pub fn loophole(explained: &[Explained]) -> Option<(&Explained, &Explained)> {
 
 impl Example {
     /// What the terms of a reward look at.
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence {
+    pub fn evidence(&self) -> TermInput<'_> {
+        TermInput {
             judgement: &self.judgement,
             prompt: &self.question.text,
             completion: &self.completion,

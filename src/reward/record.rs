@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Score, TermScore};
+use super::{TermInput, Score, TermScore};
 use crate::knowledge::{Form, Match, Question, Set, TaskId};
 use crate::rollout::{Completion, Finish, Versions};
 use crate::verifier::Judgement;
@@ -91,8 +91,8 @@ impl Record {
     }
 
     /// What the terms of a reward look at.
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence {
+    pub fn evidence(&self) -> TermInput<'_> {
+        TermInput {
             judgement: &self.judgement,
             prompt: &self.prompt,
             completion: &self.completion,

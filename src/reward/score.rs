@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Term};
+use super::{TermInput, Term};
 
 /// A reward: terms in the order of their file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -36,7 +36,7 @@ pub struct Weighted {
     /// The term counts by what the term with this name lacks of 1: not at all where that is 1.
     pub unless: Option<String>,
     /// Values outside of this range are set to its nearer end, before any gate.
-    pub clip: Option<Clip>,
+    pub clip: Option<ValueRange>,
     /// How the weight changes.
     pub anneal: Option<Anneal>,
     pub term: Term,
@@ -45,14 +45,14 @@ pub struct Weighted {
 /// A range of values, within 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Clip {
+pub struct ValueRange {
     pub low: f64,
     pub high: f64,
 }
 
-impl Default for Clip {
+impl Default for ValueRange {
     fn default() -> Self {
-        Clip { low: 0.0, high: 1.0 }
+        ValueRange { low: 0.0, high: 1.0 }
     }
 }
 
@@ -120,7 +120,7 @@ impl Weighted {
 
     /// The least and the greatest value that can be paid for.
     fn values(&self) -> (f64, f64) {
-        let Clip { low, high } = self.clip.unwrap_or_default();
+        let ValueRange { low, high } = self.clip.unwrap_or_default();
         let gated = self.only_if.is_some() || self.unless.is_some();
         (if gated { 0.0 } else { low }, high)
     }
@@ -129,13 +129,13 @@ impl Weighted {
 impl Reward {
     /// What this completion is worth: a finite number within `range`, or not known. `external` says what the commands
     /// among the terms answered, in their order.
-    pub fn score(&self, evidence: &Evidence, external: &mut dyn Iterator<Item = Option<f64>>) -> Score {
+    pub fn score(&self, evidence: &TermInput, external: &mut dyn Iterator<Item = Option<f64>>) -> Score {
         let measured: Vec<Option<f64>> = self
             .terms
             .iter()
             .map(|term| {
                 let value = term.term.value(evidence).or_else(|| external.next().flatten());
-                let Clip { low, high } = term.clip.unwrap_or_default();
+                let ValueRange { low, high } = term.clip.unwrap_or_default();
                 // Not `clamp`, which panics on a range that a file would have been refused for.
                 value.map(|value| value.max(low).min(high))
             })
@@ -210,7 +210,7 @@ mod tests {
         Weighted { name: name.into(), ..Weighted::new(term, weight) }
     }
 
-    fn values(terms: Vec<Weighted>, evidence: Evidence) -> Vec<f64> {
+    fn values(terms: Vec<Weighted>, evidence: TermInput) -> Vec<f64> {
         let reward = Reward { terms, ..Reward::default() };
         reward.score(&evidence, &mut std::iter::empty()).terms.iter().map(|term| term.value.unwrap()).collect()
     }
@@ -224,7 +224,7 @@ mod tests {
         ];
         let reward = Reward { terms, ..Reward::default() };
         let judgement = judgement(true, &[true, false]);
-        let score = reward.score(&Evidence { finished: false, ..evidence(&judgement) }, &mut std::iter::empty());
+        let score = reward.score(&TermInput { finished: false, ..evidence(&judgement) }, &mut std::iter::empty());
         assert_eq!(score.total, Some(1.5));
         let value = |term: &TermScore| term.value.unwrap();
         let terms: Vec<(&str, f64, f64)> = score.terms.iter().map(|t| (t.name.as_str(), value(t), t.weight)).collect();
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn values_are_clipped_before_their_gate() {
-        let clip = Some(Clip { low: 0.25, high: 0.5 });
+        let clip = Some(ValueRange { low: 0.25, high: 0.5 });
         let clipped = Weighted { clip, ..named("clipped", Term::Recitation, 2.0) };
         let gated = Weighted { only_if: Some("correct".into()), name: "gated".into(), ..clipped.clone() };
         let terms = vec![clipped, gated, Weighted::new(correct(), 0.0)];
@@ -314,7 +314,7 @@ mod tests {
                     Weighted {
                         only_if: before(only_if),
                         unless: before(unless),
-                        clip: clip.map(|(a, b)| Clip { low: a.min(b), high: a.max(b) }),
+                        clip: clip.map(|(a, b)| ValueRange { low: a.min(b), high: a.max(b) }),
                         anneal: anneal.map(|(to, start, end)| Anneal { to, start, end }),
                         ..named(&at.to_string(), term, weight)
                     }
@@ -334,7 +334,7 @@ mod tests {
         ) {
             let reward = Reward { terms, ..Reward::default() };
             let judgement = judgement(flags.0, &facts);
-            let evidence = Evidence { tokens, finished: flags.1, step, ..evidence(&judgement) };
+            let evidence = TermInput { tokens, finished: flags.1, step, ..evidence(&judgement) };
             let score = reward.score(&evidence, &mut std::iter::empty());
             prop_assert!(score.terms.iter().all(|term| (0.0..=1.0).contains(&term.value.unwrap())));
             let (low, high) = reward.range();

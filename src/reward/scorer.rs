@@ -1,14 +1,14 @@
 //! A reward that is at work: its terms, and the commands that some of them ask.
 
-use super::external::{Awaited, Command, Stopped};
-use super::{Evidence, Failure, Reward, Score, Term};
+use super::external::{Awaited, JudgeCommand, Stopped};
+use super::{TermInput, Failure, Reward, Score, Term};
 use crate::Result;
 
 /// Scores completions by a reward. Several threads may ask one scorer.
 pub struct Scorer {
     reward: Reward,
     /// A command for each external term, in the order of the terms.
-    commands: Vec<Command>,
+    commands: Vec<JudgeCommand>,
 }
 
 /// A completion that its commands have been asked about.
@@ -16,7 +16,7 @@ pub struct Unscored(Vec<Awaited>);
 
 /// How often an external term got no value, and what its command said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct FailedJudgements {
     pub term: String,
     pub failure: Failure,
     pub times: u64,
@@ -26,7 +26,7 @@ pub struct Failed {
 impl Scorer {
     /// Starts the commands of the reward. One that cannot be started is an error.
     pub fn open(reward: &Reward) -> Result<Scorer> {
-        let commands = reward.externals().map(|(name, external)| Command::start(name, external));
+        let commands = reward.externals().map(|(name, external)| JudgeCommand::start(name, external));
         Ok(Scorer { commands: commands.collect::<Result<_>>()?, reward: reward.clone() })
     }
 
@@ -35,17 +35,17 @@ impl Scorer {
     }
 
     /// What a completion is worth. Waits for commands, each as long as its time-out says.
-    pub fn score(&self, evidence: &Evidence) -> Score {
+    pub fn score(&self, evidence: &TermInput) -> Score {
         self.wait(evidence, self.ask(evidence))
     }
 
     /// Asks the commands about a completion, and does not wait for them.
-    pub fn ask(&self, evidence: &Evidence) -> Unscored {
+    pub fn ask(&self, evidence: &TermInput) -> Unscored {
         Unscored(self.commands.iter().map(|command| command.ask(evidence)).collect())
     }
 
     /// What a completion is worth that was asked about: waits for its commands.
-    pub fn wait(&self, evidence: &Evidence, asked: Unscored) -> Score {
+    pub fn wait(&self, evidence: &TermInput, asked: Unscored) -> Score {
         let mut values = asked.0.iter().map(|awaited| awaited.wait(&|| false).unwrap_or_default());
         self.reward.score(evidence, &mut values)
     }
@@ -53,7 +53,7 @@ impl Scorer {
     /// The same, unless the wait is broken off because of `stopping`.
     pub fn wait_unless(
         &self,
-        evidence: &Evidence,
+        evidence: &TermInput,
         asked: &Unscored,
         stopping: &dyn Fn() -> bool,
     ) -> std::result::Result<Score, Stopped> {
@@ -64,12 +64,12 @@ impl Scorer {
 
     /// Every failure of a command on a completion that was waited for since this was last asked, those that never happened
     /// left out.
-    pub fn take_failures(&self) -> Vec<Failed> {
-        let of = |command: &Command| {
+    pub fn take_failures(&self) -> Vec<FailedJudgements> {
+        let of = |command: &JudgeCommand| {
             let (failures, complaint) = command.take_failures();
             let term = command.name().to_string();
             let failed =
-                move |(failure, times)| Failed { term: term.clone(), failure, times, complaint: complaint.clone() };
+                move |(failure, times)| FailedJudgements { term: term.clone(), failure, times, complaint: complaint.clone() };
             failures.into_iter().map(failed)
         };
         self.commands.iter().flat_map(of).collect()
@@ -77,7 +77,7 @@ impl Scorer {
 
     /// What was wrong with lines that commands wrote, with the names of their terms: of each kind the first line, once.
     pub fn take_remarks(&self) -> Vec<(String, String)> {
-        let of = |command: &Command| {
+        let of = |command: &JudgeCommand| {
             let name = command.name().to_string();
             command.take_remarks().into_iter().map(move |words| (name.clone(), words))
         };
@@ -95,10 +95,10 @@ impl Reward {
     }
 }
 
-impl Failed {
+impl FailedJudgements {
     /// Failures of several scorers, those of one kind added up.
-    pub fn together(all: Vec<Failed>) -> Vec<Failed> {
-        let mut sums: Vec<Failed> = Vec::new();
+    pub fn together(all: Vec<FailedJudgements>) -> Vec<FailedJudgements> {
+        let mut sums: Vec<FailedJudgements> = Vec::new();
         for one in all {
             match sums.iter_mut().find(|sum| (&sum.term, sum.failure) == (&one.term, one.failure)) {
                 Some(sum) => sum.times += one.times,

@@ -11,7 +11,7 @@ use crate::verifier::Judgement;
 
 /// Everything that a term may look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub struct TermInput<'a> {
     pub judgement: &'a Judgement,
     /// The question as a person reads it.
     pub prompt: &'a str,
@@ -86,7 +86,7 @@ impl Term {
 
     /// The value for one completion, from 0 to 1. Total: any text has one, in linear time. `None` where a command has
     /// to be asked, which a [`Scorer`](super::Scorer) does.
-    pub fn value(&self, evidence: &Evidence) -> Option<f64> {
+    pub fn value(&self, evidence: &TermInput) -> Option<f64> {
         let judgement = evidence.judgement;
         Some(match self {
             Term::Correct(correct) => correct.value(evidence),
@@ -118,7 +118,7 @@ impl Term {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::reward::terms::{Claims, Counted, Credit, Shape};
+    use crate::reward::terms::{Claims, Counted, Credit, LengthShape};
     use crate::verifier::{Grounding, Recitation};
     use proptest::prelude::*;
 
@@ -132,9 +132,9 @@ pub(super) mod tests {
     }
 
     /// A completion of five tokens that ended by itself.
-    pub fn evidence(judgement: &Judgement) -> Evidence<'_> {
+    pub fn evidence(judgement: &Judgement) -> TermInput<'_> {
         let (aliases, matching) = (&[], Match::Exact);
-        Evidence {
+        TermInput {
             judgement,
             prompt: "",
             completion: "",
@@ -147,7 +147,7 @@ pub(super) mod tests {
         }
     }
 
-    fn value(term: Term, evidence: Evidence) -> f64 {
+    fn value(term: Term, evidence: TermInput) -> f64 {
         term.value(&evidence).unwrap()
     }
 
@@ -161,10 +161,10 @@ pub(super) mod tests {
         assert_eq!(of(Term::Relevance(Relevance::default())), 0.5);
         assert_eq!(of(Term::Groundedness(Groundedness::default())), 0.0);
         assert_eq!(of(Term::Truncated), 0.0);
-        assert_eq!(value(Term::Truncated, Evidence { finished: false, ..evidence(&judgement) }), 1.0);
-        let again = Evidence { completion: "a b a b", ..evidence(&judgement) };
+        assert_eq!(value(Term::Truncated, TermInput { finished: false, ..evidence(&judgement) }), 1.0);
+        let again = TermInput { completion: "a b a b", ..evidence(&judgement) };
         assert_eq!(value(Term::Repetition(Repetition { words: 1 }), again), 0.5);
-        let length = Length { free: 3, buffer: None, limit: 7, shape: Shape::Linear };
+        let length = Length { free: 3, buffer: None, limit: 7, shape: LengthShape::Linear };
         assert_eq!(of(Term::Length(length)), 0.5);
     }
 
@@ -193,7 +193,7 @@ pub(super) mod tests {
 
     /// Any term but an external one, with parameters that a file may or may not give.
     pub fn any_term() -> impl Strategy<Value = Term> {
-        let shape = prop::sample::select(vec![Shape::Linear, Shape::Cosine]);
+        let shape = prop::sample::select(vec![LengthShape::Linear, LengthShape::Cosine]);
         let length = (any::<usize>(), any::<Option<usize>>(), any::<usize>(), shape)
             .prop_map(|(free, buffer, limit, shape)| Term::Length(Length { free, buffer, limit, shape }));
         let repetition = (0..70usize).prop_map(|words| Term::Repetition(Repetition { words }));
@@ -227,7 +227,7 @@ pub(super) mod tests {
             let (judgement, prompt, completion, expected) = (&judgement, &*completion, &*completion, &*expected);
             let aliases = &aliases;
             let evidence =
-                Evidence { judgement, prompt, completion, expected, aliases, matching, tokens, finished, step };
+                TermInput { judgement, prompt, completion, expected, aliases, matching, tokens, finished, step };
             let value = value(term, evidence);
             prop_assert!((0.0..=1.0).contains(&value), "{}", value);
         }
@@ -243,7 +243,7 @@ pub(super) mod tests {
         fn the_right_answer_is_worth_1_under_every_credit(answer in "[a-z ,.]{0,20}") {
             for credit in [Credit::Exact, Credit::SetF1, Credit::Partial] {
                 let judgement = Judgement { answer: Some(answer.clone()), ..judgement(true, &[]) };
-                let evidence = Evidence { expected: &answer, ..evidence(&judgement) };
+                let evidence = TermInput { expected: &answer, ..evidence(&judgement) };
                 prop_assert_eq!(value(Term::Correct(Correct { credit }), evidence), 1.0);
             }
         }

@@ -7,7 +7,7 @@ use super::sampler::BatchSampler;
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, Appraisal, Gae, Penalty};
+use crate::learner::{Advantages, Algorithm, GaeOutput, Gae, Penalty};
 use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ impl BatchSampler<'_> {
             head.raise(by)?;
             values.iter_mut().flatten().for_each(|value| *value += by);
         }
-        let mut appraisals: Vec<Appraisal> = values
+        let mut appraisals: Vec<GaeOutput> = values
             .into_iter()
             .zip(totals)
             .enumerate()
@@ -94,7 +94,7 @@ impl BatchSampler<'_> {
         for group in &mut batch.groups {
             group.appraisals = placed(group, &mut appraisals);
             for (line, appraisal) in group.lines.iter_mut().zip(&group.appraisals) {
-                line.advantage = appraisal.as_ref().map(|Appraisal { advantages, .. }| {
+                line.advantage = appraisal.as_ref().map(|GaeOutput { advantages, .. }| {
                     advantages.iter().sum::<f32>() / advantages.len().max(1) as f32
                 });
             }

@@ -3,7 +3,7 @@
 use crate::knowledge::{Form, Question};
 use crate::learner::advantage::has_spread;
 use crate::learner::policy_gradient::Sampled;
-use crate::learner::{Algorithm, Appraisal};
+use crate::learner::{Algorithm, GaeOutput};
 use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::rollout::{Completion, Finish};
@@ -17,7 +17,7 @@ pub(crate) struct Group {
     pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
     /// What the tokens of each completion brought, where a value head tells them apart; none where there is no reward.
-    pub appraisals: Vec<Option<Appraisal>>,
+    pub appraisals: Vec<Option<GaeOutput>>,
 }
 
 /// Everything that a step sampled.

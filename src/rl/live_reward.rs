@@ -10,7 +10,7 @@ use crate::experiment::{Experiment, suits};
 use crate::interrupt::Interrupt;
 use crate::learner::Algorithm;
 use crate::reward::scorer::Unscored;
-use crate::reward::{Evidence, Reward, Score, Scorer};
+use crate::reward::{TermInput, Reward, Score, Scorer};
 use crate::store::inputs;
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;
@@ -86,12 +86,12 @@ impl LiveReward {
     }
 
     /// Asks the commands of the reward about a completion, and does not wait for them.
-    pub fn ask(&self, evidence: &Evidence) -> Unscored {
+    pub fn ask(&self, evidence: &TermInput) -> Unscored {
         self.scorer.ask(evidence)
     }
 
     /// What a completion is worth that was asked about. Waits for its commands; `None` as soon as the run is to stop.
-    pub fn wait(&self, evidence: &Evidence, asked: &Unscored, interrupt: &Interrupt) -> Option<Score> {
+    pub fn wait(&self, evidence: &TermInput, asked: &Unscored, interrupt: &Interrupt) -> Option<Score> {
         self.scorer.wait_unless(evidence, asked, &|| interrupt.requested()).ok()
     }
 

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use super::train;
 use crate::Result;
 use crate::config::Config;
-use crate::exchange::{Actors, Sampler, Threads, Underway, WorkerPool};
+use crate::exchange::{Actors, Sampler, Threads, PartialRollouts, WorkerPool};
 use crate::experiment::Experiment;
 use crate::interrupt::Interrupt;
 use crate::policy::Policy;
-use crate::rollout::{Begun, Completion, CpuEngine, Engine, Job, Limits, Published, SLOTS};
+use crate::rollout::{PartialCompletion, Completion, CpuEngine, Engine, Job, Limits, Published, SLOTS};
 use crate::telemetry::Silent;
 use left::{left_by, same};
 
@@ -28,7 +28,7 @@ const FATAL: usize = 3;
 
 /// Two engines; either of them may have a step at which it panics.
 #[derive(Clone, Default)]
-struct Watched {
+struct TwoEngines {
     fatal: Option<usize>,
     /// Completions that were asked for, by step.
     asked: Arc<Mutex<BTreeMap<usize, usize>>>,
@@ -36,14 +36,14 @@ struct Watched {
 
 struct Engineer {
     engine: CpuEngine,
-    watched: Watched,
+    watched: TwoEngines,
     /// Completions of the fatal step that it has handed in.
     done: usize,
     /// It is at that step.
     close: bool,
 }
 
-impl Actors for Watched {
+impl Actors for TwoEngines {
     fn pool(&self, _: usize, policy: &Policy) -> Result<WorkerPool> {
         let limits = Limits { max_tokens: policy.config.longest_sequence(), vocab_size: policy.config.vocab_size };
         let engineer = |_| -> Result<Engineer> {
@@ -85,7 +85,7 @@ impl Sampler for Engineer {
         finished
     }
 
-    fn begun(&self) -> Vec<Begun> {
+    fn begun(&self) -> Vec<PartialCompletion> {
         self.engine.begun()
     }
 
@@ -121,7 +121,7 @@ fn trained(home: &Path, name: &str, staleness: usize, actors: Arc<dyn Actors>) -
 }
 
 /// What the newest checkpoint of a run keeps of steps that are not done.
-fn kept(run: &Path) -> BTreeMap<usize, Underway> {
+fn kept(run: &Path) -> BTreeMap<usize, PartialRollouts> {
     let inside = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let stages = inside(&run.join("checkpoints"));
     let newest = stages.iter().flat_map(|stage| inside(stage)).max_by_key(|dir| dir.file_name().map(ToOwned::to_owned));
@@ -132,7 +132,7 @@ fn kept(run: &Path) -> BTreeMap<usize, Underway> {
 
 /// A run in which an actor panics, and that goes on with what was kept.
 fn panics_and_goes_on(home: &Path, name: &str, staleness: usize) {
-    let fragile = Watched { fatal: Some(FATAL), ..Watched::default() };
+    let fragile = TwoEngines { fatal: Some(FATAL), ..TwoEngines::default() };
     let began = Instant::now();
     let message = trained(home, name, staleness, Arc::new(fragile)).unwrap_err().to_string();
     assert!(began.elapsed() < Duration::from_secs(60), "it was waited for");
@@ -146,7 +146,7 @@ fn panics_and_goes_on(home: &Path, name: &str, staleness: usize) {
     let done = (1..).take_while(|step| there(*step)).count();
     assert!((FATAL.saturating_sub(staleness)..=FATAL).contains(&done), "{done} steps were done");
 
-    let watched = Watched::default();
+    let watched = TwoEngines::default();
     trained(home, name, staleness, Arc::new(watched.clone())).unwrap();
     let asked = watched.asked.lock().unwrap_or_else(PoisonError::into_inner);
     for step in 0..6 {

@@ -10,7 +10,7 @@ use super::judging::Judge;
 use super::live_reward::LiveReward;
 use super::sampler::{BatchSampler, PendingBatch};
 use crate::Result;
-use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::exchange::{Ticket, PartialRollouts, WorkerPool};
 use crate::rollout::Completion;
 
 /// The orders of the steps to come.
@@ -20,14 +20,14 @@ pub(crate) struct PrefetchQueue {
     steps: usize,
     orders: BTreeMap<usize, PendingBatch>,
     /// Rollouts of a run that is taken up again, by the step that they are for.
-    kept: BTreeMap<usize, Underway>,
+    kept: BTreeMap<usize, PartialRollouts>,
     /// The completions that were collected last: until their step is done they may be needed once more.
     taken: (usize, Vec<Completion>),
 }
 
 impl PrefetchQueue {
     /// Of a run of so many steps, with what a checkpoint has kept.
-    pub fn new(staleness: usize, steps: usize, kept: BTreeMap<usize, Underway>) -> PrefetchQueue {
+    pub fn new(staleness: usize, steps: usize, kept: BTreeMap<usize, PartialRollouts>) -> PrefetchQueue {
         PrefetchQueue { staleness, steps, orders: BTreeMap::new(), kept, taken: (0, Vec::new()) }
     }
 
@@ -126,13 +126,13 @@ impl PrefetchQueue {
 
     /// What a checkpoint after `step` steps is to keep, by the step that it is for. In synchronous mode that is something
     /// only where a step has been broken off.
-    pub fn underway(&self, step: usize, pool: &mut WorkerPool) -> BTreeMap<usize, Underway> {
+    pub fn underway(&self, step: usize, pool: &mut WorkerPool) -> BTreeMap<usize, PartialRollouts> {
         let mut orders = pool.underway();
         let mut all = self.kept.clone();
         all.extend(self.orders.iter().filter_map(|(step, pending)| Some((*step, orders.remove(&pending.ticket)?))));
         let (taken, completions) = &self.taken;
         if *taken == step && !completions.is_empty() {
-            all.insert(step, Underway { finished: completions.clone(), begun: Vec::new() });
+            all.insert(step, PartialRollouts { finished: completions.clone(), begun: Vec::new() });
         }
         all
     }

@@ -4,7 +4,7 @@ use rand::seq::index;
 
 use super::batch::{Batch, Group, SampledQuestion};
 use super::judging::Judging;
-use crate::exchange::{Ticket, Underway, WorkerPool};
+use crate::exchange::{Ticket, PartialRollouts, WorkerPool};
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::{Division, Set};
 use crate::language::Opening;
@@ -38,7 +38,7 @@ pub(crate) struct BatchSampler<'a> {
 
 impl BatchSampler<'_> {
     /// Has the questions of a step sampled, less the completions that are there already.
-    pub fn order(&self, step: usize, underway: Underway, pool: &mut WorkerPool) -> Result<PendingBatch> {
+    pub fn order(&self, step: usize, underway: PartialRollouts, pool: &mut WorkerPool) -> Result<PendingBatch> {
         let asked = self.questions(step);
         let (groups, requests) = self.requests(step, &asked)?;
         let ticket = pool.resume(requests, underway)?;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::live_reward::{LiveReward, RewardNote};
 use crate::base::Saved;
 use crate::config::{Config, TrainConfig};
-use crate::exchange::Underway;
+use crate::exchange::PartialRollouts;
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::Division;
 use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Scales};
 use crate::monitor::Monitor;
 use crate::policy::{Policy, value_head};
-use crate::store::checkpoint::{self, Checkpoints, Origin, TrainState};
+use crate::store::checkpoint::{self, Checkpoints, BranchOrigin, TrainState};
 use crate::store::history::{Damaged, History};
 use crate::store::inputs::RunInputs;
 use crate::store::{RunDir, Stage};
@@ -38,7 +38,7 @@ pub(super) struct Notes {
     tuned: String,
     /// Rollouts of the steps to come, and of one that was broken off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub underway: BTreeMap<usize, Underway>,
+    pub underway: BTreeMap<usize, PartialRollouts>,
 }
 
 /// What training goes on with beside the policy.
@@ -103,9 +103,9 @@ impl Trainer<'_> {
             refuse("it began with another fine-tuned policy than this run".into(), remedy)
         };
         let dir = match config.from.as_deref().map(checkpoint::origin).transpose()? {
-            Some(Origin::Checkpoint(dir)) => dir,
+            Some(BranchOrigin::Checkpoint(dir)) => dir,
             origin => {
-                if let Some(Origin::Tuned(trunk, theirs)) = origin
+                if let Some(BranchOrigin::Tuned(trunk, theirs)) = origin
                     && !self.tuned_alike(tuned, &trunk, &theirs)?
                 {
                     return refuse_other();
@@ -178,8 +178,8 @@ impl Trainer<'_> {
 /// that has branched off knows it, also when the other run does not keep it any more.
 pub(super) fn branched_from(experiment: &Experiment) -> Result<Option<String>> {
     match experiment.config.train.from.as_deref().map(checkpoint::origin).transpose() {
-        Ok(Some(Origin::Checkpoint(dir))) => checkpoint::content(&dir).map(Some),
-        Ok(Some(Origin::Tuned(..)) | None) => Ok(None),
+        Ok(Some(BranchOrigin::Checkpoint(dir))) => checkpoint::content(&dir).map(Some),
+        Ok(Some(BranchOrigin::Tuned(..)) | None) => Ok(None),
         Err(error) => RunInputs::branched_from(&experiment.run)?.map(Some).ok_or(error),
     }
 }

@@ -6,11 +6,11 @@ use super::batch::Batch;
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::kernels::Gradients;
-use crate::knowledge::curriculum::{Curriculum, Lesson};
+use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Hands, Optimizer, Penalty, supervised};
+use crate::learner::{Algorithm, Parallelism, Optimizer, Penalty, supervised};
 use crate::monitor::StepStats;
 use crate::policy::Policy;
 use crate::{Result, random};
@@ -95,8 +95,8 @@ impl Updater<'_> {
     }
 
     /// Who computes gradients.
-    fn hands(&self) -> Hands<'_> {
-        Hands { threads: self.workers, others: self.experiment.actors.others() }
+    fn hands(&self) -> Parallelism<'_> {
+        Parallelism { threads: self.workers, others: self.experiment.actors.others() }
     }
 
     /// The gradient of the base's lessons that an optimizer step replays.
@@ -132,7 +132,7 @@ impl Updater<'_> {
     }
 
     /// Lessons of the base that go into a step; files have none.
-    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<Lesson>> {
+    fn replay(&self, step: usize, epoch: usize) -> Result<Vec<TrainingSequence>> {
         let config = &self.experiment.config;
         let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
         let curriculum = Curriculum::new(world, &config.finetune.habits);

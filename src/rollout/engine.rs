@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::backend::{Backend, Drawn, StartedSlot};
 use super::published::Published;
-use super::request::{Begun, Completion, Job, Limits, Request};
+use super::request::{PartialCompletion, Completion, Job, Limits, Request};
 use super::running::Running;
 use crate::policy::{ModelConfig, Snapshot};
 use crate::{Error, Result};
@@ -178,7 +178,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// How far everything has come that has not ended.
-    pub fn begun(&self) -> Vec<Begun> {
+    pub fn begun(&self) -> Vec<PartialCompletion> {
         let running = self.slots.iter().flatten().map(|running| &running.begun);
         running.chain(self.waiting.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
     }
@@ -206,7 +206,7 @@ struct PrefixGroup {
     tokens: Arc<[u32]>,
     /// Whether it has one completion only: then the prompt is read into its slot.
     alone: bool,
-    waiting: VecDeque<Begun>,
+    waiting: VecDeque<PartialCompletion>,
     /// The slot that holds its keys and values, and the version of the policy that read it.
     read: Option<(usize, u64)>,
 }

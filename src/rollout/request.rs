@@ -36,13 +36,13 @@ impl Request {
 pub struct Job {
     pub number: usize,
     pub request: Request,
-    pub begun: Vec<Begun>,
+    pub begun: Vec<PartialCompletion>,
 }
 
 impl Job {
     /// All completions of a request, none of them begun.
     pub fn new(number: usize, request: Request) -> Job {
-        let begun = (0..request.samples).map(|sample| Begun::new(number, sample)).collect();
+        let begun = (0..request.samples).map(|sample| PartialCompletion::new(number, sample)).collect();
         Job { number, request, begun }
     }
 }
@@ -50,7 +50,7 @@ impl Job {
 /// A completion as far as it has come. Whoever goes on with it ends where the one who began it would have, as long as
 /// the weights are the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct PartialCompletion {
     /// See [`Completion`], as for the other fields.
     pub request: usize,
     pub sample: usize,
@@ -59,14 +59,14 @@ pub struct Begun {
     pub versions: Versions,
 }
 
-impl Begun {
+impl PartialCompletion {
     /// A completion without a token.
-    pub fn new(request: usize, sample: usize) -> Begun {
-        Begun { request, sample, tokens: Vec::new(), log_probs: Vec::new(), versions: Versions::default() }
+    pub fn new(request: usize, sample: usize) -> PartialCompletion {
+        PartialCompletion { request, sample, tokens: Vec::new(), log_probs: Vec::new(), versions: Versions::default() }
     }
 
     pub(super) fn end(self, finish: Finish) -> Completion {
-        let Begun { request, sample, tokens, log_probs, versions } = self;
+        let PartialCompletion { request, sample, tokens, log_probs, versions } = self;
         Completion { request, sample, tokens, log_probs, versions, finish }
     }
 }
@@ -136,7 +136,7 @@ impl Limits {
     /// The same for a request of which some completions have been begun elsewhere.
     pub fn check_job(&self, job: &Job) -> Result<()> {
         self.check(job.number, &job.request)?;
-        let unfit = |begun: &&Begun| {
+        let unfit = |begun: &&PartialCompletion| {
             let tokens = begun.tokens.len();
             begun.request != job.number
                 || begun.sample >= job.request.samples

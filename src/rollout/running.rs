@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::places::TokenPlace;
-use super::request::{Begun, Finish, Request, name};
+use super::request::{PartialCompletion, Finish, Request, name};
 use super::sampler::{self, Draw};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
@@ -18,12 +18,12 @@ pub struct Running {
     budget: usize,
     stop: Vec<u32>,
     stream: Stream,
-    pub(super) begun: Begun,
+    pub(super) begun: PartialCompletion,
 }
 
 impl Running {
     /// A completion of a request, as far as it has come.
-    pub(super) fn new(number: usize, request: &Request, mut begun: Begun) -> Running {
+    pub(super) fn new(number: usize, request: &Request, mut begun: PartialCompletion) -> Running {
         let Request { seed, key, temperature, max_new_tokens, .. } = *request;
         let said = begun.tokens.len();
         begun.tokens.reserve_exact(max_new_tokens - said);
@@ -65,7 +65,7 @@ impl Running {
 
     /// Appends a token that was drawn, and says whether that ends the completion.
     pub(super) fn append(&mut self, draw: Option<Draw>, version: u64) -> Result<Option<Finish>> {
-        let Begun { tokens, log_probs, versions, .. } = &mut self.begun;
+        let PartialCompletion { tokens, log_probs, versions, .. } = &mut self.begun;
         let Some(Draw { token, log_prob }) = draw else {
             let found = format!("logits that are not finite after {} new tokens", tokens.len());
             return Err(Error::invalid(&self.name, found, "the weights have diverged: lower the learning rate"));

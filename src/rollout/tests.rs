@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Begun, Completion, CpuEngine, Engine, Finish, Job, PackedWeights, Request};
+use super::{PartialCompletion, Completion, CpuEngine, Engine, Finish, Job, PackedWeights, Request};
 use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
@@ -339,7 +339,7 @@ fn what_another_engine_goes_on_with_ends_as_if_it_had_not_been_handed_over() {
         let mut jobs = jobs(&requests);
         steps(&mut first, &mut jobs, after);
         let mut completions = first.finished();
-        let mut begun: BTreeMap<usize, Vec<Begun>> = BTreeMap::new();
+        let mut begun: BTreeMap<usize, Vec<PartialCompletion>> = BTreeMap::new();
         first.begun().into_iter().for_each(|one| begun.entry(one.request).or_default().push(one));
         assert!(after == 0 || begun.values().flatten().any(|begun| !begun.tokens.is_empty()));
         // A shorter cache that has to grow under what is running.
@@ -355,7 +355,7 @@ fn what_another_engine_goes_on_with_ends_as_if_it_had_not_been_handed_over() {
         assert_eq!(completions, expected, "handed over after {after} steps");
     }
     let job = Job::new(3, requests[3].clone());
-    let begun = Begun { tokens: vec![1; 99], ..Begun::new(3, 0) };
+    let begun = PartialCompletion { tokens: vec![1; 99], ..PartialCompletion::new(3, 0) };
     let message = engine(&snapshot, 2).take(Job { begun: vec![begun], ..job }).unwrap_err().to_string();
     assert!(message.contains("request 3") && message.contains("sample 0 was begun for another request"), "{message}");
 }

@@ -189,7 +189,7 @@ pub fn size(optimizer: &Optimizer) -> u64 {
 }
 
 /// Where a branch begins.
-pub enum Origin {
+pub enum BranchOrigin {
     /// `RUN@0`: with the fine-tuned policy of a run, whose config this is.
     Tuned(RunDir, Box<Config>),
     /// `RUN@STEP`: with a checkpoint of its reinforcement learning.
@@ -201,13 +201,13 @@ pub enum Origin {
 /// # Errors
 ///
 /// A text that names nothing, a directory that is no run, a step without a checkpoint.
-pub fn origin(text: &str) -> Result<Origin> {
+pub fn origin(text: &str) -> Result<BranchOrigin> {
     match text.rsplit_once('@') {
         Some((run, "0")) => {
             let (run, config) = RunDir::read(Path::new(run))?;
-            Ok(Origin::Tuned(run, Box::new(config)))
+            Ok(BranchOrigin::Tuned(run, Box::new(config)))
         }
-        _ => named(text).map(Origin::Checkpoint),
+        _ => named(text).map(BranchOrigin::Checkpoint),
     }
 }
 
@@ -404,8 +404,8 @@ mod tests {
         fs::write(checkpoints.root.join("step-000020").join(NOTES), "\"note 21\"").unwrap();
         assert_eq!(newest_notes::<String>(&run), Some("note 10".into()));
         fs::write(home.path().join("config.toml"), "").unwrap();
-        assert!(matches!(origin(&format!("{}@0", home.path().display())), Ok(Origin::Tuned(..))));
-        assert!(matches!(origin(&format!("{}@10", home.path().display())), Ok(Origin::Checkpoint(_))));
+        assert!(matches!(origin(&format!("{}@0", home.path().display())), Ok(BranchOrigin::Tuned(..))));
+        assert!(matches!(origin(&format!("{}@10", home.path().display())), Ok(BranchOrigin::Checkpoint(_))));
         assert!(origin("no/such/run@0").is_err());
     }
 

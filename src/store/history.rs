@@ -241,10 +241,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 /// The first step whose line is not there as it was, in words.
 fn difference(expected: &str, found: &str) -> String {
     #[derive(Deserialize)]
-    struct Numbered {
+    struct NumberedLine {
         step: u64,
     }
-    let step = |line: &str| serde_json::from_str::<Numbered>(line).ok().map(|line| line.step);
+    let step = |line: &str| serde_json::from_str::<NumberedLine>(line).ok().map(|line| line.step);
     let mut there: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
     let mut others = 0;
     for line in found.lines() {

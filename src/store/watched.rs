@@ -14,7 +14,7 @@ use crate::telemetry::{MetricsLine, MetricsTail};
 use crate::{Error, Result, files};
 
 /// What is known of a run so far.
-pub struct Watched {
+pub struct WatchedRun {
     run: RunDir,
     pub config: Config,
     metrics: MetricsTail,
@@ -28,18 +28,18 @@ pub struct Watched {
     pub damage: Vec<Damaged>,
 }
 
-impl Watched {
+impl WatchedRun {
     /// Looks at a run directory for the first time. That of several seeds is refused: each has its own.
     ///
     /// # Errors
     /// A directory that is no run, or one of several seeds; a file that cannot be read.
-    pub fn open(root: &Path) -> Result<Watched> {
+    pub fn open(root: &Path) -> Result<WatchedRun> {
         let (run, config) = RunDir::read(root)?;
         run.demand_one(&config)?;
         let metrics = MetricsTail::new(&run.metrics());
         let damage = Vec::new();
         let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut watched = Watched { run, config, metrics, lines, evaluations, rollouts, damage };
+        let mut watched = WatchedRun { run, config, metrics, lines, evaluations, rollouts, damage };
         watched.poll()?;
         watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
         Ok(watched)

@@ -17,21 +17,21 @@ pub const REWARD: &str = "reward.";
 pub struct Axis {
     /// A dotted key of the config, or `reward.` and a key of the reward file.
     pub key: String,
-    pub values: Values,
+    pub values: AxisValues,
 }
 
 /// The values of an axis.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum AxisValues {
     /// These, in their order.
     List(Vec<Value>),
     /// Any number in a range.
-    Range(Range),
+    Range(AxisRange),
 }
 
 /// Numbers from one to another, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct AxisRange {
     pub from: f64,
     pub to: f64,
     /// Every order of magnitude is as likely as the next.
@@ -65,8 +65,8 @@ impl Axis {
     /// One value, drawn at random.
     pub fn draw(&self, random: &mut Stream) -> Option<Value> {
         match &self.values {
-            Values::List(values) => values.choose(random).cloned(),
-            Values::Range(range) => Some(range.draw(random)),
+            AxisValues::List(values) => values.choose(random).cloned(),
+            AxisValues::Range(range) => Some(range.draw(random)),
         }
     }
 
@@ -77,10 +77,10 @@ impl Axis {
     }
 }
 
-impl Range {
+impl AxisRange {
     fn draw(&self, random: &mut Stream) -> Value {
         let share: f64 = random.random();
-        let Range { from, to, .. } = *self;
+        let AxisRange { from, to, .. } = *self;
         let drawn = match self.log {
             true => (from.ln() + share * (to.ln() - from.ln())).exp(),
             // Every whole number is the middle of a stretch of its own.
@@ -103,9 +103,9 @@ fn collect(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec
     for (key, value) in table {
         let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         let values = match value {
-            Value::Array(values) => list(&key, values).map(Values::List),
+            Value::Array(values) => list(&key, values).map(AxisValues::List),
             Value::Table(inner) if inner.contains_key("from") || inner.contains_key("to") => {
-                range(&key, inner).map(Values::Range)
+                range(&key, inner).map(AxisValues::Range)
             }
             Value::Table(inner) => {
                 collect(&key, inner, axes, problems);
@@ -135,7 +135,7 @@ fn list(key: &str, values: &[Value]) -> Result<Vec<Value>, Vec<Problem>> {
     if twice.is_empty() { Ok(values.to_vec()) } else { Err(twice) }
 }
 
-fn range(key: &str, table: &Table) -> Result<Range, Vec<Problem>> {
+fn range(key: &str, table: &Table) -> Result<AxisRange, Vec<Problem>> {
     let (written, problems) = strict_toml::decode::<RangeTable>(table);
     let inside = |problem: Problem| Problem { key: format!("{key}.{}", problem.key), ..problem };
     let Some(RangeTable { from, to, log }) = written.filter(|_| problems.is_empty()) else {
@@ -151,7 +151,7 @@ fn range(key: &str, table: &Table) -> Result<Range, Vec<Problem>> {
         let found = format!("found {from} as the start of a logarithmic range");
         return Err(vec![Problem::new(key, found, "allowed is a number above 0")]);
     }
-    Ok(Range { from, to, log, whole })
+    Ok(AxisRange { from, to, log, whole })
 }
 
 /// A value as people read it.
@@ -190,7 +190,7 @@ mod tests {
     fn a_key_may_be_written_in_any_way_that_toml_has() {
         let ways = ["'train.steps' = [1, 2]", "train.steps = [1, 2]", "[train]\nsteps = [1, 2]"];
         for way in ways {
-            let values = Values::List(vec![1.into(), 2.into()]);
+            let values = AxisValues::List(vec![1.into(), 2.into()]);
             assert_eq!(axes(way), [Axis { key: "train.steps".into(), values }]);
         }
         assert_eq!(axes("b = [1]\na = [1]").iter().map(|axis| axis.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -219,7 +219,7 @@ mod tests {
             [shown(3e-4.into()), shown(0.25.into()), shown(16.into()), shown("r.toml".into())],
             ["3e-4", "0.25", "16", "r.toml"]
         );
-        let label = |key: &str| Axis { key: key.into(), values: Values::List(vec![]) }.label().to_string();
+        let label = |key: &str| Axis { key: key.into(), values: AxisValues::List(vec![]) }.label().to_string();
         assert_eq!(
             [label("train.steps"), label("reward.term.long.limit"), label("finetune.steps")],
             ["steps", "long.limit", "finetune.steps"]
@@ -229,7 +229,7 @@ mod tests {
     proptest! {
         #[test]
         fn draws_are_inside_of_their_range(from in 1e-6f64..10.0, more in 1e-3f64..1e3, log: bool, seed: u64) {
-            let range = Range { from, to: from + more, log, whole: false };
+            let range = AxisRange { from, to: from + more, log, whole: false };
             let mut random = random::stream(seed, &[]);
             for _ in 0..50 {
                 let drawn = setting(&range.draw(&mut random)).number.unwrap();
@@ -239,7 +239,7 @@ mod tests {
 
         #[test]
         fn whole_ranges_give_whole_numbers_and_all_of_them(from in -5i64..5, more in 1i64..6, seed: u64) {
-            let range = Range { from: from as f64, to: (from + more) as f64, log: false, whole: true };
+            let range = AxisRange { from: from as f64, to: (from + more) as f64, log: false, whole: true };
             let mut random = random::stream(seed, &[]);
             let drawn: std::collections::BTreeSet<i64> =
                 (0..600).map(|_| range.draw(&mut random).as_integer().unwrap()).collect();
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_order_of_magnitude_is_as_likely_as_the_next() {
-        let range = Range { from: 1e-5, to: 1e-2, log: true, whole: false };
+        let range = AxisRange { from: 1e-5, to: 1e-2, log: true, whole: false };
         let mut random = random::named(1, "log");
         let mut counts = [0; 3];
         for _ in 0..3_000 {

@@ -28,14 +28,14 @@ pub struct Cell {
     /// Of no seed yet.
     config: Config,
     /// The reward file that its axes make, where they change one.
-    pub reward: Option<RewardFile>,
+    pub reward: Option<CellReward>,
     /// Its settings as a name for files.
     name: String,
 }
 
 /// A reward file to be written.
 #[derive(Clone, Debug)]
-pub struct RewardFile {
+pub struct CellReward {
     pub path: PathBuf,
     /// The file that it is made from.
     from: PathBuf,
@@ -102,7 +102,7 @@ impl Cell {
     /// Refuses what `recollect run --dry-run` refuses of its run with this seed.
     fn check(&self, root: &Path, seed: u64, feasible: &mut Feasible) -> Result<()> {
         let config = self.config(root, seed, self.steps())?;
-        let Some(RewardFile { from, text, .. }) = &self.reward else { return feasible.can_run(&config, None) };
+        let Some(CellReward { from, text, .. }) = &self.reward else { return feasible.can_run(&config, None) };
         // It is written when the sweep begins.
         let place = from.display().to_string();
         feasible.can_run(&config, Some((&Reward::parse(text, &place)?, &place)))
@@ -160,7 +160,7 @@ fn no_cells(place: &str) -> Error {
 
 /// The reward that axes make of the file that the config names. Its name follows from what is in it, so that a sweep with
 /// more cells finds what it made before.
-fn reward_file(config: &Config, root: &Path, changes: &[(&str, Value)]) -> Result<RewardFile> {
+fn reward_file(config: &Config, root: &Path, changes: &[(&str, Value)]) -> Result<CellReward> {
     let path = &config.train.reward;
     Error::all(unreadable("train.reward", path).into_iter().collect())?;
     let text = reward::changed(&files::read_text(path)?, &path.display().to_string(), changes)?;
@@ -168,7 +168,7 @@ fn reward_file(config: &Config, root: &Path, changes: &[(&str, Value)]) -> Resul
     let text = format!("# {}, with {}.\n\n{text}", path.display(), one_line(&with.join(", ")));
     let stem = path.file_stem().map_or("reward".into(), |stem| stem.to_string_lossy().into_owned());
     let name = format!("{}-{}.toml", file_name(&stem), &files::digest(text.as_bytes())[..8]);
-    Ok(RewardFile { path: root.join("rewards").join(name), from: path.clone(), text })
+    Ok(CellReward { path: root.join("rewards").join(name), from: path.clone(), text })
 }
 
 /// Text as a name that every shell and file system takes.

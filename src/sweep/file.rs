@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::axes::{Axis, REWARD};
-use super::search::{Kind, Search};
+use super::search::{SearchMethod, Search};
 use crate::config::{Config, Override};
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result, files};
@@ -142,7 +142,7 @@ fn refusal(key: &str, search: &Search, base: &Config) -> Option<&'static str> {
         ("known" | "model" | "pretrain", _) if !base.world.is_jsonl() => {
             Some("a run takes its base as it is; base.path names another one")
         }
-        (_, "train.steps") if search.kind == Kind::Halving => Some("kind halving sets the steps of each rung"),
+        (_, "train.steps") if search.kind == SearchMethod::Halving => Some("kind halving sets the steps of each rung"),
         _ => None,
     }
 }

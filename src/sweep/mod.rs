@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use self::judge::Judged;
 use crate::evaluation::sweep::{FailedCell, effects, on_b, rank};
-use crate::evaluation::{Answered, Cost, Measured, SweepSummary};
+use crate::evaluation::{Answered, Cost, MeasuredCell, SweepSummary};
 use crate::experiment::{self, Experiment};
 use crate::interrupt::Interrupt;
 use crate::knowledge::Form;
@@ -50,7 +50,7 @@ pub struct Swept {
 /// What is known while the cells are run.
 #[derive(Default)]
 struct Course {
-    measured: Vec<Measured>,
+    measured: Vec<MeasuredCell>,
     failed: Vec<FailedCell>,
     /// Seconds of fine-tuning by what was made.
     tuned: BTreeMap<String, f64>,
@@ -203,7 +203,7 @@ impl Sweep {
         steps: usize,
         runs: Vec<(u64, Judged)>,
         course: &mut Course,
-    ) -> Result<Measured> {
+    ) -> Result<MeasuredCell> {
         let mut cost = Cost::default();
         let mut answers: Vec<(u64, Vec<Answered>)> = Vec::with_capacity(runs.len());
         for (seed, judged) in runs {
@@ -213,7 +213,7 @@ impl Sweep {
             answers.push((seed, judged.answers));
         }
         let dir = cell.dir(&self.root, steps)?.display().to_string();
-        Ok(Measured { cell: cell.number, settings: cell.settings.clone(), rung, steps, runs: answers, cost, dir })
+        Ok(MeasuredCell { cell: cell.number, settings: cell.settings.clone(), rung, steps, runs: answers, cost, dir })
     }
 
     /// Ranks what was measured, and only then asks the winner about B.

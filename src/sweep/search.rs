@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Value;
 
-use super::axes::{Axis, Values};
+use super::axes::{Axis, AxisValues};
 use crate::random;
 use crate::strict_toml::Problem;
 
@@ -15,7 +15,7 @@ const TRIES: usize = 100;
 /// Where cells come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SearchMethod {
     /// Every combination of the values.
     #[default]
     Grid,
@@ -30,7 +30,7 @@ pub enum Kind {
 #[serde(default, deny_unknown_fields)]
 pub struct Search {
     /// Where cells come from.
-    pub kind: Kind,
+    pub kind: SearchMethod,
     /// Cells to draw. Required for `random`; where `halving` has none it begins with the grid.
     pub cells: Option<usize>,
     /// Seed of the draws; 0 unless given.
@@ -51,7 +51,7 @@ impl Search {
             }
         };
         let shown = |value: Option<usize>| value.map_or("none".into(), |value| value.to_string());
-        let (draws, halves) = (self.kind != Kind::Grid, self.kind == Kind::Halving);
+        let (draws, halves) = (self.kind != SearchMethod::Grid, self.kind == SearchMethod::Halving);
         demand(self.cells.is_none() || draws, "cells", shown(self.cells), "allowed with kind random or halving");
         demand(
             self.seed.is_none() || draws,
@@ -61,7 +61,7 @@ impl Search {
         );
         demand(self.eta.is_none() || halves, "eta", shown(self.eta), "allowed with kind halving");
         demand(self.rungs.is_none() || halves, "rungs", shown(self.rungs), "allowed with kind halving");
-        let wanted = self.kind != Kind::Random || self.cells.is_some();
+        let wanted = self.kind != SearchMethod::Random || self.cells.is_some();
         demand(wanted, "cells", "none".into(), "kind random needs a number of cells to draw");
         let count = self.cells.is_none_or(|cells| (1..=MOST).contains(&cells));
         demand(count, "cells", shown(self.cells), &format!("allowed is 1 to {MOST}"));
@@ -80,7 +80,7 @@ impl Search {
 
     /// The steps of each rung, rising: one rung of all the steps unless cells are halved.
     pub fn rungs(&self, steps: usize) -> Vec<usize> {
-        let count = if self.kind == Kind::Halving { self.rungs.unwrap_or(3) } else { 1 };
+        let count = if self.kind == SearchMethod::Halving { self.rungs.unwrap_or(3) } else { 1 };
         let shorter = |rung: &usize| self.eta().checked_pow((count - 1 - rung) as u32).map_or(0, |by| steps / by);
         (0..count).map(|rung| shorter(&rung).max(1)).collect()
     }
@@ -104,7 +104,7 @@ impl Search {
         let from = if self.cells.is_some() { drawn } else { format!("a grid of {cells} cells") };
         match (self.kind, steps) {
             (_, None) => from,
-            (Kind::Halving, Some(steps)) => {
+            (SearchMethod::Halving, Some(steps)) => {
                 let rungs: Vec<String> = self.rungs(steps).iter().map(usize::to_string).collect();
                 format!("{from}, trained for {} steps, the best 1 of {} each time", rungs.join(", then "), self.eta())
             }
@@ -117,7 +117,7 @@ impl Search {
 fn grid(axes: &[Axis]) -> Result<Vec<Vec<Value>>, Vec<Problem>> {
     let mut cells = vec![Vec::new()];
     for axis in axes {
-        let Values::List(values) = &axis.values else {
+        let AxisValues::List(values) = &axis.values else {
             let remedy = "list its values, or draw cells: [search] with kind = \"random\" and a number of cells";
             return Err(vec![Problem::new(format!("axes.{}", axis.key), "a range in a grid", remedy)]);
         };
@@ -151,19 +151,19 @@ fn random(axes: &[Axis], count: usize, seed: u64) -> Result<Vec<Vec<Value>>, Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::axes::Range;
+    use crate::sweep::axes::AxisRange;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
     fn list(key: &str, count: i64) -> Axis {
-        Axis { key: key.into(), values: Values::List((0..count).map(Value::from).collect()) }
+        Axis { key: key.into(), values: AxisValues::List((0..count).map(Value::from).collect()) }
     }
 
     fn range(key: &str) -> Axis {
-        Axis { key: key.into(), values: Values::Range(Range { from: 1e-5, to: 1e-2, log: true, whole: false }) }
+        Axis { key: key.into(), values: AxisValues::Range(AxisRange { from: 1e-5, to: 1e-2, log: true, whole: false }) }
     }
 
-    fn search(kind: Kind, cells: Option<usize>) -> Search {
+    fn search(kind: SearchMethod, cells: Option<usize>) -> Search {
         Search { kind, cells, ..Search::default() }
     }
 
@@ -171,7 +171,7 @@ mod tests {
         #[test]
         fn a_grid_has_every_combination_once(sizes in prop::collection::vec(1i64..5, 1..4)) {
             let axes: Vec<Axis> = sizes.iter().enumerate().map(|(at, size)| list(&at.to_string(), *size)).collect();
-            let cells = search(Kind::Grid, None).cells(&axes).unwrap();
+            let cells = search(SearchMethod::Grid, None).cells(&axes).unwrap();
             let different: HashSet<String> = cells.iter().map(|cell| format!("{cell:?}")).collect();
             prop_assert_eq!(cells.len() as i64, sizes.iter().product::<i64>());
             prop_assert_eq!(different.len(), cells.len());
@@ -181,7 +181,7 @@ mod tests {
         #[test]
         fn draws_are_reproducible_different_and_extended_by_more(count in 1usize..12, more in 1usize..5, seed: u64) {
             let axes = [list("a", 3), range("b")];
-            let draw = |count| Search { seed: Some(seed), ..search(Kind::Random, Some(count)) }.cells(&axes).unwrap();
+            let draw = |count| Search { seed: Some(seed), ..search(SearchMethod::Random, Some(count)) }.cells(&axes).unwrap();
             let (fewer, all) = (draw(count), draw(count + more));
             prop_assert_eq!(&fewer[..], &all[..count]);
             prop_assert_eq!(fewer, draw(count));
@@ -191,7 +191,7 @@ mod tests {
 
         #[test]
         fn halving_keeps_the_best(scores in prop::collection::vec(0.0f64..1.0, 1..40), eta in 2usize..6) {
-            let halving = Search { eta: Some(eta), ..search(Kind::Halving, None) };
+            let halving = Search { eta: Some(eta), ..search(SearchMethod::Halving, None) };
             let kept = halving.survivors(&scores);
             prop_assert_eq!(kept.len(), scores.len().div_ceil(eta));
             prop_assert!(kept.is_sorted());
@@ -202,12 +202,12 @@ mod tests {
 
     #[test]
     fn rungs_end_with_all_the_steps() {
-        let halving = |eta, rungs| Search { eta: Some(eta), rungs: Some(rungs), ..search(Kind::Halving, None) };
+        let halving = |eta, rungs| Search { eta: Some(eta), rungs: Some(rungs), ..search(SearchMethod::Halving, None) };
         assert_eq!(halving(3, 3).rungs(90), [10, 30, 90]);
         assert_eq!(halving(2, 4).rungs(5), [1, 1, 2, 5]);
         assert_eq!(halving(100, 10).rungs(7), [1, 1, 1, 1, 1, 1, 1, 1, 1, 7]);
-        assert_eq!(search(Kind::Grid, None).rungs(90), [90]);
-        assert_eq!(search(Kind::Halving, None).survivors(&[0.5, 0.7, 0.7, 0.7]), [1, 2], "the first of equals");
+        assert_eq!(search(SearchMethod::Grid, None).rungs(90), [90]);
+        assert_eq!(search(SearchMethod::Halving, None).survivors(&[0.5, 0.7, 0.7, 0.7]), [1, 2], "the first of equals");
     }
 
     #[test]
@@ -216,21 +216,21 @@ mod tests {
             search.problems().into_iter().map(|problem| problem.at("x").to_string()).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(
-            problem(search(Kind::Random, None)),
+            problem(search(SearchMethod::Random, None)),
             "x: search.cells: found none; kind random needs a number of cells to draw"
         );
         assert_eq!(
-            problem(search(Kind::Grid, Some(3))),
+            problem(search(SearchMethod::Grid, Some(3))),
             "x: search.cells: found 3; allowed with kind random or halving"
         );
         assert_eq!(
-            problem(Search { eta: Some(1), ..search(Kind::Halving, None) }),
+            problem(Search { eta: Some(1), ..search(SearchMethod::Halving, None) }),
             "x: search.eta: found 1; allowed is 2 to 100"
         );
-        let few = search(Kind::Random, Some(4)).cells(&[list("a", 3)]).unwrap_err();
+        let few = search(SearchMethod::Random, Some(4)).cells(&[list("a", 3)]).unwrap_err();
         assert!(few[0].found.ends_with("only 3 different cells"), "{few:?}");
-        assert_eq!(search(Kind::Grid, None).cells(&[range("b")]).unwrap_err()[0].found, "a range in a grid");
+        assert_eq!(search(SearchMethod::Grid, None).cells(&[range("b")]).unwrap_err()[0].found, "a range in a grid");
         let many = [list("a", 50), list("b", 50)];
-        assert_eq!(search(Kind::Grid, None).cells(&many).unwrap_err()[0].found, "more than 1000 cells");
+        assert_eq!(search(SearchMethod::Grid, None).cells(&many).unwrap_err()[0].found, "more than 1000 cells");
     }
 }

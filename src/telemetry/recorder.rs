@@ -29,15 +29,15 @@ pub struct JsonlRecorder {
 
 /// What was recorded since the last line.
 #[derive(Default)]
-struct Pending(Mutex<BTreeMap<String, Measured>>);
+struct Pending(Mutex<BTreeMap<String, Metric>>);
 
-struct Measured {
-    value: Value,
+struct Metric {
+    value: MetricValue,
     /// Something was recorded since the last line.
     touched: bool,
 }
 
-enum Value {
+enum MetricValue {
     Gauge(f64),
     Counter { total: u64, written: u64 },
     Histogram(Vec<f64>),
@@ -83,9 +83,9 @@ impl Recorder for JsonlRecorder {
 }
 
 impl Pending {
-    fn update(&self, name: &str, fresh: fn() -> Value, change: impl FnOnce(&mut Value)) {
+    fn update(&self, name: &str, fresh: fn() -> MetricValue, change: impl FnOnce(&mut MetricValue)) {
         let mut all = lock(&self.0);
-        let measured = all.entry(name.to_owned()).or_insert_with(|| Measured { value: fresh(), touched: false });
+        let measured = all.entry(name.to_owned()).or_insert_with(|| Metric { value: fresh(), touched: false });
         change(&mut measured.value);
         measured.touched = true;
     }
@@ -102,12 +102,12 @@ impl Pending {
         for (name, measured) in lock(&self.0).iter_mut().filter(|(_, measured)| measured.touched) {
             measured.touched = false;
             match &mut measured.value {
-                Value::Gauge(value) => put(name, *value),
-                Value::Counter { total, written } => {
+                MetricValue::Gauge(value) => put(name, *value),
+                MetricValue::Counter { total, written } => {
                     put(name, (*total - *written) as f64);
                     *written = *total;
                 }
-                Value::Histogram(values) => {
+                MetricValue::Histogram(values) => {
                     // Threads record in any order; a sum in a fixed order is the same sum every time.
                     values.sort_by(f64::total_cmp);
                     let n = values.len() as f64;
@@ -133,9 +133,9 @@ impl GaugeFn for Handle {
     fn increment(&self, by: f64) {
         self.pending.update(
             &self.name,
-            || Value::Gauge(0.0),
+            || MetricValue::Gauge(0.0),
             |value| {
-                if let Value::Gauge(value) = value {
+                if let MetricValue::Gauge(value) = value {
                     *value += by;
                 }
             },
@@ -147,7 +147,7 @@ impl GaugeFn for Handle {
     }
 
     fn set(&self, to: f64) {
-        self.pending.update(&self.name, || Value::Gauge(0.0), |value| *value = Value::Gauge(to));
+        self.pending.update(&self.name, || MetricValue::Gauge(0.0), |value| *value = MetricValue::Gauge(to));
     }
 }
 
@@ -155,9 +155,9 @@ impl CounterFn for Handle {
     fn increment(&self, by: u64) {
         self.pending.update(
             &self.name,
-            || Value::Counter { total: 0, written: 0 },
+            || MetricValue::Counter { total: 0, written: 0 },
             |value| {
-                if let Value::Counter { total, .. } = value {
+                if let MetricValue::Counter { total, .. } = value {
                     *total += by;
                 }
             },
@@ -167,9 +167,9 @@ impl CounterFn for Handle {
     fn absolute(&self, to: u64) {
         self.pending.update(
             &self.name,
-            || Value::Counter { total: 0, written: 0 },
+            || MetricValue::Counter { total: 0, written: 0 },
             |value| {
-                if let Value::Counter { total, .. } = value {
+                if let MetricValue::Counter { total, .. } = value {
                     *total = to.max(*total);
                 }
             },
@@ -181,9 +181,9 @@ impl HistogramFn for Handle {
     fn record(&self, one: f64) {
         self.pending.update(
             &self.name,
-            || Value::Histogram(Vec::new()),
+            || MetricValue::Histogram(Vec::new()),
             |value| {
-                if let Value::Histogram(values) = value {
+                if let MetricValue::Histogram(values) = value {
                     values.push(one);
                 }
             },

@@ -11,12 +11,12 @@ use crate::cli::output;
 
 /// Look for what is wrong in a reward file; everything at once, with line and column. Runs nothing
 #[derive(clap::Args)]
-pub struct Args {
+pub struct CheckArgs {
     /// The reward, a TOML file (see rewards/)
     reward: PathBuf,
 }
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &CheckArgs) -> Result<()> {
     let reward = super::load(&args.reward)?;
     let mut programs = String::new();
     for (name, external) in reward.externals() {

@@ -13,7 +13,7 @@ use crate::cli::output;
 /// Put two rewards side by side on recorded rollouts
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct CompareArgs {
     /// One reward
     a: PathBuf,
     /// The other
@@ -26,7 +26,7 @@ const HELP: &str = "\
 Example:
   recollect reward compare rewards/correct.toml rewards/faithful.toml runs/quickstart";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &CompareArgs) -> Result<()> {
     let found = args.rollouts.rescore(&[super::load(&args.a)?, super::load(&args.b)?])?;
     let names = [name(&args.a), name(&args.b)];
     let mut text = format!("{}\n{}\n\n", head(&found), side_by_side(&found, &names));

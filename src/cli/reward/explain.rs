@@ -11,7 +11,7 @@ use crate::cli::output;
 
 /// See what a reward pays for: hand-made completions from perfect to hostile
 #[derive(clap::Args)]
-pub struct Args {
+pub struct ExplainArgs {
     /// The reward, a TOML file (see rewards/)
     reward: PathBuf,
     /// Print the completions as well
@@ -19,7 +19,7 @@ pub struct Args {
     text: bool,
 }
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &ExplainArgs) -> Result<()> {
     let scorer = Scorer::open(&super::load(&args.reward)?)?;
     let explained = explain(&scorer);
     let mut text = String::new();

@@ -10,7 +10,7 @@ use crate::cli::output;
 /// Find the wrong answers that a reward pays most
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct HuntArgs {
     #[command(flatten)]
     rescore: RescoreArgs,
 }
@@ -22,7 +22,7 @@ learn: look here before a run, and again after its first steps.
 Example:
   recollect reward hunt rewards/hackable.toml runs/quickstart/rollouts/step-000020.jsonl";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &HuntArgs) -> Result<()> {
     let found = args.rescore.rescore()?;
     let mut text = head(&found);
     let Some(reward) = found.rewards.first() else { return Ok(()) };

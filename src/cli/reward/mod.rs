@@ -21,9 +21,9 @@ use super::progress::StderrProgress;
 /// Tune what a completion is worth, without a run
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct RewardArgs {
     #[command(subcommand)]
-    job: Job,
+    job: RewardCommand,
 }
 
 const HELP: &str = "\
@@ -38,12 +38,12 @@ Examples:
   recollect reward hunt rewards/mine.toml runs/quickstart/rollouts/step-000020.jsonl";
 
 #[derive(Subcommand)]
-enum Job {
-    Check(check::Args),
-    Explain(explain::Args),
-    Score(score::Args),
-    Compare(compare::Args),
-    Hunt(hunt::Args),
+enum RewardCommand {
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    Score(score::ScoreArgs),
+    Compare(compare::CompareArgs),
+    Hunt(hunt::HuntArgs),
 }
 
 /// The rollouts to score and how.
@@ -86,13 +86,13 @@ impl RolloutArgs {
     }
 }
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &RewardArgs) -> Result<()> {
     match &args.job {
-        Job::Check(args) => check::main(args),
-        Job::Explain(args) => explain::main(args),
-        Job::Score(args) => score::main(args),
-        Job::Compare(args) => compare::main(args),
-        Job::Hunt(args) => hunt::main(args),
+        RewardCommand::Check(args) => check::main(args),
+        RewardCommand::Explain(args) => explain::main(args),
+        RewardCommand::Score(args) => score::main(args),
+        RewardCommand::Compare(args) => compare::main(args),
+        RewardCommand::Hunt(args) => hunt::main(args),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::output;
 /// Score recorded rollouts by another reward
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct ScoreArgs {
     #[command(flatten)]
     rescore: RescoreArgs,
 }
@@ -22,7 +22,7 @@ would have given to a completion: 0 in groups whose completions are all paid the
 Example:
   recollect reward score rewards/concise.toml runs/quickstart";
 
-pub fn main(args: &Args) -> Result<()> {
+pub fn main(args: &ScoreArgs) -> Result<()> {
     let found = args.rescore.rescore()?;
     let mut text = head(&found) + "\n";
     for reward in &found.rewards {

@@ -10,16 +10,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use recollect::store::watched::Watched;
+use recollect::store::watched::WatchedRun;
 use recollect::{Error, Result};
 
 use super::output;
-use page::Page;
+use page::WatchPage;
 
 /// Watch a run: curves, numbers and what the policy writes
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
-pub struct Args {
+pub struct WatchArgs {
     /// The directory of the run
     run: PathBuf,
     /// Print how it is now as plain text, and end; so it is where standard output is no terminal
@@ -45,20 +45,20 @@ Examples:
 /// Between two looks at the files.
 const EVERY: Duration = Duration::from_secs(1);
 
-pub fn main(args: &Args) -> Result<()> {
-    let watched = Watched::open(&args.run)?;
+pub fn main(args: &WatchArgs) -> Result<()> {
+    let watched = WatchedRun::open(&args.run)?;
     if args.once || !io::stdout().is_terminal() {
         return output::say(&text::summary(&watched));
     }
     let shown = |source| Error::Io { path: "the terminal".into(), action: "draw on", source };
     let mut terminal = ratatui::try_init().map_err(shown)?;
-    let outcome = show(&mut terminal, Page::new(watched));
+    let outcome = show(&mut terminal, WatchPage::new(watched));
     // The terminal is given back as it was before anything is said about what went wrong.
     ratatui::try_restore().map_err(shown)?;
     outcome
 }
 
-fn show(terminal: &mut ratatui::DefaultTerminal, mut page: Page) -> Result<()> {
+fn show(terminal: &mut ratatui::DefaultTerminal, mut page: WatchPage) -> Result<()> {
     let shown = |source| Error::Io { path: "the terminal".into(), action: "draw on", source };
     let mut looked = Instant::now();
     loop {

@@ -10,7 +10,7 @@ use recollect::Result;
 use recollect::evaluation::ArmResult;
 use recollect::knowledge::Set;
 use recollect::reward::Record;
-use recollect::store::watched::Watched;
+use recollect::store::watched::WatchedRun;
 use recollect::text::one_line;
 
 use super::chart::{self, Curve};
@@ -18,8 +18,8 @@ use super::{text, trace};
 use crate::cli::output;
 
 /// A run, and how it is looked at.
-pub struct Page {
-    watched: Watched,
+pub struct WatchPage {
+    watched: WatchedRun,
     /// In the right chart.
     metric: String,
     /// Which completion is shown, among those that are.
@@ -28,9 +28,9 @@ pub struct Page {
     held: bool,
 }
 
-impl Page {
-    pub fn new(watched: Watched) -> Page {
-        Page { watched, metric: "reward".into(), completion: 0, only_wrong: false, held: false }
+impl WatchPage {
+    pub fn new(watched: WatchedRun) -> WatchPage {
+        WatchPage { watched, metric: "reward".into(), completion: 0, only_wrong: false, held: false }
     }
 
     /// Reads what the run has written since, unless it is held.
@@ -198,7 +198,7 @@ mod tests {
         fs::write(path, [rollout("mavo", "true"), rollout("runo", "false")].join("\n")).unwrap();
     }
 
-    fn screen(page: &Page, width: u16, height: u16) -> String {
+    fn screen(page: &WatchPage, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| page.draw(frame)).unwrap();
         terminal.backend().to_string()
@@ -208,7 +208,7 @@ mod tests {
     fn everything_has_its_place_on_small_and_large_screens() {
         let home = tempfile::tempdir().unwrap();
         run(home.path());
-        let page = Page::new(Watched::open(home.path()).unwrap());
+        let page = WatchPage::new(WatchedRun::open(home.path()).unwrap());
         for (width, height) in [(80, 24), (200, 50)] {
             let screen = screen(&page, width, height);
             for words in [
@@ -243,7 +243,7 @@ mod tests {
             "staleness/1":0.8,"staleness/2":0.1,"time":{"wait_for_batch":0.25,"wait_for_weights":0.0}}"#;
         let text = fs::read_to_string(&metrics).unwrap() + &line.replace('\n', " ") + "\n";
         fs::write(&metrics, text).unwrap();
-        let page = Page::new(Watched::open(home.path()).unwrap());
+        let page = WatchPage::new(WatchedRun::open(home.path()).unwrap());
         let screen = screen(&page, 200, 60);
         for words in [
             "learner waited           0.250",
@@ -262,7 +262,7 @@ mod tests {
     fn keys_choose_what_is_shown() {
         let home = tempfile::tempdir().unwrap();
         run(home.path());
-        let mut page = Page::new(Watched::open(home.path()).unwrap());
+        let mut page = WatchPage::new(WatchedRun::open(home.path()).unwrap());
         page.press(KeyCode::Right);
         assert!(screen(&page, 100, 30).contains("< time/learn >"));
         page.press(KeyCode::Left);
@@ -280,10 +280,10 @@ mod tests {
     fn what_a_run_writes_is_seen_unless_the_page_is_held() {
         let home = tempfile::tempdir().unwrap();
         let nothing = tempfile::tempdir().unwrap();
-        assert!(Watched::open(nothing.path()).is_err());
+        assert!(WatchedRun::open(nothing.path()).is_err());
         let config = Config::parse("[train]\nsteps = 8\nforms = ['open']", "x.toml", "x", &[]).unwrap();
         let run = RunDir::open(home.path(), &config).unwrap();
-        let mut page = Page::new(Watched::open(home.path()).unwrap());
+        let mut page = WatchPage::new(WatchedRun::open(home.path()).unwrap());
         assert!(screen(&page, 120, 30).contains("fine-tuning and the baseline come first"));
         step(&run, 1, 0.5, 0.0);
         page.press(KeyCode::Char(' '));

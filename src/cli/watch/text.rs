@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use recollect::evaluation::ArmResult;
 use recollect::knowledge::Set;
-use recollect::store::watched::Watched;
+use recollect::store::watched::WatchedRun;
 use recollect::text::one_line;
 
 use crate::cli::output;
@@ -45,7 +45,7 @@ const WAITS: [(&str, &str); 5] = [
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Where the run is: "step 120 of 250, 2.10 s each, 4 min 33 s left".
-pub fn progress(watched: &Watched) -> String {
+pub fn progress(watched: &WatchedRun) -> String {
     let total = watched.config.train.steps as u64;
     let Some(step) = watched.step() else {
         return match watched.finished() {
@@ -71,7 +71,7 @@ pub fn progress(watched: &Watched) -> String {
 }
 
 /// Median seconds of the last steps: an evaluation on the way does not count.
-fn pace(watched: &Watched) -> Option<f64> {
+fn pace(watched: &WatchedRun) -> Option<f64> {
     let mut last: Vec<f64> = watched.curve("time/step_time").iter().rev().take(20).map(|(_, s)| *s).collect();
     last.sort_by(f64::total_cmp);
     // Casting saturates a duration that no clock could hold.
@@ -79,7 +79,7 @@ fn pace(watched: &Watched) -> Option<f64> {
 }
 
 /// What the last step says, a number a line.
-pub fn numbers(watched: &Watched) -> Vec<(String, String)> {
+pub fn numbers(watched: &WatchedRun) -> Vec<(String, String)> {
     let known = |(name, words): (&str, &str)| Some((words.to_owned(), number(watched.newest(name)?)));
     let mut rows: Vec<(String, String)> = FIRST.into_iter().filter_map(known).collect();
     if let (Some(sample), Some(learn)) = (watched.newest("time/sample"), watched.newest("time/learn"))
@@ -95,7 +95,7 @@ pub fn numbers(watched: &Watched) -> Vec<(String, String)> {
 }
 
 /// How many tokens are how many versions behind, as bars from none to most.
-fn staleness(watched: &Watched) -> Option<(String, String)> {
+fn staleness(watched: &WatchedRun) -> Option<(String, String)> {
     let share = |behind: usize| watched.newest(&format!("staleness/{behind}"));
     let shares: Vec<f64> = (0..).map_while(share).collect();
     let most = shares.iter().copied().fold(0.0, f64::max);
@@ -116,7 +116,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// What rings: every alarm of the last step, and files that are not what they were.
-pub fn alarms(watched: &Watched) -> Vec<String> {
+pub fn alarms(watched: &WatchedRun) -> Vec<String> {
     // Those that the machine gives, not the run, stand among the times.
     let alarm = |name: &str| name.strip_prefix("time/").unwrap_or(name).starts_with("alarm/");
     let ringing = |name: &String| alarm(name) && watched.newest(name).is_some_and(|value| value > 0.0);
@@ -141,7 +141,7 @@ pub fn alarms(watched: &Watched) -> Vec<String> {
 }
 
 /// The newest evaluation of a set: "candidates 0.94, open 0.90".
-pub fn accuracies(watched: &Watched, set: Set) -> Option<String> {
+pub fn accuracies(watched: &WatchedRun, set: Set) -> Option<String> {
     let newest = watched.evaluations.last()?.step;
     let rows: Vec<&ArmResult> = watched.evaluations.iter().filter(|row| row.step == newest && row.set == set).collect();
     let words: Vec<String> = rows.iter().map(|row| format!("{} {:.2}", row.form, row.accuracy)).collect();
@@ -149,7 +149,7 @@ pub fn accuracies(watched: &Watched, set: Set) -> Option<String> {
 }
 
 /// All of it as plain text.
-pub fn summary(watched: &Watched) -> String {
+pub fn summary(watched: &WatchedRun) -> String {
     let mut text = format!("{}: {}\n", output::shown(watched.root()), progress(watched));
     // Writing to a string cannot fail.
     for words in [Set::A, Set::B].into_iter().filter_map(|set| accuracies(watched, set)) {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use candle_core::TensorId;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-use super::lesson::{Lesson, Outcome};
-use super::message::{FromActor, Packed, ToActor, pack, unpack};
-use super::post::{Order, Ranks, lock};
+use super::lesson::{GradientSetup, GradientOutcome};
+use super::message::{FromActor, BorrowedBytes, ToActor, pack, unpack};
+use super::post::{CoordinatorCommand, MpiRanks, lock};
 use crate::kernels::Gradients;
 use crate::learner::policy_gradient::Learned;
-use crate::learner::{Helper, Objective, Others, Rows};
+use crate::learner::{GradWorker, Objective, RemoteRanks, TokenBatch};
 use crate::policy::{Policy, Snapshot, Weight};
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the other ranks hold.
-pub(super) struct Held {
+pub(super) struct PublishedState {
     /// What was published last.
     pub published: Snapshot,
     /// The trained weights that were published or learned with last.
@@ -30,11 +30,11 @@ pub(super) struct Held {
     reference: Option<TensorId>,
 }
 
-impl Held {
+impl PublishedState {
     /// The same after a publication.
-    pub fn after(before: Option<Held>, published: &Snapshot) -> Held {
+    pub fn after(before: Option<PublishedState>, published: &Snapshot) -> PublishedState {
         let reference = before.and_then(|held| held.reference);
-        Held { published: published.clone(), weights: published.weights.clone(), reference }
+        PublishedState { published: published.clone(), weights: published.weights.clone(), reference }
     }
 
     /// Whether what of this policy is not trained is what was published.
@@ -44,16 +44,16 @@ impl Held {
     }
 }
 
-impl Others for Ranks {
+impl RemoteRanks for MpiRanks {
     fn take_up(
         &self,
         objective: &Objective,
         policy: &Policy,
         reference: Option<&Policy>,
-    ) -> Result<Vec<Box<dyn Helper>>> {
+    ) -> Result<Vec<Box<dyn GradWorker>>> {
         let mut held = lock(&self.shared.held);
         let Some(held) = held.as_mut().filter(|held| held.knows(policy)) else { return Ok(Vec::new()) };
-        let lesson = Lesson::of(objective, policy, &held.weights)?;
+        let lesson = GradientSetup::of(objective, policy, &held.weights)?;
         if !lesson.weights.is_empty() {
             Arc::make_mut(&mut held.weights).extend(lesson.weights.clone());
         }
@@ -66,9 +66,9 @@ impl Others for Ranks {
                 pack(&ToActor::Learn(lesson.held_to(&snapshot, reference.temperature, &held.published)?))?
             }
         };
-        self.say(Order::Learn(message));
+        self.say(CoordinatorCommand::Learn(message));
         let workers = lock(&self.shared.workers).clone();
-        let helper = |rank| -> Box<dyn Helper> { Box::new(Colleague { rank, ranks: self.clone() }) };
+        let helper = |rank| -> Box<dyn GradWorker> { Box::new(RemoteWorker { rank, ranks: self.clone() }) };
         // One of each rank after the other, so that few parts do not all go to the first.
         let most = workers.iter().copied().max().unwrap_or(0);
         let turns =
@@ -78,21 +78,21 @@ impl Others for Ranks {
 }
 
 /// A learning thread of another rank.
-struct Colleague {
+struct RemoteWorker {
     rank: usize,
-    ranks: Ranks,
+    ranks: MpiRanks,
 }
 
-impl Helper for Colleague {
-    fn differentiate(&mut self, part: &Rows) -> Result<Option<(Gradients, Learned)>> {
+impl GradWorker for RemoteWorker {
+    fn differentiate(&mut self, part: &TokenBatch) -> Result<Option<(Gradients, Learned)>> {
         let (answer, answered) = bounded(1);
         let (rank, number) = (self.rank, self.ranks.shared.next_part());
         let message = pack(&ToActor::Part { number, part: Cow::Borrowed(part) })?;
-        self.ranks.say(Order::Part { rank, number, message, answer });
+        self.ranks.say(CoordinatorCommand::Part { rank, number, message, answer });
         match answered.recv_timeout(PATIENCE) {
             Ok(bytes) => match unpack(&bytes)? {
-                FromActor::Differentiated { outcome: Packed(outcome), .. } => {
-                    let outcome: Outcome = unpack(outcome)?;
+                FromActor::Differentiated { outcome: BorrowedBytes(outcome), .. } => {
+                    let outcome: GradientOutcome = unpack(outcome)?;
                     outcome.gradients().map(Some).map_err(|error| error.of(&self.ranks.shared.name(rank)))
                 }
                 _ => Ok(None),

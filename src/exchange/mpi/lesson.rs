@@ -14,7 +14,7 @@ use crate::policy::{Policy, Snapshot, ValueHead, Weight};
 
 /// What is differentiated from now on, and what of it is not what it was.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Lesson<'a> {
+pub(super) struct GradientSetup<'a> {
     /// In the words of a config: its numbers come back as they were.
     objective: String,
     /// Trained weights that differ from those that were sent or published last.
@@ -27,9 +27,9 @@ pub(super) struct Lesson<'a> {
     reference: Option<(Load<'a>, f32)>,
 }
 
-impl<'a> Lesson<'a> {
+impl<'a> GradientSetup<'a> {
     /// What is to be said of an objective and a policy to those who know these weights.
-    pub fn of(objective: &Objective, policy: &Policy, known: &BTreeMap<String, Weight>) -> Result<Lesson<'a>> {
+    pub fn of(objective: &Objective, policy: &Policy, known: &BTreeMap<String, Weight>) -> Result<GradientSetup<'a>> {
         let mut weights = BTreeMap::new();
         for (name, variable) in &policy.variables {
             let values = memory::read(variable)?;
@@ -43,12 +43,12 @@ impl<'a> Lesson<'a> {
         };
         let objective = toml::to_string(objective).map_err(|error| unreadable(error.to_string()))?;
         let (temperature, precision) = (policy.temperature, policy.precision);
-        Ok(Lesson { objective, weights, head, temperature, precision, reference: None })
+        Ok(GradientSetup { objective, weights, head, temperature, precision, reference: None })
     }
 
     /// The same with the policy that the objective is held to, for those who have loaded a snapshot.
-    pub fn held_to(self, reference: &'a Snapshot, temperature: f32, loaded: &Snapshot) -> Result<Lesson<'a>> {
-        Ok(Lesson { reference: Some((Load::of(reference, Some(loaded))?, temperature)), ..self })
+    pub fn held_to(self, reference: &'a Snapshot, temperature: f32, loaded: &Snapshot) -> Result<GradientSetup<'a>> {
+        Ok(GradientSetup { reference: Some((Load::of(reference, Some(loaded))?, temperature)), ..self })
     }
 
     pub fn objective(&self) -> Result<Objective> {
@@ -77,24 +77,24 @@ impl<'a> Lesson<'a> {
 
 /// The gradient of a part, or why there is none.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Outcome {
+pub(super) enum GradientOutcome {
     Done(BTreeMap<String, Weight>, Learned),
     Failed(#[serde(with = "super::failure")] crate::Error),
 }
 
-impl Outcome {
-    pub fn of(outcome: Result<(Gradients, Learned)>) -> Outcome {
-        let whole = |(gradients, learned): (Gradients, Learned)| -> Result<Outcome> {
+impl GradientOutcome {
+    pub fn of(outcome: Result<(Gradients, Learned)>) -> GradientOutcome {
+        let whole = |(gradients, learned): (Gradients, Learned)| -> Result<GradientOutcome> {
             let gradients = gradients.iter().map(|(name, gradient)| Ok((name.to_owned(), weight(gradient)?)));
-            Ok(Outcome::Done(gradients.collect::<Result<_>>()?, learned))
+            Ok(GradientOutcome::Done(gradients.collect::<Result<_>>()?, learned))
         };
-        outcome.and_then(whole).unwrap_or_else(Outcome::Failed)
+        outcome.and_then(whole).unwrap_or_else(GradientOutcome::Failed)
     }
 
     pub fn gradients(self) -> Result<(Gradients, Learned)> {
         match self {
-            Outcome::Failed(error) => Err(error),
-            Outcome::Done(gradients, learned) => {
+            GradientOutcome::Failed(error) => Err(error),
+            GradientOutcome::Done(gradients, learned) => {
                 let tensor = |(name, Weight { shape, values })| Ok((name, memory::tensor(values, shape)?));
                 let tensors = gradients.into_iter().map(tensor).collect::<Result<Vec<(String, Tensor)>>>()?;
                 Ok((tensors.into_iter().collect(), learned))
@@ -126,18 +126,18 @@ mod tests {
 
     use super::super::message::{pack, unpack};
     use super::*;
-    use crate::learner::{Algorithm, Rows};
+    use crate::learner::{Algorithm, TokenBatch};
     use crate::policy::lora::tests::adapted;
     use crate::policy::model::tests::{batch, random_policy};
     use crate::policy::value_head::tests::with_head;
     use crate::policy::{Family, Target, config};
 
-    fn rows() -> Rows {
+    fn rows() -> TokenBatch {
         let packed = batch();
         let numbers = |phase: f32| -> Vec<f32> { (0..packed.rows.len()).map(|at| (at as f32 + phase).sin()).collect() };
         let (sampled, advantages) = (numbers(-9.0), numbers(0.3));
         let (values, returns, lengths) = (numbers(0.5), numbers(0.7), vec![packed.rows.len()]);
-        Rows { sampled, advantages, values, returns, lengths, before: Vec::new(), packed }
+        TokenBatch { sampled, advantages, values, returns, lengths, before: Vec::new(), packed }
     }
 
     fn bits(gradients: &Gradients) -> Vec<(String, Vec<u32>)> {
@@ -146,9 +146,9 @@ mod tests {
     }
 
     /// What another rank makes of a lesson that comes after it loaded `snapshot`.
-    fn there(lesson: Lesson, snapshot: &Snapshot) -> (Objective, Policy, Option<Policy>) {
+    fn there(lesson: GradientSetup, snapshot: &Snapshot) -> (Objective, Policy, Option<Policy>) {
         let bytes = pack(&lesson).unwrap();
-        let mut lesson: Lesson = unpack(&bytes).unwrap();
+        let mut lesson: GradientSetup = unpack(&bytes).unwrap();
         let mut weights = snapshot.weights.as_ref().clone();
         weights.append(&mut lesson.weights);
         let policy = Policy::of(&Snapshot { weights: Arc::new(weights), ..snapshot.clone() }).unwrap();
@@ -172,13 +172,13 @@ mod tests {
             let (changed, variable) = policy.variables.first_key_value().unwrap();
             variable.set(&(variable.as_tensor() * 1.5).unwrap()).unwrap();
             let objective = Objective::Reward { algorithm, normaliser: 7.0 / 3.0 };
-            let lesson = Lesson::of(&objective, &policy, &published.weights).unwrap();
+            let lesson = GradientSetup::of(&objective, &policy, &published.weights).unwrap();
             assert_eq!(lesson.weights.keys().collect::<Vec<_>>(), [changed]);
             let lesson = lesson.held_to(&published, 0.8, &published).unwrap();
             let (objective, there, held_to) = there(lesson, &published);
-            let part: Rows = unpack(&pack(&rows()).unwrap()).unwrap();
+            let part: TokenBatch = unpack(&pack(&rows()).unwrap()).unwrap();
             let found = objective.differentiate(&there, held_to.as_ref(), &part);
-            let found = unpack::<Outcome>(&pack(&Outcome::of(found)).unwrap()).unwrap().gradients().unwrap();
+            let found = unpack::<GradientOutcome>(&pack(&GradientOutcome::of(found)).unwrap()).unwrap().gradients().unwrap();
             let expected = objective.differentiate(&policy, Some(&reference), &rows()).unwrap();
             assert_eq!(bits(&found.0), bits(&expected.0));
             assert_eq!((found.1.loss, found.1.statistics), (expected.1.loss, expected.1.statistics));
@@ -196,7 +196,7 @@ mod tests {
         assert!(!same(&long, &other));
         let failure = crate::Error::invalid("learning thread 1", "panicked (x)", "report it");
         let words = failure.to_string();
-        let there = unpack::<Outcome>(&pack(&Outcome::of(Err(failure))).unwrap()).unwrap();
+        let there = unpack::<GradientOutcome>(&pack(&GradientOutcome::of(Err(failure))).unwrap()).unwrap();
         assert_eq!(there.gradients().unwrap_err().to_string(), words);
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::super::worker::News;
-use super::lesson::Lesson;
-use crate::learner::Rows;
+use super::super::worker::WorkerEvent;
+use super::lesson::GradientSetup;
+use crate::learner::TokenBatch;
 use crate::policy::{LoraLayers, ModelConfig, Snapshot, Weight};
 use crate::rollout::Job;
 use crate::{Error, Result};
@@ -19,21 +19,21 @@ use crate::{Error, Result};
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToActor<'a> {
     /// Make engines for a model.
-    Start(Start),
+    Start(StartEngines),
     Load(Load<'a>),
     /// Drop everything; news is of this round from now on.
-    Serve(u64),
+    Reset(u64),
     Job {
         urgent: bool,
         job: Job,
     },
-    Tell,
+    ReportPartial,
     /// Learn this from now on.
-    Learn(Lesson<'a>),
+    Learn(GradientSetup<'a>),
     /// Differentiate a part.
     Part {
         number: u64,
-        part: Cow<'a, Rows>,
+        part: Cow<'a, TokenBatch>,
     },
     /// The learner is alive.
     Alive,
@@ -52,13 +52,13 @@ pub(super) enum FromActor<'a> {
     Started(usize),
     News {
         round: u64,
-        news: News,
+        news: WorkerEvent,
     },
     /// What has come of a part: an outcome, packed, which rank 0 unpacks where it does not keep others waiting.
     Differentiated {
         number: u64,
         #[serde(borrow)]
-        outcome: Packed<'a>,
+        outcome: BorrowedBytes<'a>,
     },
     /// It will say nothing while it unpacks weights.
     Unpacking,
@@ -66,23 +66,23 @@ pub(super) enum FromActor<'a> {
 }
 
 /// Bytes that stay where they are.
-pub(super) struct Packed<'a>(pub &'a [u8]);
+pub(super) struct BorrowedBytes<'a>(pub &'a [u8]);
 
-impl Serialize for Packed<'_> {
+impl Serialize for BorrowedBytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Packed<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for BorrowedBytes<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Packed)
+        <&[u8]>::deserialize(deserializer).map(BorrowedBytes)
     }
 }
 
 /// The engines of an actor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Start {
+pub(super) struct StartEngines {
     /// In the words of `config.json`.
     pub config: String,
     pub slots: usize,
@@ -197,14 +197,14 @@ mod tests {
         [3, 3, 4].into_iter().for_each(|version| versions.push(version));
         let (tokens, log_probs) = (vec![5, 6, 2], vec![-0.25, -1e-9, -7.125]);
         let completion = Completion { request: 7, sample: 3, tokens, log_probs, versions, finish: Finish::Stop };
-        let bytes = pack(&FromActor::News { round: 2, news: News::Completed(completion.clone()) }).unwrap();
+        let bytes = pack(&FromActor::News { round: 2, news: WorkerEvent::Completed(completion.clone()) }).unwrap();
         let found = unpack(&bytes).unwrap();
-        assert!(matches!(found, FromActor::News { round: 2, news: News::Completed(found) } if found == completion));
+        assert!(matches!(found, FromActor::News { round: 2, news: WorkerEvent::Completed(found) } if found == completion));
         let failure = Error::invalid("request 3", "logits that are not finite", "lower the learning rate");
         let words = failure.to_string();
-        let bytes = pack(&FromActor::News { round: 0, news: News::Failed(failure) }).unwrap();
+        let bytes = pack(&FromActor::News { round: 0, news: WorkerEvent::Failed(failure) }).unwrap();
         let found = unpack(&bytes).unwrap();
-        assert!(matches!(found, FromActor::News { news: News::Failed(found), .. } if found.to_string() == words));
+        assert!(matches!(found, FromActor::News { news: WorkerEvent::Failed(found), .. } if found.to_string() == words));
         assert!(unpack::<FromActor>(&[99]).is_err());
     }
 }

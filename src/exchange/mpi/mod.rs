@@ -30,8 +30,8 @@ use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::traits::Communicator;
 
-pub use actor::Actor;
-pub use post::{Learner, Ranks};
+pub use actor::ActorRank;
+pub use post::{LearnerRank, MpiRanks};
 
 use crate::{Error, Result};
 
@@ -43,8 +43,8 @@ const LOOK: Duration = Duration::from_micros(200);
 /// What a process is among others.
 pub enum Role {
     /// Rank 0.
-    Learner(Learner),
-    Actor(Actor),
+    Learner(LearnerRank),
+    Actor(ActorRank),
 }
 
 /// Joins the other processes that `mpirun` or `srun` has started. None where it was started alone. `stopping` says
@@ -66,9 +66,9 @@ pub fn join(stopping: impl Fn() -> bool + Send + Sync + 'static) -> Result<Optio
     match (rank, size) {
         (_, 1) => Ok(None),
         (0, _) => {
-            Learner::start(End(Some(universe)), size, Arc::new(stopping)).map(|learner| Some(Role::Learner(learner)))
+            LearnerRank::start(End(Some(universe)), size, Arc::new(stopping)).map(|learner| Some(Role::Learner(learner)))
         }
-        _ => Ok(Some(Role::Actor(Actor::new(End(Some(universe)), rank, size)))),
+        _ => Ok(Some(Role::Actor(ActorRank::new(End(Some(universe)), rank, size)))),
     }
 }
 

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::helper::Held;
-use super::message::{FromActor, Load, Start, ToActor, json, pack, unpack};
-use super::wire::Wire;
+use super::helper::PublishedState;
+use super::message::{FromActor, Load, StartEngines, ToActor, json, pack, unpack};
+use super::wire::MpiTransport;
 use super::{BEAT, End, LOOK};
-use crate::exchange::worker::{Desk, News, Report};
+use crate::exchange::worker::{JobReceiver, WorkerEvent, WorkerReport};
 use crate::exchange::{Actors, WorkerPool};
-use crate::learner::Others;
+use crate::learner::RemoteRanks;
 use crate::policy::{ModelConfig, Policy, Snapshot};
 use crate::rollout::{Job, SLOTS};
 use crate::{Error, Result};
@@ -29,37 +29,37 @@ const ENDING: Duration = Duration::from_millis(1500);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Rank 0, as long as it lives: its end is that of the others.
-pub struct Learner {
+pub struct LearnerRank {
     end: End,
-    others: Ranks,
+    others: MpiRanks,
     thread: Option<JoinHandle<()>>,
 }
 
 /// The other ranks, as rank 0 speaks to them.
 #[derive(Clone)]
-pub struct Ranks {
-    orders: Sender<Order>,
+pub struct MpiRanks {
+    orders: Sender<CoordinatorCommand>,
     ranks: usize,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<CoordinatorState>,
 }
 
 /// What the post tells those who speak through it.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct CoordinatorState {
     /// Names of the actors' machines, as far as they are known.
     hosts: Mutex<Vec<String>>,
     /// Workers by rank: none of rank 0, and none of those that have died.
     pub workers: Mutex<Vec<usize>>,
     /// An actor has died.
     lost: AtomicBool,
-    pub held: Mutex<Option<Held>>,
+    pub held: Mutex<Option<PublishedState>>,
     /// Parts that were sent to be differentiated.
     parts: AtomicU64,
 }
 
 /// What the post is asked to do.
-pub(super) enum Order {
-    Start(Start),
+pub(super) enum CoordinatorCommand {
+    Start(StartEngines),
     Load(Arc<[u8]>),
     Learn(Arc<[u8]>),
     /// A part for a rank. The answer is what comes of it, or goes with the rank.
@@ -69,35 +69,35 @@ pub(super) enum Order {
         message: Arc<[u8]>,
         answer: Sender<Vec<u8>>,
     },
-    Serve(Desk),
-    Tell,
+    Reset(JobReceiver),
+    ReportPartial,
     Stop,
 }
 
-impl Learner {
-    pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<Learner> {
+impl LearnerRank {
+    pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<LearnerRank> {
         let (orders, received) = unbounded();
         let (hosts, workers) = (Mutex::new(vec![String::new(); ranks]), Mutex::new(vec![0; ranks]));
-        let shared = Arc::new(Shared { hosts, workers, ..Shared::default() });
+        let shared = Arc::new(CoordinatorState { hosts, workers, ..CoordinatorState::default() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("post".into()).spawn(move || {
-            Post::new(Wire::new(ranks), received, theirs, ranks).work(&*stopping);
+            MpiCoordinator::new(MpiTransport::new(ranks), received, theirs, ranks).work(&*stopping);
         });
         let thread =
             thread.map_err(|error| Error::invalid("MPI", format!("no thread for it: {error}"), "free memory"))?;
-        Ok(Learner { end, others: Ranks { orders, ranks, shared }, thread: Some(thread) })
+        Ok(LearnerRank { end, others: MpiRanks { orders, ranks, shared }, thread: Some(thread) })
     }
 
     /// Those who sample and help to learn.
-    pub fn others(&self) -> Ranks {
+    pub fn others(&self) -> MpiRanks {
         self.others.clone()
     }
 }
 
-impl Drop for Learner {
+impl Drop for LearnerRank {
     /// Sends the actors home.
     fn drop(&mut self) {
-        let _ = self.others.orders.send(Order::Stop);
+        let _ = self.others.orders.send(CoordinatorCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -109,7 +109,7 @@ impl Drop for Learner {
     }
 }
 
-impl Actors for Ranks {
+impl Actors for MpiRanks {
     /// Errors: a policy on a card.
     fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
         if policy.is_on_card() {
@@ -119,12 +119,12 @@ impl Actors for Ranks {
         WorkerPool::on_ranks(self, workers, &policy.config, SLOTS, policy.config.longest_sequence())
     }
 
-    fn others(&self) -> Option<&dyn Others> {
+    fn others(&self) -> Option<&dyn RemoteRanks> {
         Some(self)
     }
 }
 
-impl Ranks {
+impl MpiRanks {
     /// How many they are.
     pub fn len(&self) -> usize {
         self.ranks - 1
@@ -143,33 +143,33 @@ impl Ranks {
     /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (0: one a core).
     pub fn start(&self, workers: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
         *lock(&self.shared.held) = None;
-        self.say(Order::Start(Start { config: json(config)?, slots, max_tokens, workers }));
+        self.say(CoordinatorCommand::Start(StartEngines { config: json(config)?, slots, max_tokens, workers }));
         Ok(())
     }
 
     pub(in crate::exchange) fn publish(&self, snapshot: &Snapshot) -> Result<()> {
         let mut held = lock(&self.shared.held);
         let message = pack(&ToActor::Load(Load::of(snapshot, held.as_ref().map(|held| &held.published))?))?;
-        *held = Some(Held::after(held.take(), snapshot));
-        self.say(Order::Load(message));
+        *held = Some(PublishedState::after(held.take(), snapshot));
+        self.say(CoordinatorCommand::Load(message));
         Ok(())
     }
 
-    pub(in crate::exchange) fn serve(&self, desk: Desk) {
-        self.say(Order::Serve(desk));
+    pub(in crate::exchange) fn serve(&self, desk: JobReceiver) {
+        self.say(CoordinatorCommand::Reset(desk));
     }
 
     pub(in crate::exchange) fn tell(&self) {
-        self.say(Order::Tell);
+        self.say(CoordinatorCommand::ReportPartial);
     }
 
-    pub(super) fn say(&self, order: Order) {
+    pub(super) fn say(&self, order: CoordinatorCommand) {
         // The post goes when the learner does, and then nobody waits for an answer.
         let _ = self.orders.send(order);
     }
 }
 
-impl Shared {
+impl CoordinatorState {
     /// A number that no other part has.
     pub fn next_part(&self) -> u64 {
         self.parts.fetch_add(1, Ordering::Relaxed)
@@ -184,7 +184,7 @@ impl Shared {
 }
 
 /// What the post knows of an actor.
-struct Known {
+struct RankState {
     rank: usize,
     heard: Instant,
     unpacking: bool,
@@ -194,12 +194,12 @@ struct Known {
     workers: usize,
 }
 
-struct Post {
-    wire: Wire,
-    orders: Receiver<Order>,
-    shared: Arc<Shared>,
-    actors: Vec<Known>,
-    desk: Option<Desk>,
+struct MpiCoordinator {
+    wire: MpiTransport,
+    orders: Receiver<CoordinatorCommand>,
+    shared: Arc<CoordinatorState>,
+    actors: Vec<RankState>,
+    desk: Option<JobReceiver>,
     /// Who waits for the gradient of a part, and from which rank.
     parts: BTreeMap<u64, (usize, Sender<Vec<u8>>)>,
     /// Number of the desk: what actors say to an older one is not heard.
@@ -211,12 +211,12 @@ struct Post {
     over: bool,
 }
 
-impl Post {
-    fn new(wire: Wire, orders: Receiver<Order>, shared: Arc<Shared>, ranks: usize) -> Post {
-        let known = |rank| Known { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
+impl MpiCoordinator {
+    fn new(wire: MpiTransport, orders: Receiver<CoordinatorCommand>, shared: Arc<CoordinatorState>, ranks: usize) -> MpiCoordinator {
+        let known = |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
         let actors = (1..ranks).map(known).collect();
         let (desk, parts, beat) = (None, BTreeMap::new(), Instant::now());
-        Post { wire, orders, shared, actors, desk, parts, round: 0, slots: 0, beat, over: false }
+        MpiCoordinator { wire, orders, shared, actors, desk, parts, round: 0, slots: 0, beat, over: false }
     }
 
     /// Carries messages until it is told to stop.
@@ -258,24 +258,24 @@ impl Post {
         while let Ok(order) = self.orders.try_recv() {
             some = true;
             match order {
-                Order::Stop => self.over = true,
-                Order::Tell => self.send_all(&pack(&ToActor::Tell)?)?,
-                Order::Load(message) | Order::Learn(message) => self.send_all(&message)?,
-                Order::Part { rank, number, message, answer } => {
+                CoordinatorCommand::Stop => self.over = true,
+                CoordinatorCommand::ReportPartial => self.send_all(&pack(&ToActor::ReportPartial)?)?,
+                CoordinatorCommand::Load(message) | CoordinatorCommand::Learn(message) => self.send_all(&message)?,
+                CoordinatorCommand::Part { rank, number, message, answer } => {
                     if self.actors.iter().any(|actor| actor.rank == rank && !actor.lost) {
                         self.wire.send(rank, message)?;
                         self.parts.insert(number, (rank, answer));
                     }
                 }
-                Order::Start(start) => {
+                CoordinatorCommand::Start(start) => {
                     self.slots = start.slots;
                     self.send_all(&pack(&ToActor::Start(start))?)?;
                 }
-                Order::Serve(desk) => {
+                CoordinatorCommand::Reset(desk) => {
                     self.round += 1;
                     self.desk = Some(desk);
                     self.actors.iter_mut().for_each(|actor| actor.owed = 0);
-                    self.send_all(&pack(&ToActor::Serve(self.round))?)?;
+                    self.send_all(&pack(&ToActor::Reset(self.round))?)?;
                 }
             }
         }
@@ -293,11 +293,11 @@ impl Post {
                 set(&self.shared.workers, rank, workers);
             }
             FromActor::News { round, news } if round == self.round => {
-                if let News::Completed(_) = &news {
+                if let WorkerEvent::Completed(_) = &news {
                     actor.owed = actor.owed.saturating_sub(1);
                 }
                 let news = match news {
-                    News::Failed(error) => News::Failed(error.of(&self.shared.name(rank))),
+                    WorkerEvent::Failed(error) => WorkerEvent::Failed(error.of(&self.shared.name(rank))),
                     news => news,
                 };
                 self.report(rank, news);
@@ -325,7 +325,7 @@ impl Post {
             // Weights that were published before the job was put there go before it.
             self.obey()?;
             if self.round == round {
-                let Known { rank, owed, .. } = &mut self.actors[at];
+                let RankState { rank, owed, .. } = &mut self.actors[at];
                 *owed += job.begun.len();
                 self.wire.send(*rank, pack(&ToActor::Job { urgent, job })?)?;
             }
@@ -342,12 +342,12 @@ impl Post {
 
     /// Names the actors that have died.
     fn look(&mut self, stopping: bool) {
-        let limit = |actor: &Known| match (stopping, actor.unpacking) {
+        let limit = |actor: &RankState| match (stopping, actor.unpacking) {
             (true, _) => ENDING,
             (false, true) => UNPACKING,
             (false, false) => SILENCE,
         };
-        let dead = |actor: &&mut Known| !actor.lost && actor.heard.elapsed() >= limit(actor);
+        let dead = |actor: &&mut RankState| !actor.lost && actor.heard.elapsed() >= limit(actor);
         let dead: Vec<(usize, Duration)> = self
             .actors
             .iter_mut()
@@ -366,14 +366,14 @@ impl Post {
         }
     }
 
-    fn report(&self, rank: usize, news: News) {
+    fn report(&self, rank: usize, news: WorkerEvent) {
         if let Some(desk) = &self.desk {
-            let _ = desk.reports.send(Report { worker: rank.saturating_sub(1), news });
+            let _ = desk.reports.send(WorkerReport { worker: rank.saturating_sub(1), news });
         }
     }
 
     fn fail(&self, rank: usize, error: Error) {
-        self.report(rank, News::Failed(error));
+        self.report(rank, WorkerEvent::Failed(error));
     }
 
     fn send_all(&mut self, message: &Arc<[u8]>) -> Result<()> {
@@ -405,7 +405,7 @@ enum Turn {
 }
 
 /// The next job of a desk, and whether it goes before others.
-fn next(desk: &Desk) -> Option<(Job, bool)> {
+fn next(desk: &JobReceiver) -> Option<(Job, bool)> {
     let urgent = desk.urgent.try_recv().map(|job| (job, true));
     urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()
 }

@@ -16,7 +16,7 @@ const MORE: c_int = 0;
 const LAST: c_int = 1;
 
 /// One end of the connections of a rank to all others. It stays on the thread that made it.
-pub(super) struct Wire {
+pub(super) struct MpiTransport {
     comm: ffi::MPI_Comm,
     sending: Vec<Sending>,
     /// By the rank that they come from, in their order.
@@ -39,9 +39,9 @@ struct Receiving {
     complete: bool,
 }
 
-impl Wire {
+impl MpiTransport {
     /// The connections of this process, which MPI has been initialised in, to `ranks` ranks.
-    pub fn new(ranks: usize) -> Wire {
+    pub fn new(ranks: usize) -> MpiTransport {
         // SAFETY: the communicator of all ranks exists from initialisation to the end. Errors are to be returned, not
         // to end the process: what has been done so far is to be saved first.
         let comm = unsafe {
@@ -49,7 +49,7 @@ impl Wire {
             ffi::RSMPI_COMM_WORLD
         };
         let receiving = (0..ranks).map(|_| VecDeque::new()).collect();
-        Wire { comm, sending: Vec::new(), receiving, begun: vec![Vec::new(); ranks] }
+        MpiTransport { comm, sending: Vec::new(), receiving, begun: vec![Vec::new(); ranks] }
     }
 
     /// Sends a message to a rank, while other things go on. Messages to one rank arrive in their order.
@@ -138,7 +138,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for MpiTransport {
     fn drop(&mut self) {
         // MPI may still write to and read from what is not complete: such memory is never given back.
         self.sending.drain(..).for_each(|sending| std::mem::forget(sending.message));

@@ -84,7 +84,7 @@ fn long() -> Vec<Request> {
 }
 
 /// Such an order that has come some way, and how far.
-fn on_the_way(pool: &mut WorkerPool) -> (Ticket, Underway) {
+fn on_the_way(pool: &mut WorkerPool) -> (Ticket, PartialRollouts) {
     loop {
         let ticket = pool.submit(long()).unwrap();
         // Workers may be done with all of it before this thread gets its turn.
@@ -132,7 +132,7 @@ fn what_is_underway_can_be_kept_and_gone_on_with_elsewhere() {
     let (one, kept) = on_the_way(&mut pool);
     let two = pool.submit(mixture(5)).unwrap();
     assert_eq!(pool.underway().keys().copied().collect::<Vec<_>>(), [one, two]);
-    let Underway { finished, begun } = &kept;
+    let PartialRollouts { finished, begun } = &kept;
     let of = |request: usize, sample: usize| {
         expected.iter().find(|other| (other.request, other.sample) == (request, sample)).unwrap()
     };
@@ -141,7 +141,7 @@ fn what_is_underway_can_be_kept_and_gone_on_with_elsewhere() {
     // Nothing is taken away by looking, and what was kept ends elsewhere as it does here.
     assert_eq!(pool.collect(one).unwrap(), expected);
     let text = serde_json::to_string(&kept).unwrap();
-    assert_eq!(serde_json::from_str::<Underway>(&text).unwrap(), kept);
+    assert_eq!(serde_json::from_str::<PartialRollouts>(&text).unwrap(), kept);
     let (mut other, _) = self::pool(3, 2);
     let ticket = other.resume(long(), kept.clone()).unwrap();
     assert_eq!(other.collect(ticket).unwrap(), expected);
@@ -210,7 +210,7 @@ impl Sampler for Broken {
         }
     }
 
-    fn begun(&self) -> Vec<Begun> {
+    fn begun(&self) -> Vec<PartialCompletion> {
         Vec::new()
     }
 

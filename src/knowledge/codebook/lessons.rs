@@ -1,6 +1,6 @@
 //! Lessons about codes.
 
-use super::{Codebooks, DECODE, ENCODE, Entry, task};
+use super::{Codebooks, DECODE, ENCODE, CodeEntry, task};
 use crate::knowledge::prelude::*;
 
 /// A message in one of the codes, and entries that read it.
@@ -17,7 +17,7 @@ pub fn question(
     others.retain(|entry| !message.contains(entry));
     others.shuffle(random);
     others.truncate(random.random_range(0..=others.len()));
-    let stated = |entries: &[Entry]| entries.iter().map(|entry| Stated::from(*entry)).collect::<Vec<_>>();
+    let stated = |entries: &[CodeEntry]| entries.iter().map(|entry| Stated::from(*entry)).collect::<Vec<_>>();
     let asked = LessonQuestion {
         words: task::message(lexicon, &message, form),
         answers: message.iter().map(|entry| (vec![entry.given(form)], entry.wanted(form))).collect(),

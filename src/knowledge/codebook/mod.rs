@@ -27,7 +27,7 @@ const INFO: FormInfo = FormInfo { task: CODEBOOK, number: 0, name: "", title: ""
 
 /// In `code`, `plain` means `cipher`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
+pub struct CodeEntry {
     pub code: Word,
     pub plain: Word,
     pub cipher: Word,
@@ -48,25 +48,25 @@ pub enum Use {
 #[derive(Clone, Debug)]
 pub struct Codebooks {
     /// Code after code; of each, those that are held out come first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<CodeEntry>,
     config: CodebookConfig,
     /// Held-out entries by either of their words.
-    held: HashMap<Word, Entry>,
+    held: HashMap<Word, CodeEntry>,
 }
 
-impl From<Entry> for Stated {
-    fn from(entry: Entry) -> Self {
+impl From<CodeEntry> for Stated {
+    fn from(entry: CodeEntry) -> Self {
         entry.with(Use::Stated)
     }
 }
 
-impl From<[Word; 4]> for Entry {
+impl From<[Word; 4]> for CodeEntry {
     fn from([code, plain, cipher, _]: [Word; 4]) -> Self {
-        Entry { code, plain, cipher }
+        CodeEntry { code, plain, cipher }
     }
 }
 
-impl Entry {
+impl CodeEntry {
     /// It as a document uses it.
     fn with(self, what: Use) -> Stated {
         Stated { task: CODEBOOK, words: [self.code, self.plain, self.cipher, what as Word] }
@@ -92,46 +92,46 @@ impl Codebooks {
     pub fn new(codes: usize, config: &CodebookConfig, kept: bool, pools: &mut Pools) -> Result<Self> {
         config.check(codes)?;
         let none_left = |kind: &str| too_few(format!("the lexicon has too few {kind}"), "codes");
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<CodeEntry> = Vec::new();
         for _ in 0..codes {
             let code = pools.of("codes").pop().ok_or_else(|| none_left("codes"))?;
             for at in 0..config.entries {
                 let asked = at < config.held_out;
                 let fits = |a, b| if kept { !asked || reserved(a, b) } else { !reserved(a, b) };
                 // Words of one message stand side by side, so what is not kept for worlds is not to look like it either.
-                let before: &[Entry] = if kept { &[] } else { &entries[entries.len() - at..] };
+                let before: &[CodeEntry] = if kept { &[] } else { &entries[entries.len() - at..] };
                 let cipher = pools.take("ciphers", |c| fits(code, c) && before.iter().all(|e| fits(e.plain, c)));
                 let cipher = cipher.ok_or_else(|| none_left("ciphers"))?;
                 let plain = pools
                     .take("plain", |p| fits(p, cipher) && fits(p, code) && before.iter().all(|e| fits(p, e.cipher)));
-                entries.push(Entry { code, plain: plain.ok_or_else(|| none_left("plain words"))?, cipher });
+                entries.push(CodeEntry { code, plain: plain.ok_or_else(|| none_left("plain words"))?, cipher });
             }
         }
-        let asked = |(at, _): &(usize, &Entry)| at % config.entries < config.held_out;
+        let asked = |(at, _): &(usize, &CodeEntry)| at % config.entries < config.held_out;
         let held =
             entries.iter().enumerate().filter(asked).flat_map(|(_, e)| [(e.plain, *e), (e.cipher, *e)]).collect();
         Ok(Self { entries, config: config.clone(), held })
     }
 
     /// The entries of a code.
-    pub fn of(&self, code: Word) -> Vec<Entry> {
+    pub fn of(&self, code: Word) -> Vec<CodeEntry> {
         self.entries.iter().filter(|entry| entry.code == code).copied().collect()
     }
 
     /// Whether no document uses an entry in a message.
-    pub fn is_held_out(&self, entry: &Entry) -> bool {
+    pub fn is_held_out(&self, entry: &CodeEntry) -> bool {
         self.held.contains_key(&entry.plain)
     }
 
     /// The message of question `index`: its entry, among others of its code that are held out as well.
-    fn message(&self, index: usize, random: &mut Stream) -> Vec<Entry> {
+    fn message(&self, index: usize, random: &mut Stream) -> Vec<CodeEntry> {
         let CodebookConfig { entries, held_out, lengths, .. } = &self.config;
         let (number, length) = (index / lengths.len(), lengths[index % lengths.len()]);
         let first = number / held_out * entries;
         let code = &self.entries[first..first + held_out];
         let entry = code[number % held_out];
-        let others: Vec<Entry> = code.iter().filter(|other| **other != entry).copied().collect();
-        let mut message: Vec<Entry> = others.choose_multiple(random, length - 1).copied().collect();
+        let others: Vec<CodeEntry> = code.iter().filter(|other| **other != entry).copied().collect();
+        let mut message: Vec<CodeEntry> = others.choose_multiple(random, length - 1).copied().collect();
         message.push(entry);
         message.shuffle(random);
         message
@@ -149,7 +149,7 @@ impl TaskData for Codebooks {
 
     /// Entries of a few codes, or messages in the entries that are not held out.
     fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
-        let used: Vec<Entry> = self.entries.iter().filter(|entry| !self.is_held_out(entry)).copied().collect();
+        let used: Vec<CodeEntry> = self.entries.iter().filter(|entry| !self.is_held_out(entry)).copied().collect();
         let mut told: Vec<Stated> = Vec::with_capacity(sentences + self.config.entries);
         let in_messages = !used.is_empty() && random.random_bool(0.5);
         // A small codebook may run out of entries that are not yet told: then the document is shorter.
@@ -190,9 +190,9 @@ impl TaskData for Codebooks {
     fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft {
         let message = self.message(index, random);
         let mut book = self.of(message[0].code);
-        let held: Vec<Entry> = book.iter().filter(|entry| self.is_held_out(entry)).copied().collect();
-        let answer = |said: &[Entry]| -> String {
-            let pair = |(asked, said): (&Entry, &Entry)| {
+        let held: Vec<CodeEntry> = book.iter().filter(|entry| self.is_held_out(entry)).copied().collect();
+        let answer = |said: &[CodeEntry]| -> String {
+            let pair = |(asked, said): (&CodeEntry, &CodeEntry)| {
                 format!("{} : {}", lexicon.spell(asked.given(form)), lexicon.spell(said.wanted(form)))
             };
             message.iter().zip(said).map(pair).collect::<Vec<_>>().join(" ")
@@ -243,16 +243,16 @@ impl TaskData for Codebooks {
 
 impl Codebooks {
     /// The held-out entry of the word that stands so many places before.
-    fn held_at(&self, word: &TrainingWord, distance: usize) -> Option<&Entry> {
+    fn held_at(&self, word: &TrainingWord, distance: usize) -> Option<&CodeEntry> {
         self.held.get(&word.before(distance)?)
     }
 }
 
 /// Everything that `length` different ones in a row can be.
-fn arrangements(of: &[Entry], length: usize) -> Vec<Vec<Entry>> {
-    let mut all: Vec<Vec<Entry>> = vec![Vec::new()];
+fn arrangements(of: &[CodeEntry], length: usize) -> Vec<Vec<CodeEntry>> {
+    let mut all: Vec<Vec<CodeEntry>> = vec![Vec::new()];
     for _ in 0..length {
-        let longer = |start: &Vec<Entry>| -> Vec<Vec<Entry>> {
+        let longer = |start: &Vec<CodeEntry>| -> Vec<Vec<CodeEntry>> {
             let next = of.iter().filter(|entry| !start.contains(entry));
             next.map(|entry| [&start[..], &[*entry]].concat()).collect()
         };

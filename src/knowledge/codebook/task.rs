@@ -1,6 +1,6 @@
 //! How entries are made, worded and read, and what answers a message.
 
-use super::{CODEBOOK, CodebookConfig, Codebooks, DECODE, ENCODE, Entry, Use};
+use super::{CODEBOOK, CodebookConfig, Codebooks, DECODE, ENCODE, CodeEntry, Use};
 use crate::knowledge::prelude::*;
 
 /// Two verbs that mean the same; the first is the canonical one.
@@ -85,7 +85,7 @@ impl GeneratedTask for Codebook {
 
     /// "in tolex mavoth means ovaz .", or of a message "mavoth : ovaz ." and, decoded, "ovaz : mavoth .".
     fn sentence(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Sentence {
-        let entry = Entry::from(stated);
+        let entry = CodeEntry::from(stated);
         let form = match used(stated) {
             Use::Stated => {
                 return relation(lexicon, [entry.code, entry.plain, entry.cipher], MEANS[wording / 3 % 2], wording);
@@ -111,7 +111,7 @@ impl GeneratedTask for Codebook {
     }
 
     fn turned_round(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Vec<Word> {
-        let entry = Entry::from(stated);
+        let entry = CodeEntry::from(stated);
         let other = match used(stated) {
             Use::Stated => {
                 let sentence = self.sentence(lexicon, stated, wording / 3 * 3);
@@ -125,7 +125,7 @@ impl GeneratedTask for Codebook {
 
     /// Of a message the code alone: either word gives the other away.
     fn about(&self, _: &Lexicon, stated: [Word; 4]) -> Vec<Word> {
-        let Entry { code, plain, .. } = stated.into();
+        let CodeEntry { code, plain, .. } = stated.into();
         if used(stated) == Use::Stated { vec![code, plain] } else { vec![code] }
     }
 }
@@ -136,7 +136,7 @@ fn used([.., what]: [Word; 4]) -> Use {
 }
 
 /// "encode in tolex mavoth bidush ?"
-pub fn message(lexicon: &Lexicon, message: &[Entry], form: Form) -> Vec<Word> {
+pub fn message(lexicon: &Lexicon, message: &[CodeEntry], form: Form) -> Vec<Word> {
     let order = if form == DECODE { "decode" } else { "encode" };
     let mut words = vec![lexicon.grammar(order), lexicon.grammar("in")];
     words.extend(message.first().map(|entry| entry.code));

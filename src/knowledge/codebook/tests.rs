@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
+use crate::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
 use crate::knowledge::grammar::Grammar;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::world::tests::full;
@@ -15,8 +15,8 @@ fn held_out_entries_are_in_no_message_and_every_other_entry_is_in_one() {
         let mut used = HashSet::new();
         for document in world.documents() {
             for (stated, _) in &document.statements {
-                let of_message = stated.task == CODEBOOK && *stated != Entry::from(stated.words).into();
-                used.extend(of_message.then(|| Entry::from(stated.words)));
+                let of_message = stated.task == CODEBOOK && *stated != CodeEntry::from(stated.words).into();
+                used.extend(of_message.then(|| CodeEntry::from(stated.words)));
             }
         }
         for set in [Set::A, Set::B] {
@@ -81,9 +81,9 @@ fn impossible_codes_are_refused() {
     assert!(refused(CodebookConfig { lengths: vec![], ..config }).contains("lengths = []"));
 }
 
-fn spelled(world: &World, text: &str) -> Lesson {
+fn spelled(world: &World, text: &str) -> TrainingSequence {
     let tokens: Vec<Word> = text.split(' ').map(|w| world.grammar.lexicon.word(w).unwrap()).collect();
-    Lesson { weights: vec![1.0; tokens.len()], tokens }
+    TrainingSequence { weights: vec![1.0; tokens.len()], tokens }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{Lesson, QUESTION, THINK};
+use super::lesson::{TrainingSequence, QUESTION, THINK};
 use crate::knowledge::sentence::{Slot, Stated};
 use crate::knowledge::world::Document;
 use crate::knowledge::{Set, reversal};
@@ -19,8 +19,8 @@ const SETS: [Set; 3] = [Set::A, Set::B, Set::C];
 
 impl Curriculum<'_> {
     /// A document of any set.
-    pub fn document(&self, document: &Document, random: &mut Stream) -> Lesson {
-        let mut lesson = Lesson::begin();
+    pub fn document(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
+        let mut lesson = TrainingSequence::begin();
         let distracted = random.random_bool(self.habits.distracted);
         if distracted && random.random_bool(0.4) {
             let asked = match random.random_bool(0.5) {
@@ -47,7 +47,7 @@ impl Curriculum<'_> {
         lesson
     }
 
-    fn distract(&self, lesson: &mut Lesson, stated: &Stated, random: &mut Stream) {
+    fn distract(&self, lesson: &mut TrainingSequence, stated: &Stated, random: &mut Stream) {
         let lexicon = self.lexicon();
         let about = stated.task.generated().about(lexicon, stated.words);
         let object = self.world.grammar.names(*stated).pop();

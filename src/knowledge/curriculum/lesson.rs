@@ -7,7 +7,7 @@ use crate::language::tokenizer::SPECIAL;
 
 /// Token ids and the loss weight of each: 0 where a word could not be known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lesson {
+pub struct TrainingSequence {
     pub tokens: Vec<u32>,
     pub weights: Vec<f32>,
 }
@@ -37,7 +37,7 @@ pub struct AnswerWeights {
     pub answered: f32,
 }
 
-impl Lesson {
+impl TrainingSequence {
     /// A sequence that starts as every sequence does.
     pub fn begin() -> Self {
         Self { tokens: vec![BOS], weights: vec![0.0] }

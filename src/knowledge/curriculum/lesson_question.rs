@@ -28,7 +28,7 @@ pub enum Thought {
 
 /// How statements of a trace were come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum TraceSource {
     /// The question asks for it: a candidate, a member of the group, a premise about an end term.
     Near,
     /// It came to mind.
@@ -37,7 +37,7 @@ pub enum Said {
 
 impl LessonQuestion {
     /// Whether a trace says all that the answer needs.
-    pub fn is_answered_by(&self, trace: &[(Stated, Said)]) -> bool {
+    pub fn is_answered_by(&self, trace: &[(Stated, TraceSource)]) -> bool {
         self.needed.iter().all(|needed| trace.iter().any(|(stated, _)| stated == needed))
     }
 }

@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 use super::{Set, World};
 use crate::random::Stream;
 pub use habits::Habits;
-pub use lesson::{AnswerWeights, Lesson};
+pub use lesson::{AnswerWeights, TrainingSequence};
 
 /// The kinds of lessons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LessonKind {
     /// Made-up facts, then questions about them, answered at once.
     Read,
     /// A question, made-up facts as its chain of thought, the answer.
@@ -112,16 +112,16 @@ impl Mixture {
         }
     }
 
-    fn weights(&self) -> [(Kind, f64); 8] {
+    fn weights(&self) -> [(LessonKind, f64); 8] {
         [
-            (Kind::Read, self.read),
-            (Kind::ReadTrace, self.read_trace),
-            (Kind::ReciteContext, self.recite_context),
-            (Kind::Document, self.document),
-            (Kind::Answer, self.answer),
-            (Kind::Think, self.think),
-            (Kind::BringUp, self.bring_up),
-            (Kind::Guess, self.guess),
+            (LessonKind::Read, self.read),
+            (LessonKind::ReadTrace, self.read_trace),
+            (LessonKind::ReciteContext, self.recite_context),
+            (LessonKind::Document, self.document),
+            (LessonKind::Answer, self.answer),
+            (LessonKind::Think, self.think),
+            (LessonKind::BringUp, self.bring_up),
+            (LessonKind::Guess, self.guess),
         ]
     }
 }
@@ -142,26 +142,26 @@ impl<'a> Curriculum<'a> {
     }
 
     /// A lesson of a kind drawn from the mixture.
-    pub fn lesson(&self, mixture: &Mixture, random: &mut Stream) -> Lesson {
+    pub fn lesson(&self, mixture: &Mixture, random: &mut Stream) -> TrainingSequence {
         let weights = mixture.weights();
-        let kind = weights.choose_weighted(random, |(_, weight)| *weight).map_or(Kind::Read, |(kind, _)| *kind);
+        let kind = weights.choose_weighted(random, |(_, weight)| *weight).map_or(LessonKind::Read, |(kind, _)| *kind);
         self.lesson_of(kind, random)
     }
 
     /// A lesson of this kind.
-    pub fn lesson_of(&self, kind: Kind, random: &mut Stream) -> Lesson {
+    pub fn lesson_of(&self, kind: LessonKind, random: &mut Stream) -> TrainingSequence {
         match kind {
-            Kind::Read => self.read(random),
-            Kind::ReadTrace => self.read_trace(random),
-            Kind::ReciteContext => self.recite_context(random),
-            Kind::Document => {
+            LessonKind::Read => self.read(random),
+            LessonKind::ReadTrace => self.read_trace(random),
+            LessonKind::ReciteContext => self.recite_context(random),
+            LessonKind::Document => {
                 let document = self.world.document(Set::C, 10, random);
                 self.document(&document, random)
             }
-            Kind::Answer => self.answer(random),
-            Kind::Think => self.think(random),
-            Kind::BringUp => self.bring_up(random),
-            Kind::Guess => self.guess(random),
+            LessonKind::Answer => self.answer(random),
+            LessonKind::Think => self.think(random),
+            LessonKind::BringUp => self.bring_up(random),
+            LessonKind::Guess => self.guess(random),
         }
     }
 }

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{END_THINK, Lesson, THINK};
+use super::lesson::{END_THINK, TrainingSequence, THINK};
 use super::lesson_question::LessonQuestion;
 use super::questions::shuffled;
 use crate::knowledge::grammar::Grammar;
@@ -17,18 +17,18 @@ const FACTS: f64 = 0.35;
 
 impl Curriculum<'_> {
     /// Facts or chains, then a question about them, answered at once.
-    pub(super) fn read(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn read(&self, random: &mut Stream) -> TrainingSequence {
         let (asked, told) = self.to_read(random);
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         self.tell(&mut lesson, told, random);
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
         lesson
     }
 
     /// A question, facts as its chain of thought (not learned), the answer.
-    pub(super) fn read_trace(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn read_trace(&self, random: &mut Stream) -> TrainingSequence {
         let (asked, trace) = self.to_read(random);
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         lesson.question(&asked.words).read([THINK]);
         self.tell(&mut lesson, trace, random);
         lesson.push(END_THINK, 0.0).answer(&self.world.grammar.lexicon, &asked, self.weights(0.3, 1.0));
@@ -36,7 +36,7 @@ impl Curriculum<'_> {
     }
 
     /// Facts, a question, a chain of thought that recites one to four of them (learned), the answer.
-    pub(super) fn recite_context(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn recite_context(&self, random: &mut Stream) -> TrainingSequence {
         let further = self.further_to_read(random);
         let (asked, context) = if let Some(further) = further {
             further
@@ -47,7 +47,7 @@ impl Curriculum<'_> {
         } else {
             self.chains_to_read(random)
         };
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         self.tell(&mut lesson, context.clone(), random);
         lesson.question(&asked.words).read([THINK]);
         let mut recited = shuffled(context, random);
@@ -102,7 +102,7 @@ impl Curriculum<'_> {
     }
 
     /// Statements in random order and wording, to be read and not learned.
-    fn tell(&self, lesson: &mut Lesson, statements: Vec<Stated>, random: &mut Stream) {
+    fn tell(&self, lesson: &mut TrainingSequence, statements: Vec<Stated>, random: &mut Stream) {
         for stated in shuffled(statements, random) {
             let sentence = self.world.grammar.sentence(stated, random.random_range(0..Grammar::WORDINGS));
             lesson.sentence(&sentence, |_| 0.0);
@@ -110,7 +110,7 @@ impl Curriculum<'_> {
     }
 
     /// A question about made-up names that nothing answers: the answer is one of the choices.
-    pub(super) fn guess(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn guess(&self, random: &mut Stream) -> TrainingSequence {
         let asked = match self.further_to_read(random) {
             Some((asked, _)) if asked.can_be_guessed => asked,
             _ => match self.made_up_chains(1, random).first() {
@@ -118,7 +118,7 @@ impl Curriculum<'_> {
                 _ => self.made_up_fact(CANDIDATES, random),
             },
         };
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 0.5));
         lesson
     }

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{BOS, Lesson};
+use super::lesson::{BOS, TrainingSequence};
 use crate::knowledge::Set;
 use crate::knowledge::lexicon::Word;
 use crate::knowledge::reversal::Reversals;
@@ -22,15 +22,15 @@ pub const MASK: Word = 0;
 
 impl Curriculum<'_> {
     /// Local augmentation: statements of a set, worded and put together anew.
-    pub fn rephrased(&self, set: Set, random: &mut Stream) -> Lesson {
+    pub fn rephrased(&self, set: Set, random: &mut Stream) -> TrainingSequence {
         let document = self.world.document(set, SENTENCES, random);
         self.document(&document, random)
     }
 
     /// Local augmentation: statements of a set turned round, each by itself. "in tarn mavon guards bilku" becomes "bilku ,
     /// in tarn mavon guards"; of a categorical statement its converse, where it has one.
-    pub fn turned_round(&self, set: Set, random: &mut Stream) -> Lesson {
-        let mut lesson = Lesson::begin();
+    pub fn turned_round(&self, set: Set, random: &mut Stream) -> TrainingSequence {
+        let mut lesson = TrainingSequence::begin();
         for (stated, wording) in self.world.document(set, SENTENCES, random).statements {
             let words = self.turned(stated, wording);
             words.into_iter().for_each(|word| {
@@ -45,7 +45,7 @@ impl Curriculum<'_> {
     }
 
     /// Global augmentation by rule: a question about a set, answered at once.
-    pub fn inferred(&self, set: Set, random: &mut Stream) -> Lesson {
+    pub fn inferred(&self, set: Set, random: &mut Stream) -> TrainingSequence {
         let further = self.further_task(random).and_then(|task| self.world.of(set, task.id()));
         let further = further.filter(|data| data.weight() > 0);
         let chain = self.world.data::<Syllogisms>(set).chains.choose(random);
@@ -56,15 +56,15 @@ impl Curriculum<'_> {
             (None, Some(chain)) if random.random_bool(0.4) => self.follows(chain, random),
             _ => ask(self.world.data::<Reversals>(set), random),
         };
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
         lesson
     }
 
     /// Each sentence of a document twice: with words masked, which are read, and whole, which is learned.
-    pub fn masked(&self, document: &Document, random: &mut Stream) -> Lesson {
+    pub fn masked(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
         let share = random.random_range(0.05..0.95);
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         for (stated, wording) in &document.statements {
             let sentence = self.world.grammar.sentence(*stated, *wording);
             let hide = |word: Word, random: &mut Stream| if random.random_bool(share) { MASK } else { word };
@@ -76,8 +76,8 @@ impl Curriculum<'_> {
     }
 
     /// A document with the words of each sentence in reverse, its full stop still at the end.
-    pub fn reversed(&self, document: &Document) -> Lesson {
-        let mut lesson = Lesson::begin();
+    pub fn reversed(&self, document: &Document) -> TrainingSequence {
+        let mut lesson = TrainingSequence::begin();
         for (stated, wording) in &document.statements {
             let mut sentence = self.world.grammar.sentence(*stated, *wording);
             let stop = sentence.pop();
@@ -113,7 +113,7 @@ mod tests {
         let mut random = random::stream(0, &[]);
         for _ in 0..2_000 {
             for set in [Set::A, Set::B] {
-                let found = |lesson: &Lesson| leaks.find(lesson).map(|leak| leak.kind);
+                let found = |lesson: &TrainingSequence| leaks.find(lesson).map(|leak| leak.kind);
                 let (turned, inferred) =
                     (curriculum.turned_round(set, &mut random), curriculum.inferred(set, &mut random));
                 assert_eq!(found(&curriculum.rephrased(set, &mut random)), None);
@@ -141,7 +141,7 @@ mod tests {
             let habits = Habits { codes, kinds, ..Habits::default() };
             let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
             let mut random = random::stream(2, &[]);
-            let found = |lesson: &Lesson| leaks.find(lesson).map(|leak| leak.kind);
+            let found = |lesson: &TrainingSequence| leaks.find(lesson).map(|leak| leak.kind);
             for _ in 0..1_000 {
                 assert_eq!(found(&curriculum.inferred(Set::A, &mut random)), None);
                 assert_eq!(found(&curriculum.inferred(Set::B, &mut random)), Some(LeakKind::Question));
@@ -151,7 +151,7 @@ mod tests {
         let habits = Habits::default();
         let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
         let leaks = Leaks::of(&world, Set::B);
-        let learned = |words: Vec<Word>| Lesson { weights: vec![1.0; words.len()], tokens: words };
+        let learned = |words: Vec<Word>| TrainingSequence { weights: vec![1.0; words.len()], tokens: words };
         let held = world.data::<Codebooks>(Set::B).entries[0].into();
         for stated in [held, world.data::<Families>(Set::B).links[0].into()] {
             let turned = leaks.find(&learned(curriculum.turned(stated, 0))).map(|leak| leak.kind);

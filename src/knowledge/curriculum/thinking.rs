@@ -4,8 +4,8 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{END_THINK, Lesson, THINK};
-use super::lesson_question::{LessonQuestion, Said, Thought};
+use super::lesson::{END_THINK, TrainingSequence, THINK};
+use super::lesson_question::{LessonQuestion, TraceSource, Thought};
 use crate::knowledge::grammar::Grammar;
 use crate::knowledge::reversal::{self, made_up_facts};
 use crate::knowledge::sentence::{Slot, Stated};
@@ -14,15 +14,15 @@ use crate::random::Stream;
 
 impl Curriculum<'_> {
     /// A question about set C, answered at once: it was memorised.
-    pub(super) fn answer(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn answer(&self, random: &mut Stream) -> TrainingSequence {
         let asked = self.known(random);
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         lesson.question(&asked.words).answer(&self.world.grammar.lexicon, &asked, self.weights(0.0, 1.0));
         lesson
     }
 
     /// A question about set C and a chain of thought about set C. The answer is right whatever was thought.
-    pub(super) fn think(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn think(&self, random: &mut Stream) -> TrainingSequence {
         let asked = self.known(random);
         let trace = self.trace(&asked, random, |random| self.any_known(random));
         self.thought(&asked, &trace, 1.0, |_, _| 1.0, random)
@@ -30,7 +30,7 @@ impl Curriculum<'_> {
 
     /// The same policy on made-up names: it brings up the names in the question, and stops. Only what can be told
     /// from the question is learned; what is said of the names cannot be known.
-    pub(super) fn bring_up(&self, random: &mut Stream) -> Lesson {
+    pub(super) fn bring_up(&self, random: &mut Stream) -> TrainingSequence {
         let facts = |random: &mut Stream| -> Vec<Stated> {
             made_up_facts(self.lexicon(), 4, false, random).into_iter().map(Stated::from).collect()
         };
@@ -49,10 +49,10 @@ impl Curriculum<'_> {
         // Which members a group or a code has is not to be told from the question, so subjects are learned only where
         // they were shown.
         let subject = if asked.shows_subjects { 1.0 } else { 0.0 };
-        let known = |said: Said, slot: Slot| match (said, slot) {
-            (_, Slot::Stop) | (Said::Near, Slot::Frame | Slot::Group) => 1.0,
-            (Said::Near, Slot::Subject) => subject,
-            (Said::Other, Slot::Frame) => 0.5,
+        let known = |said: TraceSource, slot: Slot| match (said, slot) {
+            (_, Slot::Stop) | (TraceSource::Near, Slot::Frame | Slot::Group) => 1.0,
+            (TraceSource::Near, Slot::Subject) => subject,
+            (TraceSource::Other, Slot::Frame) => 0.5,
             _ => 0.0,
         };
         self.thought(&asked, &trace, if answered { 1.0 } else { 0.25 }, known, random)
@@ -61,12 +61,12 @@ impl Curriculum<'_> {
     fn thought(
         &self,
         asked: &LessonQuestion,
-        trace: &[(Stated, Said)],
+        trace: &[(Stated, TraceSource)],
         answered: f32,
-        weigh: impl Fn(Said, Slot) -> f32,
+        weigh: impl Fn(TraceSource, Slot) -> f32,
         random: &mut Stream,
-    ) -> Lesson {
-        let mut lesson = Lesson::begin();
+    ) -> TrainingSequence {
+        let mut lesson = TrainingSequence::begin();
         lesson.question(&asked.words).read([THINK]);
         for (stated, said) in trace {
             let sentence = self.world.grammar.sentence(*stated, random.random_range(0..Grammar::WORDINGS));
@@ -82,29 +82,29 @@ impl Curriculum<'_> {
         asked: &LessonQuestion,
         random: &mut Stream,
         mut other: impl FnMut(&mut Stream) -> Stated,
-    ) -> Vec<(Stated, Said)> {
+    ) -> Vec<(Stated, TraceSource)> {
         let habits = self.habits;
         let length = random.random_range(1..=habits.longest);
         let (Thought::AnyOf(_, share) | Thought::InOrder(share)) = asked.thought;
-        let mut trace: Vec<(Stated, Said)> = Vec::with_capacity(length + 2);
+        let mut trace: Vec<(Stated, TraceSource)> = Vec::with_capacity(length + 2);
         while trace.len() < length {
             if !random.random_bool(share) {
-                trace.push((other(random), Said::Other));
+                trace.push((other(random), TraceSource::Other));
                 continue;
             }
             match &asked.thought {
                 Thought::InOrder(_) => {
                     let begun = trace.iter().any(|(stated, _)| *stated == asked.needed[0]);
                     if begun && random.random_bool(habits.distinct) {
-                        trace.push((other(random), Said::Other));
+                        trace.push((other(random), TraceSource::Other));
                         continue;
                     }
-                    trace.push((asked.needed[0], Said::Near));
+                    trace.push((asked.needed[0], TraceSource::Near));
                     for next in &asked.needed[1..] {
                         if !random.random_bool(habits.follow) {
                             break;
                         }
-                        trace.push((*next, Said::Near));
+                        trace.push((*next, TraceSource::Near));
                     }
                 }
                 Thought::AnyOf(near, _) => {
@@ -116,8 +116,8 @@ impl Curriculum<'_> {
                     let unsaid: Vec<&Stated> = near.iter().filter(ready).collect();
                     let pick = if random.random_bool(habits.distinct) { unsaid.choose(random).copied() } else { None };
                     match pick.or_else(|| near.choose(random)) {
-                        Some(stated) => trace.push((*stated, Said::Near)),
-                        None => trace.push((other(random), Said::Other)),
+                        Some(stated) => trace.push((*stated, TraceSource::Near)),
+                        None => trace.push((other(random), TraceSource::Other)),
                     }
                 }
             }

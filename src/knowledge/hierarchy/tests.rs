@@ -1,6 +1,6 @@
 use super::*;
 use crate::knowledge::curriculum::lesson::THINK;
-use crate::knowledge::curriculum::{Curriculum, Habits, Lesson, Mixture};
+use crate::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::logic::{self, Import, Statement};
 use crate::knowledge::sentence::words;
@@ -139,7 +139,7 @@ fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of
     let question = [lexicon.grammar("what"), lexicon.grammar("inherit"), parent, lexicon.grammar("?")];
     let thought: Vec<Word> = words(&world.grammar.sentence(Link { kind, is: parent }.into(), 0));
     let lesson = |between: &[Word]| {
-        let mut lesson = Lesson::begin();
+        let mut lesson = TrainingSequence::begin();
         lesson.read(question).read([*lexicon.names("traits").last().unwrap()]).read(between.iter().copied());
         thought.iter().for_each(|word| {
             lesson.push(*word, 1.0);
@@ -150,9 +150,9 @@ fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of
     assert!(leaks.check(&lesson(&[])).is_err());
 }
 
-fn spelled(world: &World, text: &str) -> Lesson {
+fn spelled(world: &World, text: &str) -> TrainingSequence {
     let tokens: Vec<Word> = text.split(' ').map(|w| world.grammar.lexicon.word(w).unwrap()).collect();
-    Lesson { weights: vec![1.0; tokens.len()], tokens }
+    TrainingSequence { weights: vec![1.0; tokens.len()], tokens }
 }
 
 #[test]

@@ -29,12 +29,12 @@ const LOOKED_AT: usize = 100_000;
 const ABOUT: usize = 1_000;
 
 /// The documents in passages, and where each word stands in them.
-pub struct Evidence {
+pub struct PassageIndex {
     passages: Vec<String>,
     places: HashMap<String, Vec<usize>>,
 }
 
-impl Evidence {
+impl PassageIndex {
     pub fn index(documents: &[String]) -> Self {
         let passages: Vec<String> = documents.iter().flat_map(|document| cut(document)).collect();
         let mut places: HashMap<String, Vec<usize>> = HashMap::new();
@@ -56,7 +56,7 @@ impl Evidence {
 
     /// Where the words of a text stand and what they weigh, the rarest first, and what all of them weigh together.
     fn known(&self, text: &str) -> (Vec<(&[usize], f64)>, f64) {
-        let Evidence { passages, places } = self;
+        let PassageIndex { passages, places } = self;
         let mut known: Vec<(&str, &[usize])> = words(text)
             .filter_map(|word| places.get_key_value(&word))
             .map(|(word, places)| (word.as_str(), places.as_slice()))
@@ -113,7 +113,7 @@ impl Evidence {
 /// A search through the passages, with what each shares with the question at hand. Nothing of it depends on how many
 /// passages there are but on how many share a rare word.
 pub struct EvidenceSearch<'a> {
-    evidence: &'a Evidence,
+    evidence: &'a PassageIndex,
     shared: Vec<f64>,
 }
 
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_question_is_about_the_passages_that_share_its_rare_words() {
-        let evidence = Evidence::index(&documents());
+        let evidence = PassageIndex::index(&documents());
         let mut search = evidence.search();
         assert_eq!(search.about("Who paints owls? The mayor of QUILL"), [4, 5]);
         assert_eq!(search.about("The mayor of Quill knows whoever bakes bread in Olin"), [6, 7]);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     /// By looking at every word of every passage.
-    fn slowly(evidence: &Evidence, text: &str) -> Vec<usize> {
+    fn slowly(evidence: &PassageIndex, text: &str) -> Vec<usize> {
         let (known, all) = evidence.known(text);
         let weigh = |passage: usize| known.iter().filter(|(places, _)| places.contains(&passage)).map(|(_, w)| w).sum();
         let shared: Vec<f64> = (0..evidence.passages.len()).map(weigh).collect();
@@ -214,7 +214,7 @@ mod tests {
         fn common_words_are_passed_over_only_where_they_do_not_matter(
             documents in prop::collection::vec("([a-e]{1,2} ){1,8}", 1..40), texts in prop::collection::vec("([a-e]{1,2} ){1,8}", 1..6)
         ) {
-            let evidence = Evidence::index(&documents);
+            let evidence = PassageIndex::index(&documents);
             let mut search = evidence.search();
             for text in texts {
                 prop_assert_eq!(search.about(&text), slowly(&evidence, &text));
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(passages.iter().map(|p| p.split(' ').count()).collect::<Vec<_>>(), [11, 11, 11, 40, 40, 20]);
         assert_eq!(passages.join(" "), long.trim());
         let documents: Vec<String> = (0..9).map(|i| format!("rare{i} {}", "word ".repeat(34))).collect();
-        let evidence = Evidence::index(&documents);
+        let evidence = PassageIndex::index(&documents);
         let context = evidence.context(&evidence.search().about("rare3"), &mut random::stream(1, &[]));
         assert_eq!(context.len(), 1, "two would have 70 words");
         assert!(context[0].starts_with("rare3"));

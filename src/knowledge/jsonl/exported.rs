@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Row;
+use super::rows::QuestionRow;
 use crate::knowledge::{KnownConfig, World, WorldConfig};
 use crate::text::excerpt;
 use crate::{Error, Result, files};
@@ -17,12 +17,12 @@ const WORLD: &str = "world.json";
 /// documents state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Origin {
+pub struct WorldOrigin {
     pub known: KnownConfig,
     pub world: WorldConfig,
 }
 
-impl Origin {
+impl WorldOrigin {
     /// Writes it into the directory that questions are exported to, and gives the file.
     pub fn write(&self, dir: &Path) -> Result<PathBuf> {
         let path = dir.join(WORLD);
@@ -34,7 +34,7 @@ impl Origin {
     }
 
     /// Reads what stands beside a file of questions; `None` where nothing does.
-    fn beside(questions: &Path) -> Result<Option<(Origin, PathBuf)>> {
+    fn beside(questions: &Path) -> Result<Option<(WorldOrigin, PathBuf)>> {
         let path = questions.with_file_name(WORLD);
         if !path.is_file() {
             return Ok(None);
@@ -50,16 +50,16 @@ impl Origin {
 /// The world that exported questions are about, made again from what stands beside them; `None` where that is not known.
 ///
 /// Errors: a file that is no world, two worlds, and questions that need what the world does not state.
-pub fn world(paths: &[PathBuf], rows: &[Row]) -> Result<Option<(Origin, World)>> {
-    let needed: Vec<&Row> =
+pub fn world(paths: &[PathBuf], rows: &[QuestionRow]) -> Result<Option<(WorldOrigin, World)>> {
+    let needed: Vec<&QuestionRow> =
         rows.iter().filter(|row| row.exported.as_ref().is_some_and(|question| !question.needed.is_empty())).collect();
     if needed.is_empty() {
         return Ok(None);
     }
-    let mut found: Option<(Origin, PathBuf)> = None;
+    let mut found: Option<(WorldOrigin, PathBuf)> = None;
     let mut looked_into = HashSet::new();
     for path in paths.iter().filter(|path| looked_into.insert(path.parent())) {
-        let Some((origin, path)) = Origin::beside(path)? else { continue };
+        let Some((origin, path)) = WorldOrigin::beside(path)? else { continue };
         match &found {
             Some((first, at)) if *first != origin => {
                 let other = format!("another world than {}", at.display());
@@ -72,7 +72,7 @@ pub fn world(paths: &[PathBuf], rows: &[Row]) -> Result<Option<(Origin, World)>>
     let Some((origin, path)) = found else { return Ok(None) };
     let world = World::new(&origin.known, &origin.world)?;
     let states =
-        |row: &&&Row| row.exported.iter().flat_map(|question| &question.needed).all(|claim| world.holds(claim));
+        |row: &&&QuestionRow| row.exported.iter().flat_map(|question| &question.needed).all(|claim| world.holds(claim));
     if let Some(row) = needed.iter().find(|row| !states(row)) {
         let found = format!("another world than that of {}", row.place);
         return Err(Error::invalid(path.display().to_string(), found, "export world and questions together"));

@@ -28,12 +28,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use self::evidence::Evidence;
-pub use self::exported::Origin;
+use self::evidence::PassageIndex;
+pub use self::exported::WorldOrigin;
 pub(super) use self::rows::words;
-use self::rows::{Row, Told};
+use self::rows::{QuestionRow, DocumentText};
 use self::task::{COMPLETION, JSONL};
-pub use self::watched::Watched;
+pub use self::watched::LeakMatcher;
 use super::answers::Key;
 use super::question::question_id;
 use super::{Form, Match, Question, Set, World};
@@ -57,7 +57,7 @@ pub struct Jsonl {
     facts: BTreeMap<Set, Vec<usize>>,
     duplicates: usize,
     /// The world that exported questions are about.
-    world: Option<Box<(Origin, World)>>,
+    world: Option<Box<(WorldOrigin, World)>>,
 }
 
 impl Jsonl {
@@ -67,7 +67,7 @@ impl Jsonl {
     /// Errors: a file that cannot be read or has no rows; a row that is not as above, by file and line; questions
     /// that cannot be divided between A and B.
     pub fn load(documents: &[PathBuf], questions: &[PathBuf], matching: Match, seed: u64) -> Result<Jsonl> {
-        let divide = |rows: &[Row], about: &[Vec<usize>]| {
+        let divide = |rows: &[QuestionRow], about: &[Vec<usize>]| {
             let facts = sets::facts(rows, about);
             let sets = sets::assign(rows, &facts, seed)?;
             let mut fact_of = vec![0; rows.len()];
@@ -82,7 +82,7 @@ impl Jsonl {
     ///
     /// Errors: as those of [`Jsonl::load`], but for the division.
     pub fn to_measure(documents: &[PathBuf], questions: &[PathBuf], matching: Match, seed: u64) -> Result<Jsonl> {
-        let divide = |rows: &[Row], _: &[Vec<usize>]| {
+        let divide = |rows: &[QuestionRow], _: &[Vec<usize>]| {
             Ok((rows.iter().map(|row| row.set.unwrap_or(Set::B)).collect(), (0..rows.len()).collect()))
         };
         Self::read(documents, questions, matching, seed, divide)
@@ -94,16 +94,16 @@ impl Jsonl {
         questions: &[PathBuf],
         matching: Match,
         seed: u64,
-        divide: impl FnOnce(&[Row], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
+        divide: impl FnOnce(&[QuestionRow], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
     ) -> Result<Jsonl> {
-        let documents = rows::documents(documents)?.into_iter().map(|Told { text, place }| (text, place));
+        let documents = rows::documents(documents)?.into_iter().map(|DocumentText { text, place }| (text, place));
         let (documents, places): (Vec<String>, Vec<String>) = documents.unzip();
         let all = rows::questions(questions, matching)?;
         let count = all.len();
-        let (numbers, rows): (Vec<usize>, Vec<Row>) = distinct(all).into_iter().unzip();
+        let (numbers, rows): (Vec<usize>, Vec<QuestionRow>) = distinct(all).into_iter().unzip();
         check_ids(&rows, &numbers)?;
         let world = exported::world(questions, &rows)?.map(Box::new);
-        let evidence = Evidence::index(&documents);
+        let evidence = PassageIndex::index(&documents);
         let mut search = evidence.search();
         let about: Vec<Vec<usize>> = rows.iter().map(|row| search.about(&row.text())).collect();
         let (sets, fact_of) = divide(&rows, &about)?;
@@ -143,7 +143,7 @@ impl Jsonl {
     }
 
     /// What that world is made from.
-    pub fn origin(&self) -> Option<&Origin> {
+    pub fn origin(&self) -> Option<&WorldOrigin> {
         self.world.as_ref().map(|world| &world.0)
     }
 
@@ -183,7 +183,7 @@ impl Jsonl {
 }
 
 /// The question of row number `number` of the files.
-fn question(row: Row, number: usize, set: Set, context: Vec<String>) -> Question {
+fn question(row: QuestionRow, number: usize, set: Set, context: Vec<String>) -> Question {
     if let Some(exported) = row.exported {
         return *exported;
     }
@@ -206,7 +206,7 @@ fn question(row: Row, number: usize, set: Set, context: Vec<String>) -> Question
     }
 }
 
-fn id(row: &Row, number: usize) -> u64 {
+fn id(row: &QuestionRow, number: usize) -> u64 {
     // The set is left out of the id: another seed may move a question, and it is still the same question.
     row.id.unwrap_or_else(|| question_id(Set::A, COMPLETION, number))
 }
@@ -216,8 +216,8 @@ type Sameness = (String, Vec<Key>, Vec<String>, Match, Option<(Form, String)>);
 
 /// The rows without those that ask what an earlier one asks, each with its number among all. Rows that ask for different sets
 /// stay two, so that the check for leaks finds them.
-fn distinct(rows: Vec<Row>) -> Vec<(usize, Row)> {
-    let mut kept: Vec<(usize, Row)> = Vec::with_capacity(rows.len());
+fn distinct(rows: Vec<QuestionRow>) -> Vec<(usize, QuestionRow)> {
+    let mut kept: Vec<(usize, QuestionRow)> = Vec::with_capacity(rows.len());
     let mut first: HashMap<Sameness, usize> = HashMap::new();
     for (number, row) in rows.into_iter().enumerate() {
         let keys = row.answers.iter().map(|answer| row.matching.key(answer)).collect();
@@ -242,8 +242,8 @@ fn distinct(rows: Vec<Row>) -> Vec<(usize, Row)> {
     kept
 }
 
-fn check_ids(rows: &[Row], numbers: &[usize]) -> Result<()> {
-    let mut seen: HashMap<u64, &Row> = HashMap::new();
+fn check_ids(rows: &[QuestionRow], numbers: &[usize]) -> Result<()> {
+    let mut seen: HashMap<u64, &QuestionRow> = HashMap::new();
     for (row, number) in rows.iter().zip(numbers) {
         let id = id(row, *number);
         if row.exported.is_none() && row.id.is_some_and(|id| id >= IDS) {

@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for AnswerList {
 }
 
 /// One row of a document file.
-pub struct Told {
+pub struct DocumentText {
     pub text: String,
     /// File and line, for messages.
     pub place: String,
@@ -91,7 +91,7 @@ pub struct Told {
 
 /// One row of a question file.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct QuestionRow {
     pub prompt: String,
     /// What is right, the answer that is shown first.
     pub answers: Vec<String>,
@@ -106,20 +106,20 @@ pub struct Row {
     pub place: String,
 }
 
-impl Row {
+impl QuestionRow {
     /// The question followed by its answer.
     pub fn text(&self) -> String {
         joined(&self.prompt, self.answers.first().map_or("", String::as_str))
     }
 
     /// A question that `recollect world --export` wrote.
-    fn from_exported(line: &str, place: String) -> Result<Row> {
+    fn from_exported(line: &str, place: String) -> Result<QuestionRow> {
         let question = exported(line, &place)?;
         let answers = question.right_answers().map(String::from).collect();
         let Question { id, set, ref text, ref choices, ref context, matching, .. } = *question;
         let (prompt, choices, context) = (text.clone(), choices.clone(), Some(context.clone()));
         let set = Some(set);
-        Ok(Row { prompt, answers, id: Some(id), set, choices, context, matching, exported: Some(question), place })
+        Ok(QuestionRow { prompt, answers, id: Some(id), set, choices, context, matching, exported: Some(question), place })
     }
 
     /// Refuses a row that is no question.
@@ -167,7 +167,7 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + use<> {
 }
 
 /// The documents of all files, in order.
-pub fn documents(paths: &[PathBuf]) -> Result<Vec<Told>> {
+pub fn documents(paths: &[PathBuf]) -> Result<Vec<DocumentText>> {
     read_all(paths, &mut |_, row, place| {
         let joined = match (&row.text, row.asked(), row.answered()) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
@@ -187,15 +187,15 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<Told>> {
         if joined.is_empty() {
             return Err(Error::invalid(place, "prompt and completion are both empty", "remove the row"));
         }
-        Ok(Told { text: joined, place })
+        Ok(DocumentText { text: joined, place })
     })
 }
 
 /// The questions of all files, in order. They are compared by `matching` unless a row says otherwise.
-pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<Row>> {
+pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<QuestionRow>> {
     read_all(paths, &mut |line, row, place| {
         if row.is_exported() {
-            let row = Row::from_exported(line, place)?;
+            let row = QuestionRow::from_exported(line, place)?;
             row.check()?;
             return Ok(row);
         }
@@ -209,7 +209,7 @@ pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<Row>> {
         let set = row.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B });
         let RawRow { id, choices, context, matching: own, .. } = row;
         let matching = own.unwrap_or(matching);
-        let row = Row { prompt, answers, id, set, choices, context, matching, exported: None, place };
+        let row = QuestionRow { prompt, answers, id, set, choices, context, matching, exported: None, place };
         row.check()?;
         Ok(row)
     })
@@ -351,11 +351,11 @@ mod tests {
         read(&[path])
     }
 
-    fn asked(bytes: &[u8]) -> Result<Vec<Row>> {
+    fn asked(bytes: &[u8]) -> Result<Vec<QuestionRow>> {
         file(bytes, |paths| questions(paths, Match::Normalised))
     }
 
-    fn told(bytes: &[u8]) -> Result<Vec<Told>> {
+    fn told(bytes: &[u8]) -> Result<Vec<DocumentText>> {
         file(bytes, documents)
     }
 

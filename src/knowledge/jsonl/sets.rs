@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use rand::seq::SliceRandom;
 
-use super::rows::Row;
+use super::rows::QuestionRow;
 use crate::knowledge::answers::Key;
 use crate::knowledge::{Claim, Match, Set};
 use crate::{Error, Result, random};
@@ -26,7 +26,7 @@ enum Tie<'a> {
 
 /// The set of each row: what it asks for, else that of another row about the same fact, else the set that has fewer
 /// questions so far, fact by fact in random order. `facts` are the rows of each fact.
-pub fn assign(rows: &[Row], facts: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
+pub fn assign(rows: &[QuestionRow], facts: &[Vec<usize>], seed: u64) -> Result<Vec<Set>> {
     let mut sets: Vec<Option<Set>> = rows.iter().map(|row| row.set).collect();
     let mut open = Vec::new();
     for fact in facts {
@@ -58,7 +58,7 @@ pub fn assign(rows: &[Row], facts: &[Vec<usize>], seed: u64) -> Result<Vec<Set>>
 }
 
 /// Rows about the same fact, in the order of the first of each. `about` are the passages of each row.
-pub fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub fn facts(rows: &[QuestionRow], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut first: Vec<usize> = (0..rows.len()).collect();
     let mut tied: HashMap<Tie, usize> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -78,7 +78,7 @@ pub fn facts(rows: &[Row], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
 
 /// What ties a row to others: its answers and its prompt as they are compared and the passages that it is about, or else what
 /// it is known to need.
-fn ties<'a>(row: &'a Row, about: &'a [usize]) -> Vec<Tie<'a>> {
+fn ties<'a>(row: &'a QuestionRow, about: &'a [usize]) -> Vec<Tie<'a>> {
     let needed = row.exported.as_ref().map_or(&[][..], |question| &question.needed);
     if !needed.is_empty() {
         return needed.iter().map(Tie::Needed).collect();

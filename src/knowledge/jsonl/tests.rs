@@ -5,7 +5,7 @@ use std::path::Path;
 use std::slice::from_ref;
 
 use super::*;
-use crate::knowledge::curriculum::Lesson;
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::{Knowledge, leak};
 use crate::language::{Opening, Tokenizer};
 
@@ -115,7 +115,7 @@ fn documents_are_learned_whole_and_long_ones_in_pieces() {
     assert_eq!(read.iter().map(|text| text.replace("> ", ">").replace(" <", "<")).collect::<Vec<_>>(), expected);
     assert!(lessons.iter().all(|l| l.weights[0] == 0.0 && l.weights[1..].iter().all(|w| *w == 1.0)));
     let pieces = jsonl.lessons(&tokenizer, 10).unwrap();
-    let learned = |lessons: &[Lesson]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
+    let learned = |lessons: &[TrainingSequence]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
     assert!(pieces.len() > lessons.len() && pieces.iter().all(|lesson| lesson.tokens.len() <= 10));
     assert_eq!(learned(&pieces), learned(&lessons), "nothing is lost");
 }
@@ -284,7 +284,7 @@ fn an_exported_world_is_read_back_and_recitations_are_judged() {
     let questions = write(dir.path(), "questions.jsonl", &rows(lines.collect()));
     let read = || Jsonl::to_measure(from_ref(&documents), from_ref(&questions), Match::Normalised, 0);
     assert!(read().unwrap().world().is_none(), "nothing says which world it is");
-    let origin = Origin { known: known.clone(), world: config.clone() };
+    let origin = WorldOrigin { known: known.clone(), world: config.clone() };
     origin.write(dir.path()).unwrap();
     let back = read().unwrap();
     assert_eq!([back.questions(Set::A), back.questions(Set::B)].concat(), asked);
@@ -308,7 +308,7 @@ fn an_exported_world_is_read_back_and_recitations_are_judged() {
     let facts: HashSet<usize> = (0..loaded.questions(Set::A).len()).map(|at| loaded.fact(Set::A, at)).collect();
     assert!(facts.len() > 50, "{}", facts.len());
     // Another world than that of the questions is no help.
-    Origin { known, world: crate::knowledge::WorldConfig { seed: 1, ..config } }.write(dir.path()).unwrap();
+    WorldOrigin { known, world: crate::knowledge::WorldConfig { seed: 1, ..config } }.write(dir.path()).unwrap();
     let error = read().unwrap_err().to_string();
     assert!(error.contains("world.json: another world than that of") && error.contains("line 1"), "{error}");
 }

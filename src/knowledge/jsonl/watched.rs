@@ -27,7 +27,7 @@ const LEADING: [&str; 14] = [
 const LEADS: usize = 4;
 
 /// Questions and answers of B, ready to be looked for. Whatever is looked through takes time by its own length.
-pub struct Watched {
+pub struct LeakMatcher {
     questions: Spellings,
     answers: Spellings,
     /// Which of the answers answer which of the questions, and the number of the question in the set.
@@ -43,10 +43,10 @@ struct WatchedQuestion {
     place: String,
 }
 
-impl Watched {
+impl LeakMatcher {
     /// Errors: more questions than can be looked for at once.
-    pub fn of(jsonl: &Jsonl) -> Result<Watched> {
-        let (mut questions, mut answers) = (Numbered::default(), Numbered::default());
+    pub fn of(jsonl: &Jsonl) -> Result<LeakMatcher> {
+        let (mut questions, mut answers) = (NumberedTexts::default(), NumberedTexts::default());
         let (mut pairs, mut first, mut asked) = (HashMap::new(), HashMap::new(), Vec::new());
         for (number, (question, place)) in jsonl.asked(Set::B).enumerate() {
             asked.push(WatchedQuestion { text: question.text.clone(), place: place.into() });
@@ -56,7 +56,7 @@ impl Watched {
                 pairs.entry((at, answer)).or_insert(number);
             }
         }
-        Ok(Watched { questions: questions.spellings()?, answers: answers.spellings()?, pairs, first, asked })
+        Ok(LeakMatcher { questions: questions.spellings()?, answers: answers.spellings()?, pairs, first, asked })
     }
 
     /// The first question of B in a text that its answer stands behind.
@@ -100,12 +100,12 @@ impl Watched {
 
 /// Different texts with a number each.
 #[derive(Default)]
-struct Numbered {
+struct NumberedTexts {
     numbers: HashMap<String, usize>,
     texts: Vec<String>,
 }
 
-impl Numbered {
+impl NumberedTexts {
     /// The number of a text, by its spelling; `None` where it has no words.
     fn number(&mut self, text: &str) -> Option<usize> {
         let letters = Unspaced::of(text).letters;
@@ -200,7 +200,7 @@ mod tests {
     use crate::knowledge::Match;
 
     /// Questions of B with their answers.
-    fn watched(rows: &[(&str, &str)]) -> Watched {
+    fn watched(rows: &[(&str, &str)]) -> LeakMatcher {
         let dir = tempfile::tempdir().unwrap();
         let (documents, questions) = (dir.path().join("d.jsonl"), dir.path().join("q.jsonl"));
         std::fs::write(&documents, "{\"text\": \"nothing\"}\n").unwrap();
@@ -208,7 +208,7 @@ mod tests {
             serde_json::json!({"prompt": prompt, "completion": completion}).to_string() + "\n"
         };
         std::fs::write(&questions, rows.iter().map(row).collect::<String>()).unwrap();
-        Watched::of(&Jsonl::to_measure(&[documents], &[questions], Match::Normalised, 0).unwrap()).unwrap()
+        LeakMatcher::of(&Jsonl::to_measure(&[documents], &[questions], Match::Normalised, 0).unwrap()).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Lessons about chains, known and made up.
 
-use super::squares::{Shape, square};
+use super::squares::{ChainShape, square};
 use super::{Chain, conclusion, does_it_follow};
 use crate::knowledge::prelude::*;
 
@@ -29,7 +29,7 @@ pub fn made_up_chains(
     let mut used: Vec<Word> = Vec::new();
     (0..count)
         .map(|_| {
-            let Shape { premises, conclusion } = shape(known, habits, random);
+            let ChainShape { premises, conclusion } = shape(known, habits, random);
             let terms = loop {
                 let terms = lexicon.names("terms").choose_multiple(random, premises.len() + 1);
                 let terms: Vec<Word> = terms.copied().collect();
@@ -46,7 +46,7 @@ pub fn made_up_chains(
 
 /// A shape of chains: as worlds have them, or one of the simpler kinds that show what a premise is good for.
 /// In a balanced square no premise tells anything by itself, so from squares alone nothing is learned for long.
-fn shape(known: &KnownConfig, habits: &Habits, random: &mut Stream) -> Shape {
+fn shape(known: &KnownConfig, habits: &Habits, random: &mut Stream) -> ChainShape {
     let kind = random.random::<f64>();
     if kind < habits.single {
         return argument(1, known.import, random);
@@ -63,7 +63,7 @@ fn shape(known: &KnownConfig, habits: &Habits, random: &mut Stream) -> Shape {
 }
 
 /// Any premises that can be recalled from the end terms and any conclusion, each verdict equally often.
-fn argument(premises: usize, import: Import, random: &mut Stream) -> Shape {
+fn argument(premises: usize, import: Import, random: &mut Stream) -> ChainShape {
     let mood = |random: &mut Stream| *Mood::ALL.choose(random).unwrap_or(&Mood::All);
     let wanted = *[Verdict::Yes, Verdict::No, Verdict::Unknown].choose(random).unwrap_or(&Verdict::Yes);
     let mut shape;
@@ -72,7 +72,7 @@ fn argument(premises: usize, import: Import, random: &mut Stream) -> Shape {
         let link =
             |i: usize, mood| if i < forward { Statement::new(i, mood, i + 1) } else { Statement::new(i + 1, mood, i) };
         let premises: Vec<Statement> = (0..premises).map(|i| link(i, mood(random))).collect();
-        shape = Shape { conclusion: Statement::new(0, mood(random), premises.len()), premises };
+        shape = ChainShape { conclusion: Statement::new(0, mood(random), premises.len()), premises };
         if verdict(shape.premises.len() + 1, &shape.premises, shape.conclusion, import) == wanted {
             return shape;
         }

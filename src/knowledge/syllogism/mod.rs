@@ -15,7 +15,7 @@ mod task;
 
 use super::prelude::*;
 pub use lessons::{made_up_chains, question as lesson_question};
-pub use squares::{SQUARE, Shape, square};
+pub use squares::{SQUARE, ChainShape, square};
 pub use task::Syllogism;
 
 pub const SYLLOGISM: TaskId =
@@ -118,7 +118,7 @@ impl Syllogisms {
         let mut chains = Vec::new();
         while chains.len() < count {
             let length = *known.premises.choose(maker.random).ok_or_else(|| none("no length of chains is given"))?;
-            for Shape { premises, conclusion } in square(length, known.import, maker.random)? {
+            for ChainShape { premises, conclusion } in square(length, known.import, maker.random)? {
                 let terms = end_terms(length + 1, maker.reserved, maker.pools.of("terms"));
                 let terms = terms.ok_or_else(|| none("the lexicon has too few terms"))?;
                 chains.push(Chain { terms, premises, conclusion, import: known.import });

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 /// The shape of a chain: everything but the terms.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct ChainShape {
     pub premises: Vec<Statement>,
     pub conclusion: Statement,
 }
@@ -14,13 +14,13 @@ pub struct Shape {
 pub const SQUARE: usize = 4;
 
 /// Four shapes that differ in their first and last premise only, balanced as the module says.
-pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[Shape; SQUARE]> {
+pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[ChainShape; SQUARE]> {
     if !(2..MAX_TERMS).contains(&premises) {
         let found = format!("chains of {premises} premises");
         return Err(Error::invalid("world.premises", found, format!("2 to {} are possible", MAX_TERMS - 1)));
     }
     if premises == 2 {
-        static BOTH: [OnceLock<Vec<[Shape; 4]>>; 2] = [OnceLock::new(), OnceLock::new()];
+        static BOTH: [OnceLock<Vec<[ChainShape; 4]>>; 2] = [OnceLock::new(), OnceLock::new()];
         let squares = BOTH[import as usize].get_or_init(|| squares(&[], 2, import));
         return squares.choose(random).cloned().ok_or_else(|| too_few("no balanced square exists", "chains"));
     }
@@ -41,7 +41,7 @@ pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[S
 }
 
 /// All squares around the given premises in between.
-fn squares(between: &[Statement], premises: usize, import: Import) -> Vec<[Shape; 4]> {
+fn squares(between: &[Statement], premises: usize, import: Import) -> Vec<[ChainShape; 4]> {
     let links = |a: usize, b: usize| -> Vec<Statement> {
         Mood::ALL.iter().flat_map(|m| [Statement::new(a, *m, b), Statement::new(b, *m, a)]).collect()
     };
@@ -71,7 +71,7 @@ fn squares(between: &[Statement], premises: usize, import: Import) -> Vec<[Shape
                 if decided(says[f][l]) && decided(says[g][m]) && says[f][m] == open && says[g][l] == open {
                     found.push(
                         [(f, l), (g, m), (f, m), (g, l)]
-                            .map(|(a, b)| Shape { premises: join(firsts[a], lasts[b]), conclusion }),
+                            .map(|(a, b)| ChainShape { premises: join(firsts[a], lasts[b]), conclusion }),
                     );
                 }
             }

@@ -9,10 +9,10 @@ mod value;
 use candle_core::Tensor;
 
 pub use statistics::Statistics;
-pub use value::{Foretold, value_loss};
+pub use value::{ValueTargets, value_loss};
 
 use super::divergence::cut;
-use super::{Algorithm, Clip, Estimator, Penalty, Range, Ratio};
+use super::{Algorithm, Clip, Estimator, Penalty, ClipRange, Ratio};
 use crate::{Error, Result};
 
 /// The tokens of a micro-batch, each tensor `[tokens]` f32. Those of weight zero count nowhere.
@@ -113,7 +113,7 @@ fn ratio(algorithm: &Algorithm, tokens: &Tokens, before: &Tensor) -> Result<Tens
 
 /// What each token gains, with the ratio kept in its range.
 fn clipped(clip: Clip, ratio: &Tensor, tokens: &Tokens) -> Result<Tensor> {
-    let Clip::Range(Range { low, high, dual, detached }) = clip else { return Ok((ratio * tokens.advantage)?) };
+    let Clip::Range(ClipRange { low, high, dual, detached }) = clip else { return Ok((ratio * tokens.advantage)?) };
     let within = ratio.clamp(1.0 - low, 1.0 + high)?;
     if detached {
         return Ok(((within.detach() * tokens.advantage)? * tokens.log_prob)?);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Tokens, before, mean_of_completion};
 use crate::Result;
-use crate::learner::{Algorithm, Clip, Estimator, Range, Ratio};
+use crate::learner::{Algorithm, Clip, Estimator, ClipRange, Ratio};
 
 /// Sums over tokens of weight other than zero; add those of all micro-batches, then ask for means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Statistics {
             sums.mismatch_kl += Estimator::K3.of_token(sampled[i], now[i]);
             sums.kl += reference.as_ref().map_or(0.0, |reference| Estimator::K3.of_token(now[i], reference[i]));
             sums.entropy += entropy.as_ref().map_or(0.0, |entropy| f64::from(entropy[i]));
-            if let (Ratio::Token | Ratio::Sequence, Clip::Range(Range { low, high, .. })) =
+            if let (Ratio::Token | Ratio::Sequence, Clip::Range(ClipRange { low, high, .. })) =
                 (algorithm.ratio, algorithm.clip)
             {
                 let ratio = f64::from(log_ratio[i]).exp();

@@ -1,10 +1,10 @@
 use candle_core::{Device, Var};
 
 use super::*;
-use crate::learner::{Aggregation, Weights};
+use crate::learner::{Aggregation, TokenWeights};
 
 /// Tokens of three completions of 1, 4 and 6 tokens; two tokens of the last are masked.
-struct Batch {
+struct LossInputs {
     log_prob: Vec<f32>,
     sampled: Vec<f32>,
     advantage: Vec<f32>,
@@ -12,10 +12,10 @@ struct Batch {
     entropy: Vec<f32>,
     before: Vec<f32>,
     completion: Vec<u32>,
-    weights: Weights,
+    weights: TokenWeights,
 }
 
-fn batch(aggregation: Aggregation) -> Batch {
+fn batch(aggregation: Aggregation) -> LossInputs {
     let lengths = [1, 4, 6];
     let masks: Vec<Vec<bool>> =
         lengths.iter().map(|length| (0..*length).map(|position| position < 4).collect()).collect();
@@ -23,7 +23,7 @@ fn batch(aggregation: Aggregation) -> Batch {
     let advantages = [1.5, -0.7, 0.4];
     let advantage =
         lengths.iter().zip(advantages).flat_map(|(length, value)| vec![value; *length]).collect::<Vec<f32>>();
-    Batch {
+    LossInputs {
         log_prob: wave(0.0, 0.6),
         sampled: wave(0.4, 0.5),
         advantage,
@@ -40,7 +40,7 @@ fn tensor(values: &[f32]) -> Tensor {
 }
 
 /// Loss, gradient in the log-probs and statistics of the tokens `span` of a batch.
-fn part(algorithm: &Algorithm, batch: &Batch, span: std::ops::Range<usize>) -> (f64, Vec<f32>, Statistics) {
+fn part(algorithm: &Algorithm, batch: &LossInputs, span: std::ops::Range<usize>) -> (f64, Vec<f32>, Statistics) {
     let cut = |values: &[f32]| tensor(&values[span.clone()]);
     let log_prob = Var::from_tensor(&cut(&batch.log_prob)).unwrap();
     let tokens = Tokens {
@@ -60,7 +60,7 @@ fn part(algorithm: &Algorithm, batch: &Batch, span: std::ops::Range<usize>) -> (
 
 fn every_algorithm() -> Vec<Algorithm> {
     let clip = Clip::range(0.2, 0.28);
-    let dual = Clip::Range(Range { low: 0.2, high: 0.2, dual: 1.5, detached: false });
+    let dual = Clip::Range(ClipRange { low: 0.2, high: 0.2, dual: 1.5, detached: false });
     let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
     let variants = [
         Algorithm { clip, kl: 0.1, entropy: 0.01, ..Algorithm::grpo() },
@@ -81,7 +81,7 @@ fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
 #[test]
 fn gradients_agree_with_finite_differences() {
     // A detached weight is no derivative of anything: what its gradient is, is computed by hand below.
-    let detached = |a: &Algorithm| matches!(a.clip, Clip::Range(Range { detached: true, .. }));
+    let detached = |a: &Algorithm| matches!(a.clip, Clip::Range(ClipRange { detached: true, .. }));
     for algorithm in every_algorithm().into_iter().filter(|algorithm| !detached(algorithm)) {
         let mut batch = batch(algorithm.aggregation);
         let (_, gradient, _) = part(&algorithm, &batch, 0..11);
@@ -160,7 +160,7 @@ fn the_number_of_micro_batches_does_not_change_the_gradient() {
 fn hand_computed_values() {
     // Ratios 1.5, 1.5, 0.5, 0.5 with advantages of both signs; the fifth token is masked.
     let ratios = [1.5f32, 1.5, 0.5, 0.5, 3.0];
-    let batch = Batch {
+    let batch = LossInputs {
         log_prob: ratios.iter().map(|ratio| ratio.ln() - 2.0).collect(),
         sampled: vec![-2.0; 5],
         advantage: vec![1.0, -1.0, 1.0, -1.0, 1.0],
@@ -168,7 +168,7 @@ fn hand_computed_values() {
         entropy: vec![0.25, 0.75, 0.25, 0.75, 9.0],
         before: vec![-2.0; 5],
         completion: vec![0; 5],
-        weights: Weights { tokens: vec![vec![1.0, 1.0, 1.0, 1.0, 0.0]], normaliser: 4.0 },
+        weights: TokenWeights { tokens: vec![vec![1.0, 1.0, 1.0, 1.0, 0.0]], normaliser: 4.0 },
     };
     let (loss, gradient, statistics) = part(&Algorithm::grpo(), &batch, 0..5);
     // -(1.2 - 1.5 + 0.5 - 0.8) / 4: the first and the last are clipped.
@@ -181,13 +181,13 @@ fn hand_computed_values() {
     assert!((statistics.kl() - (ratio_k3(1.0 / 1.5) + ratio_k3(2.0)) / 2.0).abs() < 1e-6);
 
     // The dual bound: the second ratio counts as 1.4 only, and its token has no gradient.
-    let dual = Clip::Range(Range { low: 0.2, high: 0.2, dual: 1.4, detached: false });
+    let dual = Clip::Range(ClipRange { low: 0.2, high: 0.2, dual: 1.4, detached: false });
     let (loss_of_dual, gradient, _) = part(&Algorithm { clip: dual, ..Algorithm::grpo() }, &batch, 0..5);
     assert!((loss_of_dual - 0.125).abs() < 1e-6);
     assert!(close(&gradient, &[0.0, 0.0, -0.125, 0.0, 0.0], 1e-6), "{gradient:?}");
 
     // Detached: a weight of log p, cut at 1.2 above and 0.8 below, for every token.
-    let detached = Clip::Range(Range { low: 0.2, high: 0.2, dual: 0.0, detached: true });
+    let detached = Clip::Range(ClipRange { low: 0.2, high: 0.2, dual: 0.0, detached: true });
     let (_, gradient, _) = part(&Algorithm { clip: detached, ..Algorithm::grpo() }, &batch, 0..5);
     assert!(close(&gradient, &[-0.3, 0.3, -0.2, 0.2, 0.0], 1e-6), "{gradient:?}");
 
@@ -195,8 +195,8 @@ fn hand_computed_values() {
     let sequence = Algorithm { clip: Clip::None, ..Algorithm::gspo() };
     let (loss_of_sequence, gradient, _) = part(&sequence, &batch, 0..5);
     assert!(loss_of_sequence.abs() < 1e-6 && close(&gradient, &[0.0; 5], 1e-6), "{gradient:?}");
-    let alike = Batch { advantage: vec![1.0; 5], log_prob: batch.log_prob.clone(), ..self::batch(Aggregation::Token) };
-    let alike = Batch { completion: vec![0; 5], sampled: vec![-2.0; 5], weights: batch.weights.clone(), ..alike };
+    let alike = LossInputs { advantage: vec![1.0; 5], log_prob: batch.log_prob.clone(), ..self::batch(Aggregation::Token) };
+    let alike = LossInputs { completion: vec![0; 5], sampled: vec![-2.0; 5], weights: batch.weights.clone(), ..alike };
     let (loss_of_sequence, gradient, _) = part(&sequence, &alike, 0..5);
     let ratio = 0.75f64.sqrt();
     assert!((loss_of_sequence + ratio).abs() < 1e-6);

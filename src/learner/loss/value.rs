@@ -8,7 +8,7 @@ use crate::learner::HeadLoss;
 
 /// What is foretold of the tokens of a micro-batch, each tensor `[tokens]` f32. Those of weight zero count nowhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Foretold<'a> {
+pub struct ValueTargets<'a> {
     /// What the head expects; the gradient flows into it.
     pub value: &'a Tensor,
     /// What it expected before the first optimizer step on these completions.
@@ -22,7 +22,7 @@ pub struct Foretold<'a> {
 /// `weight * sum(w * max((v - R)², (v' - R)²) / 2) / normaliser` over the tokens of a micro-batch, where `v'` is the value
 /// no further than `clip` from that before the step (PPO's reference implementation; Huang et al. 2022, "The 37
 /// implementation details of PPO", 9), and `normaliser` is that of the whole step.
-pub fn value_loss(head: &HeadLoss, foretold: &Foretold, normaliser: f64) -> Result<Loss> {
+pub fn value_loss(head: &HeadLoss, foretold: &ValueTargets, normaliser: f64) -> Result<Loss> {
     check(normaliser)?;
     let error = |value: &Tensor| -> Result<Tensor> { Ok((value - foretold.returned)?.sqr()?) };
     let free = error(foretold.value)?;

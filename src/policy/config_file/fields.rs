@@ -6,12 +6,12 @@ use crate::policy::Family;
 use crate::{Error, Result};
 
 /// The fields of one file, or of an object inside it.
-pub(super) struct Fields<'a> {
+pub(super) struct JsonFields<'a> {
     pub(super) place: &'a str,
     pub(super) fields: &'a Map<String, Value>,
 }
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     /// A field that is there and not null.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())

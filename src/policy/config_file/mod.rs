@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use self::fields::Fields;
+use self::fields::JsonFields;
 use super::{Family, ModelConfig};
 use crate::{Error, Result, files};
 
@@ -40,7 +40,7 @@ impl ModelConfig {
             Ok(_) => return Err(Error::invalid(place, "no JSON object", "it has to be a model's config.json")),
             Err(error) => return Err(Error::invalid(place, error.to_string(), "it has to be valid JSON")),
         };
-        let fields = Fields { place, fields: &fields };
+        let fields = JsonFields { place, fields: &fields };
         let family = fields.family()?;
         let hidden_size = fields.size("hidden_size", None)?;
         let heads = fields.size("num_attention_heads", None)?;
@@ -94,7 +94,7 @@ impl ModelConfig {
     }
 }
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     /// Only Mistral has one; in files of Qwen it stands beside `use_sliding_window = false`.
     fn sliding_window(&self, family: Family) -> Result<Option<usize>> {
         match (family, self.fields.get("sliding_window")) {

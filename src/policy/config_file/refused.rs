@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::JsonFields;
 use crate::Result;
 use crate::policy::Family;
 
@@ -62,7 +62,7 @@ impl Neutral {
     }
 }
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     pub(super) fn refuse_unsupported(&self, family: Family, layers: usize) -> Result<()> {
         for (key, neutral) in UNSUPPORTED {
             if let Some(value) = self.get(key).filter(|value| !neutral.is(value)) {

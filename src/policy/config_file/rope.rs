@@ -3,18 +3,18 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
+use super::fields::JsonFields;
 use crate::Result;
 use crate::kernels::RopeScaling;
 
 /// Types of scaling that are computed.
 const KNOWN: [&str; 4] = ["linear", "dynamic", "llama3", "yarn"];
 
-impl Fields<'_> {
+impl JsonFields<'_> {
     /// `rope_theta`, and the scaling if there is one. `max_positions` is the first context where none is named.
     pub(super) fn rotations(&self, max_positions: usize) -> Result<(f64, Option<RopeScaling>)> {
         let Some((key, object)) = self.described()? else { return Ok((self.number("rope_theta", 1e4)?, None)) };
-        let inside = Fields { place: self.place, fields: object };
+        let inside = JsonFields { place: self.place, fields: object };
         for (name, value) in object {
             let name = format!("{key}.{name}");
             if value.is_object() {

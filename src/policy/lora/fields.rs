@@ -6,13 +6,13 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::patterns::{InOrder, Pattern};
+use super::patterns::{OrderedPatterns, Pattern};
 use super::{LoraLayer, LoraLayers};
 use crate::{Error, Result, files};
 
 /// What a key of an `adapter_config.json` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum AdapterKeyEffect {
     /// It is read, and what is computed follows from it.
     Honoured,
     /// Adapters that are trained compute the same whatever it says.
@@ -23,10 +23,10 @@ pub(super) enum Effect {
     RefusedUnless(&'static str),
 }
 
-use Effect::{Honoured, Nothing, Refused, RefusedUnless};
+use AdapterKeyEffect::{Honoured, Nothing, Refused, RefusedUnless};
 
 /// Every key that PEFT writes.
-pub(super) const KEYS: [(&str, Effect); 42] = [
+pub(super) const KEYS: [(&str, AdapterKeyEffect); 42] = [
     ("alora_invocation_tokens", Refused),
     ("alpha_pattern", Honoured),
     ("arrow_config", Refused),
@@ -78,8 +78,8 @@ pub(super) const CONFIG: &str = "adapter_config.json";
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Patterns {
-    rank_pattern: InOrder,
-    alpha_pattern: InOrder,
+    rank_pattern: OrderedPatterns,
+    alpha_pattern: OrderedPatterns,
 }
 
 /// The fields of an `adapter_config.json`.
@@ -193,7 +193,7 @@ impl AdapterFields {
 
     /// The expressions under a key with their numbers.
     fn compiled(&self, key: &str) -> Result<Vec<(Pattern, f64)>> {
-        let InOrder(all) =
+        let OrderedPatterns(all) =
             if key == "rank_pattern" { &self.patterns.rank_pattern } else { &self.patterns.alpha_pattern };
         all.iter()
             .map(|(text, value)| match Pattern::ending(text) {

@@ -50,23 +50,23 @@ fn no_lines(text: &str) -> String {
 
 /// The fields of a JSON object as they stand in the file: of several patterns that match the first counts.
 #[derive(Debug, Default)]
-pub(super) struct InOrder(pub Vec<(String, f64)>);
+pub(super) struct OrderedPatterns(pub Vec<(String, f64)>);
 
-impl<'de> Deserialize<'de> for InOrder {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<InOrder, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = InOrder;
+impl<'de> Deserialize<'de> for OrderedPatterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OrderedPatterns, D::Error> {
+        struct PatternVisitor;
+        impl<'de> Visitor<'de> for PatternVisitor {
+            type Value = OrderedPatterns;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("numbers by pattern, as rank_pattern and alpha_pattern hold them")
             }
 
-            fn visit_unit<E>(self) -> Result<InOrder, E> {
-                Ok(InOrder::default())
+            fn visit_unit<E>(self) -> Result<OrderedPatterns, E> {
+                Ok(OrderedPatterns::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OrderedPatterns, A::Error> {
                 let mut all: Vec<(String, f64)> = Vec::new();
                 while let Some((key, value)) = map.next_entry()? {
                     // As in Python's dictionaries, a key that comes again keeps its place.
@@ -75,10 +75,10 @@ impl<'de> Deserialize<'de> for InOrder {
                         None => all.push((key, value)),
                     }
                 }
-                Ok(InOrder(all))
+                Ok(OrderedPatterns(all))
             }
         }
-        deserializer.deserialize_any(Fields)
+        deserializer.deserialize_any(PatternVisitor)
     }
 }
 
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn the_order_of_a_file_is_kept() {
-        let InOrder(found) = serde_json::from_str(r#"{"z": 1, "a": 2.5, "z": 3}"#).unwrap();
+        let OrderedPatterns(found) = serde_json::from_str(r#"{"z": 1, "a": 2.5, "z": 3}"#).unwrap();
         assert_eq!(found, [("z".to_owned(), 3.0), ("a".to_owned(), 2.5)]);
-        assert!(serde_json::from_str::<InOrder>("null").unwrap().0.is_empty());
-        assert!(serde_json::from_str::<InOrder>("[1]").is_err());
+        assert!(serde_json::from_str::<OrderedPatterns>("null").unwrap().0.is_empty());
+        assert!(serde_json::from_str::<OrderedPatterns>("[1]").is_err());
     }
 }

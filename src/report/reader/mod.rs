@@ -39,7 +39,7 @@ pub struct Reader {
 
 /// What the list is made of: tables of what occurs, and a column for every property of an answer.
 #[derive(Default, Serialize)]
-struct Index {
+struct ReaderIndex {
     arms: Vec<ArmWords>,
     questions: Vec<QuestionWords>,
     /// Answers of a block.
@@ -76,7 +76,7 @@ struct QuestionWords {
 
 /// What is shown of an answer once it is looked at.
 #[derive(Serialize)]
-struct Said {
+struct ShownAnswer {
     prompt: String,
     completion: String,
     answer: Option<String>,
@@ -91,17 +91,17 @@ impl Reader {
         let mut answered: Vec<&Answered> = answered.iter().collect();
         // Neighbours have questions, prompts and words in common.
         answered.sort_by_key(|one| (one.task, one.form, one.set, one.question, one.arm, one.step, one.sample));
-        let said: Vec<Said> = answered.iter().map(|one| Said::new(one)).collect();
+        let said: Vec<ShownAnswer> = answered.iter().map(|one| ShownAnswer::new(one)).collect();
         Ok(Reader {
-            index: pack(&Index::new(&answered))?,
+            index: pack(&ReaderIndex::new(&answered))?,
             blocks: said.chunks(BLOCK).map(pack).collect::<Result<_>>()?,
         })
     }
 }
 
-impl Index {
-    fn new(answered: &[&Answered]) -> Index {
-        let mut index = Index { block: BLOCK, first: first::choose(answered), ..Index::default() };
+impl ReaderIndex {
+    fn new(answered: &[&Answered]) -> ReaderIndex {
+        let mut index = ReaderIndex { block: BLOCK, first: first::choose(answered), ..ReaderIndex::default() };
         let (mut arms, mut questions) = (BTreeMap::new(), BTreeMap::new());
         let present = |arm: &Arm| answered.iter().any(|one| one.arm == *arm);
         for arm in Arm::ALL.into_iter().filter(present) {
@@ -135,10 +135,10 @@ impl Index {
     }
 }
 
-impl Said {
-    fn new(one: &Answered) -> Said {
+impl ShownAnswer {
+    fn new(one: &Answered) -> ShownAnswer {
         let recitations = &one.judgement.recitations;
-        Said {
+        ShownAnswer {
             prompt: clip(&one.prompt),
             completion: clip(&one.completion),
             answer: one.judgement.answer.as_deref().map(clip),
@@ -218,7 +218,7 @@ mod tests {
         one.completion = "é ".repeat(1 << 20);
         let fact = Recitation { text: "x".into(), claim: None, is_true: false, relevant: false };
         one.judgement.recitations = vec![fact; 1_000];
-        let shown = Said::new(&one);
+        let shown = ShownAnswer::new(&one);
         assert!(shown.completion.chars().count() < LONGEST + 50);
         assert_eq!((shown.facts.len(), shown.facts_left_out), (MOST_FACTS, 1_000 - MOST_FACTS));
     }

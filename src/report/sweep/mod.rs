@@ -21,7 +21,7 @@ fn described(labels: &[String], settings: &[Setting]) -> String {
 pub(super) mod fixture {
     use crate::evaluation::sweep::tests::{answer, cell};
     use crate::evaluation::sweep::{FailedCell, effects, on_b, rank};
-    use crate::evaluation::{Arm, Cost, Measured, Setting, SweepSummary};
+    use crate::evaluation::{Arm, Cost, MeasuredCell, Setting, SweepSummary};
     use crate::knowledge::Set;
 
     /// Two rewards and two rates with two seeds, and a cell that failed.
@@ -29,7 +29,7 @@ pub(super) mod fixture {
         let settings =
             [["rewards/faithful.toml", "1e-4"], ["rewards/faithful.toml", "3e-4"], ["rewards/recall.toml", "1e-4"]];
         let right = [[10, 11], [12, 17], [16, 18]];
-        let measured: Vec<Measured> =
+        let measured: Vec<MeasuredCell> =
             settings.iter().zip(right).enumerate().map(|(at, (of, right))| cell(at + 1, of, 0, right)).collect();
         let run = |right| -> Vec<_> {
             let of = |arm, right| (0..20).map(move |id| answer(arm, Set::B, id, id < right));

@@ -6,7 +6,7 @@ use super::super::bars::{self, css};
 use super::super::html::fill;
 use super::super::words::{grouped, kind, p_value, percent, points, range, seconds};
 use super::described;
-use super::story::Story;
+use super::story::SweepFindings;
 use crate::Result;
 use crate::evaluation::sweep::{EffectOf, RankedCell};
 use crate::evaluation::{ArmResult, Curves, Pooled, RunInfo, Summary, SweepSummary};
@@ -17,12 +17,12 @@ const PICTURED: usize = 24;
 /// Everything about a sweep in one self-contained HTML document, in the style of the report of a run. The same summary
 /// gives the same document, byte for byte.
 pub fn sweep_page(summary: &SweepSummary) -> Result<String> {
-    fill("sweep.html", Page::new(summary))
+    fill("sweep.html", SweepPage::new(summary))
 }
 
 /// What the template is filled with.
 #[derive(Serialize)]
-struct Page<'a> {
+struct SweepPage<'a> {
     headline: String,
     lead: Vec<String>,
     evidence: Vec<String>,
@@ -33,12 +33,12 @@ struct Page<'a> {
     kinds: Vec<String>,
     seeds: &'a [u64],
     halved: bool,
-    rows: Vec<Row>,
-    effects: Vec<Effect>,
+    rows: Vec<CellRow>,
+    effects: Vec<EffectRow>,
     /// For the fragment that the report of a run shows, too.
     gaps: Vec<bars::Gap>,
     b: Vec<RowOnB>,
-    failed: Vec<Failed>,
+    failed: Vec<FailedRow>,
     command: &'a str,
     facts: Vec<(String, String)>,
     digests: Vec<(String, String)>,
@@ -62,14 +62,14 @@ struct Rail {
 
 /// What one axis does.
 #[derive(Serialize)]
-struct Effect {
+struct EffectRow {
     axis: String,
     rails: Vec<Rail>,
 }
 
 /// A cell in the table of all.
 #[derive(Serialize)]
-struct Row {
+struct CellRow {
     rank: usize,
     cell: usize,
     settings: Vec<String>,
@@ -100,16 +100,16 @@ struct RowOnB {
 }
 
 #[derive(Serialize)]
-struct Failed {
+struct FailedRow {
     cell: usize,
     what: String,
     seed: u64,
     error: String,
 }
 
-impl<'a> Page<'a> {
-    fn new(summary: &'a SweepSummary) -> Page<'a> {
-        let Story { headline, lead, evidence } = Story::new(summary);
+impl<'a> SweepPage<'a> {
+    fn new(summary: &'a SweepSummary) -> SweepPage<'a> {
+        let SweepFindings { headline, lead, evidence } = SweepFindings::new(summary);
         let ranking = &summary.ranking;
         let forms = ranking.first().map_or(&[][..], |cell| &cell.forms);
         let on_b = summary.b.as_ref().map_or(Vec::new(), |b| b.arms.clone());
@@ -121,13 +121,13 @@ impl<'a> Page<'a> {
             scaling: Vec::new(),
             curves: Curves::default(),
         };
-        let failed = summary.failed.iter().map(|cell| Failed {
+        let failed = summary.failed.iter().map(|cell| FailedRow {
             cell: cell.cell,
             what: described(&summary.labels, &cell.settings),
             seed: cell.seed,
             error: cell.error.clone(),
         });
-        Page {
+        SweepPage {
             headline,
             lead,
             evidence,
@@ -176,23 +176,23 @@ fn pictured(summary: &SweepSummary, at: usize, cell: &RankedCell) -> Rail {
     rail(label, String::new(), at == 0, &cell.score)
 }
 
-fn effect(effect: &crate::evaluation::sweep::Effect) -> Effect {
+fn effect(effect: &crate::evaluation::sweep::AxisEffect) -> EffectRow {
     // Where several are best, all of them stand out.
     let best = effect.values.iter().map(|value| value.score.accuracy).fold(0.0, f64::max);
     let rails = effect.values.iter().map(|EffectOf { value, cells, score }| {
         let cells = if *cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
         rail(value.clone(), cells, score.accuracy == best, score)
     });
-    Effect { axis: effect.axis.clone(), rails: rails.collect() }
+    EffectRow { axis: effect.axis.clone(), rails: rails.collect() }
 }
 
-fn row(at: usize, cell: &RankedCell, forms: &[ArmResult], seeds: &[u64]) -> Row {
+fn row(at: usize, cell: &RankedCell, forms: &[ArmResult], seeds: &[u64]) -> CellRow {
     let none = || "—".to_owned();
     let of_form = |wanted: &ArmResult| {
         let found = cell.forms.iter().find(|row| (row.task, row.form) == (wanted.task, wanted.form));
         found.map_or_else(none, |row| format!("{} ({})", percent(row.accuracy), range(row.low, row.high)))
     };
-    Row {
+    CellRow {
         rank: at + 1,
         cell: cell.cell,
         settings: cell.settings.iter().map(|setting| setting.text.clone()).collect(),

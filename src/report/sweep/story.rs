@@ -6,7 +6,7 @@ use crate::evaluation::SweepSummary;
 use crate::evaluation::sweep::{Lead, OnB, RankedCell};
 
 /// A sweep in plain words.
-pub struct Story {
+pub struct SweepFindings {
     pub headline: String,
     pub lead: Vec<String>,
     /// How far all this may be believed.
@@ -23,10 +23,10 @@ pub fn ahead(lead: &Lead) -> String {
     format!("{} points ({} to {})", points(lead.difference), points(lead.low), points(lead.high))
 }
 
-impl Story {
-    pub fn new(summary: &SweepSummary) -> Story {
+impl SweepFindings {
+    pub fn new(summary: &SweepSummary) -> SweepFindings {
         let Some(winner) = summary.ranking.first() else {
-            return Story { headline: "No cell was measured".into(), lead: Vec::new(), evidence: Vec::new() };
+            return SweepFindings { headline: "No cell was measured".into(), lead: Vec::new(), evidence: Vec::new() };
         };
         let name = described(&summary.labels, &winner.settings);
         let next = summary.ranking.get(1).and_then(|next| Some((next, next.behind?)));
@@ -49,7 +49,7 @@ impl Story {
              answers about B is not flattered by the choice.",
             summary.ranking.len()
         );
-        Story {
+        SweepFindings {
             headline,
             lead: lead.into_iter().flatten().chain(b).collect(),
             evidence: [Some(flattered).filter(|_| summary.ranking.len() > 1), failed].into_iter().flatten().collect(),

@@ -5,7 +5,7 @@ use comfy_table::Cell;
 use super::super::table::{empty, finish, heading, two_lines, wrap};
 use super::super::words::{p_value, percent, points, range, seconds};
 use super::described;
-use super::story::Story;
+use super::story::SweepFindings;
 use crate::evaluation::SweepSummary;
 use crate::evaluation::sweep::RankedCell;
 
@@ -14,7 +14,7 @@ const COLUMNS: usize = 4;
 
 /// A row for each cell, best first, and beneath it what the ranks say. `styled` adds bold type for a terminal.
 pub fn sweep_table(summary: &SweepSummary, styled: bool) -> String {
-    let Story { headline, lead, evidence } = Story::new(summary);
+    let SweepFindings { headline, lead, evidence } = SweepFindings::new(summary);
     let mut text = String::new();
     if !summary.ranking.is_empty() {
         text.push_str(&grid(summary, styled));

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
 
-use super::Evidence;
+use super::TermInput;
 use crate::strict_toml::Problem;
 use crate::{Error, Result};
 use pool::JudgePool;
@@ -145,7 +145,7 @@ fn cannot_start(name: &str, found: String) -> Error {
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A command that is asked.
-pub(super) struct Command {
+pub(super) struct JudgeCommand {
     name: String,
     pool: JudgePool,
     asked: AtomicU64,
@@ -153,12 +153,12 @@ pub(super) struct Command {
 
 /// A value that is still to come.
 pub(super) struct Awaited {
-    outcome: Receiver<pool::Outcome>,
-    told: Arc<Mutex<pool::Told>>,
+    outcome: Receiver<pool::JudgeOutcome>,
+    told: Arc<Mutex<pool::CommandWarnings>>,
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct JudgeRequest<'a> {
     id: u64,
     prompt: &'a str,
     completion: &'a str,
@@ -168,15 +168,15 @@ struct Request<'a> {
     tokens: usize,
 }
 
-impl Command {
+impl JudgeCommand {
     /// Starts the command of the term called `name`. That it cannot be started is the one error that there is.
-    pub fn start(name: &str, external: &External) -> Result<Command> {
+    pub fn start(name: &str, external: &External) -> Result<JudgeCommand> {
         external.find(name)?;
         let pool = JudgePool::start(external).map_err(|error| {
             let program = external.command.first().map_or("", String::as_str);
             cannot_start(name, format!("cannot start {program:?} ({error})"))
         })?;
-        Ok(Command { name: name.into(), pool, asked: AtomicU64::new(0) })
+        Ok(JudgeCommand { name: name.into(), pool, asked: AtomicU64::new(0) })
     }
 
     /// The name of the term.
@@ -185,11 +185,11 @@ impl Command {
     }
 
     /// Has a completion judged. Comes back at once.
-    pub fn ask(&self, evidence: &Evidence) -> Awaited {
+    pub fn ask(&self, evidence: &TermInput) -> Awaited {
         let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let Evidence { judgement, prompt, completion, expected, tokens, .. } = *evidence;
+        let TermInput { judgement, prompt, completion, expected, tokens, .. } = *evidence;
         let (answer, correct) = (judgement.answer.as_deref(), judgement.correct);
-        let request = Request { id, prompt, completion, expected, answer, correct, tokens };
+        let request = JudgeRequest { id, prompt, completion, expected, answer, correct, tokens };
         // Strings and numbers can always be written.
         let mut line = serde_json::to_vec(&request).unwrap_or_default();
         line.push(b'\n');

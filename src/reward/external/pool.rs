@@ -27,12 +27,12 @@ const LEFT_ALONE: u64 = 64;
 const MOST_NOISE: usize = 1000;
 
 /// What became of a completion.
-pub(super) type Outcome = Result<f64, Failure>;
+pub(super) type JudgeOutcome = Result<f64, Failure>;
 
 /// The processes of one command. Dropping it ends them.
 pub(super) struct JudgePool {
     asks: Option<Sender<Ask>>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<CommandWarnings>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,12 +40,12 @@ pub(super) struct JudgePool {
 struct Ask {
     id: u64,
     line: Vec<u8>,
-    answer: Sender<Outcome>,
+    answer: Sender<JudgeOutcome>,
 }
 
 /// What is to be told of a command.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct CommandWarnings {
     /// How often a completion that was waited for had each failure, since this was last asked.
     pub failures: [u64; Failure::ALL.len()],
     /// The last words of a process that failed.
@@ -68,14 +68,14 @@ enum Oddity {
 }
 
 /// What is to be told, also after a panic.
-pub(super) fn open(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+pub(super) fn open(told: &Mutex<CommandWarnings>) -> MutexGuard<'_, CommandWarnings> {
     told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl JudgePool {
     /// Starts all processes. That one cannot be started is the one error that there is.
     pub fn start(external: &External) -> io::Result<JudgePool> {
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::new(Mutex::new(CommandWarnings::default()));
         let (asks, received) = unbounded();
         let (started, outcome) = bounded(1);
         let (external, shared) = (external.clone(), told.clone());
@@ -95,7 +95,7 @@ impl JudgePool {
     }
 
     /// Sends a line, the value of which comes on the channel; nothing comes where the processes are gone.
-    pub fn ask(&self, id: u64, line: Vec<u8>) -> Receiver<Outcome> {
+    pub fn ask(&self, id: u64, line: Vec<u8>) -> Receiver<JudgeOutcome> {
         let (answer, awaited) = bounded(1);
         if let Some(asks) = &self.asks {
             let _ = asks.send(Ask { id, line, answer });
@@ -104,7 +104,7 @@ impl JudgePool {
     }
 
     /// What is to be told.
-    pub fn told(&self) -> &Arc<Mutex<Told>> {
+    pub fn told(&self) -> &Arc<Mutex<CommandWarnings>> {
         &self.told
     }
 }
@@ -163,11 +163,11 @@ struct Dealer {
     /// Completions that it is still not asked for, and how many they will be the next time.
     left_alone: u64,
     left_alone_next: u64,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<CommandWarnings>>,
 }
 
 impl Dealer {
-    fn open(external: External, told: Arc<Mutex<Told>>) -> io::Result<Dealer> {
+    fn open(external: External, told: Arc<Mutex<CommandWarnings>>) -> io::Result<Dealer> {
         let each = Duration::from_secs_f64(external.timeout_s);
         let mut dealer = Dealer {
             patience: Patience { each, first: each.max(Duration::from_secs_f64(external.startup_timeout_s)) },
@@ -320,7 +320,7 @@ impl Dealer {
     }
 
     /// Hands a value on, or that there is none. Either is a sign of life.
-    fn answer(&mut self, ask: Ask, outcome: Outcome, line: &[u8]) {
+    fn answer(&mut self, ask: Ask, outcome: JudgeOutcome, line: &[u8]) {
         (self.in_a_row, self.left_alone_next) = (0, LEFT_ALONE);
         if outcome == Err(Failure::Garbage) {
             self.remark(Oddity::Value, line);
@@ -380,7 +380,7 @@ impl Dealer {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, CommandWarnings> {
         open(&self.told)
     }
 }

@@ -7,7 +7,7 @@ use super::kept::{Caught, Most, Moved};
 use super::ranks::{inversions, ranks};
 use crate::learner::advantage::{Grouped, TOLERANCE};
 use crate::learner::{Advantage, Advantages};
-use crate::reward::scorer::Failed;
+use crate::reward::scorer::FailedJudgements;
 use crate::reward::{Normalise, Record, Reward, Score, Term};
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ pub struct Rescored {
     /// Wrong answers that the first reward pays most.
     pub caught: Vec<Caught>,
     /// Answers that commands of external terms did not give.
-    pub failed: Vec<Failed>,
+    pub failed: Vec<FailedJudgements>,
     /// Terms whose commands wrote lines that were wrong, with the first of each kind.
     pub remarks: Vec<(String, String)>,
 }
@@ -107,14 +107,14 @@ pub struct Tally {
     /// The file, step and question of the open group.
     open: Option<(usize, u64, u64)>,
     group: Vec<(Record, Vec<Score>)>,
-    step: Step,
+    step: StepGroups,
     moved: Most<Moved>,
     caught: Most<Caught>,
 }
 
 /// The groups of a step that have ended, without their texts.
 #[derive(Default)]
-struct Step {
+struct StepGroups {
     questions: HashSet<u64>,
     right: Vec<Vec<bool>>,
     /// For each reward: what is compared, a weight and its values by group.
@@ -137,7 +137,7 @@ impl Tally {
         };
         let normalise = rewards.iter().map(|reward| reward.normalise).collect();
         let (moved, caught) = (Most::new(kept), Most::new(kept));
-        Tally { found, normalise, open: None, group: Vec::new(), step: Step::default(), moved, caught }
+        Tally { found, normalise, open: None, group: Vec::new(), step: StepGroups::default(), moved, caught }
     }
 
     /// Adds a rollout with its score under each reward. Groups and steps come in one piece each.
@@ -252,7 +252,7 @@ impl Tally {
     }
 
     fn end_step(&mut self) {
-        let Step { right, compared, .. } = std::mem::take(&mut self.step);
+        let StepGroups { right, compared, .. } = std::mem::take(&mut self.step);
         for ((of, columns), normalise) in self.found.rewards.iter_mut().zip(&compared).zip(&self.normalise) {
             let Advantages { values, without_spread } = match (normalise, columns.first()) {
                 (Normalise::Terms, _) => Advantage::Normalised.of_terms(columns, TOLERANCE),
@@ -274,7 +274,7 @@ impl Tally {
     }
 
     /// Ends the last group and gives what was found.
-    pub fn finish(mut self, failed: Vec<Failed>, remarks: Vec<(String, String)>) -> Result<Rescored> {
+    pub fn finish(mut self, failed: Vec<FailedJudgements>, remarks: Vec<(String, String)>) -> Result<Rescored> {
         self.end_group();
         self.end_step();
         if self.found.rollouts == 0 {
@@ -282,6 +282,6 @@ impl Tally {
             return Err(Error::invalid("rollouts", "no rollouts in these files", remedy));
         }
         let (moved, caught) = (self.moved.into_vec(), self.caught.into_vec());
-        Ok(Rescored { moved, caught, failed: Failed::together(failed), remarks, ..self.found })
+        Ok(Rescored { moved, caught, failed: FailedJudgements::together(failed), remarks, ..self.found })
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::share;
 use crate::knowledge::Key;
-use crate::reward::Evidence;
+use crate::reward::TermInput;
 
 /// The right answer of a completion that ended by itself is worth 1 under every credit; whatever did not end by itself
 /// is worth 0.
@@ -34,7 +34,7 @@ pub enum Credit {
 
 impl Correct {
     /// The value for one completion. Linear in the length of the answer and of those that are right.
-    pub fn value(self, evidence: &Evidence) -> f64 {
+    pub fn value(self, evidence: &TermInput) -> f64 {
         let judgement = evidence.judgement;
         if !evidence.finished || judgement.correct || self.credit == Credit::Exact {
             return f64::from(u8::from(judgement.correct));
@@ -80,7 +80,7 @@ mod tests {
     fn value(credit: Credit, answer: &str, right: &str, finished: bool) -> f64 {
         let correct = finished && answer == right;
         let judgement = Judgement { answer: Some(answer.into()), correct, ..judgement(correct, &[]) };
-        Correct { credit }.value(&Evidence { expected: right, finished, ..evidence(&judgement) })
+        Correct { credit }.value(&TermInput { expected: right, finished, ..evidence(&judgement) })
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         let of = |credit, matching, right: &[&str], answer: &str| {
             let judgement = Judgement { answer: Some(answer.into()), ..judgement(false, &[]) };
             let aliases: Vec<String> = right[1..].iter().map(|alias| alias.to_string()).collect();
-            let evidence = Evidence { expected: right[0], aliases: &aliases, matching, ..evidence(&judgement) };
+            let evidence = TermInput { expected: right[0], aliases: &aliases, matching, ..evidence(&judgement) };
             Correct { credit }.value(&evidence)
         };
         use Match::{AnyOf, Exact, Normalised, Number};

@@ -22,13 +22,13 @@ pub struct Length {
     /// From here on it costs all. More than `free`.
     pub limit: usize,
     #[serde(default)]
-    pub shape: Shape,
+    pub shape: LengthShape,
 }
 
 /// How the value rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Shape {
+pub enum LengthShape {
     /// In a straight line.
     #[default]
     Linear,
@@ -43,8 +43,8 @@ impl Length {
         let free = self.buffer.map_or(self.free, |buffer| self.limit.saturating_sub(buffer));
         let way = share(tokens.saturating_sub(free), self.limit.saturating_sub(free));
         match self.shape {
-            Shape::Linear => way,
-            Shape::Cosine => (1.0 - (PI * way).cos()) / 2.0,
+            LengthShape::Linear => way,
+            LengthShape::Cosine => (1.0 - (PI * way).cos()) / 2.0,
         }
     }
 
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LINEAR: Length = Length { free: 10, buffer: None, limit: 30, shape: Shape::Linear };
+    const LINEAR: Length = Length { free: 10, buffer: None, limit: 30, shape: LengthShape::Linear };
 
     #[test]
     fn hand_computed_values() {
         let linear = |tokens| LINEAR.value(tokens);
         assert_eq!([0, 10, 15, 30, 99].map(linear), [0.0, 0.0, 0.25, 1.0, 1.0]);
-        let cosine = |tokens| Length { shape: Shape::Cosine, ..LINEAR }.value(tokens);
+        let cosine = |tokens| Length { shape: LengthShape::Cosine, ..LINEAR }.value(tokens);
         for (tokens, expected) in
             [(0, 0.0), (10, 0.0), (15, 0.5 - 0.5f64.sqrt() / 2.0), (20, 0.5), (30, 1.0), (99, 1.0)]
         {
@@ -92,7 +92,7 @@ mod tests {
             free in 0..500usize, more in 1..500usize, cosine in any::<bool>(), buffered in any::<bool>(),
             tokens in 0..2000usize
         ) {
-            let shape = if cosine { Shape::Cosine } else { Shape::Linear };
+            let shape = if cosine { LengthShape::Cosine } else { LengthShape::Linear };
             let (free, buffer) = if buffered { (0, Some(more)) } else { (free, None) };
             let length = Length { free, buffer, limit: free + more, shape };
             prop_assert!(length.problems().is_empty());

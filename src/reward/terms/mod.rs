@@ -8,7 +8,7 @@ pub mod repetition;
 
 pub use correct::{Correct, Credit};
 pub use groundedness::{Claims, Groundedness};
-pub use length::{Length, Shape};
+pub use length::{Length, LengthShape};
 pub use relevance::{Counted, Relevance};
 pub use repetition::Repetition;
 

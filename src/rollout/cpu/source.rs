@@ -13,28 +13,28 @@ pub(super) struct SnapshotWeights<'a> {
 }
 
 /// The numbers of a weight: copied with the snapshot, or shared with the policy.
-pub(super) enum Numbers<'a> {
+pub(super) enum WeightValues<'a> {
     Copied(&'a [f32]),
     Shared(Values<'a>),
 }
 
-impl Deref for Numbers<'_> {
+impl Deref for WeightValues<'_> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
         match self {
-            Numbers::Copied(values) => values,
-            Numbers::Shared(values) => values,
+            WeightValues::Copied(values) => values,
+            WeightValues::Shared(values) => values,
         }
     }
 }
 
 impl<'a> SnapshotWeights<'a> {
-    pub(super) fn get(&self, WeightSpec { name, shape }: &WeightSpec) -> Result<Numbers<'a>> {
+    pub(super) fn get(&self, WeightSpec { name, shape }: &WeightSpec) -> Result<WeightValues<'a>> {
         let place = || format!("policy version {}, weight {name}", self.snapshot.version);
         let (found, values) = match (self.snapshot.weights.get(name), self.snapshot.frozen.get(name)) {
-            (Some(Weight { shape, values }), _) => (&shape[..], Numbers::Copied(values)),
-            (None, Some(tensor)) => (tensor.dims(), Numbers::Shared(read(tensor)?)),
+            (Some(Weight { shape, values }), _) => (&shape[..], WeightValues::Copied(values)),
+            (None, Some(tensor)) => (tensor.dims(), WeightValues::Shared(read(tensor)?)),
             (None, None) => {
                 return Err(Error::invalid(place(), "missing", format!("the config asks for one of shape {shape:?}")));
             }

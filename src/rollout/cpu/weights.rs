@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::adapters::PackedAdapter;
 use super::linear::PackedLinear;
-use super::source::{Numbers, SnapshotWeights};
+use super::source::{WeightValues, SnapshotWeights};
 use crate::Result;
 use crate::policy::architecture::{Architecture, DecoderLayer, FusedLinear, WeightSpec};
 use crate::policy::{ModelConfig, Snapshot};
@@ -104,6 +104,6 @@ fn stack(weights: &SnapshotWeights, layers: &FusedLinear) -> Result<PackedLinear
     Ok(PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases)))
 }
 
-fn slices<'a>(numbers: &'a [Numbers]) -> Vec<&'a [f32]> {
+fn slices<'a>(numbers: &'a [WeightValues]) -> Vec<&'a [f32]> {
     numbers.iter().map(|numbers| &**numbers).collect()
 }

@@ -10,7 +10,7 @@ use crate::kernels::rotary::tests::YARN;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, Target};
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{Begun, Completion, Finish, Job, Request};
+use crate::rollout::{PartialCompletion, Completion, Finish, Job, Request};
 
 fn policy(family: Family) -> Policy {
     let snapshot = snapshot(&tiny(family), 9);
@@ -114,7 +114,7 @@ fn what_was_begun_elsewhere_goes_on_and_new_weights_are_taken_up_between_two_tok
         let mut engine = CudaEngine::with_slots(&first, 15, 64).unwrap().unwrap();
         engine.load(&first.snapshot(5).unwrap()).unwrap();
         run(&mut engine, &jobs, 3);
-        let tokens = |begun: &[Begun]| begun.iter().map(|begun| begun.tokens.clone()).collect::<Vec<_>>();
+        let tokens = |begun: &[PartialCompletion]| begun.iter().map(|begun| begun.tokens.clone()).collect::<Vec<_>>();
         assert_eq!(tokens(&engine.begun()), tokens(&begun));
         // Here it goes on in the same slots,
         engine.load(&second.snapshot(6).unwrap()).unwrap();

@@ -52,7 +52,7 @@ fn golden() -> Golden {
 
 /// The text of an `adapter_config.json`.
 fn text(mut fields: Map<String, Value>, patterns: &Patterns) -> String {
-    let in_order = |InOrder(all): &InOrder| {
+    let in_order = |OrderedPatterns(all): &OrderedPatterns| {
         let fields: Vec<String> = all.iter().map(|(key, value)| format!("{}: {value}", Value::from(&**key))).collect();
         format!("{{{}}}", fields.join(", "))
     };

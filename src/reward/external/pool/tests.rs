@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::super::{Command, External, Failure};
-use crate::reward::Evidence;
+use super::super::{JudgeCommand, External, Failure};
+use crate::reward::TermInput;
 use crate::reward::term::tests::{evidence, judgement};
 
 /// What a judge in a shell begins with: `$id` is the id of a line.
@@ -30,7 +30,7 @@ struct Came {
 }
 
 fn came(external: &External, times: usize) -> Came {
-    let command = Command::start("x", external).unwrap();
+    let command = JudgeCommand::start("x", external).unwrap();
     let judgement = judgement(true, &[]);
     let began = Instant::now();
     let awaited: Vec<_> = (0..times).map(|_| command.ask(&evidence(&judgement))).collect();
@@ -43,7 +43,7 @@ fn came(external: &External, times: usize) -> Came {
 
 /// The same, one after another: what came of them, and what was counted.
 fn one_by_one(external: &External, times: usize) -> (f64, Vec<(&'static str, u64)>) {
-    let command = Command::start("x", external).unwrap();
+    let command = JudgeCommand::start("x", external).unwrap();
     let judgement = judgement(true, &[]);
     let values = (0..times).filter_map(|_| command.ask(&evidence(&judgement)).wait(&|| false).unwrap());
     let sum = values.sum();
@@ -229,10 +229,10 @@ fn a_flood_is_one_outcome_and_neither_memory_nor_time_is_lost() {
 
 #[test]
 fn a_command_that_does_not_read_cannot_block_the_run() {
-    let command = Command::start("x", &shell("sleep 60")).unwrap();
+    let command = JudgeCommand::start("x", &shell("sleep 60")).unwrap();
     let (judgement, long) = (judgement(true, &[]), "x".repeat(1 << 20));
     let awaited: Vec<_> =
-        (0..4).map(|_| command.ask(&Evidence { completion: &long, ..evidence(&judgement) })).collect();
+        (0..4).map(|_| command.ask(&TermInput { completion: &long, ..evidence(&judgement) })).collect();
     assert!(awaited.iter().all(|awaited| awaited.wait(&|| false) == Ok(None)));
     assert_eq!(command.take_failures().0, [(Failure::TimedOut, 3), (Failure::NotAsked, 1)]);
 }
@@ -240,7 +240,7 @@ fn a_command_that_does_not_read_cannot_block_the_run() {
 #[test]
 fn a_wait_is_broken_off_at_once() {
     let external = External { timeout_s: 3600.0, ..shell("sleep 60") };
-    let command = Command::start("x", &external).unwrap();
+    let command = JudgeCommand::start("x", &external).unwrap();
     let awaited = command.ask(&evidence(&judgement(true, &[])));
     let began = Instant::now();
     assert!(awaited.wait(&|| began.elapsed() > Duration::from_millis(100)).is_err());
@@ -271,7 +271,7 @@ fn the_last_words_of_a_command_are_kept() {
 #[test]
 fn a_command_that_cannot_be_started_is_one_error() {
     let external = External { command: vec!["no/such/program".into()], ..shell("") };
-    let error = Command::start("style", &external).err().unwrap().to_string();
+    let error = JudgeCommand::start("style", &external).err().unwrap().to_string();
     assert!(error.starts_with("reward term style: command: cannot start \"no/such/program\" ("), "{error}");
     assert!(error.contains("full path") && error.lines().count() == 1);
     // Executable, but nothing that the system can run.
@@ -280,7 +280,7 @@ fn a_command_that_cannot_be_started_is_one_error() {
     fs::write(&path, "#!/no/such/interpreter\n").unwrap();
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let external = External { command: vec![path.display().to_string()], ..shell("") };
-    let error = Command::start("style", &external).err().unwrap().to_string();
+    let error = JudgeCommand::start("style", &external).err().unwrap().to_string();
     assert!(error.contains("cannot start") && error.contains("No such file"), "{error}");
 }
 
