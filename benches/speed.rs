@@ -18,13 +18,13 @@ use criterion::{Criterion, Throughput};
 
 use recollect::config::{KnownSection, ModelSection};
 use recollect::exchange::WorkerPool;
-use recollect::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
+use recollect::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use recollect::knowledge::{Question, Set, World, WorldConfig};
 use recollect::language::{Opening, Tokenizer, prompt};
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
-use recollect::reward::{TermInput, Reward};
+use recollect::reward::{Reward, TermInput};
 use recollect::rollout::{Completion, Request, SLOTS};
 use recollect::telemetry::memory;
 use recollect::verifier::judge;
@@ -74,7 +74,7 @@ fn optimizer() -> Optimizer {
 }
 
 fn pretraining(criterion: &mut Criterion, world: &World) -> Result<()> {
-    let habits = Habits::default();
+    let habits = CotStyle::default();
     let curriculum = Curriculum::new(world, &habits);
     let mut random = random::stream(0, &[]);
     let mut lessons: Vec<TrainingSequence> = Vec::new();
@@ -179,22 +179,22 @@ impl<'a> Lab<'a> {
         let groups: Vec<Vec<Option<f64>>> = scores.chunks(GROUP_SIZE).map(<[_]>::to_vec).collect();
         let algorithm = Algorithm::grpo();
         let advantages =
-            algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
+            algorithm.advantage.compute(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
             .map(|(completion, advantage)| Sampled {
                 prompt: &self.requests[completion.request].prompt,
                 tokens: &completion.tokens,
-                log_probs: &completion.log_probs,
-                before: None,
+                sampler_logprobs: &completion.log_probs,
+                old_logprobs: None,
                 advantage,
-                appraisal: None,
+                gae: None,
                 kept: true,
             })
             .collect();
         let end = self.tokenizer.end_think().unwrap();
-        let weights = policy_gradient::weigh(&algorithm, &sampled, end, NEW_TOKENS);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, end, NEW_TOKENS);
         let learned = policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, &weights, self.workers)?;
         if let Some((gradients, _)) = learned {
             self.optimizer.step(&self.policy, &gradients, 1e-4, self.workers)?;

@@ -46,7 +46,7 @@ pub enum Place<'a> {
 
 impl<'a> Place<'a> {
     /// What `base.path` names.
-    pub fn of(path: &'a str) -> Self {
+    pub fn from_name(path: &'a str) -> Self {
         match SHIPPED.iter().find(|(name, _)| *name == path) {
             Some((_, files)) => Place::Shipped(files),
             None => Place::Dir(Path::new(path)),
@@ -242,14 +242,14 @@ mod tests {
 
     #[test]
     fn bases_ship_by_name_and_the_versed_one_knows_every_task_with_the_words_of_the_other() {
-        let [plain, versed] = SHIPPED.each_ref().map(|(name, _)| Base::load(Place::of(name)).unwrap());
+        let [plain, versed] = SHIPPED.each_ref().map(|(name, _)| Base::load(Place::from_name(name)).unwrap());
         let [plain, versed] = [plain, versed].map(|base| base.known.unwrap());
         assert!(plain.codebook.codes == 0 && plain.hierarchy.families == 0);
         assert!(versed.codebook.codes > 0 && versed.hierarchy.families > 0);
         let words = |known: &KnownConfig| crate::knowledge::World::known(known).unwrap().grammar.lexicon;
         let (plain, versed) = (words(&plain), words(&versed));
         assert_eq!(versed.words()[..plain.words().len()], *plain.words());
-        assert_ne!(digest(Place::of("embedded")).unwrap(), digest(Place::of("embedded-versed")).unwrap());
-        assert!(matches!(Place::of("runs/embedded"), Place::Dir(_)));
+        assert_ne!(digest(Place::from_name("embedded")).unwrap(), digest(Place::from_name("embedded-versed")).unwrap());
+        assert!(matches!(Place::from_name("runs/embedded"), Place::Dir(_)));
     }
 }

@@ -84,7 +84,7 @@ impl Error {
     }
 
     /// The same, of something that belongs to `whose`.
-    pub fn of(self, whose: &str) -> Error {
+    pub fn attributed_to(self, whose: &str) -> Error {
         match self {
             Error::Invalid { place, found, remedy } => Error::invalid(format!("{whose}: {place}"), found, remedy),
             other => other,

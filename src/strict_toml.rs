@@ -57,7 +57,7 @@ pub struct TomlSpans<'a> {
 }
 
 impl<'a> TomlSpans<'a> {
-    pub fn of(text: &'a str) -> TomlSpans<'a> {
+    pub fn parse(text: &'a str) -> TomlSpans<'a> {
         TomlSpans { text, root: DeTable::parse(text).ok() }
     }
 
@@ -390,9 +390,9 @@ mod tests {
             (&["term", "1", "missing"], "line 5, column 1"),
             (&["nothing"], "line 1, column 1"),
         ] {
-            assert_eq!(TomlSpans::of(text).find(keys).as_deref(), Some(place), "{keys:?}");
+            assert_eq!(TomlSpans::parse(text).find(keys).as_deref(), Some(place), "{keys:?}");
         }
-        assert_eq!(TomlSpans::of("a = = 1").find(&["a"]), None);
+        assert_eq!(TomlSpans::parse("a = = 1").find(&["a"]), None);
     }
 
     #[test]

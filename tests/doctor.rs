@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use recollect::doctor::{Severity, examine};
 use recollect::base::Place;
+use recollect::doctor::{Severity, examine};
 use recollect::telemetry::Silent;
 
 fn doctor(arguments: &[&str]) -> Output {
@@ -76,7 +76,7 @@ fn doctor_compares_only_what_the_other_implementation_has() {
     fs::write(&path, config.to_string()).unwrap();
     let logits = |dir: &Path| {
         let dir = dir.to_string_lossy();
-        let diagnosis = examine(Place::of(&dir), &candle_core::Device::Cpu, 1, true, &Silent).unwrap();
+        let diagnosis = examine(Place::from_name(&dir), &candle_core::Device::Cpu, 1, true, &Silent).unwrap();
         diagnosis.findings.into_iter().find(|finding| finding.what == "logits").unwrap()
     };
     let finding = logits(&model);

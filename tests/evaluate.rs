@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use recollect::config::Config;
-use recollect::evaluation::{Arm, Summary, Touched, Training, PromptMode};
+use recollect::evaluation::{Arm, PromptMode, Summary, Touched, Training};
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
 use recollect::knowledge::reversal::CANDIDATES;
@@ -223,7 +223,9 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     let summary = home.report("runs/compared");
     assert!(summary.arms.iter().all(|row| row.n == 1 && row.set == Set::B));
     assert_eq!(summary.same_way.len(), 2, "thinking and at once; without documents nothing is asked in context");
-    assert!(summary.arms.iter().all(|row| !matches!(row.arm.way(), PromptMode::InContext(_))) && !said.contains("context"));
+    assert!(
+        summary.arms.iter().all(|row| !matches!(row.arm.way(), PromptMode::InContext(_))) && !said.contains("context")
+    );
     assert_eq!(summary.run.touched, Touched::Questions(1), "the question is one of A");
     let text = fs::read_to_string(home.path("runs/compared/report.md")).unwrap();
     assert!(text.contains("was trained on 1 of the questions") && !text.contains("never touched"), "{text}");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use recollect::evaluation::Summary;
 use recollect::config::Config;
+use recollect::evaluation::Summary;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, leak};
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
-use recollect::learner::{Aggregation, Algorithm, Clip, Estimator, Loss, ClipRange, Ratio, Tokens, TokenWeights, policy_loss};
+use recollect::learner::{
+    Aggregation, Algorithm, Clip, ClipRange, Estimator, Loss, Ratio, TokenWeights, Tokens, policy_loss,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -88,7 +90,7 @@ impl Options {
             kl: self.beta,
             kl_estimator: if self.unbiased_kl { Estimator::K3Unbiased } else { Estimator::K3 },
             entropy: self.entropy_coef,
-            importance_cap: self.importance,
+            tis_cap: self.importance,
             ..Algorithm::grpo()
         }
     }
@@ -125,7 +127,7 @@ fn losses_and_gradients_are_those_of_trl() {
         let learned = |number: usize| !(case.options.masked && number == golden.masked);
         let masks: Vec<Vec<bool>> =
             golden.lengths.iter().enumerate().map(|(number, length)| vec![learned(number); *length]).collect();
-        let TokenWeights { tokens: weights, normaliser } = algorithm.aggregation.weigh(&masks, longest);
+        let TokenWeights { tokens: weights, normaliser } = algorithm.aggregation.token_weights(&masks, longest);
         let of_completion = |number: usize, length: &usize| vec![golden.advantages[number]; *length];
         let advantages: Vec<Vec<f32>> =
             golden.lengths.iter().enumerate().map(|(number, length)| of_completion(number, length)).collect();
@@ -133,11 +135,11 @@ fn losses_and_gradients_are_those_of_trl() {
             golden.lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
         let (log_prob, entropy) = (leaf(&golden.now), leaf(&golden.entropy));
         // Where TRL corrects for the sampler, it knows both; otherwise it takes the learner's own for the sampler's.
-        let sampled = if algorithm.importance_cap == 0.0 { &golden.before } else { &golden.sampled };
+        let sampled = if algorithm.tis_cap == 0.0 { &golden.before } else { &golden.sampled };
         let tokens = Tokens {
             log_prob: &log_prob,
-            sampled: &tensor(&sampled.concat()),
-            before: Some(&tensor(&golden.before.concat())),
+            sampler_logprobs: &tensor(&sampled.concat()),
+            old_logprobs: Some(&tensor(&golden.before.concat())),
             completion: &completion,
             advantage: &tensor(&advantages.concat()),
             weight: &tensor(&weights.concat()),

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use recollect::learner::gae::{explained_variance, whiten};
-use recollect::learner::{GaeOutput, ValueTargets, Gae, HeadLoss, Loss, value_loss};
+use recollect::learner::{Gae, GaeOutput, HeadLoss, Loss, ValueTargets, value_loss};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use recollect::knowledge::curriculum::{Curriculum, Habits, LessonKind, TrainingSequence};
+use recollect::knowledge::curriculum::{CotStyle, Curriculum, LessonKind, TrainingSequence};
 use recollect::knowledge::{Division, Knowledge, KnownConfig, Library, Set, World, WorldConfig, audit};
 use recollect::{files, random};
 use serde_json::json;
@@ -34,7 +34,7 @@ fn told(world: &World) -> String {
     }
     text += &serde_json::to_string(&audit::audit(world)).unwrap();
     let knowledge = Knowledge::Generated(Box::new(world.clone()));
-    for passage in Library::of(&knowledge).passages() {
+    for passage in Library::new(&knowledge).passages() {
         text += &format!("{passage:?}\n");
     }
     let division = Division::new(&knowledge, 0.3, 5).unwrap();
@@ -43,7 +43,7 @@ fn told(world: &World) -> String {
 }
 
 /// Lessons of every kind.
-fn taught(world: &World, habits: &Habits) -> String {
+fn taught(world: &World, habits: &CotStyle) -> String {
     let curriculum = Curriculum::new(world, habits);
     let mut random = random::stream(7, &[]);
     let mut text = String::new();
@@ -78,13 +78,13 @@ fn taught(world: &World, habits: &Habits) -> String {
 fn worlds_questions_and_lessons_are_those_of_version_0_3() {
     let plain = json!({});
     let all = json!({ "facts": 50, "chains": 16, "codes": 6, "families": 5, "documents": 500 });
-    let newer = Habits { codes: 0.5, kinds: 0.5, ..Habits::default() };
+    let newer = CotStyle { codes: 0.5, kinds: 0.5, ..CotStyle::default() };
     let mut digests = Vec::new();
     for (base, size) in [("base", plain), ("versed", all)] {
         for seed in [0, 3] {
             let world = world(base, size.clone(), seed);
             digests.push(files::digest(told(&world).as_bytes()));
-            digests.push(files::digest(taught(&world, &Habits::default()).as_bytes()));
+            digests.push(files::digest(taught(&world, &CotStyle::default()).as_bytes()));
             digests.push(files::digest(taught(&world, &newer).as_bytes()));
         }
     }

@@ -272,7 +272,8 @@ fn learn(base: &Policy, device: &Device, lora: bool, recompute: bool) -> Result<
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
         TrainingSequence { tokens, weights }
     };
-    let lessons: Vec<TrainingSequence> = rows(policy.config.vocab_size, SEQUENCES, LENGTH + 1).into_iter().map(lesson).collect();
+    let lessons: Vec<TrainingSequence> =
+        rows(policy.config.vocab_size, SEQUENCES, LENGTH + 1).into_iter().map(lesson).collect();
     let mut optimizer = optimizer();
     let mut step = || -> Result<()> {
         supervised::fit(&policy, &mut optimizer, &lessons, 1e-5, 1)?;
@@ -323,21 +324,21 @@ fn grpo(base: &Policy, device: &Device, lora: bool) -> Result<()> {
         let scores: Vec<Option<f64>> = completions.iter().map(|completion| Some(even(&completion.tokens))).collect();
         let groups: Vec<Vec<Option<f64>>> = scores.chunks(GROUP).map(<[_]>::to_vec).collect();
         let advantages =
-            algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
+            algorithm.advantage.compute(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
             .map(|(completion, advantage)| Sampled {
                 prompt: &prompts[completion.request],
                 tokens: &completion.tokens,
-                log_probs: &completion.log_probs,
-                before: None,
-                appraisal: None,
+                sampler_logprobs: &completion.log_probs,
+                old_logprobs: None,
+                gae: None,
                 advantage,
                 kept: true,
             })
             .collect();
-        let weights = policy_gradient::weigh(&algorithm, &sampled, NEVER, COMPLETION);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, NEVER, COMPLETION);
         if let Some((gradients, _)) = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, 1)? {
             optimizer.step(&policy, &gradients, 1e-6, 1)?;
         }

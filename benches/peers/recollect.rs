@@ -167,21 +167,21 @@ fn reinforcement(precision: Precision) -> Result<()> {
         let scores: Vec<Option<f64>> = completions.iter().map(|completion| Some(even(&completion.tokens))).collect();
         let groups: Vec<Vec<Option<f64>>> = scores.chunks(GROUP).map(<[_]>::to_vec).collect();
         let advantages =
-            algorithm.advantage.of(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
+            algorithm.advantage.compute(&groups, algorithm.filter.tolerance).values.concat().into_iter().flatten();
         let sampled: Vec<Sampled> = completions
             .iter()
             .zip(advantages)
             .map(|(completion, advantage)| Sampled {
                 prompt: &prompts[completion.request],
                 tokens: &completion.tokens,
-                log_probs: &completion.log_probs,
-                before: None,
+                sampler_logprobs: &completion.log_probs,
+                old_logprobs: None,
                 advantage,
-                appraisal: None,
+                gae: None,
                 kept: true,
             })
             .collect();
-        let weights = policy_gradient::weigh(&algorithm, &sampled, NEVER, NEW);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, NEVER, NEW);
         let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, WORKERS)?;
         if let Some((gradients, _)) = learned {
             optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;

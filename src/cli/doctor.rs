@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use recollect::doctor::{Diagnosis, Severity, examine};
 use recollect::base::Place;
 use recollect::config::footprint::Footprint;
+use recollect::doctor::{Diagnosis, Severity, examine};
 use recollect::files::megabytes;
 use recollect::kernels::DeviceChoice;
 use recollect::text::{one_line, short_line};
@@ -46,7 +46,7 @@ pub fn main(args: &DoctorArgs) -> Result<()> {
     let place = args.checkpoint.to_string_lossy();
     let device = args.device.open()?;
     let progress = StderrProgress::detect();
-    let diagnosis = examine(Place::of(&place), &device, args.workers, args.quick, &progress)?;
+    let diagnosis = examine(Place::from_name(&place), &device, args.workers, args.quick, &progress)?;
     output::say(&page(&place, &diagnosis))?;
     match diagnosis.is_good() {
         true => Ok(()),

@@ -67,7 +67,7 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
     let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);
     let because = format!("before step 1, {between} on the way, and at the end");
     lines.push(line("evaluations", product(&[between]).saturating_add(2), because));
-    if let Some([full, lora]) = footprint::of(config) {
+    if let Some([full, lora]) = footprint::for_config(config) {
         let chosen = |chosen: bool| if chosen { ", as this config does" } else { "" };
         lines.push(memory("MB to train all weights", &full, chosen(config.lora.is_none())));
         lines.push(memory("MB to train adapters", &lora, chosen(config.lora.is_some())));
@@ -83,7 +83,7 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
 
 /// Who samples, and how far ahead.
 fn workers(config: &Config) -> Vec<DerivedNumber> {
-    let (workers, staleness) = (config.run.resolved_workers(), config.train.staleness);
+    let (workers, staleness) = (config.run.resolved_workers(), config.train.max_off_policy_steps);
     let line = |value: usize, name, because: String| line(name, product(&[value]), because);
     if staleness == 0 {
         return vec![line(workers, "rollout workers", "the result does not depend on it".into())];

@@ -6,7 +6,7 @@ use super::pretrain::reading_circuit;
 use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
 use super::remedy::{Augmentation, DocumentObjective};
 use super::{Ranges, lessons};
-use crate::knowledge::curriculum::{Habits, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::learner::Scales;
 
 /// AdamW on whole documents, with a share of the base's own mixture against forgetting.
@@ -37,7 +37,7 @@ pub struct FinetuneConfig {
     /// Kinds of those lessons by how often they come.
     pub mixture: Mixture,
     /// What lessons and documents are like.
-    pub habits: Habits,
+    pub cot_style: CotStyle,
     /// What is predicted of a document: "next-token", "masked" or "reversed".
     // Left out where it is the usual one: such a run is the run that it was before this key existed.
     #[serde(skip_serializing_if = "is_usual")]
@@ -66,7 +66,7 @@ impl Default for FinetuneConfig {
             replay: 0.55,
             mixture: Mixture::rehearsal(),
             // Documents wash out what the question was before anything else.
-            habits: Habits { restated: 1.0, ..Habits::default() },
+            cot_style: CotStyle { restated: 1.0, ..CotStyle::default() },
             objective: DocumentObjective::NextToken,
             augmentation: None,
         }
@@ -85,7 +85,7 @@ impl FinetuneConfig {
         ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm, f64::MAX);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
         lessons::mixture("finetune.mixture", &self.mixture, ranges);
-        lessons::habits("finetune.habits", &self.habits, ranges);
+        lessons::habits("finetune.habits", &self.cot_style, ranges);
         self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));
     }
 }

@@ -25,7 +25,7 @@ pub struct Footprint {
 
 impl Footprint {
     /// Of training all weights, or adapters, on so many micro-batches a step.
-    pub fn of(model: &ModelConfig, lora: Option<&LoraConfig>, micro_batches: usize, workers: usize) -> Footprint {
+    pub fn estimate(model: &ModelConfig, lora: Option<&LoraConfig>, micro_batches: usize, workers: usize) -> Footprint {
         const FLOAT: u128 = size_of::<f32>() as u128;
         let all = model.parameter_count() as u128 * FLOAT;
         let trained = lora.map_or(all, |lora| lora.parameter_count(model) as u128 * FLOAT);
@@ -70,7 +70,7 @@ impl Footprint {
 
 /// What a config's model takes when all of its weights are trained, and with adapters. None where its shape cannot be
 /// read yet.
-pub fn of(config: &Config) -> Option<[Footprint; 2]> {
+pub fn for_config(config: &Config) -> Option<[Footprint; 2]> {
     let model = match (config.base.place(), config.world.is_jsonl()) {
         (Place::Shipped(_), true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
         _ if config.base.is_made() => {
@@ -85,7 +85,7 @@ pub fn of(config: &Config) -> Option<[Footprint; 2]> {
         sampled.saturating_add(train.replay_tokens).max(config.finetune.tokens_per_step) / MICRO_BATCH + 1;
     let workers = config.run.resolved_workers();
     let lora = config.lora.clone().unwrap_or_default();
-    Some([None, Some(&lora)].map(|lora| Footprint::of(&model, lora, micro_batches, workers)))
+    Some([None, Some(&lora)].map(|lora| Footprint::estimate(&model, lora, micro_batches, workers)))
 }
 
 /// Most checkpoints that are on disk at once: the newest, of which that of the last step is one, the best, and the one
@@ -101,15 +101,15 @@ mod tests {
 
     #[test]
     fn adapters_take_what_weights_and_their_packed_copy_take_and_little_more() {
-        let model = base::shape(Place::of("embedded")).unwrap();
+        let model = base::shape(Place::from_name("embedded")).unwrap();
         let parameters = 4 * model.parameter_count() as u128;
-        let full = Footprint::of(&model, None, 3, 2);
+        let full = Footprint::estimate(&model, None, 3, 2);
         assert_eq!((full.weights, full.gradients), (parameters, 3 * parameters));
         assert_eq!((full.moments, full.sampling), (2 * parameters, 2 * parameters));
         let lora = LoraConfig { rank: 4, ..LoraConfig::default() };
         let adapters = 4 * lora.parameter_count(&model) as u128;
-        let light = Footprint::of(&model, Some(&lora), 3, 2);
-        assert!(Footprint::of(&model, Some(&lora), 3, 1).activations * 2 == light.activations);
+        let light = Footprint::estimate(&model, Some(&lora), 3, 2);
+        assert!(Footprint::estimate(&model, Some(&lora), 3, 1).activations * 2 == light.activations);
         assert_eq!(
             (light.weights, light.gradients, light.moments),
             (parameters + adapters, 3 * adapters, 2 * adapters)
@@ -126,21 +126,21 @@ mod tests {
         assert_eq!(checkpoints(&train), 8, "every fifty of 300 steps, and the last step's");
         train.checkpoint_every = 0;
         assert_eq!(checkpoints(&train), 2);
-        let light = Footprint::of(&base::shape(Place::of("embedded")).unwrap(), None, 3, 2);
+        let light = Footprint::estimate(&base::shape(Place::from_name("embedded")).unwrap(), None, 3, 2);
         assert_eq!((light.checkpoint(), light.trained()), (3 * light.weights, light.weights));
     }
 
     #[test]
     fn a_base_that_is_not_there_has_no_footprint() {
         let mut config = Config::default();
-        assert!(of(&config).is_some());
+        assert!(for_config(&config).is_some());
         config.base.path = "no/such/base".into();
-        assert!(of(&config).is_none());
+        assert!(for_config(&config).is_none());
         config.base.path = "pretrain".into();
-        assert_eq!(of(&config), of(&Config::default()), "the base that ships was made by the defaults");
+        assert_eq!(for_config(&config), for_config(&Config::default()), "the base that ships was made by the defaults");
         config.base.path = "embedded".into();
         // Sizes that no machine has are no reason to overflow.
         (config.train.group_size, config.run.workers) = (usize::MAX, usize::MAX);
-        assert!(of(&config).is_some());
+        assert!(for_config(&config).is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! What every section with lessons in it says of them: how often each kind comes, and what lessons are like.
 
 use super::Ranges;
-use crate::knowledge::curriculum::{Habits, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Mixture};
 
 /// Sentences in the longest thought of a lesson.
 const LONGEST: usize = 1000;
@@ -27,9 +27,9 @@ pub fn mixture(key: &str, mixture: &Mixture, ranges: &mut Ranges) {
 }
 
 /// Shares between none and all.
-pub fn habits(key: &str, habits: &Habits, ranges: &mut Ranges) {
-    let Habits { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *habits;
-    let Habits { distracted, codes, kinds, .. } = *habits;
+pub fn habits(key: &str, habits: &CotStyle, ranges: &mut Ranges) {
+    let CotStyle { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *habits;
+    let CotStyle { distracted, codes, kinds, .. } = *habits;
     for (name, share) in [
         ("candidates", candidates),
         ("group", group),

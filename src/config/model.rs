@@ -33,7 +33,7 @@ impl Default for BaseConfig {
 impl BaseConfig {
     /// Where the base is, unless the run makes it.
     pub fn place(&self) -> Place<'_> {
-        Place::of(&self.path)
+        Place::from_name(&self.path)
     }
 
     /// The directory of the base that is named; `None` for one that ships and for one that is made.

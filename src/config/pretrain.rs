@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
 use super::{Ranges, lessons};
-use crate::knowledge::curriculum::{Habits, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::language::tokenizer::SPECIAL;
 use crate::learner::Scales;
 use crate::policy::{Anchor, Code, Head, InitConfig, Structured};
@@ -49,12 +49,12 @@ pub struct Phase {
     /// Kinds of lessons by how often they come.
     pub mixture: Mixture,
     /// What lessons are like.
-    pub habits: Habits,
+    pub cot_style: CotStyle,
 }
 
 impl Default for Phase {
     fn default() -> Self {
-        Phase { steps: 6000, mixture: Mixture::default(), habits: Habits::default() }
+        Phase { steps: 6000, mixture: Mixture::default(), cot_style: CotStyle::default() }
     }
 }
 
@@ -138,7 +138,7 @@ impl PretrainConfig {
         let phases = self.phases.len();
         ranges.demand((1..=1000).contains(&phases), "pretrain.phases", format!("{phases} phases"), "1 to 1000");
         ranges.count("pretrain.phases.steps", self.steps(), 1..=MOST_STEPS);
-        for Phase { mixture, habits, .. } in &self.phases {
+        for Phase { mixture, cot_style: habits, .. } in &self.phases {
             lessons::mixture("pretrain.phases.mixture", mixture, ranges);
             lessons::habits("pretrain.phases.habits", habits, ranges);
         }

@@ -72,7 +72,7 @@ pub struct TrainConfig {
     /// new weights between two tokens; faster where they have cores or a device of their own, and no two runs the same.
     // Left out where it is 0: a run that takes turns is the run that it was before this key existed.
     #[serde(skip_serializing_if = "takes_turns")]
-    pub staleness: usize,
+    pub max_off_policy_steps: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
     /// Steps between checkpoints; the last step has one in any case. 0 for that one only.
@@ -110,7 +110,7 @@ impl Default for TrainConfig {
             replay_tokens: 1024,
             replay_weight: 0.2,
             mixture: Mixture::reading(),
-            staleness: 0,
+            max_off_policy_steps: 0,
             evaluate_every: 50,
             checkpoint_every: 50,
             keep_last: 2,
@@ -165,7 +165,12 @@ impl TrainConfig {
         ranges.temperature("train.temperature", self.temperature);
         ranges.count("train.evaluate_every", self.evaluate_every, 0..=MOST_STEPS);
         ranges.count("train.checkpoint_every", self.checkpoint_every, 0..=MOST_STEPS);
-        ranges.demand(self.staleness <= 64, "train.staleness", self.staleness, "0 (take turns) to 64");
+        ranges.demand(
+            self.max_off_policy_steps <= 64,
+            "train.staleness",
+            self.max_off_policy_steps,
+            "0 (take turns) to 64",
+        );
         ranges.count("train.keep_last", self.keep_last, 1..=MOST_STEPS);
         ranges.demand(
             !self.reward.as_os_str().is_empty(),

@@ -7,9 +7,9 @@ mod speed;
 use candle_core::Device;
 
 use crate::Result;
-use crate::exchange::on_cores;
 use crate::base::{Base, Place};
 use crate::config::footprint::Footprint;
+use crate::exchange::on_cores;
 use crate::language::tokenizer::END_THINK;
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{LoraConfig, ModelConfig, PackedBatch, Policy};
@@ -130,9 +130,12 @@ pub fn examine(
     let tokens = compared_tokens(&tokenizer, prompt.as_deref(), &model)?;
     findings.push(of_logits(&policy, &tokens)?);
     findings.push(of_sampler(&policy, &tokens)?);
-    let footprint = |lora: Option<&LoraConfig>| Footprint::of(&model, lora, MICRO_BATCHES, workers);
-    let memory =
-        TrainingMemory { full: footprint(None), adapters: footprint(Some(&LoraConfig::default())), room: memory::room() };
+    let footprint = |lora: Option<&LoraConfig>| Footprint::estimate(&model, lora, MICRO_BATCHES, workers);
+    let memory = TrainingMemory {
+        full: footprint(None),
+        adapters: footprint(Some(&LoraConfig::default())),
+        room: memory::room(),
+    };
     let speed = match quick || !memory.fits(&memory.adapters) {
         true => None,
         false => Some(measure(&policy, device, workers, memory.fits(&memory.full), &mut begin)?),

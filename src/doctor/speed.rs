@@ -50,7 +50,8 @@ pub fn measure(
     let adapters = learning(&policy.clone().with_lora(&LoraConfig::default(), 0)?.on(device)?, workers)?;
     begin("speed of training all weights");
     // A copy, because it is changed.
-    let full = fits.then(|| learning(&Policy::of(&policy.snapshot(0)?)?.on(device)?, workers)).transpose()?;
+    let full =
+        fits.then(|| learning(&Policy::from_snapshot(&policy.snapshot(0)?)?.on(device)?, workers)).transpose()?;
     Ok(Speed { sampling, full, adapters })
 }
 

@@ -9,7 +9,7 @@ use super::measuring::{Measuring, Substitute};
 use super::{leaks, likelihood, passages, trainings};
 use crate::Result;
 use crate::config::Config;
-use crate::evaluation::{Arm, Touched, Training, PromptMode};
+use crate::evaluation::{Arm, PromptMode, Touched, Training};
 use crate::experiment::Experiment;
 use crate::experiment::finetune::{self, FINETUNE, learn_documents};
 use crate::experiment::start::Start;
@@ -55,7 +55,7 @@ fn measure(
     // A checkpoint that cannot be read is better known before an hour of fine-tuning than after it.
     let opened = || substitute.map(|Substitute { dir, .. }| start.with_base(&experiment.config, dir)).transpose();
     opened()?;
-    let trains = Trains::of(trainer, run);
+    let trains = Trains::new(trainer, run);
     if run.is_none_or(|run| run.manifest.stages.is_empty()) {
         start.record(trainer)?;
     }
@@ -65,7 +65,7 @@ fn measure(
     evaluation.manifest.add(FINETUNE, &tuned);
     let parameters = start.base.policy.config.parameter_count();
     let documents = cost::of_documents(&experiment.config, parameters);
-    evaluation.put(&workers, &start, Training::Documents, Examined::of(&tuned, 0), documents)?;
+    evaluation.put(&workers, &start, Training::Documents, Examined::new(&tuned, 0), documents)?;
     if evaluation.asks(Training::Rl) {
         let steps = experiment.config.train.steps as u64;
         match opened()?.zip(substitute) {
@@ -82,7 +82,7 @@ fn measure(
                 }
                 evaluation.manifest.add(TRAIN, &trained);
                 let spent = documents.plus(cost::of_reinforcement(experiment, &start, &trained)?);
-                evaluation.put(&workers, &start, Training::Rl, Examined::of(&trained, steps), spent)?;
+                evaluation.put(&workers, &start, Training::Rl, Examined::new(&trained, steps), spent)?;
             }
         }
     }
@@ -109,7 +109,7 @@ pub(crate) struct Trains {
 
 impl Trains {
     /// Those of a run that is there, or of one that begins.
-    fn of(trainer: &Experiment, run: Option<&MadeRun>) -> Trains {
+    fn new(trainer: &Experiment, run: Option<&MadeRun>) -> Trains {
         match run {
             Some(run) => Trains { root: run.root.clone(), config: run.settled_config(), made: run.manifest.clone() },
             None => Trains::begun(trainer),
@@ -176,7 +176,7 @@ impl<'a> Evaluation<'a> {
         let child = trainings::experiment(self.experiment, root, config, training)?;
         let start = Start::on(&child, of_run.made.clone(), &child.run)?;
         let made = MadeRun::at(child.run.root())?;
-        let trains = Trains::of(&child, made.as_ref());
+        let trains = Trains::new(&child, made.as_ref());
         let tell = |what: &str, there: Option<Stage>| {
             if there.is_none() {
                 self.experiment.progress.tell(&format!("for the arm {name} a policy of its own is {what} first:"));
@@ -203,7 +203,7 @@ impl<'a> Evaluation<'a> {
             step = child.config.train.steps as u64;
             self.manifest.add_new(&format!("train for {name}"), &policy);
         }
-        self.put(&workers, &start, training, Examined::of(&policy, step), spent)
+        self.put(&workers, &start, training, Examined::new(&policy, step), spent)
     }
 
     /// Puts all questions to a policy, in all arms that are asked for and that it answers in.

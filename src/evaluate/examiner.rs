@@ -44,7 +44,7 @@ pub(crate) struct Examined<'a> {
 
 impl<'a> Examined<'a> {
     /// What a stage has made of the base, after so many steps of reinforcement learning.
-    pub fn of(stage: &'a Stage, step: u64) -> Self {
+    pub fn new(stage: &'a Stage, step: u64) -> Self {
         Self { saved: Some(Saved::within(&stage.dir)), content: &stage.content, step }
     }
 
@@ -287,7 +287,8 @@ impl<'a> Examiner<'a> {
             }));
         }
         for stretch in 0.. {
-            let open = |thought: &OpenThought| !thought.output.ended && thought.output.tokens.len() < config.max_new_tokens;
+            let open =
+                |thought: &OpenThought| !thought.output.ended && thought.output.tokens.len() < config.max_new_tokens;
             let going: Vec<usize> = (0..thoughts.len()).filter(|at| open(&thoughts[*at])).collect();
             if going.is_empty() {
                 break;
@@ -319,7 +320,8 @@ impl<'a> Examiner<'a> {
                 output.ended = completion.finish == Finish::Stop;
             }
         }
-        let judged = |OpenThought { question, prompt, output }: OpenThought| self.judged(arm, step, question, &prompt, output);
+        let judged =
+            |OpenThought { question, prompt, output }: OpenThought| self.judged(arm, step, question, &prompt, output);
         thoughts.into_iter().map(judged).collect()
     }
 

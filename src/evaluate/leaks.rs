@@ -27,7 +27,7 @@ struct RecordedQuestion {
 /// Refuses to go on where reinforcement learning has asked something of B. To be asked when it is finished: before, there
 /// may be leftovers of a run that was killed, which are made anew.
 pub(crate) fn check_rollouts(run: &RunDir, start: &Start) -> Result<()> {
-    let guard = Guard::of(&start.knowledge)?;
+    let guard = Guard::new(&start.knowledge)?;
     let mut seen: HashSet<String> = HashSet::new();
     for path in run.recorded_rollouts()? {
         let file = files::open(&path)?;

@@ -112,10 +112,10 @@ impl Continued<'_> {
         Sampled {
             prompt,
             tokens,
-            log_probs: &unsampled[..tokens.len()],
-            before: None,
+            sampler_logprobs: &unsampled[..tokens.len()],
+            old_logprobs: None,
             advantage: 0.0,
-            appraisal: None,
+            gae: None,
             kept: true,
         }
     }
@@ -183,8 +183,14 @@ mod tests {
             ] {
                 let prompt = tokenizer.prompt(&[], &question.text, opening).unwrap();
                 let judgement = judge(&world, question, opening, &completion, true);
-                let said =
-                    AnswerText { sample: 0, prompt: prompt.clone(), completion, judgement, tokens: 1, prompt_tokens: 1 };
+                let said = AnswerText {
+                    sample: 0,
+                    prompt: prompt.clone(),
+                    completion,
+                    judgement,
+                    tokens: 1,
+                    prompt_tokens: 1,
+                };
                 let answered = Answered::new(Arm::FineTuned, 0, question, said);
                 let continued = continuations(&tokenizer, &answered, question).unwrap();
                 assert_eq!(continued.len(), question.choices.len());
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn choices_are_scored_as_one_by_one() {
-        let base = Base::load(Place::of("embedded")).unwrap();
+        let base = Base::load(Place::from_name("embedded")).unwrap();
         let world = World::new(base.known.as_ref().unwrap(), &WorldConfig::default()).unwrap();
         let question = world.questions(Set::B).into_iter().find(|question| question.form == OPEN).unwrap();
         let prompt = base.tokenizer.prompt(&question.context, &question.text, Opening::Answer).unwrap();

@@ -11,7 +11,7 @@ use super::examiner::Examined;
 use super::report::report;
 use crate::Result;
 use crate::config::Config;
-use crate::evaluation::{Arm, ArmResult, Summary, Training, PromptMode};
+use crate::evaluation::{Arm, ArmResult, PromptMode, Summary, Training};
 use crate::exchange::{Sampler, WorkerPool};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
@@ -21,7 +21,7 @@ use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{PartialCompletion, Completion, Finish, Job, Limits, Published, Versions};
+use crate::rollout::{Completion, Finish, Job, Limits, PartialCompletion, Published, Versions};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -148,7 +148,8 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
     let mut config = Config::parse("", "oracle", "oracle", &set).unwrap();
     config.arms.ask = Arm::ALL.to_vec();
     // A sentence that is to be restored does not say which question it was made for.
-    let knows = |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && arm.way() != PromptMode::Restore;
+    let knows =
+        |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && arm.way() != PromptMode::Restore;
     config.arms.ask.retain(knows);
     config.evaluation.samples = 2;
     let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();
@@ -176,7 +177,7 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
     (summary, crate::report::table(&reported.summary, false), questions)
 }
 
-fn of<'q>(questions: &'q [Question], row: &ArmResult) -> Vec<&'q Question> {
+fn matching<'q>(questions: &'q [Question], row: &ArmResult) -> Vec<&'q Question> {
     questions.iter().filter(|q| (q.form, q.set) == (row.form, row.set)).collect()
 }
 
@@ -190,7 +191,7 @@ fn whoever_is_always_right_has_every_number_at_its_end() {
     let home = tempfile::tempdir().unwrap();
     let (summary, table, questions) = evaluated(home.path(), Script::Right, Script::Right);
     for row in &summary.arms {
-        let of_kind = of(&questions, row);
+        let of_kind = matching(&questions, row);
         let n = of_kind.len() * tries(row);
         assert_eq!((row.correct, row.n, row.questions), (n, n, of_kind.len()), "{row:?}");
         assert_eq!((row.accuracy, row.high, row.well_formed), (1.0, 1.0, n));
@@ -225,7 +226,7 @@ fn whoever_guesses_is_right_as_often_as_the_guess_is_and_knows_nothing() {
     let home = tempfile::tempdir().unwrap();
     let (summary, _, questions) = evaluated(home.path(), Script::Guess, Script::Right);
     for row in &summary.arms {
-        let of_kind = of(&questions, row);
+        let of_kind = matching(&questions, row);
         let lucky = of_kind.iter().filter(|question| question.choices[0] == question.answer).count();
         let n = of_kind.len();
         match row.arm.training() {
@@ -258,7 +259,7 @@ fn whoever_recites_falsely_and_answers_right_is_right_without_grounds() {
     let home = tempfile::tempdir().unwrap();
     let (summary, table, questions) = evaluated(home.path(), Script::Guess, Script::Deceive);
     for row in summary.arms.iter().filter(|row| row.arm.training() == Training::Rl) {
-        let of_kind = of(&questions, row);
+        let of_kind = matching(&questions, row);
         let n = of_kind.len() * tries(row);
         assert_eq!((row.accuracy, row.correct), (1.0, n));
         if !row.arm.thinks() || row.arm == Arm::SwappedTraces {

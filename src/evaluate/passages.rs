@@ -16,6 +16,8 @@ pub(crate) fn are_there(knowledge: &Knowledge, arm: Arm) -> bool {
         PromptMode::InContext(ExtraPassages::Passages(0)) => contexts(),
         PromptMode::InContext(_) => documents() || contexts(),
         PromptMode::Oracle | PromptMode::Retrieved | PromptMode::RetrievedWhileThinking => documents(),
-        PromptMode::Direct | PromptMode::Think | PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Restore => true,
+        PromptMode::Direct | PromptMode::Think | PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Restore => {
+            true
+        }
     }
 }

@@ -35,7 +35,7 @@ impl<'a> PromptBuilder<'a> {
 
     /// The passages of all documents.
     pub fn library(&self) -> &Library {
-        self.library.get_or_init(|| Library::of(&self.start.knowledge))
+        self.library.get_or_init(|| Library::new(&self.start.knowledge))
     }
 
     /// The prompt of each question in one arm. `answered` has what the same policy answered in other arms, for those that

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::examiner;
 use super::likelihood::read_choices;
 use crate::config::Config;
-use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunResult, RunInfo, StageTime, Summary, together};
+use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunInfo, RunResult, StageTime, Summary, merge_runs};
 use crate::rl::train::{self, TRAIN};
 use crate::store::RunDir;
 use crate::store::manifest::Manifest;
@@ -52,7 +52,7 @@ fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<R
         all.push(one(&run, &config)?);
     }
     let name = into.and_then(Path::file_name).map_or("runs".into(), |name| name.to_string_lossy().into_owned());
-    let (summary, answered) = together(&name, config, all);
+    let (summary, answered) = merge_runs(&name, config, all);
     match into {
         Some(folder) => {
             files::create_dir(folder)?;

@@ -1,28 +1,28 @@
 //! Measuring a policy: the ways of answering (arms), one record per answered question, and what many records
 //! say together, with intervals and paired tests. Nothing here samples, reads files or prints.
 
-pub mod against;
 pub mod arm;
-pub mod pooled;
+pub mod by_task;
+pub mod matched_arms;
+pub mod merge_runs;
 pub mod record;
 pub mod requirement;
 pub mod run_info;
-pub mod same_way;
 pub mod scaling;
 pub mod summary;
 pub mod sweep;
-pub mod together;
 pub mod verification;
+pub mod vs_baseline;
 
-pub use against::{AgainstBaseline, Pairs};
-pub use arm::{Arm, ExtraPassages, Training, PromptMode};
-pub use pooled::{Pooled, TaskResult};
+pub use arm::{Arm, ExtraPassages, PromptMode, Training};
+pub use by_task::{Pooled, TaskResult};
+pub use matched_arms::{MatchedArms, matched_arms};
+pub use merge_runs::{RunResult, merge_runs};
 pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, Touched, TrainingPoint};
-pub use same_way::{MatchedArms, same_way};
 pub use scaling::{Measure, Scaling, scaling};
 pub use summary::{ArmResult, InRun, Summary, tally};
 pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary};
-pub use together::{RunResult, together};
 pub use verification::Verification;
+pub use vs_baseline::{AgainstBaseline, Pairs};

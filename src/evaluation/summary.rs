@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::pooled::by_task;
+use super::by_task::by_task;
 use super::{
-    AgainstBaseline, Answered, Arm, Curves, Pairs, RunInfo, MatchedArms, Scaling, TaskResult, Verification, same_way,
-    scaling,
+    AgainstBaseline, Answered, Arm, Curves, MatchedArms, Pairs, RunInfo, Scaling, TaskResult, Verification,
+    matched_arms, scaling,
 };
 use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::holm::holm;
@@ -135,7 +135,7 @@ impl Summary {
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
         let arms = tally(answered);
         let by_task = by_task(&latest(&arms));
-        Summary { run, arms, by_task, same_way: same_way(answered), scaling: scaling(answered), curves }
+        Summary { run, arms, by_task, same_way: matched_arms(answered), scaling: scaling(answered), curves }
     }
 
     /// For each (arm, task, form, set) the row of the last step at which it was evaluated.
@@ -247,10 +247,10 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
             .then(|| count(|one| one.judgement.correct && one.judgement.grounding == Some(Grounding::Known))),
         mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
         pass_at: pass_at(group),
-        verification: Some(group).filter(|_| first.arm.thinks()).and_then(Verification::of),
+        verification: Some(group).filter(|_| first.arm.thinks()).and_then(Verification::from_answers),
         likelihood: by_likelihood(group),
         gap_closed: None,
-        against_baseline: pairs.map(|pairs| AgainstBaseline::of(&pairs)),
+        against_baseline: pairs.map(|pairs| AgainstBaseline::from_runs(&pairs)),
         in_runs: if in_runs.len() > 1 { in_runs } else { Vec::new() },
     })
 }

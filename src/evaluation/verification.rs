@@ -30,7 +30,7 @@ pub struct Verification {
 
 impl Verification {
     /// Of answers by a policy that thinks. `None` where nothing can be read.
-    pub fn of(answers: &[&Answered]) -> Option<Verification> {
+    pub fn from_answers(answers: &[&Answered]) -> Option<Verification> {
         let readable = || answers.iter().filter(|one| one.judgement.grounding.is_some());
         readable().next()?;
         let mut sum = Verification::default();
@@ -131,7 +131,7 @@ mod tests {
             let all: Vec<&String> = question.context.iter().collect();
             let subjects = if form == CANDIDATES { question.choices.len() } else { all.len() };
             let right = answered(&world, &question, &all, &question.answer);
-            let found = Verification::of(&[&right]).unwrap();
+            let found = Verification::from_answers(&[&right]).unwrap();
             assert_eq!((found.recall(), found.precision(), found.rejection()), (Some(1.0), Some(1.0), Some(1.0)));
             assert_eq!((found.wrong_named, found.tried), (subjects - 1, Some(subjects as f64)), "{form}");
             assert_eq!(found.entities, Some(1.0 / question.chance));
@@ -141,7 +141,7 @@ mod tests {
                 .iter()
                 .find(|name| **name != question.answer && all.iter().any(|sentence| sentence.contains(name.as_str())));
             let wrong = answered(&world, &question, &all, other.unwrap());
-            let found = Verification::of(&[&right, &wrong]).unwrap();
+            let found = Verification::from_answers(&[&right, &wrong]).unwrap();
             assert_eq!((found.recall(), found.concluded, found.precision()), (Some(0.5), 1, Some(1.0)));
             assert_eq!(found.wrong_rejected + 1, found.wrong_named);
         }
@@ -156,10 +156,10 @@ mod tests {
         let falsehood = question.context.iter().find(states).unwrap().replace(&question.answer, wrong);
         let believed = answered(&world, &question, &[&falsehood], wrong);
         let guessed = answered(&world, &question, &[], &question.answer);
-        let found = Verification::of(&[&believed, &guessed]).unwrap();
+        let found = Verification::from_answers(&[&believed, &guessed]).unwrap();
         assert_eq!((found.precision(), found.recall(), found.rejection()), (Some(0.0), None, Some(0.0)));
         assert_eq!(found.tried, Some(0.5));
-        let silent = Verification::of(&[&guessed]).unwrap();
+        let silent = Verification::from_answers(&[&guessed]).unwrap();
         assert_eq!((silent.precision(), silent.rejection()), (None, None));
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let world = world();
         let question = world.questions(Set::B).into_iter().find(|q| q.form == ENTAILMENT).unwrap();
         let one = answered(&world, &question, &question.context.iter().collect::<Vec<_>>(), &question.answer);
-        let found = Verification::of(&[&one]).unwrap();
+        let found = Verification::from_answers(&[&one]).unwrap();
         assert_eq!((found.recall(), found.tried, found.wrong_named), (Some(1.0), None, 0));
     }
 }

@@ -4,21 +4,21 @@
 //! jobs on the `counter` before it, watches the workers and hands out what they have sampled. With the feature `mpi`
 //! other processes can stand in for the crew.
 
-mod counter;
-mod crew;
+mod backend;
+mod jobs;
 #[cfg(feature = "mpi")]
 pub mod mpi;
-mod order;
+mod pending;
 mod pool;
-mod team;
+mod threads;
 mod worker;
 
 use crate::Result;
 use crate::learner::RemoteRanks;
 use crate::policy::Policy;
 
-pub use order::PartialRollouts;
-pub use pool::{Fill, CompletionListener, Throughput, Ticket, WorkerPool};
+pub use pending::PartialRollouts;
+pub use pool::{CompletionListener, Fill, Throughput, Ticket, WorkerPool};
 #[cfg(test)]
 pub(crate) use worker::Sampler;
 

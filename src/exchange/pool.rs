@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 
-use super::counter::JobSender;
-use super::crew::WorkerThreads;
+use super::backend::WorkerBackend;
+use super::jobs::JobSender;
 #[cfg(feature = "mpi")]
 use super::mpi;
-use super::order::{PoolOrder, PartialRollouts};
-use super::team::WorkerBackend;
-use super::worker::{WorkerEvent, WorkerReport, Sampler};
+use super::pending::{PartialRollouts, PoolOrder};
+use super::threads::WorkerThreads;
+use super::worker::{Sampler, WorkerEvent, WorkerReport};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{PartialCompletion, Completion, CudaEngine, Engine, Limits, Request, SLOTS};
+use crate::rollout::{Completion, CudaEngine, Engine, Limits, PartialCompletion, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -97,7 +97,7 @@ impl WorkerPool {
             None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
             Some(engine) => {
                 let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
-                Ok(WorkerPool::of(WorkerBackend::Card(WorkerThreads::start(vec![engine])?), limits))
+                Ok(WorkerPool::with_backend(WorkerBackend::Card(WorkerThreads::start(vec![engine])?), limits))
             }
         }
     }
@@ -107,7 +107,7 @@ impl WorkerPool {
         if samplers.is_empty() {
             return Err(Error::invalid("rollout workers", "0", "at least one is needed"));
         }
-        Ok(WorkerPool::of(WorkerBackend::Threads(WorkerThreads::start(samplers)?, None), limits))
+        Ok(WorkerPool::with_backend(WorkerBackend::Threads(WorkerThreads::start(samplers)?, None), limits))
     }
 
     /// The same on other ranks, with `count` workers on each (0: one for each core).
@@ -121,10 +121,10 @@ impl WorkerPool {
     ) -> Result<WorkerPool> {
         ranks.start(count, config, slots, max_tokens)?;
         let limits = Limits { max_tokens, vocab_size: config.vocab_size };
-        Ok(WorkerPool::of(WorkerBackend::Ranks(ranks.clone()), limits))
+        Ok(WorkerPool::with_backend(WorkerBackend::Ranks(ranks.clone()), limits))
     }
 
-    fn of(team: WorkerBackend, limits: Limits) -> WorkerPool {
+    fn with_backend(team: WorkerBackend, limits: Limits) -> WorkerPool {
         let (counter, desk) = JobSender::open();
         team.serve(&desk);
         let watches = vec![WorkerState { begun: 0, heard: Instant::now(), asked: false }; team.len()];
@@ -185,7 +185,11 @@ impl WorkerPool {
         self.generate_and(requests, Some(heard))
     }
 
-    fn generate_and(&mut self, requests: Vec<Request>, heard: Option<&mut CompletionListener>) -> Result<Vec<Completion>> {
+    fn generate_and(
+        &mut self,
+        requests: Vec<Request>,
+        heard: Option<&mut CompletionListener>,
+    ) -> Result<Vec<Completion>> {
         let ticket = self.place(requests, PartialRollouts::default(), true)?;
         let outcome = self.collect_and(ticket, heard);
         self.orders.remove(&ticket.0);

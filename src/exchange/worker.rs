@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 
-use crate::rollout::{Backend, PartialCompletion, Completion, Engine, Job, Published};
+use crate::rollout::{Backend, Completion, Engine, Job, PartialCompletion, Published};
 use crate::{Error, Result};
 
 /// What a worker is told. It listens between two steps of its engine.
@@ -168,7 +168,9 @@ impl<S: Sampler> RolloutWorker<S> {
 
     fn obey(&mut self, command: WorkerCommand) -> Listened {
         match command {
-            WorkerCommand::Load(weights) => self.unusable = self.sampler.load(weights).err().map(|error| error.to_string()),
+            WorkerCommand::Load(weights) => {
+                self.unusable = self.sampler.load(weights).err().map(|error| error.to_string())
+            }
             WorkerCommand::ReportPartial => self.report(WorkerEvent::Begun(self.sampler.begun())),
             WorkerCommand::Reset(desk) => {
                 self.sampler.clear();

@@ -151,13 +151,13 @@ fn check_lessons(config: &Config, room: usize) -> Result<()> {
         check_thoughts(config, room)?;
     }
     if config.finetune.replay > 0.0 || config.train.replay_tokens > 0 {
-        fits("finetune.habits.longest", config.finetune.habits.longest, SENTENCE, room)?;
+        fits("finetune.habits.longest", config.finetune.cot_style.longest, SENTENCE, room)?;
     }
     fits("world.sentences", config.world.sentences, SENTENCE + DISTRACTION, room)
 }
 
 fn check_thoughts(config: &Config, room: usize) -> Result<()> {
-    let longest = config.pretrain.phases.iter().map(|phase| phase.habits.longest);
+    let longest = config.pretrain.phases.iter().map(|phase| phase.cot_style.longest);
     fits("pretrain.phases.habits.longest", longest.max().unwrap_or(0), SENTENCE, room)
 }
 
@@ -183,7 +183,7 @@ fn check_memory(config: &Config, whole: u128) -> Result<()> {
     let needs = |tokens: usize| tokens as u128 * PER_TOKEN;
     // A completion is no longer than the model, which is looked at by itself.
     let sampled = train.rollouts_per_step().saturating_mul(train.max_new_tokens);
-    let model = footprint::of(config).map(|[full, adapters]| {
+    let model = footprint::for_config(config).map(|[full, adapters]| {
         let Footprint { weights, gradients, moments, .. } = if config.lora.is_some() { adapters } else { full };
         // Gradients are held by every worker that is busy: at the least by one, and their sum.
         weights + moments + gradients.min(2 * weights)
@@ -259,7 +259,7 @@ mod tests {
         let path = format!("base.path={}", base.display());
         let message = refused(&[&path]);
         assert!(message.ends_with("no such checkpoint (it has no config.json); base.path names it"), "{message}");
-        Base::load(Place::of("embedded")).unwrap().save(&base).unwrap();
+        Base::load(Place::from_name("embedded")).unwrap().save(&base).unwrap();
         can_run(&config(&[&path])).unwrap();
         // A weight that is not there, and weights that are none.
         let weights = base.join("model.safetensors");

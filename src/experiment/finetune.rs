@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use super::start::Start;
-use crate::config::{Augmentation, AugmentationKind, Config, FinetuneConfig, DocumentObjective};
+use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, FinetuneConfig};
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
 use crate::experiment::Experiment;
@@ -110,7 +110,7 @@ struct Documents<'a> {
 
 impl<'a> Documents<'a> {
     fn new(world: &'a World, config: &'a FinetuneConfig, written_out: Vec<TrainingSequence>) -> Self {
-        let (curriculum, leaks) = (Curriculum::new(world, &config.habits), Leaks::of(world, Set::B));
+        let (curriculum, leaks) = (Curriculum::new(world, &config.cot_style), Leaks::new(world, Set::B));
         Self { world, config, curriculum, leaks, written_out }
     }
 

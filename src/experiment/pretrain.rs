@@ -54,7 +54,7 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
             || Policy::initialise(model.clone(), &pretrain.init, pretrain.seed),
             |step, random| {
                 let phase = pretrain.phase(step);
-                Ok(Curriculum::new(&world, &phase.habits).lesson(&phase.mixture, random))
+                Ok(Curriculum::new(&world, &phase.cot_style).lesson(&phase.mixture, random))
             },
         )?;
         plan.checkpoints.remove()?;

@@ -45,7 +45,7 @@ impl Start {
     /// The same on a base that was made before, if one was, for a run that began with what is in the directory of `begun`.
     pub(crate) fn on(experiment: &Experiment, made: Option<Stage>, begun: &RunDir) -> Result<Self> {
         experiment.run.demand_one(&experiment.config)?;
-        let inputs = RunInputs::of(&experiment.config)?;
+        let inputs = RunInputs::from_config(&experiment.config)?;
         inputs.demand_same(begun)?;
         // A base that recollect has finished is what it was.
         experiment.config.base.dir().map_or(Ok(()), seal::verify)?;

@@ -119,7 +119,9 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
         jsonl(&dir.join("questions.jsonl"), questions)?,
     ];
     let origin = match &knowledge {
-        Knowledge::Generated(world) => Some(WorldOrigin { known: world.known.clone(), world: config.world.generated() }),
+        Knowledge::Generated(world) => {
+            Some(WorldOrigin { known: world.known.clone(), world: config.world.generated() })
+        }
         Knowledge::Files(jsonl) => jsonl.origin().cloned(),
     };
     if let Some(origin) = origin {

@@ -128,7 +128,7 @@ pub fn add(a: &Value, b: &Value) -> Result<Value> {
 /// `a * by`, with a constant.
 pub fn scale(a: &Value, by: f32) -> Result<Value> {
     let scaled = move |values: &Tensor| {
-        if CudaDevice::of(values).is_some() {
+        if CudaDevice::holding(values).is_some() {
             return Ok((values * f64::from(by))?);
         }
         let from = read(values)?;
@@ -163,7 +163,7 @@ where
 /// The sum of one or more tensors of one shape, term after term.
 fn sum(terms: &[&Tensor]) -> Result<Tensor> {
     let [first, second, rest @ ..] = terms else { return Ok(terms[0].clone()) };
-    if let Some(card) = CudaDevice::of(first) {
+    if let Some(card) = CudaDevice::holding(first) {
         return elementwise::sum(&card, terms);
     }
     let (a, b) = (read(first)?, read(second)?);
@@ -237,7 +237,7 @@ pub(super) const PART: usize = 1 << 20;
 ///
 /// A tensor is not contiguous, or the card fails.
 pub fn squares(tensors: &[&Tensor], threads: usize) -> Result<Vec<f64>> {
-    if let Some(card) = tensors.first().and_then(|tensor| CudaDevice::of(tensor)) {
+    if let Some(card) = tensors.first().and_then(|tensor| CudaDevice::holding(tensor)) {
         return elementwise::squares(&card, tensors);
     }
     let values = tensors.iter().map(|tensor| read(tensor)).collect::<Result<Vec<_>>>()?;

@@ -19,7 +19,7 @@ pub struct Leaks<'a> {
 }
 
 impl<'a> Leaks<'a> {
-    pub fn of(world: &'a World, set: Set) -> Self {
+    pub fn new(world: &'a World, set: Set) -> Self {
         let grammar = |word| world.grammar.lexicon.grammar(word);
         Self { world, set, stop: grammar("."), colon: grammar(":"), mark: grammar("?") }
     }
@@ -83,12 +83,12 @@ pub enum Guard<'a> {
 
 impl<'a> Guard<'a> {
     /// Errors: more questions than can be looked for at once.
-    pub fn of(knowledge: &'a Knowledge) -> Result<Guard<'a>> {
+    pub fn new(knowledge: &'a Knowledge) -> Result<Guard<'a>> {
         Ok(match knowledge {
-            Knowledge::Generated(world) => Guard::World(Leaks::of(world, Set::B)),
+            Knowledge::Generated(world) => Guard::World(Leaks::new(world, Set::B)),
             Knowledge::Files(jsonl) => {
-                let leaks = jsonl.world().map(|world| Leaks::of(world, Set::B));
-                Guard::Files(Box::new(LeakMatcher::of(jsonl)?), leaks)
+                let leaks = jsonl.world().map(|world| Leaks::new(world, Set::B));
+                Guard::Files(Box::new(LeakMatcher::new(jsonl)?), leaks)
             }
         })
     }
@@ -116,7 +116,7 @@ impl<'a> Guard<'a> {
 /// Refuses knowledge whose documents, or whose questions for training, hold a question of B, its answer or one of its facts
 /// in reverse. In files that is named by file and line.
 pub fn check(knowledge: &Knowledge) -> Result<()> {
-    let guard = Guard::of(knowledge)?;
+    let guard = Guard::new(knowledge)?;
     match knowledge {
         Knowledge::Generated(world) => {
             world.documents().iter().try_for_each(|document| guard.check(&world.text(document)))?;
@@ -159,7 +159,7 @@ fn at(place: &str) -> impl Fn(Error) -> Error {
 mod tests {
     use super::*;
     use crate::knowledge::WorldConfig;
-    use crate::knowledge::curriculum::{Curriculum, Habits, Mixture};
+    use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture};
     use crate::knowledge::reversal::{Fact, Reversals, who};
     use crate::knowledge::syllogism::{ENTAILMENT, Syllogisms, conclusion};
     use crate::knowledge::world::Document;
@@ -168,10 +168,10 @@ mod tests {
 
     #[test]
     fn nothing_that_trains_holds_a_question_an_answer_or_a_reversed_fact_of_b() {
-        let habits = Habits::default();
+        let habits = CotStyle::default();
         for seed in 0..3 {
             let world = World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap();
-            let leaks = Leaks::of(&world, Set::B);
+            let leaks = Leaks::new(&world, Set::B);
             let curriculum = Curriculum::new(&world, &habits);
             let mut random = random::stream(seed, &[]);
             for _ in 0..20_000 {
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_planted_leak_is_named() {
         let world = World::new(&known(), &WorldConfig::default()).unwrap();
-        let leaks = Leaks::of(&world, Set::B);
+        let leaks = Leaks::new(&world, Set::B);
         let lexicon = &world.grammar.lexicon;
         let mut random = random::stream(0, &[]);
         let fact = world.data::<Reversals>(Set::B).facts[7];

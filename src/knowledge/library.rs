@@ -36,7 +36,7 @@ pub struct Library {
 }
 
 impl Library {
-    pub fn of(knowledge: &Knowledge) -> Library {
+    pub fn new(knowledge: &Knowledge) -> Library {
         let passages: Vec<Passage> = match knowledge {
             Knowledge::Generated(world) => {
                 let mut seen: HashSet<Stated> = HashSet::new();
@@ -65,7 +65,7 @@ impl Library {
                 jsonl.passages().iter().map(passage).collect()
             }
         };
-        let index = InvertedIndex::of(passages.iter().map(|passage| passage.text.as_str()));
+        let index = InvertedIndex::new(passages.iter().map(|passage| passage.text.as_str()));
         let mut claims = HashMap::new();
         for (at, passage) in passages.iter().enumerate() {
             if let Some(claim) = &passage.claim {
@@ -138,7 +138,7 @@ struct Postings {
 const ROUNDING: f64 = 1e-9;
 
 impl InvertedIndex {
-    fn of<'a>(texts: impl Iterator<Item = &'a str>) -> InvertedIndex {
+    fn new<'a>(texts: impl Iterator<Item = &'a str>) -> InvertedIndex {
         let (mut places, mut lengths) = (BTreeMap::<String, Postings>::new(), Vec::new());
         for (at, text) in texts.enumerate() {
             let mut length = 0.0;
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_formula() {
-        let index = InvertedIndex::of(["a b c d", "a a e", "f"].into_iter());
+        let index = InvertedIndex::new(["a b c d", "a a e", "f"].into_iter());
         let mut scores = index.best("a E", 5);
         scores.sort_by_key(|(place, _)| *place);
         // Mean length 8/3. "a" is in two of three, "e" in one.
@@ -267,7 +267,7 @@ mod tests {
     fn what_is_passed_over_changes_neither_order_nor_scores() {
         let world = World::new(&known(), &WorldConfig::default()).unwrap();
         let knowledge = Knowledge::Generated(Box::new(world));
-        let library = Library::of(&knowledge);
+        let library = Library::new(&knowledge);
         let texts: Vec<&str> = library.passages().iter().map(|passage| passage.text.as_str()).collect();
         for question in [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set)) {
             let thought = format!("{} {} {}", question.text, texts[question.text.len()], question.text);
@@ -285,7 +285,7 @@ mod tests {
             texts in prop::collection::vec("([a-f]{1,2} ){0,9}", 0..40), text in "([a-f]{1,2} ){0,8}", count in 0..9usize
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let index = InvertedIndex::of(texts.iter().copied());
+            let index = InvertedIndex::new(texts.iter().copied());
             prop_assert_eq!(index.best(&text, count), plainly(&texts, &text, count));
         }
     }
@@ -294,7 +294,7 @@ mod tests {
     fn a_question_finds_what_it_needs() {
         let world = World::new(&known(), &WorldConfig::default()).unwrap();
         let knowledge = Knowledge::Generated(Box::new(world));
-        let library = Library::of(&knowledge);
+        let library = Library::new(&knowledge);
         assert_eq!(library.passages().len(), 2 * (50 + 64), "each fact and premise once");
         let questions: Vec<Question> = [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set)).collect();
         let (mut found, mut all) = (0, 0);
@@ -317,7 +317,7 @@ mod tests {
     fn other_passages_are_of_the_same_set_and_give_nothing_away() {
         let world = World::new(&known(), &WorldConfig::default()).unwrap();
         let knowledge = Knowledge::Generated(Box::new(world));
-        let library = Library::of(&knowledge);
+        let library = Library::new(&knowledge);
         let question = &knowledge.questions(Set::B)[7];
         let others = library.others(question, &mut random::stream(0, &[]));
         let of = |text: &str| library.passages().iter().find(|passage| passage.text == text).unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::config::{KnownConfig, SetSize};
-use super::curriculum::habits::Habits;
+use super::curriculum::habits::CotStyle;
 use super::curriculum::lesson_question::LessonQuestion;
 use super::facts::Facts;
 use super::lexicon::{Lexicon, Vocabulary, Word};
@@ -70,7 +70,7 @@ pub trait GeneratedTask: Task {
     }
 
     /// The share of lessons that are about it, where the base is to know it.
-    fn lesson_share(&self, habits: &Habits) -> f64 {
+    fn lesson_share(&self, habits: &CotStyle) -> f64 {
         habits.tasks.get(self.id().name).copied().unwrap_or(0.0)
     }
 
@@ -170,8 +170,12 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft;
 
     /// A question for a lesson, and statements among which those stand that it needs.
-    fn lesson_question(&self, lexicon: &Lexicon, habits: &Habits, random: &mut Stream)
-    -> (LessonQuestion, Vec<Stated>);
+    fn lesson_question(
+        &self,
+        lexicon: &Lexicon,
+        habits: &CotStyle,
+        random: &mut Stream,
+    ) -> (LessonQuestion, Vec<Stated>);
 
     /// Whether the question mark that is met here ends one of its questions.
     fn asks(&self, lexicon: &Lexicon, mark: &TrainingWord) -> bool;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::companions::{CONFIG, GENERATION, MODEL};
+use super::tokenizer_config::{CONFIG, GENERATION, MODEL};
 use crate::{Error, Result};
 
 /// What a key does.
@@ -175,7 +175,7 @@ pub const OF_GENERATION: &[(&str, KeyEffect)] = &[
 /// Refuses what a file asks for and nobody here would do. `place` is the file in messages. Whether `add_prefix_space`
 /// is what the `tokenizer.json` does is looked at with that.
 pub(super) fn check(file: &str, place: &str, object: &Map<String, Value>) -> Result<()> {
-    for (key, effect) in of(file) {
+    for (key, effect) in keys_of(file) {
         let Refused(neutral) = effect else { continue };
         let Some(value) = object.get(*key) else { continue };
         let nothing = match value {
@@ -195,7 +195,7 @@ pub(super) fn check(file: &str, place: &str, object: &Map<String, Value>) -> Res
 }
 
 /// The table of a file's keys.
-fn of(file: &str) -> &'static [(&'static str, KeyEffect)] {
+fn keys_of(file: &str) -> &'static [(&'static str, KeyEffect)] {
     match file {
         CONFIG => TOKENIZER,
         GENERATION | MODEL => OF_GENERATION,

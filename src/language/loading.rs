@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::companions::{CONFIG, TokenizerConfig};
 use super::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD, QUESTION, SPECIAL, broken};
+use super::tokenizer_config::{CONFIG, TokenizerConfig};
 use super::{Chat, PromptConfig, Tokenizer};
 use crate::{Error, Result, files};
 

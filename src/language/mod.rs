@@ -4,7 +4,6 @@
 //! pieces, ends a completion as its model was taught to, and may come with a chat template, which then frames a prompt.
 
 pub mod chat;
-mod companions;
 pub mod format;
 pub mod keys;
 mod loading;
@@ -13,6 +12,7 @@ pub mod reading;
 mod saving;
 mod template;
 pub mod tokenizer;
+mod tokenizer_config;
 
 pub use chat::Chat;
 pub use format::{Opening, prompt};

@@ -24,7 +24,7 @@ impl<'a> Reading<'a> {
     ///
     /// If there are several answers, the last one counts. An `<answer>` inside a thought is none: where there is a
     /// `</think>`, answers stand behind it. A `</answer>` closes an answer and is not part of it.
-    pub fn of(completion: &'a str, opening: Opening, cue: &str) -> Reading<'a> {
+    pub fn parse(completion: &'a str, opening: Opening, cue: &str) -> Reading<'a> {
         let (text, behind) = completion.split_once("<eos>").unwrap_or((completion, ""));
         let (trace, answer, in_place) = match opening {
             Opening::Answer => ("", Some(text), true),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn think(text: &str) -> Reading<'_> {
-        Reading::of(text, Opening::Think, "bilu")
+        Reading::parse(text, Opening::Think, "bilu")
     }
 
     #[test]
@@ -126,28 +126,28 @@ mod tests {
         let reading = think("in dop mavo guards bilu . in dop rik guards tal . </think> <answer> bilu : mavo <eos>");
         assert_eq!(reading.sentences, ["in dop mavo guards bilu .", "in dop rik guards tal ."]);
         assert_eq!((reading.answer, reading.well_formed), (Some("mavo"), true));
-        let direct = Reading::of("bilu : mavo <eos>", Opening::Answer, "bilu");
+        let direct = Reading::parse("bilu : mavo <eos>", Opening::Answer, "bilu");
         assert_eq!((direct.answer, direct.well_formed, direct.sentences.len()), (Some("mavo"), true, 0));
-        let syllogism = Reading::of("of vop all are zed : yes", Opening::Answer, "of vop all are zed");
+        let syllogism = Reading::parse("of vop all are zed : yes", Opening::Answer, "of vop all are zed");
         assert_eq!((syllogism.answer, syllogism.well_formed), (Some("yes"), true));
     }
 
     #[test]
     fn an_answer_without_a_cue_may_hold_colons() {
-        let reading = Reading::of(" the work : a journey. <eos>", Opening::Answer, "");
+        let reading = Reading::parse(" the work : a journey. <eos>", Opening::Answer, "");
         assert_eq!((reading.answer, reading.well_formed), (Some("the work : a journey."), true));
-        assert_eq!(Reading::of(" <eos>", Opening::Answer, "").answer, None);
+        assert_eq!(Reading::parse(" <eos>", Opening::Answer, "").answer, None);
     }
 
     #[test]
     fn a_closing_tag_is_not_part_of_an_answer() {
         for text in ["Paris </answer> <eos>", "Paris</answer>\n</answer>", "<answer>Paris</answer>"] {
-            let reading = Reading::of(text, Opening::Answer, "");
+            let reading = Reading::parse(text, Opening::Answer, "");
             assert_eq!(reading.answer, Some("Paris"), "{text}");
         }
-        assert_eq!(Reading::of("Paris </answer> Rome", Opening::Answer, "").answer, Some("Paris </answer> Rome"));
-        assert_eq!(Reading::of("</answer>", Opening::Answer, "").answer, None);
-        let quoted = Reading::of("write <answer> Paris . </think> <answer> Rome <eos>", Opening::Think, "");
+        assert_eq!(Reading::parse("Paris </answer> Rome", Opening::Answer, "").answer, Some("Paris </answer> Rome"));
+        assert_eq!(Reading::parse("</answer>", Opening::Answer, "").answer, None);
+        let quoted = Reading::parse("write <answer> Paris . </think> <answer> Rome <eos>", Opening::Think, "");
         assert_eq!((quoted.sentences, quoted.answer), (vec!["write <answer> Paris ."], Some("Rome")));
     }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::Tokenizer;
-use super::companions::{CONFIG, GENERATION, MODEL};
 use super::tokenizer::broken;
+use super::tokenizer_config::{CONFIG, GENERATION, MODEL};
 use crate::{Error, Result, files};
 
 /// A class of transformers that takes a `tokenizer.json` as it is, in its fourth and its fifth version.

@@ -9,7 +9,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
-use super::companions::{self, TokenizerConfig};
+use super::tokenizer_config::{self, TokenizerConfig};
 use super::{Chat, Day, Opening, PromptConfig, format};
 use crate::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Tokenizer {
 
     /// The files beside a `tokenizer.json` that change what its tokens mean.
     pub fn files(folder: &std::path::Path) -> Vec<PathBuf> {
-        companions::FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+        tokenizer_config::FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
     /// The same for a model with an embedding of so many rows. Tokens beyond them may be there as long as nothing needs

@@ -74,7 +74,7 @@ impl Advantage {
 
     /// Advantages of groups of rewards. A group whose rewards differ by no more than `tolerance` has no spread: it gets
     /// zeros where it is compared with itself.
-    pub fn of(self, groups: &[Vec<Option<f64>>], tolerance: f64) -> Advantages {
+    pub fn compute(self, groups: &[Vec<Option<f64>>], tolerance: f64) -> Advantages {
         let there: Vec<Vec<f64>> = groups.iter().map(|rewards| rewards.iter().flatten().copied().collect()).collect();
         let values = self.of_all(&there, tolerance);
         let without_spread = there.iter().filter(|rewards| !spreads(rewards, tolerance)).count();
@@ -105,7 +105,7 @@ impl Advantage {
         let spread = |index: usize| columns.iter().any(|(_, groups)| spreads(&groups[index], tolerance));
         let without_spread = (0..shape.len()).filter(|index| !spread(*index)).count();
         if self == Advantage::One {
-            return Advantages { values: self.of(&there, tolerance).values, without_spread };
+            return Advantages { values: self.compute(&there, tolerance).values, without_spread };
         }
         let mut sums: Vec<Vec<f64>> = there.iter().map(|group| group.iter().flatten().copied().collect()).collect();
         for (weight, groups) in &columns {
@@ -236,7 +236,7 @@ mod tests {
                         found.values.iter().map(|group| group.iter().flatten().copied().collect()).collect();
                     assert_eq!(found, given(without), "{advantage:?} {there:?}");
                 };
-                same(&advantage.of(&holes, TOLERANCE), &advantage.of(&known(&kept), TOLERANCE));
+                same(&advantage.compute(&holes, TOLERANCE), &advantage.compute(&known(&kept), TOLERANCE));
                 // A term without weight may miss what it likes; of two that have one either may miss.
                 let halves = [(1.0, known(&rewards)), (-0.5, holes_other.clone()), (0.0, logged.clone())];
                 let found = advantage.of_terms(&halves, TOLERANCE);
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn fewer_than_two_that_are_judged_have_no_spread() {
         let groups = [vec![None, Some(1.0), None], vec![None; 3], vec![Some(0.0), None, Some(1.0)]];
-        let found = Advantage::Normalised.of(&groups, TOLERANCE);
+        let found = Advantage::Normalised.compute(&groups, TOLERANCE);
         assert_eq!(found.without_spread, 2);
         assert_eq!(found.values[..2], [vec![None, Some(0.0), None], vec![None; 3]]);
         assert!(!has_spread(&groups[0], TOLERANCE) && !has_spread(&groups[1], TOLERANCE));
@@ -262,7 +262,7 @@ mod tests {
     fn hand_computed_values() {
         let rewards = known(&[vec![1.0, 0.0, 0.0, 1.0], vec![3.0, 0.0, 0.0]]);
         let close = |advantage: Advantage, expected: [&[f32]; 2]| {
-            let found = advantage.of(&rewards, TOLERANCE);
+            let found = advantage.compute(&rewards, TOLERANCE);
             assert_eq!(found.without_spread, 0);
             for (found, expected) in given(&found).iter().zip(expected) {
                 let far = found.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-6);
@@ -309,17 +309,17 @@ mod tests {
         // 0.1 + 0.2 is not 0.3: noise of that size would become advantages of about 1 when normalised.
         let groups = known(&[vec![0.1 + 0.2, 0.3, 0.3], vec![1.0], vec![], vec![0.0, 1.0]]);
         for advantage in [Advantage::Mean, Advantage::Normalised, Advantage::LeaveOneOut] {
-            let found = advantage.of(&groups, TOLERANCE);
+            let found = advantage.compute(&groups, TOLERANCE);
             assert_eq!(found.without_spread, 3);
             let found = given(&found);
             assert_eq!(found[..3], [vec![0.0; 3], vec![0.0], vec![]]);
             assert!(found[3][1] > 0.0);
         }
-        assert_eq!(Advantage::None.of(&groups, TOLERANCE).values[1], [Some(1.0)]);
-        assert_eq!(Advantage::None.of(&groups, TOLERANCE).without_spread, 3);
+        assert_eq!(Advantage::None.compute(&groups, TOLERANCE).values[1], [Some(1.0)]);
+        assert_eq!(Advantage::None.compute(&groups, TOLERANCE).without_spread, 3);
         // Compared with other groups, one without spread teaches too.
-        assert!(Advantage::Batch.of(&groups, TOLERANCE).values[1][0] > Some(0.0));
-        let wide = Advantage::Mean.of(&groups, 1.0);
+        assert!(Advantage::Batch.compute(&groups, TOLERANCE).values[1][0] > Some(0.0));
+        let wide = Advantage::Mean.compute(&groups, 1.0);
         assert_eq!((given(&wide)[3].as_slice(), wide.without_spread), (&[0.0, 0.0][..], 4), "the tolerance is told");
     }
 }

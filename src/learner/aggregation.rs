@@ -53,7 +53,7 @@ pub struct TokenWeights {
 
 impl Aggregation {
     /// Weights of all completions of a step, by the masks of the tokens that are learned from.
-    pub fn weigh(self, masks: &[Vec<bool>], max_new_tokens: usize) -> TokenWeights {
+    pub fn token_weights(self, masks: &[Vec<bool>], max_new_tokens: usize) -> TokenWeights {
         let learned = |mask: &Vec<bool>| mask.iter().filter(|learned| **learned).count();
         let each = |mask: &Vec<bool>| match self {
             Aggregation::Token | Aggregation::Fixed => 1.0,
@@ -89,7 +89,7 @@ mod tests {
         let masks = [vec![true], vec![true, true, true, true, false]];
         // What the short and the long completion weigh in the end.
         let shares = |aggregation: Aggregation| {
-            let TokenWeights { tokens, normaliser } = aggregation.weigh(&masks, 8);
+            let TokenWeights { tokens, normaliser } = aggregation.token_weights(&masks, 8);
             assert_eq!(tokens.iter().map(Vec::len).collect::<Vec<_>>(), [1, 5]);
             assert_eq!(tokens[1][4], 0.0);
             [0, 1].map(|i| f64::from(tokens[i].iter().sum::<f32>()) / normaliser)
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn nothing_to_learn_divides_by_one() {
         for aggregation in [Aggregation::Token, Aggregation::Sequence, Aggregation::Fixed] {
-            assert_eq!(aggregation.weigh(&[], 8), TokenWeights { tokens: vec![], normaliser: 1.0 });
+            assert_eq!(aggregation.token_weights(&[], 8), TokenWeights { tokens: vec![], normaliser: 1.0 });
         }
-        assert_eq!(Aggregation::Sequence.weigh(&[vec![false]], 8).tokens, [[0.0]]);
+        assert_eq!(Aggregation::Sequence.token_weights(&[vec![false]], 8).tokens, [[0.0]]);
     }
 }

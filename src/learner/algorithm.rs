@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::preflight;
 use super::{
-    Advantage, Aggregation, Clip, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, ClipRange, Ratio,
+    Advantage, Aggregation, Clip, ClipRange, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, Ratio,
 };
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result};
@@ -41,7 +41,7 @@ pub struct Algorithm {
     /// Corrects for a sampler whose probabilities are not quite the learner's: a token counts by its probability for
     /// the learner at the start of the step over that for the sampler, at most this (truncated importance sampling,
     /// Ionides 2008). 0 for no correction: the sampler's probabilities are taken for the learner's.
-    pub importance_cap: f64,
+    pub tis_cap: f64,
 }
 
 impl Algorithm {
@@ -65,7 +65,7 @@ impl Algorithm {
             entropy: 0.0,
             gradient_on: GradientOn::Completion,
             inner_epochs: 1,
-            importance_cap: 0.0,
+            tis_cap: 0.0,
         }
     }
 

@@ -37,7 +37,7 @@ pub enum Penalty {
 
 impl Estimator {
     /// For each token, differentiable.
-    pub fn of(self, log_prob: &Tensor, other: &Tensor) -> Result<Tensor> {
+    pub fn estimate(self, log_prob: &Tensor, other: &Tensor) -> Result<Tensor> {
         let difference = cut(&(other - log_prob)?)?;
         Ok(match self {
             Estimator::K1 => difference.neg()?,
@@ -76,7 +76,7 @@ mod tests {
         let tensor = |values: Vec<f32>| Tensor::new(values, &Device::Cpu).unwrap();
         let (first, other) = (tensor(pairs.map(|p| p.0).to_vec()), tensor(pairs.map(|p| p.1).to_vec()));
         for estimator in ALL {
-            let found = estimator.of(&first, &other).unwrap().to_vec1::<f32>().unwrap();
+            let found = estimator.estimate(&first, &other).unwrap().to_vec1::<f32>().unwrap();
             for (found, (first, other)) in found.iter().zip(pairs) {
                 let exact = estimator.of_token(first, other);
                 assert!(exact.is_finite() && (f64::from(*found) - exact).abs() <= 1e-5 * exact.abs().max(1.0));

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn an_objective_survives_as_text() {
         for preset in Algorithm::PRESETS {
-            let algorithm = Algorithm { importance_cap: 0.1 + 0.2, ..Algorithm::preset(preset).unwrap() };
+            let algorithm = Algorithm { tis_cap: 0.1 + 0.2, ..Algorithm::preset(preset).unwrap() };
             for objective in [
                 Objective::Reward { algorithm, normaliser: 1234.0 / 7.0 },
                 Objective::Likelihood { scale: 0.1 + 0.2, normaliser: 1e-300 },
@@ -199,7 +199,8 @@ mod tests {
             assert!(most <= helpers * last, "{most} of {helpers} helpers for {last} parts");
         }
         let others = Neighbours { policy: policy.clone(), helpers: 2, last: 0, fail: true };
-        let error = (0..1000).find_map(|_| run(Parallelism { threads: 1, others: Some(&others) }).err()).unwrap().to_string();
+        let error =
+            (0..1000).find_map(|_| run(Parallelism { threads: 1, others: Some(&others) }).err()).unwrap().to_string();
         assert!(error.contains("the neighbour has had enough"), "{error}");
         // Nobody is asked for as many parts as there are threads.
         assert!(run(Parallelism { threads: 12, others: Some(&others) }).is_ok());

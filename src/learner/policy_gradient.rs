@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::supervised::MICRO_BATCH;
 use super::{
-    Algorithm, GaeOutput, ValueTargets, Parallelism, Objective, Penalty, TokenBatch, Statistics, Tokens, TokenWeights, parallel,
-    policy_loss, value_loss,
+    Algorithm, GaeOutput, Objective, Parallelism, Penalty, Statistics, TokenBatch, TokenWeights, Tokens, ValueTargets,
+    parallel, policy_loss, value_loss,
 };
 use crate::kernels::Gradients;
 use crate::policy::{PackedBatch, Policy};
@@ -21,14 +21,14 @@ pub struct Sampled<'a> {
     /// Sampled token ids.
     pub tokens: &'a [u32],
     /// Log-probability of each token when it was sampled.
-    pub log_probs: &'a [f32],
+    pub sampler_logprobs: &'a [f32],
     /// Log-probability of each under the policy that learns, before the first of several optimizer steps; see
     /// [`Tokens::before`].
-    pub before: Option<&'a [f32]>,
+    pub old_logprobs: Option<&'a [f32]>,
     /// Of the completion as a whole.
     pub advantage: f32,
     /// What its tokens have instead, where a value head tells them apart.
-    pub appraisal: Option<&'a GaeOutput>,
+    pub gae: Option<&'a GaeOutput>,
     /// Whether the algorithm's filter keeps it.
     pub kept: bool,
 }
@@ -59,8 +59,13 @@ impl AddAssign for Learned {
 
 /// What the tokens of a step weigh. `completions` are all of the step, also where several ranks share it; `trace_end`
 /// closes a chain of thought, and `max_new_tokens` is the longest completion allowed.
-pub fn weigh(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32, max_new_tokens: usize) -> TokenWeights {
-    algorithm.aggregation.weigh(&masks(algorithm, completions, trace_end), max_new_tokens)
+pub fn token_weights(
+    algorithm: &Algorithm,
+    completions: &[Sampled],
+    trace_end: u32,
+    max_new_tokens: usize,
+) -> TokenWeights {
+    algorithm.aggregation.token_weights(&masks(algorithm, completions, trace_end), max_new_tokens)
 }
 
 /// Which tokens of each completion are learned from.
@@ -94,7 +99,7 @@ pub fn gradients<'a>(
     }
     let all = algorithm.pulls_on_all();
     let weighed = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice));
-    let batch = TokenBatch::of(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
+    let batch = TokenBatch::pack(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
     if batch.packed.rows.is_empty() {
         return Ok(None);
     }
@@ -113,7 +118,7 @@ pub fn gradients<'a>(
 /// Refuses a completion of which some token that is learned from has no advantage of its own.
 fn appraised(at: usize, completion: &Sampled, weights: &[f32]) -> Result<()> {
     let learned = weights.iter().rposition(|weight| *weight != 0.0).map_or(0, |last| last + 1);
-    let there = completion.appraisal.map_or(0, |appraisal| appraisal.advantages.len());
+    let there = completion.gae.map_or(0, |appraisal| appraisal.advantages.len());
     match learned <= there {
         true => Ok(()),
         false => {
@@ -144,7 +149,7 @@ fn each_token(
 ) -> Result<Vec<Vec<f32>>> {
     let weights: Vec<Vec<f32>> =
         masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();
-    let batch = TokenBatch::of(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
+    let batch = TokenBatch::pack(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
     let parts = batch.split(policy.micro_batch(MICRO_BATCH));
     let number = |part: &TokenBatch| Ok(number(&part.packed)?.to_vec1::<f32>()?);
     let numbers = parallel::each(parts.iter().collect(), policy.workers(workers), number)?;
@@ -168,8 +173,8 @@ pub(super) fn differentiate(
     };
     let entropy: f64 = log_probs.entropy.to_vec1::<f32>()?.iter().map(|e| f64::from(*e)).sum();
     let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-    let (sampled, advantage) = (tensor(&part.sampled)?, tensor(&part.advantages)?);
-    let (weight, before) = (tensor(&part.packed.weights)?, tensor(&part.before)?);
+    let (sampled, advantage) = (tensor(&part.sampler_logprobs)?, tensor(&part.advantages)?);
+    let (weight, before) = (tensor(&part.packed.weights)?, tensor(&part.old_logprobs)?);
     let (foretold, returned) = (tensor(&part.values)?, tensor(&part.returns)?);
     let completion: Vec<u32> =
         part.lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
@@ -183,8 +188,8 @@ pub(super) fn differentiate(
     let (loss, gradients) = log_probs.backward(|log_prob, entropy, value| {
         let tokens = Tokens {
             log_prob,
-            sampled: &sampled,
-            before: (!part.before.is_empty()).then_some(&before),
+            sampler_logprobs: &sampled,
+            old_logprobs: (!part.old_logprobs.is_empty()).then_some(&before),
             completion: &completion,
             advantage: &advantage,
             weight: &weight,
@@ -245,10 +250,10 @@ mod tests {
             let one = |n: usize| Sampled {
                 prompt: &self.prompts[n],
                 tokens: &self.tokens[n],
-                log_probs: &self.log_probs[n],
-                before: Some(&self.before[n]),
+                sampler_logprobs: &self.log_probs[n],
+                old_logprobs: Some(&self.before[n]),
                 advantage: [1.5, -0.7, 0.0, 0.4][n % 4],
-                appraisal: None,
+                gae: None,
                 kept: n != 5,
             };
             (0..self.tokens.len()).map(one).collect()
@@ -257,7 +262,7 @@ mod tests {
 
     fn algorithms() -> Vec<Algorithm> {
         let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
-        let all = Algorithm { kl: 0.1, entropy: 0.01, importance_cap: 1.05, ..Algorithm::dapo() };
+        let all = Algorithm { kl: 0.1, entropy: 0.01, tis_cap: 1.05, ..Algorithm::dapo() };
         let squared = Algorithm { kl: 0.1, kl_estimator: Estimator::K2, clip: Clip::None, ..Algorithm::gspo() };
         let head = HeadLoss { trunk: true, weight: 0.3, ..HeadLoss::default() };
         let trunk =
@@ -282,9 +287,9 @@ mod tests {
             };
             let mut sampled = sampled.clone();
             if algorithm.gae().is_some() {
-                sampled.iter_mut().zip(&step.appraisals).for_each(|(one, appraisal)| one.appraisal = Some(appraisal));
+                sampled.iter_mut().zip(&step.appraisals).for_each(|(one, appraisal)| one.gae = Some(appraisal));
             }
-            let weights = weigh(&algorithm, &sampled, END, LONGEST);
+            let weights = token_weights(&algorithm, &sampled, END, LONGEST);
             let share = |from: usize, to: usize| {
                 let weights = TokenWeights { tokens: weights.tokens[from..to].to_vec(), ..weights };
                 gradients(&policy, Some(&reference), &algorithm, &sampled[from..to], &weights, 1).unwrap()
@@ -341,7 +346,7 @@ mod tests {
     fn what_is_not_kept_counts_nowhere_and_what_has_no_advantage_is_still_held_to_the_reference() {
         let step = Fixture::new();
         let mut sampled = step.sampled();
-        let counted = weigh(&Algorithm::dapo(), &sampled, END, LONGEST);
+        let counted = token_weights(&Algorithm::dapo(), &sampled, END, LONGEST);
         assert!(counted.tokens[5].iter().all(|weight| *weight == 0.0));
         let tokens: usize = step.tokens.iter().map(Vec::len).sum();
         assert_eq!(counted.normaliser, (tokens - step.tokens[5].len()) as f64);
@@ -349,7 +354,7 @@ mod tests {
         let reference = random_policy(&config::tests::tiny(Family::Llama, false), 4);
         sampled.iter_mut().for_each(|completion| completion.advantage = 0.0);
         let run = |algorithm: Algorithm| {
-            let weights = weigh(&algorithm, &sampled, END, LONGEST);
+            let weights = token_weights(&algorithm, &sampled, END, LONGEST);
             gradients(&policy, Some(&reference), &algorithm, &sampled, &weights, 1).unwrap()
         };
         assert!(run(Algorithm::grpo()).is_none());
@@ -364,7 +369,7 @@ mod tests {
         let star = Algorithm::star();
         let sampled: Vec<Sampled> =
             step.sampled().into_iter().map(|completion| Sampled { advantage: 1.0, ..completion }).collect();
-        let weights = weigh(&star, &sampled, END, LONGEST);
+        let weights = token_weights(&star, &sampled, END, LONGEST);
         let (found, learned) = gradients(&policy, None, &star, &sampled, &weights, 1).unwrap().unwrap();
         let lesson = |completion: &Sampled| TrainingSequence {
             tokens: [completion.prompt, completion.tokens].concat(),
@@ -390,16 +395,16 @@ mod tests {
         let sampled = |i: usize| Sampled {
             prompt: prompts[i % 3],
             tokens: &completions[i],
-            log_probs: &log_probs[i],
-            before: None,
+            sampler_logprobs: &log_probs[i],
+            old_logprobs: None,
             advantage: [0.7, -0.4, 0.0, 1.3][i % 4],
-            appraisal: None,
+            gae: None,
             kept: true,
         };
         // Side by side a prompt's completions share it; apart they do not.
         let mut beside: Vec<Sampled> = (0..15).map(sampled).collect();
         let run = |completions: &[Sampled]| {
-            let weights = weigh(&Algorithm::grpo(), completions, 99, 8);
+            let weights = token_weights(&Algorithm::grpo(), completions, 99, 8);
             gradients(&policy, None, &Algorithm::grpo(), completions, &weights, 2).unwrap().unwrap()
         };
         let (apart, whole) = run(&beside);

@@ -1,6 +1,8 @@
 //! What cannot work together in an algorithm, found before a model is loaded.
 
-use super::{Advantage, Aggregation, Algorithm, Clip, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, ClipRange, Ratio};
+use super::{
+    Advantage, Aggregation, Algorithm, Clip, ClipRange, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, Ratio,
+};
 use crate::strict_toml::Problem;
 
 /// Every field, and every pair of fields, that makes no sense: a line each.
@@ -21,7 +23,7 @@ fn weights(algorithm: &Algorithm) -> Vec<Problem> {
     let numbers = [
         ("kl", algorithm.kl),
         ("entropy", algorithm.entropy),
-        ("importance_cap", algorithm.importance_cap),
+        ("importance_cap", algorithm.tis_cap),
         ("filter.tolerance", algorithm.filter.tolerance),
     ];
     let wrong = numbers.into_iter().filter(|(_, value)| !(*value >= 0.0 && value.is_finite()));

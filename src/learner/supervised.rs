@@ -1,7 +1,7 @@
 //! Maximum likelihood: the weighted mean of `-log p(token)` over the words of lessons.
 
 use super::policy_gradient::Learned;
-use super::{Parallelism, Objective, Optimizer, TokenBatch};
+use super::{Objective, Optimizer, Parallelism, TokenBatch};
 use crate::Result;
 use crate::kernels::Gradients;
 use crate::knowledge::curriculum::TrainingSequence;

@@ -53,7 +53,7 @@ impl Monitor {
     /// Adds a step, records which rules speak, and gives the words of those that never spoke before.
     pub fn observe(&mut self, stats: StepStats, rollouts: &[&Record], headroom: &Headroom) -> Vec<String> {
         self.health.steps.push(stats);
-        self.alarm.steps.extend(RewardStats::of(rollouts));
+        self.alarm.steps.extend(RewardStats::from_rollouts(rollouts));
         let (steps, rewards) = (&self.health.steps, &self.alarm.steps);
         let observed = Observed { steps, rewards, rollouts, headroom };
         let spoken: Vec<(&Rule, String)> =

@@ -47,7 +47,7 @@ pub struct Observed<'a> {
 
 impl RewardStats {
     /// Those of the rollouts of a step. A step of which nothing was judged says nothing of the reward.
-    pub fn of(rollouts: &[&Record]) -> Option<RewardStats> {
+    pub fn from_rollouts(rollouts: &[&Record]) -> Option<RewardStats> {
         let rewards: Vec<f64> = rollouts.iter().filter_map(|record| record.reward).collect();
         let right = rollouts.iter().map(|record| f64::from(u8::from(record.judgement.correct))).sum::<f64>();
         (!rewards.is_empty()).then(|| RewardStats {

@@ -33,7 +33,7 @@ impl Headroom {
 /// Words for a config whose training will hardly fit into what the machine has left, by the shape of its model: the first
 /// step may be the one that the system ends.
 pub fn forecast(config: &Config) -> Option<String> {
-    let [full, adapters] = footprint::of(config)?;
+    let [full, adapters] = footprint::for_config(config)?;
     let needed = if config.lora.is_some() { adapters } else { full }.total();
     // What is taken already is part of what is needed.
     let room = memory::room()?.left.saturating_add(memory::resident().unwrap_or(0));
@@ -50,7 +50,7 @@ pub fn forecast(config: &Config) -> Option<String> {
 /// Words for a run whose checkpoints and trained policy will hardly fit on the disk, where `there` checkpoints lie
 /// already.
 pub fn disk_forecast(config: &Config, there: usize) -> Option<String> {
-    let [full, adapters] = footprint::of(config)?;
+    let [full, adapters] = footprint::for_config(config)?;
     let chosen = if config.lora.is_some() { adapters } else { full };
     let more = footprint::checkpoints(&config.train).saturating_sub(there);
     let needed = chosen.checkpoint().saturating_mul(more as u128).saturating_add(chosen.trained());

@@ -48,7 +48,7 @@ impl Policy {
 impl Policy {
     /// The policy that a snapshot was taken from, on the processor: a copy of what is trained, in products of f32 and at
     /// temperature 1. It has no value head, of which snapshots know nothing.
-    pub fn of(snapshot: &Snapshot) -> Result<Policy> {
+    pub fn from_snapshot(snapshot: &Snapshot) -> Result<Policy> {
         let variable = |(name, weight): (&String, &Weight)| -> Result<(String, Var)> {
             Ok((name.clone(), Var::from_slice(&weight.values, weight.shape.as_slice(), &Device::Cpu)?))
         };
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!((before.version, after.version), (3, 4));
         let restored = Policy::new("snapshot", before.config.clone(), before.weights.as_ref().clone()).unwrap();
         assert_eq!(*restored.snapshot(3).unwrap().weights, *before.weights);
-        let (again, tokens) = (Policy::of(&before).unwrap(), [3, 1, 4]);
+        let (again, tokens) = (Policy::from_snapshot(&before).unwrap(), [3, 1, 4]);
         let logits = |policy: &Policy| {
             let logits = policy.logits(&tokens, &[3].into_iter().collect()).unwrap();
             logits.to_vec2::<f32>().unwrap()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::words::{kind, p_value, percent, range, set_purpose, sign};
-use crate::evaluation::{Answered, Arm, ArmResult, Summary, Training, PromptMode};
+use crate::evaluation::{Answered, Arm, ArmResult, PromptMode, Summary, Training};
 use crate::knowledge::{Form, Set, TaskId};
 
 /// The bars of one kind of question.

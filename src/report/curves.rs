@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::{HtmlEscape, Value};
 use serde::Serialize;
 
-use super::plot::{Band, PlotLine, Plot, Point};
+use super::plot::{Band, Plot, PlotLine, Point};
 use super::words::{kind, percent};
 use crate::evaluation::{Arm, ArmResult, Measure, Scaling, Summary, TrainingPoint};
 use crate::knowledge::Set;

@@ -4,8 +4,8 @@ use minijinja::{Environment, value::Serde};
 use serde::Serialize;
 
 use super::by_task::{ByTask, by_task};
+use super::findings::Findings;
 use super::reader::Reader;
-use super::story::Findings;
 use super::words::{gap_legend, grouped, legend, seconds, set_purpose};
 use super::{bars, curves, numbers};
 use crate::evaluation::{Answered, Arm, RunInfo, Summary};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::by_task::{ByTask, CorrectShare, by_task};
-use super::story::Findings;
+use super::findings::Findings;
 use super::words::{gap_legend, legend, operations, p_value, percent, points, range, sign};
 use crate::evaluation::{Arm, ArmResult, RunInfo, Summary};
 use crate::knowledge::{Form, Set, TaskId};

@@ -6,6 +6,7 @@ mod arms_table;
 mod bars;
 mod by_task;
 mod curves;
+mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod html;
@@ -13,7 +14,6 @@ mod markdown;
 mod numbers;
 mod plot;
 mod reader;
-mod story;
 mod sweep;
 #[cfg(feature = "cli")]
 mod table;
@@ -21,9 +21,9 @@ mod words;
 
 #[cfg(feature = "cli")]
 pub use arms_table::same_way_table;
+pub use findings::{Findings, equal_questions};
 pub use html::page;
 pub use markdown::markdown;
-pub use story::{Findings, equal_questions};
 pub use sweep::sweep_page;
 #[cfg(feature = "cli")]
 pub use sweep::sweep_table;

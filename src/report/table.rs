@@ -6,7 +6,7 @@ use std::fmt::Write;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::arms_table::arms_tables;
-use super::story::Findings;
+use super::findings::Findings;
 use super::words::{legend, percent, range, seconds, sign};
 use crate::evaluation::{Arm, ArmResult, Summary};
 use crate::knowledge::{Form, Set, TaskId};
@@ -128,7 +128,7 @@ pub(super) fn wrap(text: &str) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Curves, RunResult, RunInfo, together};
+    use crate::evaluation::{Curves, RunInfo, RunResult, merge_runs};
     use crate::knowledge::reversal::{CANDIDATES, REVERSAL};
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn several_runs_fit_a_terminal_and_say_what_their_intervals_hold() {
         let one = RunResult { answered: fixture::answers(), curves: Curves::default(), info: fixture::summary().run };
-        let (summary, _) = together("three", "", vec![one; 3]);
+        let (summary, _) = merge_runs("three", "", vec![one; 3]);
         let text = table(&summary, false);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= 100 && text.contains("over 3 runs"), "{widest} columns:\n{text}");

@@ -141,8 +141,9 @@ mod tests {
 
     #[test]
     fn a_sign_needs_evidence() {
-        let pair =
-            |won, lost, holm| Some(AgainstBaseline { holm, ..AgainstBaseline::of(&[Pairs { won, lost, n: 40 }]) });
+        let pair = |won, lost, holm| {
+            Some(AgainstBaseline { holm, ..AgainstBaseline::from_runs(&[Pairs { won, lost, n: 40 }]) })
+        };
         assert_eq!(sign(pair(20, 2, 0.001)), "+");
         assert_eq!(sign(pair(2, 20, 0.001)), "−");
         assert_eq!(sign(pair(4, 2, 0.6)), "");

@@ -26,9 +26,9 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::gates::{cycle, lead_nowhere};
-use super::score::{Anneal, ValueRange, Normalise};
+use super::score::{Anneal, Normalise, ValueRange};
 use super::{Reward, Term, Weighted};
-use crate::strict_toml::{self, MOST_PROBLEMS, TomlSpans, Problem};
+use crate::strict_toml::{self, MOST_PROBLEMS, Problem, TomlSpans};
 use crate::text::is_hidden;
 use crate::{Error, Result, files};
 
@@ -79,7 +79,7 @@ impl Reward {
     /// The same from text; `place` stands for the file in errors.
     pub fn parse(text: &str, place: &str) -> Result<Reward> {
         let (file, problems) = strict_toml::decode::<RewardFields>(&strict_toml::parse(text, place)?);
-        let places = TomlSpans::of(text);
+        let places = TomlSpans::parse(text);
         let located = |problem: Problem, keys: &[&str]| {
             let of_problem: Vec<&str> = keys.iter().copied().chain(problem.key.split('.')).collect();
             match places.find(&of_problem) {
@@ -172,7 +172,8 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
         let allowed = format!("allowed is more than anneal.start, which is {start}");
         problems.push(Problem::new("anneal.end", format!("found {end}"), allowed));
     }
-    if let Some(ValueRange { low, high }) = clip.filter(|clip| !(0.0 <= clip.low && clip.low < clip.high && clip.high <= 1.0))
+    if let Some(ValueRange { low, high }) =
+        clip.filter(|clip| !(0.0 <= clip.low && clip.low < clip.high && clip.high <= 1.0))
     {
         let found = format!("found {{ low = {low}, high = {high} }}");
         problems.push(Problem::new("clip", found, "allowed is 0 <= low < high <= 1"));

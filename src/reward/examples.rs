@@ -1,7 +1,7 @@
 //! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
 
 use super::scorer::Unscored;
-use super::{TermInput, Score, Scorer};
+use super::{Score, Scorer, TermInput};
 use crate::knowledge::reversal::{OPEN, REVERSAL};
 use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
 use crate::knowledge::{Claim, Match, Mood, Question, Set};

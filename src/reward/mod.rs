@@ -18,4 +18,4 @@ pub use external::{External, Failure};
 pub use record::{Record, SampledBy};
 pub use score::{Normalise, Reward, Score, TermScore, Weighted};
 pub use scorer::Scorer;
-pub use term::{TermInput, Term};
+pub use term::{Term, TermInput};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{TermInput, Score, TermScore};
+use super::{Score, TermInput, TermScore};
 use crate::knowledge::{Form, Match, Question, Set, TaskId};
 use crate::rollout::{Completion, Finish, Versions};
 use crate::verifier::Judgement;

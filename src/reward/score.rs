@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{TermInput, Term};
+use super::{Term, TermInput};
 
 /// A reward: terms in the order of their file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

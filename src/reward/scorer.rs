@@ -1,7 +1,7 @@
 //! A reward that is at work: its terms, and the commands that some of them ask.
 
 use super::external::{Awaited, JudgeCommand, Stopped};
-use super::{TermInput, Failure, Reward, Score, Term};
+use super::{Failure, Reward, Score, Term, TermInput};
 use crate::Result;
 
 /// Scores completions by a reward. Several threads may ask one scorer.
@@ -68,8 +68,12 @@ impl Scorer {
         let of = |command: &JudgeCommand| {
             let (failures, complaint) = command.take_failures();
             let term = command.name().to_string();
-            let failed =
-                move |(failure, times)| FailedJudgements { term: term.clone(), failure, times, complaint: complaint.clone() };
+            let failed = move |(failure, times)| FailedJudgements {
+                term: term.clone(),
+                failure,
+                times,
+                complaint: complaint.clone(),
+            };
             failures.into_iter().map(failed)
         };
         self.commands.iter().flat_map(of).collect()

@@ -7,7 +7,7 @@ use super::sampler::BatchSampler;
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, GaeOutput, Gae, Penalty};
+use crate::learner::{Advantages, Algorithm, Gae, GaeOutput, Penalty};
 use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ impl BatchSampler<'_> {
                     for (reward, penalty) in rewards.iter_mut().flatten().zip(penalties.iter().flatten()) {
                         *reward = reward.zip(*penalty).map(|(reward, penalty)| reward - kl * penalty);
                     }
-                    advantage.of(&rewards, filter.tolerance)
+                    advantage.compute(&rewards, filter.tolerance)
                 }
                 Normalise::Terms => {
                     let lines: Vec<&[Record]> = groups.iter().map(|group| group.lines.as_slice()).collect();
@@ -109,7 +109,12 @@ impl BatchSampler<'_> {
         let scores = policy_gradient::score(reference, &sampled, workers)?;
         let estimator = self.algorithm.kl_estimator;
         let of = |(completion, scores): (&Sampled, &Vec<f32>)| {
-            completion.log_probs.iter().zip(scores).map(|(sampled, held)| estimator.of_token(*sampled, *held)).collect()
+            completion
+                .sampler_logprobs
+                .iter()
+                .zip(scores)
+                .map(|(sampled, held)| estimator.of_token(*sampled, *held))
+                .collect()
         };
         Ok(sampled.iter().zip(&scores).map(of).collect())
     }

@@ -63,10 +63,10 @@ impl Group {
         judged.map(move |(at, (completion, line))| Sampled {
             prompt: &self.prompt,
             tokens: &completion.tokens,
-            log_probs: &completion.log_probs,
-            before: None,
+            sampler_logprobs: &completion.log_probs,
+            old_logprobs: None,
             advantage: line.advantage.unwrap_or_default(),
-            appraisal: self.appraisals.get(at).and_then(Option::as_ref),
+            gae: self.appraisals.get(at).and_then(Option::as_ref),
             kept: keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
         })
     }

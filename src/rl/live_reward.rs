@@ -10,7 +10,7 @@ use crate::experiment::{Experiment, suits};
 use crate::interrupt::Interrupt;
 use crate::learner::Algorithm;
 use crate::reward::scorer::Unscored;
-use crate::reward::{TermInput, Reward, Score, Scorer};
+use crate::reward::{Reward, Score, Scorer, TermInput};
 use crate::store::inputs;
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;

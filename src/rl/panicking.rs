@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use super::train;
 use crate::Result;
 use crate::config::Config;
-use crate::exchange::{Actors, Sampler, Threads, PartialRollouts, WorkerPool};
+use crate::exchange::{Actors, PartialRollouts, Sampler, Threads, WorkerPool};
 use crate::experiment::Experiment;
 use crate::interrupt::Interrupt;
 use crate::policy::Policy;
-use crate::rollout::{PartialCompletion, Completion, CpuEngine, Engine, Job, Limits, Published, SLOTS};
+use crate::rollout::{Completion, CpuEngine, Engine, Job, Limits, PartialCompletion, Published, SLOTS};
 use crate::telemetry::Silent;
 use left::{left_by, same};
 

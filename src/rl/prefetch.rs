@@ -10,7 +10,7 @@ use super::judging::Judge;
 use super::live_reward::LiveReward;
 use super::sampler::{BatchSampler, PendingBatch};
 use crate::Result;
-use crate::exchange::{Ticket, PartialRollouts, WorkerPool};
+use crate::exchange::{PartialRollouts, Ticket, WorkerPool};
 use crate::rollout::Completion;
 
 /// The orders of the steps to come.

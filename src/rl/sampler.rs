@@ -4,7 +4,7 @@ use rand::seq::index;
 
 use super::batch::{Batch, Group, SampledQuestion};
 use super::judging::Judging;
-use crate::exchange::{Ticket, PartialRollouts, WorkerPool};
+use crate::exchange::{PartialRollouts, Ticket, WorkerPool};
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::{Division, Set};
 use crate::language::Opening;

@@ -74,7 +74,7 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
     }
     let stage = experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
-        if let Some(words) = uncorrected(config.train.staleness, &algorithm) {
+        if let Some(words) = uncorrected(config.train.max_off_policy_steps, &algorithm) {
             experiment.progress.tell(words);
         }
         let precision = config.run.precision;
@@ -101,7 +101,7 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         files::write_atomic(&dir.join(CURVES), &text)
     })?;
     if stage.reused
-        && let Some(history) = History::of(&experiment.run)
+        && let Some(history) = History::newest(&experiment.run)
     {
         tell(experiment, &history.restore(&experiment.run, false)?);
     }
@@ -110,7 +110,7 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
 
 /// What to say of an algorithm that takes the tokens of older policies for its own.
 fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> {
-    let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.importance_cap != 0.0;
+    let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.tis_cap != 0.0;
     // Imitation asks nobody who wrote what it imitates.
     (!own && algorithm.advantage != Advantage::One).then_some(
         "warning: train.staleness without train.algorithm.ratio or importance_cap: the gradient takes tokens of older \

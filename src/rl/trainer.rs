@@ -15,7 +15,7 @@ use crate::knowledge::Division;
 use crate::learner::{Algorithm, Optimizer, OptimizerConfig, Scales};
 use crate::monitor::Monitor;
 use crate::policy::{Policy, value_head};
-use crate::store::checkpoint::{self, Checkpoints, BranchOrigin, TrainState};
+use crate::store::checkpoint::{self, BranchOrigin, Checkpoints, TrainState};
 use crate::store::history::{Damaged, History};
 use crate::store::inputs::RunInputs;
 use crate::store::{RunDir, Stage};

@@ -80,7 +80,7 @@ impl<'a> TrainingLoop<'a> {
             reward,
             schedule,
             pool: experiment.pool(policy)?,
-            queue: PrefetchQueue::new(config.staleness, config.steps, std::mem::take(&mut notes.underway)),
+            queue: PrefetchQueue::new(config.max_off_policy_steps, config.steps, std::mem::take(&mut notes.underway)),
             sampler,
             updater,
             board: TensorBoard::open(&run.tensorboard(), first as u64 + 1)?,

@@ -10,7 +10,7 @@ use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Parallelism, Optimizer, Penalty, supervised};
+use crate::learner::{Algorithm, Optimizer, Parallelism, Penalty, supervised};
 use crate::monitor::StepStats;
 use crate::policy::Policy;
 use crate::{Result, random};
@@ -51,19 +51,19 @@ impl Updater<'_> {
         learning_rate: f64,
     ) -> Result<Update> {
         let (config, tokenizer, workers) = (&self.experiment.config.train, &self.start.base.tokenizer, self.workers);
-        let Algorithm { inner_epochs, importance_cap, .. } = self.algorithm;
+        let Algorithm { inner_epochs, tis_cap: importance_cap, .. } = self.algorithm;
         // Completions were sampled at this temperature, so that is where their probabilities are compared.
         let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled(&self.algorithm);
         // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
         let end = tokenizer.end_think().unwrap_or(u32::MAX);
-        let weights = policy_gradient::weigh(&self.algorithm, &sampled, end, config.max_new_tokens);
+        let weights = policy_gradient::token_weights(&self.algorithm, &sampled, end, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
         let before = match importance_cap != 0.0 && inner_epochs > 1 {
             true => policy_gradient::score(&tempered, &sampled, workers)?,
             false => Vec::new(),
         };
-        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.before = Some(before));
+        sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.old_logprobs = Some(before));
         gauge!("learning_rate").set(learning_rate);
         let mut update = Update::default();
         for epoch in 0..inner_epochs {
@@ -117,7 +117,7 @@ impl Updater<'_> {
         let Algorithm { kl, kl_in, .. } = self.algorithm;
         let in_loss = learned(update.learned.statistics.kl()).filter(|_| kl != 0.0 && kl_in == Penalty::Loss);
         let mismatch_kl = update.mismatch_kl.filter(|value| value.is_finite());
-        let synchronous = self.experiment.config.train.staleness == 0;
+        let synchronous = self.experiment.config.train.max_off_policy_steps == 0;
         StepStats {
             entropy: learned(update.entropy()),
             kl: in_loss.or(batch.kl),
@@ -135,8 +135,8 @@ impl Updater<'_> {
     fn replay(&self, step: usize, epoch: usize) -> Result<Vec<TrainingSequence>> {
         let config = &self.experiment.config;
         let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
-        let curriculum = Curriculum::new(world, &config.finetune.habits);
-        let leaks = Leaks::of(world, Set::B);
+        let curriculum = Curriculum::new(world, &config.finetune.cot_style);
+        let leaks = Leaks::new(world, Set::B);
         let key = [2, step as u64, epoch as u64];
         let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });
         let (mut lessons, mut tokens) = (Vec::new(), 0);
@@ -196,7 +196,7 @@ impl Update {
             gauge!("value/loss").set(statistics.value_loss());
             gauge!("value/clip_ratio").set(statistics.value_clip_ratio());
         }
-        if algorithm.importance_cap != 0.0 {
+        if algorithm.tis_cap != 0.0 {
             gauge!("importance/capped_ratio").set(statistics.importance_capped());
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::backend::{Backend, Drawn, StartedSlot};
 use super::published::Published;
-use super::request::{PartialCompletion, Completion, Job, Limits, Request};
+use super::request::{Completion, Job, Limits, PartialCompletion, Request};
 use super::running::Running;
 use crate::policy::{ModelConfig, Snapshot};
 use crate::{Error, Result};

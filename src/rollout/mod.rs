@@ -22,5 +22,5 @@ pub use cpu::{Cpu, CpuEngine, PackedWeights, SLOTS};
 pub use cuda::{Cuda, CudaEngine};
 pub use engine::Engine;
 pub use published::Published;
-pub use request::{PartialCompletion, Completion, Finish, Job, Limits, Request};
+pub use request::{Completion, Finish, Job, Limits, PartialCompletion, Request};
 pub use versions::Versions;

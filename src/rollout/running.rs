@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::places::TokenPlace;
-use super::request::{PartialCompletion, Finish, Request, name};
+use super::request::{Finish, PartialCompletion, Request, name};
 use super::sampler::{self, Draw};
 use crate::random::{self, Stream};
 use crate::{Error, Result};

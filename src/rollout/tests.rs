@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{PartialCompletion, Completion, CpuEngine, Engine, Finish, Job, PackedWeights, Request};
+use super::{Completion, CpuEngine, Engine, Finish, Job, PackedWeights, PartialCompletion, Request};
 use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
@@ -270,7 +270,7 @@ fn far_from_the_beginning_sampler_and_learner_turn_heads_alike() {
     let request = Request { stop: vec![], max_new_tokens: 24, ..request(&prompt, 2, 1.0, 0) };
     let mut engine = Engine::new(&config, 2, 1 << 14).unwrap();
     engine.load(&snapshot).unwrap();
-    let policy = Policy::of(&snapshot).unwrap();
+    let policy = Policy::from_snapshot(&snapshot).unwrap();
     for said in engine.generate(&[request]).unwrap() {
         let mut batch = PackedBatch::default();
         let scored = [vec![0.0; LENGTH], vec![1.0; said.tokens.len()]].concat();

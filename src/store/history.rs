@@ -84,7 +84,7 @@ impl History {
     }
 
     /// What the newest checkpoint of a run's reinforcement learning knows; `None` without one.
-    pub fn of(run: &RunDir) -> Option<History> {
+    pub fn newest(run: &RunDir) -> Option<History> {
         checkpoint::newest_notes::<Noted>(run).map(|noted| noted.history)
     }
 
@@ -181,7 +181,7 @@ pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
     runs.insert(0, root.to_path_buf());
     let mut all = Vec::new();
     for run in runs.iter().map(|run| RunDir::at(run)) {
-        if let Some(history) = History::of(&run) {
+        if let Some(history) = History::newest(&run) {
             all.extend(history.damage(&run)?);
         }
     }
@@ -195,7 +195,7 @@ pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
 ///
 /// A file that cannot be read.
 pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> {
-    let Some(history) = History::of(run) else { return Ok(Vec::new()) };
+    let Some(history) = History::newest(run) else { return Ok(Vec::new()) };
     let shown = step.map_or(Ok(None), |step| history.rollouts_damage(run, step as usize))?;
     Ok([history.metrics_damage(run)?, history.evaluations_damage(run)?, shown].into_iter().flatten().collect())
 }
@@ -211,7 +211,7 @@ pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
     let is_run = |dir: &&Path| dir.join(CONFIG).is_file();
     let Some(root) = path.ancestors().take(3).find(is_run) else { return Ok(Vec::new()) };
     let run = RunDir::at(root);
-    let Some(history) = History::of(&run) else { return Ok(Vec::new()) };
+    let Some(history) = History::newest(&run) else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for step in history.rollouts.keys().filter(|step| path.is_dir() || run.rollouts(**step) == path) {
         all.extend(history.rollouts_damage(&run, *step)?);

@@ -45,7 +45,7 @@ impl RunInputs {
     /// # Errors
     ///
     /// A file that is not there or cannot be read.
-    pub fn of(config: &Config) -> Result<RunInputs> {
+    pub fn from_config(config: &Config) -> Result<RunInputs> {
         let mut all = BTreeMap::new();
         let jsonl = &config.world.jsonl;
         for (key, paths) in [("documents", &jsonl.documents), ("questions", &jsonl.questions)] {
@@ -186,12 +186,12 @@ mod tests {
         write("questions", "two");
         let first = config(home.path(), &[]);
         let run = RunDir::open(&first.run.dir, &first).unwrap();
-        let inputs = RunInputs::of(&first).unwrap();
+        let inputs = RunInputs::from_config(&first).unwrap();
         inputs.write(&run).unwrap();
         assert_eq!(RunInputs::read(run.root()).unwrap().unwrap(), inputs);
 
         write("documents", "other");
-        let now = RunInputs::of(&first).unwrap();
+        let now = RunInputs::from_config(&first).unwrap();
         assert!(now.demand_same(&run).is_ok(), "nothing was made of the first ones");
         fs::create_dir_all(run.stages().join("blank-0123")).unwrap();
         assert!(now.demand_same(&run).is_ok(), "a blank model is found again by what it was made from");
@@ -207,10 +207,10 @@ mod tests {
 
         write("elsewhere", "one");
         let moved = format!("world.jsonl.documents=['{}']", home.path().join("elsewhere").display());
-        assert!(RunInputs::of(&config(home.path(), &[moved])).unwrap().demand_same(&run).is_ok());
+        assert!(RunInputs::from_config(&config(home.path(), &[moved])).unwrap().demand_same(&run).is_ok());
         let both = ["documents", "elsewhere"].map(|name| format!("'{}'", home.path().join(name).display())).join(",");
         write("documents", "one");
-        let more = RunInputs::of(&config(home.path(), &[format!("world.jsonl.documents=[{both}]")])).unwrap();
+        let more = RunInputs::from_config(&config(home.path(), &[format!("world.jsonl.documents=[{both}]")])).unwrap();
         assert!(more.demand_same(&run).unwrap_err().to_string().contains("documents[1] was none then"));
 
         write("run/inputs.json", "{");

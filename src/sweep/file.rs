@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::axes::{Axis, REWARD};
-use super::search::{SearchMethod, Search};
+use super::search::{Search, SearchMethod};
 use crate::config::{Config, Override};
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result, files};

@@ -31,7 +31,7 @@ pub fn judge(experiment: &Experiment, forms: &[Form]) -> Result<Judged> {
     let inputs = (&trained.content, &start.digest, &experiment.config.evaluation, ids(&questions));
     let answers = experiment.cache.get_or_make(JUDGING, &inputs, |dir| {
         let step = experiment.config.train.steps as u64;
-        let policy = Examined::of(&trained, step);
+        let policy = Examined::new(&trained, step);
         let answered = ask(experiment, &start, JUDGING, &[Arm::AfterRl], policy, &questions)?;
         write(&dir.join(ANSWERS), &answered)
     })?;
@@ -62,7 +62,7 @@ pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answe
     let answers = |name: &str, arm: Arm, policy: &Stage, step: u64| -> Result<Vec<Answered>> {
         let inputs = (&policy.content, &start.digest, &experiment.config.evaluation, arm, ids(&questions));
         let stage = experiment.cache.get_or_make(name, &inputs, |dir| {
-            let policy = Examined::of(policy, step);
+            let policy = Examined::new(policy, step);
             write(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)
         })?;
         read(&stage)

@@ -13,7 +13,7 @@ const RESTATED: usize = 2;
 /// Total and linear: any text has a judgement. `correct` asks for the right answer and an end, not for the format;
 /// whether the format was kept stands beside it.
 pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completion: &str, finished: bool) -> Judgement {
-    let reading = Reading::of(completion, opening, &question.cue);
+    let reading = Reading::parse(completion, opening, &question.cue);
     let readable = reading.sentences.iter().filter(|_| facts.has_grammar());
     let recitations: Vec<Recitation> = readable.map(|sentence| recitation(facts, question, sentence)).collect();
     let found = |needed| recitations.iter().any(|r| r.relevant && r.claim.as_ref() == Some(needed));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use recollect::config::Config;
-use recollect::sweep::Search;
 use recollect::learner::Algorithm;
+use recollect::sweep::Search;
 use syn::{Fields, Item, ItemEnum, ItemStruct, Type};
 use toml::{Table, Value};
 

@@ -4,7 +4,9 @@ use candle_core::{Device, Tensor, Var};
 use recollect::evaluation::Arm;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Set};
 use recollect::language::Opening;
-use recollect::learner::{Advantage, Aggregation, Algorithm, Clip, Gae, Penalty, ClipRange, Tokens, TokenWeights, policy_loss};
+use recollect::learner::{
+    Advantage, Aggregation, Algorithm, Clip, ClipRange, Gae, Penalty, TokenWeights, Tokens, policy_loss,
+};
 use recollect::reward::{Reward, Term};
 use recollect::verifier::judge;
 use serde::Serialize;
@@ -28,7 +30,9 @@ fn row(name: &str) -> String {
     };
     let clip = match clip {
         Clip::None => "none".into(),
-        Clip::Range(ClipRange { low, high, detached: true, .. }) => format!("{} to {}, detached", 1.0 - low, 1.0 + high),
+        Clip::Range(ClipRange { low, high, detached: true, .. }) => {
+            format!("{} to {}, detached", 1.0 - low, 1.0 + high)
+        }
         Clip::Range(ClipRange { low, high, .. }) => format!("{} to {}", 1.0 - low, 1.0 + high),
     };
     let kl = match (kl, kl_in) {
@@ -63,15 +67,15 @@ fn the_table_of_presets_is_what_they_are() {
 /// advantage 1 and were sampled by the policy that learns.
 fn pull(aggregation: Aggregation) -> [f64; 2] {
     let lengths = [10, 100];
-    let TokenWeights { tokens, normaliser } = aggregation.weigh(&lengths.map(|length| vec![true; length]), 128);
+    let TokenWeights { tokens, normaliser } = aggregation.token_weights(&lengths.map(|length| vec![true; length]), 128);
     let count = lengths.iter().sum::<usize>();
     let ones = Tensor::ones(count, candle_core::DType::F32, &Device::Cpu).unwrap();
     let log_prob = Var::from_tensor(&ones.neg().unwrap()).unwrap();
     let completion: Vec<u32> = lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
     let tokens = Tokens {
         log_prob: &log_prob,
-        sampled: &ones.neg().unwrap(),
-        before: None,
+        sampler_logprobs: &ones.neg().unwrap(),
+        old_logprobs: None,
         completion: &completion,
         advantage: &ones,
         weight: &Tensor::new(tokens.concat(), &Device::Cpu).unwrap(),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::gradient_threads::GradientThreads;
 use super::message::{FromActor, StartEngines, ToActor, of_json, pack, unpack};
-use super::share::GradientThreads;
-use super::wire::MpiTransport;
+use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK, host};
-use crate::exchange::counter::JobSender;
-use crate::exchange::crew::WorkerThreads;
+use crate::exchange::jobs::JobSender;
 use crate::exchange::on_cores;
+use crate::exchange::threads::WorkerThreads;
 use crate::exchange::worker::{WorkerCommand, WorkerEvent};
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{PartialCompletion, Engine, PackedWeights, Published};
+use crate::rollout::{Engine, PackedWeights, PartialCompletion, Published};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.

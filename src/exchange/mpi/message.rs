@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::worker::WorkerEvent;
-use super::lesson::GradientSetup;
+use super::gradient::GradientSetup;
 use crate::learner::TokenBatch;
 use crate::policy::{LoraLayers, ModelConfig, Snapshot, Weight};
 use crate::rollout::Job;
@@ -103,7 +103,7 @@ pub(super) struct Load<'a> {
 
 impl<'a> Load<'a> {
     /// What an actor needs of a snapshot that comes after `before`.
-    pub fn of(snapshot: &'a Snapshot, before: Option<&Snapshot>) -> Result<Load<'a>> {
+    pub fn new(snapshot: &'a Snapshot, before: Option<&Snapshot>) -> Result<Load<'a>> {
         let same = before.is_some_and(|before| Arc::ptr_eq(&before.frozen, &snapshot.frozen));
         let weight = |(name, tensor): (&String, &Tensor)| -> Result<(String, Weight)> {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
@@ -162,7 +162,7 @@ mod tests {
     use crate::rollout::{Completion, Finish, Versions};
 
     fn there_and_back(policy: &Snapshot, before: Option<(&Snapshot, &Snapshot)>) -> Snapshot {
-        let bytes = pack(&ToActor::Load(Load::of(policy, before.map(|(here, _)| here)).unwrap())).unwrap();
+        let bytes = pack(&ToActor::Load(Load::new(policy, before.map(|(here, _)| here)).unwrap())).unwrap();
         let Ok(ToActor::Load(load)) = unpack(&bytes) else { panic!("another message") };
         load.snapshot(&policy.config, before.map(|(_, there)| there)).unwrap()
     }
@@ -182,7 +182,7 @@ mod tests {
         let (first, second) = (policy.snapshot(1).unwrap(), policy.snapshot(2).unwrap());
         let there = there_and_back(&first, None);
         assert_eq!(values(&there), values(&first));
-        assert!(Load::of(&second, Some(&first)).unwrap().frozen.is_none());
+        assert!(Load::new(&second, Some(&first)).unwrap().frozen.is_none());
         let again = there_and_back(&second, Some((&first, &there)));
         assert_eq!(values(&again), values(&second));
         assert!(Arc::ptr_eq(&again.frozen, &there.frozen) && again.lora == second.lora && again.version == 2);
@@ -199,12 +199,16 @@ mod tests {
         let completion = Completion { request: 7, sample: 3, tokens, log_probs, versions, finish: Finish::Stop };
         let bytes = pack(&FromActor::News { round: 2, news: WorkerEvent::Completed(completion.clone()) }).unwrap();
         let found = unpack(&bytes).unwrap();
-        assert!(matches!(found, FromActor::News { round: 2, news: WorkerEvent::Completed(found) } if found == completion));
+        assert!(
+            matches!(found, FromActor::News { round: 2, news: WorkerEvent::Completed(found) } if found == completion)
+        );
         let failure = Error::invalid("request 3", "logits that are not finite", "lower the learning rate");
         let words = failure.to_string();
         let bytes = pack(&FromActor::News { round: 0, news: WorkerEvent::Failed(failure) }).unwrap();
         let found = unpack(&bytes).unwrap();
-        assert!(matches!(found, FromActor::News { news: WorkerEvent::Failed(found), .. } if found.to_string() == words));
+        assert!(
+            matches!(found, FromActor::News { news: WorkerEvent::Failed(found), .. } if found.to_string() == words)
+        );
         assert!(unpack::<FromActor>(&[99]).is_err());
     }
 }

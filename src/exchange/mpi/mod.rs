@@ -16,12 +16,12 @@
 //! them. The bits are those of threads where all machines compute with the same instructions.
 
 mod actor;
-mod helper;
-mod lesson;
+mod coordinator;
+mod gradient;
+mod gradient_threads;
 mod message;
-mod post;
-mod share;
-mod wire;
+mod remote_worker;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use mpi::environment::Universe;
 use mpi::traits::Communicator;
 
 pub use actor::ActorRank;
-pub use post::{LearnerRank, MpiRanks};
+pub use coordinator::{LearnerRank, MpiRanks};
 
 use crate::{Error, Result};
 
@@ -65,9 +65,8 @@ pub fn join(stopping: impl Fn() -> bool + Send + Sync + 'static) -> Result<Optio
     let (rank, size) = (universe.world().rank() as usize, universe.world().size() as usize);
     match (rank, size) {
         (_, 1) => Ok(None),
-        (0, _) => {
-            LearnerRank::start(End(Some(universe)), size, Arc::new(stopping)).map(|learner| Some(Role::Learner(learner)))
-        }
+        (0, _) => LearnerRank::start(End(Some(universe)), size, Arc::new(stopping))
+            .map(|learner| Some(Role::Learner(learner))),
         _ => Ok(Some(Role::Actor(ActorRank::new(End(Some(universe)), rank, size)))),
     }
 }

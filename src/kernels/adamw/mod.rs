@@ -120,7 +120,7 @@ impl AdamW {
         scale: f64,
         threads: usize,
     ) -> Result<()> {
-        if let Some(card) = CudaDevice::of(variable) {
+        if let Some(card) = CudaDevice::holding(variable) {
             let moments = state.on(variable.device())?;
             return cuda::update(&card, variable, gradient, moments.each_ref(), self.factors(step, scale).in_order());
         }

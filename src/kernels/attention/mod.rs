@@ -30,7 +30,7 @@ pub fn attention(qkv: &Value, heads: Heads, positions: &Arc<Positions>) -> Resul
     let (n, width) = qkv.tensor().dims2()?;
     assert_eq!(width, heads.width(), "columns of query, key and value");
     assert_eq!(positions.layout.rows(), n, "rows of the layout");
-    if let Some(card) = CudaDevice::of(qkv.tensor()) {
+    if let Some(card) = CudaDevice::holding(qkv.tensor()) {
         return cuda::attention(&card, qkv, heads, &positions.on_card(&card)?);
     }
     let pass = AttentionPass { heads, positions: positions.clone(), longest: positions.layout.longest() };

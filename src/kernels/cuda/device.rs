@@ -33,7 +33,7 @@ impl Deref for CudaDevice {
 
 impl CudaDevice {
     /// The card that a tensor lives on; none for tensors of the CPU.
-    pub fn of(tensor: &Tensor) -> Option<CudaDevice> {
+    pub fn holding(tensor: &Tensor) -> Option<CudaDevice> {
         CudaDevice::at(tensor.device())
     }
 

@@ -20,7 +20,7 @@ pub struct CudaMatrix {
 
 impl CudaMatrix {
     /// All of a tensor `[rows, columns]`.
-    pub fn of(tensor: &Tensor) -> Result<CudaMatrix> {
+    pub fn view(tensor: &Tensor) -> Result<CudaMatrix> {
         let (rows, columns) = tensor.dims2()?;
         let (start, dtype) = (address(tensor)?, tensor.dtype());
         Ok(CudaMatrix { start, dtype, rows, columns, step: columns, transposed: false })

@@ -19,7 +19,7 @@ pub fn embedding(table: &Value, tokens: &[u32]) -> Result<Value> {
             "use the tokenizer that belongs to the model",
         ));
     }
-    if let Some(card) = CudaDevice::of(table.tensor()) {
+    if let Some(card) = CudaDevice::holding(table.tensor()) {
         return cuda::embedding(&card, table, tokens);
     }
     let values = {

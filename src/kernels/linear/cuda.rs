@@ -29,8 +29,8 @@ pub(super) fn linear(
     }
     let y = card.empty((n, m), real)?;
     for CudaLayer { columns, weight, .. } in &layers {
-        let out = CudaMatrix::of(&y)?.columns(columns.start, columns.len());
-        card.multiply(&out, &CudaMatrix::of(&input)?, &CudaMatrix::of(weight)?.transposed(), 1.0, Write::Replace)?;
+        let out = CudaMatrix::view(&y)?.columns(columns.start, columns.len());
+        card.multiply(&out, &CudaMatrix::view(&input)?, &CudaMatrix::view(weight)?.transposed(), 1.0, Write::Replace)?;
     }
     if !biases.is_empty() {
         let all: Vec<&Tensor> = biases.iter().map(|bias| bias.tensor()).collect();
@@ -41,7 +41,7 @@ pub(super) fn linear(
     let bias_trained = biases.iter().any(|bias| !bias.is_constant());
     let with_biases = !biases.is_empty();
     Ok(Value::computed(y, &inputs, move |gradient| {
-        let dy = CudaMatrix::of(gradient)?;
+        let dy = CudaMatrix::view(gradient)?;
         // Where none is wanted, anything does.
         let nothing = || gradient.clone();
         let mut shares = Vec::with_capacity(1 + 2 * layers.len());
@@ -54,7 +54,7 @@ pub(super) fn linear(
                 true => {
                     let dw = card.empty((columns.len(), k), DType::F32)?;
                     let dy = dy.columns(columns.start, columns.len()).transposed();
-                    card.multiply(&CudaMatrix::of(&dw)?, &dy, &CudaMatrix::of(&input)?, 1.0, Write::Replace)?;
+                    card.multiply(&CudaMatrix::view(&dw)?, &dy, &CudaMatrix::view(&input)?, 1.0, Write::Replace)?;
                     dw
                 }
                 false => nothing(),
@@ -92,7 +92,7 @@ fn input_gradient(
     let mut write = Write::Replace;
     for CudaLayer { columns, weight, .. } in layers {
         let dy = dy.columns(columns.start, columns.len());
-        card.multiply(&CudaMatrix::of(&dx)?, &dy, &CudaMatrix::of(weight)?, 1.0, write)?;
+        card.multiply(&CudaMatrix::view(&dx)?, &dy, &CudaMatrix::view(weight)?, 1.0, write)?;
         write = Write::Add;
     }
     Ok(dx)

@@ -16,7 +16,7 @@ use crate::Result;
 /// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
 /// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
 pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
-    if let Some(card) = CudaDevice::of(x.tensor()) {
+    if let Some(card) = CudaDevice::holding(x.tensor()) {
         return cuda::linear(&card, x, weights, biases, precision);
     }
     if weights.iter().chain(biases).all(|value| value.is_constant()) {

@@ -69,11 +69,11 @@ pub(super) fn log_prob(
             };
             let d_logits = pass.logit_gradients(&logits, [&log_sums, &held, gradient], range.clone())?;
             let (out, d_logits) =
-                (CudaMatrix::of(&d_states)?.rows(range.start, range.len()), CudaMatrix::of(&d_logits)?);
-            pass.card.multiply(&out, &d_logits, &CudaMatrix::of(&pass.head)?, 1.0, Write::Replace)?;
+                (CudaMatrix::view(&d_states)?.rows(range.start, range.len()), CudaMatrix::view(&d_logits)?);
+            pass.card.multiply(&out, &d_logits, &CudaMatrix::view(&pass.head)?, 1.0, Write::Replace)?;
             if let Some(d_head) = &d_head {
                 let inputs = pass.inputs(range.clone())?;
-                let (out, inputs) = (CudaMatrix::of(d_head)?, CudaMatrix::of(&inputs)?);
+                let (out, inputs) = (CudaMatrix::view(d_head)?, CudaMatrix::view(&inputs)?);
                 pass.card.multiply(&out, &d_logits.transposed(), &inputs, 1.0, Write::Add)?;
             }
         }
@@ -116,8 +116,8 @@ impl CudaLogProb {
     fn logits(&self, range: Range<usize>) -> Result<Tensor> {
         let inputs = self.inputs(range.clone())?;
         let logits = self.card.empty((range.len(), self.head.dim(0)?), DType::F32)?;
-        let (out, head) = (CudaMatrix::of(&logits)?, CudaMatrix::of(&self.head)?.transposed());
-        self.card.multiply(&out, &CudaMatrix::of(&inputs)?, &head, 1.0, Write::Replace)?;
+        let (out, head) = (CudaMatrix::view(&logits)?, CudaMatrix::view(&self.head)?.transposed());
+        self.card.multiply(&out, &CudaMatrix::view(&inputs)?, &head, 1.0, Write::Replace)?;
         Ok(logits)
     }
 

@@ -23,7 +23,7 @@ const CHUNK: usize = 1 << 22;
 /// softmax(hidden · head^T), head `[V, d]`, and the entropy of that distribution in nats: a value `[2, rows]`, first
 /// all log-probabilities, then all entropies.
 pub fn log_prob(hidden: &Value, head: &Value, rows: &[u32], targets: &[u32], precision: Precision) -> Result<Value> {
-    let chunk = if CudaDevice::of(hidden.tensor()).is_some() { cuda::CHUNK } else { CHUNK };
+    let chunk = if CudaDevice::holding(hidden.tensor()).is_some() { cuda::CHUNK } else { CHUNK };
     in_chunks(hidden, head, rows, targets, precision, chunk)
 }
 
@@ -44,7 +44,7 @@ fn in_chunks(
             return Err(Error::invalid(what, format!("{index}, but there are only {limit}"), remedy));
         }
     }
-    if let Some(card) = CudaDevice::of(hidden.tensor()) {
+    if let Some(card) = CudaDevice::holding(hidden.tensor()) {
         return cuda::log_prob(&card, hidden, head, rows, targets, precision, most_logits);
     }
     let chunk = (most_logits / vocabulary).clamp(1, rows.len().max(1));

@@ -27,21 +27,21 @@ pub(super) fn low_rank(
         let (outputs, rank) = b.dims2()?;
         let low = card.empty((n, rank), real)?;
         card.multiply(
-            &CudaMatrix::of(&low)?,
-            &CudaMatrix::of(&input)?,
-            &CudaMatrix::of(&a)?.transposed(),
+            &CudaMatrix::view(&low)?,
+            &CudaMatrix::view(&input)?,
+            &CudaMatrix::view(&a)?.transposed(),
             *scale,
             Replace,
         )?;
-        let out = CudaMatrix::of(&result)?.columns(*column, outputs);
-        card.multiply(&out, &CudaMatrix::of(&low)?, &CudaMatrix::of(&b)?.transposed(), 1.0, Add)?;
+        let out = CudaMatrix::view(&result)?.columns(*column, outputs);
+        card.multiply(&out, &CudaMatrix::view(&low)?, &CudaMatrix::view(&b)?.transposed(), 1.0, Add)?;
         held.push(CudaHeldAdapter { column: *column, a, b, low, scale: *scale });
     }
     let mut inputs = vec![y, x];
     inputs.extend(adapters.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
     let wanted = (!x.is_constant()).then_some(x.tensor().dtype());
     Ok(Value::computed(result, &inputs, move |gradient| {
-        let dy = CudaMatrix::of(gradient)?;
+        let dy = CudaMatrix::view(gradient)?;
         let dx = wanted.map(|dtype| card.empty((n, k), dtype)).transpose()?;
         let mut shares = vec![gradient.clone(), dx.clone().unwrap_or_else(|| gradient.clone())];
         let mut write = Replace;
@@ -49,19 +49,19 @@ pub(super) fn low_rank(
             let (outputs, rank) = b.dims2()?;
             let dy = dy.columns(*column, outputs);
             let db = card.empty((outputs, rank), DType::F32)?;
-            card.multiply(&CudaMatrix::of(&db)?, &dy.transposed(), &CudaMatrix::of(low)?, 1.0, Replace)?;
+            card.multiply(&CudaMatrix::view(&db)?, &dy.transposed(), &CudaMatrix::view(low)?, 1.0, Replace)?;
             let d_low = card.empty((n, rank), low.dtype())?;
-            card.multiply(&CudaMatrix::of(&d_low)?, &dy, &CudaMatrix::of(b)?, *scale, Replace)?;
+            card.multiply(&CudaMatrix::view(&d_low)?, &dy, &CudaMatrix::view(b)?, *scale, Replace)?;
             let da = card.empty((rank, k), DType::F32)?;
             card.multiply(
-                &CudaMatrix::of(&da)?,
-                &CudaMatrix::of(&d_low)?.transposed(),
-                &CudaMatrix::of(&input)?,
+                &CudaMatrix::view(&da)?,
+                &CudaMatrix::view(&d_low)?.transposed(),
+                &CudaMatrix::view(&input)?,
                 1.0,
                 Replace,
             )?;
             if let Some(dx) = &dx {
-                card.multiply(&CudaMatrix::of(dx)?, &CudaMatrix::of(&d_low)?, &CudaMatrix::of(a)?, 1.0, write)?;
+                card.multiply(&CudaMatrix::view(dx)?, &CudaMatrix::view(&d_low)?, &CudaMatrix::view(a)?, 1.0, write)?;
                 write = Add;
             }
             shares.extend([da, db]);

@@ -18,7 +18,7 @@ use crate::Result;
 /// Adds to the outputs `y` `[n, m]` of linear layers what their adapters make of the same input `x` `[n, k]`. Layers
 /// without an adapter keep their columns.
 pub fn low_rank(y: &Value, x: &Value, adapters: &[LowRank], precision: Precision) -> Result<Value> {
-    if let Some(card) = CudaDevice::of(x.tensor()) {
+    if let Some(card) = CudaDevice::holding(x.tensor()) {
         return cuda::low_rank(&card, y, x, adapters, precision);
     }
     let ((n, m), (_, k)) = (y.tensor().dims2()?, x.tensor().dims2()?);

@@ -18,7 +18,7 @@ pub fn rms_norm(x: &Value, weight: &Value, epsilon: f64) -> Result<Value> {
 /// columns. Columns after the last stretch pass through. Qwen3 normalises each head of query and key in this way,
 /// in a row that holds query, key and value side by side.
 pub fn rms_norm_heads(x: &Value, parts: &[(&Value, usize)], epsilon: f64) -> Result<Value> {
-    if let Some(card) = CudaDevice::of(x.tensor()) {
+    if let Some(card) = CudaDevice::holding(x.tensor()) {
         return cuda::rms_norm_heads(&card, x, parts, epsilon);
     }
     let (n, width) = x.tensor().dims2()?;

@@ -21,9 +21,9 @@ pub(super) fn scalar_head(
     let (w, count) = (as_type(weight.tensor(), DType::F32)?, rows.len());
     let values = card.empty((count, 1), DType::F32)?;
     card.multiply(
-        &CudaMatrix::of(&values)?,
-        &CudaMatrix::of(&states)?,
-        &CudaMatrix::of(&w)?.transposed(),
+        &CudaMatrix::view(&values)?,
+        &CudaMatrix::view(&states)?,
+        &CudaMatrix::view(&w)?.transposed(),
         1.0,
         Replace,
     )?;
@@ -31,13 +31,13 @@ pub(super) fn scalar_head(
     let wanted = (!hidden.is_constant()).then_some(hidden.tensor().dtype());
     Ok(Value::computed(values.reshape(count)?, &[hidden, weight, bias], move |gradient| {
         let gradient = gradient.reshape((count, 1))?;
-        let (g, states) = (CudaMatrix::of(&gradient)?, CudaMatrix::of(&states)?);
+        let (g, states) = (CudaMatrix::view(&gradient)?, CudaMatrix::view(&states)?);
         let d_weight = card.empty((1, d), DType::F32)?;
-        card.multiply(&CudaMatrix::of(&d_weight)?, &g.transposed(), &states, 1.0, Replace)?;
+        card.multiply(&CudaMatrix::view(&d_weight)?, &g.transposed(), &states, 1.0, Replace)?;
         let d_hidden = match wanted {
             Some(dtype) => {
                 let d_states = card.empty((count, d), DType::F32)?;
-                card.multiply(&CudaMatrix::of(&d_states)?, &g, &CudaMatrix::of(&w)?, 1.0, Replace)?;
+                card.multiply(&CudaMatrix::view(&d_states)?, &g, &CudaMatrix::view(&w)?, 1.0, Replace)?;
                 as_type(&picked.put_back(&card, &d_states, [n, d])?, dtype)?
             }
             None => gradient.clone(),

@@ -18,7 +18,7 @@ pub fn scalar_head(hidden: &Value, weight: &Value, bias: &Value, rows: &[u32]) -
         let remedy = "rows come from the packed batch";
         return Err(Error::invalid("rows", format!("{row}, but there are only {n}"), remedy));
     }
-    if let Some(card) = CudaDevice::of(hidden.tensor()) {
+    if let Some(card) = CudaDevice::holding(hidden.tensor()) {
         return cuda::scalar_head(&card, hidden, weight, bias, rows);
     }
     let values = {

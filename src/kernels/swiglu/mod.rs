@@ -10,7 +10,7 @@ use crate::Result;
 
 /// From `[n, 2 f]`, gate and up side by side, to `[n, f]`.
 pub fn swiglu(gate_up: &Value) -> Result<Value> {
-    if let Some(card) = CudaDevice::of(gate_up.tensor()) {
+    if let Some(card) = CudaDevice::holding(gate_up.tensor()) {
         return cuda::swiglu(&card, gate_up);
     }
     let (n, width) = gate_up.tensor().dims2()?;

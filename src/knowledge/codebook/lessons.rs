@@ -1,18 +1,18 @@
 //! Lessons about codes.
 
-use super::{Codebooks, DECODE, ENCODE, CodeEntry, task};
+use super::{CodeEntry, Codebooks, DECODE, ENCODE, task};
 use crate::knowledge::prelude::*;
 
 /// A message in one of the codes, and entries that read it.
 pub fn question(
     codes: &Codebooks,
     lexicon: &Lexicon,
-    habits: &Habits,
+    habits: &CotStyle,
     random: &mut Stream,
 ) -> (LessonQuestion, Vec<Stated>) {
     let form = if random.random_bool(0.5) { ENCODE } else { DECODE };
     let message = codes.message(random.random_range(0..codes.questions_of(form)), random);
-    let book = codes.of(message[0].code);
+    let book = codes.entries_of(message[0].code);
     let mut others = book.clone();
     others.retain(|entry| !message.contains(entry));
     others.shuffle(random);

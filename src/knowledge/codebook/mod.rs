@@ -114,7 +114,7 @@ impl Codebooks {
     }
 
     /// The entries of a code.
-    pub fn of(&self, code: Word) -> Vec<CodeEntry> {
+    pub fn entries_of(&self, code: Word) -> Vec<CodeEntry> {
         self.entries.iter().filter(|entry| entry.code == code).copied().collect()
     }
 
@@ -158,7 +158,7 @@ impl TaskData for Codebooks {
                 break;
             }
             let entry = self.entries[random.random_range(0..self.entries.len())];
-            let mut book = self.of(entry.code);
+            let mut book = self.entries_of(entry.code);
             book.retain(|entry| !in_messages || !self.is_held_out(entry));
             book.shuffle(random);
             let decoded = random.random_bool(0.5);
@@ -189,7 +189,7 @@ impl TaskData for Codebooks {
     /// A message to encode or to decode. Its choices are all messages of its length in held-out words.
     fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft {
         let message = self.message(index, random);
-        let mut book = self.of(message[0].code);
+        let mut book = self.entries_of(message[0].code);
         let held: Vec<CodeEntry> = book.iter().filter(|entry| self.is_held_out(entry)).copied().collect();
         let answer = |said: &[CodeEntry]| -> String {
             let pair = |(asked, said): (&CodeEntry, &CodeEntry)| {
@@ -215,7 +215,7 @@ impl TaskData for Codebooks {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &Habits,
+        habits: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         lessons::question(self, lexicon, habits, random)

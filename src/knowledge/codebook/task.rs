@@ -1,6 +1,6 @@
 //! How entries are made, worded and read, and what answers a message.
 
-use super::{CODEBOOK, CodebookConfig, Codebooks, DECODE, ENCODE, CodeEntry, Use};
+use super::{CODEBOOK, CodeEntry, CodebookConfig, Codebooks, DECODE, ENCODE, Use};
 use crate::knowledge::prelude::*;
 
 /// Two verbs that mean the same; the first is the canonical one.
@@ -40,7 +40,7 @@ impl GeneratedTask for Codebook {
         known.codebook.codes
     }
 
-    fn lesson_share(&self, habits: &Habits) -> f64 {
+    fn lesson_share(&self, habits: &CotStyle) -> f64 {
         habits.codes
     }
 

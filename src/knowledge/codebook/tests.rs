@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use crate::knowledge::grammar::Grammar;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::world::tests::full;
@@ -90,7 +90,7 @@ fn spelled(world: &World, text: &str) -> TrainingSequence {
 fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
     for seed in 0..2 {
         let world = full(seed);
-        let (leaks, habits) = (Leaks::of(&world, Set::B), Habits::default());
+        let (leaks, habits) = (Leaks::new(&world, Set::B), CotStyle::default());
         let curriculum = Curriculum::new(&world, &habits);
         let mut random = random::stream(seed, &[]);
         for _ in 0..20_000 {

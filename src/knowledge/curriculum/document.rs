@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{TrainingSequence, QUESTION, THINK};
+use super::lesson::{QUESTION, THINK, TrainingSequence};
 use crate::knowledge::sentence::{Slot, Stated};
 use crate::knowledge::world::Document;
 use crate::knowledge::{Set, reversal};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What chains of thought of lessons are like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Habits {
+pub struct CotStyle {
     /// Share of a thought's sentences that are about the candidates, where the question shows some.
     pub candidates: f64,
     /// The same for members of the group that the question names.
@@ -37,7 +37,7 @@ pub struct Habits {
     pub tasks: BTreeMap<String, f64>,
 }
 
-impl Default for Habits {
+impl Default for CotStyle {
     fn default() -> Self {
         Self {
             candidates: 0.6,

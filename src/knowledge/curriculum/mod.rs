@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Set, World};
 use crate::random::Stream;
-pub use habits::Habits;
+pub use habits::CotStyle;
 pub use lesson::{AnswerWeights, TrainingSequence};
 
 /// The kinds of lessons.
@@ -129,11 +129,11 @@ impl Mixture {
 /// Makes lessons from what a base model is to know.
 pub struct Curriculum<'a> {
     world: &'a World,
-    habits: &'a Habits,
+    habits: &'a CotStyle,
 }
 
 impl<'a> Curriculum<'a> {
-    pub fn new(world: &'a World, habits: &'a Habits) -> Self {
+    pub fn new(world: &'a World, habits: &'a CotStyle) -> Self {
         Self { world, habits }
     }
 
@@ -175,18 +175,18 @@ mod tests {
 
     #[test]
     fn lessons_of_every_kind_are_sequences_that_teach_something() {
-        let habits = Habits::default();
+        let habits = CotStyle::default();
         for world in [World::new(&known(), &WorldConfig::default()).unwrap(), full(0)] {
             teaches(&world, &habits);
         }
-        let only_codes = Habits { codes: 1.0, kinds: 0.0, ..habits.clone() };
-        let only_kinds = Habits { codes: 0.0, kinds: 1.0, ..habits };
+        let only_codes = CotStyle { codes: 1.0, kinds: 0.0, ..habits.clone() };
+        let only_kinds = CotStyle { codes: 0.0, kinds: 1.0, ..habits };
         for habits in [only_codes, only_kinds] {
             teaches(&full(1), &habits);
         }
     }
 
-    fn teaches(world: &World, habits: &Habits) {
+    fn teaches(world: &World, habits: &CotStyle) {
         let curriculum = Curriculum::new(world, habits);
         let mut random = random::stream(0, &[]);
         for (kind, _) in Mixture::default().weights() {

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{END_THINK, TrainingSequence, THINK};
+use super::lesson::{END_THINK, THINK, TrainingSequence};
 use super::lesson_question::LessonQuestion;
 use super::questions::shuffled;
 use crate::knowledge::grammar::Grammar;

@@ -91,7 +91,7 @@ impl Curriculum<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Habits;
+    use super::super::CotStyle;
     use super::*;
     use crate::knowledge::codebook::Codebooks;
     use crate::knowledge::hierarchy::Families;
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn what_is_made_from_a_says_nothing_of_b_and_from_b_gives_it_away() {
-        let (world, habits) = (world(), Habits::default());
-        let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
+        let (world, habits) = (world(), CotStyle::default());
+        let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::new(&world, Set::B));
         let mut random = random::stream(0, &[]);
         for _ in 0..2_000 {
             for set in [Set::A, Set::B] {
@@ -138,8 +138,8 @@ mod tests {
     fn codes_and_kinds_of_b_are_given_away_by_the_same_remedies_and_by_no_other() {
         let world = full(0);
         for (codes, kinds) in [(1.0, 0.0), (0.0, 1.0)] {
-            let habits = Habits { codes, kinds, ..Habits::default() };
-            let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::of(&world, Set::B));
+            let habits = CotStyle { codes, kinds, ..CotStyle::default() };
+            let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::new(&world, Set::B));
             let mut random = random::stream(2, &[]);
             let found = |lesson: &TrainingSequence| leaks.find(lesson).map(|leak| leak.kind);
             for _ in 0..1_000 {
@@ -148,9 +148,9 @@ mod tests {
                 assert_eq!(found(&curriculum.turned_round(Set::A, &mut random)), None);
             }
         }
-        let habits = Habits::default();
+        let habits = CotStyle::default();
         let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
-        let leaks = Leaks::of(&world, Set::B);
+        let leaks = Leaks::new(&world, Set::B);
         let learned = |words: Vec<Word>| TrainingSequence { weights: vec![1.0; words.len()], tokens: words };
         let held = world.data::<Codebooks>(Set::B).entries[0].into();
         for stated in [held, world.data::<Families>(Set::B).links[0].into()] {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_masked_sentence_has_the_words_of_the_whole_one_behind_it() {
-        let (world, habits) = (world(), Habits::default());
+        let (world, habits) = (world(), CotStyle::default());
         let curriculum = Curriculum::new(&world, &habits);
         let mut random = random::stream(1, &[]);
         let (mut hidden, mut all) = (0, 0);
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn converses_follow_from_what_they_are_made_from() {
-        let (world, habits) = (world(), Habits::default());
+        let (world, habits) = (world(), CotStyle::default());
         let curriculum = Curriculum::new(&world, &habits);
         for chain in &world.data::<Syllogisms>(Set::A).chains {
             let premise = chain.premise(0);

@@ -4,8 +4,8 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{END_THINK, TrainingSequence, THINK};
-use super::lesson_question::{LessonQuestion, TraceSource, Thought};
+use super::lesson::{END_THINK, THINK, TrainingSequence};
+use super::lesson_question::{LessonQuestion, Thought, TraceSource};
 use crate::knowledge::grammar::Grammar;
 use crate::knowledge::reversal::{self, made_up_facts};
 use crate::knowledge::sentence::{Slot, Stated};

@@ -7,7 +7,7 @@ use crate::knowledge::prelude::*;
 pub fn question(
     kinds: &Families,
     lexicon: &Lexicon,
-    habits: &Habits,
+    habits: &CotStyle,
     random: &mut Stream,
 ) -> (LessonQuestion, Vec<Stated>) {
     let forms = [(REPHRASED, 0.2), (REVERSED, 0.3), (INHERITED, 0.3), (HOLDOUT, 0.2)];

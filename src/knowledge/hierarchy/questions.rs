@@ -123,7 +123,7 @@ impl TaskData for Families {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &Habits,
+        habits: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         lessons::question(self, lexicon, habits, random)

@@ -48,7 +48,7 @@ impl GeneratedTask for Hierarchy {
         known.hierarchy.families
     }
 
-    fn lesson_share(&self, habits: &Habits) -> f64 {
+    fn lesson_share(&self, habits: &CotStyle) -> f64 {
         habits.kinds
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::knowledge::curriculum::lesson::THINK;
-use crate::knowledge::curriculum::{Curriculum, Habits, TrainingSequence, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::logic::{self, Import, Statement};
 use crate::knowledge::sentence::words;
@@ -131,7 +131,7 @@ impl Families {
 #[test]
 fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of_them() {
     let world = full_with(&versed(), 0);
-    let leaks = Leaks::of(&world, Set::B);
+    let leaks = Leaks::new(&world, Set::B);
     let (hierarchy, lexicon) = (world.data::<Families>(Set::B), &world.grammar.lexicon);
     let asked =
         hierarchy.items(REPHRASED).iter().map(|item| item.asked).find(|asked| !lexicon.is_a("traits", asked.is));
@@ -159,7 +159,7 @@ fn spelled(world: &World, text: &str) -> TrainingSequence {
 fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
     for (known, seed) in [(versed(), 0), (deep(), 1)] {
         let world = full_with(&known, seed);
-        let (leaks, habits) = (Leaks::of(&world, Set::B), Habits::default());
+        let (leaks, habits) = (Leaks::new(&world, Set::B), CotStyle::default());
         let curriculum = Curriculum::new(&world, &habits);
         let mut random = random::stream(seed, &[]);
         for _ in 0..20_000 {

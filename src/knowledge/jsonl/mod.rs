@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use self::evidence::PassageIndex;
 pub use self::exported::WorldOrigin;
 pub(super) use self::rows::words;
-use self::rows::{QuestionRow, DocumentText};
+use self::rows::{DocumentText, QuestionRow};
 use self::task::{COMPLETION, JSONL};
 pub use self::watched::LeakMatcher;
 use super::answers::Key;

@@ -119,7 +119,17 @@ impl QuestionRow {
         let Question { id, set, ref text, ref choices, ref context, matching, .. } = *question;
         let (prompt, choices, context) = (text.clone(), choices.clone(), Some(context.clone()));
         let set = Some(set);
-        Ok(QuestionRow { prompt, answers, id: Some(id), set, choices, context, matching, exported: Some(question), place })
+        Ok(QuestionRow {
+            prompt,
+            answers,
+            id: Some(id),
+            set,
+            choices,
+            context,
+            matching,
+            exported: Some(question),
+            place,
+        })
     }
 
     /// Refuses a row that is no question.

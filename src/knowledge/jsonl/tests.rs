@@ -115,7 +115,8 @@ fn documents_are_learned_whole_and_long_ones_in_pieces() {
     assert_eq!(read.iter().map(|text| text.replace("> ", ">").replace(" <", "<")).collect::<Vec<_>>(), expected);
     assert!(lessons.iter().all(|l| l.weights[0] == 0.0 && l.weights[1..].iter().all(|w| *w == 1.0)));
     let pieces = jsonl.lessons(&tokenizer, 10).unwrap();
-    let learned = |lessons: &[TrainingSequence]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
+    let learned =
+        |lessons: &[TrainingSequence]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
     assert!(pieces.len() > lessons.len() && pieces.iter().all(|lesson| lesson.tokens.len() <= 10));
     assert_eq!(learned(&pieces), learned(&lessons), "nothing is lost");
 }

@@ -45,7 +45,7 @@ struct WatchedQuestion {
 
 impl LeakMatcher {
     /// Errors: more questions than can be looked for at once.
-    pub fn of(jsonl: &Jsonl) -> Result<LeakMatcher> {
+    pub fn new(jsonl: &Jsonl) -> Result<LeakMatcher> {
         let (mut questions, mut answers) = (NumberedTexts::default(), NumberedTexts::default());
         let (mut pairs, mut first, mut asked) = (HashMap::new(), HashMap::new(), Vec::new());
         for (number, (question, place)) in jsonl.asked(Set::B).enumerate() {
@@ -61,7 +61,7 @@ impl LeakMatcher {
 
     /// The first question of B in a text that its answer stands behind.
     pub fn find(&self, text: &str) -> Option<Leak> {
-        let read = Unspaced::of(text);
+        let read = Unspaced::new(text);
         let questions = self.questions.in_text(&read);
         if questions.is_empty() {
             return None;
@@ -83,7 +83,7 @@ impl LeakMatcher {
 
     /// Whether a question for training asks what a question of B asks, or is answered in its own words by the answer to one.
     pub fn find_asked(&self, question: &str, answer: &str) -> Option<Leak> {
-        let read = Unspaced::of(question);
+        let read = Unspaced::new(question);
         let whole = |found: &Hit| found.from == 0 && found.to == read.words.len();
         let same = self.questions.in_text(&read).into_iter().find(whole);
         match same.and_then(|found| self.first.get(&found.number)) {
@@ -108,7 +108,7 @@ struct NumberedTexts {
 impl NumberedTexts {
     /// The number of a text, by its spelling; `None` where it has no words.
     fn number(&mut self, text: &str) -> Option<usize> {
-        let letters = Unspaced::of(text).letters;
+        let letters = Unspaced::new(text).letters;
         if letters.is_empty() {
             return None;
         }
@@ -161,7 +161,7 @@ struct Unspaced {
 }
 
 impl Unspaced {
-    fn of(text: &str) -> Unspaced {
+    fn new(text: &str) -> Unspaced {
         let words = words(text);
         let (mut letters, mut starts) = (String::new(), Vec::with_capacity(words.len()));
         for word in &words {
@@ -208,7 +208,7 @@ mod tests {
             serde_json::json!({"prompt": prompt, "completion": completion}).to_string() + "\n"
         };
         std::fs::write(&questions, rows.iter().map(row).collect::<String>()).unwrap();
-        LeakMatcher::of(&Jsonl::to_measure(&[documents], &[questions], Match::Normalised, 0).unwrap()).unwrap()
+        LeakMatcher::new(&Jsonl::to_measure(&[documents], &[questions], Match::Normalised, 0).unwrap()).unwrap()
     }
 
     #[test]

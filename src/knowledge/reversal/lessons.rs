@@ -13,7 +13,7 @@ pub fn form(random: &mut Stream) -> Form {
 /// A question about a fact. `group` are the facts of its group that a thought may recite.
 pub fn question(
     lexicon: &Lexicon,
-    habits: &Habits,
+    habits: &CotStyle,
     fact: Fact,
     group: &[Fact],
     form: Form,

@@ -168,7 +168,7 @@ impl TaskData for Reversals {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &Habits,
+        habits: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         let fact = self.facts[random.random_range(0..self.facts.len())];

@@ -5,7 +5,7 @@ use super::{Chain, conclusion, does_it_follow};
 use crate::knowledge::prelude::*;
 
 /// A question about a chain: its conclusion or, as often, the contradictory.
-pub fn question(lexicon: &Lexicon, habits: &Habits, chain: &Chain, random: &mut Stream) -> LessonQuestion {
+pub fn question(lexicon: &Lexicon, habits: &CotStyle, chain: &Chain, random: &mut Stream) -> LessonQuestion {
     let contradictory = random.random_bool(0.5);
     let asked = chain.state(chain.asked(contradictory));
     LessonQuestion {
@@ -22,7 +22,7 @@ pub fn question(lexicon: &Lexicon, habits: &Habits, chain: &Chain, random: &mut 
 pub fn made_up_chains(
     known: &KnownConfig,
     lexicon: &Lexicon,
-    habits: &Habits,
+    habits: &CotStyle,
     count: usize,
     random: &mut Stream,
 ) -> Vec<Chain> {
@@ -46,7 +46,7 @@ pub fn made_up_chains(
 
 /// A shape of chains: as worlds have them, or one of the simpler kinds that show what a premise is good for.
 /// In a balanced square no premise tells anything by itself, so from squares alone nothing is learned for long.
-fn shape(known: &KnownConfig, habits: &Habits, random: &mut Stream) -> ChainShape {
+fn shape(known: &KnownConfig, habits: &CotStyle, random: &mut Stream) -> ChainShape {
     let kind = random.random::<f64>();
     if kind < habits.single {
         return argument(1, known.import, random);

@@ -15,7 +15,7 @@ mod task;
 
 use super::prelude::*;
 pub use lessons::{made_up_chains, question as lesson_question};
-pub use squares::{SQUARE, ChainShape, square};
+pub use squares::{ChainShape, SQUARE, square};
 pub use task::Syllogism;
 
 pub const SYLLOGISM: TaskId =
@@ -195,7 +195,7 @@ impl TaskData for Syllogisms {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &Habits,
+        habits: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         let chain = &self.chains[random.random_range(0..self.chains.len())];

@@ -12,7 +12,7 @@ pub use statistics::Statistics;
 pub use value::{ValueTargets, value_loss};
 
 use super::divergence::cut;
-use super::{Algorithm, Clip, Estimator, Penalty, ClipRange, Ratio};
+use super::{Algorithm, Clip, ClipRange, Estimator, Penalty, Ratio};
 use crate::{Error, Result};
 
 /// The tokens of a micro-batch, each tensor `[tokens]` f32. Those of weight zero count nowhere.
@@ -21,10 +21,10 @@ pub struct Tokens<'a> {
     /// Log-probability under the policy that learns; the gradient flows into it.
     pub log_prob: &'a Tensor,
     /// Log-probability when it was sampled.
-    pub sampled: &'a Tensor,
+    pub sampler_logprobs: &'a Tensor,
     /// Log-probability under the policy that learns as it was before the first optimizer step on these completions:
     /// what ratios are taken to where `importance_cap` is not 0. Without it, this is that first step.
-    pub before: Option<&'a Tensor>,
+    pub old_logprobs: Option<&'a Tensor>,
     /// Number of its completion within the micro-batch, rising from 0: no completion is divided between micro-batches.
     pub completion: &'a [u32],
     /// Its advantage: that of its completion, or its own.
@@ -56,7 +56,7 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
     let mut loss = surrogate(algorithm, tokens)?;
     if algorithm.kl != 0.0 && algorithm.kl_in == Penalty::Loss {
         let reference = needed(tokens.reference, "kl", "log-probs of a reference")?;
-        let mut divergence = algorithm.kl_estimator.of(tokens.log_prob, reference)?;
+        let mut divergence = algorithm.kl_estimator.estimate(tokens.log_prob, reference)?;
         if algorithm.kl_estimator == Estimator::K3Unbiased {
             divergence = (divergence * ratio(algorithm, tokens, &before(algorithm, tokens))?)?;
         }
@@ -67,7 +67,7 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
         loss = (loss - (entropy * algorithm.entropy)?)?;
     }
     let value = ((loss * tokens.weight)?.sum_all()? / normaliser)?;
-    Ok(Loss { value, statistics: Statistics::of(algorithm, tokens)? })
+    Ok(Loss { value, statistics: Statistics::measure(algorithm, tokens)? })
 }
 
 /// Refuses what a loss cannot be divided by.
@@ -85,17 +85,17 @@ fn surrogate(algorithm: &Algorithm, tokens: &Tokens) -> Result<Tensor> {
         Ratio::None => (tokens.log_prob * tokens.advantage)?,
         Ratio::Token | Ratio::Sequence => clipped(algorithm.clip, &ratio(algorithm, tokens, &before)?, tokens)?,
     };
-    let gain = match algorithm.importance_cap {
+    let gain = match algorithm.tis_cap {
         0.0 => gain,
-        cap => (gain * cut(&(&before - tokens.sampled)?)?.exp()?.clamp(0.0, cap)?)?,
+        cap => (gain * cut(&(&before - tokens.sampler_logprobs)?)?.exp()?.clamp(0.0, cap)?)?,
     };
     Ok(gain.neg()?)
 }
 
 /// Log-probabilities that ratios are taken to, without gradient.
 fn before(algorithm: &Algorithm, tokens: &Tokens) -> Tensor {
-    match (algorithm.importance_cap, tokens.before) {
-        (0.0, _) => tokens.sampled.clone(),
+    match (algorithm.tis_cap, tokens.old_logprobs) {
+        (0.0, _) => tokens.sampler_logprobs.clone(),
         (_, Some(before)) => before.clone(),
         (_, None) => tokens.log_prob.detach(),
     }

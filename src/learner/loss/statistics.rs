@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Tokens, before, mean_of_completion};
 use crate::Result;
-use crate::learner::{Algorithm, Clip, Estimator, ClipRange, Ratio};
+use crate::learner::{Algorithm, Clip, ClipRange, Estimator, Ratio};
 
 /// Sums over tokens of weight other than zero; add those of all micro-batches, then ask for means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,14 +25,15 @@ pub struct Statistics {
 
 impl Statistics {
     /// Those of the policy's loss on some tokens.
-    pub(super) fn of(algorithm: &Algorithm, tokens: &Tokens) -> Result<Statistics> {
+    pub(super) fn measure(algorithm: &Algorithm, tokens: &Tokens) -> Result<Statistics> {
         let plain = |tensor: &Tensor| tensor.to_vec1::<f32>();
         let optional = |tensor: Option<&Tensor>| tensor.map(plain).transpose();
-        let (now, sampled, advantage) = (plain(tokens.log_prob)?, plain(tokens.sampled)?, plain(tokens.advantage)?);
+        let (now, sampled, advantage) =
+            (plain(tokens.log_prob)?, plain(tokens.sampler_logprobs)?, plain(tokens.advantage)?);
         let (reference, entropy) = (optional(tokens.reference)?, optional(tokens.entropy)?);
         let before = before(algorithm, tokens);
         let log_ratio = (tokens.log_prob - &before)?;
-        let importance = plain(&(before - tokens.sampled)?)?;
+        let importance = plain(&(before - tokens.sampler_logprobs)?)?;
         let log_ratio = match algorithm.ratio {
             Ratio::Sequence => plain(&mean_of_completion(&log_ratio, tokens)?)?,
             Ratio::None | Ratio::Token => plain(&log_ratio)?,
@@ -50,7 +51,7 @@ impl Statistics {
                 sums.clipped_low += f64::from(u8::from(advantage[i] < 0.0 && ratio < 1.0 - low));
                 sums.clipped_high += f64::from(u8::from(advantage[i] > 0.0 && ratio > 1.0 + high));
             }
-            let cap = algorithm.importance_cap;
+            let cap = algorithm.tis_cap;
             sums.capped += f64::from(u8::from(cap != 0.0 && f64::from(importance[i]).exp() > cap));
         }
         Ok(sums)

@@ -31,7 +31,7 @@ fn batch(aggregation: Aggregation) -> LossInputs {
         entropy: (0..11).map(|i| 0.5 + i as f32 * 0.1).collect(),
         before: wave(0.3, 0.55),
         completion: lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect(),
-        weights: aggregation.weigh(&masks, 8),
+        weights: aggregation.token_weights(&masks, 8),
     }
 }
 
@@ -45,8 +45,8 @@ fn part(algorithm: &Algorithm, batch: &LossInputs, span: std::ops::Range<usize>)
     let log_prob = Var::from_tensor(&cut(&batch.log_prob)).unwrap();
     let tokens = Tokens {
         log_prob: &log_prob,
-        sampled: &cut(&batch.sampled),
-        before: Some(&cut(&batch.before)),
+        sampler_logprobs: &cut(&batch.sampled),
+        old_logprobs: Some(&cut(&batch.before)),
         completion: &batch.completion[span.clone()],
         advantage: &cut(&batch.advantage),
         weight: &cut(&batch.weights.tokens.concat()),
@@ -64,11 +64,11 @@ fn every_algorithm() -> Vec<Algorithm> {
     let presets = Algorithm::PRESETS.map(|name| Algorithm::preset(name).unwrap());
     let variants = [
         Algorithm { clip, kl: 0.1, entropy: 0.01, ..Algorithm::grpo() },
-        Algorithm { kl: 0.1, kl_estimator: Estimator::K2, importance_cap: 1.02, ..Algorithm::gspo() },
+        Algorithm { kl: 0.1, kl_estimator: Estimator::K2, tis_cap: 1.02, ..Algorithm::gspo() },
         Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::gspo() },
         Algorithm { kl: 0.1, kl_estimator: Estimator::K3Unbiased, ..Algorithm::rloo() },
         Algorithm { aggregation: Aggregation::Sequence, clip: Clip::None, ..Algorithm::grpo() },
-        Algorithm { clip: Clip::None, importance_cap: 1.02, ..Algorithm::gspo() },
+        Algorithm { clip: Clip::None, tis_cap: 1.02, ..Algorithm::gspo() },
         Algorithm { clip: dual, ..Algorithm::grpo() },
     ];
     presets.into_iter().chain(variants).collect()
@@ -101,7 +101,7 @@ fn gradients_agree_with_finite_differences() {
 #[test]
 fn tokens_of_several_policies_are_corrected_each_for_its_own() {
     // Every third token comes from a policy that found it less likely, the others from some that found it likelier.
-    let algorithm = Algorithm { importance_cap: 1.5, clip: Clip::None, ..Algorithm::grpo() };
+    let algorithm = Algorithm { tis_cap: 1.5, clip: Clip::None, ..Algorithm::grpo() };
     let mut batch = batch(algorithm.aggregation);
     let gaps: Vec<f32> = (0..11).map(|token| if token % 3 == 0 { 0.9 } else { -0.1 * token as f32 }).collect();
     batch.before = batch.log_prob.clone();
@@ -195,7 +195,8 @@ fn hand_computed_values() {
     let sequence = Algorithm { clip: Clip::None, ..Algorithm::gspo() };
     let (loss_of_sequence, gradient, _) = part(&sequence, &batch, 0..5);
     assert!(loss_of_sequence.abs() < 1e-6 && close(&gradient, &[0.0; 5], 1e-6), "{gradient:?}");
-    let alike = LossInputs { advantage: vec![1.0; 5], log_prob: batch.log_prob.clone(), ..self::batch(Aggregation::Token) };
+    let alike =
+        LossInputs { advantage: vec![1.0; 5], log_prob: batch.log_prob.clone(), ..self::batch(Aggregation::Token) };
     let alike = LossInputs { completion: vec![0; 5], sampled: vec![-2.0; 5], weights: batch.weights.clone(), ..alike };
     let (loss_of_sequence, gradient, _) = part(&sequence, &alike, 0..5);
     let ratio = 0.75f64.sqrt();
@@ -222,8 +223,8 @@ fn the_unbiased_estimate_has_the_gradient_of_the_divergence() {
         let log_prob = Var::from_tensor(&tensor(&p.iter().map(|p| p.ln()).collect::<Vec<_>>())).unwrap();
         let tokens = Tokens {
             log_prob: &log_prob,
-            sampled: &log_prob.detach(),
-            before: None,
+            sampler_logprobs: &log_prob.detach(),
+            old_logprobs: None,
             completion: &[0, 1, 2],
             advantage: &tensor(&[0.0; 3]),
             weight: &tensor(&p),
@@ -245,7 +246,7 @@ fn the_unbiased_estimate_has_the_gradient_of_the_divergence() {
 #[test]
 fn importance_is_cut_at_its_cap_and_ratios_are_then_to_the_learner_before_the_step() {
     let mut batch = batch(Aggregation::Token);
-    let corrected = Algorithm { importance_cap: 1.03, clip: Clip::None, ..Algorithm::grpo() };
+    let corrected = Algorithm { tis_cap: 1.03, clip: Clip::None, ..Algorithm::grpo() };
     let (_, found, statistics) = part(&corrected, &batch, 0..11);
     let truth: Vec<f32> = (0..11)
         .map(|i| {
@@ -257,8 +258,8 @@ fn importance_is_cut_at_its_cap_and_ratios_are_then_to_the_learner_before_the_st
     assert!(close(&found, &truth, 1e-6), "{found:?} for {truth:?}");
     assert!(statistics.importance_capped() > 0.0 && statistics.importance_capped() < 1.0);
     // A cap that nothing reaches makes PPO's own ratio of it.
-    let loose = Algorithm { importance_cap: 1e6, ..corrected };
-    let plain = Algorithm { importance_cap: 0.0, ..corrected };
+    let loose = Algorithm { tis_cap: 1e6, ..corrected };
+    let plain = Algorithm { tis_cap: 0.0, ..corrected };
     assert!(close(&part(&loose, &batch, 0..11).1, &part(&plain, &batch, 0..11).1, 1e-6));
     // Where sampler and learner are the same, the correction does nothing.
     batch.before = batch.sampled.clone();
@@ -271,8 +272,8 @@ fn what_is_missing_is_named_and_nothing_overflows() {
     let sampled = tensor(&[0.0, -200.0]);
     let tokens = Tokens {
         log_prob: &values,
-        sampled: &sampled,
-        before: None,
+        sampler_logprobs: &sampled,
+        old_logprobs: None,
         completion: &[0, 0],
         advantage: &weight,
         weight: &weight,

@@ -39,7 +39,7 @@ impl Target {
     }
 
     /// The target that a layer (`model.layers.0.self_attn.q_proj`) is, where it is one.
-    pub(super) fn of(layer: &str) -> Option<Target> {
+    pub(super) fn from_layer(layer: &str) -> Option<Target> {
         let (_, name) = layer.rsplit_once('.')?;
         Target::ALL.into_iter().find(|target| target.name() == name)
     }

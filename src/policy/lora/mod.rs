@@ -49,7 +49,8 @@ impl LoraConfig {
     /// The adapters that these are in a model.
     pub fn layers(&self, config: &ModelConfig) -> LoraLayers {
         let adapter = LoraLayer { rank: self.rank, alpha: self.alpha };
-        let adapted = |layer: &String| Target::of(layer).is_some_and(|target| self.target_modules.contains(&target));
+        let adapted =
+            |layer: &String| Target::from_layer(layer).is_some_and(|target| self.target_modules.contains(&target));
         linear_layers(config).map(|(layer, _)| layer).filter(adapted).map(|layer| (layer, adapter)).collect()
     }
 

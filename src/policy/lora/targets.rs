@@ -40,7 +40,7 @@ impl Names {
     /// Whether a module is named, and whether by its full name.
     fn find(&self, module: &str) -> Result<(bool, bool), String> {
         Ok(match self {
-            Names::Linear => (Target::of(module).is_some(), true),
+            Names::Linear => (Target::from_layer(module).is_some(), true),
             Names::Pattern(pattern) => (pattern.matches(module)?, true),
             Names::List(names) => {
                 let full = names.iter().any(|name| name == module);
@@ -135,7 +135,7 @@ pub(super) fn layers(fields: &AdapterFields, config: &ModelConfig) -> Result<Vec
         };
         match named() {
             Err((key, error)) => return fields.refuse(key, &format!("it cannot be matched with {module} ({error})")),
-            Ok(true) if Target::of(&module).is_none() => {
+            Ok(true) if Target::from_layer(&module).is_none() => {
                 return fields.refuse("target_modules", &format!("it names {module}; {some}"));
             }
             Ok(true) => layers.push(module),

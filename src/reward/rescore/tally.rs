@@ -256,7 +256,7 @@ impl Tally {
         for ((of, columns), normalise) in self.found.rewards.iter_mut().zip(&compared).zip(&self.normalise) {
             let Advantages { values, without_spread } = match (normalise, columns.first()) {
                 (Normalise::Terms, _) => Advantage::Normalised.of_terms(columns, TOLERANCE),
-                (Normalise::Sum, Some((_, totals))) => Advantage::Normalised.of(totals, TOLERANCE),
+                (Normalise::Sum, Some((_, totals))) => Advantage::Normalised.compute(totals, TOLERANCE),
                 (Normalise::Sum, None) => continue,
             };
             of.without_spread += without_spread as u64;

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::adapters::PackedAdapter;
 use super::linear::PackedLinear;
-use super::source::{WeightValues, SnapshotWeights};
+use super::source::{SnapshotWeights, WeightValues};
 use crate::Result;
 use crate::policy::architecture::{Architecture, DecoderLayer, FusedLinear, WeightSpec};
 use crate::policy::{ModelConfig, Snapshot};

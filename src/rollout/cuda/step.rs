@@ -191,7 +191,7 @@ impl CudaStep {
     fn predict(&self, weights: &CudaWeights, cache: &CudaCache) -> Result<()> {
         let mut pass = self.decode(weights, cache, self.slots)?;
         pass.norm(&weights.norm)?;
-        let (logits, head) = (CudaMatrix::of(&self.logits)?, CudaMatrix::of(&weights.head)?.transposed());
+        let (logits, head) = (CudaMatrix::view(&self.logits)?, CudaMatrix::view(&weights.head)?.transposed());
         self.card.multiply(&logits, &pass.newest(self.hidden_size)?, &head, 1.0, Write::Replace)?;
         let drawn = address(&self.drawn)?;
         let arguments = [
@@ -224,7 +224,7 @@ impl CudaStep {
 
     /// `output = layers(input)` or `output += layers(input)`.
     fn product(&self, layers: &CudaLinear, input: &CudaMatrix, output: &CudaMatrix, write: Write) -> Result<()> {
-        self.card.multiply(output, input, &CudaMatrix::of(&layers.weight)?.transposed(), 1.0, write)?;
+        self.card.multiply(output, input, &CudaMatrix::view(&layers.weight)?.transposed(), 1.0, write)?;
         if let Some(bias) = &layers.bias {
             let elements = output.rows * output.columns;
             let arguments = [output.start.into(), address(bias)?.into(), count(elements), output.columns.into()];
@@ -233,16 +233,16 @@ impl CudaStep {
         for adapter in &layers.adapters {
             let (outputs, rank) = adapter.b.dims2()?;
             let Some(low) = &self.low else { continue };
-            let low = CudaMatrix::of(low)?.rows(0, output.rows).columns(0, rank);
+            let low = CudaMatrix::view(low)?.rows(0, output.rows).columns(0, rank);
             self.card.multiply(
                 &low,
                 input,
-                &CudaMatrix::of(&adapter.a)?.transposed(),
+                &CudaMatrix::view(&adapter.a)?.transposed(),
                 adapter.scale,
                 Write::Replace,
             )?;
             let out = output.columns(adapter.column, outputs);
-            self.card.multiply(&out, &low, &CudaMatrix::of(&adapter.b)?.transposed(), 1.0, Write::Add)?;
+            self.card.multiply(&out, &low, &CudaMatrix::view(&adapter.b)?.transposed(), 1.0, Write::Add)?;
         }
         Ok(())
     }
@@ -276,7 +276,7 @@ impl CudaPass<'_> {
 
     /// The residual stream.
     fn hidden(&self) -> Result<CudaMatrix> {
-        Ok(CudaMatrix::of(&self.step.hidden)?.rows(0, self.rows))
+        Ok(CudaMatrix::view(&self.step.hidden)?.rows(0, self.rows))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kernels::rotary::tests::YARN;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::{Family, ModelConfig, Target};
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{PartialCompletion, Completion, Finish, Job, Request};
+use crate::rollout::{Completion, Finish, Job, PartialCompletion, Request};
 
 fn policy(family: Family) -> Policy {
     let snapshot = snapshot(&tiny(family), 9);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::super::{JudgeCommand, External, Failure};
+use super::super::{External, Failure, JudgeCommand};
 use crate::reward::TermInput;
 use crate::reward::term::tests::{evidence, judgement};
 

@@ -75,7 +75,7 @@ pub struct AgainstBaseline {
 
 impl AgainstBaseline {
     /// The comparison by what came of each run, not corrected for others.
-    pub fn of(runs: &[Pairs]) -> AgainstBaseline {
+    pub fn from_runs(runs: &[Pairs]) -> AgainstBaseline {
         let mut all = Pairs::default();
         runs.iter().for_each(|pairs| all += *pairs);
         let Pairs { won: b, lost: c, n } = all;
@@ -108,12 +108,12 @@ mod tests {
     #[test]
     fn runs_that_differ_are_less_sure_than_their_questions() {
         let pairs = |won, lost| Pairs { won, lost, n: 40 };
-        let alone = AgainstBaseline::of(&[pairs(12, 2)]);
+        let alone = AgainstBaseline::from_runs(&[pairs(12, 2)]);
         assert_eq!((alone.b, alone.c, alone.n, alone.difference, alone.holm), (12, 2, 40, 0.25, alone.p));
         assert_eq!((alone.verdict(alone.p), alone.verdict(0.2)), (1, 0));
-        let apart = AgainstBaseline::of(&[pairs(24, 0), pairs(10, 0), pairs(2, 6)]);
+        let apart = AgainstBaseline::from_runs(&[pairs(24, 0), pairs(10, 0), pairs(2, 6)]);
         assert!(apart.p < 1e-4 && apart.low < 0.0 && apart.high > apart.difference, "{apart:?}");
         assert_eq!(apart.verdict(apart.p), 0, "other seeds may well turn it round");
-        assert_eq!(AgainstBaseline::of(&[pairs(0, 20), pairs(1, 22)]).verdict(0.0), -1);
+        assert_eq!(AgainstBaseline::from_runs(&[pairs(0, 20), pairs(1, 22)]).verdict(0.0), -1);
     }
 }

@@ -175,7 +175,9 @@ impl HeadlineNumbers {
                 });
                 format!("{trained} {how} and gets {share} of the same questions right ({aside}).{gap}")
             }
-            VsBaseline::Worse => format!("{trained} {how} and gets only {share} of the same questions right ({aside})."),
+            VsBaseline::Worse => {
+                format!("{trained} {how} and gets only {share} of the same questions right ({aside}).")
+            }
             VsBaseline::Unsure => format!(
                 "{trained} {how} and gets {share} of the same questions right ({aside}), but the runs differ too much, or are \
                  too few, to be sure of it."
@@ -279,7 +281,7 @@ fn counts(arm: &Pooled) -> String {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Answered, Curves, RunResult, RunInfo, together};
+    use crate::evaluation::{Answered, Curves, RunInfo, RunResult, merge_runs};
     use crate::knowledge::jsonl::task::{COMPLETION, JSONL};
     use crate::knowledge::reversal::OPEN;
 
@@ -333,7 +335,7 @@ mod tests {
             one.judgement.correct = answers.iter().find(before).unwrap().judgement.correct;
         }
         let one = |answered| RunResult { answered, ..RunResult::default() };
-        let (summary, _) = together("both", "", vec![one(answers.clone()), one(failed)]);
+        let (summary, _) = merge_runs("both", "", vec![one(answers.clone()), one(failed)]);
         let story = Findings::new(&summary);
         assert!(story.headline.ends_with("in too few runs to be sure"), "{}", story.headline);
         assert!(story.lead[1].contains("what is missing is the recall"), "{}", story.lead[1]);

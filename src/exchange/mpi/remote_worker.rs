@@ -8,9 +8,9 @@ use std::time::Duration;
 use candle_core::TensorId;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-use super::lesson::{GradientSetup, GradientOutcome};
-use super::message::{FromActor, BorrowedBytes, ToActor, pack, unpack};
-use super::post::{CoordinatorCommand, MpiRanks, lock};
+use super::coordinator::{CoordinatorCommand, MpiRanks, lock};
+use super::gradient::{GradientOutcome, GradientSetup};
+use super::message::{BorrowedBytes, FromActor, ToActor, pack, unpack};
 use crate::kernels::Gradients;
 use crate::learner::policy_gradient::Learned;
 use crate::learner::{GradWorker, Objective, RemoteRanks, TokenBatch};
@@ -53,7 +53,7 @@ impl RemoteRanks for MpiRanks {
     ) -> Result<Vec<Box<dyn GradWorker>>> {
         let mut held = lock(&self.shared.held);
         let Some(held) = held.as_mut().filter(|held| held.knows(policy)) else { return Ok(Vec::new()) };
-        let lesson = GradientSetup::of(objective, policy, &held.weights)?;
+        let lesson = GradientSetup::new(objective, policy, &held.weights)?;
         if !lesson.weights.is_empty() {
             Arc::make_mut(&mut held.weights).extend(lesson.weights.clone());
         }
@@ -93,7 +93,7 @@ impl GradWorker for RemoteWorker {
             Ok(bytes) => match unpack(&bytes)? {
                 FromActor::Differentiated { outcome: BorrowedBytes(outcome), .. } => {
                     let outcome: GradientOutcome = unpack(outcome)?;
-                    outcome.gradients().map(Some).map_err(|error| error.of(&self.ranks.shared.name(rank)))
+                    outcome.gradients().map(Some).map_err(|error| error.attributed_to(&self.ranks.shared.name(rank)))
                 }
                 _ => Ok(None),
             },

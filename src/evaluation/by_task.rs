@@ -87,7 +87,7 @@ impl<'a> Pool<'a> {
         let OverSeeds { interval, .. } = seeds::share(&clusters(&rows))?;
         let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
         let against_baseline = pairs(&rows).map(|pairs| {
-            let pair = AgainstBaseline::of(&pairs);
+            let pair = AgainstBaseline::from_runs(&pairs);
             AgainstBaseline { holm: self.corrected(arm).unwrap_or(pair.p), ..pair }
         });
         let share_of = |arm: Arm| {

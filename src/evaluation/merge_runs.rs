@@ -15,7 +15,7 @@ pub struct RunResult {
 /// The summary of all, and all answers of the arms that answered in every run. Questions of different runs are different
 /// questions, and intervals hold what comes from the questions and what comes from the seeds. `name` and `config` are
 /// those of the whole.
-pub fn together(name: &str, config: &str, runs: Vec<RunResult>) -> (Summary, Vec<Answered>) {
+pub fn merge_runs(name: &str, config: &str, runs: Vec<RunResult>) -> (Summary, Vec<Answered>) {
     let arms = |run: &RunResult| -> BTreeSet<Arm> { run.answered.iter().map(|one| one.arm).collect() };
     let common = runs.iter().map(arms).reduce(|all, of_run| &all & &of_run).unwrap_or_default();
     let info = info(name, config, &runs.iter().map(|run| &run.info).collect::<Vec<_>>());
@@ -135,14 +135,18 @@ mod tests {
         };
         let training =
             vec![TrainingPoint { step: 1, reward: Some(name.len() as f64), mean_length: None, true_share: None }];
-        RunResult { answered: arms.iter().flat_map(of).collect(), curves: Curves { training, ..Curves::default() }, info }
+        RunResult {
+            answered: arms.iter().flat_map(of).collect(),
+            curves: Curves { training, ..Curves::default() },
+            info,
+        }
     }
 
     #[test]
     fn runs_are_put_together_with_the_baseline_of_each() {
         let one = run("one", &[(Arm::FineTuned, 4), (Arm::AfterRl, 18)]);
         let two = run("other", &[(Arm::FineTuned, 2), (Arm::AfterRl, 12), (Arm::InContext, 20)]);
-        let (summary, answered) = together("both", "", vec![one.clone(), two]);
+        let (summary, answered) = merge_runs("both", "", vec![one.clone(), two]);
         assert_eq!(answered.len(), 80, "only arms that answered in every run");
         let row = summary.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap();
         assert_eq!((row.correct, row.n, row.questions, row.accuracy), (30, 40, 40, 0.75));
@@ -154,17 +158,17 @@ mod tests {
         let pooled = summary.pooled(Arm::AfterRl, Set::B).unwrap();
         assert_eq!((pooled.low, pooled.high), (row.low, row.high), "there is one kind of question");
         assert_eq!(pooled.against_baseline.unwrap().low, pair.low);
-        let (alone, _) = together("alone", "", vec![one]);
+        let (alone, _) = merge_runs("alone", "", vec![one]);
         let row = alone.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap();
         assert_eq!((row.accuracy, row.low), (0.9, Interval::wilson(0.9, 20).low));
         assert!(row.in_runs.is_empty());
-        assert_eq!(together("none", "", Vec::new()).0.arms, []);
+        assert_eq!(merge_runs("none", "", Vec::new()).0.arms, []);
     }
 
     #[test]
     fn what_differs_is_told_by_run_and_what_was_spent_is_added() {
         let (summary, _) =
-            together("both", "c = 1", vec![run("one", &[(Arm::FineTuned, 4)]), run("other", &[(Arm::FineTuned, 2)])]);
+            merge_runs("both", "c = 1", vec![run("one", &[(Arm::FineTuned, 4)]), run("other", &[(Arm::FineTuned, 2)])]);
         let RunInfo { name, config, runs, seeds, stages, costs, .. } = summary.run;
         assert_eq!((name.as_str(), config.as_str(), runs.join(" ").as_str()), ("both", "c = 1", "one other"));
         let seeds: Vec<(&str, u64)> = seeds.iter().map(|(of, seed)| (of.as_str(), *seed)).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::{PartialCompletion, Completion, Job, Request};
+use crate::rollout::{Completion, Job, PartialCompletion, Request};
 use crate::{Error, Result};
 
 /// How far the requests of an order have come: what is to be kept of them when a run is stopped.

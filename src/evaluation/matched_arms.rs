@@ -42,7 +42,7 @@ struct MatchedForm {
 }
 
 /// A row for each way and each kind of question that both policies answered (the first answer of each).
-pub fn same_way(answered: &[Answered]) -> Vec<MatchedArms> {
+pub fn matched_arms(answered: &[Answered]) -> Vec<MatchedArms> {
     let mut rows = Vec::new();
     for (arm, with) in PAIRS {
         let of = |arm: Arm| answered.iter().filter(move |one| one.arm == arm && one.sample == 0);
@@ -55,15 +55,17 @@ pub fn same_way(answered: &[Answered]) -> Vec<MatchedArms> {
             kind.with_correct += u64::from(*before);
             kind.runs.entry(one.run).or_default().add(one.judgement.correct, *before);
         }
-        rows.extend(kinds.into_iter().map(|((task, form, set), MatchedForm { correct, with_correct, runs })| MatchedArms {
-            arm,
-            with,
-            task,
-            form,
-            set,
-            correct,
-            with_correct,
-            pair: AgainstBaseline::of(&runs.into_values().collect::<Vec<_>>()),
+        rows.extend(kinds.into_iter().map(|((task, form, set), MatchedForm { correct, with_correct, runs })| {
+            MatchedArms {
+                arm,
+                with,
+                task,
+                form,
+                set,
+                correct,
+                with_correct,
+                pair: AgainstBaseline::from_runs(&runs.into_values().collect::<Vec<_>>()),
+            }
         }));
     }
     let corrected = holm(&rows.iter().map(|row| row.pair.p).collect::<Vec<f64>>());
@@ -86,7 +88,7 @@ mod tests {
             right(Arm::ThinkingBeforeRl, 2, 20, 10..20),
             right(Arm::FineTuned, 0, 20, 0..20),
         ];
-        let rows = same_way(&all.concat());
+        let rows = matched_arms(&all.concat());
         assert_eq!(rows.len(), 1, "answering at once was asked of one policy alone");
         let MatchedArms { arm, with, correct, with_correct, pair, .. } = &rows[0];
         assert_eq!((*arm, *with, *correct, *with_correct), (Arm::AfterRl, Arm::ThinkingBeforeRl, 10, 2));

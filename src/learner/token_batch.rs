@@ -12,9 +12,9 @@ use crate::policy::PackedBatch;
 pub struct TokenBatch {
     pub packed: PackedBatch,
     /// Log-probability of each target when it was sampled.
-    pub sampled: Vec<f32>,
+    pub sampler_logprobs: Vec<f32>,
     /// The same before the first of several optimizer steps, of all completions or of none.
-    pub before: Vec<f32>,
+    pub old_logprobs: Vec<f32>,
     pub advantages: Vec<f32>,
     /// What a value head expected, of all completions or of none.
     pub values: Vec<f32>,
@@ -26,7 +26,7 @@ pub struct TokenBatch {
 
 impl TokenBatch {
     /// Completions with what their tokens weigh; those of one prompt that stand side by side share it.
-    pub fn of(weighed: Vec<(&Sampled, &[f32])>) -> Result<TokenBatch> {
+    pub fn pack(weighed: Vec<(&Sampled, &[f32])>) -> Result<TokenBatch> {
         let mut rows = TokenBatch::default();
         for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
             let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
@@ -41,8 +41,8 @@ impl TokenBatch {
         let learned = |values: &[f32]| -> Vec<f32> {
             values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
         };
-        let sampled = learned(completion.log_probs);
-        match completion.appraisal {
+        let sampled = learned(completion.sampler_logprobs);
+        match completion.gae {
             None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
             Some(GaeOutput { advantages, values, returns }) => {
                 self.advantages.extend(learned(advantages));
@@ -51,8 +51,8 @@ impl TokenBatch {
             }
         }
         self.lengths.push(sampled.len());
-        self.before.extend(completion.before.map(learned).unwrap_or_default());
-        self.sampled.extend(sampled);
+        self.old_logprobs.extend(completion.old_logprobs.map(learned).unwrap_or_default());
+        self.sampler_logprobs.extend(sampled);
     }
 
     /// Cuts the batch between completions.
@@ -65,8 +65,8 @@ impl TokenBatch {
             let optional = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().to_vec();
             TokenBatch {
                 packed,
-                sampled: self.sampled[rows.clone()].to_vec(),
-                before: optional(&self.before),
+                sampler_logprobs: self.sampler_logprobs[rows.clone()].to_vec(),
+                old_logprobs: optional(&self.old_logprobs),
                 values: optional(&self.values),
                 returns: optional(&self.returns),
                 advantages: self.advantages[rows.clone()].to_vec(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::crew::WorkerThreads;
 #[cfg(feature = "mpi")]
 use super::mpi::MpiRanks;
-use super::worker::{WorkerCommand, JobReceiver, name};
+use super::threads::WorkerThreads;
+use super::worker::{JobReceiver, WorkerCommand, name};
 use crate::Result;
 use crate::policy::Snapshot;
 use crate::rollout::{PackedWeights, Published};
@@ -61,7 +61,9 @@ impl WorkerBackend {
     /// Has all of them drop everything and work for this desk.
     pub fn serve(&self, desk: &JobReceiver) {
         match self {
-            WorkerBackend::Threads(crew, _) | WorkerBackend::Card(crew) => crew.tell(|| WorkerCommand::Reset(desk.clone())),
+            WorkerBackend::Threads(crew, _) | WorkerBackend::Card(crew) => {
+                crew.tell(|| WorkerCommand::Reset(desk.clone()))
+            }
             #[cfg(feature = "mpi")]
             WorkerBackend::Ranks(ranks) => ranks.serve(desk.clone()),
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::lesson::{GradientSetup, GradientOutcome};
-use super::message::{FromActor, BorrowedBytes, pack};
+use super::gradient::{GradientOutcome, GradientSetup};
+use super::message::{BorrowedBytes, FromActor, pack};
 use crate::exchange::worker::panicked;
 use crate::learner::{Objective, TokenBatch};
 use crate::policy::{Policy, Snapshot, Weight};
@@ -74,7 +74,7 @@ impl GradientThreads {
         }
         let policy = match self.policy.take() {
             Some(policy) => policy,
-            None => Policy::of(&Snapshot { weights: self.weights.clone(), ..loaded.clone() })?,
+            None => Policy::from_snapshot(&Snapshot { weights: self.weights.clone(), ..loaded.clone() })?,
         };
         let (objective, reference) = (lesson.objective()?, self.reference.clone());
         self.task = Some(Arc::new(GradTask { objective, policy: lesson.policy(&policy)?, reference }));
@@ -102,7 +102,7 @@ impl GradientJob {
         let differentiate = || objective.differentiate(policy, reference.as_ref(), &self.part);
         let outcome = catch_unwind(AssertUnwindSafe(differentiate));
         let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&format!("learning thread {thread}"), &*panic)));
-        let outcome = pack(&GradientOutcome::of(outcome))?;
+        let outcome = pack(&GradientOutcome::from_result(outcome))?;
         pack(&FromActor::Differentiated { number: self.number, outcome: BorrowedBytes(&outcome) })
     }
 }

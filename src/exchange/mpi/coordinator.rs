@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::helper::PublishedState;
 use super::message::{FromActor, Load, StartEngines, ToActor, json, pack, unpack};
-use super::wire::MpiTransport;
+use super::remote_worker::PublishedState;
+use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK};
 use crate::exchange::worker::{JobReceiver, WorkerEvent, WorkerReport};
 use crate::exchange::{Actors, WorkerPool};
@@ -149,7 +149,7 @@ impl MpiRanks {
 
     pub(in crate::exchange) fn publish(&self, snapshot: &Snapshot) -> Result<()> {
         let mut held = lock(&self.shared.held);
-        let message = pack(&ToActor::Load(Load::of(snapshot, held.as_ref().map(|held| &held.published))?))?;
+        let message = pack(&ToActor::Load(Load::new(snapshot, held.as_ref().map(|held| &held.published))?))?;
         *held = Some(PublishedState::after(held.take(), snapshot));
         self.say(CoordinatorCommand::Load(message));
         Ok(())
@@ -212,8 +212,14 @@ struct MpiCoordinator {
 }
 
 impl MpiCoordinator {
-    fn new(wire: MpiTransport, orders: Receiver<CoordinatorCommand>, shared: Arc<CoordinatorState>, ranks: usize) -> MpiCoordinator {
-        let known = |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
+    fn new(
+        wire: MpiTransport,
+        orders: Receiver<CoordinatorCommand>,
+        shared: Arc<CoordinatorState>,
+        ranks: usize,
+    ) -> MpiCoordinator {
+        let known =
+            |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
         let actors = (1..ranks).map(known).collect();
         let (desk, parts, beat) = (None, BTreeMap::new(), Instant::now());
         MpiCoordinator { wire, orders, shared, actors, desk, parts, round: 0, slots: 0, beat, over: false }
@@ -297,7 +303,7 @@ impl MpiCoordinator {
                     actor.owed = actor.owed.saturating_sub(1);
                 }
                 let news = match news {
-                    WorkerEvent::Failed(error) => WorkerEvent::Failed(error.of(&self.shared.name(rank))),
+                    WorkerEvent::Failed(error) => WorkerEvent::Failed(error.attributed_to(&self.shared.name(rank))),
                     news => news,
                 };
                 self.report(rank, news);

@@ -29,7 +29,7 @@ pub(super) struct GradientSetup<'a> {
 
 impl<'a> GradientSetup<'a> {
     /// What is to be said of an objective and a policy to those who know these weights.
-    pub fn of(objective: &Objective, policy: &Policy, known: &BTreeMap<String, Weight>) -> Result<GradientSetup<'a>> {
+    pub fn new(objective: &Objective, policy: &Policy, known: &BTreeMap<String, Weight>) -> Result<GradientSetup<'a>> {
         let mut weights = BTreeMap::new();
         for (name, variable) in &policy.variables {
             let values = memory::read(variable)?;
@@ -48,7 +48,7 @@ impl<'a> GradientSetup<'a> {
 
     /// The same with the policy that the objective is held to, for those who have loaded a snapshot.
     pub fn held_to(self, reference: &'a Snapshot, temperature: f32, loaded: &Snapshot) -> Result<GradientSetup<'a>> {
-        Ok(GradientSetup { reference: Some((Load::of(reference, Some(loaded))?, temperature)), ..self })
+        Ok(GradientSetup { reference: Some((Load::new(reference, Some(loaded))?, temperature)), ..self })
     }
 
     pub fn objective(&self) -> Result<Objective> {
@@ -70,7 +70,7 @@ impl<'a> GradientSetup<'a> {
     /// The policy that the objective is held to, if it was not known yet. Takes it away.
     pub fn reference(&mut self, loaded: &Snapshot) -> Result<Option<Policy>> {
         let Some((load, temperature)) = self.reference.take() else { return Ok(None) };
-        let reference = Policy::of(&load.snapshot(&loaded.config, Some(loaded))?)?;
+        let reference = Policy::from_snapshot(&load.snapshot(&loaded.config, Some(loaded))?)?;
         Ok(Some(reference.with_precision(self.precision).with_temperature(temperature)))
     }
 }
@@ -83,7 +83,7 @@ pub(super) enum GradientOutcome {
 }
 
 impl GradientOutcome {
-    pub fn of(outcome: Result<(Gradients, Learned)>) -> GradientOutcome {
+    pub fn from_result(outcome: Result<(Gradients, Learned)>) -> GradientOutcome {
         let whole = |(gradients, learned): (Gradients, Learned)| -> Result<GradientOutcome> {
             let gradients = gradients.iter().map(|(name, gradient)| Ok((name.to_owned(), weight(gradient)?)));
             Ok(GradientOutcome::Done(gradients.collect::<Result<_>>()?, learned))
@@ -137,7 +137,7 @@ mod tests {
         let numbers = |phase: f32| -> Vec<f32> { (0..packed.rows.len()).map(|at| (at as f32 + phase).sin()).collect() };
         let (sampled, advantages) = (numbers(-9.0), numbers(0.3));
         let (values, returns, lengths) = (numbers(0.5), numbers(0.7), vec![packed.rows.len()]);
-        TokenBatch { sampled, advantages, values, returns, lengths, before: Vec::new(), packed }
+        TokenBatch { sampler_logprobs: sampled, advantages, values, returns, lengths, old_logprobs: Vec::new(), packed }
     }
 
     fn bits(gradients: &Gradients) -> Vec<(String, Vec<u32>)> {
@@ -151,7 +151,7 @@ mod tests {
         let mut lesson: GradientSetup = unpack(&bytes).unwrap();
         let mut weights = snapshot.weights.as_ref().clone();
         weights.append(&mut lesson.weights);
-        let policy = Policy::of(&Snapshot { weights: Arc::new(weights), ..snapshot.clone() }).unwrap();
+        let policy = Policy::from_snapshot(&Snapshot { weights: Arc::new(weights), ..snapshot.clone() }).unwrap();
         let reference = lesson.reference(snapshot).unwrap();
         (lesson.objective().unwrap(), lesson.policy(&policy).unwrap(), reference)
     }
@@ -167,18 +167,22 @@ mod tests {
         ] {
             let policy = policy.with_temperature(0.8).with_precision(Precision::Bf16);
             let published = policy.snapshot(4).unwrap();
-            let reference = Policy::of(&published).unwrap().with_temperature(0.8).with_precision(Precision::Bf16);
+            let reference =
+                Policy::from_snapshot(&published).unwrap().with_temperature(0.8).with_precision(Precision::Bf16);
             // An optimizer step later.
             let (changed, variable) = policy.variables.first_key_value().unwrap();
             variable.set(&(variable.as_tensor() * 1.5).unwrap()).unwrap();
             let objective = Objective::Reward { algorithm, normaliser: 7.0 / 3.0 };
-            let lesson = GradientSetup::of(&objective, &policy, &published.weights).unwrap();
+            let lesson = GradientSetup::new(&objective, &policy, &published.weights).unwrap();
             assert_eq!(lesson.weights.keys().collect::<Vec<_>>(), [changed]);
             let lesson = lesson.held_to(&published, 0.8, &published).unwrap();
             let (objective, there, held_to) = there(lesson, &published);
             let part: TokenBatch = unpack(&pack(&rows()).unwrap()).unwrap();
             let found = objective.differentiate(&there, held_to.as_ref(), &part);
-            let found = unpack::<GradientOutcome>(&pack(&GradientOutcome::of(found)).unwrap()).unwrap().gradients().unwrap();
+            let found = unpack::<GradientOutcome>(&pack(&GradientOutcome::from_result(found)).unwrap())
+                .unwrap()
+                .gradients()
+                .unwrap();
             let expected = objective.differentiate(&policy, Some(&reference), &rows()).unwrap();
             assert_eq!(bits(&found.0), bits(&expected.0));
             assert_eq!((found.1.loss, found.1.statistics), (expected.1.loss, expected.1.statistics));
@@ -196,7 +200,7 @@ mod tests {
         assert!(!same(&long, &other));
         let failure = crate::Error::invalid("learning thread 1", "panicked (x)", "report it");
         let words = failure.to_string();
-        let there = unpack::<GradientOutcome>(&pack(&GradientOutcome::of(Err(failure))).unwrap()).unwrap();
+        let there = unpack::<GradientOutcome>(&pack(&GradientOutcome::from_result(Err(failure))).unwrap()).unwrap();
         assert_eq!(there.gradients().unwrap_err().to_string(), words);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::worker::{WorkerCommand, Sampler, name, work};
+use super::worker::{Sampler, WorkerCommand, name, work};
 use crate::{Error, Result};
 
 /// How long a worker may take to end: longer than a step of an engine.
