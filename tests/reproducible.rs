@@ -164,7 +164,7 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
 /// A config whose base is made here, with this algorithm.
 fn with_algorithm(root: &Path, name: &str, workers: usize, algorithm: &str) -> Config {
     let mut config = config(root, name, workers);
-    config.train.algorithm = recollect::experiment::config::Algorithm::Custom(algorithm.parse().unwrap());
+    config.train.algorithm = recollect::config::Algorithm::Custom(algorithm.parse().unwrap());
     config.train.steps = 3;
     config.train.checkpoint_every = 0;
     config
