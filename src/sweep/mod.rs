@@ -30,6 +30,7 @@ use crate::{Error, Result, files, report};
 pub use axes::Axis;
 pub use cells::{Cell, described};
 pub use file::SweepFile;
+pub use judge::find_judged;
 pub use search::Search;
 
 /// A sweep that was read and checked.
