@@ -281,7 +281,9 @@ mod tests {
     #[test]
     fn a_checkpoint_keeps_the_keys_that_it_always_had() {
         let mut monitor = Monitor::default();
-        observe(&mut monitor, StepStats { kl: Some(2.0), ..StepStats::default() }, &records(1, &[true]));
+        let mut rollouts = records(1, &[true]);
+        rollouts[0].reward = Some(1.0);
+        observe(&mut monitor, StepStats { kl: Some(2.0), ..StepStats::default() }, &rollouts);
         let json = serde_json::to_value(&monitor).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
