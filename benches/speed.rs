@@ -74,8 +74,8 @@ fn optimizer() -> Optimizer {
 }
 
 fn pretraining(criterion: &mut Criterion, world: &World) -> Result<()> {
-    let habits = CotStyle::default();
-    let curriculum = Curriculum::new(world, &habits);
+    let cot_style = CotStyle::default();
+    let curriculum = Curriculum::new(world, &cot_style);
     let mut random = random::stream(0, &[]);
     let mut lessons: Vec<TrainingSequence> = Vec::new();
     while lessons.iter().map(|lesson| lesson.tokens.len()).sum::<usize>() < TOKENS_PER_STEP {

@@ -84,7 +84,7 @@ fn underway(notes: &Value) -> (usize, usize, BTreeMap<u64, Vec<u64>>) {
 
 #[test]
 fn a_run_that_is_killed_at_any_instant_goes_on_and_loses_nothing() {
-    let home = Home::new(&["train.staleness=2", "train.algorithm.importance_cap=2.0"]);
+    let home = Home::new(&["train.max_off_policy_steps=2", "train.algorithm.tis_cap=2.0"]);
     let started = Instant::now();
     home.finished("alone");
     // At most; one that ends before its instant says that the machine has become faster.

@@ -106,7 +106,7 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("they are taken out of their groups, and metrics.jsonl counts them"), "{said}");
     // Also where completions are sampled ahead of their turn.
-    let ahead = home.recollect("train", "ahead").args(["--set", "train.staleness=1"]).spawn().unwrap();
+    let ahead = home.recollect("train", "ahead").args(["--set", "train.max_off_policy_steps=1"]).spawn().unwrap();
     assert!(finish(ahead).status.success());
     for (run, step) in [("run", 1), ("run", 2), ("ahead", 1), ("ahead", 2)] {
         let metrics = &json_lines(&home.path(&format!("{run}/metrics.jsonl")))[step - 1];
@@ -159,7 +159,8 @@ fn what_is_sampled_ahead_is_judged_as_it_ends() {
         let sent = fs::read_to_string(home.path(&format!("sent{value}"))).unwrap_or_default();
         sent.lines().count()
     };
-    let ahead = ["train.staleness=1", "train.reload_reward=true", "train.steps=3"].map(|change| ["--set", change]);
+    let ahead =
+        ["train.max_off_policy_steps=1", "train.reload_reward=true", "train.steps=3"].map(|change| ["--set", change]);
     let child = home.recollect("train", "run").args(ahead.iter().flatten()).spawn().unwrap();
     // While the first step waits for its judge, the second one's completions are there as well.
     wait_for("what was sampled ahead is not judged", || sent("0.25") == 48);

@@ -125,7 +125,7 @@ fn ranks_share_the_gradient_of_every_objective_and_change_no_bit_of_it() {
     // Steps and rehearsals of several parts each.
     let home = Home::new(&["run.workers=1", "train.group_size=32", "train.steps=3", "train.replay_tokens=4096"]);
     let everything =
-        "{ preset = 'dapo', inner_epochs = 3, importance_cap = 2.0, kl = 0.1, entropy = 0.01, filter.keep = 'all' }";
+        "{ preset = 'dapo', inner_epochs = 3, tis_cap = 2.0, kl = 0.1, entropy = 0.01, filter.keep = 'all' }";
     let cases = [
         ("plain", vec![]),
         ("everything", vec![format!("train.algorithm={everything}")]),
@@ -165,7 +165,7 @@ fn ranks_sample_ahead_of_the_learner() {
     if !available() {
         return;
     }
-    let home = Home::new(&["train.staleness=2", "train.algorithm.importance_cap=2.0", "train.steps=12"]);
+    let home = Home::new(&["train.max_off_policy_steps=2", "train.algorithm.tis_cap=2.0", "train.steps=12"]);
     let output = finish(mpirun(&[], &home.arguments("train", "ahead")).spawn().unwrap());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metrics = fs::read_to_string(home.path("ahead/metrics.jsonl")).unwrap();

@@ -43,8 +43,8 @@ fn told(world: &World) -> String {
 }
 
 /// Lessons of every kind.
-fn taught(world: &World, habits: &CotStyle) -> String {
-    let curriculum = Curriculum::new(world, habits);
+fn taught(world: &World, cot_style: &CotStyle) -> String {
+    let curriculum = Curriculum::new(world, cot_style);
     let mut random = random::stream(7, &[]);
     let mut text = String::new();
     for kind in [

@@ -37,6 +37,7 @@ pub struct FinetuneConfig {
     /// Kinds of those lessons by how often they come.
     pub mixture: Mixture,
     /// What lessons and documents are like.
+    #[serde(alias = "habits")]
     pub cot_style: CotStyle,
     /// What is predicted of a document: "next-token", "masked" or "reversed".
     // Left out where it is the usual one: such a run is the run that it was before this key existed.
@@ -85,7 +86,7 @@ impl FinetuneConfig {
         ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm, f64::MAX);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
         lessons::mixture("finetune.mixture", &self.mixture, ranges);
-        lessons::habits("finetune.habits", &self.cot_style, ranges);
+        lessons::cot_style("finetune.cot_style", &self.cot_style, ranges);
         self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));
     }
 }

@@ -45,12 +45,12 @@ objective = 'masked'
 augmentation = { sets = ['A'], kinds = ['rephrase'], share = 0.5 }
 [train]
 held_out = 0.25
-staleness = 2
+max_off_policy_steps = 2
 [train.algorithm]
 preset = 'ppo'
 kl = 0.1
 entropy = 0.1
-importance_cap = 2.0
+tis_cap = 2.0
 inner_epochs = 2
 filter = { keep = 'all', extra_rounds = 0, tolerance = 0.1 }
 clip = { low = 0.2, high = 0.2, dual = 3.0 }

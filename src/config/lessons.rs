@@ -27,9 +27,9 @@ pub fn mixture(key: &str, mixture: &Mixture, ranges: &mut Ranges) {
 }
 
 /// Shares between none and all.
-pub fn habits(key: &str, habits: &CotStyle, ranges: &mut Ranges) {
-    let CotStyle { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *habits;
-    let CotStyle { distracted, codes, kinds, .. } = *habits;
+pub fn cot_style(key: &str, cot_style: &CotStyle, ranges: &mut Ranges) {
+    let CotStyle { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *cot_style;
+    let CotStyle { distracted, codes, kinds, .. } = *cot_style;
     for (name, share) in [
         ("candidates", candidates),
         ("group", group),
@@ -44,7 +44,7 @@ pub fn habits(key: &str, habits: &CotStyle, ranges: &mut Ranges) {
     ] {
         ranges.within(&format!("{key}.{name}"), share, 0.0..=1.0);
     }
-    for (task, share) in &habits.tasks {
+    for (task, share) in &cot_style.tasks {
         ranges.within(&format!("{key}.tasks.{task}"), *share, 0.0..=1.0);
     }
     ranges.count(&format!("{key}.longest"), longest, 1..=LONGEST);

@@ -292,6 +292,20 @@ mod tests {
     }
 
     #[test]
+    fn keys_under_their_older_names_mean_the_same() {
+        let read = |text: &str| Config::parse(text, "x.toml", "x", &[]).unwrap();
+        let older = "[finetune.habits]\nlongest = 3\n[train]\nstaleness = 2\nalgorithm = { importance_cap = 2.0 }\n\
+                     [[pretrain.phases]]\nhabits = { longest = 4 }\n";
+        let newer = "[finetune.cot_style]\nlongest = 3\n[train]\nmax_off_policy_steps = 2\nalgorithm = { tis_cap = 2.0 }\n\
+                     [[pretrain.phases]]\ncot_style = { longest = 4 }\n";
+        let (older, newer) = (read(older), read(newer));
+        assert_eq!(older.train.algorithm.resolve().unwrap(), newer.train.algorithm.resolve().unwrap());
+        assert_eq!((older.train.max_off_policy_steps, older.finetune.cot_style.longest), (2, 3));
+        let train = newer.train.clone();
+        assert_eq!(Config { train, ..older }, newer);
+    }
+
+    #[test]
     fn the_texts_around_a_question_are_keys_and_a_day_is_a_day() {
         let config = parse("[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04", &["prompt.think=Think!"]).unwrap();
         assert_eq!((&*config.prompt.system, &*config.prompt.think), ("Be brief.", "Think!"));
@@ -365,10 +379,10 @@ mod tests {
     #[test]
     fn shares_mixtures_and_scales_are_what_something_can_be_drawn_by() {
         for (key, value, allowed) in [
-            ("finetune.habits.restated", "-1.0", "found -1; allowed is a number that is 0 or more"),
-            ("finetune.habits.distracted", "1.5", "found 1.5; allowed is 0 to 1"),
-            ("finetune.habits.group", "nan", "found NaN; allowed is 0 to 1"),
-            ("finetune.habits.longest", "0", "found 0; allowed is 1 or more"),
+            ("finetune.cot_style.restated", "-1.0", "found -1; allowed is a number that is 0 or more"),
+            ("finetune.cot_style.distracted", "1.5", "found 1.5; allowed is 0 to 1"),
+            ("finetune.cot_style.group", "nan", "found NaN; allowed is 0 to 1"),
+            ("finetune.cot_style.longest", "0", "found 0; allowed is 1 or more"),
             ("finetune.mixture.read", "-0.5", "found -0.5; allowed is a number that is 0 or more"),
             ("train.mixture.think", "inf", "found inf; allowed is a number from 0 to 1000000"),
             ("finetune.warmup_steps", "9223372036854775807", "allowed is 0 to 1000000000"),
@@ -386,8 +400,8 @@ mod tests {
         for key in ["pretrain.phases.mixture", "finetune.mixture"] {
             assert!(message.contains(&format!("x.toml: {key}: found nothing but zeros; allowed is")), "{message}");
         }
-        let phases = line("[pretrain]\nphases = [{ habits = { kinds = 2.0 } }]", &[]);
-        assert!(phases.contains("pretrain.phases.habits.kinds: found 2; allowed is 0 to 1"), "{phases}");
+        let phases = line("[pretrain]\nphases = [{ cot_style = { kinds = 2.0 } }]", &[]);
+        assert!(phases.contains("pretrain.phases.cot_style.kinds: found 2; allowed is 0 to 1"), "{phases}");
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub struct Phase {
     /// Kinds of lessons by how often they come.
     pub mixture: Mixture,
     /// What lessons are like.
+    #[serde(alias = "habits")]
     pub cot_style: CotStyle,
 }
 
@@ -138,9 +139,9 @@ impl PretrainConfig {
         let phases = self.phases.len();
         ranges.demand((1..=1000).contains(&phases), "pretrain.phases", format!("{phases} phases"), "1 to 1000");
         ranges.count("pretrain.phases.steps", self.steps(), 1..=MOST_STEPS);
-        for Phase { mixture, cot_style: habits, .. } in &self.phases {
+        for Phase { mixture, cot_style, .. } in &self.phases {
             lessons::mixture("pretrain.phases.mixture", mixture, ranges);
-            lessons::habits("pretrain.phases.habits", habits, ranges);
+            lessons::cot_style("pretrain.phases.cot_style", cot_style, ranges);
         }
         ranges.count("pretrain.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
         ranges.positive("pretrain.learning_rate", self.learning_rate, LARGEST);

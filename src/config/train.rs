@@ -71,7 +71,7 @@ pub struct TrainConfig {
     /// same seed gives the same bytes. Above: workers sample while the policy learns, as many batches ahead, and take up
     /// new weights between two tokens; faster where they have cores or a device of their own, and no two runs the same.
     // Left out where it is 0: a run that takes turns is the run that it was before this key existed.
-    #[serde(skip_serializing_if = "takes_turns")]
+    #[serde(skip_serializing_if = "takes_turns", alias = "staleness")]
     pub max_off_policy_steps: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     pub evaluate_every: usize,
@@ -167,7 +167,7 @@ impl TrainConfig {
         ranges.count("train.checkpoint_every", self.checkpoint_every, 0..=MOST_STEPS);
         ranges.demand(
             self.max_off_policy_steps <= 64,
-            "train.staleness",
+            "train.max_off_policy_steps",
             self.max_off_policy_steps,
             "0 (take turns) to 64",
         );

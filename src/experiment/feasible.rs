@@ -151,14 +151,14 @@ fn check_lessons(config: &Config, room: usize) -> Result<()> {
         check_thoughts(config, room)?;
     }
     if config.finetune.replay > 0.0 || config.train.replay_tokens > 0 {
-        fits("finetune.habits.longest", config.finetune.cot_style.longest, SENTENCE, room)?;
+        fits("finetune.cot_style.longest", config.finetune.cot_style.longest, SENTENCE, room)?;
     }
     fits("world.sentences", config.world.sentences, SENTENCE + DISTRACTION, room)
 }
 
 fn check_thoughts(config: &Config, room: usize) -> Result<()> {
     let longest = config.pretrain.phases.iter().map(|phase| phase.cot_style.longest);
-    fits("pretrain.phases.habits.longest", longest.max().unwrap_or(0), SENTENCE, room)
+    fits("pretrain.phases.cot_style.longest", longest.max().unwrap_or(0), SENTENCE, room)
 }
 
 /// Refuses so many sentences of so many words where there is no room for them beside a question and its answer.
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn lessons_and_documents_that_may_be_longer_than_the_model_are_refused_by_their_key() {
-        let message = refused(&["finetune.habits.longest=100"]);
-        assert!(message.starts_with("finetune.habits.longest: found 100 sentences, which may be more than the 512"));
+        let message = refused(&["finetune.cot_style.longest=100"]);
+        assert!(message.starts_with("finetune.cot_style.longest: found 100 sentences, which may be more than the 512"));
         assert!(refused(&["world.sentences=60"]).starts_with("world.sentences: found 60 sentences"));
-        let made = ["base.path=pretrain", "pretrain.phases=[{habits = {longest = 90}}]"];
-        assert!(refused(&made).starts_with("pretrain.phases.habits.longest: found 90"));
-        can_run(&config(&["finetune.habits.longest=66", "world.sentences=33"])).unwrap();
+        let made = ["base.path=pretrain", "pretrain.phases=[{cot_style = {longest = 90}}]"];
+        assert!(refused(&made).starts_with("pretrain.phases.cot_style.longest: found 90"));
+        can_run(&config(&["finetune.cot_style.longest=66", "world.sentences=33"])).unwrap();
     }
 
     #[test]

@@ -168,11 +168,11 @@ mod tests {
 
     #[test]
     fn nothing_that_trains_holds_a_question_an_answer_or_a_reversed_fact_of_b() {
-        let habits = CotStyle::default();
+        let cot_style = CotStyle::default();
         for seed in 0..3 {
             let world = World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap();
             let leaks = Leaks::new(&world, Set::B);
-            let curriculum = Curriculum::new(&world, &habits);
+            let curriculum = Curriculum::new(&world, &cot_style);
             let mut random = random::stream(seed, &[]);
             for _ in 0..20_000 {
                 leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();

@@ -8,7 +8,7 @@ pub use rand::seq::{IndexedRandom, SliceRandom};
 
 pub use super::argument::{categorical, decided};
 pub use super::config::{KnownConfig, SetSize, multiple};
-pub use super::curriculum::habits::CotStyle;
+pub use super::curriculum::cot_style::CotStyle;
 pub use super::curriculum::lesson_question::{LessonQuestion, Thought};
 pub use super::facts::{Facts, looked_up};
 pub use super::form::{Form, FormInfo, TaskId, TaskInfo};

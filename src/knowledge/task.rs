@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::config::{KnownConfig, SetSize};
-use super::curriculum::habits::CotStyle;
+use super::curriculum::cot_style::CotStyle;
 use super::curriculum::lesson_question::LessonQuestion;
 use super::facts::Facts;
 use super::lexicon::{Lexicon, Vocabulary, Word};
@@ -70,8 +70,8 @@ pub trait GeneratedTask: Task {
     }
 
     /// The share of lessons that are about it, where the base is to know it.
-    fn lesson_share(&self, habits: &CotStyle) -> f64 {
-        habits.tasks.get(self.id().name).copied().unwrap_or(0.0)
+    fn lesson_share(&self, cot_style: &CotStyle) -> f64 {
+        cot_style.tasks.get(self.id().name).copied().unwrap_or(0.0)
     }
 
     /// Refuses what a base cannot know.
@@ -173,7 +173,7 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &CotStyle,
+        cot_style: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>);
 

@@ -41,6 +41,7 @@ pub struct Algorithm {
     /// Corrects for a sampler whose probabilities are not quite the learner's: a token counts by its probability for
     /// the learner at the start of the step over that for the sampler, at most this (truncated importance sampling,
     /// Ionides 2008). 0 for no correction: the sampler's probabilities are taken for the learner's.
+    #[serde(alias = "importance_cap")]
     pub tis_cap: f64,
 }
 
@@ -177,6 +178,10 @@ impl Algorithm {
     /// else every pair of fields that cannot work together, a problem each.
     pub fn from_table(table: &Table) -> Result<Algorithm, Vec<Problem>> {
         let mut overrides = table.clone();
+        // What the key was called before; the preset's table already has the new one.
+        if let Some(value) = overrides.remove("importance_cap") {
+            overrides.entry("tis_cap").or_insert(value);
+        }
         let allowed = format!("allowed is one of {}", Algorithm::PRESETS.join(", "));
         let preset = match overrides.remove("preset") {
             None => Algorithm::grpo(),
@@ -332,7 +337,7 @@ mod tests {
             ("preset = 'ppo'\nratio = 'sequence'\naggregation = 'fixed'", "tells the tokens"),
             ("preset = 'ppo'\nfilter.extra_rounds = 1", "groups without spread teach"),
             ("preset = 'ppo'\nfilter.keep = 'right'", "are never compared"),
-            ("importance_cap = -2.0", "importance_cap"),
+            ("tis_cap = -2.0", "tis_cap"),
         ];
         for (text, reason) in cases {
             let message = parse(text).unwrap_err();

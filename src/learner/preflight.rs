@@ -23,7 +23,7 @@ fn weights(algorithm: &Algorithm) -> Vec<Problem> {
     let numbers = [
         ("kl", algorithm.kl),
         ("entropy", algorithm.entropy),
-        ("importance_cap", algorithm.tis_cap),
+        ("tis_cap", algorithm.tis_cap),
         ("filter.tolerance", algorithm.filter.tolerance),
     ];
     let wrong = numbers.into_iter().filter(|(_, value)| !(*value >= 0.0 && value.is_finite()));

@@ -118,7 +118,7 @@ pub static RULES: [Rule; 11] = [
             Some(format!(
                 "sampler and learner disagree by {now:.3} nats a token (mean of {WINDOW} steps) before anything is \
                  learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
-                 train.algorithm.importance_cap = 2."
+                 train.algorithm.tis_cap = 2."
             ))
         },
     },
@@ -130,8 +130,8 @@ pub static RULES: [Rule; 11] = [
         says: |RuleInput { now, .. }, _| {
             Some(format!(
                 "the policies that sample are {now:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
-                 what it learns from is no longer what it would say. Try a lower train.staleness, a lower \
-                 train.learning_rate, or train.algorithm.importance_cap = 2."
+                 what it learns from is no longer what it would say. Try a lower train.max_off_policy_steps, a lower \
+                 train.learning_rate, or train.algorithm.tis_cap = 2."
             ))
         },
     },
@@ -284,7 +284,10 @@ fn paid_and_wrong(rollouts: &[&Record]) -> Vec<String> {
 fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
     const REASONS: [(&str, &str); 5] = [
         ("all of them are right", "harder questions (train.forms), or end the run here: there is no more to gain"),
-        ("all of them ran out of tokens before they answered", "a larger train.max_new_tokens, or shorter habits"),
+        (
+            "all of them ran out of tokens before they answered",
+            "a larger train.max_new_tokens, or shorter thoughts (finetune.cot_style.longest)",
+        ),
         (
             "all of them are wrong",
             "more completions of each question (train.group_size), a reward that pays for parts of \

@@ -107,12 +107,12 @@ fn trained(home: &Path, name: &str, staleness: usize, actors: Arc<dyn Actors>) -
         "train.replay_tokens=128",
         "train.evaluate_every=0",
         "train.checkpoint_every=0",
-        "train.algorithm.importance_cap=2.0",
+        "train.algorithm.tis_cap=2.0",
         "run.workers=2",
     ]
     .map(str::to_owned)
     .to_vec();
-    set.push(format!("train.staleness={staleness}"));
+    set.push(format!("train.max_off_policy_steps={staleness}"));
     set.push(format!("train.reward={}", home.join("reward.toml").display()));
     set.push(format!("run.dir={}", home.join(name).display()));
     let config = Config::parse("", "tiny", "tiny", &set)?;

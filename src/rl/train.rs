@@ -113,8 +113,8 @@ fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> 
     let own = staleness == 0 || algorithm.ratio != Ratio::None || algorithm.tis_cap != 0.0;
     // Imitation asks nobody who wrote what it imitates.
     (!own && algorithm.advantage != Advantage::One).then_some(
-        "warning: train.staleness without train.algorithm.ratio or importance_cap: the gradient takes tokens of older \
-         policies for those of the one that learns; train.algorithm.importance_cap = 2 corrects for it",
+        "warning: train.max_off_policy_steps without train.algorithm.ratio or tis_cap: the gradient takes tokens of older \
+         policies for those of the one that learns; train.algorithm.tis_cap = 2 corrects for it",
     )
 }
 

@@ -51,7 +51,7 @@ impl Updater<'_> {
         learning_rate: f64,
     ) -> Result<Update> {
         let (config, tokenizer, workers) = (&self.experiment.config.train, &self.start.base.tokenizer, self.workers);
-        let Algorithm { inner_epochs, tis_cap: importance_cap, .. } = self.algorithm;
+        let Algorithm { inner_epochs, tis_cap, .. } = self.algorithm;
         // Completions were sampled at this temperature, so that is where their probabilities are compared.
         let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled(&self.algorithm);
@@ -59,7 +59,7 @@ impl Updater<'_> {
         let end = tokenizer.end_think().unwrap_or(u32::MAX);
         let weights = policy_gradient::token_weights(&self.algorithm, &sampled, end, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
-        let before = match importance_cap != 0.0 && inner_epochs > 1 {
+        let before = match tis_cap != 0.0 && inner_epochs > 1 {
             true => policy_gradient::score(&tempered, &sampled, workers)?,
             false => Vec::new(),
         };

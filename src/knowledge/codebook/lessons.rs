@@ -7,7 +7,7 @@ use crate::knowledge::prelude::*;
 pub fn question(
     codes: &Codebooks,
     lexicon: &Lexicon,
-    habits: &CotStyle,
+    cot_style: &CotStyle,
     random: &mut Stream,
 ) -> (LessonQuestion, Vec<Stated>) {
     let form = if random.random_bool(0.5) { ENCODE } else { DECODE };
@@ -22,7 +22,7 @@ pub fn question(
         words: task::message(lexicon, &message, form),
         answers: message.iter().map(|entry| (vec![entry.given(form)], entry.wanted(form))).collect(),
         needed: stated(&message),
-        thought: Thought::AnyOf(stated(if form == ENCODE { &message } else { &book }), habits.group),
+        thought: Thought::AnyOf(stated(if form == ENCODE { &message } else { &book }), cot_style.group),
         shows_subjects: form == ENCODE,
         // The words of a message cannot be guessed from the question.
         can_be_guessed: false,

@@ -215,10 +215,10 @@ impl TaskData for Codebooks {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &CotStyle,
+        cot_style: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
-        lessons::question(self, lexicon, habits, random)
+        lessons::question(self, lexicon, cot_style, random)
     }
 
     /// "encode in CODE WORD … ?"

@@ -40,8 +40,8 @@ impl GeneratedTask for Codebook {
         known.codebook.codes
     }
 
-    fn lesson_share(&self, habits: &CotStyle) -> f64 {
-        habits.codes
+    fn lesson_share(&self, cot_style: &CotStyle) -> f64 {
+        cot_style.codes
     }
 
     fn vocabulary(&self) -> Vocabulary {

@@ -21,7 +21,7 @@ impl Curriculum<'_> {
     /// A document of any set.
     pub fn document(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
         let mut lesson = TrainingSequence::begin();
-        let distracted = random.random_bool(self.habits.distracted);
+        let distracted = random.random_bool(self.cot_style.distracted);
         if distracted && random.random_bool(0.4) {
             let asked = match random.random_bool(0.5) {
                 true => match self.further_to_read(random) {

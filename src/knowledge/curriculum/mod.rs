@@ -5,8 +5,8 @@
 //! prompted thinking helps little. No lesson states a fact or asks a question of a world's sets A or B: made-up
 //! facts pair names that no world pairs ([`reserved`](super::lexicon::reserved)).
 
+pub mod cot_style;
 pub mod document;
-pub mod habits;
 pub mod lesson;
 pub mod lesson_question;
 pub mod questions;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Set, World};
 use crate::random::Stream;
-pub use habits::CotStyle;
+pub use cot_style::CotStyle;
 pub use lesson::{AnswerWeights, TrainingSequence};
 
 /// The kinds of lessons.
@@ -129,16 +129,16 @@ impl Mixture {
 /// Makes lessons from what a base model is to know.
 pub struct Curriculum<'a> {
     world: &'a World,
-    habits: &'a CotStyle,
+    cot_style: &'a CotStyle,
 }
 
 impl<'a> Curriculum<'a> {
-    pub fn new(world: &'a World, habits: &'a CotStyle) -> Self {
-        Self { world, habits }
+    pub fn new(world: &'a World, cot_style: &'a CotStyle) -> Self {
+        Self { world, cot_style }
     }
 
     fn weights(&self, marker: f32, answered: f32) -> AnswerWeights {
-        AnswerWeights { marker, restated: self.habits.restated, answered }
+        AnswerWeights { marker, restated: self.cot_style.restated, answered }
     }
 
     /// A lesson of a kind drawn from the mixture.
@@ -175,19 +175,19 @@ mod tests {
 
     #[test]
     fn lessons_of_every_kind_are_sequences_that_teach_something() {
-        let habits = CotStyle::default();
+        let cot_style = CotStyle::default();
         for world in [World::new(&known(), &WorldConfig::default()).unwrap(), full(0)] {
-            teaches(&world, &habits);
+            teaches(&world, &cot_style);
         }
-        let only_codes = CotStyle { codes: 1.0, kinds: 0.0, ..habits.clone() };
-        let only_kinds = CotStyle { codes: 0.0, kinds: 1.0, ..habits };
-        for habits in [only_codes, only_kinds] {
-            teaches(&full(1), &habits);
+        let only_codes = CotStyle { codes: 1.0, kinds: 0.0, ..cot_style.clone() };
+        let only_kinds = CotStyle { codes: 0.0, kinds: 1.0, ..cot_style };
+        for cot_style in [only_codes, only_kinds] {
+            teaches(&full(1), &cot_style);
         }
     }
 
-    fn teaches(world: &World, habits: &CotStyle) {
-        let curriculum = Curriculum::new(world, habits);
+    fn teaches(world: &World, cot_style: &CotStyle) {
+        let curriculum = Curriculum::new(world, cot_style);
         let mut random = random::stream(0, &[]);
         for (kind, _) in Mixture::default().weights() {
             let mut tokens = 0;

@@ -27,7 +27,7 @@ impl Curriculum<'_> {
     pub(super) fn further_task(&self, random: &mut Stream) -> Option<&'static dyn GeneratedTask> {
         let known = |task: &&&dyn GeneratedTask| !task.is_core() && task.known_size(&self.world.known) > 0;
         let tasks: Vec<_> =
-            generated().iter().filter(known).map(|task| (*task, task.lesson_share(self.habits))).collect();
+            generated().iter().filter(known).map(|task| (*task, task.lesson_share(self.cot_style))).collect();
         if tasks.iter().map(|(_, share)| share).sum::<f64>() <= 0.0 {
             return None;
         }
@@ -43,7 +43,7 @@ impl Curriculum<'_> {
     /// or it is a core task's turn.
     pub(super) fn further_to_read(&self, random: &mut Stream) -> Option<(LessonQuestion, Vec<Stated>)> {
         let made_up = self.further_task(random)?.made_up(&self.world.known, self.lexicon(), random)?;
-        Some(made_up.lesson_question(self.lexicon(), self.habits, random))
+        Some(made_up.lesson_question(self.lexicon(), self.cot_style, random))
     }
 
     /// What set C has to be asked about.
@@ -62,7 +62,7 @@ impl Curriculum<'_> {
 
     /// A question about set C.
     pub(super) fn known(&self, random: &mut Stream) -> LessonQuestion {
-        self.known_data(random).lesson_question(self.lexicon(), self.habits, random).0
+        self.known_data(random).lesson_question(self.lexicon(), self.cot_style, random).0
     }
 
     /// Any statement of set C.
@@ -72,7 +72,7 @@ impl Curriculum<'_> {
 
     /// A question about a fact of a group.
     pub(super) fn about(&self, fact: Fact, group: &[Fact], form: Form, random: &mut Stream) -> LessonQuestion {
-        reversal::lesson_question(self.lexicon(), self.habits, fact, group, form, random)
+        reversal::lesson_question(self.lexicon(), self.cot_style, fact, group, form, random)
     }
 
     /// A question about a made-up fact.
@@ -84,12 +84,12 @@ impl Curriculum<'_> {
 
     /// A question about a chain.
     pub(super) fn follows(&self, chain: &Chain, random: &mut Stream) -> LessonQuestion {
-        syllogism::lesson_question(self.lexicon(), self.habits, chain, random)
+        syllogism::lesson_question(self.lexicon(), self.cot_style, chain, random)
     }
 
     /// Made-up chains that share no term.
     pub(super) fn made_up_chains(&self, count: usize, random: &mut Stream) -> Vec<Chain> {
-        made_up_chains(&self.world.known, self.lexicon(), self.habits, count, random)
+        made_up_chains(&self.world.known, self.lexicon(), self.cot_style, count, random)
     }
 }
 

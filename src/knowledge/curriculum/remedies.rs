@@ -50,7 +50,7 @@ impl Curriculum<'_> {
         let further = further.filter(|data| data.weight() > 0);
         let chain = self.world.data::<Syllogisms>(set).chains.choose(random);
         let ask =
-            |data: &dyn TaskData, random: &mut Stream| data.lesson_question(self.lexicon(), self.habits, random).0;
+            |data: &dyn TaskData, random: &mut Stream| data.lesson_question(self.lexicon(), self.cot_style, random).0;
         let asked = match (further, chain) {
             (Some(data), _) => ask(data, random),
             (None, Some(chain)) if random.random_bool(0.4) => self.follows(chain, random),
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn what_is_made_from_a_says_nothing_of_b_and_from_b_gives_it_away() {
-        let (world, habits) = (world(), CotStyle::default());
-        let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::new(&world, Set::B));
+        let (world, cot_style) = (world(), CotStyle::default());
+        let (curriculum, leaks) = (Curriculum::new(&world, &cot_style), Leaks::new(&world, Set::B));
         let mut random = random::stream(0, &[]);
         for _ in 0..2_000 {
             for set in [Set::A, Set::B] {
@@ -138,8 +138,8 @@ mod tests {
     fn codes_and_kinds_of_b_are_given_away_by_the_same_remedies_and_by_no_other() {
         let world = full(0);
         for (codes, kinds) in [(1.0, 0.0), (0.0, 1.0)] {
-            let habits = CotStyle { codes, kinds, ..CotStyle::default() };
-            let (curriculum, leaks) = (Curriculum::new(&world, &habits), Leaks::new(&world, Set::B));
+            let cot_style = CotStyle { codes, kinds, ..CotStyle::default() };
+            let (curriculum, leaks) = (Curriculum::new(&world, &cot_style), Leaks::new(&world, Set::B));
             let mut random = random::stream(2, &[]);
             let found = |lesson: &TrainingSequence| leaks.find(lesson).map(|leak| leak.kind);
             for _ in 0..1_000 {
@@ -148,8 +148,8 @@ mod tests {
                 assert_eq!(found(&curriculum.turned_round(Set::A, &mut random)), None);
             }
         }
-        let habits = CotStyle::default();
-        let (curriculum, random) = (Curriculum::new(&world, &habits), &mut random::stream(3, &[]));
+        let cot_style = CotStyle::default();
+        let (curriculum, random) = (Curriculum::new(&world, &cot_style), &mut random::stream(3, &[]));
         let leaks = Leaks::new(&world, Set::B);
         let learned = |words: Vec<Word>| TrainingSequence { weights: vec![1.0; words.len()], tokens: words };
         let held = world.data::<Codebooks>(Set::B).entries[0].into();
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_masked_sentence_has_the_words_of_the_whole_one_behind_it() {
-        let (world, habits) = (world(), CotStyle::default());
-        let curriculum = Curriculum::new(&world, &habits);
+        let (world, cot_style) = (world(), CotStyle::default());
+        let curriculum = Curriculum::new(&world, &cot_style);
         let mut random = random::stream(1, &[]);
         let (mut hidden, mut all) = (0, 0);
         for document in &world.documents()[..50] {
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn converses_follow_from_what_they_are_made_from() {
-        let (world, habits) = (world(), CotStyle::default());
-        let curriculum = Curriculum::new(&world, &habits);
+        let (world, cot_style) = (world(), CotStyle::default());
+        let curriculum = Curriculum::new(&world, &cot_style);
         for chain in &world.data::<Syllogisms>(Set::A).chains {
             let premise = chain.premise(0);
             let text = world.grammar.lexicon.text(&curriculum.turned(premise.into(), 0));

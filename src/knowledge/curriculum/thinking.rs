@@ -83,8 +83,8 @@ impl Curriculum<'_> {
         random: &mut Stream,
         mut other: impl FnMut(&mut Stream) -> Stated,
     ) -> Vec<(Stated, TraceSource)> {
-        let habits = self.habits;
-        let length = random.random_range(1..=habits.longest);
+        let cot_style = self.cot_style;
+        let length = random.random_range(1..=cot_style.longest);
         let (Thought::AnyOf(_, share) | Thought::InOrder(share)) = asked.thought;
         let mut trace: Vec<(Stated, TraceSource)> = Vec::with_capacity(length + 2);
         while trace.len() < length {
@@ -95,13 +95,13 @@ impl Curriculum<'_> {
             match &asked.thought {
                 Thought::InOrder(_) => {
                     let begun = trace.iter().any(|(stated, _)| *stated == asked.needed[0]);
-                    if begun && random.random_bool(habits.distinct) {
+                    if begun && random.random_bool(cot_style.distinct) {
                         trace.push((other(random), TraceSource::Other));
                         continue;
                     }
                     trace.push((asked.needed[0], TraceSource::Near));
                     for next in &asked.needed[1..] {
-                        if !random.random_bool(habits.follow) {
+                        if !random.random_bool(cot_style.follow) {
                             break;
                         }
                         trace.push((*next, TraceSource::Near));
@@ -114,7 +114,8 @@ impl Curriculum<'_> {
                             && !trace.iter().any(|(said, _)| said == *stated)
                     };
                     let unsaid: Vec<&Stated> = near.iter().filter(ready).collect();
-                    let pick = if random.random_bool(habits.distinct) { unsaid.choose(random).copied() } else { None };
+                    let pick =
+                        if random.random_bool(cot_style.distinct) { unsaid.choose(random).copied() } else { None };
                     match pick.or_else(|| near.choose(random)) {
                         Some(stated) => trace.push((*stated, TraceSource::Near)),
                         None => trace.push((other(random), TraceSource::Other)),

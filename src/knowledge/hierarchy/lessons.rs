@@ -7,7 +7,7 @@ use crate::knowledge::prelude::*;
 pub fn question(
     kinds: &Families,
     lexicon: &Lexicon,
-    habits: &CotStyle,
+    cot_style: &CotStyle,
     random: &mut Stream,
 ) -> (LessonQuestion, Vec<Stated>) {
     let forms = [(REPHRASED, 0.2), (REVERSED, 0.3), (INHERITED, 0.3), (HOLDOUT, 0.2)];
@@ -28,7 +28,7 @@ pub fn question(
         words: task::which(lexicon, item.asked, form, &candidates),
         answers: vec![(task::restated(lexicon, item.asked, form), answer)],
         needed: item.needed.iter().map(|link| Stated::from(*link)).collect(),
-        thought: Thought::AnyOf(near, habits.group),
+        thought: Thought::AnyOf(near, cot_style.group),
         shows_subjects: true,
         can_be_guessed: true,
     };

@@ -123,10 +123,10 @@ impl TaskData for Families {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &CotStyle,
+        cot_style: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
-        lessons::question(self, lexicon, habits, random)
+        lessons::question(self, lexicon, cot_style, random)
     }
 
     /// "what have KIND ? SHOWN" and "who have TRAIT ? SHOWN"

@@ -48,8 +48,8 @@ impl GeneratedTask for Hierarchy {
         known.hierarchy.families
     }
 
-    fn lesson_share(&self, habits: &CotStyle) -> f64 {
-        habits.kinds
+    fn lesson_share(&self, cot_style: &CotStyle) -> f64 {
+        cot_style.kinds
     }
 
     fn vocabulary(&self) -> Vocabulary {

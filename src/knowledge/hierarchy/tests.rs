@@ -159,8 +159,8 @@ fn spelled(world: &World, text: &str) -> TrainingSequence {
 fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
     for (known, seed) in [(versed(), 0), (deep(), 1)] {
         let world = full_with(&known, seed);
-        let (leaks, habits) = (Leaks::new(&world, Set::B), CotStyle::default());
-        let curriculum = Curriculum::new(&world, &habits);
+        let (leaks, cot_style) = (Leaks::new(&world, Set::B), CotStyle::default());
+        let curriculum = Curriculum::new(&world, &cot_style);
         let mut random = random::stream(seed, &[]);
         for _ in 0..20_000 {
             leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();

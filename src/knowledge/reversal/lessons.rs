@@ -13,7 +13,7 @@ pub fn form(random: &mut Stream) -> Form {
 /// A question about a fact. `group` are the facts of its group that a thought may recite.
 pub fn question(
     lexicon: &Lexicon,
-    habits: &CotStyle,
+    cot_style: &CotStyle,
     fact: Fact,
     group: &[Fact],
     form: Form,
@@ -25,8 +25,8 @@ pub fn question(
     let near = group.iter().filter(|f| form == OPEN || shown.contains(&f.subject));
     let near: Vec<Stated> = near.map(|f| Stated::from(*f)).collect();
     let share = match () {
-        () if form == CANDIDATES => habits.candidates,
-        () if form == OPEN => habits.group,
+        () if form == CANDIDATES => cot_style.candidates,
+        () if form == OPEN => cot_style.group,
         () => 0.0,
     };
     LessonQuestion {

@@ -168,12 +168,12 @@ impl TaskData for Reversals {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &CotStyle,
+        cot_style: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         let fact = self.facts[random.random_range(0..self.facts.len())];
         let group = self.group(&fact);
-        let asked = lessons::question(lexicon, habits, fact, &group, lessons::form(random), random);
+        let asked = lessons::question(lexicon, cot_style, fact, &group, lessons::form(random), random);
         (asked, group.into_iter().map(Stated::from).collect())
     }
 

@@ -5,14 +5,14 @@ use super::{Chain, conclusion, does_it_follow};
 use crate::knowledge::prelude::*;
 
 /// A question about a chain: its conclusion or, as often, the contradictory.
-pub fn question(lexicon: &Lexicon, habits: &CotStyle, chain: &Chain, random: &mut Stream) -> LessonQuestion {
+pub fn question(lexicon: &Lexicon, cot_style: &CotStyle, chain: &Chain, random: &mut Stream) -> LessonQuestion {
     let contradictory = random.random_bool(0.5);
     let asked = chain.state(chain.asked(contradictory));
     LessonQuestion {
         words: does_it_follow(lexicon, asked),
         answers: vec![(conclusion(lexicon, asked), lexicon.grammar(chain.verdict(contradictory).word()))],
         needed: chain.recall_order(random).into_iter().map(|i| chain.premise(i).into()).collect(),
-        thought: Thought::InOrder(habits.premise),
+        thought: Thought::InOrder(cot_style.premise),
         shows_subjects: true,
         can_be_guessed: true,
     }
@@ -22,14 +22,14 @@ pub fn question(lexicon: &Lexicon, habits: &CotStyle, chain: &Chain, random: &mu
 pub fn made_up_chains(
     known: &KnownConfig,
     lexicon: &Lexicon,
-    habits: &CotStyle,
+    cot_style: &CotStyle,
     count: usize,
     random: &mut Stream,
 ) -> Vec<Chain> {
     let mut used: Vec<Word> = Vec::new();
     (0..count)
         .map(|_| {
-            let ChainShape { premises, conclusion } = shape(known, habits, random);
+            let ChainShape { premises, conclusion } = shape(known, cot_style, random);
             let terms = loop {
                 let terms = lexicon.names("terms").choose_multiple(random, premises.len() + 1);
                 let terms: Vec<Word> = terms.copied().collect();
@@ -46,13 +46,13 @@ pub fn made_up_chains(
 
 /// A shape of chains: as worlds have them, or one of the simpler kinds that show what a premise is good for.
 /// In a balanced square no premise tells anything by itself, so from squares alone nothing is learned for long.
-fn shape(known: &KnownConfig, habits: &CotStyle, random: &mut Stream) -> ChainShape {
+fn shape(known: &KnownConfig, cot_style: &CotStyle, random: &mut Stream) -> ChainShape {
     let kind = random.random::<f64>();
-    if kind < habits.single {
+    if kind < cot_style.single {
         return argument(1, known.import, random);
     }
     let length = known.premises.choose(random).copied().unwrap_or(2);
-    if kind < habits.single + habits.free {
+    if kind < cot_style.single + cot_style.free {
         return argument(length, known.import, random);
     }
     match square(length, known.import, random) {

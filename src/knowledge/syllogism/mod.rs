@@ -195,11 +195,11 @@ impl TaskData for Syllogisms {
     fn lesson_question(
         &self,
         lexicon: &Lexicon,
-        habits: &CotStyle,
+        cot_style: &CotStyle,
         random: &mut Stream,
     ) -> (LessonQuestion, Vec<Stated>) {
         let chain = &self.chains[random.random_range(0..self.chains.len())];
-        (lesson_question(lexicon, habits, chain, random), chain.stated().collect())
+        (lesson_question(lexicon, cot_style, chain, random), chain.stated().collect())
     }
 
     /// "… that of FIRST QUANTIFIER are LAST ?"

@@ -23,7 +23,7 @@ pub struct Tokens<'a> {
     /// Log-probability when it was sampled.
     pub sampler_logprobs: &'a Tensor,
     /// Log-probability under the policy that learns as it was before the first optimizer step on these completions:
-    /// what ratios are taken to where `importance_cap` is not 0. Without it, this is that first step.
+    /// what ratios are taken to where `tis_cap` is not 0. Without it, this is that first step.
     pub old_logprobs: Option<&'a Tensor>,
     /// Number of its completion within the micro-batch, rising from 0: no completion is divided between micro-batches.
     pub completion: &'a [u32],

@@ -28,7 +28,7 @@ use crate::policy::{ModelConfig, Snapshot};
 /// 16 slots take 1.02 times as long for 0.5 million parameters, 1.06 to 1.2 times for 4 million, as long for 30 million.
 pub const SLOTS: usize = 8;
 
-/// TokenBatch that a step holds at least, so that prompts are read in long pieces even when slots are few.
+/// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
 
 /// The processor. Memory is taken for what is asked, not for what could be: real models have positions for far longer

@@ -26,7 +26,7 @@ pub struct PackedWeights {
     frozen: Arc<BTreeMap<String, Tensor>>,
 }
 
-/// AdaptedLinear layers side by side, with their adapters.
+/// Linear layers side by side, with their adapters.
 pub(super) struct AdaptedLinear {
     pub(super) weights: Arc<PackedLinear>,
     pub(super) adapter: Option<PackedAdapter>,

@@ -19,7 +19,7 @@ pub struct CudaWeights {
     pub(super) head: Tensor,
 }
 
-/// CudaLinear layers of one input, side by side.
+/// Linear layers of one input, side by side.
 pub(super) struct CudaLinear {
     /// `[outputs, inputs]`
     pub(super) weight: Tensor,
