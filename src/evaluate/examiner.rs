@@ -28,7 +28,7 @@ pub(crate) const ANSWERS: &str = "answers.jsonl";
 /// File that holds how many seconds each arm took.
 const SECONDS: &str = "seconds.json";
 
-/// Tokens of a thought between two searches in [`Way::RetrievedWhileThinking`]: two sentences or so.
+/// Tokens of a thought between two searches in [`PromptMode::RetrievedWhileThinking`]: two sentences or so.
 const STRETCH: usize = 16;
 
 /// A policy to be examined.

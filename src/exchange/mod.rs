@@ -1,8 +1,8 @@
 //! What moves weights and rollouts between actors and learner: threads and channels, or ranks and messages.
 //!
-//! A `crew` of `worker`s, each with an engine of its own, draws jobs from one desk; the `pool` takes orders, puts their
-//! jobs on the `counter` before it, watches the workers and hands out what they have sampled. With the feature `mpi`
-//! other processes can stand in for the crew.
+//! Worker `threads`, each with an engine of its own, draw jobs from one queue; the `pool` takes requests, puts their `jobs`
+//! into the queue, watches the workers and hands out what they have sampled. With the feature `mpi` other processes can
+//! stand in for the threads: a `backend` is either.
 
 mod backend;
 mod jobs;

@@ -1,14 +1,13 @@
 //! Several processes, on several machines: rank 0 learns, the others sample for it and compute their share of its
 //! gradients.
 //!
-//! [`join`] says which of them this process is. On rank 0 a thread (`post`) does all that is said to other ranks: it
-//! takes jobs from the same desk that threads would take them from, and puts their news on the same counter. Every
-//! other rank is an [`Actor`]: a crew of workers at a desk whose jobs come over the `wire`. All of them say that they
-//! are alive a few times a second, so that one that dies is named in seconds, whatever MPI does about it.
+//! [`join`] says which of them this process is. On rank 0 a thread (the `coordinator`) does all that is said to other
+//! ranks: it takes jobs from the same queue that threads would take them from, and puts their events where threads would.
+//! Every other rank is an [`ActorRank`]: workers whose jobs come over the `transport`. All of them say that they are alive a few times a second, so that one that dies is named in seconds, whatever MPI does about it.
 //!
-//! Gradients: while rank 0 learns from a batch, each worker of another rank is one more [`Helper`](crate::learner::Helper)
-//! beside its threads (`helper`): it sends a part there, where a `share` differentiates it with the weights that were
-//! published, or with those that a `lesson` brings, and waits for the gradient. Rank 0 adds the gradients in the order of
+//! Gradients: while rank 0 learns from a batch, each worker of another rank is one more
+//! [`GradWorker`](crate::learner::GradWorker) beside its threads (`remote_worker`): it sends a part there, where
+//! `gradient_threads` differentiate it with the weights that were published, or with those that a setup brings, and waits for the gradient. Rank 0 adds the gradients in the order of
 //! the parts, makes the step and publishes the weights, so that all have the same. MPI's own reductions are not used:
 //! the sum of threads is `((p0 + p1) + p2) + …` over the parts, and a rank that adds up its own parts first would round
 //! otherwise, so no reduction over ranks has these bits. The price is that a gradient travels for each part and not for

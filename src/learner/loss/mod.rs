@@ -29,7 +29,7 @@ pub struct Tokens<'a> {
     pub completion: &'a [u32],
     /// Its advantage: that of its completion, or its own.
     pub advantage: &'a Tensor,
-    /// See [`Weights`](super::Weights).
+    /// See [`TokenWeights`](super::TokenWeights).
     pub weight: &'a Tensor,
     /// Log-probability under the frozen reference; needed where `kl` is not 0 and in the loss.
     pub reference: Option<&'a Tensor>,

@@ -31,9 +31,9 @@ const STRIP: usize = 12;
 /// The answers as the page carries them.
 #[derive(Serialize)]
 pub struct Reader {
-    /// The packed [`Index`].
+    /// The packed [`ReaderIndex`].
     index: String,
-    /// Packed lists of [`Said`].
+    /// Packed lists of [`ShownAnswer`].
     blocks: Vec<String>,
 }
 
