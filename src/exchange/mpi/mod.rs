@@ -2,17 +2,19 @@
 //! gradients.
 //!
 //! [`join`] says which of them this process is. On rank 0 a thread (the `coordinator`) does all that is said to other
-//! ranks: it takes jobs from the same queue that threads would take them from, and puts their events where threads would.
-//! Every other rank is an [`ActorRank`]: workers whose jobs come over the `transport`. All of them say that they are alive a few times a second, so that one that dies is named in seconds, whatever MPI does about it.
+//! ranks: it takes jobs from the same queue that threads would take them from, and puts their events where threads
+//! would. Every other rank is an [`ActorRank`]: workers whose jobs come over the `transport`. All of them say that they
+//! are alive a few times a second, so that one that dies is named in seconds, whatever MPI does about it.
 //!
 //! Gradients: while rank 0 learns from a batch, each worker of another rank is one more
 //! [`GradWorker`](crate::learner::GradWorker) beside its threads (`remote_worker`): it sends a part there, where
-//! `gradient_threads` differentiate it with the weights that were published, or with those that a setup brings, and waits for the gradient. Rank 0 adds the gradients in the order of
-//! the parts, makes the step and publishes the weights, so that all have the same. MPI's own reductions are not used:
-//! the sum of threads is `((p0 + p1) + p2) + …` over the parts, and a rank that adds up its own parts first would round
-//! otherwise, so no reduction over ranks has these bits. The price is that a gradient travels for each part and not for
-//! each rank. Rank 0 holds few of them: those on their way, one for each helper, and those that wait for one before
-//! them. The bits are those of threads where all machines compute with the same instructions.
+//! `gradient_threads` differentiate it with the weights that were published, or with those that a setup brings, and
+//! waits for the gradient. Rank 0 adds the gradients in the order of the parts, makes the step and publishes the
+//! weights, so that all have the same. MPI's own reductions are not used: the sum of threads is `((p0 + p1) + p2) + …`
+//! over the parts, and a rank that adds up its own parts first would round otherwise, so no reduction over ranks has
+//! these bits. The price is that a gradient travels for each part and not for each rank. Rank 0 holds few of them:
+//! those on their way, one for each helper, and those that wait for one before them. The bits are those of threads
+//! where all machines compute with the same instructions.
 
 mod actor;
 mod coordinator;
