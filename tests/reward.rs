@@ -45,7 +45,10 @@ fn golden() -> Golden {
 /// The shipped rewards by name.
 fn shipped() -> BTreeMap<String, Reward> {
     let files = fs::read_dir(root().join("rewards")).unwrap().map(|entry| entry.unwrap().path());
-    files.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_string(), Reward::load(&path).unwrap())).collect()
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_string(), Reward::load(&path).unwrap()))
+        .collect()
 }
 
 #[test]

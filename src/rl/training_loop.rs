@@ -130,7 +130,7 @@ impl<'a> TrainingLoop<'a> {
         let experiment = self.trainer.experiment;
         let config = &experiment.config.train;
         let evaluated = self.notes.history.evaluations.last().is_some_and(|row| row.step == step as u64);
-        if config.evaluate_every == 0 || step % config.evaluate_every != 0 || evaluated {
+        if config.evaluate_every == 0 || !step.is_multiple_of(config.evaluate_every) || evaluated {
             return Ok(());
         }
         let judge = Judge { start: self.trainer.start, reward: &self.reward };

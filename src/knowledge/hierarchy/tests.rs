@@ -86,11 +86,8 @@ proptest! {
 fn no_document_holds_two_statements_of_which_one_continues_the_other() {
     let world = full_with(&deep(), 1);
     for document in world.documents() {
-        let links: Vec<Link> = document
-            .statements
-            .iter()
-            .filter_map(|(s, _)| (s.task == HIERARCHY).then(|| Link::from(s.words)))
-            .collect();
+        let links: Vec<Link> =
+            document.statements.iter().filter(|(s, _)| s.task == HIERARCHY).map(|(s, _)| Link::from(s.words)).collect();
         assert!(links.iter().all(|a| links.iter().all(|b| a.is != b.kind)), "{links:?}");
     }
 }

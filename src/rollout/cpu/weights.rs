@@ -91,7 +91,9 @@ impl PackedWeights {
 }
 
 /// The embedding, where it is not the head, and the head.
-fn outer(weights: &SnapshotWeights, architecture: &Architecture) -> Result<(Option<Arc<Vec<f32>>>, Arc<PackedLinear>)> {
+type Outer = (Option<Arc<Vec<f32>>>, Arc<PackedLinear>);
+
+fn outer(weights: &SnapshotWeights, architecture: &Architecture) -> Result<Outer> {
     let Architecture { embedding, head, .. } = architecture;
     let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&weights.get(head)?], &[]));
     let own = if embedding == head { None } else { Some(Arc::new(weights.get(embedding)?.to_vec())) };
