@@ -108,7 +108,8 @@ pub fn examine(
     quick: bool,
     progress: &dyn Progress,
 ) -> Result<Diagnosis> {
-    let mut meter = progress.begin("doctor", "looks", 0, if quick { 3 } else { 6 });
+    let looks = if quick { 3 } else { 6 };
+    let mut meter = progress.begin("doctor", "looks", 0, looks);
     let mut done = 0;
     let mut begin = |what: &str| {
         meter.set(done);
@@ -136,10 +137,12 @@ pub fn examine(
         adapters: footprint(Some(&LoraConfig::default())),
         room: memory::room(),
     };
-    let speed = match quick || !memory.fits(&memory.adapters) {
-        true => None,
-        false => Some(measure(&policy, device, workers, memory.fits(&memory.full), &mut begin)?),
+    let speed = if quick || !memory.fits(&memory.adapters) {
+        None
+    } else {
+        Some(measure(&policy, device, workers, memory.fits(&memory.full), &mut begin)?)
     };
+    meter.set(looks);
     Ok(Diagnosis { model, findings, prompt, memory, speed, workers })
 }
 
