@@ -1,7 +1,7 @@
 //! Adapters beside the packed weights: `y += (x A^T) (scale B)^T`. Two thin products a step; nothing is merged, so a new
 //! version of the adapters costs nothing but itself.
 
-use super::buffers::TokenBatch;
+use super::buffers::ActivationRows;
 use super::linear::{PackedLinear, Store};
 use super::source::SnapshotWeights;
 use crate::Result;
@@ -44,7 +44,13 @@ impl PackedAdapter {
 
     /// Adds what the adapters make of the first `rows` rows of `input`. `scratch` holds the rows between the two
     /// products.
-    pub(super) fn add(&self, input: &TokenBatch, rows: usize, scratch: &mut TokenBatch, output: &mut TokenBatch) {
+    pub(super) fn add(
+        &self,
+        input: &ActivationRows,
+        rows: usize,
+        scratch: &mut ActivationRows,
+        output: &mut ActivationRows,
+    ) {
         scratch.reshape(rows, self.down.outputs());
         self.down.product(input, rows, scratch, Store::Replace);
         self.up.product(scratch, rows, output, Store::Add);

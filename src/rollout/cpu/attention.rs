@@ -1,6 +1,6 @@
 //! Causal attention of single rows over the keys and values of their slots, each over its true length.
 
-use super::buffers::{LINE, TokenBatch};
+use super::buffers::{ActivationRows, LINE};
 use super::cache::CpuCache;
 use crate::kernels::simd::{Lanes, max, vectorised};
 use crate::rollout::arithmetic::{exp, sum};
@@ -15,14 +15,14 @@ pub(super) struct Attend<'a> {
     pub(super) group: usize,
     pub(super) head_dim: usize,
     /// `[rows, >= heads * head_dim]`
-    pub(super) queries: &'a TokenBatch,
+    pub(super) queries: &'a ActivationRows,
     pub(super) cache: &'a CpuCache,
     /// `[positions of a slot]`
     pub(super) scores: &'a mut [f32],
     /// `[value_depth]`
     pub(super) mixed: &'a mut [f32],
     /// `[rows, heads * head_dim]`
-    pub(super) output: &'a mut TokenBatch,
+    pub(super) output: &'a mut ActivationRows,
 }
 
 vectorised! {

@@ -73,21 +73,21 @@ impl DerefMut for Aligned {
 }
 
 /// Activations `[rows, width]`, each row padded to whole panels. The padding of a row is never read.
-pub(super) struct TokenBatch {
+pub(super) struct ActivationRows {
     values: Aligned,
     pub(super) width: usize,
     pub(super) stride: usize,
 }
 
-impl TokenBatch {
-    pub(super) fn zeros(rows: usize, width: usize) -> TokenBatch {
-        let stride = TokenBatch::stride(width);
-        TokenBatch { values: Aligned::zeros(rows * stride), width, stride }
+impl ActivationRows {
+    pub(super) fn zeros(rows: usize, width: usize) -> ActivationRows {
+        let stride = ActivationRows::stride(width);
+        ActivationRows { values: Aligned::zeros(rows * stride), width, stride }
     }
 
     /// Makes it a buffer of `rows` rows of another width. What they held is lost.
     pub(super) fn reshape(&mut self, rows: usize, width: usize) {
-        let stride = TokenBatch::stride(width);
+        let stride = ActivationRows::stride(width);
         if rows * stride > self.values.len() {
             self.values = Aligned::zeros(rows * stride);
         }

@@ -3,7 +3,7 @@
 //! Nothing in it mixes rows except attention, and attention reads only the row's own slot up to its own position.
 
 use super::attention::{Attend, attend};
-use super::buffers::{Aligned, LINE, PANEL, TokenBatch};
+use super::buffers::{ActivationRows, Aligned, LINE, PANEL};
 use super::cache::CpuCache;
 use super::linear::Store;
 use super::weights::{AdaptedLinear, PackedWeights};
@@ -20,14 +20,14 @@ pub(super) struct Forward {
     /// How many rows fit into one step.
     capacity: usize,
     /// The residual stream.
-    hidden: TokenBatch,
+    hidden: ActivationRows,
     /// The newest activations, and those that come next: the two change places.
-    activations: TokenBatch,
-    next: TokenBatch,
+    activations: ActivationRows,
+    next: ActivationRows,
     /// Of as many rows as were ever predicted at once.
-    logits: TokenBatch,
+    logits: ActivationRows,
     /// Of adapters.
-    low_rank: TokenBatch,
+    low_rank: ActivationRows,
     /// Of the longest sequence so far, as the rotary table.
     scores: Aligned,
     mixed: Aligned,
@@ -42,11 +42,11 @@ impl Forward {
         let widest = config.hidden_size.max(config.heads().width()).max(2 * config.intermediate_size);
         Forward {
             capacity: rows,
-            hidden: TokenBatch::zeros(rows, config.hidden_size),
-            activations: TokenBatch::zeros(rows, widest),
-            next: TokenBatch::zeros(rows, widest),
-            logits: TokenBatch::zeros(0, config.vocab_size),
-            low_rank: TokenBatch::zeros(0, 0),
+            hidden: ActivationRows::zeros(rows, config.hidden_size),
+            activations: ActivationRows::zeros(rows, widest),
+            next: ActivationRows::zeros(rows, widest),
+            logits: ActivationRows::zeros(0, config.vocab_size),
+            low_rank: ActivationRows::zeros(0, 0),
             scores: Aligned::zeros(0),
             mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
             rope: Rope::new(config.rotary(), 0),
@@ -177,10 +177,10 @@ impl AdaptedLinear {
     /// What the layers and their adapters make of the first `rows` rows.
     fn product(
         &self,
-        input: &TokenBatch,
+        input: &ActivationRows,
         rows: usize,
-        low_rank: &mut TokenBatch,
-        output: &mut TokenBatch,
+        low_rank: &mut ActivationRows,
+        output: &mut ActivationRows,
         store: Store,
     ) {
         self.weights.product(input, rows, output, store);
@@ -192,7 +192,7 @@ impl AdaptedLinear {
 
 vectorised! {
     /// RMSNorm of the first `rows` rows.
-    fn norm(input: &TokenBatch, weight: &[f32], epsilon: f32, rows: usize, output: &mut TokenBatch) {
+    fn norm(input: &ActivationRows, weight: &[f32], epsilon: f32, rows: usize, output: &mut ActivationRows) {
         for row in 0..rows {
             rms_norm(input.row(row), weight, epsilon, output.row_mut(row));
         }
@@ -201,7 +201,7 @@ vectorised! {
 
 vectorised! {
     /// SwiGLU of the first `rows` rows.
-    fn gate(input: &TokenBatch, rows: usize, output: &mut TokenBatch) {
+    fn gate(input: &ActivationRows, rows: usize, output: &mut ActivationRows) {
         for row in 0..rows {
             swiglu(input.row(row), output.row_mut(row));
         }
@@ -216,7 +216,7 @@ vectorised! {
         norms: Option<&[Vec<f32>; 2]>,
         places: &[TokenPlace],
         rope: &Rope,
-        heads: &mut TokenBatch,
+        heads: &mut ActivationRows,
         cache: &mut CpuCache,
     ) {
         let ModelConfig { head_dim, num_attention_heads, num_key_value_heads, rms_norm_eps, .. } = *config;

@@ -5,7 +5,7 @@
 //! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
 //! beside it, to the last bit.
 
-use super::buffers::{Aligned, PANEL, TokenBatch};
+use super::buffers::{ActivationRows, Aligned, PANEL};
 use crate::kernels::simd::{Lanes, vectorised};
 
 /// A linear layer `[outputs, inputs]`, packed for decoding.
@@ -65,7 +65,7 @@ impl PackedLinear {
     }
 
     /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
-    pub(super) fn product(&self, input: &TokenBatch, rows: usize, output: &mut TokenBatch, store: Store) {
+    pub(super) fn product(&self, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
         assert!(input.width == self.inputs && output.width == self.outputs);
         assert!(rows <= input.capacity() && rows <= output.capacity());
         product(self, input, rows, output, store);
@@ -73,7 +73,7 @@ impl PackedLinear {
 }
 
 vectorised! {
-    fn product<L>(matrix: &PackedLinear, input: &TokenBatch, rows: usize, output: &mut TokenBatch, store: Store) {
+    fn product<L>(matrix: &PackedLinear, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
         let (input_stride, output_stride) = (input.stride, output.stride);
         for panel in 0..matrix.outputs.div_ceil(PANEL) {
             for part in (0..PANEL).step_by(2 * L::LEN) {
@@ -161,8 +161,8 @@ mod tests {
         (0..count).map(|i| ((i * 37 + seed * 101) % 59) as f32 / 29.0 - 1.0).collect()
     }
 
-    fn filled(rows: usize, width: usize) -> TokenBatch {
-        let mut filled = TokenBatch::zeros(rows, width);
+    fn filled(rows: usize, width: usize) -> ActivationRows {
+        let mut filled = ActivationRows::zeros(rows, width);
         for row in 0..rows {
             filled.row_mut(row).copy_from_slice(&numbers(width, row));
         }
@@ -199,10 +199,10 @@ mod tests {
         let (inputs, outputs) = (45, 70);
         let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[]);
         under_each_level(|| {
-            let (input, mut together) = (filled(31, inputs), TokenBatch::zeros(31, outputs));
+            let (input, mut together) = (filled(31, inputs), ActivationRows::zeros(31, outputs));
             packed.product(&input, 31, &mut together, Store::Replace);
             for row in 0..31 {
-                let (mut alone, mut output) = (TokenBatch::zeros(1, inputs), TokenBatch::zeros(1, outputs));
+                let (mut alone, mut output) = (ActivationRows::zeros(1, inputs), ActivationRows::zeros(1, outputs));
                 alone.row_mut(0).copy_from_slice(input.row(row));
                 packed.product(&alone, 1, &mut output, Store::Replace);
                 assert_eq!(output.row(0), together.row(row));
