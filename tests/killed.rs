@@ -33,8 +33,8 @@ fn newest_checkpoint(run: &Path) -> Option<PathBuf> {
     let inside = |dir: &Path| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     let training = inside(&run.join("checkpoints")).filter(|path| begins(path, "train-"));
     let saved = training.flat_map(|stage| inside(&stage).collect::<Vec<_>>()).filter(|path| begins(path, "step-"));
-    // One that is still written has an ending.
-    saved.filter(|path| path.extension().is_none()).max()
+    // One that is still written has an ending, and one that was being removed may have lost its weights.
+    saved.filter(|path| path.extension().is_none() && path.join("model.safetensors").exists()).max()
 }
 
 #[test]
