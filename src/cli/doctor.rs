@@ -48,13 +48,11 @@ pub fn main(args: &DoctorArgs) -> Result<()> {
     let progress = StderrProgress::detect();
     let diagnosis = examine(Place::from_name(&place), &device, args.workers, args.quick, &progress)?;
     output::say(&page(&place, &diagnosis))?;
-    match diagnosis.is_good() {
-        true => Ok(()),
-        false => {
-            let remedy = "what is marked WRONG above: training it would learn from wrong numbers";
-            Err(Error::invalid(one_line(&place), "a checkpoint that does not work here", remedy))
-        }
+    if diagnosis.is_good() {
+        return Ok(());
     }
+    let remedy = "what is marked WRONG above: training it would learn from wrong numbers";
+    Err(Error::invalid(one_line(&place), "a checkpoint that does not work here", remedy))
 }
 
 /// Longest part of a prompt that is shown.

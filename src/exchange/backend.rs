@@ -58,7 +58,7 @@ impl WorkerBackend {
         }
     }
 
-    /// Has all of them drop everything and work for this desk.
+    /// Has all of them drop everything and draw from this queue.
     pub fn serve(&self, desk: &JobReceiver) {
         match self {
             WorkerBackend::Threads(crew, _) | WorkerBackend::Card(crew) => {

@@ -1,4 +1,4 @@
-//! The other side of a desk: where jobs are put and reports come in.
+//! The queue of jobs: where they are put, and where the reports of workers come in.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -12,7 +12,7 @@ pub(super) struct JobSender {
 }
 
 impl JobSender {
-    /// A new one, with its desk for the workers. What was asked and said at another one goes with that.
+    /// A new one, with the end that workers draw from. What was asked and said over another one goes with that.
     pub fn open() -> (JobSender, JobReceiver) {
         let ((urgent, urgent_jobs), (jobs, other_jobs), (reports, heard)) = (unbounded(), unbounded(), unbounded());
         (JobSender { urgent, jobs, reports: heard }, JobReceiver { urgent: urgent_jobs, jobs: other_jobs, reports })

@@ -1,4 +1,4 @@
-//! Rollout workers behind a counter: requests in, completions out.
+//! Rollout workers behind a queue: requests in, completions out.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

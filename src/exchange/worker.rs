@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub(super) enum WorkerCommand {
     /// Sample from these weights from now on; what is running goes on under them.
     Load(Published),
-    /// Drop everything, and work for this desk from now on.
+    /// Drop everything, and draw from this queue from now on.
     Reset(JobReceiver),
     /// Say how far everything has come.
     ReportPartial,
@@ -186,7 +186,7 @@ impl<S: Sampler> RolloutWorker<S> {
         while let Some(heard) = self.listen() {
             match heard {
                 Listened::Same => {}
-                // The job was one of the desk that it has left.
+                // The job was one of the queue that it has left.
                 Listened::OtherDesk | Listened::Nobody => return Ok(()),
             }
         }
@@ -224,13 +224,13 @@ impl<S: Sampler> RolloutWorker<S> {
         };
         match job {
             Ok(job) => self.begin(job)?,
-            // The desk is closed: another will be named, or nobody is there any more.
+            // The queue is closed: another will be named, or nobody is there any more.
             Err(_) => self.desk = None,
         }
         Ok(Round::Next)
     }
 
-    /// Nobody listens any more when the desk has been closed.
+    /// Nobody listens any more when the queue has been closed.
     fn report(&self, news: WorkerEvent) {
         if let Some(desk) = &self.desk {
             let _ = desk.reports.send(WorkerReport { worker: self.worker, news });

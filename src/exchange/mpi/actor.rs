@@ -32,7 +32,7 @@ struct ActorSession {
     config: Arc<ModelConfig>,
     /// What is sampled from, as it came and packed.
     loaded: Option<(Snapshot, Arc<PackedWeights>)>,
-    /// Number of the desk that news is for.
+    /// Number of the queue that events are for.
     round: u64,
     /// What the workers have told so far, and how many have not.
     told: (Vec<PartialCompletion>, usize),
@@ -74,7 +74,7 @@ fn attend(wire: &mut MpiTransport, rank: usize) -> Result<Shutdown> {
                 ToActor::Stop { alone } => return Ok(Shutdown { alone }),
                 ToActor::Alive => {}
                 ToActor::Start(start) => {
-                    // The old crew ends first: it may hold much memory.
+                    // The old workers end first: they may hold much memory.
                     drop(work.take());
                     let begun = work.insert(ActorSession::new(&start)?);
                     wire.send(0, pack(&FromActor::Started(begun.crew.len()))?)?;

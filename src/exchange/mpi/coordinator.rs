@@ -43,7 +43,7 @@ pub struct MpiRanks {
     pub(super) shared: Arc<CoordinatorState>,
 }
 
-/// What the post tells those who speak through it.
+/// What the coordinator tells those who speak through it.
 #[derive(Default)]
 pub(super) struct CoordinatorState {
     /// Names of the actors' machines, as far as they are known.
@@ -57,7 +57,7 @@ pub(super) struct CoordinatorState {
     parts: AtomicU64,
 }
 
-/// What the post is asked to do.
+/// What the coordinator is asked to do.
 pub(super) enum CoordinatorCommand {
     Start(StartEngines),
     Load(Arc<[u8]>),
@@ -80,7 +80,7 @@ impl LearnerRank {
         let (hosts, workers) = (Mutex::new(vec![String::new(); ranks]), Mutex::new(vec![0; ranks]));
         let shared = Arc::new(CoordinatorState { hosts, workers, ..CoordinatorState::default() });
         let theirs = shared.clone();
-        let thread = std::thread::Builder::new().name("post".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("coordinator".into()).spawn(move || {
             MpiCoordinator::new(MpiTransport::new(ranks), received, theirs, ranks).work(&*stopping);
         });
         let thread =
@@ -164,7 +164,7 @@ impl MpiRanks {
     }
 
     pub(super) fn say(&self, order: CoordinatorCommand) {
-        // The post goes when the learner does, and then nobody waits for an answer.
+        // The coordinator goes when the learner does, and then nobody waits for an answer.
         let _ = self.orders.send(order);
     }
 }
@@ -183,7 +183,7 @@ impl CoordinatorState {
     }
 }
 
-/// What the post knows of an actor.
+/// What the coordinator knows of an actor.
 struct RankState {
     rank: usize,
     heard: Instant,
@@ -202,7 +202,7 @@ struct MpiCoordinator {
     desk: Option<JobReceiver>,
     /// Who waits for the gradient of a part, and from which rank.
     parts: BTreeMap<u64, (usize, Sender<Vec<u8>>)>,
-    /// Number of the desk: what actors say to an older one is not heard.
+    /// Number of the queue: what actors say to an older one is not heard.
     round: u64,
     /// Slots of each worker of an actor.
     slots: usize,
@@ -410,7 +410,7 @@ enum Turn {
     Over,
 }
 
-/// The next job of a desk, and whether it goes before others.
+/// The next job of a queue, and whether it goes before others.
 fn next(desk: &JobReceiver) -> Option<(Job, bool)> {
     let urgent = desk.urgent.try_recv().map(|job| (job, true));
     urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()

@@ -145,7 +145,7 @@ mod tests {
         gradients.iter().map(|(name, tensor)| (name.to_owned(), bits(tensor))).collect()
     }
 
-    /// What another rank makes of a lesson that comes after it loaded `snapshot`.
+    /// What another rank makes of a setup that comes after it loaded `snapshot`.
     fn there(lesson: GradientSetup, snapshot: &Snapshot) -> (Objective, Policy, Option<Policy>) {
         let bytes = pack(&lesson).unwrap();
         let mut lesson: GradientSetup = unpack(&bytes).unwrap();

@@ -1,5 +1,5 @@
 //! What ranks say to each other: the jobs and the news that channels carry within a process, and what belongs to them.
-//! What they say of gradients stands in `lesson`.
+//! What they say of gradients stands in `gradient`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
