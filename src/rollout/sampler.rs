@@ -1,7 +1,6 @@
 //! Draws a token from logits.
 
-use super::arithmetic::{exp, sum};
-use crate::kernels::simd::{LANES, max, vectorised};
+use crate::kernels::simd::{LANES, exp, max, sum, vectorised};
 
 /// Tokens whose weights are summed before the walk to the drawn one.
 const BLOCK: usize = 4 * LANES;
