@@ -121,5 +121,5 @@ fn sampler(mut group: BenchmarkGroup<WallTime>) -> Result<()> {
 
 fn packing(mut group: BenchmarkGroup<WallTime>, snapshot: &Snapshot) {
     group.throughput(Throughput::Elements(snapshot.config.parameter_count() as u64));
-    group.bench_function("pack", |bencher| bencher.iter(|| PackedWeights::pack(snapshot).unwrap()));
+    group.bench_function("pack", |bencher| bencher.iter(|| PackedWeights::pack(snapshot, None, 1).unwrap()));
 }

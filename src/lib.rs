@@ -1,5 +1,7 @@
 // The map is for readers of the documentation: a build does not wait for it.
 #![cfg_attr(doc, doc = include_str!("README.md"))]
+// No panic on any input, and nothing printed but by `cli/`.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used))]
 
 pub mod base;
 pub mod config;

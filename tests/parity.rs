@@ -122,7 +122,7 @@ fn logits_are_those_of_candle_transformers() {
                 // From the files that it saves, as others would read them.
                 let folder = tempfile::tempdir().unwrap();
                 policy.save(folder.path()).unwrap();
-                let mut peer = Peer::of_policy(&Policy::load(folder.path()).unwrap()).unwrap();
+                let mut peer = Peer::new(&Policy::load(folder.path()).unwrap()).unwrap();
                 for length in [1usize, 2, 23, 90] {
                     let tokens: Vec<u32> = (0..length as u32).map(|i| (i * 11 + 3) % 37).collect();
                     let logits = policy.logits(&tokens, &[length].into_iter().collect()).unwrap();

@@ -215,7 +215,7 @@ fn of_logits(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
         let words = format!("not compared: candle-transformers' model of this family has no {missing}");
         return Ok(Finding { what: WHAT, verdict: Severity::Limited, words });
     }
-    let mut peer = Peer::of_policy(policy)?;
+    let mut peer = Peer::new(policy)?;
     let ours = policy.logits(tokens, &[tokens.len()].into_iter().collect())?.to_vec2::<f32>()?;
     let (mut apart, mut range, mut alike) = (0f32, 0f32, true);
     for length in [tokens.len().div_ceil(4), tokens.len().div_ceil(2), tokens.len()] {

@@ -3,23 +3,20 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Activation, VarBuilder};
+use candle_nn::VarBuilder;
 use candle_transformers::models::{llama, mistral, qwen2, qwen3};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use crate::Result;
 use crate::kernels::RopeScaling;
 use crate::policy::{Family, ModelConfig, Policy};
+use crate::{Error, Result};
 
 /// Most positions that two models are compared on.
 const POSITIONS: usize = 4096;
 
-/// A model of candle-transformers, in f32 on the CPU.
-pub enum Peer {
-    Llama(Box<llama::Llama>, Box<llama::Config>),
-    Mistral(Box<mistral::Model>),
-    Qwen2(Box<qwen2::ModelForCausalLM>),
-    Qwen3(Box<qwen3::ModelForCausalLM>),
-}
+/// A model of candle-transformers, in f32 on the CPU: from tokens `[1, length]` to logits of the one after them.
+pub struct Peer(Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>>);
 
 /// What a model has that candle-transformers' own of its family has not, if there is anything.
 pub fn lacks(model: &ModelConfig) -> Option<String> {
@@ -44,77 +41,43 @@ impl Peer {
     /// # Errors
     ///
     /// Weights that candle-transformers does not take.
-    pub fn of_policy(policy: &Policy) -> Result<Peer> {
+    pub fn new(policy: &Policy) -> Result<Peer> {
         let mut tensors = HashMap::new();
         for (name, weight) in policy.weights()? {
             tensors.insert(name, Tensor::from_vec(weight.values, weight.shape, &Device::Cpu)?);
         }
-        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        let c = policy.config.as_ref();
-        Ok(match c.family {
+        let (weights, config) = (VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu), &policy.config);
+        Ok(Peer(match config.family {
             Family::Llama => {
-                let config = llama_config(c);
-                Peer::Llama(Box::new(llama::Llama::load(weights, &config)?), Box::new(config))
+                let config = translated::<llama::LlamaConfig>(config)?.into_config(false);
+                let model = llama::Llama::load(weights, &config)?;
+                Box::new(move |tokens| {
+                    let mut cache = llama::Cache::new(false, DType::F32, &config, &Device::Cpu)?;
+                    model.forward(tokens, 0, &mut cache)
+                })
             }
             Family::Mistral => {
-                let config = mistral::Config {
-                    vocab_size: c.vocab_size,
-                    hidden_size: c.hidden_size,
-                    intermediate_size: c.intermediate_size,
-                    num_hidden_layers: c.num_hidden_layers,
-                    num_attention_heads: c.num_attention_heads,
-                    head_dim: Some(c.head_dim),
-                    num_key_value_heads: c.num_key_value_heads,
-                    hidden_act: Activation::Silu,
-                    max_position_embeddings: positions(c),
-                    rms_norm_eps: c.rms_norm_eps,
-                    rope_theta: c.rope_theta,
-                    sliding_window: c.sliding_window,
-                    use_flash_attn: false,
-                };
-                Peer::Mistral(Box::new(mistral::Model::new(&config, weights)?))
+                let mut model = mistral::Model::new(&translated(config)?, weights)?;
+                Box::new(move |tokens| {
+                    model.clear_kv_cache();
+                    model.forward(tokens, 0)
+                })
             }
             Family::Qwen2 => {
-                let config = qwen2::Config {
-                    vocab_size: c.vocab_size,
-                    hidden_size: c.hidden_size,
-                    intermediate_size: c.intermediate_size,
-                    num_hidden_layers: c.num_hidden_layers,
-                    num_attention_heads: c.num_attention_heads,
-                    num_key_value_heads: c.num_key_value_heads,
-                    max_position_embeddings: positions(c),
-                    sliding_window: positions(c),
-                    max_window_layers: c.num_hidden_layers,
-                    tie_word_embeddings: c.tie_word_embeddings,
-                    rope_theta: c.rope_theta,
-                    rms_norm_eps: c.rms_norm_eps,
-                    use_sliding_window: false,
-                    hidden_act: Activation::Silu,
-                };
-                Peer::Qwen2(Box::new(qwen2::ModelForCausalLM::new(&config, weights)?))
+                let mut model = qwen2::ModelForCausalLM::new(&translated(config)?, weights)?;
+                Box::new(move |tokens| {
+                    model.clear_kv_cache();
+                    model.forward(tokens, 0)
+                })
             }
             Family::Qwen3 => {
-                let config = qwen3::Config {
-                    vocab_size: c.vocab_size,
-                    hidden_size: c.hidden_size,
-                    intermediate_size: c.intermediate_size,
-                    num_hidden_layers: c.num_hidden_layers,
-                    num_attention_heads: c.num_attention_heads,
-                    head_dim: c.head_dim,
-                    attention_bias: c.attention_bias,
-                    num_key_value_heads: c.num_key_value_heads,
-                    max_position_embeddings: positions(c),
-                    sliding_window: None,
-                    max_window_layers: c.num_hidden_layers,
-                    tie_word_embeddings: c.tie_word_embeddings,
-                    rope_theta: c.rope_theta,
-                    rms_norm_eps: c.rms_norm_eps,
-                    use_sliding_window: false,
-                    hidden_act: Activation::Silu,
-                };
-                Peer::Qwen3(Box::new(qwen3::ModelForCausalLM::new(&config, weights)?))
+                let mut model = qwen3::ModelForCausalLM::new(&translated(config)?, weights)?;
+                Box::new(move |tokens| {
+                    model.clear_kv_cache();
+                    model.forward(tokens, 0)
+                })
             }
-        })
+        }))
     }
 
     /// Logits of the token after these, `[vocab_size]`.
@@ -124,58 +87,28 @@ impl Peer {
     /// More tokens than the model has positions for.
     pub fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
         let input = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
-        let logits = match self {
-            Peer::Llama(model, config) => {
-                let mut cache = llama::Cache::new(false, DType::F32, config, &Device::Cpu)?;
-                model.forward(&input, 0, &mut cache)?
-            }
-            Peer::Mistral(model) => {
-                model.clear_kv_cache();
-                model.forward(&input, 0)?
-            }
-            Peer::Qwen2(model) => {
-                model.clear_kv_cache();
-                model.forward(&input, 0)?
-            }
-            Peer::Qwen3(model) => {
-                model.clear_kv_cache();
-                model.forward(&input, 0)?
-            }
-        };
-        Ok(logits.flatten_all()?.to_vec1()?)
+        Ok((self.0)(&input)?.flatten_all()?.to_vec1()?)
     }
 }
 
-/// Positions that tables are made for: candle-transformers makes them for as many as are said to be there.
-fn positions(model: &ModelConfig) -> usize {
-    model.longest_sequence().min(POSITIONS)
-}
-
-fn llama_config(c: &ModelConfig) -> llama::Config {
-    let scaling = match &c.rope_scaling {
-        Some(RopeScaling::Llama3(scaling)) => Some(llama::Llama3RopeConfig {
-            factor: scaling.factor as f32,
-            low_freq_factor: scaling.low_freq_factor as f32,
-            high_freq_factor: scaling.high_freq_factor as f32,
-            original_max_position_embeddings: scaling.original_max_position_embeddings,
-            rope_type: llama::Llama3RopeType::Llama3,
-        }),
-        _ => None,
+/// A model's config as one of candle-transformers, which has the names of a `config.json` too.
+fn translated<C: DeserializeOwned>(model: &ModelConfig) -> Result<C> {
+    // Tables are made for as many positions as are said to be there.
+    let positions = model.longest_sequence().min(POSITIONS);
+    let translate = || -> serde_json::Result<C> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_value(serde_json::to_value(model)?)?;
+        fields.insert("hidden_act".into(), "silu".into());
+        fields.insert("max_position_embeddings".into(), positions.into());
+        fields.insert("max_window_layers".into(), model.num_hidden_layers.into());
+        fields.insert("use_sliding_window".into(), false.into());
+        if model.family != Family::Mistral {
+            fields.insert("sliding_window".into(), positions.into());
+        }
+        // What else has passed [`lacks`] turns as if it were not there.
+        if !matches!(model.rope_scaling, Some(RopeScaling::Llama3(_))) {
+            fields.insert("rope_scaling".into(), json!(null));
+        }
+        serde_json::from_value(fields.into())
     };
-    llama::Config {
-        hidden_size: c.hidden_size,
-        intermediate_size: c.intermediate_size,
-        vocab_size: c.vocab_size,
-        num_hidden_layers: c.num_hidden_layers,
-        num_attention_heads: c.num_attention_heads,
-        num_key_value_heads: c.num_key_value_heads,
-        use_flash_attn: false,
-        rms_norm_eps: c.rms_norm_eps,
-        rope_theta: c.rope_theta as f32,
-        bos_token_id: None,
-        eos_token_id: None,
-        rope_scaling: scaling,
-        max_position_embeddings: positions(c),
-        tie_word_embeddings: c.tie_word_embeddings,
-    }
+    translate().map_err(|error| Error::invalid("candle-transformers", error.to_string(), "this is a bug: report it"))
 }

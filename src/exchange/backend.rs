@@ -43,7 +43,7 @@ impl WorkerBackend {
     pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
         match self {
             WorkerBackend::Threads(crew, published) => {
-                let panels = Arc::new(PackedWeights::pack_after(snapshot, published.as_deref())?);
+                let panels = Arc::new(PackedWeights::pack(snapshot, published.as_deref(), crew.len())?);
                 *published = Some(panels.clone());
                 crew.tell(|| WorkerCommand::Load(Published::Packed(panels.clone())));
                 crew.check()

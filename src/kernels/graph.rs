@@ -15,7 +15,7 @@ use candle_core::{Tensor, Var};
 use super::cuda::{CudaDevice, elementwise};
 use super::memory::{filled, read, tensor};
 use super::simd::vectorised;
-use super::threads;
+use super::threads::{self, PART};
 use crate::{Error, Result};
 
 /// A tensor with its place in the computation. Cheap to clone.
@@ -227,9 +227,6 @@ impl FromIterator<(String, Tensor)> for Gradients {
         Gradients(gradients.into_iter().collect())
     }
 }
-
-/// Numbers of which one thread sums up the squares, or takes the step: more of them are shared out.
-pub(super) const PART: usize = 1 << 20;
 
 /// Sum of the squares of each tensor's values, on as many threads. All tensors live in one place.
 ///

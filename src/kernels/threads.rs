@@ -4,6 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Result;
 
+/// Numbers that one thread takes at a time: of more, several threads take a part each.
+pub(crate) const PART: usize = 1 << 20;
+
 /// Does `work` on every item, `workers` at a time. Results come in the order of the items: which thread took which
 /// item leaves no trace.
 ///

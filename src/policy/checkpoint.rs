@@ -70,12 +70,11 @@ impl Checkpoint {
     pub fn files(&self) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
         for folder in &self.folders {
-            match is_adapter(folder) {
-                true => all.extend(adapter_files(folder)),
-                false => {
-                    all.extend(weight_files::paths(folder)?);
-                    all.push(folder.join(CONFIG));
-                }
+            if is_adapter(folder) {
+                all.extend(adapter_files(folder))
+            } else {
+                all.extend(weight_files::paths(folder)?);
+                all.push(folder.join(CONFIG));
             }
         }
         Ok(all)
@@ -192,10 +191,7 @@ impl Policy {
     /// What a policy that was trained from this base has saved in a folder: whole weights, or adapters, which share the
     /// weights of the base whatever directory they name.
     pub fn saved_on(folder: &Path, base: impl FnOnce() -> Result<Policy>) -> Result<Policy> {
-        match is_adapter(folder) {
-            true => base()?.load_adapters(folder),
-            false => load_whole(folder),
-        }
+        if is_adapter(folder) { base()?.load_adapters(folder) } else { load_whole(folder) }
     }
 
     /// Saves a checkpoint, each file whole or not at all: the weights, or of a policy with adapters these alone. They

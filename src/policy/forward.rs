@@ -133,9 +133,12 @@ impl<'a> LearnerPass<'a> {
             return Err(Error::invalid("policy", "it has no value head", remedy));
         };
         let states = if head.trunk { hidden.clone() } else { Value::constant(hidden.tensor().clone()) };
-        let [weight, bias] = head.variables().map(|(name, variable)| match self.differentiable {
-            true => Value::variable(name, variable),
-            false => Value::constant(variable.as_detached_tensor()),
+        let [weight, bias] = head.variables().map(|(name, variable)| {
+            if self.differentiable {
+                Value::variable(name, variable)
+            } else {
+                Value::constant(variable.as_detached_tensor())
+            }
         });
         kernels::scalar_head(&states, &weight, &bias, rows)
     }
@@ -189,10 +192,7 @@ impl<'a> LearnerPass<'a> {
             Ok(LowRank { column: adapter.column, a, b, scale: adapter.scale })
         });
         let adapters = adapters.collect::<Result<Vec<LowRank>>>()?;
-        match adapters.is_empty() {
-            true => Ok(outputs),
-            false => kernels::low_rank(&outputs, x, &adapters, self.policy.precision),
-        }
+        if adapters.is_empty() { Ok(outputs) } else { kernels::low_rank(&outputs, x, &adapters, self.policy.precision) }
     }
 
     fn weight(&self, name: &str) -> Result<Value> {

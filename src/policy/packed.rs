@@ -51,10 +51,7 @@ impl PackedBatch {
             let tokens: Vec<u32> = [last].into_iter().chain(tokens).copied().collect();
             let weights: Vec<f32> = [&0.0].into_iter().chain(weights).copied().collect();
             let length = self.append(&tokens, &weights)?;
-            match prefix.is_empty() {
-                true => self.layout.push(length),
-                false => self.layout.continuation(length),
-            }
+            if prefix.is_empty() { self.layout.push(length) } else { self.layout.continuation(length) }
         }
         Ok(())
     }
@@ -105,10 +102,7 @@ impl PackedBatch {
         let (mut least, mut most) = (0, token_budget);
         while least < most {
             let middle = least.midpoint(most);
-            match self.plan(middle).len() <= parts {
-                true => most = middle,
-                false => least = middle + 1,
-            }
+            if self.plan(middle).len() <= parts { most = middle } else { least = middle + 1 }
         }
         most
     }
@@ -154,9 +148,10 @@ impl PackedBatch {
             part.targets.extend_from_slice(&self.targets[rows.clone()]);
             part.weights.extend_from_slice(&self.weights[rows.clone()]);
             part.tokens.extend_from_slice(&self.tokens[sequence.rows.clone()]);
-            match prefix.is_empty() {
-                true => part.layout.push(sequence.rows.len()),
-                false => part.layout.continuation(sequence.rows.len()),
+            if prefix.is_empty() {
+                part.layout.push(sequence.rows.len())
+            } else {
+                part.layout.continuation(sequence.rows.len())
             }
             *row = rows.end;
         }

@@ -19,9 +19,10 @@ impl Policy {
     pub fn on(&self, device: &Device) -> Result<Policy> {
         let card = CudaDevice::at(device);
         let there = |variable: &Var| -> Result<Var> {
-            match variable.device().same_device(device) {
-                true => Ok(variable.clone()),
-                false => Ok(Var::from_tensor(&variable.as_detached_tensor().to_device(device)?)?),
+            if variable.device().same_device(device) {
+                Ok(variable.clone())
+            } else {
+                Ok(Var::from_tensor(&variable.as_detached_tensor().to_device(device)?)?)
             }
         };
         let mut variables = BTreeMap::new();

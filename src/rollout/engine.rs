@@ -192,9 +192,10 @@ impl<B: Backend> Engine<B> {
 
     /// Makes room for requests of so many tokens with their completions.
     fn reserve(&mut self, tokens: usize) -> Result<()> {
-        match tokens > self.backend.capacity() {
-            true => self.backend.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens)),
-            false => Ok(()),
+        if tokens > self.backend.capacity() {
+            self.backend.grow(tokens.next_multiple_of(STRIDE).min(self.limits.max_tokens))
+        } else {
+            Ok(())
         }
     }
 }

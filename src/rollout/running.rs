@@ -73,9 +73,10 @@ impl Running {
         tokens.push(token);
         log_probs.push(log_prob);
         versions.push(version);
-        Ok(match self.stop.contains(&token) {
-            true => Some(Finish::Stop),
-            false => (tokens.len() == self.budget).then_some(Finish::Length),
+        Ok(if self.stop.contains(&token) {
+            Some(Finish::Stop)
+        } else {
+            (tokens.len() == self.budget).then_some(Finish::Length)
         })
     }
 }

@@ -25,10 +25,7 @@ pub(super) fn draw(
     let greedy = temperature == 0.0;
     let scale = if greedy { 1.0 } else { 1.0 / temperature };
     let (most, total) = soften(logits, scale, weights)?;
-    let token = match greedy {
-        true => logits.iter().position(|logit| *logit == most)?,
-        false => walk(weights, uniform() * total),
-    };
+    let token = if greedy { logits.iter().position(|logit| *logit == most)? } else { walk(weights, uniform() * total) };
     let log_prob = f64::from((logits[token] - most) * scale) - total.ln();
     Some(Draw { token: token as u32, log_prob: log_prob as f32 })
 }

@@ -1,15 +1,13 @@
-//! The engine against a plain decoder that recomputes everything for every token.
+//! The engine against the learner, which recomputes everything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::{Completion, CpuEngine, Engine, Finish, Job, PackedWeights, PartialCompletion, Request};
 use crate::kernels::simd::tests::under_each_level;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
+use crate::policy::model::tests::random_policy;
 use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
-use crate::random;
 
 /// A tiny model of sizes that are multiples of nothing.
 pub(crate) fn tiny(family: Family) -> ModelConfig {
@@ -32,50 +30,9 @@ pub(crate) fn tiny(family: Family) -> ModelConfig {
     }
 }
 
-/// Random weights under Hugging Face's names.
+/// Random weights, as version 5.
 pub(crate) fn snapshot(config: &ModelConfig, seed: u64) -> Snapshot {
-    let mut stream = random::stream(seed, &[]);
-    let mut weights = BTreeMap::new();
-    let mut add = |name: String, shape: &[usize], centre: f32, spread: f32| {
-        let values = (0..shape.iter().product()).map(|_| centre + stream.random_range(-spread..spread)).collect();
-        weights.insert(name, Weight { shape: shape.to_vec(), values });
-    };
-    let (hidden, inner, vocab, head) =
-        (config.hidden_size, config.intermediate_size, config.vocab_size, config.head_dim);
-    let (queries, shared) = (config.num_attention_heads * head, config.num_key_value_heads * head);
-    let spread = 2.0 / (hidden as f32).sqrt();
-    add("model.embed_tokens.weight".into(), &[vocab, hidden], 0.0, 1.0);
-    add("model.norm.weight".into(), &[hidden], 1.0, 0.3);
-    if !config.tie_word_embeddings {
-        add("lm_head.weight".into(), &[vocab, hidden], 0.0, spread);
-    }
-    for layer in 0..config.num_hidden_layers {
-        let mut add = |name: &str, shape: &[usize], centre, spread| {
-            add(format!("model.layers.{layer}.{name}"), shape, centre, spread)
-        };
-        add("input_layernorm.weight", &[hidden], 1.0, 0.3);
-        add("post_attention_layernorm.weight", &[hidden], 1.0, 0.3);
-        for (name, size) in [("q", queries), ("k", shared), ("v", shared)] {
-            add(&format!("self_attn.{name}_proj.weight"), &[size, hidden], 0.0, spread);
-            if config.family == Family::Qwen2 {
-                add(&format!("self_attn.{name}_proj.bias"), &[size], 0.0, 0.5);
-            }
-            if config.family == Family::Qwen3 && name != "v" {
-                add(&format!("self_attn.{name}_norm.weight"), &[head], 1.0, 0.3);
-            }
-        }
-        add("self_attn.o_proj.weight", &[hidden, queries], 0.0, spread);
-        add("mlp.gate_proj.weight", &[inner, hidden], 0.0, spread);
-        add("mlp.up_proj.weight", &[inner, hidden], 0.0, spread);
-        add("mlp.down_proj.weight", &[hidden, inner], 0.0, spread);
-    }
-    Snapshot {
-        version: 5,
-        config: Arc::new(config.clone()),
-        weights: Arc::new(weights),
-        frozen: Arc::default(),
-        lora: None,
-    }
+    random_policy(config, seed).snapshot(5).unwrap()
 }
 
 pub(crate) fn request(prompt: &[u32], samples: usize, temperature: f32, key: u64) -> Request {
@@ -102,94 +59,25 @@ fn engine(snapshot: &Snapshot, slots: usize) -> CpuEngine {
     engine
 }
 
-/// Logits after the last of `tokens`, in f64 and without a cache: the oracle.
-fn oracle(snapshot: &Snapshot, tokens: &[u32]) -> Vec<f64> {
-    let config = &snapshot.config;
-    let get = |name: &str| snapshot.weights[name].values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
-    let linear = |name: &str, x: &[f64]| -> Vec<f64> {
-        let matrix = get(&format!("{name}.weight"));
-        let mut y: Vec<f64> =
-            matrix.chunks(x.len()).map(|row| row.iter().zip(x).map(|(weight, x)| weight * x).sum()).collect();
-        if snapshot.weights.contains_key(&format!("{name}.bias")) {
-            y.iter_mut().zip(get(&format!("{name}.bias"))).for_each(|(y, bias)| *y += bias);
-        }
-        y
-    };
-    let norm = |name: &str, x: &[f64]| -> Vec<f64> {
-        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-        x.iter().zip(get(name)).map(|(x, weight)| x / (mean + config.rms_norm_eps).sqrt() * weight).collect()
-    };
-    let head_dim = config.head_dim;
-    let rotated = |x: &[f64], position: usize| -> Vec<f64> {
-        let half = head_dim / 2;
-        let part = |i: usize| {
-            let angle = position as f64 / config.rope_theta.powf((i % half) as f64 / half as f64);
-            let turned = if i < half { -x[i + half] } else { x[i - half] };
-            x[i] * angle.cos() + turned * angle.sin()
-        };
-        (0..head_dim).map(part).collect()
-    };
-    let embedding = get("model.embed_tokens.weight");
-    let width = config.hidden_size;
-    let mut hidden: Vec<Vec<f64>> =
-        tokens.iter().map(|token| embedding[*token as usize * width..][..width].to_vec()).collect();
-    for layer in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("model.layers.{layer}.{part}");
-        let heads = |part: &str, x: &[f64], position: usize| -> Vec<Vec<f64>> {
-            let split = linear(&name(&format!("self_attn.{part}_proj")), x);
-            let split = split.chunks(head_dim).map(|head| match (part, config.family) {
-                ("v", _) => head.to_vec(),
-                (_, Family::Qwen3) => rotated(&norm(&name(&format!("self_attn.{part}_norm.weight")), head), position),
-                _ => rotated(head, position),
-            });
-            split.collect()
-        };
-        let normed: Vec<_> = hidden.iter().map(|x| norm(&name("input_layernorm.weight"), x)).collect();
-        let all = |part: &str| -> Vec<_> { normed.iter().enumerate().map(|(t, x)| heads(part, x, t)).collect() };
-        let (queries, keys, values) = (all("q"), all("k"), all("v"));
-        for (position, x) in hidden.iter_mut().enumerate() {
-            let mut mixed = Vec::new();
-            for (head, query) in queries[position].iter().enumerate() {
-                let shared = head / (config.num_attention_heads / config.num_key_value_heads);
-                let score = |p: usize| {
-                    let product: f64 = query.iter().zip(&keys[p][shared]).map(|(q, k): (&f64, &f64)| q * k).sum();
-                    (product / (head_dim as f64).sqrt()).exp()
-                };
-                let weights: Vec<f64> = (0..=position).map(score).collect();
-                let total: f64 = weights.iter().sum();
-                mixed.extend((0..head_dim).map(|d| {
-                    weights.iter().enumerate().map(|(p, weight)| weight * values[p][shared][d]).sum::<f64>() / total
-                }));
-            }
-            let attended = linear(&name("self_attn.o_proj"), &mixed);
-            x.iter_mut().zip(attended).for_each(|(x, y)| *x += y);
-            let normed = norm(&name("post_attention_layernorm.weight"), x);
-            let (gate, up) = (linear(&name("mlp.gate_proj"), &normed), linear(&name("mlp.up_proj"), &normed));
-            let inner: Vec<f64> = gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect();
-            x.iter_mut().zip(linear(&name("mlp.down_proj"), &inner)).for_each(|(x, y)| *x += y);
-        }
-    }
-    let last = norm("model.norm.weight", &hidden[tokens.len() - 1]);
-    linear(if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" }, &last)
-}
-
-/// Asserts that a completion's log-probs are the oracle's, and its tokens too where it is greedy.
+/// Asserts that a completion's log-probs are those of the learner, which `tests/parity.rs` holds to transformers, and its
+/// tokens too where it is greedy.
 fn agree(snapshot: &Snapshot, request: &Request, completion: &Completion) {
-    let mut tokens = request.prompt.clone();
-    let temperature = if request.temperature == 0.0 { 1.0 } else { f64::from(request.temperature) };
-    for (token, log_prob) in completion.tokens.iter().zip(&completion.log_probs) {
-        let logits: Vec<f64> = oracle(snapshot, &tokens).into_iter().map(|logit| logit / temperature).collect();
-        let expected = logits[*token as usize] - logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
-        assert!((expected - f64::from(*log_prob)).abs() < 1e-4, "{log_prob} for {expected}");
-        if request.temperature == 0.0 {
-            assert!(logits.iter().all(|logit| *logit <= logits[*token as usize] + 1e-5));
-        }
-        tokens.push(*token);
+    let policy = Policy::from_snapshot(snapshot).unwrap();
+    let tokens = [&request.prompt[..], &completion.tokens].concat();
+    let logits = policy.logits(&tokens, &[tokens.len()].into_iter().collect()).unwrap().to_vec2::<f32>().unwrap();
+    let temperature = if request.temperature == 0.0 { 1.0 } else { request.temperature };
+    let rows = logits[request.prompt.len() - 1..].iter();
+    for ((row, token), log_prob) in rows.zip(&completion.tokens).zip(&completion.log_probs) {
+        let likeliest = row.iter().fold(f32::NEG_INFINITY, |most, logit| most.max(*logit));
+        let sum: f32 = row.iter().map(|logit| ((logit - likeliest) / temperature).exp()).sum();
+        let expected = (row[*token as usize] - likeliest) / temperature - sum.ln();
+        assert!((expected - log_prob).abs() < 1e-4, "{log_prob} for {expected}");
+        assert!(request.temperature > 0.0 || row[*token as usize] > likeliest - 1e-5);
     }
 }
 
 #[test]
-fn every_family_agrees_with_the_oracle() {
+fn every_family_agrees_with_the_learner() {
     for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
         for shared in [1, 2, 4] {
             let config = ModelConfig { num_key_value_heads: shared, ..tiny(family) };
@@ -231,11 +119,11 @@ fn adapters_beside_packed_weights_say_what_merged_weights_say() {
 #[test]
 fn a_new_version_of_adapters_shares_the_packed_weights_below_them() {
     let policy = adapted(Family::Qwen2, &[Target::UpProj]);
-    let first = PackedWeights::pack(&policy.snapshot(1).unwrap()).unwrap();
-    let second = PackedWeights::pack_after(&policy.snapshot(2).unwrap(), Some(&first)).unwrap();
+    let first = PackedWeights::pack(&policy.snapshot(1).unwrap(), None, 1).unwrap();
+    let second = PackedWeights::pack(&policy.snapshot(2).unwrap(), Some(&first), 2).unwrap();
     assert!(Arc::ptr_eq(&first.head, &second.head) && second.version == 2);
     let other = adapted(Family::Qwen2, &[Target::UpProj]).snapshot(3).unwrap();
-    assert!(!Arc::ptr_eq(&first.head, &PackedWeights::pack_after(&other, Some(&first)).unwrap().head));
+    assert!(!Arc::ptr_eq(&first.head, &PackedWeights::pack(&other, Some(&first), 1).unwrap().head));
 }
 
 #[test]
@@ -381,7 +269,7 @@ fn weights_change_between_two_steps_and_every_token_says_which_it_came_from() {
         assert_eq!(completion.versions.tokens(), 9);
         match completion.versions.runs() {
             // Begun under the old weights: the same until they changed, and from there on drawn by the new ones, with
-            // what the old ones left in the cache, so that the oracle of either does not know it.
+            // what the old ones left in the cache, so that neither policy alone knows it.
             [(5, 4), (6, 5)] => {
                 assert_eq!(completion.tokens[..4], before.tokens[..4]);
                 assert_eq!(completion.log_probs[..4], before.log_probs[..4]);

@@ -85,7 +85,8 @@ fn attend(wire: &mut MpiTransport, rank: usize) -> Result<Shutdown> {
                     if let Some(work) = &mut work {
                         let before = work.loaded.as_ref();
                         let snapshot = load.snapshot(&work.config, before.map(|(snapshot, _)| snapshot))?;
-                        let panels = PackedWeights::pack_after(&snapshot, before.map(|(_, panels)| &**panels))?;
+                        let earlier = before.map(|(_, panels)| &**panels);
+                        let panels = PackedWeights::pack(&snapshot, earlier, work.crew.len())?;
                         let panels = Arc::new(panels);
                         work.share.publish(&snapshot);
                         work.loaded = Some((snapshot, panels.clone()));

@@ -7,9 +7,8 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var};
 
 use super::cuda::CudaDevice;
-use super::graph::PART;
 use super::simd::vectorised;
-use super::threads;
+use super::threads::{self, PART};
 use crate::{Error, Result};
 
 /// The constants of one step.

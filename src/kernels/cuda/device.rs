@@ -50,19 +50,13 @@ impl CudaDevice {
 
     /// Runs a kernel of the module for `real`, the type of its activations, after everything before it.
     pub fn launch(&self, real: DType, kernel: &str, grid: Grid, arguments: &[Argument]) -> Result<()> {
-        match grid.blocks.contains(&0) {
-            true => Ok(()),
-            false => self.0.launch(real, kernel, grid, arguments),
-        }
+        if grid.blocks.contains(&0) { Ok(()) } else { self.0.launch(real, kernel, grid, arguments) }
     }
 
     /// `out = scale a b` or `out += scale a b`. Operands of one type, and an output of theirs or in f32; sums are f32.
     pub fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
         check(out, a, b)?;
-        match out.rows == 0 || out.columns == 0 {
-            true => Ok(()),
-            false => self.0.multiply(out, a, b, scale, write),
-        }
+        if out.rows == 0 || out.columns == 0 { Ok(()) } else { self.0.multiply(out, a, b, scale, write) }
     }
 
     /// A tensor whose values a kernel is about to write, every one.

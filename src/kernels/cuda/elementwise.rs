@@ -14,10 +14,7 @@ const ROWS_PER_BLOCK: usize = 256;
 pub(in crate::kernels) fn sum(card: &CudaDevice, terms: &[&Tensor]) -> Result<Tensor> {
     let mut sum = terms[0].clone();
     for term in &terms[1..] {
-        sum = match sum.dtype() == term.dtype() {
-            true => (&sum + *term)?,
-            false => add(card, &sum, term)?,
-        };
+        sum = if sum.dtype() == term.dtype() { (&sum + *term)? } else { add(card, &sum, term)? };
     }
     Ok(sum)
 }

@@ -110,9 +110,10 @@ impl Driver for Emulator {
         unsafe {
             let emulate = library.get::<Emulate>(format!("emulate_{kernel}").as_bytes()).unwrap();
             let error = emulate(&launch, pointers.as_mut_ptr());
-            match error.is_null() {
-                true => Ok(()),
-                false => Err(Error::invalid(kernel, CStr::from_ptr(error).to_string_lossy(), "mend the kernel")),
+            if error.is_null() {
+                Ok(())
+            } else {
+                Err(Error::invalid(kernel, CStr::from_ptr(error).to_string_lossy(), "mend the kernel"))
             }
         }
     }
@@ -133,9 +134,12 @@ impl Driver for Emulator {
 
     fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
         let (left, right) = (values(a), values(b));
-        let of = |matrix: &CudaMatrix, values| match matrix.transposed {
-            true => Matrix::new(values, matrix.columns, matrix.rows).transposed(),
-            false => Matrix::new(values, matrix.rows, matrix.columns),
+        let of = |matrix: &CudaMatrix, values| {
+            if matrix.transposed {
+                Matrix::new(values, matrix.columns, matrix.rows).transposed()
+            } else {
+                Matrix::new(values, matrix.rows, matrix.columns)
+            }
         };
         let mut result = vec![0.0; out.rows * out.columns];
         matrix::multiply(&mut result, out.columns, of(a, &left), of(b, &right), Write::Replace);

@@ -52,12 +52,11 @@ impl CudaMatrix {
 pub(super) fn check(out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix) -> Result<()> {
     let fits = a.columns == b.rows && out.rows == a.rows && out.columns == b.columns && !out.transposed;
     let types = a.dtype == b.dtype && (out.dtype == a.dtype || out.dtype == DType::F32);
-    match fits && types && matches!(a.dtype, DType::F32 | DType::BF16) {
-        true => Ok(()),
-        false => {
-            let size = |m: &CudaMatrix| format!("[{}, {}] of {:?}", m.rows, m.columns, m.dtype);
-            let found = format!("{} times {} into {}", size(a), size(b), size(out));
-            Err(Error::invalid("product on the card", found, "this is a bug: report it"))
-        }
+    if fits && types && matches!(a.dtype, DType::F32 | DType::BF16) {
+        Ok(())
+    } else {
+        let size = |m: &CudaMatrix| format!("[{}, {}] of {:?}", m.rows, m.columns, m.dtype);
+        let found = format!("{} times {} into {}", size(a), size(b), size(out));
+        Err(Error::invalid("product on the card", found, "this is a bug: report it"))
     }
 }

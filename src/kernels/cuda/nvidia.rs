@@ -129,9 +129,8 @@ impl Driver for Nvidia {
     }
 
     fn multiply(&self, out: &CudaMatrix, a: &CudaMatrix, b: &CudaMatrix, scale: f32, write: Write) -> Result<()> {
-        let operation = |matrix: &CudaMatrix| match matrix.transposed {
-            true => blas::cublasOperation_t::CUBLAS_OP_T,
-            false => blas::cublasOperation_t::CUBLAS_OP_N,
+        let operation = |matrix: &CudaMatrix| {
+            if matrix.transposed { blas::cublasOperation_t::CUBLAS_OP_T } else { blas::cublasOperation_t::CUBLAS_OP_N }
         };
         let kind = |dtype: DType| match dtype {
             DType::BF16 => blas::cudaDataType::CUDA_R_16BF,

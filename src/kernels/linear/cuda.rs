@@ -50,14 +50,13 @@ pub(super) fn linear(
             None => nothing(),
         });
         for CudaLayer { columns, trained, .. } in &layers {
-            shares.push(match trained {
-                true => {
-                    let dw = card.empty((columns.len(), k), DType::F32)?;
-                    let dy = dy.columns(columns.start, columns.len()).transposed();
-                    card.multiply(&CudaMatrix::view(&dw)?, &dy, &CudaMatrix::view(&input)?, 1.0, Write::Replace)?;
-                    dw
-                }
-                false => nothing(),
+            shares.push(if *trained {
+                let dw = card.empty((columns.len(), k), DType::F32)?;
+                let dy = dy.columns(columns.start, columns.len()).transposed();
+                card.multiply(&CudaMatrix::view(&dw)?, &dy, &CudaMatrix::view(&input)?, 1.0, Write::Replace)?;
+                dw
+            } else {
+                nothing()
             });
         }
         if with_biases {

@@ -100,11 +100,10 @@ fn gradients(x: &Tensor, w: &Tensor, dy: &Tensor, wants_input: bool, precision: 
     let ((n, k), (m, _)) = (x.dims2()?, w.dims2()?);
     let (xs, ws, dys) = (read(x)?, read(w)?, read(dy)?);
     let dy = Matrix::new(&dys, n, m);
-    let dx = match wants_input {
-        true => {
-            tensor(filled(n * k, |dx| precision.multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?
-        }
-        false => tensor(Vec::new(), (0, k))?,
+    let dx = if wants_input {
+        tensor(filled(n * k, |dx| precision.multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?
+    } else {
+        tensor(Vec::new(), (0, k))?
     };
     let dw = filled(m * k, |dw| precision.multiply(dw, k, dy.transposed(), Matrix::new(&xs, n, k), Write::Replace));
     Ok((dx, tensor(dw, (m, k))?))

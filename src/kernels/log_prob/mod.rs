@@ -137,12 +137,11 @@ impl LogProbPass {
             }
             let (targets, gradient) = (&self.targets[range.clone()], &gradient[range.clone()]);
             let log_sums = &known.log_sums[range.clone()];
-            match with_entropy {
-                false => logit_gradients(logits, log_sums, gradient, vocabulary),
-                true => {
-                    let (entropies, of_entropy) = (&known.entropies[range.clone()], &of_entropy[range]);
-                    logit_gradients_with_entropy(logits, log_sums, gradient, entropies, of_entropy, vocabulary);
-                }
+            if with_entropy {
+                let (entropies, of_entropy) = (&known.entropies[range.clone()], &of_entropy[range]);
+                logit_gradients_with_entropy(logits, log_sums, gradient, entropies, of_entropy, vocabulary);
+            } else {
+                logit_gradients(logits, log_sums, gradient, vocabulary)
             }
             for ((row, target), g) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(gradient) {
                 row[*target as usize] += g;

@@ -26,9 +26,10 @@ pub(super) fn rms_norm_heads(card: &CudaDevice, x: &Value, parts: &[(&Value, usi
         let mut shares = vec![dx];
         let mut first = 0;
         for (count, trained) in pass.counts.iter().zip(&trained) {
-            shares.push(match trained {
-                true => pass.weight_gradient([x, dy, scales_at], held.dtype(), first, *count)?,
-                false => gradient.clone(),
+            shares.push(if *trained {
+                pass.weight_gradient([x, dy, scales_at], held.dtype(), first, *count)?
+            } else {
+                gradient.clone()
             });
             first += count;
         }

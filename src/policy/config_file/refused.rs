@@ -136,13 +136,12 @@ impl JsonFields<'_> {
             Family::Qwen2 | Family::Qwen3 => {
                 let windowed = types.is_none() && self.size("max_window_layers", Some(28))? < layers;
                 let sliding = self.fields.get("sliding_window").is_none_or(|window| !window.is_null());
-                match self.flag("use_sliding_window")? && windowed && sliding {
-                    true => {
-                        let remedy =
-                            format!("with max_window_layers below the {layers} layers some have a window, {REMEDY}");
-                        self.refuse("use_sliding_window", true, &remedy)
-                    }
-                    false => Ok(()),
+                if self.flag("use_sliding_window")? && windowed && sliding {
+                    let remedy =
+                        format!("with max_window_layers below the {layers} layers some have a window, {REMEDY}");
+                    self.refuse("use_sliding_window", true, &remedy)
+                } else {
+                    Ok(())
                 }
             }
         }

@@ -89,12 +89,11 @@ impl Policy {
         lora.check("lora")?;
         let draw = |(name, shape): (String, Vec<usize>)| {
             let length = shape.iter().product();
-            let values = match name.ends_with("lora_A.weight") {
-                true => {
-                    let (mut stream, bound) = (random::named(seed, &name), 1.0 / (shape[1] as f32).sqrt());
-                    (0..length).map(|_| stream.random_range(-bound..bound)).collect()
-                }
-                false => vec![0.0; length],
+            let values = if name.ends_with("lora_A.weight") {
+                let (mut stream, bound) = (random::named(seed, &name), 1.0 / (shape[1] as f32).sqrt());
+                (0..length).map(|_| stream.random_range(-bound..bound)).collect()
+            } else {
+                vec![0.0; length]
             };
             (name, Weight { shape, values })
         };

@@ -89,9 +89,10 @@ impl Blocks {
             Some(None) => return fields.refuse(chosen, "it has to be a whole number or a list of these"),
             Some(Some(numbers)) => numbers.into_iter().map(|number| number as usize).collect(),
         };
-        let before = match texts.is_empty() {
-            true => Pattern::numbered("[^.]*").map(|any| vec![any]),
-            false => texts.iter().map(|text| Pattern::numbered(text)).collect(),
+        let before = if texts.is_empty() {
+            Pattern::numbered("[^.]*").map(|any| vec![any])
+        } else {
+            texts.iter().map(|text| Pattern::numbered(text)).collect()
         };
         match before {
             Ok(before) => Ok(Some(Blocks { numbers, before })),

@@ -137,10 +137,7 @@ pub(super) fn fetch(
             for column in 0..dim {
                 let direction = (head * dim + column) % (directions.len() / d);
                 output[row * width + head * dim + column] = size
-                    * match says {
-                        true => token[column * d + row] * rows_of_length_1,
-                        false => directions[direction * d + row],
-                    };
+                    * if says { token[column * d + row] * rows_of_length_1 } else { directions[direction * d + row] };
             }
         }
     }

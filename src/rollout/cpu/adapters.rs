@@ -38,8 +38,11 @@ impl PackedAdapter {
             }
             first += rank;
         }
-        let (down, up) = (PackedLinear::stack(layers.inputs, &[&down], &[]), PackedLinear::stack(ranks, &[&up], &[]));
-        Ok(Some(PackedAdapter { down, up }))
+        // Thin: not worth a second thread.
+        Ok(Some(PackedAdapter {
+            down: PackedLinear::stack(layers.inputs, &[&down], &[], 1)?,
+            up: PackedLinear::stack(ranks, &[&up], &[], 1)?,
+        }))
     }
 
     /// Adds what the adapters make of the first `rows` rows of `input`. `scratch` holds the rows between the two

@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn tables_and_logits_are_as_long_as_was_asked() {
         let config = ModelConfig { max_position_embeddings: 1_000_000_000, ..tiny(Family::Llama) };
-        let panels = PackedWeights::pack(&snapshot(&config, 1)).unwrap();
+        let panels = PackedWeights::pack(&snapshot(&config, 1), None, 1).unwrap();
         let mut forward = Forward::new(&config, 64);
         let sizes = |forward: &Forward| (forward.logits.capacity(), forward.rope.positions(), forward.scores.len());
         assert_eq!(sizes(&forward), (0, 0, 0));

@@ -5,8 +5,10 @@
 //! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
 //! beside it, to the last bit.
 
-use super::buffers::{ActivationRows, Aligned, PANEL};
+use super::buffers::{ActivationRows, Aligned, LINE, PANEL};
+use crate::Result;
 use crate::kernels::simd::{Lanes, vectorised};
+use crate::kernels::threads::{self, PART};
 
 /// A linear layer `[outputs, inputs]`, packed for decoding.
 pub(in crate::rollout) struct PackedLinear {
@@ -28,18 +30,21 @@ pub(super) enum Store {
 }
 
 impl PackedLinear {
-    /// Stacks matrices `[outputs_i, inputs]` (row-major) that share their input, with their biases if they have any.
-    pub(super) fn stack(inputs: usize, matrices: &[&[f32]], biases: &[&[f32]]) -> PackedLinear {
-        let outputs = matrices.iter().map(|matrix| matrix.len() / inputs).sum::<usize>();
+    /// Stacks matrices `[outputs_i, inputs]` (row-major) that share their input, with their biases if they have any, on
+    /// as many threads where they are large.
+    pub(super) fn stack(inputs: usize, matrices: &[&[f32]], biases: &[&[f32]], threads: usize) -> Result<PackedLinear> {
+        let rows: Vec<&[f32]> = matrices.iter().flat_map(|matrix| matrix.chunks_exact(inputs)).collect();
+        let outputs = rows.len();
         let padded = outputs.next_multiple_of(PANEL);
         let mut panels = Aligned::zeros(padded * inputs);
-        let columns = matrices.iter().flat_map(|matrix| matrix.chunks_exact(inputs));
-        for (output, column) in columns.enumerate() {
-            let panel = &mut panels[output / PANEL * inputs * PANEL..][..inputs * PANEL];
-            for (weight, place) in column.iter().zip(panel.chunks_exact_mut(PANEL)) {
-                place[output % PANEL] = *weight;
+        let panels_per_part = PART.div_ceil(inputs * PANEL);
+        let parts = rows.chunks(panels_per_part * PANEL).zip(panels.chunks_mut(panels_per_part * inputs * PANEL));
+        threads::each(parts.collect(), threads, |(rows, panels)| {
+            for (rows, panel) in rows.chunks(PANEL).zip(panels.chunks_exact_mut(inputs * PANEL)) {
+                transpose(rows, panel);
             }
-        }
+            Ok(())
+        })?;
         let bias = (!biases.is_empty()).then(|| {
             let mut bias = Aligned::zeros(padded);
             for (value, place) in biases.iter().flat_map(|bias| bias.iter()).zip(bias.iter_mut()) {
@@ -47,7 +52,7 @@ impl PackedLinear {
             }
             bias
         });
-        PackedLinear { inputs, outputs, panels, bias }
+        Ok(PackedLinear { inputs, outputs, panels, bias })
     }
 
     /// The weights `[inputs]` of one output.
@@ -69,6 +74,18 @@ impl PackedLinear {
         assert!(input.width == self.inputs && output.width == self.outputs);
         assert!(rows <= input.capacity() && rows <= output.capacity());
         product(self, input, rows, output, store);
+    }
+}
+
+/// Turns rows `[inputs]` into the columns of a panel `[inputs, PANEL]`. A cache line of every row at a time: what is read
+/// and written meanwhile stays in the fastest cache.
+fn transpose(rows: &[&[f32]], panel: &mut [f32]) {
+    for (block, lines) in panel.chunks_mut(LINE * PANEL).enumerate() {
+        for (column, row) in rows.iter().enumerate() {
+            for (weight, line) in row[block * LINE..].iter().zip(lines.chunks_exact_mut(PANEL)) {
+                line[column] = *weight;
+            }
+        }
     }
 }
 
@@ -175,7 +192,7 @@ mod tests {
             let (matrix, bias) = (numbers(inputs * outputs, 1000), numbers(outputs, 2000));
             let (first, second) = matrix.split_at(outputs / 3 * inputs);
             let (first_bias, second_bias) = bias.split_at(outputs / 3);
-            let packed = PackedLinear::stack(inputs, &[first, second], &[first_bias, second_bias]);
+            let packed = PackedLinear::stack(inputs, &[first, second], &[first_bias, second_bias], 1).unwrap();
             let input = filled(rows, inputs);
             under_each_level(|| {
                 for store in [Store::Replace, Store::Add] {
@@ -195,9 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn a_matrix_of_several_parts_is_packed_as_one() {
+        let (inputs, outputs) = (PART / 64 + 3, 5 * PANEL + 7);
+        let matrix = numbers(inputs * outputs, 3);
+        let packed = PackedLinear::stack(inputs, &[&matrix], &[], 3).unwrap();
+        let mut row = vec![0.0; inputs];
+        for output in 0..outputs {
+            packed.copy_output(output, &mut row);
+            assert!(row == matrix[output * inputs..][..inputs], "output {output}");
+        }
+    }
+
+    #[test]
     fn a_row_does_not_depend_on_the_rows_beside_it() {
         let (inputs, outputs) = (45, 70);
-        let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[]);
+        let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[], 1).unwrap();
         under_each_level(|| {
             let (input, mut together) = (filled(31, inputs), ActivationRows::zeros(31, outputs));
             packed.product(&input, 31, &mut together, Store::Replace);

@@ -81,7 +81,7 @@ impl Backend for Cpu {
     const PLACE: &'static str = "the processor";
 
     fn publish(snapshot: &Snapshot) -> Result<Published> {
-        Ok(Published::Packed(Arc::new(PackedWeights::pack(snapshot)?)))
+        Ok(Published::Packed(Arc::new(PackedWeights::pack(snapshot, None, 1)?)))
     }
 
     fn receive(&mut self, weights: Published) -> Result<Option<Arc<PackedWeights>>> {

@@ -33,22 +33,13 @@ pub(super) struct AdaptedLinear {
 }
 
 impl PackedWeights {
-    /// Packs a snapshot.
+    /// Packs a snapshot on as many threads. What has not changed since an earlier version, the weights below adapters, is
+    /// not packed again.
     ///
     /// # Errors
     ///
     /// A weight is missing or has another shape than the config says.
-    pub fn pack(snapshot: &Snapshot) -> Result<PackedWeights> {
-        PackedWeights::pack_after(snapshot, None)
-    }
-
-    /// The same, knowing an earlier version: what has not changed since, the weights below adapters, is not packed
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// As [`pack`](PackedWeights::pack).
-    pub fn pack_after(snapshot: &Snapshot, earlier: Option<&PackedWeights>) -> Result<PackedWeights> {
+    pub fn pack(snapshot: &Snapshot, earlier: Option<&PackedWeights>, threads: usize) -> Result<PackedWeights> {
         let config = snapshot.config.as_ref();
         config.check("model config")?;
         let (weights, architecture) = (SnapshotWeights { snapshot }, config.architecture());
@@ -57,13 +48,13 @@ impl PackedWeights {
         let earlier = earlier.filter(unchanged);
         let (embedding, head) = match earlier {
             Some(earlier) => (earlier.embedding.clone(), earlier.head.clone()),
-            None => outer(&weights, &architecture)?,
+            None => outer(&weights, &architecture, threads)?,
         };
         let layer = |(number, layer): (usize, &DecoderLayer<FusedLinear, WeightSpec>)| {
             let linear = |place: usize, layers: &FusedLinear| {
                 let packed = match earlier {
                     Some(earlier) => earlier.layers[number].linears()[place].weights.clone(),
-                    None => Arc::new(stack(&weights, layers)?),
+                    None => Arc::new(stack(&weights, layers, threads)?),
                 };
                 let adapters = snapshot.lora.as_ref().map_or(Vec::new(), |lora| lora.beside(layers));
                 Ok(AdaptedLinear { weights: packed, adapter: PackedAdapter::pack(layers, &adapters, &weights)? })
@@ -93,17 +84,17 @@ impl PackedWeights {
 /// The embedding, where it is not the head, and the head.
 type Outer = (Option<Arc<Vec<f32>>>, Arc<PackedLinear>);
 
-fn outer(weights: &SnapshotWeights, architecture: &Architecture) -> Result<Outer> {
+fn outer(weights: &SnapshotWeights, architecture: &Architecture, threads: usize) -> Result<Outer> {
     let Architecture { embedding, head, .. } = architecture;
-    let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&weights.get(head)?], &[]));
+    let packed = Arc::new(PackedLinear::stack(head.shape[1], &[&weights.get(head)?], &[], threads)?);
     let own = if embedding == head { None } else { Some(Arc::new(weights.get(embedding)?.to_vec())) };
     Ok((own, packed))
 }
 
-fn stack(weights: &SnapshotWeights, layers: &FusedLinear) -> Result<PackedLinear> {
+fn stack(weights: &SnapshotWeights, layers: &FusedLinear, threads: usize) -> Result<PackedLinear> {
     let matrices = layers.weights().map(|weight| weights.get(&weight)).collect::<Result<Vec<_>>>()?;
     let biases = layers.biases().map(|bias| weights.get(&bias)).collect::<Result<Vec<_>>>()?;
-    Ok(PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases)))
+    PackedLinear::stack(layers.inputs, &slices(&matrices), &slices(&biases), threads)
 }
 
 fn slices<'a>(numbers: &'a [WeightValues]) -> Vec<&'a [f32]> {

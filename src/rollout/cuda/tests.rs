@@ -8,13 +8,13 @@ use crate::kernels::RopeScaling;
 use crate::kernels::cuda::emulated::on_card;
 use crate::kernels::rotary::tests::YARN;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
+use crate::policy::model::tests::random_policy;
 use crate::policy::{Family, ModelConfig, Target};
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
 use crate::rollout::{Completion, Finish, Job, PartialCompletion, Request};
 
 fn policy(family: Family) -> Policy {
-    let snapshot = snapshot(&tiny(family), 9);
-    Policy::new("test", snapshot.config.clone(), snapshot.weights.as_ref().clone()).unwrap()
+    random_policy(&tiny(family), 9)
 }
 
 fn on_processor(policy: &Policy, requests: &[Request]) -> Vec<Completion> {
