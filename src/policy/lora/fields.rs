@@ -193,9 +193,9 @@ impl AdapterFields {
 
     /// The expressions under a key with their numbers.
     fn compiled(&self, key: &str) -> Result<Vec<(Pattern, f64)>> {
-        let OrderedPatterns(all) =
-            if key == "rank_pattern" { &self.patterns.rank_pattern } else { &self.patterns.alpha_pattern };
+        let all = if key == "rank_pattern" { &self.patterns.rank_pattern } else { &self.patterns.alpha_pattern };
         all.iter()
+            .flatten()
             .map(|(text, value)| match Pattern::ending(text) {
                 Ok(pattern) => Ok((pattern, *value)),
                 Err(error) => self.refuse(key, &format!("{text:?} is no regular expression ({error})")),

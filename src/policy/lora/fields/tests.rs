@@ -52,13 +52,10 @@ fn golden() -> Golden {
 
 /// The text of an `adapter_config.json`.
 fn text(mut fields: Map<String, Value>, patterns: &Patterns) -> String {
-    let in_order = |OrderedPatterns(all): &OrderedPatterns| {
-        let fields: Vec<String> = all.iter().map(|(key, value)| format!("{}: {value}", Value::from(&**key))).collect();
-        format!("{{{}}}", fields.join(", "))
-    };
     fields.retain(|key, _| !["rank_pattern", "alpha_pattern"].contains(&key.as_str()));
     let rest = Value::Object(fields).to_string();
-    let [ranks, alphas] = [&patterns.rank_pattern, &patterns.alpha_pattern].map(in_order);
+    let [ranks, alphas] =
+        [&patterns.rank_pattern, &patterns.alpha_pattern].map(|all| serde_json::to_string(all).unwrap());
     format!("{}, \"rank_pattern\": {ranks}, \"alpha_pattern\": {alphas}}}", rest.strip_suffix('}').unwrap())
 }
 
