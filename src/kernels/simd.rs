@@ -265,21 +265,9 @@ pub(crate) fn exp_shifted(values: &mut [f32], shift: f32) -> f32 {
     fold(lanes) + tail
 }
 
-/// Sum of `term(x)`, in the order of [`dot`] but that what is left over goes into the first lanes.
-#[inline(always)]
-pub(crate) fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    for block in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(block) {
-            *lane += term(*value);
-        }
-    }
-    fold(lanes)
-}
-
 /// Sums the lanes pairwise.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -330,7 +318,6 @@ pub(crate) mod tests {
             let a: Vec<f32> = (0..length).map(|i| ((i * 37 + 11) % 23) as f32 - 11.0).collect();
             let b: Vec<f32> = (0..length).map(|i| ((i * 53 + 5) % 19) as f32 - 9.0).collect();
             assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>());
-            assert_eq!(sum(&a, |x| 2.0 * x), 2.0 * a.iter().sum::<f32>());
             assert_eq!(max(&a), a.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             let mut shifted = a.clone();
             let sum = exp_shifted(&mut shifted, 1.5);

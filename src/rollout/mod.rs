@@ -3,6 +3,7 @@
 //! [`Engine`] is the loop; what it runs on is a `Backend`: `cpu`, with weights packed for the processor
 //! ([`PackedWeights`]), or `cuda`, for policies that live on a card.
 
+mod arithmetic;
 mod backend;
 mod cpu;
 mod cuda;

@@ -1,6 +1,7 @@
 //! Draws a token from logits.
 
-use crate::kernels::simd::{LANES, exp, max, sum, vectorised};
+use super::arithmetic::{exp, sum};
+use crate::kernels::simd::{LANES, max, vectorised};
 
 /// Tokens whose weights are summed before the walk to the drawn one.
 const BLOCK: usize = 4 * LANES;

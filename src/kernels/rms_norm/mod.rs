@@ -81,36 +81,15 @@ impl Spans {
     }
 }
 
-/// What a stretch is multiplied by: the inverse root of its mean square.
-#[inline(always)]
-fn inverse_rms(x: &[f32], epsilon: f32) -> f32 {
-    1.0 / (dot(x, x) / x.len() as f32 + epsilon).sqrt()
-}
-
-/// One stretch, for the learner and the sampler.
-#[inline(always)]
-pub(crate) fn normalise(y: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
-    let scale = inverse_rms(x, epsilon);
-    for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
-        *y = x * scale * w;
-    }
-}
-
-/// The same in place.
-#[inline(always)]
-pub(crate) fn normalise_in_place(x: &mut [f32], weight: &[f32], epsilon: f32) {
-    let scale = inverse_rms(x, epsilon);
-    for (x, w) in x.iter_mut().zip(weight) {
-        *x = *x * scale * w;
-    }
-}
-
 vectorised! {
     /// Consecutive stretches of `weight.len()` values.
     fn forward(y: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
         let d = weight.len();
         for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
-            normalise(y, x, weight, epsilon);
+            let scale = 1.0 / (dot(x, x) / d as f32 + epsilon).sqrt();
+            for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
+                *y = x * scale * w;
+            }
         }
     }
 }
@@ -120,7 +99,7 @@ vectorised! {
     fn backward(dx: &mut [f32], dw: &mut [f32], x: &[f32], weight: &[f32], dy: &[f32], epsilon: f32) {
         let d = weight.len();
         for ((x, dy), dx) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
-            let scale = inverse_rms(x, epsilon);
+            let scale = 1.0 / (dot(x, x) / d as f32 + epsilon).sqrt();
             for i in 0..d {
                 dx[i] = dy[i] * weight[i];
                 dw[i] = (dy[i] * x[i]).mul_add(scale, dw[i]);

@@ -26,19 +26,13 @@ pub fn swiglu(gate_up: &Value) -> Result<Value> {
     }))
 }
 
-/// One row, for the learner and the sampler.
-#[inline(always)]
-pub(crate) fn gated(y: &mut [f32], gate_up: &[f32]) {
-    let (gate, up) = gate_up.split_at(y.len());
-    for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-        *y = gate / (1.0 + exp(-gate)) * up;
-    }
-}
-
 vectorised! {
     fn forward(y: &mut [f32], gate_up: &[f32], f: usize) {
         for (row, y) in gate_up.chunks_exact(2 * f).zip(y.chunks_exact_mut(f)) {
-            gated(y, row);
+            let (gate, up) = row.split_at(f);
+            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+                *y = gate / (1.0 + exp(-gate)) * up;
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::buffers::{ActivationRows, LINE};
 use super::cache::CpuCache;
-use crate::kernels::simd::{Lanes, exp_shifted, max, vectorised};
+use crate::kernels::simd::{Lanes, max, vectorised};
+use crate::rollout::arithmetic::{exp, sum};
 use crate::rollout::places::TokenPlace;
 
 /// Attention of all rows of a step in one layer. Queries are rotated, scaled, and their keys are in the cache.
@@ -36,10 +37,8 @@ vectorised! {
                 let keys = work.cache.keys(place.slot, work.layer, shared);
                 let values = work.cache.values(place.slot, work.layer, shared);
                 score::<L>(&work.queries.row(row)[span.clone()], keys, scores);
-                let seen = &mut scores[..length];
-                let top = max(seen);
-                let total = exp_shifted(seen, top);
-                mix::<L>(seen, values, work.mixed);
+                let total = soften(scores, length);
+                mix::<L>(&scores[..length], values, work.mixed);
                 let output = &mut work.output.row_mut(row)[span];
                 for (out, value) in output.iter_mut().zip(work.mixed.iter()) {
                     *out = value / total;
@@ -78,6 +77,22 @@ fn score<L: Lanes>(query: &[f32], keys: &[f32], scores: &mut [f32]) {
             }
         }
     }
+}
+
+/// Turns scores into weights (not yet divided by their sum, which is returned); beyond the length they are zero.
+#[inline(always)]
+fn soften(scores: &mut [f32], length: usize) -> f32 {
+    for score in &mut scores[length..] {
+        *score = f32::NEG_INFINITY;
+    }
+    let most = max(scores);
+    for score in scores.iter_mut() {
+        *score = exp(*score - most);
+    }
+    for score in &mut scores[length..] {
+        *score = 0.0;
+    }
+    sum(scores, |weight| weight)
 }
 
 /// `mixed = sum_p weights[p] * values[p]`.

@@ -9,11 +9,10 @@ use super::linear::Store;
 use super::weights::{AdaptedLinear, PackedWeights};
 use crate::Result;
 use crate::kernels::Rope;
-use crate::kernels::rms_norm::{normalise, normalise_in_place};
 use crate::kernels::simd::vectorised;
-use crate::kernels::swiglu::gated;
 use crate::policy::ModelConfig;
 use crate::policy::architecture::ForwardPass;
+use crate::rollout::arithmetic::{rms_norm, rms_norm_in_place, swiglu};
 use crate::rollout::places::TokenPlace;
 
 /// The buffers of a step, allocated once but for those that grow with what is asked.
@@ -195,7 +194,7 @@ vectorised! {
     /// RMSNorm of the first `rows` rows.
     fn norm(input: &ActivationRows, weight: &[f32], epsilon: f32, rows: usize, output: &mut ActivationRows) {
         for row in 0..rows {
-            normalise(output.row_mut(row), input.row(row), weight, epsilon);
+            rms_norm(input.row(row), weight, epsilon, output.row_mut(row));
         }
     }
 }
@@ -204,7 +203,7 @@ vectorised! {
     /// SwiGLU of the first `rows` rows.
     fn gate(input: &ActivationRows, rows: usize, output: &mut ActivationRows) {
         for row in 0..rows {
-            gated(output.row_mut(row), input.row(row));
+            swiglu(input.row(row), output.row_mut(row));
         }
     }
 }
@@ -227,13 +226,13 @@ vectorised! {
             let (keys, values) = rest.split_at_mut(num_key_value_heads * head_dim);
             for query in queries.chunks_exact_mut(head_dim) {
                 if let Some([norm, _]) = norms {
-                    normalise_in_place(query, norm, rms_norm_eps as f32);
+                    rms_norm_in_place(query, norm, rms_norm_eps as f32);
                 }
                 rope.turn_head(place.position, query, scale);
             }
             for (head, (key, value)) in keys.chunks_exact_mut(head_dim).zip(values.chunks_exact(head_dim)).enumerate() {
                 if let Some([_, norm]) = norms {
-                    normalise_in_place(key, norm, rms_norm_eps as f32);
+                    rms_norm_in_place(key, norm, rms_norm_eps as f32);
                 }
                 rope.turn_head(place.position, key, 1.0);
                 cache.put([place.slot, layer, head], place.position, key, value);
