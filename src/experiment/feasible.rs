@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::iter;
 
-use super::start::{check_positions, from_files};
+use super::start::{check_positions, from_files, generated};
 use crate::base::{Outline, Place};
 use crate::config::Config;
 use crate::config::footprint::{self, Footprint};
@@ -15,7 +15,7 @@ use crate::language::Tokenizer;
 use crate::policy::{InitConfig, ModelConfig};
 use crate::reward::Reward;
 use crate::store::{checkpoint, run_dir};
-use crate::telemetry::memory;
+use crate::telemetry::machine;
 use crate::{Error, Result, files};
 
 /// Bytes that a token of a batch takes at the least: its id, its weight, its log-probability and its advantage.
@@ -111,18 +111,14 @@ fn world_and_model(config: &Config) -> Result<Made> {
     let (model, tokenizer, known) = match config.base.is_made() {
         true => {
             let (model, tokenizer) = made(config)?;
-            (model, tokenizer, config.known.known())
+            (model, tokenizer, Some(config.known.known()))
         }
         false => {
             let Outline { model, tokenizer, known } = Outline::read(config.base.place())?;
-            let Some(known) = known else {
-                let remedy = "take a base that `recollect pretrain` made, or give world.jsonl files";
-                return Err(Error::invalid(config.base.path.clone(), "the base has no known.json", remedy));
-            };
             (model, tokenizer, known)
         }
     };
-    let world = World::new(&known, &config.world.generated())?;
+    let world = generated(config, known.as_ref())?;
     audit::check(&world)?;
     Ok((model, tokenizer, Knowledge::Generated(Box::new(world))))
 }
@@ -173,7 +169,7 @@ fn fits(key: &str, sentences: usize, words: usize, room: usize) -> Result<()> {
 
 /// Bytes of memory that there are. A machine that does not say has enough.
 fn whole_memory() -> u128 {
-    memory::room().map_or(u128::MAX, |room| u128::from(room.whole))
+    machine::room().map_or(u128::MAX, |room| u128::from(room.whole))
 }
 
 /// Refuses what no machine of this size can hold, whatever else it does. What hardly fits is told of when training

@@ -65,27 +65,12 @@ impl Scorer {
     /// Every failure of a command on a completion that was waited for since this was last asked, those that never happened
     /// left out.
     pub fn take_failures(&self) -> Vec<FailedJudgements> {
-        let of = |command: &JudgeCommand| {
-            let (failures, complaint) = command.take_failures();
-            let term = command.name().to_string();
-            let failed = move |(failure, times)| FailedJudgements {
-                term: term.clone(),
-                failure,
-                times,
-                complaint: complaint.clone(),
-            };
-            failures.into_iter().map(failed)
-        };
-        self.commands.iter().flat_map(of).collect()
+        self.commands.iter().flat_map(JudgeCommand::take_failures).collect()
     }
 
     /// What was wrong with lines that commands wrote, with the names of their terms: of each kind the first line, once.
     pub fn take_remarks(&self) -> Vec<(String, String)> {
-        let of = |command: &JudgeCommand| {
-            let name = command.name().to_string();
-            command.take_remarks().into_iter().map(move |words| (name.clone(), words))
-        };
-        self.commands.iter().flat_map(of).collect()
+        self.commands.iter().flat_map(JudgeCommand::take_remarks).collect()
     }
 }
 

@@ -65,7 +65,6 @@ impl History {
     /// A line that cannot be written as JSON.
     pub fn add(&mut self, line: &MetricsLine, rollouts: String) -> Result<()> {
         self.metrics += &line.to_json()?;
-        self.metrics.push('\n');
         self.rollouts.insert(line.step as usize, rollouts);
         Ok(())
     }
@@ -224,10 +223,7 @@ pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
 /// # Errors
 /// A file that cannot be written.
 pub fn write_evaluations(run: &RunDir, evaluations: &[ArmResult]) -> Result<()> {
-    let path = run.evaluations();
-    let text = serde_json::to_vec(evaluations)
-        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "it cannot be written"))?;
-    files::write_atomic(&path, &text)
+    files::write_json(&run.evaluations(), evaluations)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -318,7 +314,7 @@ mod tests {
         assert!(history.damage(&run).unwrap()[0].words().contains("metrics.jsonl: it is gone"));
         history.restore(&run, false).unwrap();
         // What is later is nobody's damage; it goes when its steps are done again.
-        let later = format!("{whole}{}\n{{\"st", line(4).to_json().unwrap());
+        let later = format!("{whole}{}{{\"st", line(4).to_json().unwrap());
         fs::write(run.metrics(), &later).unwrap();
         assert_eq!(history.restore(&run, false).unwrap(), []);
         assert_eq!(files::read_text(&run.metrics()).unwrap(), later);

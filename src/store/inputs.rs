@@ -77,14 +77,8 @@ impl RunInputs {
     ///
     /// A file that is none.
     pub fn read(run: &Path) -> Result<Option<RunInputs>> {
-        let path = run.join(FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
-        serde_json::from_str(&files::read_text(&path)?).map(Some).map_err(|error| {
-            let remedy = "remove it if all files that the config names are what they were when the run began";
-            Error::invalid(path.display().to_string(), format!("damaged ({error})"), remedy)
-        })
+        let remedy = "remove it if all files that the config names are what they were when the run began";
+        files::read_json_if_there(&run.join(FILE), remedy)
     }
 
     /// Notes them in a run directory, beside what is known there of a checkpoint that training has branched off from.
@@ -94,10 +88,7 @@ impl RunInputs {
     pub fn write(&self, run: &RunDir) -> Result<()> {
         let noted = || RunInputs::read(run.root()).ok().flatten().and_then(|inputs| inputs.branched_from);
         let whole = RunInputs { branched_from: self.branched_from.clone().or_else(noted), ..self.clone() };
-        let path = run.root().join(FILE);
-        let text = serde_json::to_vec_pretty(&whole)
-            .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "paths must be text"))?;
-        files::write_atomic(&path, &text)
+        files::write_json_pretty(&run.root().join(FILE), &whole)
     }
 
     /// Notes the content of the checkpoint that a run's training branches off from.
@@ -214,6 +205,6 @@ mod tests {
         assert!(more.demand_same(&run).unwrap_err().to_string().contains("documents[1] was none then"));
 
         write("run/inputs.json", "{");
-        assert!(now.demand_same(&run).unwrap_err().to_string().contains("inputs.json: damaged"));
+        assert!(now.demand_same(&run).unwrap_err().to_string().contains("inputs.json: EOF while"));
     }
 }

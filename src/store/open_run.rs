@@ -1,4 +1,4 @@
-//! Taking a run directory: whose it is, and that one process at a time writes to it.
+//! Taking a run directory: whose it is, that one process at a time writes to it, and what its config says now.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -6,10 +6,39 @@ use std::path::{Path, PathBuf};
 
 use super::run_dir::CONFIG;
 use super::{RunDir, paths};
-use crate::config::Config;
+use crate::config::{Config, Override};
+use crate::language::{Day, PromptConfig};
 use crate::{Error, Result, files, strict_toml};
 
 const LOCK: &str = "run.lock";
+
+impl Config {
+    /// The config in a file, or that of a run directory, with overrides (`train.steps=300`) applied in their order.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
+        if !path.join(CONFIG).is_file() {
+            return Config::read(path, overrides);
+        }
+        let mut config = Config::read(&path.join(CONFIG), overrides)?;
+        // A run may have been moved since, or is gone on with from another working directory.
+        let changed = |key: &str| overrides.iter().any(|text| Override::parse(text).is_ok_and(|c| c.sets(key)));
+        if !changed("run.dir") {
+            config.run.dir = path.to_path_buf();
+        }
+        paths::settle(&mut config, path, changed);
+        Ok(config)
+    }
+
+    /// The same config with the day that chat templates are told: the one that it names, or that of the run that this
+    /// goes on with, or today.
+    pub fn dated(self) -> Config {
+        let recorded = || Config::load(&self.run.dir, &[]).ok()?.prompt.date;
+        let date = self.prompt.date.or_else(recorded).unwrap_or_else(Day::today);
+        Config { prompt: PromptConfig { date: Some(date), ..self.prompt }, ..self }
+    }
+}
 
 impl RunDir {
     /// Takes the run directory of a config, made if there is none. Refused, with nothing written: a directory that
@@ -180,7 +209,7 @@ mod tests {
         fs::rename(&root, &moved).unwrap();
         let set = |changes: &[&str]| changes.iter().map(|change| change.to_string()).collect::<Vec<_>>();
         let found = Config::load(&moved, &set(&["run.workers=3"])).unwrap();
-        assert_eq!((found.run.workers, found.run.dir.as_path()), (3, moved.as_path()));
+        assert_eq!((found.run.workers, found.run.dir.as_path()), (Some(3), moved.as_path()));
         assert_eq!(Config::load(&moved, &set(&["run.dir=other"])).unwrap().run.dir, Path::new("other"));
     }
 
