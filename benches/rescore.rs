@@ -12,7 +12,6 @@ use std::time::Instant;
 use recollect::reward::examples::examples;
 use recollect::reward::rescore::{Options, rescore};
 use recollect::reward::{Record, Reward, SampledBy};
-use recollect::rollout::Finish;
 use recollect::telemetry::{Silent, machine};
 
 const GROUP: usize = 16;

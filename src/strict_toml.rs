@@ -438,18 +438,6 @@ mod tests {
     }
 
     #[test]
-    fn many_problems_and_long_words_take_no_long_time() {
-        let begun = std::time::Instant::now();
-        let many: String = (0..20_000).map(|n| format!("key{n} = {n}\n")).collect();
-        let found = problems(&many);
-        assert_eq!(found.len(), MOST_PROBLEMS + 1);
-        assert_eq!(found.last().unwrap(), "x.toml: more is wrong; it is told once what stands above is mended");
-        let long = problems(&format!("{} = 1", "k".repeat(1 << 20)));
-        assert!(long[0].chars().count() < 2000 && long[0].contains("unknown key; allowed are inner, mode"), "{long:?}");
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
-    }
-
-    #[test]
     fn what_is_written_shows_itself_and_is_read_again() {
         let plain: Table = "b = [1, 'x\\y']\na = 'é\\u0001'\n[t]\nc = \"\"\"\ntwo\nlines\"\"\"\n".parse().unwrap();
         assert_eq!(write(&plain).unwrap(), toml::to_string(&plain).unwrap());
@@ -459,12 +447,5 @@ mod tests {
         let written = write(&table).unwrap();
         assert!(!written.chars().any(|c| is_hidden(c) && c != '\n'), "{written:?}");
         assert_eq!(written.parse::<Table>().unwrap(), table, "{written}");
-    }
-
-    #[test]
-    fn hostile_keys_do_not_break_the_line() {
-        let found = problems("\"a\\nb`c.d\" = 1\n\"\" = 2");
-        assert!(found.iter().all(|line| !line.contains('\n')), "{found:?}");
-        assert!(!found.is_empty());
     }
 }

@@ -207,7 +207,6 @@ fn check_memory(config: &Config, whole: u128) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::base::Base;
@@ -295,24 +294,5 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn a_device_that_is_not_there_is_refused() {
         assert!(refused(&["run.device=cuda:7"]).starts_with("run.device: "));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_file_that_cannot_be_read_is_refused_with_the_key_that_names_it() {
-        let home = tempfile::tempdir().unwrap();
-        let pipe = home.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        let message = refused(&[&format!("train.reward={}", pipe.display())]);
-        assert!(message.ends_with("a named pipe, not a file; train.reward names it"), "{message}");
-        let files = format!("world.jsonl={{documents = [{0:?}], questions = [{0:?}]}}", Path::new("src"));
-        let message = refused(&[&files, "train.forms=[\"completion\"]", "finetune.replay=0", "train.replay_tokens=0"]);
-        assert_eq!(
-            message.lines().collect::<Vec<_>>(),
-            [
-                "src: a directory, not a file; world.jsonl.documents names it",
-                "src: a directory, not a file; world.jsonl.questions names it"
-            ]
-        );
     }
 }

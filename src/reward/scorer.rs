@@ -97,36 +97,3 @@ impl FailedJudgements {
         sums
     }
 }
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::super::term::tests::{evidence, judgement};
-    use super::*;
-
-    #[test]
-    fn a_command_that_fails_leaves_the_other_terms_as_they_are() {
-        let text = r#"
-            [[term]]
-            kind = "correct"
-            [[term]]
-            kind = "external"
-            name = "dead"
-            command = ["false"]
-            [[term]]
-            kind = "external"
-            name = "half"
-            weight = 2
-            command = ["sh", "-c", """read line; echo '{"id":1,"value":0.5}'"""]
-            [[term]]
-            kind = "recitation"
-            weight = 0.5"#;
-        let reward = Reward::parse(text, "r.toml").unwrap();
-        let scorer = Scorer::open(&reward).unwrap();
-        let judgement = judgement(true, &[true, true, false, false]);
-        let score = scorer.score(&evidence(&judgement));
-        let values: Vec<Option<f64>> = score.terms.iter().map(|term| term.value).collect();
-        assert_eq!((values, score.total), (vec![Some(1.0), None, Some(0.5), Some(0.5)], None));
-        let failed = scorer.take_failures();
-        assert_eq!((failed.len(), failed[0].term.as_str(), failed[0].failure), (1, "dead", Failure::Died));
-    }
-}

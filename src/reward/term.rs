@@ -144,30 +144,6 @@ pub(super) mod tests {
         term.value(&evidence).unwrap()
     }
 
-    #[test]
-    fn each_term_measures_its_own_thing() {
-        let judgement = judgement(true, &[true, false, true, true]);
-        let of = |term| value(term, evidence(&judgement));
-        assert_eq!(of(Term::Correct(Correct::default())), 1.0);
-        assert_eq!(of(Term::Format), 0.0);
-        assert_eq!(of(Term::Recitation), 0.75);
-        assert_eq!(of(Term::Relevance(Relevance::default())), 0.5);
-        assert_eq!(of(Term::Groundedness(Groundedness::default())), 0.0);
-        assert_eq!(of(Term::Truncated), 0.0);
-        assert_eq!(value(Term::Truncated, TermInput { finished: false, ..evidence(&judgement) }), 1.0);
-        let again = TermInput { completion: "a b a b", ..evidence(&judgement) };
-        assert_eq!(value(Term::Repetition(Repetition { words: 1 }), again), 0.5);
-        let length = Length { free: 3, buffer: None, limit: 7, shape: LengthShape::Linear };
-        assert_eq!(of(Term::Length(length)), 0.5);
-    }
-
-    #[test]
-    fn an_empty_trace_earns_nothing() {
-        let silent = Judgement { needed: 0, needed_found: 0, ..judgement(true, &[]) };
-        assert_eq!(value(Term::Recitation, evidence(&silent)), 0.0);
-        assert_eq!(value(Term::Relevance(Relevance::default()), evidence(&silent)), 0.0);
-    }
-
     fn any_judgement() -> impl Strategy<Value = Judgement> {
         let facts = prop::collection::vec(any::<bool>(), 0..20);
         let grounding =

@@ -192,7 +192,6 @@ pub enum BranchOrigin {
 /// What `train.from` names.
 ///
 /// # Errors
-///
 /// A text that names nothing, a directory that is no run, a step without a checkpoint.
 pub fn origin(text: &str) -> Result<BranchOrigin> {
     match text.rsplit_once('@') {

@@ -90,7 +90,6 @@ impl History {
     /// Everything in a run directory that is not what it was when it was written.
     ///
     /// # Errors
-    ///
     /// A file that cannot be read.
     pub fn damage(&self, run: &RunDir) -> Result<Vec<Damaged>> {
         let mut all = Vec::new();
@@ -106,7 +105,6 @@ impl History {
     /// goes on from here, what is later than this history is cut off as well.
     ///
     /// # Errors
-    ///
     /// A file that cannot be read or written.
     pub fn restore(&self, run: &RunDir, again: bool) -> Result<Vec<Damaged>> {
         let mut damage = self.damage(run)?;
@@ -170,7 +168,6 @@ impl History {
 /// where it is one of several. Nothing, where a run has no checkpoint.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -191,7 +188,6 @@ pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
 /// soon as a short one.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> {
     let Some(history) = History::newest(run) else { return Ok(Vec::new()) };
@@ -202,7 +198,6 @@ pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> 
 /// The same of recorded rollouts alone. A path is a run directory, its `rollouts/`, or a file in there.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
     // Where we are, a path may be too short to have two parents.

@@ -208,7 +208,6 @@ const SCHEMAS: [(&str, u32); 12] = [
 /// The number of a stage's schema. Of several names that fit the longest one counts.
 ///
 /// # Errors
-///
 /// A stage that is not in the table.
 fn schema(stage: &str) -> Result<u32> {
     let fits = |name: &str| stage.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));

@@ -30,7 +30,6 @@ impl MetricsLine {
     /// The line as it stands in the file, with its end.
     ///
     /// # Errors
-    ///
     /// What cannot be written as JSON; numbers can.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string(self).map_err(files::unwritable("metrics"))? + "\n")
@@ -39,7 +38,6 @@ impl MetricsLine {
     /// The lines of a text; `path` stands for it in errors.
     ///
     /// # Errors
-    ///
     /// A line that is none of metrics, with its number.
     pub fn parse_all(path: &Path, text: &str) -> Result<Vec<MetricsLine>> {
         text.lines().enumerate().map(|(index, line)| parse(path, index, line)).collect()

@@ -11,7 +11,6 @@
 pub mod keeper;
 mod pool;
 mod process;
-pub mod program;
 mod reply;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +115,7 @@ impl External {
     /// The file that the command of the term called `name` would run; refused where there is none. Runs nothing.
     pub fn find(&self, name: &str) -> Result<std::path::PathBuf> {
         let program = self.command.first().map_or("", String::as_str);
-        program::find(program).map_err(|found| cannot_start(name, found))
+        process::find(program).map_err(|found| cannot_start(name, found))
     }
 }
 

@@ -105,17 +105,6 @@ fn a_reply_that_is_no_value_costs_its_own_line_alone() {
     assert!(came.remarks[0].starts_with("the command answered \"{\"id\":1,\"value\":2}\"; a value is a number from 0"));
 }
 
-#[test]
-fn replies_come_in_any_order_and_are_told_apart_by_their_ids() {
-    // Each line is judged beside the others; later ones are faster.
-    let judge = shell(&format!(
-        "while read -r line; do {ID}; (sleep 0.$((9 - id % 8)); echo \"{{\\\"id\\\":$id,\\\"value\\\":0.$id}}\") & done; wait"
-    ));
-    let came = came(&External { timeout_s: 10.0, ..judge }, 9);
-    let expected: Vec<_> = (1..=9).map(|id| Some(f64::from(id) / 10.0)).collect();
-    assert_eq!((came.values, came.failures), (expected, vec![]));
-}
-
 /// Each line costs 0.2 seconds. The judge notes when one begins and ends.
 fn slow(log: &std::path::Path, beside: &str, processes: usize, in_flight: usize) -> External {
     let deed = format!(
@@ -252,20 +241,6 @@ fn a_wait_is_broken_off_at_once() {
     assert!(awaited.wait(&|| began.elapsed() > Duration::from_millis(100)).is_err());
     drop(command);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-}
-
-#[test]
-fn a_child_of_the_command_is_killed_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join("alive");
-    // The grandchild would touch the file again and again.
-    let script = format!("(while :; do echo x >> {0}; sleep 0.05; done) & read line; sleep 60", mark.display());
-    one_by_one(&shell(&script), 1);
-    let size = || fs::metadata(&mark).map_or(0, |file| file.len());
-    std::thread::sleep(Duration::from_millis(200));
-    let before = size();
-    std::thread::sleep(Duration::from_millis(400));
-    assert!(before > 0 && size() == before, "{before} bytes, then {}", size());
 }
 
 #[test]
