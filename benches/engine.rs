@@ -20,7 +20,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use recollect::config::ModelSection;
 use recollect::policy::{InitConfig, ModelConfig, Policy, Snapshot};
 use recollect::rollout::{Engine, PackedWeights, Request};
-use recollect::telemetry::memory;
+use recollect::telemetry::machine;
 use recollect::{Result, kernels};
 
 fn main() -> Result<()> {
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     }
     sampler(criterion.benchmark_group("sampler"))?;
     criterion.final_summary();
-    if let Some(bytes) = memory::peak_resident() {
+    if let Some(bytes) = machine::peak_resident() {
         println!("peak memory: {} MiB", bytes >> 20);
     }
     Ok(())

@@ -25,7 +25,7 @@ use recollect::kernels::{self, AdamW, Heads, Moments, Positions, Precision, Valu
 use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::{Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::telemetry::memory;
+use recollect::telemetry::machine;
 
 const WORKERS: [usize; 2] = [1, 2];
 const PRECISIONS: [(&str, Precision); 2] = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     for step in steps {
         println!("{}", step.line(ceiling));
     }
-    if let Some(bytes) = memory::peak_resident() {
+    if let Some(bytes) = machine::peak_resident() {
         println!("peak memory: {} MiB", bytes >> 20);
     }
     Ok(())
@@ -141,7 +141,8 @@ fn training_step(criterion: &mut Criterion, shape: &Shape) -> Result<Vec<Step>> 
     };
     let lessons: Vec<TrainingSequence> = (0..shape.sequences).map(lesson).collect();
     let init = InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: None };
-    let constants = OptimizerConfig { beta1: 0.9, beta2: 0.98, weight_decay: 0.01, max_gradient_norm: 1.0 };
+    let constants =
+        OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.01, max_gradient_norm: 1.0 };
     let mut group = criterion.benchmark_group(format!("{}/step", shape.name));
     group.throughput(Throughput::Elements(shape.tokens() as u64));
     let mut steps = Vec::new();

@@ -12,8 +12,7 @@ use std::time::Instant;
 use recollect::reward::examples::examples;
 use recollect::reward::rescore::{Options, rescore};
 use recollect::reward::{Record, Reward, SampledBy};
-use recollect::rollout::Finish;
-use recollect::telemetry::{Silent, memory};
+use recollect::telemetry::{Silent, machine};
 
 const GROUP: usize = 16;
 const QUESTIONS: usize = 12;
@@ -36,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert_eq!(found.rollouts, count as u64);
         }
         times.sort_by(f64::total_cmp);
-        let (seconds, peak) = (times[REPEATS / 2], memory::peak_resident().unwrap_or(0) >> 20);
+        let (seconds, peak) = (times[REPEATS / 2], machine::peak_resident().unwrap_or(0) >> 20);
         println!("{count:>9} {:>8.1} {seconds:>10.3} {:>14.0} {peak:>12}", bytes as f64 / 1e6, count as f64 / seconds);
         std::fs::remove_file(&path)?;
     }
@@ -51,28 +50,19 @@ fn write(path: &Path, count: usize) -> Result<u64, Box<dyn Error>> {
     for index in 0..count {
         let (step, question, sample) = (index / (GROUP * QUESTIONS), index / GROUP % QUESTIONS, index % GROUP);
         // Different examples in every group, so that texts and scores vary.
-        let example = &examples[(sample * 7 + question + step) % examples.len()];
+        let example = &examples[(sample * 7 + question + step) % examples.len()].record;
         let record = Record {
             step: step as u64 + 1,
             question: question as u64,
-            task: example.question.task,
-            form: example.question.form,
-            set: example.question.set,
             sample,
-            prompt: example.question.text.clone(),
             completion: format!("{} {step}", example.completion),
-            answer: example.question.answer.clone(),
-            aliases: example.question.aliases.clone(),
-            matching: example.question.matching,
             reward: Some(f64::from(u8::from(example.judgement.correct))),
             terms: ["correct", "recitation", "format", "relevance", "truncated"]
                 .map(|name| recollect::reward::TermScore { name: name.into(), value: Some(0.5), weight: 1.0 })
                 .to_vec(),
             advantage: Some(0.5),
             version: SampledBy::One(step as u64),
-            finish: if example.finished { Finish::Stop } else { Finish::Length },
-            tokens: example.tokens,
-            judgement: example.judgement.clone(),
+            ..example.clone()
         };
         serde_json::to_writer(&mut file, &record)?;
         file.write_all(b"\n")?;

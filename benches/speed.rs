@@ -26,7 +26,7 @@ use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
 use recollect::reward::{Reward, TermInput};
 use recollect::rollout::{Completion, Request, SLOTS};
-use recollect::telemetry::memory;
+use recollect::telemetry::machine;
 use recollect::verifier::judge;
 use recollect::{Result, kernels, random};
 
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     sampling(&mut criterion, &world)?;
     reinforcement_learning(&mut criterion, &world)?;
     criterion.final_summary();
-    if let Some(bytes) = memory::peak_resident() {
+    if let Some(bytes) = machine::peak_resident() {
         println!("peak memory: {} MiB", bytes >> 20);
     }
     Ok(())
@@ -70,7 +70,13 @@ fn policy(world: &World) -> Result<Policy> {
 }
 
 fn optimizer() -> Optimizer {
-    Optimizer::new(OptimizerConfig { beta1: 0.9, beta2: 0.98, weight_decay: 0.01, max_gradient_norm: 1.0 })
+    Optimizer::new(OptimizerConfig {
+        beta1: 0.9,
+        beta2: 0.98,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        max_gradient_norm: 1.0,
+    })
 }
 
 fn pretraining(criterion: &mut Criterion, world: &World) -> Result<()> {

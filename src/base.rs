@@ -52,6 +52,24 @@ impl<'a> Place<'a> {
             None => Place::Dir(Path::new(path)),
         }
     }
+
+    /// What `read` makes of the checkpoint that is there. The files of one that ships, but for what is `left_out`, lie in a
+    /// directory for as long as that takes.
+    fn opened<T>(self, left_out: &str, read: impl FnOnce(&Checkpoint, &Path) -> Result<T>) -> Result<T> {
+        let home;
+        let dir = match self {
+            Place::Dir(dir) => dir,
+            Place::Shipped(files) => {
+                home = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
+                for (name, bytes) in files.iter().filter(|(name, _)| *name != left_out) {
+                    let path = home.path().join(name);
+                    fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
+                }
+                home.path()
+            }
+        };
+        read(&Checkpoint::open(dir)?, dir)
+    }
 }
 
 /// A directory that this run has saved, in training on its base. Adapters in it belong to the weights of that base, by
@@ -82,18 +100,13 @@ impl Base {
     /// # Errors
     /// A directory that is no base.
     pub fn load(place: Place) -> Result<Self> {
-        match place {
-            Place::Dir(dir) => Self::read(dir),
-            Place::Shipped(files) => {
-                let dir = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
-                for (name, bytes) in files {
-                    files::write_atomic(&dir.path().join(name), bytes)?;
-                }
-                let base = Self::read(dir.path())?;
-                // The directory is about to go.
-                Ok(Self { policy: Policy { origin: None, ..base.policy }, ..base })
-            }
-        }
+        let base = place.opened("", |checkpoint, dir| {
+            let policy = checkpoint.load_merged()?;
+            Ok(Self { policy, tokenizer: tokenizer(checkpoint, dir)?, known: known(checkpoint)? })
+        })?;
+        // The directory of one that ships is gone.
+        let origin = base.policy.origin.filter(|_| matches!(place, Place::Dir(_)));
+        Ok(Self { policy: Policy { origin, ..base.policy }, ..base })
     }
 
     /// The same base, asked as the config of a run says.
@@ -110,14 +123,6 @@ impl Base {
     /// A directory that holds no policy of this base.
     pub fn successor(&self, saved: Saved) -> Result<Policy> {
         Policy::saved_on(saved.0, || Ok(self.policy.clone()))
-    }
-
-    /// The one place where a directory is opened.
-    fn read(dir: &Path) -> Result<Self> {
-        let checkpoint = Checkpoint::open(dir)?;
-        let policy = checkpoint.load_merged()?;
-        let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
-        Ok(Self { policy, tokenizer, known })
     }
 
     /// Writes a directory that [`Base::load`] and Hugging Face's transformers read.
@@ -142,23 +147,13 @@ impl Outline {
     /// # Errors
     /// A directory that is no base.
     pub fn read(place: Place) -> Result<Outline> {
-        match place {
-            Place::Dir(dir) => {
-                let checkpoint = Checkpoint::open(dir)?;
+        place.opened(WEIGHTS, |checkpoint, dir| {
+            if matches!(place, Place::Dir(_)) {
                 checkpoint.examine()?;
-                let (tokenizer, known) = (tokenizer(&checkpoint, dir)?, known(&checkpoint)?);
-                Ok(Outline { model: checkpoint.config().clone(), tokenizer, known })
             }
-            Place::Shipped(files) => {
-                let home = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir(), "create"))?;
-                for (name, bytes) in files.iter().filter(|(name, _)| *name != WEIGHTS) {
-                    let path = home.path().join(name);
-                    fs::write(&path, bytes).map_err(Error::io(&path, "write"))?;
-                }
-                let tokenizer = Tokenizer::load(&home.path().join(TOKENIZER))?;
-                Ok(Outline { model: shape(place)?, tokenizer, known: Some(read_known(&home.path().join(KNOWN))?) })
-            }
-        }
+            let (tokenizer, known) = (tokenizer(checkpoint, dir)?, known(checkpoint)?);
+            Ok(Outline { model: checkpoint.config().clone(), tokenizer, known })
+        })
     }
 }
 
@@ -172,13 +167,8 @@ fn tokenizer(checkpoint: &Checkpoint, dir: &Path) -> Result<Tokenizer> {
 
 /// What the world of a base is like, if it has one.
 fn known(checkpoint: &Checkpoint) -> Result<Option<KnownConfig>> {
-    checkpoint.find(KNOWN).map(|path| read_known(&path)).transpose()
-}
-
-fn read_known(path: &Path) -> Result<KnownConfig> {
-    serde_json::from_str(&files::read_small(path)?).map_err(|error| {
-        Error::invalid(path.display().to_string(), error.to_string(), "write it with `recollect pretrain`")
-    })
+    let read = |path: PathBuf| files::read_json(&path, "write it with `recollect pretrain`");
+    checkpoint.find(KNOWN).map(read).transpose()
 }
 
 /// The shape of a base, without its weights.
@@ -200,9 +190,7 @@ pub fn save(dir: &Path, policy: &Policy, tokenizer: &Tokenizer, known: Option<&K
     policy.save(dir)?;
     tokenizer.save(&dir.join(TOKENIZER))?;
     if let Some(known) = known {
-        let text = serde_json::to_string_pretty(known)
-            .map_err(|error| Error::invalid(KNOWN, error.to_string(), "it cannot be written as JSON"))?;
-        files::write_atomic(&dir.join(KNOWN), text.as_bytes())?;
+        files::write_json_pretty(&dir.join(KNOWN), known)?;
     }
     Ok(())
 }

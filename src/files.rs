@@ -5,6 +5,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -175,6 +177,66 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A value as JSON; `place` stands for it in the error.
+pub fn to_json(place: &str, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(unwritable(place))
+}
+
+/// Rows as JSON, a line each.
+pub fn to_jsonl(path: &Path, rows: impl IntoIterator<Item = impl Serialize>) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut text, &row).map_err(unwritable(&path.display().to_string()))?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// Writes a value as JSON in one line.
+pub fn write_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<()> {
+    write_atomic(path, &to_json(&path.display().to_string(), value)?)
+}
+
+/// The same for people to read.
+pub fn write_json_pretty(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<()> {
+    let text = serde_json::to_vec_pretty(value).map_err(unwritable(&path.display().to_string()))?;
+    write_atomic(path, &text)
+}
+
+/// Writes rows as JSON, a line each.
+pub fn write_jsonl(path: &Path, rows: impl IntoIterator<Item = impl Serialize>) -> Result<()> {
+    write_atomic(path, &to_jsonl(path, rows)?)
+}
+
+/// What is said of a value that JSON does not have.
+pub fn unwritable(place: &str) -> impl FnOnce(serde_json::Error) -> Error {
+    move |error| Error::invalid(place, error.to_string(), "it cannot be written as JSON")
+}
+
+/// Reads a value from JSON; `remedy` says what to do about a file that holds something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path, remedy: &str) -> Result<T> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), remedy))
+}
+
+/// The same of a file that need not be there.
+pub fn read_json_if_there<T: DeserializeOwned>(path: &Path, remedy: &str) -> Result<Option<T>> {
+    path.exists().then(|| read_json(path, remedy)).transpose()
+}
+
+/// Reads rows from JSON, a line each: `what` they should be, and what to do about one that is not.
+pub fn read_jsonl<T: DeserializeOwned>(path: &Path, what: &str, remedy: &str) -> Result<Vec<T>> {
+    read_text(path)?.lines().enumerate().map(|(at, line)| row(path, at, line.as_bytes(), what, remedy)).collect()
+}
+
+/// One of these rows, with `at` before it.
+pub fn row<T: DeserializeOwned>(path: &Path, at: usize, line: &[u8], what: &str, remedy: &str) -> Result<T> {
+    serde_json::from_slice(line).map_err(|error| {
+        let place = format!("{}, line {}", path.display(), at + 1);
+        Error::invalid(place, format!("not {what} ({error})"), remedy)
+    })
+}
+
 /// Makes a directory and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io(path, "create"))
@@ -192,6 +254,11 @@ pub fn digest_file(path: &Path) -> Result<String> {
         }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The SHA-256 of a value as JSON, in hexadecimal; `place` stands for it in the error.
+pub fn digest_json(place: &str, value: &(impl Serialize + ?Sized)) -> Result<String> {
+    Ok(digest(&to_json(place, value)?))
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

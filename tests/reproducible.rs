@@ -128,18 +128,18 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
         (config.train.checkpoint_every, config.train.keep_last, config.train.keep_best) = (every, last, best);
         config
     };
-    run_until(kept(2, 1, true), "reinforcement learning", 3);
+    run_until(kept(Some(2), 1, true), "reinforcement learning", 3);
     let untouched = root.join("kept/rollouts/step-000003.jsonl");
     let before = written(&untouched);
-    run(kept(1, 5, false)).unwrap();
+    run(kept(Some(1), 5, false)).unwrap();
     assert_eq!(written(&untouched), before, "it began anew");
     same(&expected, &left_by(&root.join("kept")), "kept otherwise");
-    assert!(run(kept(0, 1, true)).is_ok_and(|reported| reported.files.iter().all(|path| path.exists())));
+    assert!(run(kept(None, 1, true)).is_ok_and(|reported| reported.files.iter().all(|path| path.exists())));
 
     // A branch under the same config is the same run from there on.
     let branching = |name: &str, from: Option<String>| {
         let mut config = config(root, name, 2);
-        (config.train.checkpoint_every, config.train.keep_last, config.train.from) = (1, 9, from);
+        (config.train.checkpoint_every, config.train.keep_last, config.train.from) = (Some(1), 9, from);
         run(config).map(|_| left_by(&root.join(name)))
     };
     let trained = |left: &BTreeMap<String, Vec<u8>>| {
@@ -166,7 +166,7 @@ fn with_algorithm(root: &Path, name: &str, workers: usize, algorithm: &str) -> C
     let mut config = config(root, name, workers);
     config.train.algorithm = recollect::config::AlgorithmChoice::Custom(algorithm.parse().unwrap());
     config.train.steps = 3;
-    config.train.checkpoint_every = 0;
+    config.train.checkpoint_every = None;
     config
 }
 

@@ -57,13 +57,19 @@ fn the_verifier_says_of_every_example_what_a_person_says() {
         .into_iter()
         .map(|example| Example {
             name: example.name.into(),
-            right: example.judgement.correct,
-            in_format: example.judgement.well_formed,
-            truths: example.judgement.recitations.iter().map(|one| if one.is_true { 'T' } else { 'F' }).collect(),
-            found: example.judgement.needed_found,
-            needed: example.judgement.needed,
-            grounding: format!("{:?}", example.judgement.grounding.unwrap()).to_lowercase(),
-            completion: example.completion,
+            right: example.record.judgement.correct,
+            in_format: example.record.judgement.well_formed,
+            truths: example
+                .record
+                .judgement
+                .recitations
+                .iter()
+                .map(|one| if one.is_true { 'T' } else { 'F' })
+                .collect(),
+            found: example.record.judgement.needed_found,
+            needed: example.record.judgement.needed,
+            grounding: format!("{:?}", example.record.judgement.grounding.unwrap()).to_lowercase(),
+            completion: example.record.completion,
         })
         .collect();
     assert_eq!(found, golden().examples);
@@ -168,7 +174,9 @@ fn shipped_rewards_are_checked_and_explained() {
         let path = root().join(format!("rewards/{name}.toml")).display().to_string();
         assert!(home.said(&["reward", "check", &path]).contains("is fine\npays from "), "{name}");
         let text = home.said(&["reward", "explain", &path, "--text"]);
-        assert!(examples().iter().all(|example| text.contains(example.name) && text.contains(&example.completion)));
+        assert!(
+            examples().iter().all(|example| text.contains(example.name) && text.contains(&example.record.completion))
+        );
         assert_eq!(text.contains("LOOPHOLE"), name == "hackable", "{name}");
     }
 }
@@ -177,13 +185,14 @@ fn shipped_rewards_are_checked_and_explained() {
 fn rollouts() -> String {
     let mut samples = BTreeMap::new();
     let line = |example: recollect::reward::examples::Example| {
-        let sample = samples.entry(example.question.id).or_insert(0);
+        let example = example.record;
+        let sample = samples.entry(example.question).or_insert(0);
         *sample += 1;
         let line = serde_json::json!({
-            "step": 1, "question": example.question.id, "task": example.question.task, "form": example.question.form,
-            "set": "A", "sample": *sample - 1, "prompt": example.question.text, "completion": example.completion,
-            "answer": example.question.answer, "reward": f64::from(u8::from(example.judgement.correct)), "terms": [],
-            "advantage": 0.0, "version": 0, "finish": if example.finished { "stop" } else { "length" },
+            "step": 1, "question": example.question, "task": example.task, "form": example.form,
+            "set": "A", "sample": *sample - 1, "prompt": example.prompt, "completion": example.completion,
+            "answer": example.answer, "reward": f64::from(u8::from(example.judgement.correct)), "terms": [],
+            "advantage": 0.0, "version": 0, "finish": example.finish,
             "tokens": example.tokens, "judgement": example.judgement,
         });
         format!("{line}\n")

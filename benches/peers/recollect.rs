@@ -13,7 +13,7 @@ use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
 use recollect::rollout::{Request, SLOTS};
-use recollect::telemetry::memory;
+use recollect::telemetry::machine;
 use recollect::{Error, Result};
 
 const WORKERS: usize = 2;
@@ -96,7 +96,7 @@ fn answer(mut measure: impl FnMut() -> Result<()>) -> Result<()> {
         measure()?;
         say(started.elapsed().as_secs_f64().to_string())?;
     }
-    say((memory::peak_resident().unwrap_or_default() >> 20).to_string())
+    say((machine::peak_resident().unwrap_or_default() >> 20).to_string())
 }
 
 fn policy(config: ModelConfig) -> Result<Policy> {
@@ -104,7 +104,13 @@ fn policy(config: ModelConfig) -> Result<Policy> {
 }
 
 fn optimizer() -> Optimizer {
-    Optimizer::new(OptimizerConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.01, max_gradient_norm: 1.0 })
+    Optimizer::new(OptimizerConfig {
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        max_gradient_norm: 1.0,
+    })
 }
 
 /// `count` rows of `length` token ids, the same on every side.

@@ -64,7 +64,7 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
         lines.push(line("replayed tokens", product(&[train.replay_tokens, steps, epochs]), because));
     }
     // The one that falls on the last step is the one at the end.
-    let between = steps.saturating_sub(1).checked_div(train.evaluate_every).unwrap_or(0);
+    let between = train.evaluate_every.map_or(0, |every| steps.saturating_sub(1) / every);
     let because = format!("before step 1, {between} on the way, and at the end");
     lines.push(line("evaluations", product(&[between]).saturating_add(2), because));
     if let Some([full, lora]) = footprint::for_config(config) {
@@ -135,7 +135,7 @@ mod tests {
         config.train.group_size = 16;
         config.train.max_new_tokens = 64;
         config.train.steps = 100;
-        config.train.evaluate_every = 50;
+        config.train.evaluate_every = Some(50);
         config.train.replay_tokens = 0;
         assert_eq!(value(&config, "rollouts per step"), Some(128));
         assert_eq!(value(&config, "rollouts in all"), Some(12_800));
@@ -156,7 +156,7 @@ mod tests {
         config.train.group_size = usize::MAX;
         assert_eq!(value(&config, "sampled tokens in all"), Some(u128::MAX));
         config.train.steps = 0;
-        config.train.evaluate_every = 0;
+        config.train.evaluate_every = None;
         assert_eq!(value(&config, "evaluations"), Some(2));
     }
 }

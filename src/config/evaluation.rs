@@ -1,9 +1,10 @@
-//! `[evaluation]`: measuring every arm on the questions of A and B.
+//! `[evaluation]`: measuring every arm on the questions of A and B; `[arms]`: which ways of answering those are.
 
 use serde::{Deserialize, Serialize};
 
-use super::Ranges;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
+use super::{Ranges, off_at_zero};
+use crate::evaluation::Arm;
 
 /// The same questions for every arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,12 +22,19 @@ pub struct EvaluationConfig {
     /// as many tries.
     pub temperature: f64,
     /// Questions of each task, form and set that an evaluation during training asks; 0 for all.
-    pub questions_during_training: usize,
+    #[serde(with = "off_at_zero")]
+    pub questions_during_training: Option<usize>,
 }
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        EvaluationConfig { seed: 0, samples: 1, max_new_tokens: 96, temperature: 0.5, questions_during_training: 50 }
+        EvaluationConfig {
+            seed: 0,
+            samples: 1,
+            max_new_tokens: 96,
+            temperature: 0.5,
+            questions_during_training: Some(50),
+        }
     }
 }
 
@@ -44,7 +52,38 @@ impl EvaluationConfig {
             let within = (0.001..=1000.0).contains(&self.temperature);
             ranges.demand(within, "evaluation.temperature", self.temperature, allowed);
         }
-        let asked = self.questions_during_training;
+        let asked = self.questions_during_training.unwrap_or(0);
         ranges.count("evaluation.questions_during_training", asked, 0..=MOST_STEPS);
+    }
+}
+
+/// What is asked of a run that is done may change: nothing here belongs to what makes two runs the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArmsConfig {
+    /// Names of arms, as `recollect eval --arms list` explains them. The fine-tuned baseline is always one of them,
+    /// because all others are compared with it.
+    pub ask: Vec<Arm>,
+    /// Passages that a search in the documents gives.
+    pub passages: usize,
+    /// Also score by which of a question's choices is the likeliest to follow, where they are not shown in it.
+    pub likelihood: bool,
+}
+
+impl Default for ArmsConfig {
+    fn default() -> Self {
+        ArmsConfig { ask: Arm::STANDARD.to_vec(), passages: 5, likelihood: false }
+    }
+}
+
+impl ArmsConfig {
+    /// The arms to evaluate, each once, the baseline among them.
+    pub fn resolved(&self) -> Vec<Arm> {
+        let wanted = |arm: &Arm| *arm == Arm::FineTuned || self.ask.contains(arm);
+        Arm::ALL.into_iter().filter(wanted).collect()
+    }
+
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        ranges.count("arms.passages", self.passages, 1..=1000);
     }
 }

@@ -1,13 +1,17 @@
-//! `[finetune]`: learning the documents of A and B.
+//! `[finetune]`: learning the documents of A and B, with the remedies that are applied meanwhile.
 
 use serde::{Deserialize, Serialize};
 
 use super::pretrain::reading_circuit;
-use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
-use super::remedy::{Augmentation, DocumentObjective};
-use super::{Ranges, lessons};
+use super::ranges::{MOST_STEPS, MOST_TOKENS};
+use super::{AdamConfig, OptimizerKeys, Ranges};
+use crate::knowledge::Set;
 use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::learner::Scales;
+
+/// How much restating the question counts where nothing else is said. Documents wash out what the question was before
+/// anything else.
+pub(super) const RESTATED: f32 = 1.0;
 
 /// AdamW on whole documents, with a share of the base's own mixture against forgetting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct FinetuneConfig {
     pub weight_decay: f64,
     /// Longest gradient (2-norm over all weights) that is not scaled down.
     pub max_gradient_norm: f64,
+    /// AdamW's constants.
+    #[serde(skip_serializing_if = "AdamConfig::is_usual")]
+    pub adam: AdamConfig,
     /// Share of the lessons that are not documents but lessons of the base, against forgetting.
     pub replay: f64,
     /// Kinds of those lessons by how often they come.
@@ -64,10 +71,10 @@ impl Default for FinetuneConfig {
             decay_share: 0.4,
             weight_decay: 0.01,
             max_gradient_norm: 1.0,
+            adam: AdamConfig::default(),
             replay: 0.55,
             mixture: Mixture::rehearsal(),
-            // Documents wash out what the question was before anything else.
-            cot_style: CotStyle { restated: 1.0, ..CotStyle::default() },
+            cot_style: CotStyle { restated: RESTATED, ..CotStyle::default() },
             objective: DocumentObjective::NextToken,
             augmentation: None,
         }
@@ -75,18 +82,86 @@ impl Default for FinetuneConfig {
 }
 
 impl FinetuneConfig {
+    /// What is said of the optimizer.
+    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
+        let Self {
+            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
+        } = *self;
+        let (section, usual_beta2) = ("finetune", 0.98);
+        OptimizerKeys {
+            section,
+            learning_rate,
+            scales,
+            warmup_steps,
+            decay_share,
+            weight_decay,
+            max_gradient_norm,
+            adam,
+            usual_beta2,
+        }
+    }
+
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("finetune.steps", self.steps, 1..=MOST_STEPS);
         ranges.count("finetune.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
-        ranges.positive("finetune.learning_rate", self.learning_rate, LARGEST);
-        ranges.scales("finetune.scales", &self.scales);
-        ranges.count("finetune.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
-        ranges.within("finetune.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("finetune.weight_decay", self.weight_decay, LARGEST);
-        ranges.positive("finetune.max_gradient_norm", self.max_gradient_norm, f64::MAX);
+        self.optimizer_keys().check(ranges);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
-        lessons::mixture("finetune.mixture", &self.mixture, ranges);
-        lessons::cot_style("finetune.cot_style", &self.cot_style, ranges);
+        ranges.mixture("finetune.mixture", &self.mixture);
+        ranges.cot_style("finetune.cot_style", &self.cot_style);
         self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));
+    }
+}
+
+/// What is predicted of a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentObjective {
+    /// Every word from those before it.
+    #[default]
+    NextToken,
+    /// A sentence from itself with words masked, a share of 0.05 to 0.95 of them (arXiv 2509.16189). Every other document
+    /// is learned so, the others as they are.
+    Masked,
+    /// The words of each sentence in reverse (arXiv 2403.13799), of every other document.
+    Reversed,
+}
+
+/// Text that is made from documents and trained on beside them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// The sets whose documents it is made from, A, B or both. What is measured on B means nothing any more if B is one of them.
+    pub sets: Vec<Set>,
+    /// What is made of them, each equally often.
+    pub kinds: Vec<AugmentationKind>,
+    /// Share of documents that it takes the place of.
+    #[serde(default = "half")]
+    pub share: f64,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// A way of making more of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentationKind {
+    /// Local: the same statements, worded and put together anew.
+    Rephrase,
+    /// Local: each statement by itself, turned round.
+    Reverse,
+    /// Global: what follows, by rule, as questions with their answers.
+    Infer,
+    /// Global: what the base model answers to such questions with the documents in its context, right or wrong.
+    WriteOut,
+}
+
+impl Augmentation {
+    pub(super) fn check(&self, ranges: &mut Ranges) {
+        let sets = !self.sets.is_empty() && self.sets.iter().all(|set| *set != Set::C);
+        ranges.demand(sets, "finetune.augmentation.sets", format!("{:?}", self.sets), "\"A\", \"B\" or both");
+        ranges.demand(!self.kinds.is_empty(), "finetune.augmentation.kinds", "none", "one kind or more");
+        ranges.within("finetune.augmentation.share", self.share, 0.0..=1.0);
     }
 }

@@ -91,7 +91,7 @@ pub fn for_config(config: &Config) -> Option<[Footprint; 2]> {
 /// Most checkpoints that are on disk at once: the newest, of which that of the last step is one, the best, and the one
 /// that is being written.
 pub fn checkpoints(train: &TrainConfig) -> usize {
-    let made = train.steps.checked_div(train.checkpoint_every).unwrap_or(0).saturating_add(1);
+    let made = train.checkpoint_every.map_or(0, |every| train.steps / every).saturating_add(1);
     train.keep_last.min(made).saturating_add(usize::from(train.keep_best)).saturating_add(1)
 }
 
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(checkpoints(&train), 4, "the two newest, the best, and one that is being written");
         (train.keep_last, train.keep_best) = (100, false);
         assert_eq!(checkpoints(&train), 8, "every fifty of 300 steps, and the last step's");
-        train.checkpoint_every = 0;
+        train.checkpoint_every = None;
         assert_eq!(checkpoints(&train), 2);
         let light = Footprint::estimate(&base::shape(Place::from_name("embedded")).unwrap(), None, 3, 2);
         assert_eq!((light.checkpoint(), light.trained()), (3 * light.weights, light.weights));
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(for_config(&config), for_config(&Config::default()), "the base that ships was made by the defaults");
         config.base.path = "embedded".into();
         // Sizes that no machine has are no reason to overflow.
-        (config.train.group_size, config.run.workers) = (usize::MAX, usize::MAX);
+        (config.train.group_size, config.run.workers) = (usize::MAX, Some(usize::MAX));
         assert!(for_config(&config).is_some());
     }
 }

@@ -4,20 +4,17 @@
 //! the working directory; those of a run that is there, to the one where it was last worked on ([`crate::store::paths`]).
 
 pub mod arithmetic;
-mod arms;
 mod evaluation;
 mod finetune;
 pub mod footprint;
 #[cfg(test)]
 mod hostile;
-mod lessons;
-mod lora;
 mod model;
+mod off_at_zero;
+mod optimizer;
 mod overrides;
 mod pretrain;
-mod prompt;
 mod ranges;
-mod remedy;
 mod run;
 mod train;
 mod world;
@@ -27,14 +24,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use arms::ArmsConfig;
-pub use evaluation::EvaluationConfig;
-pub use finetune::FinetuneConfig;
+pub use evaluation::{ArmsConfig, EvaluationConfig};
+pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
 pub use model::{BaseConfig, ModelSection};
+pub use optimizer::{AdamConfig, OptimizerKeys};
 pub use overrides::Override;
 pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
-pub use remedy::{Augmentation, AugmentationKind, DocumentObjective};
 pub use run::RunConfig;
 pub use train::{AlgorithmChoice, TrainConfig};
 pub use world::{JsonlSection, KnownSection, WorldSection};
@@ -45,6 +41,9 @@ use crate::knowledge::source::forms;
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
+
+/// Longer texts around a question than this leave no room for it.
+const LONGEST_PROMPT: usize = 20_000;
 
 /// Everything that a run depends on. Whatever a file leaves out has a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -107,6 +106,11 @@ impl Config {
         for change in changes {
             change.apply(&mut table)?;
         }
+        // Whoever says a part of the style leaves the rest as it is here, which is not quite as it is in pretraining.
+        for key in ["cot_style", "habits"] {
+            let style = table.get_mut("finetune").and_then(|finetune| finetune.get_mut(key)?.as_table_mut());
+            style.map(|style| style.entry("restated").or_insert(f64::from(finetune::RESTATED).into()));
+        }
         let (config, mut problems) = strict_toml::decode::<Config>(&table);
         let in_ranges = config.as_ref().map(Config::problems).unwrap_or_default();
         problems.extend(in_ranges);
@@ -126,9 +130,16 @@ impl Config {
         self.world.check(&mut ranges);
         self.known.check(&mut ranges);
         self.base.check(&mut ranges);
-        prompt::check(&self.prompt, &mut ranges);
+        let PromptConfig { system, think, answer, .. } = &self.prompt;
+        for (key, text) in [("system", system), ("think", think), ("answer", answer)] {
+            let found = format!("{} characters", text.chars().count());
+            let allowed = format!("a text of at most {LONGEST_PROMPT}");
+            ranges.demand(text.len() <= LONGEST_PROMPT, &format!("prompt.{key}"), found, allowed);
+        }
         self.model.check(&mut ranges);
-        lora::check(self.lora.as_ref(), &mut ranges);
+        if let Some((key, found, allowed)) = self.lora.as_ref().and_then(LoraConfig::fault) {
+            ranges.demand(false, &format!("lora.{key}"), found, allowed);
+        }
         self.pretrain.check(&mut ranges);
         self.finetune.check(&mut ranges);
         self.train.check(&mut ranges);
@@ -236,69 +247,37 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_valid_and_survive_a_round_trip() {
-        let config = parse("", &[]).unwrap();
-        assert_eq!(config.run.dir, Path::new("runs/x"));
-        let text = config.to_toml().unwrap();
-        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
-    }
-
-    #[test]
-    fn a_config_with_nothing_left_to_default_survives_a_round_trip() {
-        let config = parse(
-            "[run]\ncache = 'c'\n[train]\nsteps = 3\nforms = ['completion']\nreplay_tokens = 0\nalgorithm = {preset = 'grpo', clip = 0.2}\n[finetune]\nreplay = 0\nscales = {}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']",
-            &[],
-        )
-        .unwrap();
-        let text = config.to_toml().unwrap();
-        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
-    }
-
-    #[test]
-    fn several_seeds_are_different_ones_and_another_one_makes_no_other_experiment() {
-        let config = parse("[run]\nseeds = [4, 0]", &[]).unwrap();
-        assert_eq!(Config::parse(&config.to_toml().unwrap(), "y.toml", "y", &[]).unwrap(), config);
-        assert_eq!(config.digest().unwrap(), parse("[run]\nseeds = [4, 0, 7]", &[]).unwrap().digest().unwrap());
-        assert_eq!(
-            line("[run]\nseeds = [4, 0, 4]", &[]),
-            "x.toml: run.seeds: found 4 twice; allowed is each seed once"
-        );
+    fn whatever_is_read_is_read_again_from_what_is_written_of_it() {
+        let rare = "[run]\ncache = 'c'\nworkers = 0\n[train]\nsteps = 3\nforms = ['completion']\nreplay_tokens = 0\n\
+                    evaluate_every = 0\nalgorithm = {preset = 'grpo', clip = 0.2}\nadam = { beta1 = 0.8 }\n[finetune]\n\
+                    replay = 0\nscales = {}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']\n[lora]\nrank = 8\n\
+                    target_modules = ['q_proj', 'v_proj']";
+        for text in ["", rare, "[run]\nseeds = [4, 0]", "[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04"] {
+            let config = parse(text, &[]).unwrap();
+            assert_eq!(parse(&config.to_toml().unwrap(), &[]).unwrap(), config);
+        }
+        let (usual, rare) = (parse("", &[]).unwrap(), parse(rare, &["lora.alpha=4"]).unwrap());
+        assert_eq!((usual.run.dir.as_path(), &usual.lora, usual.run.workers), (Path::new("runs/x"), &None, None));
+        assert_eq!((usual.train.evaluate_every, rare.train.evaluate_every), (Some(50), None));
+        let lora = rare.lora.unwrap();
+        assert_eq!((lora.rank, lora.alpha, lora.target_modules.len()), (8, 4.0, 2));
     }
 
     #[test]
     fn overrides_win_and_are_read_as_toml_or_else_as_text() {
-        let config = parse(
-            "[train]\nsteps = 5",
-            &["train.steps=7", "train.learning_rate=1e-4", "run.dir=runs/other", "known.premises=[2, 3]"],
-        )
-        .unwrap();
-        assert_eq!(config.train.steps, 7);
-        assert_eq!(config.train.learning_rate, 1e-4);
-        assert_eq!(config.run.dir, Path::new("runs/other"));
-        assert_eq!(config.known.premises, [2, 3]);
-    }
-
-    #[test]
-    fn adapters_are_there_when_their_section_is() {
-        assert_eq!(parse("", &[]).unwrap().lora, None);
-        let config = parse("[lora]\nrank = 8\ntarget_modules = ['q_proj', 'v_proj']", &["lora.alpha=4"]).unwrap();
-        let lora = config.lora.clone().unwrap();
-        assert_eq!((lora.rank, lora.alpha, lora.target_modules.len()), (8, 4.0, 2));
-        let text = config.to_toml().unwrap();
-        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
-        assert_eq!(line("[lora]\nrank = 0", &[]), "x.toml: lora.rank: found 0; allowed is 1 or more");
-        assert!(line("[lora]\nrnak = 4", &[]).contains("did you mean lora.rank?"));
-        assert!(line("[lora]\ntarget_modules = ['lm_head']", &[]).contains("lora.target_modules"));
+        let set = ["train.steps=7", "train.learning_rate=1e-4", "run.dir=runs/other", "known.premises=[2, 3]"];
+        let config = parse("[train]\nsteps = 5", &set).unwrap();
+        assert_eq!((config.train.steps, config.train.learning_rate), (7, 1e-4));
+        assert_eq!((config.run.dir.as_path(), &config.known.premises[..]), (Path::new("runs/other"), &[2, 3][..]));
     }
 
     #[test]
     fn keys_under_their_older_names_mean_the_same() {
-        let read = |text: &str| Config::parse(text, "x.toml", "x", &[]).unwrap();
         let older = "[finetune.habits]\nlongest = 3\n[train]\nstaleness = 2\nalgorithm = { importance_cap = 2.0 }\n\
                      [[pretrain.phases]]\nhabits = { longest = 4 }\n";
         let newer = "[finetune.cot_style]\nlongest = 3\n[train]\nmax_off_policy_steps = 2\nalgorithm = { tis_cap = 2.0 }\n\
                      [[pretrain.phases]]\ncot_style = { longest = 4 }\n";
-        let (older, newer) = (read(older), read(newer));
+        let (older, newer) = (parse(older, &[]).unwrap(), parse(newer, &[]).unwrap());
         assert_eq!(older.train.algorithm.resolve().unwrap(), newer.train.algorithm.resolve().unwrap());
         assert_eq!((older.train.max_off_policy_steps, older.finetune.cot_style.longest), (2, 3));
         let train = newer.train.clone();
@@ -306,128 +285,122 @@ mod tests {
     }
 
     #[test]
-    fn the_texts_around_a_question_are_keys_and_a_day_is_a_day() {
-        let config = parse("[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04", &["prompt.think=Think!"]).unwrap();
-        assert_eq!((&*config.prompt.system, &*config.prompt.think), ("Be brief.", "Think!"));
-        assert_eq!(
-            config,
-            parse("[prompt]\nsystem = 'Be brief.'\nthink = 'Think!'", &["prompt.date=2025-03-04"]).unwrap()
-        );
-        let text = config.to_toml().unwrap();
-        assert!(text.contains("date = \"2025-03-04\""), "{text}");
-        assert_eq!(Config::parse(&text, "y.toml", "y", &[]).unwrap(), config);
-        assert_ne!(config.digest().unwrap(), parse("", &[]).unwrap().digest().unwrap());
-        for day in ["4 March", "2025-02-30", "2025-3-4", "2025-03-04T10:00:00"] {
-            let message = line(&format!("[prompt]\ndate = '{day}'"), &[]);
-            assert_eq!(
-                message,
-                format!("x.toml: prompt.date: found string \"{day}\"; allowed is a day such as 2025-03-04")
-            );
+    fn a_part_of_a_section_leaves_the_rest_of_it_as_it_is_there() {
+        let usual = Config::default().finetune.cot_style;
+        for key in ["finetune.cot_style.longest=3", "finetune.habits.longest=3"] {
+            let style = parse("", &[key]).unwrap().finetune.cot_style;
+            assert_eq!(style, crate::knowledge::curriculum::CotStyle { longest: 3, ..usual.clone() });
         }
-        assert!(line("[prompt]\ndate = 2025-03-04T10:00:00", &[]).contains("allowed is a day such as 2025-03-04"));
-        assert!(line("", &[&format!("prompt.system={}", "long ".repeat(9000))]).contains("prompt.system"));
-        assert!(line("[prompt]\nthinking = 'x'", &[]).contains("did you mean prompt.think?"));
+        let restated = |key: &str| parse("", &[key]).unwrap().finetune.cot_style.restated;
+        assert_eq!(restated("finetune.cot_style={ restated = 0.5 }"), 0.5);
+        let config = parse("", &["train.adam.beta1=0.8", "finetune.adam={ epsilon = 1e-6 }"]).unwrap();
+        let [train, finetune, pretrain] =
+            [config.train.optimizer_keys(), config.finetune.optimizer_keys(), config.pretrain.optimizer_keys()]
+                .map(|keys| keys.optimizer())
+                .map(|optimizer| (optimizer.beta1, optimizer.beta2, optimizer.epsilon));
+        assert_eq!([train, finetune, pretrain], [(0.8, 0.99, 1e-8), (0.9, 0.98, 1e-6), (0.9, 0.98, 1e-8)]);
     }
 
     #[test]
     fn a_run_keeps_the_day_that_it_began_on() {
         let home = tempfile::tempdir().unwrap();
         let place = format!("run.dir={}", home.path().display());
-        let fresh = parse("", &[&place]).unwrap().dated();
-        assert_eq!(fresh.prompt.date.map(|day| day.0.to_string().len()), Some(10));
+        let day = |set: &[&str]| parse("", set).unwrap().dated().prompt.date.unwrap().0.to_string();
+        assert_eq!(day(&[&place]).len(), 10);
         std::fs::write(home.path().join("config.toml"), "[prompt]\ndate = '2025-03-04'").unwrap();
-        let again = parse("", &[&place]).unwrap().dated();
-        assert_eq!(again.prompt.date.unwrap().0.to_string(), "2025-03-04");
-        let other = parse("", &[&place, "prompt.date=2024-02-29"]).unwrap().dated();
-        assert_eq!(other.prompt.date.unwrap().0.to_string(), "2024-02-29");
-        assert_eq!(other.digest().unwrap(), again.digest().unwrap(), "only a template that asks makes a difference");
+        assert_eq!(day(&[&place]), "2025-03-04");
+        assert_eq!(day(&[&place, "prompt.date=2024-02-29"]), "2024-02-29");
     }
 
     #[test]
-    fn a_misspelt_key_is_named_with_its_nearest() {
-        assert_eq!(
-            line("[train]\nlearnig_rate = 1", &[]),
-            "x.toml: train.learnig_rate: unknown key; did you mean train.learning_rate?"
-        );
-        assert_eq!(line("", &["trian.steps=1"]), "--set trian.steps=1: trian: unknown key; did you mean train?");
-        assert_eq!(
-            line("", &["world.b.fact=1"]),
-            "--set world.b.fact=1: world.b.fact: unknown key; did you mean world.b.facts?"
-        );
-    }
-
-    #[test]
-    fn an_override_that_is_none_is_refused() {
-        assert!(line("", &["train.steps"]).contains("key=value"));
-        assert!(line("", &["=3"]).contains("key=value"));
-        assert!(line("", &["train..steps=3"]).contains("key=value"));
-        assert!(line("[train]\nsteps = 3", &["train.steps.x=3"]).contains("train.steps is a value"));
-    }
-
-    #[test]
-    fn ranges_are_checked_with_a_line_for_each_problem() {
-        let error = line("[train]\ntemperature = nan\ngroup_size = 1\n[finetune]\nreplay = 1.5", &["run.workers=-1"]);
-        let lines: Vec<&str> = error.lines().collect();
-        assert_eq!(lines.len(), 4, "{error}");
-        assert!(lines.contains(&"x.toml: train.group_size: found 1; allowed is 2 or more"), "{error}");
-        assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
-        assert!(lines.iter().any(|line| line.starts_with("x.toml: train.temperature: found NaN")));
-        assert!(lines.iter().any(|line| line.starts_with("x.toml: finetune.replay: found 1.5")));
-        assert!(lines.iter().any(|line| line.starts_with("--set run.workers=-1: run.workers: found integer -1")));
-    }
-
-    #[test]
-    fn shares_mixtures_and_scales_are_what_something_can_be_drawn_by() {
-        for (key, value, allowed) in [
-            ("finetune.cot_style.restated", "-1.0", "found -1; allowed is a number that is 0 or more"),
-            ("finetune.cot_style.distracted", "1.5", "found 1.5; allowed is 0 to 1"),
-            ("finetune.cot_style.group", "nan", "found NaN; allowed is 0 to 1"),
-            ("finetune.cot_style.longest", "0", "found 0; allowed is 1 or more"),
-            ("finetune.mixture.read", "-0.5", "found -0.5; allowed is a number that is 0 or more"),
-            ("train.mixture.think", "inf", "found inf; allowed is a number from 0 to 1000000"),
-            ("finetune.warmup_steps", "9223372036854775807", "allowed is 0 to 1000000000"),
-        ] {
-            let message = line("", &[&format!("{key}={value}")]);
-            let expected = format!("--set {key}={value}: {key}: ");
-            assert!(message.starts_with(&expected) && message.contains(allowed), "{message}");
-        }
-        let scales = line("[finetune.scales]\n'model.norm' = -1.0\n[train.scales]\n'' = nan\n", &[]);
-        assert!(scales.contains("x.toml: finetune.scales.\"model.norm\": found -1; allowed is"), "{scales}");
-        assert!(scales.contains("x.toml: train.scales.\"\": found NaN; allowed is"), "{scales}");
+    fn what_is_wrong_is_a_line_with_its_key() {
+        let files = "[world.jsonl]\ndocuments = ['a']\nquestions = ['b']";
         let zeros = "mixture = { read = 0, read_trace = 0, recite_context = 0, document = 0, answer = 0, think = 0, \
                      bring_up = 0, guess = 0 }";
-        let message = line(&format!("[pretrain]\nphases = [{{ {zeros} }}]\n[finetune]\n{zeros}\n"), &[]);
-        for key in ["pretrain.phases.mixture", "finetune.mixture"] {
-            assert!(message.contains(&format!("x.toml: {key}: found nothing but zeros; allowed is")), "{message}");
+        for (text, expected) in [
+            ("[run]\nseeds = [4, 0, 4]", "run.seeds: found 4 twice; allowed is each seed once"),
+            ("[lora]\nrank = 0", "lora.rank: found 0; allowed is 1 or more"),
+            ("[lora]\nrnak = 4", "lora.rnak: unknown key; did you mean lora.rank?"),
+            ("[lora]\ntarget_modules = ['lm_head']", "lora.target_modules: "),
+            ("[prompt]\nthinking = 'x'", "prompt.thinking: unknown key; did you mean prompt.think?"),
+            (
+                "[prompt]\ndate = 2025-03-04T10:00:00",
+                "prompt.date: found 2025-03-04T10:00:00; allowed is a day such as",
+            ),
+            ("[train]\ngroup_size = 1", "train.group_size: found 1; allowed is 2 or more"),
+            ("[train]\ntemperature = nan", "train.temperature: found NaN"),
+            ("[train]\nforms = ['completion']", "train.forms: found completion; allowed is candidates, open, open-any"),
+            ("[train.scales]\n'' = nan", "train.scales.\"\": found NaN; allowed is"),
+            ("[train.adam]\nbeta2 = 1.0", "train.adam.beta2: found 1; allowed is 0 or more, below 1"),
+            ("[pretrain.adam]\nepsilon = 0", "pretrain.adam.epsilon: found 0; allowed is a number from 1e-30 to 1"),
+            ("[pretrain]\nphases = [{ cot_style = { kinds = 2.0 } }]", "pretrain.phases.cot_style.kinds: found 2; "),
+            ("[finetune]\nreplay = 1.5", "finetune.replay: found 1.5"),
+            ("[finetune.scales]\n'model.norm' = -1.0", "finetune.scales.\"model.norm\": found -1; allowed is"),
+            ("[world.jsonl]\nvocabulary = 100", "world.jsonl.vocabulary: found 100; allowed is 263 or more"),
+            (files, "train.forms: found candidates, open, entailment; allowed is completion in this world"),
+            (&format!("[finetune]\n{zeros}"), "finetune.mixture: found nothing but zeros; allowed is"),
+            (&format!("[pretrain]\nphases = [{{ {zeros} }}]"), "pretrain.phases.mixture: found nothing but zeros; "),
+            (&format!("[base]\npath = 'pretrain'\n{files}"), "base.path: found \"pretrain\"; allowed is another base"),
+        ] {
+            let found = line(text, &[]);
+            let starts = |line: &str| line.starts_with(&format!("x.toml: {expected}"));
+            assert!(found.lines().any(starts), "{expected}\nis missing in\n{found}");
         }
-        let phases = line("[pretrain]\nphases = [{ cot_style = { kinds = 2.0 } }]", &[]);
-        assert!(phases.contains("pretrain.phases.cot_style.kinds: found 2; allowed is 0 to 1"), "{phases}");
+        for day in ["4 March", "2025-02-30", "2025-3-4", "2025-03-04T10:00:00"] {
+            let expected = format!("x.toml: prompt.date: found string \"{day}\"; allowed is a day such as 2025-03-04");
+            assert_eq!(line(&format!("[prompt]\ndate = '{day}'"), &[]), expected);
+        }
+        assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
+        assert_eq!(line(files, &[]).lines().count(), 3);
     }
 
     #[test]
-    fn files_are_asked_for_what_they_have() {
-        let error = line("[world.jsonl]\ndocuments = ['a']\nquestions = ['b']", &[]);
-        let lines: Vec<&str> = error.lines().collect();
-        assert_eq!(lines.len(), 3, "{error}");
-        assert_eq!(
-            lines[0],
-            "x.toml: train.forms: found candidates, open, entailment; allowed is completion in this world"
-        );
-        assert!(lines[1].contains("finetune.replay: found 0.55; allowed is 0 with world.jsonl"), "{error}");
-        assert!(line("[train]\nforms = ['completion']", &[]).contains("allowed is candidates, open, open-any"));
-        let made = line("[base]\npath = 'pretrain'\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']", &[]);
-        assert!(made.contains("base.path: found \"pretrain\"; allowed is another base"), "{made}");
-        assert!(line("[world.jsonl]\nvocabulary = 100", &[]).contains("found 100; allowed is 263 or more"));
+    fn what_is_wrong_with_an_override_is_told_of_the_override() {
+        for (change, expected) in [
+            ("train.steps", "not a change to a key; write key=value"),
+            ("=3", "not a change to a key; write key=value"),
+            ("train..steps=3", "not a change to a key; write key=value"),
+            ("train.steps.x=3", "train.steps is a value"),
+            ("run.workers=-1", "run.workers: found integer -1"),
+            ("world.b.fact=1", "world.b.fact: unknown key; did you mean world.b.facts?"),
+            (
+                "finetune.cot_style.restated=-1.0",
+                "finetune.cot_style.restated: found -1; allowed is a number that is 0 or",
+            ),
+            ("finetune.cot_style.distracted=1.5", "finetune.cot_style.distracted: found 1.5; allowed is 0 to 1"),
+            ("finetune.cot_style.group=nan", "finetune.cot_style.group: found NaN; allowed is 0 to 1"),
+            ("finetune.cot_style.longest=0", "finetune.cot_style.longest: found 0; allowed is 1 or more"),
+            ("finetune.mixture.read=-0.5", "finetune.mixture.read: found -0.5; allowed is a number that is 0 or more"),
+            ("train.mixture.think=inf", "train.mixture.think: found inf; allowed is a number from 0 to 1000000"),
+            (
+                "finetune.warmup_steps=9223372036854775807",
+                "finetune.warmup_steps: found 9223372036854775807; allowed is 0 to",
+            ),
+        ] {
+            let found = line("[train]\nsteps = 3", &[change]);
+            assert!(found.starts_with(&format!("--set {change}: {expected}")), "{found}");
+        }
+        assert!(line("", &[&format!("prompt.system={}", "long ".repeat(9000))]).contains("prompt.system"));
     }
 
     #[test]
     fn the_digest_follows_what_matters_and_nothing_else() {
         let digest = |overrides: &[&str]| parse("", overrides).unwrap().digest().unwrap();
-        assert_eq!(digest(&[]), digest(&["run.dir=elsewhere", "run.workers=3", "run.cache=c"]));
-        assert_eq!(digest(&[]), digest(&["arms.ask=[\"filler\"]", "arms.passages=3"]));
-        assert_eq!(digest(&[]), digest(&["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"]));
-        assert_ne!(digest(&[]), digest(&["train.evaluate_every=7"]));
-        assert_ne!(digest(&[]), digest(&["run.seed=99"]));
-        assert_ne!(digest(&[]), digest(&["known.premises=[2, 3]"]));
+        for set in [
+            &["run.dir=elsewhere", "run.workers=3", "run.cache=c", "run.seeds=[4, 0]"][..],
+            &["arms.ask=[\"filler\"]", "arms.passages=3", "prompt.date=2024-02-29"],
+            &["train.keep_last=9", "train.keep_best=false", "train.checkpoint_every=7"],
+        ] {
+            assert_eq!(digest(set), digest(&[]), "{set:?}");
+        }
+        for change in [
+            "train.evaluate_every=7",
+            "run.seed=99",
+            "known.premises=[2, 3]",
+            "prompt.system=x",
+            "train.adam.beta1=0.8",
+        ] {
+            assert_ne!(digest(&[change]), digest(&[]), "{change}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
-use super::{Ranges, lessons};
+use super::{AdamConfig, OptimizerKeys, Ranges};
 use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::language::tokenizer::SPECIAL;
 use crate::learner::Scales;
@@ -38,6 +38,9 @@ pub struct PretrainConfig {
     pub weight_decay: f64,
     /// Longest gradient (2-norm over all weights) that is not scaled down.
     pub max_gradient_norm: f64,
+    /// AdamW's constants.
+    #[serde(skip_serializing_if = "AdamConfig::is_usual")]
+    pub adam: AdamConfig,
 }
 
 /// One phase of pretraining.
@@ -79,6 +82,25 @@ pub fn reading_circuit() -> Scales {
 }
 
 impl PretrainConfig {
+    /// What is said of the optimizer.
+    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
+        let Self {
+            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
+        } = *self;
+        let (section, usual_beta2) = ("pretrain", 0.98);
+        OptimizerKeys {
+            section,
+            learning_rate,
+            scales,
+            warmup_steps,
+            decay_share,
+            weight_decay,
+            max_gradient_norm,
+            adam,
+            usual_beta2,
+        }
+    }
+
     /// Optimizer steps of all phases together.
     pub fn steps(&self) -> usize {
         self.phases.iter().fold(0, |sum: usize, phase| sum.saturating_add(phase.steps))
@@ -130,6 +152,7 @@ impl Default for PretrainConfig {
             decay_share: 0.3,
             weight_decay: 0.01,
             max_gradient_norm: 1.0,
+            adam: AdamConfig::default(),
         }
     }
 }
@@ -140,16 +163,11 @@ impl PretrainConfig {
         ranges.demand((1..=1000).contains(&phases), "pretrain.phases", format!("{phases} phases"), "1 to 1000");
         ranges.count("pretrain.phases.steps", self.steps(), 1..=MOST_STEPS);
         for Phase { mixture, cot_style, .. } in &self.phases {
-            lessons::mixture("pretrain.phases.mixture", mixture, ranges);
-            lessons::cot_style("pretrain.phases.cot_style", cot_style, ranges);
+            ranges.mixture("pretrain.phases.mixture", mixture);
+            ranges.cot_style("pretrain.phases.cot_style", cot_style);
         }
         ranges.count("pretrain.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
-        ranges.positive("pretrain.learning_rate", self.learning_rate, LARGEST);
-        ranges.scales("pretrain.scales", &self.scales);
-        ranges.count("pretrain.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
-        ranges.within("pretrain.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("pretrain.weight_decay", self.weight_decay, LARGEST);
-        ranges.positive("pretrain.max_gradient_norm", self.max_gradient_norm, f64::MAX);
+        self.optimizer_keys().check(ranges);
         init("pretrain.init", &self.init, ranges);
     }
 }

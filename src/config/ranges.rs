@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::learner::Scales;
 use crate::strict_toml::Problem;
 
@@ -13,6 +14,8 @@ pub const MOST_TOKENS: usize = 1_000_000_000;
 /// The largest learning rate, decay and the like. AdamW moves every weight by the learning rate, so that far smaller ones
 /// leave nothing of a model.
 pub const LARGEST: f64 = 100.0;
+/// Sentences in the longest thought of a lesson.
+const LONGEST_THOUGHT: usize = 1000;
 
 /// Collects what is out of range.
 #[derive(Default)]
@@ -51,6 +54,51 @@ impl Ranges {
         for (name, scale) in scales {
             self.not_negative(&format!("{key}.{name:?}"), *scale, LARGEST);
         }
+    }
+
+    /// Weights that something can be drawn by.
+    pub fn mixture(&mut self, key: &str, mixture: &Mixture) {
+        let Mixture { read, read_trace, recite_context, document, answer, think, bring_up, guess } = *mixture;
+        let weights = [
+            ("read", read),
+            ("read_trace", read_trace),
+            ("recite_context", recite_context),
+            ("document", document),
+            ("answer", answer),
+            ("think", think),
+            ("bring_up", bring_up),
+            ("guess", guess),
+        ];
+        for (name, weight) in weights {
+            self.not_negative(&format!("{key}.{name}"), weight, 1e6);
+        }
+        let some = weights.iter().any(|(_, weight)| *weight != 0.0);
+        self.demand(some, key, "nothing but zeros", "a weight above 0 for one kind of lessons or more");
+    }
+
+    /// Shares between none and all.
+    pub fn cot_style(&mut self, key: &str, cot_style: &CotStyle) {
+        let CotStyle { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *cot_style;
+        let CotStyle { distracted, codes, kinds, .. } = *cot_style;
+        for (name, share) in [
+            ("candidates", candidates),
+            ("group", group),
+            ("premise", premise),
+            ("follow", follow),
+            ("distinct", distinct),
+            ("single", single),
+            ("free", free),
+            ("distracted", distracted),
+            ("codes", codes),
+            ("kinds", kinds),
+        ] {
+            self.within(&format!("{key}.{name}"), share, 0.0..=1.0);
+        }
+        for (task, share) in &cot_style.tasks {
+            self.within(&format!("{key}.tasks.{task}"), *share, 0.0..=1.0);
+        }
+        self.count(&format!("{key}.longest"), longest, 1..=LONGEST_THOUGHT);
+        self.not_negative(&format!("{key}.restated"), f64::from(restated), 1e6);
     }
 
     /// A number between two others, both included.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Ranges;
+use super::{Ranges, off_at_zero};
 use crate::exchange::on_cores;
 use crate::kernels::{DeviceChoice, Precision};
 
@@ -31,14 +31,15 @@ pub struct RunConfig {
     /// bf16, in sampling and evaluation too; weights that are trained and their moments stay f32.
     pub device: DeviceChoice,
     /// Rollout workers; 0 takes one for each core.
-    pub workers: usize,
+    #[serde(with = "off_at_zero")]
+    pub workers: Option<usize>,
     /// Where finished stages are kept, for several runs to share. Without it, inside the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
 }
 
 impl RunConfig {
-    /// The number of workers, with 0 resolved to the number of cores.
+    /// The number of workers: as many as there are cores, unless told.
     pub fn resolved_workers(&self) -> usize {
         on_cores(self.workers)
     }
@@ -47,12 +48,9 @@ impl RunConfig {
         let mut seen = BTreeSet::new();
         let twice = self.seeds.iter().find(|seed| !seen.insert(**seed));
         ranges.demand(twice.is_none(), "run.seeds", format!("{} twice", twice.unwrap_or(&0)), "each seed once");
-        ranges.demand(
-            self.seeds.len() <= 1000,
-            "run.seeds",
-            format!("{} seeds", self.seeds.len()),
-            "1000 seeds at most",
-        );
-        ranges.demand(self.workers <= 1024, "run.workers", self.workers, "0 (one for each core) to 1024");
+        let seeds = self.seeds.len();
+        ranges.demand(seeds <= 1000, "run.seeds", format!("{seeds} seeds"), "1000 seeds at most");
+        let workers = self.workers.unwrap_or(0);
+        ranges.demand(workers <= 1024, "run.workers", workers, "0 (one for each core) to 1024");
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
 use super::pretrain::reading_circuit;
-use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
-use super::{Ranges, lessons};
+use super::ranges::{MOST_STEPS, MOST_TOKENS};
+use super::{AdamConfig, OptimizerKeys, Ranges, off_at_zero};
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
 use crate::knowledge::reversal::{CANDIDATES, OPEN};
@@ -51,6 +51,9 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Longest gradient (2-norm over all weights) that is not scaled down.
     pub max_gradient_norm: f64,
+    /// AdamW's constants.
+    #[serde(skip_serializing_if = "AdamConfig::is_usual")]
+    pub adam: AdamConfig,
     /// Longest completion in tokens, the end token included.
     pub max_new_tokens: usize,
     /// Logits are divided by this before sampling.
@@ -74,9 +77,11 @@ pub struct TrainConfig {
     #[serde(skip_serializing_if = "takes_turns", alias = "staleness")]
     pub max_off_policy_steps: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
-    pub evaluate_every: usize,
+    #[serde(with = "off_at_zero")]
+    pub evaluate_every: Option<usize>,
     /// Steps between checkpoints; the last step has one in any case. 0 for that one only.
-    pub checkpoint_every: usize,
+    #[serde(with = "off_at_zero")]
+    pub checkpoint_every: Option<usize>,
     /// How many of the newest checkpoints stay, that of the last step among them.
     pub keep_last: usize,
     /// Keep the checkpoint that answered most questions of A as well, of those that were evaluated.
@@ -102,6 +107,7 @@ impl Default for TrainConfig {
             decay_share: 0.0,
             weight_decay: 0.0,
             max_gradient_norm: 1.0,
+            adam: AdamConfig::default(),
             max_new_tokens: 64,
             temperature: 1.0,
             algorithm: AlgorithmChoice::Preset("grpo".into()),
@@ -111,8 +117,8 @@ impl Default for TrainConfig {
             replay_weight: 0.2,
             mixture: Mixture::reading(),
             max_off_policy_steps: 0,
-            evaluate_every: 50,
-            checkpoint_every: 50,
+            evaluate_every: Some(50),
+            checkpoint_every: Some(50),
             keep_last: 2,
             keep_best: true,
             from: None,
@@ -121,6 +127,25 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What is said of the optimizer.
+    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
+        let Self {
+            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
+        } = *self;
+        let (section, usual_beta2) = ("train", 0.99);
+        OptimizerKeys {
+            section,
+            learning_rate,
+            scales,
+            warmup_steps,
+            decay_share,
+            weight_decay,
+            max_gradient_norm,
+            adam,
+            usual_beta2,
+        }
+    }
+
     /// What the results depend on: the same with the defaults of which checkpoints are made and which of them stay.
     pub fn learned(&self) -> TrainConfig {
         let TrainConfig { checkpoint_every, keep_last, keep_best, .. } = TrainConfig::default();
@@ -146,7 +171,7 @@ impl TrainConfig {
         ranges.count("train.questions_per_step", self.questions_per_step, least..=MOST_ROLLOUTS);
         ranges.not_negative("train.replay_weight", self.replay_weight, 1e6);
         ranges.count("train.replay_tokens", self.replay_tokens, 0..=MOST_TOKENS);
-        lessons::mixture("train.mixture", &self.mixture, ranges);
+        ranges.mixture("train.mixture", &self.mixture);
         // Where an advantage compares the completions of one question, one alone has nothing to be compared with.
         let alone = self.algorithm.resolve().is_ok_and(|algorithm| !algorithm.advantage.needs_spread());
         ranges.count("train.group_size", self.group_size, if alone { 1 } else { 2 }..=MOST_ROLLOUTS);
@@ -155,29 +180,16 @@ impl TrainConfig {
         // Either alone is out of range already where it is.
         let each = self.questions_per_step.max(self.group_size) <= MOST_ROLLOUTS;
         ranges.demand(!each || rollouts <= MOST_ROLLOUTS, "train.questions_per_step", self.questions_per_step, allowed);
-        ranges.positive("train.learning_rate", self.learning_rate, LARGEST);
-        ranges.scales("train.scales", &self.scales);
-        ranges.count("train.warmup_steps", self.warmup_steps, 0..=MOST_STEPS);
-        ranges.within("train.decay_share", self.decay_share, 0.0..=1.0);
-        ranges.not_negative("train.weight_decay", self.weight_decay, LARGEST);
-        ranges.positive("train.max_gradient_norm", self.max_gradient_norm, f64::MAX);
+        self.optimizer_keys().check(ranges);
         ranges.count("train.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
         ranges.temperature("train.temperature", self.temperature);
-        ranges.count("train.evaluate_every", self.evaluate_every, 0..=MOST_STEPS);
-        ranges.count("train.checkpoint_every", self.checkpoint_every, 0..=MOST_STEPS);
-        ranges.demand(
-            self.max_off_policy_steps <= 64,
-            "train.max_off_policy_steps",
-            self.max_off_policy_steps,
-            "0 (take turns) to 64",
-        );
+        ranges.count("train.evaluate_every", self.evaluate_every.unwrap_or(0), 0..=MOST_STEPS);
+        ranges.count("train.checkpoint_every", self.checkpoint_every.unwrap_or(0), 0..=MOST_STEPS);
+        let behind = self.max_off_policy_steps;
+        ranges.demand(behind <= 64, "train.max_off_policy_steps", behind, "0 (take turns) to 64");
         ranges.count("train.keep_last", self.keep_last, 1..=MOST_STEPS);
-        ranges.demand(
-            !self.reward.as_os_str().is_empty(),
-            "train.reward",
-            "nothing",
-            "a file such as rewards/correct.toml",
-        );
+        let named = !self.reward.as_os_str().is_empty();
+        ranges.demand(named, "train.reward", "nothing", "a file such as rewards/correct.toml");
     }
 }
 

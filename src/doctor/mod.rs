@@ -15,7 +15,7 @@ use crate::language::{Opening, Tokenizer};
 use crate::policy::{LoraConfig, ModelConfig, PackedBatch, Policy};
 use crate::rollout::{Engine, Request};
 use crate::telemetry::Progress;
-use crate::telemetry::memory::{self, Room};
+use crate::telemetry::machine::{self, Room};
 
 pub use peer::{Peer, lacks};
 pub use speed::{Speed, measure};
@@ -119,7 +119,7 @@ pub fn examine(
     begin("weights");
     let Base { policy, tokenizer, .. } = Base::load(place)?;
     let model = policy.config.as_ref().clone();
-    let workers = on_cores(workers);
+    let workers = on_cores((workers > 0).then_some(workers));
     let numbers = model.parameter_count() as f64 / 1e6;
     let weights = format!("all there, of the shapes that the config says, and finite: {numbers:.1} million parameters");
     let mut findings = vec![Finding { what: "weights", verdict: Severity::Good, words: weights }];
@@ -135,7 +135,7 @@ pub fn examine(
     let memory = TrainingMemory {
         full: footprint(None),
         adapters: footprint(Some(&LoraConfig::default())),
-        room: memory::room(),
+        room: machine::room(),
     };
     let speed = if quick || !memory.fits(&memory.adapters) {
         None

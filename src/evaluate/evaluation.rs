@@ -16,7 +16,7 @@ use crate::experiment::start::Start;
 use crate::rl::train::{self, TRAIN, reinforce};
 use crate::store::manifest::Manifest;
 use crate::store::stage::Stage;
-use crate::telemetry::{hardware, memory};
+use crate::telemetry::machine;
 
 /// Standard arms that one stage asks together, by the policy that answers. Those that answer from the thoughts of another
 /// arm stand behind it.
@@ -154,7 +154,7 @@ impl<'a> Evaluation<'a> {
         }
         let manifest = Manifest {
             model_parameters: start.base.policy.config.parameter_count() as u64,
-            hardware: hardware::describe(),
+            hardware: machine::describe(),
             arms: arms.clone(),
             duplicates: start.knowledge.duplicates(),
             ..Manifest::default()
@@ -261,7 +261,7 @@ impl<'a> Evaluation<'a> {
         if Manifest::at(root)?.is_some_and(|there| there.tells_the_same(&self.manifest)) {
             return Ok(());
         }
-        self.manifest.peak_memory = memory::peak_resident();
+        self.manifest.peak_memory = machine::peak_resident();
         self.manifest.write(root)
     }
 }

@@ -1,9 +1,6 @@
 //! Puts questions to a policy, arm by arm, and keeps what it answers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::time::Instant;
 
 use rand::seq::IndexedRandom;
@@ -21,7 +18,7 @@ use crate::policy::Policy;
 use crate::rollout::{Completion, Finish, Request};
 use crate::store::stage::Stage;
 use crate::verifier::judge;
-use crate::{Error, Result, files, random};
+use crate::{Result, files, random};
 
 /// File in an evaluation's directory that holds every answer, a JSON object a line.
 pub(crate) const ANSWERS: &str = "answers.jsonl";
@@ -92,8 +89,8 @@ pub(crate) fn examine(
         let mut pool = open_pool(experiment, start, policy)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let (answered, seconds) = examiner.ask(name, arms, policy.step, &everything(start), &[])?;
-        write(&dir.join(ANSWERS), &answered)?;
-        write_seconds(dir, &seconds)
+        files::write_jsonl(&dir.join(ANSWERS), &answered)?;
+        files::write_json(&dir.join(SECONDS), &seconds)
     })
 }
 
@@ -116,8 +113,8 @@ pub(crate) fn examine_further(
         let mut pool = open_pool(experiment, start, policy)?;
         let mut examiner = Examiner::new(experiment, start, &mut pool);
         let (answered, seconds) = examiner.ask(arm.name(), &[arm], policy.step, &everything(start), &earlier)?;
-        write(&dir.join(ANSWERS), &answered)?;
-        write_seconds(dir, &seconds)
+        files::write_jsonl(&dir.join(ANSWERS), &answered)?;
+        files::write_json(&dir.join(SECONDS), &seconds)
     })
 }
 
@@ -153,7 +150,7 @@ pub(crate) fn on_the_way(examiner: &mut Examiner, step: u64) -> Result<Vec<ArmRe
         for form in forms {
             let of_form: Vec<&Question> = all.iter().filter(|question| question.form == *form).collect();
             let mut random = random::stream(examiner.experiment.config.evaluation.seed, &[set as u64, form.number]);
-            let count = if limit == 0 { of_form.len() } else { limit };
+            let count = limit.unwrap_or(of_form.len());
             questions.extend(of_form.choose_multiple(&mut random, count).map(|question| (*question).clone()));
         }
     }
@@ -372,38 +369,11 @@ struct OpenThought<'q> {
 
 /// The answers of a stage: of a finished one, so that what was written there is what is read.
 pub(crate) fn read(stage: &Stage) -> Result<Vec<Answered>> {
-    let path = stage.dir.join(ANSWERS);
-    let text = files::read_text(&path)?;
-    let one = |(number, line): (usize, &str)| {
-        let place = format!("{}:{}", path.display(), number + 1);
-        serde_json::from_str(line).map_err(|error| Error::invalid(place, error.to_string(), "evaluate the run again"))
-    };
-    text.lines().enumerate().map(one).collect()
-}
-
-pub(crate) fn write(path: &Path, answered: &[Answered]) -> Result<()> {
-    let mut file = BufWriter::new(File::create(path).map_err(Error::io(path, "write"))?);
-    for one in answered {
-        serde_json::to_writer(&mut file, one).map_err(|error| {
-            Error::invalid(path.display().to_string(), error.to_string(), "an answer cannot be written")
-        })?;
-        file.write_all(b"\n").map_err(Error::io(path, "write"))?;
-    }
-    file.flush().map_err(Error::io(path, "write"))
-}
-
-fn write_seconds(dir: &Path, seconds: &Seconds) -> Result<()> {
-    let text = serde_json::to_vec(seconds)
-        .map_err(|error| Error::invalid(SECONDS, error.to_string(), "the seconds cannot be written"))?;
-    files::write_atomic(&dir.join(SECONDS), &text)
+    files::read_jsonl(&stage.dir.join(ANSWERS), "an answer", "evaluate the run again")
 }
 
 /// How long each arm of an evaluation took; nothing, where that was not noted.
 pub(crate) fn read_seconds(stage: &Stage) -> Result<Seconds> {
-    let path = stage.dir.join(SECONDS);
-    if !path.exists() {
-        return Ok(Seconds::new());
-    }
-    serde_json::from_str(&files::read_text(&path)?)
-        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "evaluate the run again"))
+    let noted = files::read_json_if_there(&stage.dir.join(SECONDS), "evaluate the run again")?;
+    Ok(noted.unwrap_or_default())
 }

@@ -5,7 +5,6 @@
 //! are the questions that the rollouts of the run say were asked.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
 
@@ -30,13 +29,10 @@ pub(crate) fn check_rollouts(run: &RunDir, start: &Start) -> Result<()> {
     let guard = Guard::new(&start.knowledge)?;
     let mut seen: HashSet<String> = HashSet::new();
     for path in run.recorded_rollouts()? {
-        let file = files::open(&path)?;
-        for (number, line) in BufReader::new(file).lines().enumerate() {
-            let line = line.map_err(Error::io(&path, "read"))?;
+        let remedy = "remove the file, or train the run again";
+        let recorded: Vec<RecordedQuestion> = files::read_jsonl(&path, "a rollout", remedy)?;
+        for (number, asked) in recorded.into_iter().enumerate() {
             let place = || format!("{}:{}", path.display(), number + 1);
-            let asked: RecordedQuestion = serde_json::from_str(&line).map_err(|error| {
-                Error::invalid(place(), error.to_string(), "remove the file, or train the run again")
-            })?;
             // Completions of a group have the same prompt.
             if seen.contains(&asked.prompt) {
                 continue;

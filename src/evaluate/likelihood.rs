@@ -14,7 +14,7 @@ use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS};
 use crate::learner::policy_gradient::{self, Sampled};
 use crate::store::stage::Stage;
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// File with the likeliest choice of each answer.
 const CHOICES: &str = "choices.json";
@@ -80,17 +80,13 @@ pub(crate) fn score(
             meter.set((at * TOGETHER + some.len()) as u64);
             experiment.interrupt.check("what is finished is kept; the same command goes on from there")?;
         }
-        let text = serde_json::to_vec(&choices)
-            .map_err(|error| Error::invalid(CHOICES, error.to_string(), "the choices cannot be written"))?;
-        files::write_atomic(&dir.join(CHOICES), &text)
+        files::write_json(&dir.join(CHOICES), &choices)
     })
 }
 
 /// Reads what [`score`] wrote.
 pub(crate) fn read_choices(stage: &Stage) -> Result<Choices> {
-    let path = stage.dir.join(CHOICES);
-    serde_json::from_str(&files::read_text(&path)?)
-        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "evaluate the run again"))
+    files::read_json(&stage.dir.join(CHOICES), "evaluate the run again")
 }
 
 fn hides_its_choices(question: &Question) -> bool {

@@ -224,7 +224,6 @@ fn name(config: &Config, of_run: &Config, named: &Path, substitute: Option<&Subs
     if name.is_empty() {
         name.push_str("asked");
     }
-    let inputs = serde_json::to_string(&(&config.arms, &config.evaluation, content))
-        .map_err(|error| Error::invalid(EVALUATIONS, error.to_string(), "it cannot be written as JSON"))?;
-    Ok(format!("{name}_{}", &files::digest(inputs.as_bytes())[..8]))
+    let digest = files::digest_json(EVALUATIONS, &(&config.arms, &config.evaluation, content))?;
+    Ok(format!("{name}_{}", &digest[..8]))
 }

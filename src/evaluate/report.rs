@@ -90,19 +90,11 @@ fn one(run: &RunDir, config: &Config) -> Result<RunResult> {
 
 /// Writes the three files of a report into a directory.
 fn write(folder: &Path, summary: Summary, answered: &[Answered]) -> Result<Reported> {
-    let json = serde_json::to_vec_pretty(&summary)
-        .map_err(|error| Error::invalid("report.json", error.to_string(), "the summary cannot be written"))?;
-    let contents = [
-        ("report.html", crate::report::page(&summary, answered)?.into_bytes()),
-        ("report.md", crate::report::markdown(&summary).into_bytes()),
-        ("report.json", json),
-    ];
-    let mut files = Vec::with_capacity(contents.len());
-    for (name, bytes) in contents {
-        files::write_atomic(&folder.join(name), &bytes)?;
-        files.push(folder.join(name));
-    }
-    Ok(Reported { summary, files })
+    let [html, md, json] = ["report.html", "report.md", "report.json"].map(|name| folder.join(name));
+    files::write_atomic(&html, crate::report::page(&summary, answered)?.as_bytes())?;
+    files::write_atomic(&md, crate::report::markdown(&summary).as_bytes())?;
+    files::write_json_pretty(&json, &summary)?;
+    Ok(Reported { summary, files: vec![html, md, json] })
 }
 
 /// Every answer of a run to what was asked for.

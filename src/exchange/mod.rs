@@ -22,18 +22,15 @@ pub use pool::{CompletionListener, Fill, Throughput, Ticket, WorkerPool};
 #[cfg(test)]
 pub(crate) use worker::Sampler;
 
-/// A number of workers, where 0 is one for each core of this machine.
-pub fn on_cores(workers: usize) -> usize {
-    match workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    }
+/// A number of workers: one for each core of this machine unless told.
+pub fn on_cores(workers: Option<usize>) -> usize {
+    workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Who samples: threads of this process, or other ranks.
 pub trait Actors: Send + Sync {
     /// A pool for a policy, with so many workers in each process; see [`on_cores`].
-    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool>;
+    fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool>;
 
     /// Themselves as those who help to learn, where they do.
     fn others(&self) -> Option<&dyn RemoteRanks> {
@@ -45,7 +42,7 @@ pub trait Actors: Send + Sync {
 pub struct Threads;
 
 impl Actors for Threads {
-    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+    fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
         WorkerPool::for_policy(policy, on_cores(workers), policy.config.longest_sequence())
     }
 }

@@ -110,11 +110,11 @@ impl WorkerPool {
         Ok(WorkerPool::with_backend(WorkerBackend::Threads(WorkerThreads::start(samplers)?, None), limits))
     }
 
-    /// The same on other ranks, with `count` workers on each (0: one for each core).
+    /// The same on other ranks, with `count` workers on each (see [`super::on_cores`]).
     #[cfg(feature = "mpi")]
     pub fn on_ranks(
         ranks: &mpi::MpiRanks,
-        count: usize,
+        count: Option<usize>,
         config: &ModelConfig,
         slots: usize,
         max_tokens: usize,

@@ -221,16 +221,9 @@ mod tests {
     #[test]
     fn every_missing_file_and_all_that_is_wrong_with_the_algorithm_is_a_line_of_its_own() {
         let text = "[base]\npath = 'no/base'\n[world.jsonl]\ndocuments = ['no.jsonl']\nquestions = ['no.jsonl']\n[finetune]\nreplay = 0\n\
-                    [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'";
+                    [train]\nforms = ['completion']\nreplay_tokens = 0\nreward = 'no.toml'\n\
+                    algorithm = { preset = 'gspo', aggregation = 'token', inner_epochs = 0 }";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
-        let algorithm = "preset = 'gspo'\naggregation = 'token'\ninner_epochs = 0";
-        let config = Config {
-            train: crate::config::TrainConfig {
-                algorithm: crate::config::AlgorithmChoice::Custom(algorithm.parse().unwrap()),
-                ..config.train
-            },
-            ..config
-        };
         let error = preflight(&config).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert!(lines[4].starts_with("train.algorithm: inner_epochs: found 0;"), "{error}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::iter;
 
-use super::start::{check_positions, from_files};
+use super::start::{check_positions, from_files, generated};
 use crate::base::{Outline, Place};
 use crate::config::Config;
 use crate::config::footprint::{self, Footprint};
@@ -15,7 +15,7 @@ use crate::language::Tokenizer;
 use crate::policy::{InitConfig, ModelConfig};
 use crate::reward::Reward;
 use crate::store::{checkpoint, run_dir};
-use crate::telemetry::memory;
+use crate::telemetry::machine;
 use crate::{Error, Result, files};
 
 /// Bytes that a token of a batch takes at the least: its id, its weight, its log-probability and its advantage.
@@ -111,18 +111,14 @@ fn world_and_model(config: &Config) -> Result<Made> {
     let (model, tokenizer, known) = match config.base.is_made() {
         true => {
             let (model, tokenizer) = made(config)?;
-            (model, tokenizer, config.known.known())
+            (model, tokenizer, Some(config.known.known()))
         }
         false => {
             let Outline { model, tokenizer, known } = Outline::read(config.base.place())?;
-            let Some(known) = known else {
-                let remedy = "take a base that `recollect pretrain` made, or give world.jsonl files";
-                return Err(Error::invalid(config.base.path.clone(), "the base has no known.json", remedy));
-            };
             (model, tokenizer, known)
         }
     };
-    let world = World::new(&known, &config.world.generated())?;
+    let world = generated(config, known.as_ref())?;
     audit::check(&world)?;
     Ok((model, tokenizer, Knowledge::Generated(Box::new(world))))
 }
@@ -173,7 +169,7 @@ fn fits(key: &str, sentences: usize, words: usize, room: usize) -> Result<()> {
 
 /// Bytes of memory that there are. A machine that does not say has enough.
 fn whole_memory() -> u128 {
-    memory::room().map_or(u128::MAX, |room| u128::from(room.whole))
+    machine::room().map_or(u128::MAX, |room| u128::from(room.whole))
 }
 
 /// Refuses what no machine of this size can hold, whatever else it does. What hardly fits is told of when training
@@ -211,7 +207,6 @@ fn check_memory(config: &Config, whole: u128) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
     use crate::base::Base;
@@ -299,24 +294,5 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn a_device_that_is_not_there_is_refused() {
         assert!(refused(&["run.device=cuda:7"]).starts_with("run.device: "));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_file_that_cannot_be_read_is_refused_with_the_key_that_names_it() {
-        let home = tempfile::tempdir().unwrap();
-        let pipe = home.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        let message = refused(&[&format!("train.reward={}", pipe.display())]);
-        assert!(message.ends_with("a named pipe, not a file; train.reward names it"), "{message}");
-        let files = format!("world.jsonl={{documents = [{0:?}], questions = [{0:?}]}}", Path::new("src"));
-        let message = refused(&[&files, "train.forms=[\"completion\"]", "finetune.replay=0", "train.replay_tokens=0"]);
-        assert_eq!(
-            message.lines().collect::<Vec<_>>(),
-            [
-                "src: a directory, not a file; world.jsonl.documents names it",
-                "src: a directory, not a file; world.jsonl.questions names it"
-            ]
-        );
     }
 }

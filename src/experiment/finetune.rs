@@ -9,13 +9,12 @@ use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, F
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
 use crate::experiment::Experiment;
-use crate::experiment::lessons::{KEPT, LessonPlan};
+use crate::experiment::pretrain::{KEPT, LessonPlan};
 use crate::kernels::Precision;
 use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Question, Set, World};
 use crate::language::Opening;
-use crate::learner::{OptimizerConfig, Schedule};
 use crate::policy::LoraConfig;
 use crate::random::Stream;
 use crate::store::checkpoint::Checkpoints;
@@ -62,19 +61,7 @@ pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             seed: finetune.seed,
             steps: finetune.steps,
             tokens_per_step: finetune.tokens_per_step,
-            schedule: Schedule::over(
-                finetune.steps,
-                finetune.learning_rate,
-                finetune.warmup_steps,
-                finetune.decay_share,
-            ),
-            optimizer: OptimizerConfig {
-                beta1: 0.9,
-                beta2: 0.98,
-                weight_decay: finetune.weight_decay,
-                max_gradient_norm: finetune.max_gradient_norm,
-            },
-            scales: &finetune.scales,
+            keys: finetune.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, "finetune", &start.digest[..16], KEPT),
             tokenizer: &start.base.tokenizer,
         };

@@ -4,9 +4,7 @@
 pub(crate) mod context;
 mod feasible;
 pub mod finetune;
-mod lessons;
 pub mod pretrain;
-mod seeds;
 pub mod start;
 mod world;
 
@@ -19,6 +17,7 @@ pub use start::{Start, look_into_files};
 pub use world::{WorldPart, export_world, world};
 
 use crate::Result;
+use crate::config::Config;
 use crate::evaluate::{Reported, evaluate, report};
 
 /// Everything from the base to the report, once or for each of several seeds.
@@ -27,8 +26,29 @@ use crate::evaluate::{Reported, evaluate, report};
 /// Whatever ends one of the stages.
 pub fn run(experiment: &Experiment) -> Result<Reported> {
     if !experiment.config.run.seeds.is_empty() {
-        return seeds::run(experiment);
+        return run_seeds(experiment);
     }
     evaluate(experiment)?;
     report(experiment.run.root())
+}
+
+/// Makes every run, one after the other, from the same cache of stages; those that are finished are found again.
+fn run_seeds(experiment: &Experiment) -> Result<Reported> {
+    let seeds = &experiment.config.run.seeds;
+    for (done, seed) in seeds.iter().enumerate() {
+        experiment.progress.tell(&format!("seed {seed}, run {} of {}", done + 1, seeds.len()));
+        let config = with_seed(&experiment.config, *seed);
+        let of_seed = experiment.child(&experiment.run.of_seed(*seed), config, Purpose::Train)?;
+        evaluate(&of_seed)?;
+        report(of_seed.run.root())?;
+    }
+    report(experiment.run.root())
+}
+
+/// What one of the runs is a run of. Its world, what is trained and what is sampled are its own.
+fn with_seed(config: &Config, seed: u64) -> Config {
+    let mut config = config.clone();
+    config.run.seeds = Vec::new();
+    (config.world.seed, config.finetune.seed, config.run.seed) = (seed, seed, seed);
+    config
 }

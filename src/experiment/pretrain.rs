@@ -1,18 +1,19 @@
-//! Makes a base model from scratch.
+//! Makes a base model from scratch; and maximum likelihood on lessons, step by step, which fine-tuning has in common with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::experiment::Experiment;
-use crate::experiment::lessons::{KEPT, LessonPlan};
+use super::Experiment;
+use crate::config::OptimizerKeys;
 use crate::knowledge::World;
-use crate::knowledge::curriculum::Curriculum;
+use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::language::Tokenizer;
-use crate::learner::{OptimizerConfig, Schedule};
+use crate::learner::{Optimizer, supervised};
 use crate::policy::Policy;
-use crate::store::checkpoint::Checkpoints;
+use crate::random::{self, Stream};
+use crate::store::checkpoint::{Checkpoints, TrainState};
 use crate::store::stage::Stage;
-use crate::{Result, base};
+use crate::{Error, Result, base};
 
 /// Trains a base on the lessons of the config and gives the directory that holds it.
 ///
@@ -32,20 +33,12 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
         let world = World::known(&known)?;
         let tokenizer = Tokenizer::from_words(world.grammar.lexicon.words())?;
         let model = Arc::new(config.model.with_vocabulary(tokenizer.size()));
-        let steps = pretrain.steps();
         let plan = LessonPlan {
             name: "pretraining",
             seed: pretrain.seed,
-            steps,
+            steps: pretrain.steps(),
             tokens_per_step: pretrain.tokens_per_step,
-            schedule: Schedule::over(steps, pretrain.learning_rate, pretrain.warmup_steps, pretrain.decay_share),
-            optimizer: OptimizerConfig {
-                beta1: 0.9,
-                beta2: 0.98,
-                weight_decay: pretrain.weight_decay,
-                max_gradient_norm: pretrain.max_gradient_norm,
-            },
-            scales: &pretrain.scales,
+            keys: pretrain.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, "base", &pretrain.seed.to_string(), KEPT),
             tokenizer: &tokenizer,
         };
@@ -60,4 +53,78 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
         plan.checkpoints.remove()?;
         base::save(dir, &policy, &tokenizer, Some(&known))
     })
+}
+
+/// How a stage of lessons is run.
+pub struct LessonPlan<'a> {
+    /// Shown while it goes on.
+    pub name: &'a str,
+    pub seed: u64,
+    pub steps: usize,
+    /// Lessons are added to a step until they have so many tokens.
+    pub tokens_per_step: usize,
+    pub keys: OptimizerKeys<'a>,
+    pub checkpoints: Checkpoints,
+    /// Saved beside the weights, so that other programs can use a checkpoint.
+    pub tokenizer: &'a Tokenizer,
+}
+
+/// Steps between two checkpoints: a minute's work or so.
+const CHECKPOINT_EVERY: usize = 500;
+/// The newest, and the one before it should the newest be damaged.
+pub const KEPT: usize = 2;
+/// Steps over which the loss that is shown is averaged.
+const SHOWN: f64 = 50.0;
+
+impl LessonPlan<'_> {
+    /// Trains `fresh` (or goes on from a checkpoint) on what `lesson` makes for each step.
+    pub fn teach(
+        &self,
+        experiment: &Experiment,
+        fresh: impl Fn() -> Result<Policy>,
+        lesson: impl Fn(usize, &mut Stream) -> Result<TrainingSequence>,
+    ) -> Result<Policy> {
+        let saved = |dir: &Path| Policy::saved_on(dir, &fresh);
+        let (optimizer, scales) = (self.keys.optimizer(), self.keys.scales);
+        let schedule = self.keys.schedule(self.steps);
+        let begin = || Ok(TrainState::begin(fresh()?, optimizer, scales));
+        let TrainState { step: first, policy, mut optimizer, .. } =
+            self.checkpoints.resume::<()>(experiment.progress.as_ref(), optimizer, scales, saved, begin)?;
+        let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
+        let workers = experiment.config.run.resolved_workers();
+        let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
+        let mut shown: Option<f64> = None;
+        for step in first..self.steps {
+            let mut random = random::stream(self.seed, &[step as u64]);
+            let mut lessons = Vec::new();
+            let mut tokens = 0;
+            while tokens < self.tokens_per_step {
+                let lesson = lesson(step, &mut random)?;
+                tokens += lesson.tokens.len();
+                lessons.push(lesson);
+            }
+            let fit = supervised::fit(&policy, &mut optimizer, &lessons, schedule.rate(step), workers)?;
+            if !fit.gradient_norm.is_finite() {
+                let found = format!("the gradient of step {} is not finite", step + 1);
+                return Err(Error::invalid(self.name, found, "lower the learning rate"));
+            }
+            let loss = shown.map_or(fit.loss, |shown| shown + (fit.loss - shown) / SHOWN);
+            shown = Some(loss);
+            meter.set(step as u64 + 1);
+            meter.note(&format!("loss {loss:.3}"));
+            self.keep(experiment, step + 1, &policy, &optimizer)?;
+        }
+        Ok(policy)
+    }
+
+    fn keep(&self, experiment: &Experiment, done: usize, policy: &Policy, optimizer: &Optimizer) -> Result<()> {
+        let stopping = experiment.interrupt.requested();
+        if done < self.steps && (stopping || done.is_multiple_of(CHECKPOINT_EVERY)) {
+            let save = |dir: &Path| base::save(dir, policy, self.tokenizer, None);
+            self.checkpoints.save(done, save, optimizer, &(), None)?;
+        }
+        experiment
+            .interrupt
+            .check(&format!("{} is saved at step {done}; the same command goes on from there", self.name))
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Experiment;
 use crate::base::{self, Base, Place};
 use crate::config::Config;
-use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
 use crate::store::inputs::RunInputs;
@@ -66,7 +66,7 @@ impl Start {
         };
         let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let base = Base::load(place)?.asked(&config.prompt)?;
-        let world = generated(config, &base)?;
+        let world = generated(config, base.known.as_ref())?;
         audit::check(&world)?;
         let content = base::digest(place)?;
         let asked = base.tokenizer.prompting();
@@ -145,7 +145,7 @@ pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
         false => {
             let world = match config.base.is_made() {
                 true => World::new(&config.known.known(), &config.world.generated()),
-                false => generated(config, &Base::load(config.base.place())?),
+                false => generated(config, Base::load(config.base.place())?.known.as_ref()),
             };
             world.map(|world| Knowledge::Generated(Box::new(world)))
         }
@@ -153,8 +153,8 @@ pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
 }
 
 /// The world that the config asks for, around what the base knows.
-pub(crate) fn generated(config: &Config, base: &Base) -> Result<World> {
-    let Some(known) = &base.known else {
+pub(crate) fn generated(config: &Config, known: Option<&KnownConfig>) -> Result<World> {
+    let Some(known) = known else {
         let remedy = "take a base that `recollect pretrain` made, or give world.jsonl files";
         return Err(Error::invalid(config.base.path.clone(), "the base has no known.json", remedy));
     };

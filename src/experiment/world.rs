@@ -11,7 +11,7 @@ use crate::knowledge::audit::{self, Shortcut};
 use crate::knowledge::jsonl::WorldOrigin;
 use crate::knowledge::{Knowledge, Set, leak};
 use crate::text::one_line;
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// A part of a world that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,8 +115,8 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
     }
     let questions = [Set::A, Set::B].iter().flat_map(|set| knowledge.questions(*set));
     let mut written = vec![
-        jsonl(&dir.join("documents.jsonl"), documents(&knowledge).into_iter())?,
-        jsonl(&dir.join("questions.jsonl"), questions)?,
+        jsonl(dir.join("documents.jsonl"), documents(&knowledge))?,
+        jsonl(dir.join("questions.jsonl"), questions)?,
     ];
     let origin = match &knowledge {
         Knowledge::Generated(world) => {
@@ -128,19 +128,12 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
         written.push(origin.write(dir)?);
     }
     if let Knowledge::Generated(world) = &knowledge {
-        written.push(jsonl(&dir.join("audit.jsonl"), audit::audit(world).into_iter())?);
+        written.push(jsonl(dir.join("audit.jsonl"), audit::audit(world))?);
     }
     Ok(written)
 }
 
-fn jsonl<T: Serialize>(path: &Path, rows: impl Iterator<Item = T>) -> Result<PathBuf> {
-    let mut text = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut text, &row).map_err(|error| {
-            Error::invalid(path.display().to_string(), error.to_string(), "a row cannot be written")
-        })?;
-        text.push(b'\n');
-    }
-    files::write_atomic(path, &text)?;
-    Ok(path.to_path_buf())
+fn jsonl(path: PathBuf, rows: impl IntoIterator<Item = impl Serialize>) -> Result<PathBuf> {
+    files::write_jsonl(&path, rows)?;
+    Ok(path)
 }

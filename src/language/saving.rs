@@ -102,9 +102,7 @@ impl Tokenizer {
 
     /// Writes the ids of the special tokens into a model's config, and tells its type.
     fn tell_ids(&self, path: &Path) -> Result<Option<String>> {
-        let place = path.display().to_string();
-        let mut config: Map<String, Value> = serde_json::from_str(&files::read_text(path)?)
-            .map_err(|error| Error::invalid(place, error.to_string(), "it has to be valid JSON"))?;
+        let mut config: Map<String, Value> = files::read_json(path, "it has to be valid JSON")?;
         let [bos, pad] = self.bos_and_pad()?;
         let ids = [("eos_token_id", self.end_ids()?), ("bos_token_id", json!(bos)), ("pad_token_id", json!(pad))];
         config.extend(ids.map(|(key, id)| (key.to_string(), id)));

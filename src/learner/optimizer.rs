@@ -17,6 +17,7 @@ use crate::{Error, Result, files};
 pub struct OptimizerConfig {
     pub beta1: f64,
     pub beta2: f64,
+    pub epsilon: f64,
     /// Taken off matrices only; norms and biases keep their size.
     pub weight_decay: f64,
     /// Longest step that a gradient may make: longer ones are scaled down to this norm.
@@ -78,7 +79,7 @@ impl Optimizer {
                 learning_rate: learning_rate * scale(scales, name),
                 beta1: config.beta1,
                 beta2: config.beta2,
-                epsilon: 1e-8,
+                epsilon: config.epsilon,
                 weight_decay: if is_matrix { config.weight_decay } else { 0.0 },
             };
             let norm = if name.starts_with(value_head::PREFIX) { head_norm } else { norm };

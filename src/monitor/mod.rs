@@ -120,8 +120,9 @@ mod tests {
         let mut all = Vec::new();
         for question in 0..groups {
             for (sample, right) in right.iter().enumerate() {
-                let example = examples().into_iter().find(|example| example.judgement.correct == *right).unwrap();
-                all.push(Record { question, ..example.record(1, sample) });
+                let example =
+                    examples().into_iter().find(|example| example.record.judgement.correct == *right).unwrap();
+                all.push(Record { question, ..example.sampled(1, sample) });
             }
         }
         all

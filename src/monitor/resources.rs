@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::{Config, footprint};
 use crate::files::{self, megabytes};
-use crate::telemetry::memory::{self, Room};
+use crate::telemetry::machine::{self, Room};
 
 /// Steps whose rollouts have to fit beside the next checkpoint.
 pub(super) const STEPS: u64 = 10;
@@ -24,9 +24,9 @@ pub struct Headroom {
 impl Headroom {
     /// As it is now, where a run is written whose checkpoints and whose rollouts of a step take so much.
     pub fn now(run: &Path, checkpoint: u64, rollouts: u64) -> Headroom {
-        let swing = memory::peak_resident().unwrap_or(0).saturating_sub(memory::resident().unwrap_or(0));
+        let swing = machine::peak_resident().unwrap_or(0).saturating_sub(machine::resident().unwrap_or(0));
         let next = checkpoint.saturating_add(rollouts.saturating_mul(STEPS));
-        Headroom { memory: memory::room(), swing, disk: files::free(run), next }
+        Headroom { memory: machine::room(), swing, disk: files::free(run), next }
     }
 }
 
@@ -36,7 +36,7 @@ pub fn forecast(config: &Config) -> Option<String> {
     let [full, adapters] = footprint::for_config(config)?;
     let needed = if config.lora.is_some() { adapters } else { full }.total();
     // What is taken already is part of what is needed.
-    let room = memory::room()?.left.saturating_add(memory::resident().unwrap_or(0));
+    let room = machine::room()?.left.saturating_add(machine::resident().unwrap_or(0));
     (needed > u128::from(room)).then(|| {
         format!(
             "ALARM: training takes about {} by the shape of the model, and this machine has {}: the system may end it \
@@ -83,7 +83,7 @@ pub mod tests {
     fn what_will_not_fit_is_told_of_before_it_begins() {
         let mut config = Config::default();
         assert_eq!(forecast(&config), None, "the base that ships fits anywhere");
-        (config.train.group_size, config.run.workers) = (1 << 40, 1 << 40);
+        (config.train.group_size, config.run.workers) = (1 << 40, Some(1 << 40));
         let words = forecast(&config).unwrap();
         assert!(
             words.starts_with("ALARM: training takes about ") && words.contains("Try fewer run.workers"),
@@ -96,7 +96,7 @@ pub mod tests {
     fn checkpoints_that_will_not_fit_are_told_of_before_the_first_one() {
         let mut config = Config::default();
         assert_eq!(disk_forecast(&config, 0), None, "the base that ships fits anywhere");
-        (config.train.keep_last, config.train.steps, config.train.checkpoint_every) = (1 << 40, 1 << 40, 1);
+        (config.train.keep_last, config.train.steps, config.train.checkpoint_every) = (1 << 40, 1 << 40, Some(1));
         let words = disk_forecast(&config, 3).unwrap();
         assert!(words.starts_with("ALARM: checkpoints and the trained policy take up to ") && !words.contains('\n'));
         assert_eq!(disk_forecast(&config, 1 << 41), None, "they are there already");

@@ -22,10 +22,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::gates::{cycle, lead_nowhere};
 use super::score::{Anneal, Normalise, ValueRange};
 use super::{Reward, Term, Weighted};
 use crate::strict_toml::{self, MOST_PROBLEMS, Problem, TomlSpans};
@@ -52,10 +50,11 @@ struct RewardFields {
     term: Vec<Table>,
 }
 
-/// The values of these keys, but for the kind.
+/// The values of these keys.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Common {
+    kind: Option<String>,
     name: Option<String>,
     weight: f64,
     only_if: Option<String>,
@@ -66,7 +65,7 @@ struct Common {
 
 impl Default for Common {
     fn default() -> Self {
-        Common { name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None }
+        Common { kind: None, name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None }
     }
 }
 
@@ -134,34 +133,25 @@ pub(super) fn name_of(table: &Table) -> String {
 /// Reads one `[[term]]`.
 fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     let mut own = table.clone();
-    let allowed = Term::KINDS.join(", ");
-    let kind = match own.remove("kind") {
-        Some(Value::String(kind)) => kind,
-        Some(other) => {
-            return Err(vec![Problem::new("kind", format!("found {other}"), format!("allowed are {allowed}"))]);
-        }
-        None => return Err(vec![Problem::new("kind", "missing", format!("allowed are {allowed}"))]),
-    };
     let common = COMMON.into_iter().filter_map(|key| Some((key.to_string(), own.remove(key)?))).collect();
     let (common, mut problems) = strict_toml::decode::<Common>(&common);
-    let term = match kind.as_str() {
-        "correct" => keys(&own).map(Term::Correct),
-        "format" => plain(&own, Term::Format),
-        "recitation" => plain(&own, Term::Recitation),
-        "relevance" => keys(&own).map(Term::Relevance),
-        "groundedness" => keys(&own).map(Term::Groundedness),
-        "length" => keys(&own).map(Term::Length),
-        "repetition" => keys(&own).map(Term::Repetition),
-        "truncated" => plain(&own, Term::Truncated),
-        "external" => keys(&own).map(Term::External),
-        other => {
-            let remedy = strict_toml::suggest(other, &Term::KINDS, "");
-            Err(vec![Problem::new("kind", format!("unknown term \"{other}\""), remedy)])
+    let Common { kind, name, weight, only_if, unless, clip, anneal } = common.unwrap_or_default();
+    let (mut term, kinds) = (None, Term::KINDS);
+    match kind {
+        Some(kind) if kinds.contains(&kind.as_str()) => {
+            let (read, wrong) = strict_toml::decode_beside::<Term>(&Table::from_iter([(kind, own.into())]), &COMMON);
+            term = read.filter(|_| wrong.is_empty());
+            problems.extend(wrong);
         }
-    };
-    let term = term.map_err(|own| problems.extend(own)).ok();
+        Some(kind) => {
+            let remedy = strict_toml::suggest(&kind, kinds, "");
+            problems.push(Problem::new("kind", format!("unknown term \"{kind}\""), remedy));
+        }
+        // What stands there is no text, and that is told already.
+        None if table.contains_key("kind") => {}
+        None => problems.push(Problem::new("kind", "missing", format!("allowed are {}", kinds.join(", ")))),
+    }
     problems.extend(term.iter().flat_map(Term::problems));
-    let Common { name, weight, only_if, unless, clip, anneal } = common.unwrap_or_default();
     if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
         let allowed = format!("allowed are 1 to {LONGEST_NAME} characters that can be seen");
         problems.push(Problem::new("name", format!("found \"{name}\""), allowed));
@@ -198,34 +188,6 @@ fn weight_problem(key: &str, weight: f64) -> Option<Problem> {
     (!fine).then(|| Problem::new(key, format!("found {weight}"), allowed))
 }
 
-/// A kind of term without keys of its own.
-fn plain(own: &Table, term: Term) -> Result<Term, Vec<Problem>> {
-    let unknown = |key: &String| Problem::new(key, "unknown key", strict_toml::suggest(key, &COMMON, ""));
-    let problems: Vec<Problem> = own.keys().take(MOST_PROBLEMS).map(unknown).collect();
-    if problems.is_empty() { Ok(term) } else { Err(problems) }
-}
-
-/// The keys that belong to one kind of term.
-fn keys<T: DeserializeOwned>(own: &Table) -> Result<T, Vec<Problem>> {
-    match strict_toml::decode(own) {
-        (Some(value), problems) if problems.is_empty() => Ok(value),
-        (_, mut problems) => {
-            // Where none of its own is near, one of the common keys may have been meant.
-            for problem in problems
-                .iter_mut()
-                .filter(|problem| problem.found == "unknown key" && !problem.remedy.starts_with("did"))
-            {
-                if let Some(near) = strict_toml::nearest(&problem.key, COMMON) {
-                    problem.remedy = format!("did you mean {near}?");
-                } else {
-                    problem.remedy += &format!(", {}", COMMON.join(", "));
-                }
-            }
-            Err(problems)
-        }
-    }
-}
-
 /// What only shows when all terms are there.
 fn together(reward: &Reward) -> Vec<Problem> {
     let terms = &reward.terms;
@@ -245,6 +207,44 @@ fn together(reward: &Reward) -> Vec<Problem> {
         problems.push(Problem::new("term", "no term is worth anything", remedy));
     }
     problems
+}
+
+/// Gates that name no term.
+fn lead_nowhere(term: &Weighted, names: &[String]) -> Vec<Problem> {
+    let gates = [("only_if", &term.only_if), ("unless", &term.unless)];
+    let unknown = |(key, gate): (&str, &Option<String>)| {
+        let gate = gate.as_ref().filter(|gate| !names.contains(gate))?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let remedy = strict_toml::suggest(gate, &names, "");
+        Some(Problem::new(key, format!("no term is called \"{gate}\""), remedy))
+    };
+    gates.into_iter().filter_map(unknown).collect()
+}
+
+/// The names of terms that stand behind each other's gates, if there are such.
+fn cycle(reward: &Reward) -> Option<String> {
+    let mut waiting: Vec<&Weighted> = reward.terms.iter().collect();
+    loop {
+        let waits_for = |term: &Weighted| {
+            let gates = [&term.only_if, &term.unless];
+            gates.into_iter().flatten().any(|gate| waiting.iter().any(|other| other.name == *gate))
+        };
+        let (still, free): (Vec<&Weighted>, Vec<&Weighted>) = waiting.iter().partition(|term| waits_for(term));
+        if free.is_empty() {
+            break;
+        }
+        waiting = still;
+    }
+    // What is left waits for a cycle or is part of one; following gates ends in it.
+    let mut at = *waiting.first()?;
+    let mut way: Vec<&str> = Vec::new();
+    while !way.contains(&at.name.as_str()) {
+        way.push(&at.name);
+        let next = [&at.only_if, &at.unless].into_iter().flatten();
+        at = next.filter_map(|gate| waiting.iter().find(|term| term.name == *gate)).next()?;
+    }
+    let from = way.iter().position(|name| *name == at.name)?;
+    Some(way[from..].join(", "))
 }
 
 #[cfg(test)]
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn every_kind_can_be_written_and_is_called_by_its_name() {
-        for kind in Term::KINDS {
+        for &kind in Term::KINDS {
             let needs = match kind {
                 "length" => "limit = 9",
                 "external" => "command = ['true']",
@@ -386,6 +386,24 @@ mod tests {
         }
         let both = line("[[term]]\nkind = 'corect'\nweight = inf\n[[term]]\nweight = 1");
         assert_eq!(both.lines().count(), 3, "{both}");
+    }
+
+    #[test]
+    fn gates_that_wait_for_each_other_are_refused() {
+        let term = |name: &str, gate: &str| format!("[[term]]\nkind = 'format'\nname = '{name}'\n{gate}\n");
+        let own = line(&term("a", "only_if = 'a'"));
+        assert!(own.contains("term: a wait for each other; take one of these gates"), "{own}");
+        let text = [
+            term("d", "unless = 'c'"),
+            term("a", "only_if = 'b'"),
+            term("b", "unless = 'c'"),
+            term("c", "only_if = 'a'"),
+        ];
+        let cycle = line(&text.concat());
+        assert!(cycle.contains("term: c, a, b wait for each other"), "{cycle}");
+        assert!(Reward::parse(&text[..3].concat().replace("'c'", "'x'"), "r.toml").is_err());
+        let fine = [term("a", "only_if = 'b'"), term("b", "unless = 'c'"), term("c", "")];
+        assert!(Reward::parse(&fine.concat(), "r.toml").is_ok());
     }
 
     #[test]

@@ -1,24 +1,21 @@
 //! Hand-made completions from perfect to hostile, on which a reward shows what it pays for before it is used.
 
 use super::scorer::Unscored;
-use super::{Score, Scorer, TermInput};
+use super::{Record, Score, Scorer};
 use crate::knowledge::reversal::{OPEN, REVERSAL};
 use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
 use crate::knowledge::{Claim, Match, Mood, Question, Set};
 use crate::language::Opening;
-use crate::verifier::{Facts, Judgement, judge};
+use crate::rollout::{Completion, Finish, Versions};
+use crate::verifier::{Facts, judge};
 
 /// A completion that somebody might write.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// What is special about it, in a few words.
     pub name: &'static str,
-    pub question: Question,
-    pub completion: String,
-    /// Tokens, a word each.
-    pub tokens: usize,
-    pub finished: bool,
-    pub judgement: Judgement,
+    /// As if it had been sampled for the first step; its tokens are a word each.
+    pub record: Record,
 }
 
 /// All of them, those about the first question first.
@@ -68,18 +65,20 @@ pub struct Explained {
 /// Scores every example, as if it had been sampled for the first step.
 pub fn explain(scorer: &Scorer) -> Vec<Explained> {
     let asked: Vec<(Example, Unscored)> =
-        examples().into_iter().map(|example| (example.clone(), scorer.ask(&example.evidence()))).collect();
-    let score =
-        |(example, asked): (Example, Unscored)| Explained { score: scorer.wait(&example.evidence(), asked), example };
+        examples().into_iter().map(|example| (example.clone(), scorer.ask(&example.record.evidence()))).collect();
+    let score = |(example, asked): (Example, Unscored)| {
+        let score = scorer.wait(&example.record.evidence(), asked);
+        Explained { example, score }
+    };
     asked.into_iter().map(score).collect()
 }
 
 /// A wrong answer that is paid at least as much as a right one that was recited honestly to the same question: the
 /// worst such pair (the wrong one first), if there is any. A policy will find it. What has no total is passed over.
 pub fn loophole(explained: &[Explained]) -> Option<(&Explained, &Explained)> {
-    let honest = |one: &&Explained| one.example.judgement.correct && one.example.is_honest();
-    let pairs = explained.iter().filter(|one| !one.example.judgement.correct).flat_map(|wrong| {
-        let same = move |one: &&Explained| one.example.question.id == wrong.example.question.id;
+    let honest = |one: &&Explained| one.example.record.judgement.correct && one.example.is_honest();
+    let pairs = explained.iter().filter(|one| !one.example.record.judgement.correct).flat_map(|wrong| {
+        let same = move |one: &&Explained| one.example.record.question == wrong.example.record.question;
         explained.iter().filter(honest).filter(same).map(move |right| (wrong, right))
     });
     let margins = pairs.filter_map(|(wrong, right)| Some((wrong.score.total? - right.score.total?, (wrong, right))));
@@ -88,61 +87,33 @@ pub fn loophole(explained: &[Explained]) -> Option<(&Explained, &Explained)> {
 }
 
 impl Example {
-    /// What the terms of a reward look at.
-    pub fn evidence(&self) -> TermInput<'_> {
-        TermInput {
-            judgement: &self.judgement,
-            prompt: &self.question.text,
-            completion: &self.completion,
-            expected: &self.question.answer,
-            aliases: &self.question.aliases,
-            matching: self.question.matching,
-            tokens: self.tokens,
-            finished: self.finished,
-            step: 1,
-        }
-    }
-
     /// Nothing false was recited, and everything that is needed.
     fn is_honest(&self) -> bool {
-        let judgement = &self.judgement;
+        let judgement = &self.record.judgement;
         judgement.needed_found == judgement.needed && judgement.recitations.iter().all(|one| one.is_true)
     }
 }
 
 #[cfg(test)]
 impl Example {
-    /// The example as a rollout, paid for its right answer.
-    pub fn record(&self, step: u64, sample: usize) -> super::Record {
-        use crate::rollout::Finish;
-        super::Record {
-            step,
-            question: self.question.id,
-            task: self.question.task,
-            form: self.question.form,
-            set: self.question.set,
-            sample,
-            prompt: self.question.text.clone(),
-            completion: self.completion.clone(),
-            answer: self.question.answer.clone(),
-            aliases: self.question.aliases.clone(),
-            matching: self.question.matching,
-            reward: Some(f64::from(u8::from(self.judgement.correct))),
-            terms: vec![],
-            advantage: Some(0.0),
-            version: super::SampledBy::One(step - 1),
-            finish: if self.finished { Finish::Stop } else { Finish::Length },
-            tokens: self.tokens,
-            judgement: self.judgement.clone(),
-        }
+    /// The example as a rollout of a step, paid for its right answer.
+    pub fn sampled(&self, step: u64, sample: usize) -> Record {
+        let mut record = Record { step, sample, version: super::SampledBy::One(step - 1), ..self.record.clone() };
+        let total = Some(f64::from(u8::from(record.judgement.correct)));
+        record.pay(Score { total, terms: vec![] });
+        record
     }
 }
 
 fn example(name: &'static str, question: Question, completion: &str) -> Example {
     let finished = completion.contains("<eos>");
     let judgement = judge(&Village, &question, Opening::Think, completion, finished);
-    let tokens = completion.split_whitespace().count();
-    Example { name, question, completion: completion.into(), tokens, finished, judgement }
+    let tokens = vec![0; completion.split_whitespace().count()];
+    let finish = if finished { Finish::Stop } else { Finish::Length };
+    let mut versions = Versions::default();
+    versions.push(0);
+    let sampled = Completion { request: 0, sample: 0, tokens, log_probs: vec![], versions, finish };
+    Example { name, record: Record::new(1, &question, &sampled, completion.into(), judgement) }
 }
 
 fn guards() -> Question {
@@ -235,13 +206,5 @@ mod tests {
         assert_eq!(right, "recites both premises and concludes");
         assert_eq!(loophole_of("[[term]]\nkind = 'correct'"), None);
         assert!(loophole_of("[[term]]\nkind = 'length'\nlimit = 64").is_some());
-    }
-
-    #[test]
-    fn names_differ() {
-        let mut names: Vec<&str> = examples().iter().map(|example| example.name).collect();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), examples().len());
     }
 }

@@ -5,7 +5,6 @@ pub mod config;
 mod edit;
 pub mod examples;
 pub mod external;
-mod gates;
 pub mod record;
 pub mod rescore;
 pub mod score;

@@ -65,27 +65,12 @@ impl Scorer {
     /// Every failure of a command on a completion that was waited for since this was last asked, those that never happened
     /// left out.
     pub fn take_failures(&self) -> Vec<FailedJudgements> {
-        let of = |command: &JudgeCommand| {
-            let (failures, complaint) = command.take_failures();
-            let term = command.name().to_string();
-            let failed = move |(failure, times)| FailedJudgements {
-                term: term.clone(),
-                failure,
-                times,
-                complaint: complaint.clone(),
-            };
-            failures.into_iter().map(failed)
-        };
-        self.commands.iter().flat_map(of).collect()
+        self.commands.iter().flat_map(JudgeCommand::take_failures).collect()
     }
 
     /// What was wrong with lines that commands wrote, with the names of their terms: of each kind the first line, once.
     pub fn take_remarks(&self) -> Vec<(String, String)> {
-        let of = |command: &JudgeCommand| {
-            let name = command.name().to_string();
-            command.take_remarks().into_iter().map(move |words| (name.clone(), words))
-        };
-        self.commands.iter().flat_map(of).collect()
+        self.commands.iter().flat_map(JudgeCommand::take_remarks).collect()
     }
 }
 
@@ -110,38 +95,5 @@ impl FailedJudgements {
             }
         }
         sums
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::super::term::tests::{evidence, judgement};
-    use super::*;
-
-    #[test]
-    fn a_command_that_fails_leaves_the_other_terms_as_they_are() {
-        let text = r#"
-            [[term]]
-            kind = "correct"
-            [[term]]
-            kind = "external"
-            name = "dead"
-            command = ["false"]
-            [[term]]
-            kind = "external"
-            name = "half"
-            weight = 2
-            command = ["sh", "-c", """read line; echo '{"id":1,"value":0.5}'"""]
-            [[term]]
-            kind = "recitation"
-            weight = 0.5"#;
-        let reward = Reward::parse(text, "r.toml").unwrap();
-        let scorer = Scorer::open(&reward).unwrap();
-        let judgement = judgement(true, &[true, true, false, false]);
-        let score = scorer.score(&evidence(&judgement));
-        let values: Vec<Option<f64>> = score.terms.iter().map(|term| term.value).collect();
-        assert_eq!((values, score.total), (vec![Some(1.0), None, Some(0.5), Some(0.5)], None));
-        let failed = scorer.take_failures();
-        assert_eq!((failed.len(), failed[0].term.as_str(), failed[0].failure), (1, "dead", Failure::Died));
     }
 }

@@ -1,7 +1,8 @@
 //! The terms, one for each thing that a reward may pay for or charge. A term only measures: its value lies
 //! between 0 and 1, and the sign of its weight says whether that is good.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use super::External;
 use super::terms::{Correct, Groundedness, Length, Relevance, Repetition, share};
@@ -30,16 +31,27 @@ pub struct TermInput<'a> {
     pub step: u64,
 }
 
+/// What is written of a term without keys of its own.
+fn no_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoKeys {}
+    NoKeys::deserialize(deserializer).map(|NoKeys {}| ())
+}
+
 /// One measure of a completion.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr, VariantNames)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Term {
     /// The right answer of a completion that ended by itself; other answers may earn a part.
     Correct(Correct),
     /// 1 if trace, answer and end stand where the format wants them, else 0.
+    #[serde(deserialize_with = "no_keys")]
     Format,
     /// Share of the sentences of the trace that are true facts. A sentence that is no fact counts as not true,
     /// and a trace without sentences is worth 0: silence is not truth. Saying one true fact often keeps it at 1.
+    #[serde(deserialize_with = "no_keys")]
     Recitation,
     /// The facts that the answer needs: how many the trace holds, or lacks, or how much else it says.
     Relevance(Relevance),
@@ -50,6 +62,7 @@ pub enum Term {
     /// Share of the completion that was said before. A negative weight punishes it.
     Repetition(Repetition),
     /// 1 if the completion ran out of tokens, else 0. A negative weight punishes it.
+    #[serde(deserialize_with = "no_keys")]
     Truncated,
     /// What a command of the user says.
     External(External),
@@ -57,31 +70,11 @@ pub enum Term {
 
 impl Term {
     /// The kinds by name, as they are written in a reward file.
-    pub const KINDS: [&'static str; 9] = [
-        "correct",
-        "format",
-        "recitation",
-        "relevance",
-        "groundedness",
-        "length",
-        "repetition",
-        "truncated",
-        "external",
-    ];
+    pub const KINDS: &[&str] = Term::VARIANTS;
 
     /// The name of this kind.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Term::Correct(_) => "correct",
-            Term::Format => "format",
-            Term::Recitation => "recitation",
-            Term::Relevance(_) => "relevance",
-            Term::Groundedness(_) => "groundedness",
-            Term::Length(_) => "length",
-            Term::Repetition(_) => "repetition",
-            Term::Truncated => "truncated",
-            Term::External(_) => "external",
-        }
+        self.into()
     }
 
     /// The value for one completion, from 0 to 1. Total: any text has one, in linear time. `None` where a command has
@@ -149,30 +142,6 @@ pub(super) mod tests {
 
     fn value(term: Term, evidence: TermInput) -> f64 {
         term.value(&evidence).unwrap()
-    }
-
-    #[test]
-    fn each_term_measures_its_own_thing() {
-        let judgement = judgement(true, &[true, false, true, true]);
-        let of = |term| value(term, evidence(&judgement));
-        assert_eq!(of(Term::Correct(Correct::default())), 1.0);
-        assert_eq!(of(Term::Format), 0.0);
-        assert_eq!(of(Term::Recitation), 0.75);
-        assert_eq!(of(Term::Relevance(Relevance::default())), 0.5);
-        assert_eq!(of(Term::Groundedness(Groundedness::default())), 0.0);
-        assert_eq!(of(Term::Truncated), 0.0);
-        assert_eq!(value(Term::Truncated, TermInput { finished: false, ..evidence(&judgement) }), 1.0);
-        let again = TermInput { completion: "a b a b", ..evidence(&judgement) };
-        assert_eq!(value(Term::Repetition(Repetition { words: 1 }), again), 0.5);
-        let length = Length { free: 3, buffer: None, limit: 7, shape: LengthShape::Linear };
-        assert_eq!(of(Term::Length(length)), 0.5);
-    }
-
-    #[test]
-    fn an_empty_trace_earns_nothing() {
-        let silent = Judgement { needed: 0, needed_found: 0, ..judgement(true, &[]) };
-        assert_eq!(value(Term::Recitation, evidence(&silent)), 0.0);
-        assert_eq!(value(Term::Relevance(Relevance::default()), evidence(&silent)), 0.0);
     }
 
     fn any_judgement() -> impl Strategy<Value = Judgement> {

@@ -14,7 +14,7 @@ use crate::reward::{Reward, Score, Scorer, TermInput};
 use crate::store::inputs;
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// A reward at work, and the file that it came from.
 pub struct LiveReward {
@@ -176,7 +176,5 @@ impl LiveReward {
 
 /// Two rewards that pay the same for the same have one digest.
 fn digest(reward: &Reward) -> Result<String> {
-    let text = serde_json::to_vec(reward)
-        .map_err(|error| Error::invalid("reward", error.to_string(), "this reward cannot be written as JSON"))?;
-    Ok(files::digest(&text))
+    files::digest_json("reward", reward)
 }

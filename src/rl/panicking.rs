@@ -44,7 +44,7 @@ struct Engineer {
 }
 
 impl Actors for TwoEngines {
-    fn pool(&self, _: usize, policy: &Policy) -> Result<WorkerPool> {
+    fn pool(&self, _: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
         let limits = Limits { max_tokens: policy.config.longest_sequence(), vocab_size: policy.config.vocab_size };
         let engineer = |_| -> Result<Engineer> {
             let engine = Engine::new(&policy.config, SLOTS, limits.max_tokens)?;

@@ -8,7 +8,7 @@ use crate::learner::advantage::Grouped;
 use crate::reward::Record;
 use crate::rollout::Finish;
 use crate::verifier::Grounding;
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// What was written of a step.
 #[derive(Clone, Debug)]
@@ -23,13 +23,7 @@ pub struct RolloutsFile {
 /// # Errors
 /// A file that cannot be written.
 pub fn write(path: &Path, lines: &[&Record]) -> Result<RolloutsFile> {
-    let mut text = Vec::new();
-    for line in lines {
-        serde_json::to_writer(&mut text, line).map_err(|error| {
-            Error::invalid(path.display().to_string(), error.to_string(), "a rollout cannot be written")
-        })?;
-        text.push(b'\n');
-    }
+    let text = files::to_jsonl(path, lines)?;
     files::write_atomic(path, &text)?;
     Ok(RolloutsFile { bytes: text.len() as u64, digest: files::digest(&text) })
 }

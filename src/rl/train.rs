@@ -57,7 +57,7 @@ pub(crate) fn inputs<'a>(
     let RunConfig { seed, precision, .. } = config.run;
     let from = branched_from(experiment)?;
     // How often a policy answers when it is finished is no part of how it came to be.
-    let evaluation = (config.train.evaluate_every > 0).then(|| config.evaluation.during_training());
+    let evaluation = config.train.evaluate_every.map(|_| config.evaluation.during_training());
     Ok((&tuned.content, train, reward, evaluation, seed, precision, &start.digest, from))
 }
 
@@ -96,9 +96,7 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         let (policy, resumed) = trainer.resume(tuned, &checkpoints)?;
         let curves = TrainingLoop::new(&trainer, &policy, &checkpoints, resumed)?.run()?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
-        let text = serde_json::to_vec(&curves)
-            .map_err(|error| Error::invalid(CURVES, error.to_string(), "the curves cannot be written"))?;
-        files::write_atomic(&dir.join(CURVES), &text)
+        files::write_json(&dir.join(CURVES), &curves)
     })?;
     if stage.reused
         && let Some(history) = History::newest(&experiment.run)
@@ -120,7 +118,5 @@ fn uncorrected(staleness: usize, algorithm: &Algorithm) -> Option<&'static str> 
 
 /// The learning curves of a finished stage.
 pub(crate) fn read_curves(stage: &Stage) -> Result<Curves> {
-    let path = stage.dir.join(CURVES);
-    serde_json::from_str(&files::read_text(&path)?)
-        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "train the run again"))
+    files::read_json(&stage.dir.join(CURVES), "train the run again")
 }

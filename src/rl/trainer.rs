@@ -84,13 +84,7 @@ impl Trainer<'_> {
     }
 
     fn optimizer(&self) -> OptimizerConfig {
-        let config = &self.experiment.config.train;
-        OptimizerConfig {
-            beta1: 0.9,
-            beta2: 0.99,
-            weight_decay: config.weight_decay,
-            max_gradient_norm: config.max_gradient_norm,
-        }
+        self.experiment.config.train.optimizer_keys().optimizer()
     }
 
     /// The fine-tuned policy, or the checkpoint of another run.
@@ -168,9 +162,7 @@ impl Trainer<'_> {
         let train = TrainConfig { steps: 0, reward: PathBuf::new(), from: None, ..config.train.learned() };
         let from = branched_from(self.experiment)?;
         let inputs = (&tuned.content, &self.start.digest, train, config.run.seed, config.run.precision, from);
-        let text = serde_json::to_vec(&inputs)
-            .map_err(|error| Error::invalid("train", error.to_string(), "it cannot be written as JSON"))?;
-        Ok(files::digest(&text)[..16].to_string())
+        Ok(files::digest_json("train", &inputs)?[..16].to_string())
     }
 }
 

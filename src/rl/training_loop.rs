@@ -58,7 +58,7 @@ impl<'a> TrainingLoop<'a> {
         let Resumed { reward, step: first, optimizer, mut notes } = resumed;
         let Trainer { experiment, start, algorithm, .. } = *trainer;
         let (config, run) = (&experiment.config.train, &experiment.run);
-        let schedule = Schedule::over(config.steps, config.learning_rate, config.warmup_steps, config.decay_share);
+        let schedule = config.optimizer_keys().schedule(config.steps);
         let reference = trainer.reference.as_ref();
         let sampler = BatchSampler {
             experiment,
@@ -94,8 +94,8 @@ impl<'a> TrainingLoop<'a> {
     /// # Errors
     /// Whatever ends training. What is done by then is kept in a checkpoint.
     pub fn run(mut self) -> Result<Curves> {
-        let metrics_file = self.trainer.experiment.run.metrics();
-        let recorder = JsonlRecorder::open(&metrics_file, self.first as u64 + 1)?;
+        // What is later than the checkpoint was cut off when its history was restored.
+        let recorder = JsonlRecorder::open(&self.trainer.experiment.run.metrics())?;
         for step in self.first..self.trainer.experiment.config.train.steps {
             let rollouts = match metrics::with_local_recorder(&recorder, || self.step(step)) {
                 Ok(written) => written.digest,
@@ -130,7 +130,7 @@ impl<'a> TrainingLoop<'a> {
         let experiment = self.trainer.experiment;
         let config = &experiment.config.train;
         let evaluated = self.notes.history.evaluations.last().is_some_and(|row| row.step == step as u64);
-        if config.evaluate_every == 0 || !step.is_multiple_of(config.evaluate_every) || evaluated {
+        if evaluated || config.evaluate_every.is_none_or(|every| !step.is_multiple_of(every)) {
             return Ok(());
         }
         let judge = Judge { start: self.trainer.start, reward: &self.reward };
@@ -214,7 +214,7 @@ impl<'a> TrainingLoop<'a> {
     fn save_if_due(&mut self, done: usize) -> Result<()> {
         let experiment = self.trainer.experiment;
         let config = &experiment.config.train;
-        let due = config.checkpoint_every > 0 && done.is_multiple_of(config.checkpoint_every);
+        let due = config.checkpoint_every.is_some_and(|every| done.is_multiple_of(every));
         if experiment.interrupt.requested() || due || done == config.steps {
             self.save(done)?;
         }

@@ -66,11 +66,8 @@ impl<N: DeserializeOwned> TrainState<N> {
         policy: impl FnOnce(&Path) -> Result<Policy>,
     ) -> Result<TrainState<N>> {
         let step = verify(dir)?.step;
-        let path = dir.join(NOTES);
-        let notes = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-            let remedy = "it is of another version or another stage: use another checkpoint";
-            Error::invalid(path.display().to_string(), error.to_string(), remedy)
-        })?;
+        let remedy = "it is of another version or another stage: use another checkpoint";
+        let notes = files::read_json(&dir.join(NOTES), remedy)?;
         let optimizer = Optimizer::load(&dir.join(MOMENTS), optimizer)?.with_scales(scales);
         Ok(TrainState { step, policy: policy(dir)?, optimizer, notes })
     }
@@ -127,11 +124,7 @@ impl Checkpoints {
         let make = |beside: &Path| {
             model(beside)?;
             optimizer.save(&beside.join(MOMENTS))?;
-            let text = serde_json::to_vec(notes).map_err(|error| {
-                let place = dir.join(NOTES).display().to_string();
-                Error::invalid(place, error.to_string(), "this state cannot be written as JSON")
-            })?;
-            files::write_atomic(&beside.join(NOTES), &text)
+            files::write_json(&beside.join(NOTES), notes)
         };
         let about = || CheckpointInfo { version: env!("CARGO_PKG_VERSION").into(), step };
         seal::seal(&dir, make, about, serde_json::to_vec)?;
@@ -199,7 +192,6 @@ pub enum BranchOrigin {
 /// What `train.from` names.
 ///
 /// # Errors
-///
 /// A text that names nothing, a directory that is no run, a step without a checkpoint.
 pub fn origin(text: &str) -> Result<BranchOrigin> {
     match text.rsplit_once('@') {
@@ -305,7 +297,7 @@ mod tests {
     use crate::telemetry::{Meter, Silent};
 
     const OPTIMIZER: OptimizerConfig =
-        OptimizerConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.0, max_gradient_norm: 1.0 };
+        OptimizerConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0, max_gradient_norm: 1.0 };
 
     /// Keeps what it is told.
     #[derive(Default)]

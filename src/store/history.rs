@@ -65,7 +65,6 @@ impl History {
     /// A line that cannot be written as JSON.
     pub fn add(&mut self, line: &MetricsLine, rollouts: String) -> Result<()> {
         self.metrics += &line.to_json()?;
-        self.metrics.push('\n');
         self.rollouts.insert(line.step as usize, rollouts);
         Ok(())
     }
@@ -91,7 +90,6 @@ impl History {
     /// Everything in a run directory that is not what it was when it was written.
     ///
     /// # Errors
-    ///
     /// A file that cannot be read.
     pub fn damage(&self, run: &RunDir) -> Result<Vec<Damaged>> {
         let mut all = Vec::new();
@@ -107,7 +105,6 @@ impl History {
     /// goes on from here, what is later than this history is cut off as well.
     ///
     /// # Errors
-    ///
     /// A file that cannot be read or written.
     pub fn restore(&self, run: &RunDir, again: bool) -> Result<Vec<Damaged>> {
         let mut damage = self.damage(run)?;
@@ -171,7 +168,6 @@ impl History {
 /// where it is one of several. Nothing, where a run has no checkpoint.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -192,7 +188,6 @@ pub fn damage(root: &Path) -> Result<Vec<Damaged>> {
 /// soon as a short one.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> {
     let Some(history) = History::newest(run) else { return Ok(Vec::new()) };
@@ -203,7 +198,6 @@ pub fn damage_to_shown(run: &RunDir, step: Option<u64>) -> Result<Vec<Damaged>> 
 /// The same of recorded rollouts alone. A path is a run directory, its `rollouts/`, or a file in there.
 ///
 /// # Errors
-///
 /// A file that cannot be read.
 pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
     // Where we are, a path may be too short to have two parents.
@@ -224,10 +218,7 @@ pub fn damage_to_rollouts(path: &Path) -> Result<Vec<Damaged>> {
 /// # Errors
 /// A file that cannot be written.
 pub fn write_evaluations(run: &RunDir, evaluations: &[ArmResult]) -> Result<()> {
-    let path = run.evaluations();
-    let text = serde_json::to_vec(evaluations)
-        .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "it cannot be written"))?;
-    files::write_atomic(&path, &text)
+    files::write_json(&run.evaluations(), evaluations)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -318,7 +309,7 @@ mod tests {
         assert!(history.damage(&run).unwrap()[0].words().contains("metrics.jsonl: it is gone"));
         history.restore(&run, false).unwrap();
         // What is later is nobody's damage; it goes when its steps are done again.
-        let later = format!("{whole}{}\n{{\"st", line(4).to_json().unwrap());
+        let later = format!("{whole}{}{{\"st", line(4).to_json().unwrap());
         fs::write(run.metrics(), &later).unwrap();
         assert_eq!(history.restore(&run, false).unwrap(), []);
         assert_eq!(files::read_text(&run.metrics()).unwrap(), later);

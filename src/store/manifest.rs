@@ -159,9 +159,7 @@ impl Manifest {
         }
         let here = whole(Path::new("."));
         moved.home = self.home.clone().or(Some(Home { dir: way(&whole(run), &here), at: here }));
-        let text = serde_json::to_vec_pretty(&moved)
-            .map_err(|error| Error::invalid(FILE, error.to_string(), "it cannot be written as JSON"))?;
-        files::write_atomic(&run.join(FILE), &text)
+        files::write_json_pretty(&run.join(FILE), &moved)
     }
 
     /// Reads that of a run that was evaluated.
@@ -185,14 +183,11 @@ impl Manifest {
     /// # Errors
     /// A file that cannot be read.
     pub fn at(run: &Path) -> Result<Option<Self>> {
-        let path = run.join(FILE);
-        if !path.exists() {
-            return Ok(None);
+        let mut manifest: Option<Manifest> = files::read_json_if_there(&run.join(FILE), "evaluate the run again")?;
+        for record in manifest.iter_mut().flat_map(|manifest| &mut manifest.stages) {
+            record.dir = record.found(run);
         }
-        let mut manifest: Manifest = serde_json::from_str(&files::read_text(&path)?)
-            .map_err(|error| Error::invalid(path.display().to_string(), error.to_string(), "evaluate the run again"))?;
-        manifest.stages.iter_mut().for_each(|record| record.dir = record.found(run));
-        Ok(Some(manifest))
+        Ok(manifest)
     }
 }
 

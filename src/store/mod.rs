@@ -2,14 +2,12 @@
 //! the digests of everything that went in.
 
 pub mod checkpoint;
-mod config_file;
 pub mod history;
 pub mod inputs;
 pub mod manifest;
 pub mod open_run;
 pub mod paths;
 pub mod run_dir;
-pub mod schema;
 pub mod seal;
 pub mod stage;
 pub mod watched;

@@ -1,6 +1,6 @@
 //! Finished stages, found again by what went into them.
 //!
-//! A stage's key is a digest over its name, the number of its [`schema`] and everything that it was made from. Its
+//! A stage's key is a digest over its name, the number of its schema and everything that it was made from. Its
 //! directory is written under another name and renamed when it is whole, with a marker that holds the digest of
 //! every file. A directory without the marker does not exist: it is removed and made anew. A file that no longer
 //! has the digest in the marker is an error rather than a reason to make the stage again, because it means that
@@ -14,7 +14,6 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::schema::schema;
 use super::seal::{self, Marker};
 use crate::interrupt::Interrupt;
 use crate::{Error, Result, files};
@@ -186,6 +185,38 @@ fn key(name: &str, inputs: &serde_json::Value) -> Result<String> {
     Ok(files::digest(format!("{name}\n{}\n{inputs}", schema(name)?).as_bytes()))
 }
 
+// A stage's key holds the number of its schema and no version of the program, so a new version finds what an older one has
+// made. Whoever changes what a stage writes, or what it computes from the same inputs, raises its number: then it is made
+// anew, and so is whatever builds on it.
+
+/// By the name of the stage, or by what the names of several begin with (`arm-filler`, `choices-evaluation`).
+const SCHEMAS: [(&str, u32); 12] = [
+    ("base", 1),
+    ("blank", 1),
+    ("whole", 1),
+    ("finetune", 1),
+    ("train", 1),
+    ("baseline", 1),
+    ("evaluation", 1),
+    ("arm", 1),
+    ("choices", 1),
+    ("held-out", 1),
+    ("baseline-on-b", 1),
+    ("winner-on-b", 1),
+];
+
+/// The number of a stage's schema. Of several names that fit the longest one counts.
+///
+/// # Errors
+/// A stage that is not in the table.
+fn schema(stage: &str) -> Result<u32> {
+    let fits = |name: &str| stage.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let found = SCHEMAS.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len());
+    found
+        .map(|(_, number)| *number)
+        .ok_or_else(|| Error::invalid(format!("stage {stage}"), "no schema number", "give it one in SCHEMAS"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -290,5 +321,19 @@ mod tests {
         stages.interrupt.request();
         let error = stages.get_or_make("base", &1, |_| stages.get_or_make("base", &1, |_| Ok(())).map(drop));
         assert!(matches!(error, Err(Error::Interrupted(_))));
+    }
+
+    #[test]
+    fn every_stage_has_its_number_and_no_other_name_has_one() {
+        let pinned = "base 1, blank 1, whole 1, finetune 1, train 1, baseline 1, evaluation 1, arm 1, choices 1, \
+                      held-out 1, baseline-on-b 1, winner-on-b 1";
+        let table: Vec<String> = SCHEMAS.iter().map(|(name, number)| format!("{name} {number}")).collect();
+        assert_eq!(table.join(", "), pinned, "whoever raises a number changes this line as well");
+        for name in ["finetune", "arm-filler-after-rl", "choices-evaluation", "baseline-on-b"] {
+            assert_eq!(schema(name).unwrap(), 1, "{name}");
+        }
+        for name in ["", "trainer", "arms", "on-b"] {
+            assert!(schema(name).unwrap_err().to_string().contains("no schema number"), "{name}");
+        }
     }
 }

@@ -53,17 +53,13 @@ impl WatchedRun {
         if !self.metrics.read(&mut self.lines)? {
             return Ok(false);
         }
-        let path = self.run.evaluations();
-        if path.exists() {
-            self.evaluations = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-                Error::invalid(path.display().to_string(), error.to_string(), "the run writes it: run it again")
-            })?;
-        }
+        let written = files::read_json_if_there(&self.run.evaluations(), "the run writes it: run it again")?;
+        self.evaluations = written.unwrap_or_default();
         if let Some(step) = self.step() {
             // A run that is taken up again may just be writing it anew: then the last one is shown for longer.
-            if let Ok(text) = files::read_text(&self.run.rollouts(step as usize)) {
-                let records: std::result::Result<Vec<Record>, _> = text.lines().map(serde_json::from_str).collect();
-                self.rollouts = records.unwrap_or_default();
+            match files::read_jsonl(&self.run.rollouts(step as usize), "a rollout", "") {
+                Err(Error::Io { .. }) => {}
+                records => self.rollouts = records.unwrap_or_default(),
             }
         }
         Ok(true)

@@ -93,7 +93,7 @@ impl SweepFile {
             base.train.held_out = HELD_OUT;
         }
         // An evaluation on the way would ask about B.
-        base.train.evaluate_every = 0;
+        base.train.evaluate_every = None;
         Ok(SweepFile { path: path.to_path_buf(), text, base_path, base, seeds, search, axes })
     }
 }

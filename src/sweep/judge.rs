@@ -1,6 +1,6 @@
 //! What a sweep compares runs by: the held-out questions of A; and, of the run that it chose, those of B.
 
-use crate::evaluate::examiner::{ANSWERS, Examined, ask, read, write};
+use crate::evaluate::examiner::{ANSWERS, Examined, ask, read};
 use crate::evaluation::{Answered, Arm, Cost};
 use crate::experiment::Experiment;
 use crate::experiment::finetune::{self, FINETUNE, learn_documents};
@@ -8,7 +8,7 @@ use crate::experiment::start::Start;
 use crate::knowledge::{Division, Form, Question, Set};
 use crate::rl::train::{self, TRAIN, read_curves, reinforce};
 use crate::store::stage::Stage;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Name of the stage that holds a run's answers to held-out questions.
 const JUDGING: &str = "held-out";
@@ -33,7 +33,7 @@ pub fn judge(experiment: &Experiment, forms: &[Form]) -> Result<Judged> {
         let step = experiment.config.train.steps as u64;
         let policy = Examined::new(&trained, step);
         let answered = ask(experiment, &start, JUDGING, &[Arm::AfterRl], policy, &questions)?;
-        write(&dir.join(ANSWERS), &answered)
+        files::write_jsonl(&dir.join(ANSWERS), &answered)
     })?;
     judged(experiment, &division, tuned, trained, &answers)
 }
@@ -63,7 +63,7 @@ pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answe
         let inputs = (&policy.content, &start.digest, &experiment.config.evaluation, arm, ids(&questions));
         let stage = experiment.cache.get_or_make(name, &inputs, |dir| {
             let policy = Examined::new(policy, step);
-            write(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)
+            files::write_jsonl(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)
         })?;
         read(&stage)
     };

@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::knowledge::Form;
 use crate::store::RunDir;
 use crate::strict_toml::one_line;
-use crate::telemetry::{Progress, hardware};
+use crate::telemetry::{Progress, machine};
 use crate::{Error, Result, files, report};
 
 pub use axes::Axis;
@@ -257,7 +257,7 @@ impl Sweep {
             cost: Cost { seconds: runs.seconds + finetune_seconds, ..runs },
             finetune_seconds,
             digests,
-            hardware: hardware::describe(),
+            hardware: machine::describe(),
             file: self.file.text.clone(),
             config: self.file.base.to_toml()?,
             ranking,
@@ -285,9 +285,7 @@ impl Sweep {
 
     fn write(&self, summary: SweepSummary) -> Result<Swept> {
         let (json, html) = (self.root.join("sweep.json"), self.root.join("sweep.html"));
-        let text = serde_json::to_vec_pretty(&summary)
-            .map_err(|error| Error::invalid("sweep.json", error.to_string(), "the summary cannot be written"))?;
-        files::write_atomic(&json, &text)?;
+        files::write_json_pretty(&json, &summary)?;
         files::write_atomic(&html, report::sweep_page(&summary)?.as_bytes())?;
         Ok(Swept { summary, files: vec![html, json] })
     }
@@ -326,7 +324,7 @@ mod tests {
         let (base, held_out) = (&sweep.file.base, sweep.file.base.train.held_out);
         assert_eq!(
             (base.train.evaluate_every, held_out),
-            (0, 0.25),
+            (None, 0.25),
             "nothing of B on the way, and something to judge by"
         );
         let mut places = std::collections::BTreeSet::new();

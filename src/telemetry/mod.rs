@@ -1,15 +1,14 @@
 //! What a run says about itself while it goes: metrics into files, progress to whoever listens, and the machine
 //! it runs on. Nothing here prints.
 
-pub mod hardware;
+pub mod machine;
 pub mod meaning;
-pub mod memory;
 pub mod metrics_file;
 pub mod progress;
 pub mod recorder;
 pub mod tensorboard;
 
-pub use metrics_file::{MetricsFile, MetricsLine, MetricsTail, read_metrics};
+pub use metrics_file::{MetricsLine, MetricsTail, read_metrics};
 pub use progress::{Meter, Progress, Silent};
 pub use recorder::JsonlRecorder;
 pub use tensorboard::TensorBoard;

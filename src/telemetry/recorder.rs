@@ -5,15 +5,17 @@
 //! stopped and continued in between.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 
-use super::{MetricsFile, MetricsLine};
-use crate::Result;
+use super::MetricsLine;
+use crate::{Error, Result, files};
 
 /// Collects metrics and writes one line for each step. Clones share what they collect; usable as the global
 /// recorder (`metrics::set_global_recorder`) and as a local one (`metrics::with_local_recorder`).
@@ -24,36 +26,43 @@ use crate::Result;
 #[derive(Clone)]
 pub struct JsonlRecorder {
     pending: Arc<Pending>,
-    file: Arc<Mutex<MetricsFile>>,
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
 }
 
 /// What was recorded since the last line.
 #[derive(Default)]
 struct Pending(Mutex<BTreeMap<String, Metric>>);
 
+#[derive(Default)]
 struct Metric {
-    value: MetricValue,
-    /// Something was recorded since the last line.
-    touched: bool,
+    gauge: f64,
+    /// What was counted, and how much of that stands in a line.
+    total: u64,
+    written: u64,
+    values: Vec<f64>,
+    /// What was recorded since the last line.
+    touched: Option<MetricKind>,
 }
 
-enum MetricValue {
-    Gauge(f64),
-    Counter { total: u64, written: u64 },
-    Histogram(Vec<f64>),
+enum MetricKind {
+    Gauge,
+    Counter,
+    Histogram,
 }
 
 impl JsonlRecorder {
-    /// Opens or makes the file for a run whose next step is `next_step`; see [`MetricsFile::open`].
-    pub fn open(path: &Path, next_step: u64) -> Result<JsonlRecorder> {
-        let file = Arc::new(Mutex::new(MetricsFile::open(path, next_step)?));
-        Ok(JsonlRecorder { pending: Arc::default(), file })
+    /// Opens or makes the file, to which lines are appended.
+    pub fn open(path: &Path) -> Result<JsonlRecorder> {
+        path.parent().map_or(Ok(()), files::create_dir)?;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path, "open"))?;
+        Ok(JsonlRecorder { pending: Arc::default(), path: path.into(), file: Arc::new(Mutex::new(file)) })
     }
 
-    /// Writes the line of one step and starts the next. Returns what was written.
+    /// Writes the line of one step and starts the next. Returns what was written, which is with the operating system then.
     pub fn write_step(&self, step: u64) -> Result<MetricsLine> {
         let line = self.pending.take(step);
-        lock(&self.file).append(&line)?;
+        lock(&self.file).write_all(line.to_json()?.as_bytes()).map_err(Error::io(&self.path, "write"))?;
         Ok(line)
     }
 
@@ -83,13 +92,6 @@ impl Recorder for JsonlRecorder {
 }
 
 impl Pending {
-    fn update(&self, name: &str, fresh: fn() -> MetricValue, change: impl FnOnce(&mut MetricValue)) {
-        let mut all = lock(&self.0);
-        let measured = all.entry(name.to_owned()).or_insert_with(|| Metric { value: fresh(), touched: false });
-        change(&mut measured.value);
-        measured.touched = true;
-    }
-
     fn take(&self, step: u64) -> MetricsLine {
         let mut line = MetricsLine { step, ..MetricsLine::default() };
         let mut put = |name: &str, value: f64| {
@@ -99,23 +101,23 @@ impl Pending {
             };
             column.insert(name.to_owned(), value.is_finite().then_some(value));
         };
-        for (name, measured) in lock(&self.0).iter_mut().filter(|(_, measured)| measured.touched) {
-            measured.touched = false;
-            match &mut measured.value {
-                MetricValue::Gauge(value) => put(name, *value),
-                MetricValue::Counter { total, written } => {
-                    put(name, (*total - *written) as f64);
-                    *written = *total;
+        for (name, metric) in lock(&self.0).iter_mut() {
+            match metric.touched.take() {
+                None => {}
+                Some(MetricKind::Gauge) => put(name, metric.gauge),
+                Some(MetricKind::Counter) => {
+                    put(name, (metric.total - metric.written) as f64);
+                    metric.written = metric.total;
                 }
-                MetricValue::Histogram(values) => {
+                Some(MetricKind::Histogram) => {
                     // Threads record in any order; a sum in a fixed order is the same sum every time.
+                    let mut values = std::mem::take(&mut metric.values);
                     values.sort_by(f64::total_cmp);
                     let n = values.len() as f64;
                     let mean = values.iter().sum::<f64>() / n;
                     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
                     put(&format!("{name}/mean"), mean);
                     put(&format!("{name}/std"), variance.sqrt());
-                    values.clear();
                 }
             }
         }
@@ -129,17 +131,18 @@ struct Handle {
     pending: Arc<Pending>,
 }
 
+impl Handle {
+    fn update(&self, kind: MetricKind, change: impl FnOnce(&mut Metric)) {
+        let mut all = lock(&self.pending.0);
+        let metric = all.entry(self.name.clone()).or_default();
+        change(metric);
+        metric.touched = Some(kind);
+    }
+}
+
 impl GaugeFn for Handle {
     fn increment(&self, by: f64) {
-        self.pending.update(
-            &self.name,
-            || MetricValue::Gauge(0.0),
-            |value| {
-                if let MetricValue::Gauge(value) = value {
-                    *value += by;
-                }
-            },
-        );
+        self.update(MetricKind::Gauge, |metric| metric.gauge += by);
     }
 
     fn decrement(&self, by: f64) {
@@ -147,47 +150,23 @@ impl GaugeFn for Handle {
     }
 
     fn set(&self, to: f64) {
-        self.pending.update(&self.name, || MetricValue::Gauge(0.0), |value| *value = MetricValue::Gauge(to));
+        self.update(MetricKind::Gauge, |metric| metric.gauge = to);
     }
 }
 
 impl CounterFn for Handle {
     fn increment(&self, by: u64) {
-        self.pending.update(
-            &self.name,
-            || MetricValue::Counter { total: 0, written: 0 },
-            |value| {
-                if let MetricValue::Counter { total, .. } = value {
-                    *total += by;
-                }
-            },
-        );
+        self.update(MetricKind::Counter, |metric| metric.total += by);
     }
 
     fn absolute(&self, to: u64) {
-        self.pending.update(
-            &self.name,
-            || MetricValue::Counter { total: 0, written: 0 },
-            |value| {
-                if let MetricValue::Counter { total, .. } = value {
-                    *total = to.max(*total);
-                }
-            },
-        );
+        self.update(MetricKind::Counter, |metric| metric.total = to.max(metric.total));
     }
 }
 
 impl HistogramFn for Handle {
     fn record(&self, one: f64) {
-        self.pending.update(
-            &self.name,
-            || MetricValue::Histogram(Vec::new()),
-            |value| {
-                if let MetricValue::Histogram(values) = value {
-                    values.push(one);
-                }
-            },
-        );
+        self.update(MetricKind::Histogram, |metric| metric.values.push(one));
     }
 }
 
@@ -218,14 +197,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files;
     use metrics::{counter, gauge, histogram, with_local_recorder};
 
     /// Runs the measuring code of each step and returns the file.
     fn written(steps: &[fn()]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let recorder = JsonlRecorder::open(&path, 0).unwrap();
+        let recorder = JsonlRecorder::open(&path).unwrap();
         for (step, measure) in steps.iter().enumerate() {
             with_local_recorder(&recorder, measure);
             recorder.write_step(step as u64).unwrap();
@@ -293,7 +271,7 @@ mod tests {
             .into_iter()
             .map(|values| {
                 let folder = tempfile::tempdir().unwrap();
-                let recorder = JsonlRecorder::open(&folder.path().join("metrics.jsonl"), 0).unwrap();
+                let recorder = JsonlRecorder::open(&folder.path().join("metrics.jsonl")).unwrap();
                 for value in values {
                     let recorder = recorder.clone();
                     std::thread::spawn(move || with_local_recorder(&recorder, || histogram!("x").record(value)))

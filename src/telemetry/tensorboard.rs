@@ -1,14 +1,52 @@
 //! Event files that TensorBoard reads: records of protocol buffers, each with its checksums.
 //!
-//! Of the format only what scalars need is written: `Event { wall_time = 1, step = 2, file_version = 3, summary = 5,
-//! session_log = 7 }`, `Summary { value = 1 { tag = 1, simple_value = 2 } }`, `SessionLog { status = 1 }`.
+//! Of the format only what scalars need is written.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use prost::Message;
+
 use crate::{Error, Result, files};
+
+/// One record of a file.
+#[derive(Clone, PartialEq, Message)]
+struct TensorBoardEvent {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    /// In the first event of a file.
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<ScalarValues>,
+    /// Where a process begins.
+    #[prost(message, optional, tag = "7")]
+    session_log: Option<SessionLog>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ScalarValues {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<ScalarValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ScalarValue {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
 
 /// A folder of event files, open for the scalars of one process. `tensorboard --logdir` takes the folder, or the one
 /// that holds several runs.
@@ -39,8 +77,8 @@ impl TensorBoard {
         self.append(&summary(now(), step, scalars))
     }
 
-    fn append(&mut self, event: &[u8]) -> Result<()> {
-        self.file.write_all(&record(event)).map_err(Error::io(&self.path, "write"))
+    fn append(&mut self, event: &TensorBoardEvent) -> Result<()> {
+        self.file.write_all(&record(&event.encode_to_vec())).map_err(Error::io(&self.path, "write"))
     }
 }
 
@@ -50,39 +88,21 @@ fn now() -> f64 {
 }
 
 /// The first event of a file.
-fn version(time: f64) -> Vec<u8> {
-    let mut event = double(1, time);
-    event.extend(bytes(3, b"brain.Event:2"));
-    event
+fn version(wall_time: f64) -> TensorBoardEvent {
+    TensorBoardEvent { wall_time, file_version: Some("brain.Event:2".into()), ..Default::default() }
 }
 
 /// A process begins at this step.
-fn start(time: f64, step: u64) -> Vec<u8> {
-    const STATUS_START: u64 = 1;
-    let mut event = event(time, step);
-    event.extend(bytes(7, &integer(1, STATUS_START)));
-    event
+fn start(wall_time: f64, step: u64) -> TensorBoardEvent {
+    const STATUS_START: i32 = 1;
+    let session_log = Some(SessionLog { status: STATUS_START });
+    TensorBoardEvent { wall_time, step: step as i64, session_log, ..Default::default() }
 }
 
-fn summary<T: AsRef<str>>(time: f64, step: u64, scalars: impl IntoIterator<Item = (T, f64)>) -> Vec<u8> {
-    let mut values = Vec::new();
-    for (tag, value) in scalars {
-        let mut scalar = bytes(1, tag.as_ref().as_bytes());
-        scalar.extend(float(2, value as f32));
-        values.extend(bytes(1, &scalar));
-    }
-    let mut event = event(time, step);
-    event.extend(bytes(5, &values));
-    event
-}
-
-fn event(time: f64, step: u64) -> Vec<u8> {
-    let mut event = double(1, time);
-    // A field that has its default is left out.
-    if step > 0 {
-        event.extend(integer(2, step));
-    }
-    event
+fn summary<T: AsRef<str>>(wall_time: f64, step: u64, scalars: impl IntoIterator<Item = (T, f64)>) -> TensorBoardEvent {
+    let scalar = |(tag, value): (T, f64)| ScalarValue { tag: tag.as_ref().into(), simple_value: Some(value as f32) };
+    let summary = Some(ScalarValues { values: scalars.into_iter().map(scalar).collect() });
+    TensorBoardEvent { wall_time, step: step as i64, summary, ..Default::default() }
 }
 
 /// Length, checksum of the length, content, checksum of the content.
@@ -101,37 +121,6 @@ fn masked(content: &[u8]) -> u32 {
     crc32c::crc32c(content).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The number of a field and how its value is written.
-fn key(field: u64, kind: u64) -> Vec<u8> {
-    varint(field << 3 | kind)
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn integer(field: u64, value: u64) -> Vec<u8> {
-    [key(field, 0), varint(value)].concat()
-}
-
-fn double(field: u64, value: f64) -> Vec<u8> {
-    [key(field, 1), value.to_le_bytes().to_vec()].concat()
-}
-
-fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
-    [key(field, 2), varint(value.len() as u64), value.to_vec()].concat()
-}
-
-fn float(field: u64, value: f32) -> Vec<u8> {
-    [key(field, 5), value.to_le_bytes().to_vec()].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +132,9 @@ mod tests {
     fn the_bytes_are_those_of_tensorboards_own_writer() {
         let scalars = [("reward", 0.5), ("eval/B/open", -3.25)];
         let events = [version(1.5), start(1.5, 300), summary(2.5, 300, scalars)];
-        let hex = |event: &Vec<u8>| record(event).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |event: &TensorBoardEvent| {
+            record(&event.encode_to_vec()).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
         assert_eq!(events.iter().map(hex).collect::<Vec<_>>(), GOLDEN.lines().collect::<Vec<_>>());
     }
 

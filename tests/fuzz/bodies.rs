@@ -15,7 +15,7 @@ use recollect::language::Opening;
 use recollect::policy::{Checkpoint, ModelConfig, Policy};
 use recollect::reward::Reward;
 use recollect::reward::rescore::{Options, rescore};
-use recollect::telemetry::{MetricsFile, MetricsTail, Silent, read_metrics};
+use recollect::telemetry::{MetricsTail, Silent, read_metrics};
 use recollect::text::is_hidden;
 use recollect::verifier::judge;
 
@@ -147,7 +147,7 @@ pub fn rollouts(data: &[u8]) {
     }
 }
 
-/// The metrics of a run: read, followed, and taken up again.
+/// The metrics of a run: read, and followed.
 pub fn metrics(data: &[u8]) {
     let path = write("metrics.jsonl", data);
     let whole = checked(read_metrics(&path));
@@ -157,7 +157,6 @@ pub fn metrics(data: &[u8]) {
         assert!(lines.len() <= whole.len());
         whole.iter().for_each(|line| assert!(line.finite().all(|(_, value)| value.is_finite())));
     }
-    checked(MetricsFile::open(&path, 3));
 }
 
 /// A file of this process, written anew.

@@ -1,10 +1,7 @@
 //! `recollect reward`.
 
-mod check;
-mod compare;
-mod explain;
-mod hunt;
-mod score;
+mod file;
+mod rollouts;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -39,11 +36,11 @@ Examples:
 
 #[derive(Subcommand)]
 enum RewardCommand {
-    Check(check::CheckArgs),
-    Explain(explain::ExplainArgs),
-    Score(score::ScoreArgs),
-    Compare(compare::CompareArgs),
-    Hunt(hunt::HuntArgs),
+    Check(file::CheckArgs),
+    Explain(file::ExplainArgs),
+    Score(rollouts::ScoreArgs),
+    Compare(rollouts::CompareArgs),
+    Hunt(rollouts::HuntArgs),
 }
 
 /// The rollouts to score and how.
@@ -88,11 +85,11 @@ impl RolloutArgs {
 
 pub fn main(args: &RewardArgs) -> Result<()> {
     match &args.job {
-        RewardCommand::Check(args) => check::main(args),
-        RewardCommand::Explain(args) => explain::main(args),
-        RewardCommand::Score(args) => score::main(args),
-        RewardCommand::Compare(args) => compare::main(args),
-        RewardCommand::Hunt(args) => hunt::main(args),
+        RewardCommand::Check(args) => file::check(args),
+        RewardCommand::Explain(args) => file::explain(args),
+        RewardCommand::Score(args) => rollouts::score(args),
+        RewardCommand::Compare(args) => rollouts::compare(args),
+        RewardCommand::Hunt(args) => rollouts::hunt(args),
     }
 }
 

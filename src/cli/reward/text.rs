@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use recollect::reward::rescore::{Distribution, Rescored};
+use recollect::reward::scorer::FailedJudgements;
 use recollect::reward::{Record, Score};
 use recollect::strict_toml::one_line;
 
@@ -64,17 +65,23 @@ pub fn head(found: &Rescored) -> String {
             found.undecided
         );
     }
-    for failed in &found.failed {
-        let words = failed.complaint.as_ref().map_or(String::new(), |words| format!(" (\"{}\")", one_line(words)));
-        let (term, times, why) = (&failed.term, failed.times, failed.failure.name());
-        let _ = writeln!(text, "note: the command of {term} gave no value {times} times: {why}{words}");
-    }
-    for (term, words) in &found.remarks {
-        let _ = writeln!(text, "note: {term}: {words}");
-    }
+    text += &of_commands(&found.failed, &found.remarks);
     let unjudged = found.rewards.iter().map(|reward| reward.unjudged).max().unwrap_or(0);
     if unjudged > 0 {
         let _ = writeln!(text, "note: {unjudged} rollouts were not judged and are left out of all numbers");
+    }
+    text
+}
+
+/// What commands of external terms did not answer, and what was wrong with their lines.
+pub fn of_commands(failed: &[FailedJudgements], remarks: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for FailedJudgements { term, failure, times, complaint } in failed {
+        let words = complaint.as_ref().map_or(String::new(), |words| format!(" (\"{}\")", one_line(words)));
+        text += &format!("note: the command of {term} gave no value {times} times: {}{words}\n", failure.name());
+    }
+    for (term, words) in remarks {
+        text += &format!("note: {term}: {words}\n");
     }
     text
 }

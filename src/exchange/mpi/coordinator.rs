@@ -111,7 +111,7 @@ impl Drop for LearnerRank {
 
 impl Actors for MpiRanks {
     /// Errors: a policy on a card.
-    fn pool(&self, workers: usize, policy: &Policy) -> Result<WorkerPool> {
+    fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
         if policy.is_on_card() {
             let remedy = "set run.device to \"cpu\", or start one process alone";
             return Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy));
@@ -140,8 +140,8 @@ impl MpiRanks {
         self.shared.name(actor + 1)
     }
 
-    /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (0: one a core).
-    pub fn start(&self, workers: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
+    /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (one a core unless told).
+    pub fn start(&self, workers: Option<usize>, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
         *lock(&self.shared.held) = None;
         self.say(CoordinatorCommand::Start(StartEngines { config: json(config)?, slots, max_tokens, workers }));
         Ok(())

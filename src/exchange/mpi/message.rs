@@ -87,8 +87,8 @@ pub(super) struct StartEngines {
     pub config: String,
     pub slots: usize,
     pub max_tokens: usize,
-    /// Workers; 0 for one on each core.
-    pub workers: usize,
+    /// Workers; one on each core unless told.
+    pub workers: Option<usize>,
 }
 
 /// The weights of a policy version.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::QuestionRow;
 use crate::knowledge::{KnownConfig, World, WorldConfig};
-use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 /// The file beside exported questions that says which world they are about.
@@ -26,24 +25,15 @@ impl WorldOrigin {
     /// Writes it into the directory that questions are exported to, and gives the file.
     pub fn write(&self, dir: &Path) -> Result<PathBuf> {
         let path = dir.join(WORLD);
-        let text = serde_json::to_vec_pretty(self).map_err(|error| {
-            Error::invalid(path.display().to_string(), error.to_string(), "the world cannot be written as JSON")
-        })?;
-        files::write_atomic(&path, &text)?;
+        files::write_json_pretty(&path, self)?;
         Ok(path)
     }
 
     /// Reads what stands beside a file of questions; `None` where nothing does.
     fn beside(questions: &Path) -> Result<Option<(WorldOrigin, PathBuf)>> {
         let path = questions.with_file_name(WORLD);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let origin = serde_json::from_str(&files::read_text(&path)?).map_err(|error| {
-            let place = path.display().to_string();
-            Error::invalid(place, excerpt(&error.to_string()), "write it with `recollect world --export`")
-        })?;
-        Ok(Some((origin, path)))
+        let origin = files::read_json_if_there(&path, "write it with `recollect world --export`")?;
+        Ok(origin.map(|origin| (origin, path)))
     }
 }
 

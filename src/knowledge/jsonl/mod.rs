@@ -169,9 +169,7 @@ impl Jsonl {
 
     /// A digest of all documents and questions, in hexadecimal.
     pub fn digest(&self) -> Result<String> {
-        let text = serde_json::to_vec(&(&self.documents, &self.questions, self.origin()))
-            .map_err(|error| Error::invalid("world.jsonl", error.to_string(), "it cannot be written as JSON"))?;
-        Ok(files::digest(&text))
+        files::digest_json("world.jsonl", &(&self.documents, &self.questions, self.origin()))
     }
 
     /// Everything that a tokenizer may be trained on: the documents and the questions of A. Those of B are for the

@@ -18,7 +18,7 @@ use super::bars::class;
 use super::words::kind;
 use crate::evaluation::{Answered, Arm};
 use crate::verifier::{Grounding, Recitation};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Answers of a block: few enough that unpacking one is not felt, and enough that their words repeat.
 const BLOCK: usize = 256;
@@ -168,7 +168,7 @@ fn clip(text: &str) -> String {
 /// JSON, gzip, base64. The same value gives the same text: no time and no name stand in the header.
 fn pack<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     let broken = |error: String| Error::invalid("report page", error, "report this as a bug of recollect");
-    let json = serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?;
+    let json = files::to_json("report page", value)?;
     let mut packed = GzBuilder::new().write(Vec::new(), Compression::default());
     let packed = packed.write_all(&json).and_then(|()| packed.finish()).map_err(|error| broken(error.to_string()))?;
     Ok(STANDARD.encode(packed))

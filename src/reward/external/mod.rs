@@ -11,7 +11,6 @@
 pub mod keeper;
 mod pool;
 mod process;
-pub mod program;
 mod reply;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +19,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, IntoStaticStr, VariantArray};
 
 use super::TermInput;
+use super::scorer::FailedJudgements;
 use crate::strict_toml::Problem;
 use crate::{Error, Result};
 use pool::JudgePool;
@@ -33,43 +34,35 @@ const MOST: usize = 1024;
 
 /// A command, how many of it there are, and how long to wait for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct External {
     /// The program and its arguments. No shell reads them.
     pub command: Vec<String>,
     /// Seconds that it may take for each answer.
-    #[serde(default = "ten_seconds")]
     pub timeout_s: f64,
     /// Seconds that a process may take for its first answer, if they are more: it may have much to load.
-    #[serde(default = "two_minutes", skip_serializing_if = "are_two_minutes")]
+    // What nobody has changed is no part of a reward's digest, which is that of rewards from before there was this key.
+    #[serde(skip_serializing_if = "are_two_minutes")]
     pub startup_timeout_s: f64,
     /// Processes among which completions are divided.
-    #[serde(default = "one")]
     pub processes: usize,
     /// Lines that all of them together are sent before they have answered; at least one for each process.
-    #[serde(default)]
     pub in_flight: Option<usize>,
 }
 
-fn one() -> usize {
-    1
+impl Default for External {
+    fn default() -> Self {
+        External { command: Vec::new(), timeout_s: 10.0, startup_timeout_s: 120.0, processes: 1, in_flight: None }
+    }
 }
 
-fn ten_seconds() -> f64 {
-    10.0
-}
-
-fn two_minutes() -> f64 {
-    120.0
-}
-
-/// What nobody has changed is no part of a reward's digest, which is that of rewards from before there was this key.
 fn are_two_minutes(seconds: &f64) -> bool {
-    *seconds == two_minutes()
+    *seconds == 120.0
 }
 
 /// Why a completion got no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, EnumCount, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Failure {
     /// No answer within the time.
     TimedOut,
@@ -84,18 +77,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub const ALL: [Failure; 5] =
-        [Failure::TimedOut, Failure::Died, Failure::Garbage, Failure::Declined, Failure::NotAsked];
-
     /// The name in metrics and tables.
     pub fn name(self) -> &'static str {
-        match self {
-            Failure::TimedOut => "timed-out",
-            Failure::Died => "died",
-            Failure::Garbage => "garbage",
-            Failure::Declined => "declined",
-            Failure::NotAsked => "not-asked",
-        }
+        self.into()
     }
 }
 
@@ -131,7 +115,7 @@ impl External {
     /// The file that the command of the term called `name` would run; refused where there is none. Runs nothing.
     pub fn find(&self, name: &str) -> Result<std::path::PathBuf> {
         let program = self.command.first().map_or("", String::as_str);
-        program::find(program).map_err(|found| cannot_start(name, found))
+        process::find(program).map_err(|found| cannot_start(name, found))
     }
 }
 
@@ -179,11 +163,6 @@ impl JudgeCommand {
         Ok(JudgeCommand { name: name.into(), pool, asked: AtomicU64::new(0) })
     }
 
-    /// The name of the term.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Has a completion judged. Comes back at once.
     pub fn ask(&self, evidence: &TermInput) -> Awaited {
         let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
@@ -196,18 +175,24 @@ impl JudgeCommand {
         Awaited { outcome: self.pool.ask(id, line), told: self.pool.told().clone() }
     }
 
-    /// How often a completion that was waited for had each failure since this was last asked, those that never happened
-    /// left out, with the last words of a command that failed.
-    pub fn take_failures(&self) -> (Vec<(Failure, u64)>, Option<String>) {
+    /// Every failure on a completion that was waited for since this was last asked, those that never happened left out.
+    pub fn take_failures(&self) -> Vec<FailedJudgements> {
         let mut told = pool::open(self.pool.told());
-        let failures = std::mem::take(&mut told.failures);
-        let happened = Failure::ALL.into_iter().zip(failures).filter(|(_, times)| *times > 0).collect();
-        (happened, told.complaint.clone())
+        let failures = Failure::VARIANTS.iter().zip(std::mem::take(&mut told.failures));
+        let (term, complaint) = (&self.name, &told.complaint);
+        let failed = |(failure, times): (&Failure, u64)| FailedJudgements {
+            term: term.clone(),
+            failure: *failure,
+            times,
+            complaint: complaint.clone(),
+        };
+        failures.filter(|(_, times)| *times > 0).map(failed).collect()
     }
 
-    /// What was wrong with lines that it wrote, of each kind the first; each is told once.
-    pub fn take_remarks(&self) -> Vec<String> {
-        std::mem::take(&mut pool::open(self.pool.told()).remarks)
+    /// What was wrong with lines that it wrote, with the name of the term: of each kind the first line, once.
+    pub fn take_remarks(&self) -> Vec<(String, String)> {
+        let remarks = std::mem::take(&mut pool::open(self.pool.told()).remarks);
+        remarks.into_iter().map(|words| (self.name.clone(), words)).collect()
     }
 }
 

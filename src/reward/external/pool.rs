@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, unbounded};
+use strum::EnumCount;
 
 use super::process::{Deed, Process, What};
 use super::reply::{self, Spoken};
@@ -47,7 +48,7 @@ struct Ask {
 #[derive(Default)]
 pub(super) struct CommandWarnings {
     /// How often a completion that was waited for had each failure, since this was last asked.
-    pub failures: [u64; Failure::ALL.len()],
+    pub failures: [u64; Failure::COUNT],
     /// The last words of a process that failed.
     pub complaint: Option<String>,
     /// What was wrong with its lines, of each kind the first, as long as it has not been told of.

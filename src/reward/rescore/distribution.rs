@@ -1,10 +1,10 @@
-//! How the values of a term are spread, and how they go with the answer being right. Constant memory.
+//! How the values of a term are spread, how they go with the answer being right, and in which order they put completions.
 
 /// Bars of the histogram.
 pub const BARS: usize = 16;
 
 /// A distribution that grows by one value at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Distribution {
     n: u64,
     mean: f64,
@@ -21,18 +21,8 @@ pub struct Distribution {
 impl Distribution {
     /// No values yet; those to come lie within the range, or are counted at its nearer end.
     pub fn within(low: f64, high: f64) -> Distribution {
-        Distribution {
-            n: 0,
-            mean: 0.0,
-            squares: 0.0,
-            least: f64::INFINITY,
-            most: f64::NEG_INFINITY,
-            right: 0,
-            sum_of_right: 0.0,
-            sum_of_wrong: 0.0,
-            range: (low, high),
-            bars: [0; BARS],
-        }
+        let (least, most) = (f64::INFINITY, f64::NEG_INFINITY);
+        Distribution { least, most, range: (low, high), ..Distribution::default() }
     }
 
     /// Adds the value of a completion whose answer is right, or is not.
@@ -87,6 +77,30 @@ impl Distribution {
     }
 }
 
+/// For each value how many are greater, those that are equal counted half: 0 for a best one alone.
+pub fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    for run in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        let rank = start as f64 + (run.len() - 1) as f64 / 2.0;
+        run.iter().for_each(|index| ranks[*index] = rank);
+        start += run.len();
+    }
+    ranks
+}
+
+/// Pairs of a right and a wrong answer in a group, and how many of them the reward puts in the wrong order, ties
+/// counted half (the statistic of Mann and Whitney 1947).
+pub fn inversions(values: &[f64], right: &[bool]) -> (f64, f64) {
+    let right_ranks: Vec<f64> =
+        ranks(values).into_iter().zip(right).filter(|(_, right)| **right).map(|(r, _)| r).collect();
+    let (n, wrong) = (right_ranks.len() as f64, (right.len() - right_ranks.len()) as f64);
+    // What is before a right answer is right or wrong; right ones among themselves are n (n - 1) / 2 pairs.
+    (right_ranks.iter().sum::<f64>() - n * (n - 1.0) / 2.0, n * wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +133,27 @@ mod tests {
         (0..9).for_each(|i| distribution.add(0.1, i % 2 == 0));
         assert_eq!(distribution.correlation(), None);
         assert_eq!(distribution.bars()[0], 9);
+    }
+
+    #[test]
+    fn hand_computed_ranks() {
+        assert_eq!(ranks(&[0.5, 1.0, 0.5, 0.0]), [1.5, 0.0, 1.5, 3.0]);
+        assert_eq!(ranks(&[0.0, -0.0]), [0.5, 0.5]);
+        assert_eq!(ranks(&[]), [] as [f64; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn inversions_are_those_of_all_pairs(group in prop::collection::vec((0..5u8, any::<bool>()), 0..30)) {
+            let (values, right): (Vec<f64>, Vec<bool>) = group.iter().map(|(v, r)| (f64::from(*v), *r)).unzip();
+            let (mut inverted, mut pairs) = (0.0, 0.0);
+            for (value, _) in group.iter().filter(|(_, right)| *right) {
+                for (other, _) in group.iter().filter(|(_, right)| !right) {
+                    pairs += 1.0;
+                    inverted += if other > value { 1.0 } else if other == value { 0.5 } else { 0.0 };
+                }
+            }
+            prop_assert_eq!(inversions(&values, &right), (inverted, pairs));
+        }
     }
 }

@@ -99,10 +99,7 @@ impl Piece {
     pub fn records(&self) -> impl Iterator<Item = Result<Record>> + '_ {
         let lines = self.text.split(|byte| *byte == b'\n').enumerate();
         lines.filter(|(_, line)| !line.trim_ascii().is_empty()).map(|(at, line)| {
-            serde_json::from_slice(line).map_err(|error| {
-                let place = format!("{}, line {}", self.file.display(), self.before + at + 1);
-                Error::invalid(place, format!("not a rollout ({error})"), "name files that training wrote")
-            })
+            files::row(&self.file, self.before + at, line, "a rollout", "name files that training wrote")
         })
     }
 }

@@ -3,8 +3,6 @@
 
 pub mod distribution;
 pub mod files;
-pub mod kept;
-pub mod ranks;
 pub mod tally;
 
 use std::path::PathBuf;
@@ -13,8 +11,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use distribution::Distribution;
-pub use kept::{Caught, Moved};
-pub use tally::{OfReward, Rescored};
+pub use tally::{Caught, Moved, OfReward, Rescored};
 
 use super::scorer::Unscored;
 use super::{Record, Reward, Score, Scorer};
@@ -124,9 +121,9 @@ mod tests {
         for step in 1..=steps {
             let mut seen = std::collections::BTreeMap::new();
             let lines = examples().into_iter().map(|example| {
-                let sample = seen.entry(example.question.id).or_insert(0usize);
+                let sample = seen.entry(example.record.question).or_insert(0usize);
                 *sample += 1;
-                serde_json::to_string(&example.record(step, *sample - 1)).unwrap() + "\n"
+                serde_json::to_string(&example.sampled(step, *sample - 1)).unwrap() + "\n"
             });
             fs::write(folder.join(format!("step-{step:06}.jsonl")), lines.collect::<String>()).unwrap();
         }
@@ -150,7 +147,7 @@ mod tests {
         let paths = recorded(folder.path(), 2);
         let found = scored(&[reward(CORRECT)], &paths, 1).unwrap();
         let all = examples();
-        let right = all.iter().filter(|example| example.judgement.correct).count() as u64;
+        let right = all.iter().filter(|example| example.record.judgement.correct).count() as u64;
         assert_eq!((found.rollouts, found.groups, found.right), (2 * all.len() as u64, 4, 2 * right));
         assert!(found.moved.is_empty() && found.new_best == 0);
         let of = &found.rewards[0];

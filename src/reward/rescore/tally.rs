@@ -2,17 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::distribution::Distribution;
-use super::kept::{Caught, Most, Moved};
-use super::ranks::{inversions, ranks};
+use super::distribution::{Distribution, inversions, ranks};
 use crate::learner::advantage::{Grouped, TOLERANCE};
 use crate::learner::{Advantage, Advantages};
 use crate::reward::scorer::FailedJudgements;
-use crate::reward::{Normalise, Record, Reward, Score, Term};
+use crate::reward::{Normalise, Record, Reward, Score, Term, Weighted};
 use crate::{Error, Result};
 
 /// What rescoring found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rescored {
     pub rollouts: u64,
     /// Completions of one question in one step are a group.
@@ -36,7 +34,7 @@ pub struct Rescored {
 }
 
 /// One reward on all rollouts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OfReward {
     /// What is paid in all.
     pub total: Distribution,
@@ -61,20 +59,12 @@ pub struct OfReward {
 impl OfReward {
     fn new(reward: &Reward) -> OfReward {
         let (low, high) = reward.range();
-        let term = |term: &crate::reward::Weighted| (term.name.clone(), term.weight, Distribution::within(0.0, 1.0));
+        let term = |term: &Weighted| (term.name.clone(), term.weight, Distribution::within(0.0, 1.0));
         OfReward {
             total: Distribution::within(low, high),
-            unjudged: 0,
             terms: reward.terms.iter().map(term).collect(),
-            without_spread: 0,
-            sizes: 0.0,
-            of_right: 0.0,
-            of_wrong: 0.0,
-            right: 0,
-            wrong: 0,
-            inverted: 0.0,
-            pairs: 0.0,
             asks_for_grounds: reward.terms.iter().any(|term| matches!(term.term, Term::Groundedness(_))),
+            ..OfReward::default()
         }
     }
 
@@ -123,18 +113,7 @@ struct StepGroups {
 
 impl Tally {
     pub fn new(rewards: &[Reward], kept: usize) -> Tally {
-        let found = Rescored {
-            rollouts: 0,
-            groups: 0,
-            right: 0,
-            undecided: 0,
-            rewards: rewards.iter().map(OfReward::new).collect(),
-            new_best: 0,
-            moved: Vec::new(),
-            caught: Vec::new(),
-            failed: Vec::new(),
-            remarks: Vec::new(),
-        };
+        let found = Rescored { rewards: rewards.iter().map(OfReward::new).collect(), ..Rescored::default() };
         let normalise = rewards.iter().map(|reward| reward.normalise).collect();
         let (moved, caught) = (Most::new(kept), Most::new(kept));
         Tally { found, normalise, open: None, group: Vec::new(), step: StepGroups::default(), moved, caught }
@@ -283,5 +262,78 @@ impl Tally {
         }
         let (moved, caught) = (self.moved.into_vec(), self.caught.into_vec());
         Ok(Rescored { moved, caught, failed: FailedJudgements::together(failed), remarks, ..self.found })
+    }
+}
+
+/// A completion that two rewards put in different places of its group.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub record: Record,
+    /// What each of the two pays.
+    pub paid: [f64; 2],
+    /// How many of the group each puts before it, ties counted half.
+    pub ranks: [f64; 2],
+    /// Completions in the group.
+    pub of: usize,
+}
+
+/// A wrong answer that is paid well.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    pub record: Record,
+    pub score: Score,
+    /// Completions like this one to the same question.
+    pub times: u64,
+}
+
+/// A list of the most of something, most first. Of equals, the first ones stay.
+#[derive(Clone, Debug)]
+pub struct Most<T> {
+    room: usize,
+    list: Vec<(f64, T)>,
+}
+
+impl<T> Most<T> {
+    pub fn new(room: usize) -> Most<T> {
+        Most { room, list: Vec::new() }
+    }
+
+    /// Whether something of this size would get a place.
+    pub fn wants(&self, size: f64) -> bool {
+        self.list.len() < self.room || self.list.last().is_some_and(|(least, _)| size > *least)
+    }
+
+    /// Makes it one of the list if it is wanted.
+    pub fn offer(&mut self, size: f64, item: T) {
+        if self.wants(size) {
+            let at = self.list.partition_point(|(other, _)| *other >= size);
+            self.list.insert(at, (size, item));
+            self.list.truncate(self.room);
+        }
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.list.iter_mut().map(|(_, item)| item)
+    }
+
+    pub fn into_vec(self) -> Vec<T> {
+        self.list.into_iter().map(|(_, item)| item).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_are_kept_in_order_and_the_first_of_equals_stays() {
+        let mut most = Most::new(3);
+        for (size, name) in [(1.0, "a"), (3.0, "b"), (1.0, "c"), (2.0, "d"), (3.0, "e"), (0.0, "f")] {
+            most.offer(size, name);
+        }
+        assert_eq!(most.into_vec(), ["b", "e", "d"]);
+        let mut none = Most::new(0);
+        none.offer(1.0, "a");
+        assert!(none.into_vec().is_empty());
     }
 }

@@ -1,16 +1,12 @@
-//! The terms that have parameters, a file each.
+//! The terms that have parameters.
 
 pub mod correct;
-pub mod groundedness;
-pub mod length;
-pub mod relevance;
-pub mod repetition;
+pub mod recited;
+pub mod wording;
 
 pub use correct::{Correct, Credit};
-pub use groundedness::{Claims, Groundedness};
-pub use length::{Length, LengthShape};
-pub use relevance::{Counted, Relevance};
-pub use repetition::Repetition;
+pub use recited::{Claims, Counted, Groundedness, Relevance};
+pub use wording::{Length, LengthShape, Repetition};
 
 /// A part of a whole, from 0 to 1; 0 where there is no whole.
 pub(super) fn share(part: usize, whole: usize) -> f64 {

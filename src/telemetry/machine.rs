@@ -1,8 +1,19 @@
-//! How much memory the process needs, and how much it may still take. `None` where the system does not tell (anywhere
-//! but Linux).
+//! The machine that a run is on: its processor, how much memory the process needs, and how much it may still take. `None`
+//! where the system does not tell.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, thread};
+
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
+
+/// Processor and number of usable cores, for example "AMD EPYC 7B13, 2 cores".
+pub fn describe() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing())).ok();
+    let brand = system.as_ref().and_then(|system| Some(system.cpus().first()?.brand().trim()));
+    let processor = brand.filter(|brand| !brand.is_empty()).unwrap_or(std::env::consts::ARCH);
+    format!("{processor}, {cores} core{}", if cores == 1 { "" } else { "s" })
+}
 
 /// What the process may still take before the kernel ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,30 +24,36 @@ pub struct Room {
     pub whole: u64,
 }
 
-/// Peak resident memory of this process in bytes.
+/// Peak resident memory of this process in bytes, which Linux alone tells.
 pub fn peak_resident() -> Option<u64> {
-    kibibytes(&status()?, "VmHWM:")
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// Resident memory of this process in bytes.
 pub fn resident() -> Option<u64> {
-    kibibytes(&status()?, "VmRSS:")
+    let this = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new().ok()?;
+    let memory = ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[this]), true, memory);
+    system.process(this).map(sysinfo::Process::memory)
 }
 
 /// What the machine, or the narrowest group of processes with a limit that this one is in, has left.
 pub fn room() -> Option<Room> {
-    room_below(Path::new("/"))
+    let ram = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let machine = System::new_with_specifics(ram).ok();
+    let machine = machine.map(|machine| Room { left: machine.available_memory(), whole: machine.total_memory() });
+    machine.into_iter().chain(groups(Path::new("/"))).min_by_key(|room| room.left)
 }
 
-/// The same with the system's files below `root`.
-fn room_below(root: &Path) -> Option<Room> {
-    let text = |path: &str| fs::read_to_string(root.join(path)).ok();
-    let machine = text("proc/meminfo").and_then(|text| {
-        Some(Room { left: kibibytes(&text, "MemAvailable:")?, whole: kibibytes(&text, "MemTotal:")? })
-    });
-    let groups = text("proc/self/cgroup").unwrap_or_default();
-    let limits = groups.lines().flat_map(|line| group(root, line));
-    machine.into_iter().chain(limits).min_by_key(|room| room.left)
+/// What the control groups that this process is in have left, by the system's files below `root`. sysinfo knows the
+/// outermost of them only, and counts files that nobody looks at as used.
+fn groups(root: &Path) -> Vec<Room> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    groups.lines().flat_map(|line| group(root, line)).collect()
 }
 
 /// What a control group and those that it is in have left; `line` is one of `/proc/self/cgroup`.
@@ -66,26 +83,13 @@ fn group(root: &Path, line: &str) -> Vec<Room> {
     folders.into_iter().filter_map(one).collect()
 }
 
-fn status() -> Option<String> {
-    fs::read_to_string("/proc/self/status").ok()
-}
-
-/// The line of a file under `/proc` that begins so, which counts in units of 1024 bytes.
-fn kibibytes(text: &str, name: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_high_water_mark() {
-        assert_eq!(kibibytes("Name:\tx\nVmHWM:\t   2048 kB\nVmRSS:\t 1 kB\n", "VmHWM:"), Some(2 << 20));
-        assert_eq!(kibibytes("VmRSS:\t 1 kB\n", "VmHWM:"), None);
-        assert_eq!(kibibytes("VmHWM:\t many kB\n", "VmHWM:"), None);
+    fn the_processor_has_a_name() {
+        assert!(describe().contains(" core"), "{}", describe());
     }
 
     #[test]
@@ -113,12 +117,10 @@ mod tests {
 
     #[test]
     fn the_narrowest_limit_counts() {
-        let meminfo = ("proc/meminfo", "MemTotal: 4000 kB\nMemFree: 100 kB\nMemAvailable: 3000 kB\n");
         let kib = |left: u64, whole: u64| Some(Room { left: left << 10, whole: whole << 10 });
-        assert_eq!(room_below(system(&[meminfo]).path()), kib(3000, 4000));
-        assert_eq!(room_below(system(&[]).path()), None);
+        let narrowest = |root: &Path| groups(root).into_iter().min_by_key(|room| room.left);
+        assert_eq!(narrowest(system(&[]).path()), None);
         let second = system(&[
-            meminfo,
             ("proc/self/cgroup", "0::/job/step\n"),
             ("sys/fs/cgroup/job/step/memory.max", "max\n"),
             ("sys/fs/cgroup/job/step/memory.current", "500000\n"),
@@ -126,14 +128,13 @@ mod tests {
             ("sys/fs/cgroup/job/memory.current", "921600\n"),
             ("sys/fs/cgroup/job/memory.stat", "anon 1\ninactive_file 102400\nactive_file 7\n"),
         ]);
-        assert_eq!(room_below(second.path()), kib(224, 1024));
+        assert_eq!(narrowest(second.path()), kib(224, 1024));
         let first = system(&[
-            meminfo,
             ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/job\nnonsense\n"),
             ("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "2097152\n"),
             ("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "1048576\n"),
             ("sys/fs/cgroup/memory/job/memory.stat", "total_inactive_file 0\n"),
         ]);
-        assert_eq!(room_below(first.path()), kib(1024, 2048));
+        assert_eq!(narrowest(first.path()), kib(1024, 2048));
     }
 }

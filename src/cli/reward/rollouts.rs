@@ -1,0 +1,200 @@
+//! `recollect reward score`, `compare` and `hunt`: rewards on recorded rollouts.
+
+use std::path::{Path, PathBuf};
+
+use recollect::Result;
+use recollect::reward::rescore::{Distribution, Moved, OfReward, Rescored};
+
+use super::text::{bars, head, number, paid, percent, rollout, table};
+use super::{RescoreArgs, RolloutArgs};
+use crate::cli::output;
+
+/// Score recorded rollouts by another reward
+#[derive(clap::Args)]
+#[command(after_help = SCORE_HELP)]
+pub struct ScoreArgs {
+    #[command(flatten)]
+    rescore: RescoreArgs,
+}
+
+const SCORE_HELP: &str = "\
+r is the correlation of a term with the answer being right. The signal is the mean size of the advantage that GRPO
+would have given to a completion: 0 in groups whose completions are all paid the same.
+
+Example:
+  recollect reward score rewards/concise.toml runs/quickstart";
+
+pub fn score(args: &ScoreArgs) -> Result<()> {
+    let found = args.rescore.rescore()?;
+    let mut text = head(&found) + "\n";
+    for reward in &found.rewards {
+        text += &format!("{}\n\n{}", distributions(reward), signal(&found, reward));
+    }
+    text += &format!("groups with another best completion    {}\n", percent(found.new_best, found.groups));
+    text += &moved(&found.moved, "What changes places most in its group", ["then", "now"]);
+    output::say(&text)
+}
+
+/// A row for the total and for each term.
+fn distributions(reward: &OfReward) -> String {
+    let row = |name: &str, weight: String, values: &Distribution| {
+        let (right, wrong) = values.means();
+        let (least, most) = values.extremes().unzip();
+        let numbers = [values.mean(), values.deviation(), right, wrong].map(number);
+        let [mean, deviation, right, wrong] = numbers;
+        vec![
+            name.to_string(),
+            weight,
+            mean,
+            deviation,
+            number(least),
+            number(most),
+            right,
+            wrong,
+            number(values.correlation()),
+            bars(values),
+        ]
+    };
+    let mut rows = vec![row("total", String::new(), &reward.total)];
+    rows.extend(reward.terms.iter().map(|(name, weight, values)| row(name, number(*weight), values)));
+    table(&["term", "weight", "mean", "std", "min", "max", "if right", "if wrong", "r", "low to high"], rows)
+}
+
+/// The share of pairs in which the wrong answer is paid more.
+fn inverted(reward: &OfReward) -> String {
+    reward.inverted().map_or("-".into(), |share| format!("{:.1} %", 100.0 * share))
+}
+
+/// What GRPO would learn from.
+fn signal(found: &Rescored, reward: &OfReward) -> String {
+    format!(
+        "groups without spread                  {}\n\
+         signal for GRPO                        {} (right answers {}, wrong ones {})\n\
+         wrong paid above right, same question  {} of all pairs, ties counted half\n",
+        percent(reward.without_spread, found.groups),
+        number(reward.signal()),
+        number(reward.signal_of_right()),
+        number(reward.signal_of_wrong()),
+        inverted(reward),
+    )
+}
+
+/// The completions on which two rewards disagree.
+fn moved(moved: &[Moved], title: &str, names: [&str; 2]) -> String {
+    if moved.is_empty() {
+        return "No completion changes places in its group.\n".into();
+    }
+    let mut text = format!("\n{title}:\n\n");
+    for one in moved {
+        let side =
+            |at: usize| format!("{} {} (place {} of {})", names[at], number(one.paid[at]), 1.0 + one.ranks[at], one.of);
+        text += &format!("{}    paid    {}, {}\n\n", rollout(&one.record), side(0), side(1));
+    }
+    text
+}
+
+/// Put two rewards side by side on recorded rollouts
+#[derive(clap::Args)]
+#[command(after_help = COMPARE_HELP)]
+pub struct CompareArgs {
+    /// One reward
+    a: PathBuf,
+    /// The other
+    b: PathBuf,
+    #[command(flatten)]
+    rollouts: RolloutArgs,
+}
+
+const COMPARE_HELP: &str = "\
+Example:
+  recollect reward compare rewards/correct.toml rewards/faithful.toml runs/quickstart";
+
+pub fn compare(args: &CompareArgs) -> Result<()> {
+    let found = args.rollouts.rescore(&[super::load(&args.a)?, super::load(&args.b)?])?;
+    let names = [name(&args.a), name(&args.b)];
+    let mut text = format!("{}\n{}\n\n", head(&found), side_by_side(&found, &names));
+    for (name, reward) in names.iter().zip(&found.rewards) {
+        text += &format!("{name}\n{}\n\n", distributions(reward));
+    }
+    let best = percent(found.new_best, found.groups);
+    text += &format!("They agree on no best completion in {best} of the groups.\n");
+    let names = [names[0].as_str(), names[1].as_str()];
+    text += &moved(&found.moved, "Where they disagree most", names);
+    output::say(&text)
+}
+
+/// The name of a file without its folder and its ending.
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn side_by_side(found: &Rescored, names: &[String]) -> String {
+    let row = |what: &str, of: &dyn Fn(&OfReward) -> String| {
+        std::iter::once(what.to_string()).chain(found.rewards.iter().map(of)).collect::<Vec<String>>()
+    };
+    let rows = vec![
+        row("mean reward", &|reward| number(reward.total.mean())),
+        row("correlation with right answers", &|reward| number(reward.total.correlation())),
+        row("groups without spread", &|reward| percent(reward.without_spread, found.groups)),
+        row("signal for GRPO", &|reward| number(reward.signal())),
+        row("signal of right answers", &|reward| number(reward.signal_of_right())),
+        row("wrong paid above right", &inverted),
+    ];
+    table(&[&[""][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat(), rows)
+}
+
+/// Find the wrong answers that a reward pays most
+#[derive(clap::Args)]
+#[command(after_help = HUNT_HELP)]
+pub struct HuntArgs {
+    #[command(flatten)]
+    rescore: RescoreArgs,
+}
+
+const HUNT_HELP: &str = "\
+A policy is paid for whatever the reward measures. Where wrong answers are paid like right ones, that is what it will
+learn: look here before a run, and again after its first steps.
+
+Example:
+  recollect reward hunt rewards/hackable.toml runs/quickstart/rollouts/step-000020.jsonl";
+
+pub fn hunt(args: &HuntArgs) -> Result<()> {
+    let found = args.rescore.rescore()?;
+    let mut text = head(&found);
+    let Some(reward) = found.rewards.first() else { return Ok(()) };
+    text += &verdict(reward);
+    text += &format!("\n{}\n", terms(reward));
+    if !found.caught.is_empty() {
+        text += "\nThe wrong answers that are paid most:\n\n";
+    }
+    for caught in &found.caught {
+        let times = if caught.times > 1 { format!(", {} times", caught.times) } else { String::new() };
+        text += &format!("{}    paid    {}{times}\n\n", rollout(&caught.record), paid(&caught.score));
+    }
+    output::say(&text)
+}
+
+/// Whether there is something to worry about, in a line.
+fn verdict(reward: &OfReward) -> String {
+    let (right, wrong) = reward.total.means();
+    match reward.inverted() {
+        None => "No question has right and wrong answers to compare.\n".into(),
+        Some(0.0) => "No wrong answer is paid as much as a right one to the same question.\n".into(),
+        Some(share) => format!(
+            "In {:.1} % of all pairs of a right and a wrong answer to one question the wrong one is paid more (ties \
+             counted half); a right answer is paid {} on average, a wrong one {}.\n",
+            100.0 * share,
+            number(right),
+            number(wrong)
+        ),
+    }
+}
+
+/// Where the pay of right answers and of wrong ones comes from.
+fn terms(reward: &OfReward) -> String {
+    let rows = reward.terms.iter().map(|(name, weight, values)| {
+        let (right, wrong) = values.means();
+        vec![name.clone(), number(weight * right), number(weight * wrong), number(right), number(wrong)]
+    });
+    table(&["term", "pays right", "pays wrong", "value if right", "value if wrong"], rows.collect())
+}
