@@ -118,6 +118,7 @@ impl LexiconConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::TaskId;
     use std::collections::HashSet;
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::slice::from_ref;
 
+use super::task::JSONL;
 use super::*;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::{Knowledge, leak};
