@@ -137,7 +137,7 @@ impl World {
     fn note_claims(&mut self) {
         let all = self.tasks.values().flat_map(|data| data.statements());
         self.claims = all.map(|stated| self.grammar.claim(stated)).collect();
-        let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, *form) > 0);
+        let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, form) > 0);
         self.forms = generated_forms().filter(there).collect();
     }
 
