@@ -309,9 +309,8 @@ pub fn write(value: &impl Serialize) -> std::result::Result<String, toml::ser::E
 /// The same value with the numbers of what does not show, each behind a control character.
 fn spelled(value: &Value) -> Value {
     let spell = |text: &str| -> String {
-        let number = |c: char| match is_hidden(c) && c != '\n' && c != '\t' {
-            true => format!("\u{1}{:08X}", c as u32),
-            false => c.to_string(),
+        let number = |c: char| {
+            if is_hidden(c) && c != '\n' && c != '\t' { format!("\u{1}{:08X}", c as u32) } else { c.to_string() }
         };
         text.chars().map(number).collect()
     };

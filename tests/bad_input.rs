@@ -73,9 +73,10 @@ impl Home {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => drop(all.insert(path.clone(), files::digest(&fs::read(&path).unwrap()))),
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    drop(all.insert(path.clone(), files::digest(&fs::read(&path).unwrap())))
                 }
             }
         }

@@ -163,17 +163,16 @@ fn a_run_is_not_taken_up_again_under_another_reward() {
         assert!(matches!(stopped, Err(Error::Interrupted(_))));
         fs::write(home.path().join("r.toml"), SECOND).unwrap();
         let again = train(home.path(), name, reload, After::default());
-        match reload {
-            true => assert_eq!(terms(home.path(), name)[3..], ["second"; 3]),
-            false => {
-                let error = again.unwrap_err().to_string();
-                let [then, now] = [FIRST, SECOND].map(|text| files::digest(text.as_bytes())[..16].to_owned());
-                let expected = format!(
-                    "r.toml: not what this run began with (train.reward was SHA-256 {then}… then and is SHA-256 {now}… now); \
+        if reload {
+            assert_eq!(terms(home.path(), name)[3..], ["second"; 3])
+        } else {
+            let error = again.unwrap_err().to_string();
+            let [then, now] = [FIRST, SECOND].map(|text| files::digest(text.as_bytes())[..16].to_owned());
+            let expected = format!(
+                "r.toml: not what this run began with (train.reward was SHA-256 {then}… then and is SHA-256 {now}… now); \
                      put it back, set train.reload_reward = true, or use another run.dir"
-                );
-                assert!(error.ends_with(&expected), "{error}");
-            }
+            );
+            assert!(error.ends_with(&expected), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use minijinja::context;
 use recollect::language::Tokenizer;
-use recollect::language::keys::{self, KeyEffect};
+use recollect::language::keys;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -163,7 +163,7 @@ fn what_a_source_says_of_generation_survives() {
 
 #[test]
 fn what_nobody_would_do_is_refused_by_name_wherever_transformers_looks() {
-    for (key, effect) in keys::OF_GENERATION.iter().filter(|(_, effect)| matches!(effect, KeyEffect::Refused(_))) {
+    for (key, neutral) in keys::OF_GENERATION {
         for file in ["generation_config.json", "config.json"] {
             for nothing in [Value::Null, Value::Bool(false), Value::Array(vec![])] {
                 assert!(with(&[(file, serde_json::json!({ *key: nothing }))]).1.is_ok(), "{file}: {key}");
@@ -171,7 +171,7 @@ fn what_nobody_would_do_is_refused_by_name_wherever_transformers_looks() {
             let message = with(&[(file, serde_json::json!({ *key: 7 }))]).1.err().unwrap().to_string();
             assert!(message.contains(&format!("{file}: {key} is 7")) && !message.contains('\n'), "{message}");
         }
-        if let KeyEffect::Refused(Some(neutral)) = effect {
+        if let Some(neutral) = neutral {
             assert!(with(&[("generation_config.json", serde_json::json!({ *key: neutral }))]).1.is_ok(), "{key}");
         }
     }
@@ -194,16 +194,24 @@ fn unused_tokens_beyond_the_embedding_are_accepted_and_a_text_that_needs_one_is_
 
 #[test]
 fn the_table_of_keys_is_whole() {
-    for (file, table) in [("tokenizer_config.json", keys::TOKENIZER), ("generation_config.json", keys::OF_GENERATION)] {
+    let effects = ["honoured", "refused", "of the run", "without effect"];
+    for (file, refused) in
+        [("tokenizer_config.json", keys::OF_TOKENIZER), ("generation_config.json", keys::OF_GENERATION)]
+    {
+        let start = format!("| `{file}` | `");
+        let rows = README.lines().filter_map(|line| line.strip_prefix(&start)?.split_once("` | "));
+        let rows: Vec<(&str, &str)> = rows.collect();
         for key in &golden().keys[file] {
-            assert!(table.iter().any(|(known, _)| known == key), "{file}: transformers knows {key}");
+            assert!(rows.iter().any(|(known, _)| known == key), "{file}: transformers knows {key}");
         }
-        for (key, effect) in table {
-            let row = format!("| `{file}` | `{key}` | {}", effect.word());
-            let rows = README.lines().filter(|line| line.starts_with(&row));
-            assert_eq!(rows.count(), 1, "src/language/README.md needs one line that begins\n{row}");
+        for (key, words) in &rows {
+            assert_eq!(rows.iter().filter(|(other, _)| other == key).count(), 1, "{file}: {key}");
+            assert!(effects.iter().any(|effect| words.starts_with(effect)), "{file}: {key} is {words}");
+            let says = words.starts_with("refused");
+            assert_eq!(refused.iter().any(|(known, _)| known == key), says, "{file}: {key} is {words}");
         }
-        let rows = README.lines().filter(|line| line.starts_with(&format!("| `{file}` | ")));
-        assert_eq!(rows.count(), table.len(), "keys of {file} that are none");
+        for (key, _) in refused {
+            assert!(rows.iter().any(|(known, _)| known == key), "{file}: {key} is refused");
+        }
     }
 }

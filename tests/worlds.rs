@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use recollect::knowledge::curriculum::{CotStyle, Curriculum, LessonKind, TrainingSequence};
+use recollect::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use recollect::knowledge::{Division, Knowledge, KnownConfig, Library, Set, World, WorldConfig, audit};
 use recollect::{files, random};
 use serde_json::json;
@@ -47,17 +47,8 @@ fn taught(world: &World, cot_style: &CotStyle) -> String {
     let curriculum = Curriculum::new(world, cot_style);
     let mut random = random::stream(7, &[]);
     let mut text = String::new();
-    for kind in [
-        LessonKind::Read,
-        LessonKind::ReadTrace,
-        LessonKind::ReciteContext,
-        LessonKind::Document,
-        LessonKind::Answer,
-        LessonKind::Think,
-        LessonKind::BringUp,
-        LessonKind::Guess,
-    ] {
-        (0..150).for_each(|_| note(&mut text, &curriculum.lesson_of(kind, &mut random)));
+    for (make, _) in Mixture::default().kinds() {
+        (0..150).for_each(|_| note(&mut text, &make(&curriculum, &mut random)));
     }
     for set in SETS {
         for _ in 0..60 {

@@ -91,15 +91,17 @@ fn parse() -> Result<Cli> {
     let (plain, styled) = (error.render().to_string(), error.render().ansi().to_string());
     if error.use_stderr() {
         // An argument may hold what a terminal obeys; then nothing is styled.
-        match printable(&plain) == plain {
-            true => drop(error.print()),
-            false => eprint!("{}", printable(&plain)),
+        if printable(&plain) == plain {
+            drop(error.print())
+        } else {
+            eprint!("{}", printable(&plain))
         }
         process::exit(error.exit_code());
     }
-    match io::stdout().is_terminal() {
-        true => output::say_styled(&styled)?,
-        false => output::say(&plain)?,
+    if io::stdout().is_terminal() {
+        output::say_styled(&styled)?
+    } else {
+        output::say(&plain)?
     }
     process::exit(0)
 }

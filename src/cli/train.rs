@@ -109,13 +109,12 @@ fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
 /// Refuses a directory that holds nothing to go on from.
 fn demand_checkpoint(dir: &Path) -> Result<()> {
     let there = dir.exists() && RunDir::read(dir).is_ok_and(|(run, _)| checkpoint::any(&run));
-    match there {
-        true => Ok(()),
-        false => {
-            let found = "no checkpoint in it to go on from";
-            let remedy = "leave --resume out to begin, or name the directory of a run that was stopped";
-            Err(Error::invalid(format!("--resume {}", dir.display()), found, remedy))
-        }
+    if there {
+        Ok(())
+    } else {
+        let found = "no checkpoint in it to go on from";
+        let remedy = "leave --resume out to begin, or name the directory of a run that was stopped";
+        Err(Error::invalid(format!("--resume {}", dir.display()), found, remedy))
     }
 }
 

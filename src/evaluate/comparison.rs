@@ -139,10 +139,8 @@ impl Comparison {
     /// What a contender starts from, which is the contender itself, and its digest.
     fn start(&self, config: &Config, contender: &Contender) -> Result<(Start, String)> {
         let base = Base::load(Place::Dir(&contender.dir))?.asked(&config.prompt)?;
-        let knowledge = match self.questions.is_empty() {
-            true => knowledge(config)?,
-            false => Knowledge::Files(self.asked(config)?),
-        };
+        let knowledge =
+            if self.questions.is_empty() { knowledge(config)? } else { Knowledge::Files(self.asked(config)?) };
         leak::check(&knowledge)?;
         let asked = match &knowledge {
             Knowledge::Generated(_) if config.base.is_made() => {

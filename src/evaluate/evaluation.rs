@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::cost::{self, Spent};
-use super::examiner::{Examined, OpenPool, examine, examine_further, read_seconds, workers};
+use super::examiner::{Examined, OpenPool, Respondent, read_seconds, workers};
 use super::made_run::MadeRun;
 use super::measuring::{Measuring, Substitute};
-use super::{leaks, likelihood, passages, trainings};
+use super::prompts::has_passages;
+use super::{leaks, likelihood, trainings};
 use crate::Result;
 use crate::config::Config;
 use crate::evaluation::{Arm, PromptMode, Touched, Training};
@@ -145,7 +146,7 @@ impl<'a> Evaluation<'a> {
     pub fn begin(experiment: &'a Experiment, start: &Start, trains: Trains) -> Self {
         let asked = experiment.config.arms.resolved();
         let (arms, without): (Vec<Arm>, Vec<Arm>) =
-            asked.into_iter().partition(|arm| passages::are_there(&start.knowledge, *arm));
+            asked.into_iter().partition(|arm| has_passages(&start.knowledge, *arm));
         if !without.is_empty() {
             let labels: Vec<&str> = without.into_iter().map(Arm::label).collect();
             let words =
@@ -222,17 +223,21 @@ impl<'a> Evaluation<'a> {
             Training::Rl => ("evaluation", &AFTER[..]),
             _ => ("", &[][..]),
         };
-        let together: Vec<Arm> =
-            together.iter().copied().filter(|arm| passages::are_there(&start.knowledge, *arm)).collect();
+        let together: Vec<Arm> = together.iter().copied().filter(|arm| has_passages(&start.knowledge, *arm)).collect();
         let of_thoughts = |arm: &Arm| matches!(arm.way(), PromptMode::Filler(_));
-        let mut earlier = None;
+        let experiment = self.experiment;
+        let (config, mut respondent) = (&experiment.config, Respondent::new(experiment, start, policy, open_pool));
+        let mut earlier: Option<Stage> = None;
         if wanted.iter().any(|arm| together.contains(arm) || of_thoughts(arm)) {
-            let stage = examine(open_pool, self.experiment, start, name, &together, policy)?;
+            let inputs = (policy.content, &start.digest, &config.evaluation, &together);
+            let stage = respondent.examine(name, &inputs, name, &together, None)?;
             self.note(start, name, policy, &stage, spent)?;
             earlier = Some(stage);
         }
         for arm in wanted.iter().filter(|arm| !together.contains(arm)) {
-            let stage = examine_further(open_pool, self.experiment, start, *arm, policy, earlier.as_ref())?;
+            let from = earlier.as_ref().filter(|_| of_thoughts(arm)).map(|stage| &stage.content);
+            let inputs = (policy.content, &start.digest, &config.evaluation, arm, config.arms.passages, from);
+            let stage = respondent.examine(&format!("arm-{arm}"), &inputs, arm.name(), &[*arm], earlier.as_ref())?;
             self.note(start, &format!("arm {arm}"), policy, &stage, spent)?;
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rand::seq::IndexedRandom;
+use serde::Serialize;
 
 use super::prompts::{Prompt, PromptBuilder, restored};
 use crate::base::Saved;
@@ -75,47 +76,43 @@ pub(crate) fn workers_of(experiment: &Experiment, policy: Policy, step: u64) -> 
     Ok(pool)
 }
 
-/// Lets a policy answer in several arms and gives the stage that holds the answers.
-pub(crate) fn examine(
-    open_pool: OpenPool,
-    experiment: &Experiment,
-    start: &Start,
-    name: &str,
-    arms: &[Arm],
-    policy: Examined,
-) -> Result<Stage> {
-    let inputs = (policy.content, &start.digest, &experiment.config.evaluation, arms);
-    experiment.cache.get_or_make(name, &inputs, |dir| {
-        let mut pool = open_pool(experiment, start, policy)?;
-        let mut examiner = Examiner::new(experiment, start, &mut pool);
-        let (answered, seconds) = examiner.ask(name, arms, policy.step, &everything(start), &[])?;
-        files::write_jsonl(&dir.join(ANSWERS), &answered)?;
-        files::write_json(&dir.join(SECONDS), &seconds)
-    })
+/// A policy that answers, opened when it is first asked something that is not known yet, and once for all arms.
+pub(crate) struct Respondent<'a> {
+    pub experiment: &'a Experiment,
+    pub start: &'a Start,
+    pub policy: Examined<'a>,
+    open_pool: OpenPool<'a>,
+    pool: Option<WorkerPool>,
 }
 
-/// The same for an arm beyond the standard ones, which may answer from what the policy thought in another; `earlier` is
-/// the stage with those answers.
-pub(crate) fn examine_further(
-    open_pool: OpenPool,
-    experiment: &Experiment,
-    start: &Start,
-    arm: Arm,
-    policy: Examined,
-    earlier: Option<&Stage>,
-) -> Result<Stage> {
-    let config = &experiment.config;
-    let from = earlier.filter(|_| matches!(arm.way(), PromptMode::Filler(_))).map(|stage| &stage.content);
-    let inputs = (policy.content, &start.digest, &config.evaluation, arm, config.arms.passages, from);
-    let name = format!("arm-{arm}");
-    experiment.cache.get_or_make(&name, &inputs, |dir| {
-        let earlier = earlier.map_or(Ok(Vec::new()), read)?;
-        let mut pool = open_pool(experiment, start, policy)?;
-        let mut examiner = Examiner::new(experiment, start, &mut pool);
-        let (answered, seconds) = examiner.ask(arm.name(), &[arm], policy.step, &everything(start), &earlier)?;
-        files::write_jsonl(&dir.join(ANSWERS), &answered)?;
-        files::write_json(&dir.join(SECONDS), &seconds)
-    })
+impl<'a> Respondent<'a> {
+    pub fn new(experiment: &'a Experiment, start: &'a Start, policy: Examined<'a>, open_pool: OpenPool<'a>) -> Self {
+        Self { experiment, start, policy, open_pool, pool: None }
+    }
+
+    /// Lets it answer in several arms and gives the stage that holds the answers. Those that answer from thoughts find them
+    /// in arms before them and in `earlier`, the stage of others.
+    pub fn examine(
+        &mut self,
+        stage: &str,
+        inputs: &impl Serialize,
+        name: &str,
+        arms: &[Arm],
+        earlier: Option<&Stage>,
+    ) -> Result<Stage> {
+        let (experiment, start, policy) = (self.experiment, self.start, self.policy);
+        experiment.cache.get_or_make(stage, inputs, |dir| {
+            let earlier = earlier.map_or(Ok(Vec::new()), read)?;
+            let pool = match &mut self.pool {
+                Some(pool) => pool,
+                none => none.insert((self.open_pool)(experiment, start, policy)?),
+            };
+            let mut examiner = Examiner::new(experiment, start, pool);
+            let (answered, seconds) = examiner.ask(name, arms, policy.step, &everything(start), &earlier)?;
+            files::write_jsonl(&dir.join(ANSWERS), &answered)?;
+            files::write_json(&dir.join(SECONDS), &seconds)
+        })
+    }
 }
 
 /// Every question that an evaluation asks.

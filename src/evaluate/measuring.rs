@@ -177,9 +177,10 @@ fn free(place: &Path) -> Result<&Path> {
     let trained = ["stages", "metrics.jsonl"].iter().any(|name| place.join(name).exists());
     let remedy =
         "name another directory in run.dir, or leave it out: then the results go to a directory inside the run's";
-    match trained {
-        true => Err(Error::invalid(place.display().to_string(), "a run has its own results there", remedy)),
-        false => Ok(place),
+    if trained {
+        Err(Error::invalid(place.display().to_string(), "a run has its own results there", remedy))
+    } else {
+        Ok(place)
     }
 }
 

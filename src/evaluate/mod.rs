@@ -10,7 +10,6 @@ mod made_run;
 mod measuring;
 #[cfg(test)]
 mod oracle;
-mod passages;
 mod prompts;
 mod report;
 mod trainings;

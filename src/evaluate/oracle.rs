@@ -104,19 +104,14 @@ impl Sampler for Scripted {
         let (_, asked) = prompt.rsplit_once(&format!("{QUESTION} ")).unwrap();
         let opened = [THINK, ANSWER].iter().filter_map(|marker| asked.find(marker)).min().unwrap();
         let (thought, answer) = &self.said[asked[..opened].trim()];
-        let whole = match asked.ends_with(ANSWER) {
-            true => answer.clone(),
-            false => format!("{thought} {END_THINK} {ANSWER} {answer}"),
-        };
+        let whole =
+            if asked.ends_with(ANSWER) { answer.clone() } else { format!("{thought} {END_THINK} {ANSWER} {answer}") };
         // A thought that was begun before goes on.
         let begun = asked[opened..].trim_start_matches(THINK);
         let begun = if asked.ends_with(ANSWER) { 0 } else { self.tokenizer.encode(begun)?.len() };
         let mut tokens = self.tokenizer.encode(&whole)?.split_off(begun);
         tokens.truncate(request.max_new_tokens);
-        let finish = match request.stop.contains(tokens.last().unwrap()) {
-            true => Finish::Stop,
-            false => Finish::Length,
-        };
+        let finish = if request.stop.contains(tokens.last().unwrap()) { Finish::Stop } else { Finish::Length };
         self.ready.extend((0..request.samples).map(|sample| {
             let (tokens, log_probs, versions) = (tokens.clone(), vec![0.0; tokens.len()], Versions::default());
             Completion { request: number, sample, tokens, log_probs, versions, finish }

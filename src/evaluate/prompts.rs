@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use crate::evaluation::{Answered, Arm, ExtraPassages, PromptMode};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
-use crate::knowledge::{Claim, Library, Question};
+use crate::knowledge::{Claim, Knowledge, Library, Question, Set};
 use crate::language::Opening;
 use crate::language::tokenizer::{ANSWER, BOS, END_THINK, EOS};
 use crate::verifier::Facts;
@@ -141,6 +141,25 @@ impl<'a> PromptBuilder<'a> {
     }
 }
 
+/// Whether an arm that answers from passages has any. One that needs none always has what it needs.
+pub(crate) fn has_passages(knowledge: &Knowledge, arm: Arm) -> bool {
+    let documents = || match knowledge {
+        Knowledge::Generated(_) => true,
+        Knowledge::Files(jsonl) => !jsonl.passages().is_empty(),
+    };
+    let contexts = || {
+        [Set::A, Set::B].iter().any(|set| knowledge.questions(*set).iter().any(|question| !question.context.is_empty()))
+    };
+    match arm.way() {
+        PromptMode::InContext(ExtraPassages::Passages(0)) => contexts(),
+        PromptMode::InContext(_) => documents() || contexts(),
+        PromptMode::Oracle | PromptMode::Retrieved | PromptMode::RetrievedWhileThinking => documents(),
+        PromptMode::Direct | PromptMode::Think | PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Restore => {
+            true
+        }
+    }
+}
+
 /// The sentence that a question asks about, as documents are masked.
 fn masked(question: &Question) -> Option<String> {
     question.form.task.get().masked(question)
@@ -185,7 +204,7 @@ mod tests {
     use crate::config::KnownSection;
     use crate::knowledge::hierarchy::{HIERARCHY, HOLDOUT, INHERITED};
     use crate::knowledge::syllogism::ENTAILMENT;
-    use crate::knowledge::{Set, SetSize, World, WorldConfig};
+    use crate::knowledge::{SetSize, World, WorldConfig};
     use crate::language::tokenizer::PAD;
 
     #[test]

@@ -178,9 +178,10 @@ fn missing(config: &Config) -> Vec<Error> {
     let mut errors: Vec<Error> = files.filter_map(|(key, path)| unreadable(key, path)).collect();
     if let Some(base) = config.base.dir() {
         let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
-        errors.extend(match base.is_dir() {
-            false => Some(absent("base.path", base, "no such directory")),
-            true => (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)")),
+        errors.extend(if base.is_dir() {
+            (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)"))
+        } else {
+            Some(absent("base.path", base, "no such directory"))
         });
     }
     errors

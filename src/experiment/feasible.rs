@@ -77,10 +77,7 @@ impl Feasible {
         match self.made.entry(format!("{:?}", (base, known, model, pretrain, world))) {
             Entry::Occupied(there) => Ok(there.into_mut()),
             Entry::Vacant(new) => {
-                let made = match world.is_jsonl() {
-                    true => files_and_model(config)?,
-                    false => world_and_model(config)?,
-                };
+                let made = if world.is_jsonl() { files_and_model(config)? } else { world_and_model(config)? };
                 leak::check(&made.2)?;
                 Ok(new.insert(made))
             }
@@ -108,15 +105,12 @@ fn made(config: &Config) -> Result<(ModelConfig, Tokenizer)> {
 }
 
 fn world_and_model(config: &Config) -> Result<Made> {
-    let (model, tokenizer, known) = match config.base.is_made() {
-        true => {
-            let (model, tokenizer) = made(config)?;
-            (model, tokenizer, Some(config.known.known()))
-        }
-        false => {
-            let Outline { model, tokenizer, known } = Outline::read(config.base.place())?;
-            (model, tokenizer, known)
-        }
+    let (model, tokenizer, known) = if config.base.is_made() {
+        let (model, tokenizer) = made(config)?;
+        (model, tokenizer, Some(config.known.known()))
+    } else {
+        let Outline { model, tokenizer, known } = Outline::read(config.base.place())?;
+        (model, tokenizer, known)
     };
     let world = generated(config, known.as_ref())?;
     audit::check(&world)?;

@@ -49,9 +49,10 @@ impl Start {
         inputs.demand_same(begun)?;
         // A base that recollect has finished is what it was.
         experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
-        let start = match experiment.config.world.is_jsonl() {
-            true => Self::from_files(experiment, made),
-            false => Self::generated(experiment, made),
+        let start = if experiment.config.world.is_jsonl() {
+            Self::from_files(experiment, made)
+        } else {
+            Self::generated(experiment, made)
         }?;
         leak::check(&start.knowledge)?;
         inputs.write(&experiment.run)?;
@@ -60,9 +61,10 @@ impl Start {
 
     pub(crate) fn generated(experiment: &Experiment, made: Option<Stage>) -> Result<Self> {
         let config = &experiment.config;
-        let made = match config.base.is_made() {
-            true => Some(made.map_or_else(|| super::pretrain::make(experiment), Ok)?),
-            false => None,
+        let made = if config.base.is_made() {
+            Some(made.map_or_else(|| super::pretrain::make(experiment), Ok)?)
+        } else {
+            None
         };
         let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let base = Base::load(place)?.asked(&config.prompt)?;
@@ -140,15 +142,15 @@ pub(crate) fn files_digest(config: &Config) -> Result<String> {
 
 /// The knowledge that the config asks for, to be looked at.
 pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
-    match config.world.is_jsonl() {
-        true => from_files(config).map(Knowledge::Files),
-        false => {
-            let world = match config.base.is_made() {
-                true => World::new(&config.known.known(), &config.world.generated()),
-                false => generated(config, Base::load(config.base.place())?.known.as_ref()),
-            };
-            world.map(|world| Knowledge::Generated(Box::new(world)))
-        }
+    if config.world.is_jsonl() {
+        from_files(config).map(Knowledge::Files)
+    } else {
+        let world = if config.base.is_made() {
+            World::new(&config.known.known(), &config.world.generated())
+        } else {
+            generated(config, Base::load(config.base.place())?.known.as_ref())
+        };
+        world.map(|world| Knowledge::Generated(Box::new(world)))
     }
 }
 

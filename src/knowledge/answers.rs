@@ -103,12 +103,7 @@ impl Match {
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Match::Exact => "exact",
-            Match::Normalised => "normalised",
-            Match::Number => "number",
-            Match::AnyOf => "any-of",
-        })
+        self.serialize(f)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Claim;
 use super::lexicon::{Lexicon, Word};
 use super::registry::generated;
-use super::sentence::{Sentence, Slot, Stated, WORDINGS, words};
+use super::sentence::{Sentence, Slot, Stated, words};
 
 /// Builds and reads sentences.
 #[derive(Clone, Debug)]
@@ -12,9 +12,6 @@ pub struct Grammar {
 }
 
 impl Grammar {
-    /// How many wordings [`Grammar::sentence`] knows for anything.
-    pub const WORDINGS: usize = WORDINGS;
-
     /// The statement in one of its wordings (any number; it is taken modulo what there is).
     pub fn sentence(&self, stated: Stated, wording: usize) -> Sentence {
         stated.task.generated().sentence(&self.lexicon, stated.words, wording)
@@ -47,31 +44,20 @@ impl Grammar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::Mood;
+    use crate::knowledge::Set;
     use crate::knowledge::lexicon::tests::small;
-    use crate::knowledge::reversal::{Fact, RELATIONS};
-    use crate::knowledge::syllogism::Premise;
+    use crate::knowledge::sentence::WORDINGS;
+    use crate::knowledge::world::tests::full;
 
     #[test]
-    fn every_wording_reads_back_as_the_same_claim() {
-        let grammar = Grammar { lexicon: Lexicon::new(&small()).unwrap() };
-        let name = |kind, at: usize| grammar.lexicon.names(kind)[at];
-        let mut all: Vec<Stated> = (0..RELATIONS.len())
-            .map(|relation| {
-                Fact { group: name("towns", 3), subject: name("persons", 7), relation, object: name("creatures", 9) }
-                    .into()
-            })
-            .collect();
-        all.extend(
-            Mood::ALL
-                .map(|mood| Stated::from(Premise { subject: name("terms", 0), mood, predicate: name("terms", 5) })),
-        );
-        for stated in all {
+    fn every_wording_reads_back_as_the_same_claim_whatever_the_task() {
+        let world = full(0);
+        let grammar = &world.grammar;
+        for stated in world.of_set(Set::A).flat_map(|data| data.statements()) {
             let mut wordings = std::collections::HashSet::new();
-            for wording in 0..Grammar::WORDINGS {
+            for wording in 0..WORDINGS {
                 let text = grammar.text(stated, wording);
-                let body = text.strip_suffix(" .").unwrap();
-                assert_eq!(grammar.read(body), Some(grammar.claim(stated)), "{text}");
+                assert_eq!(grammar.read(text.strip_suffix(" .").unwrap()), Some(grammar.claim(stated)), "{text}");
                 wordings.insert(text);
             }
             assert!(wordings.len() >= 2, "{wordings:?}");

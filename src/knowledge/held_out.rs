@@ -32,10 +32,10 @@ impl Division {
     pub fn new(knowledge: &Knowledge, share: f64, seed: u64) -> Result<Division> {
         let mut forms = BTreeMap::new();
         for form in knowledge.forms() {
-            let there = knowledge.questions_of(Set::A, *form);
-            let topic = |index: &usize| knowledge.topic(Set::A, *form, *index);
+            let there = knowledge.questions_of(Set::A, form);
+            let topic = |index: &usize| knowledge.topic(Set::A, form, *index);
             // Forms of one task draw the same topics: a fact is held out in every form or in none.
-            let drawn = draw((0..there).map(|index| topic(&index)).collect(), share, seed, *form)?;
+            let drawn = draw((0..there).map(|index| topic(&index)).collect(), share, seed, form)?;
             let (held_out, trained) = (0..there).partition(|index| drawn.contains(&topic(index)));
             forms.insert(*form, Indices { trained, held_out });
         }
@@ -55,8 +55,8 @@ impl Division {
     /// The held-out questions of these forms, in the wording in which every evaluation asks them.
     pub fn questions(&self, knowledge: &Knowledge, forms: &[Form]) -> Vec<Question> {
         let of = |form: &Form| {
-            let of_form = knowledge.questions_in(Set::A, *form);
-            self.held_out(*form).iter().filter_map(|index| of_form.get(*index).cloned()).collect::<Vec<_>>()
+            let of_form = knowledge.questions_in(Set::A, form);
+            self.held_out(form).iter().filter_map(|index| of_form.get(*index).cloned()).collect::<Vec<_>>()
         };
         forms.iter().flat_map(of).collect()
     }
@@ -97,8 +97,8 @@ mod tests {
         let knowledge = knowledge(0);
         let division = Division::new(&knowledge, 0.0, 5).unwrap();
         for form in knowledge.forms() {
-            let all: Vec<usize> = (0..knowledge.questions_of(Set::A, *form)).collect();
-            assert_eq!((division.trained(*form), division.held_out(*form)), (&all[..], &[][..]));
+            let all: Vec<usize> = (0..knowledge.questions_of(Set::A, form)).collect();
+            assert_eq!((division.trained(form), division.held_out(form)), (&all[..], &[][..]));
         }
     }
 
@@ -114,9 +114,9 @@ mod tests {
             let needed: HashSet<&Claim> = held.iter().flat_map(|question| &question.needed).collect();
             let all = knowledge.questions(Set::A);
             for form in knowledge.forms() {
-                let (trained, held) = (division.trained(*form), division.held_out(*form));
+                let (trained, held) = (division.trained(form), division.held_out(form));
                 prop_assert!(!trained.is_empty() && !held.is_empty());
-                prop_assert_eq!(trained.len() + held.len(), knowledge.questions_of(Set::A, *form));
+                prop_assert_eq!(trained.len() + held.len(), knowledge.questions_of(Set::A, form));
                 prop_assert!(!held.iter().any(|index| trained.contains(index)));
             }
             for question in all.iter().filter(|question| !ids.contains(&question.id)) {

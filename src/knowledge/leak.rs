@@ -75,40 +75,43 @@ impl<'a> Leaks<'a> {
 }
 
 /// Looks for what is asked about set B in whatever trains, in a generated world or in files.
-pub enum Guard<'a> {
-    World(Leaks<'a>),
-    /// With the world that the files were exported from, where it is known.
-    Files(Box<LeakMatcher>, Option<Leaks<'a>>),
+pub struct Guard<'a> {
+    /// Of knowledge from files.
+    files: Option<&'a LeakMatcher>,
+    /// The generated world, or the one that the files were exported from, where it is known.
+    world: Option<Leaks<'a>>,
 }
 
 impl<'a> Guard<'a> {
     /// Errors: more questions than can be looked for at once.
     pub fn new(knowledge: &'a Knowledge) -> Result<Guard<'a>> {
-        Ok(match knowledge {
-            Knowledge::Generated(world) => Guard::World(Leaks::new(world, Set::B)),
-            Knowledge::Files(jsonl) => {
-                let leaks = jsonl.world().map(|world| Leaks::new(world, Set::B));
-                Guard::Files(Box::new(LeakMatcher::new(jsonl)?), leaks)
-            }
-        })
+        let (files, world) = match knowledge {
+            Knowledge::Generated(world) => (None, Some(&**world)),
+            Knowledge::Files(jsonl) => (Some(jsonl.watched()?), jsonl.world()),
+        };
+        Ok(Guard { files, world: world.map(|world| Leaks::new(world, Set::B)) })
     }
 
     /// Refuses a text that trains if something of B stands in it.
     pub fn check(&self, text: &str) -> Result<()> {
-        let leak = match self {
-            Guard::World(leaks) => leaks.find_in(text),
-            Guard::Files(watched, leaks) => {
-                watched.find(text).or_else(|| leaks.as_ref().and_then(|leaks| leaks.find_in(text)))
-            }
-        };
+        let in_files = self.files.and_then(|watched| watched.find(text));
+        let leak = in_files.or_else(|| self.world.as_ref()?.find_in(text));
         leak.map_or(Ok(()), |leak| Err(leak.refused()))
     }
 
     /// Refuses a question that trains if it is one of B, or gives one away with its answer.
     pub fn check_question(&self, text: &str, answer: &str) -> Result<()> {
-        match self {
-            Guard::World(_) | Guard::Files(_, Some(_)) => self.check(&format!("{text} {answer}")),
-            Guard::Files(watched, None) => watched.find_asked(text, answer).map_or(Ok(()), |leak| Err(leak.refused())),
+        match self.files.filter(|_| self.world.is_none()) {
+            None => self.check(&format!("{text} {answer}")),
+            Some(watched) => watched.find_asked(text, answer).map_or(Ok(()), |leak| Err(leak.refused())),
+        }
+    }
+
+    /// The same of a question with every answer as it is learned.
+    fn check_answered(&self, question: &Question) -> Result<()> {
+        match question.cue.as_str() {
+            "" => question.right_answers().try_for_each(|answer| self.check_question(&question.text, answer)),
+            cue => self.check_question(&question.text, &format!("{ANSWER} {cue} : {}", question.answer)),
         }
     }
 }
@@ -120,30 +123,12 @@ pub fn check(knowledge: &Knowledge) -> Result<()> {
     match knowledge {
         Knowledge::Generated(world) => {
             world.documents().iter().try_for_each(|document| guard.check(&world.text(document)))?;
-            world
-                .questions(Set::A)
-                .iter()
-                .try_for_each(|question| guard.check_question(&question.text, &said(question)))
+            world.questions(Set::A).iter().try_for_each(|question| guard.check_answered(question))
         }
         Knowledge::Files(jsonl) => {
             jsonl.told().try_for_each(|(document, place)| guard.check(document).map_err(at(place)))?;
-            jsonl.asked(Set::A).try_for_each(|(question, place)| {
-                let mut answers = question.right_answers();
-                if question.cue.is_empty() {
-                    answers.try_for_each(|answer| guard.check_question(&question.text, answer)).map_err(at(place))
-                } else {
-                    guard.check_question(&question.text, &said(question)).map_err(at(place))
-                }
-            })
+            jsonl.asked(Set::A).try_for_each(|(question, place)| guard.check_answered(question).map_err(at(place)))
         }
-    }
-}
-
-/// An answer as it is learned.
-fn said(question: &Question) -> String {
-    match question.cue.as_str() {
-        "" => question.answer.clone(),
-        cue => format!("{ANSWER} {cue} : {}", question.answer),
     }
 }
 
@@ -158,24 +143,31 @@ fn at(place: &str) -> impl Fn(Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::knowledge::WorldConfig;
     use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture};
-    use crate::knowledge::reversal::{Fact, Reversals, who};
-    use crate::knowledge::syllogism::{ENTAILMENT, Syllogisms, conclusion};
+    use crate::knowledge::hierarchy::{HIERARCHY, REPHRASED, REVERSED};
+    use crate::knowledge::reversal::{Fact, Reversals};
     use crate::knowledge::world::Document;
-    use crate::knowledge::world::tests::known;
+    use crate::knowledge::world::tests::{deep, full, full_with, known};
+    use crate::knowledge::{Claim, WorldConfig};
     use crate::random;
 
     #[test]
     fn nothing_that_trains_holds_a_question_an_answer_or_a_reversed_fact_of_b() {
-        let cot_style = CotStyle::default();
-        for seed in 0..3 {
-            let world = World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap();
-            let leaks = Leaks::new(&world, Set::B);
-            let curriculum = Curriculum::new(&world, &cot_style);
-            let mut random = random::stream(seed, &[]);
-            for _ in 0..20_000 {
-                leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();
+        let plain = |seed| World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap();
+        let worlds = (0..3).map(plain).chain([full(0), full(1), full_with(&deep(), 1)]);
+        for (seed, world) in worlds.enumerate() {
+            // Lessons about codes alone, about kinds alone, and about everything.
+            let style = |codes, kinds| CotStyle { codes, kinds, ..CotStyle::default() };
+            let cot_style = [style(1.0, 0.0), style(0.0, 1.0), CotStyle::default()];
+            let (leaks, mut random) = (Leaks::new(&world, Set::B), random::stream(seed as u64, &[]));
+            let [codes, kinds, curriculum] = cot_style.each_ref().map(|style| Curriculum::new(&world, style));
+            for (curriculum, count) in [(&codes, 2_000), (&kinds, 2_000), (&curriculum, 16_000)] {
+                for _ in 0..count {
+                    let lesson = curriculum.lesson(&Mixture::default(), &mut random);
+                    leaks.check(&lesson).unwrap();
+                    assert!(lesson.tokens.len() == lesson.weights.len() && lesson.tokens.len() < 200);
+                    assert!(lesson.weights[0] == 0.0 && lesson.weights.iter().sum::<f32>() > 0.0, "teaches something");
+                }
             }
             for document in world.documents() {
                 for _ in 0..3 {
@@ -187,31 +179,28 @@ mod tests {
 
     #[test]
     fn a_planted_leak_is_named() {
-        let world = World::new(&known(), &WorldConfig::default()).unwrap();
-        let leaks = Leaks::new(&world, Set::B);
-        let lexicon = &world.grammar.lexicon;
-        let mut random = random::stream(0, &[]);
-        let fact = world.data::<Reversals>(Set::B).facts[7];
-        let lesson = |words: Vec<Word>| TrainingSequence { weights: vec![1.0; words.len()], tokens: words };
-        let asked = who(lexicon, &fact, true, &[], 1);
-        let any = who(lexicon, &fact, false, &[], 1);
-        let entailment = world.question(Set::B, ENTAILMENT, 3, &mut random);
-        let entailment = entailment.text.split(' ').map(|w| lexicon.word(w).unwrap()).collect();
-        let chain = &world.data::<Syllogisms>(Set::B).chains[5];
-        let mut entailed = conclusion(lexicon, chain.state(chain.asked(true)));
-        entailed.extend([lexicon.grammar(":"), lexicon.grammar("no")]);
-        let answer = vec![fact.object, lexicon.grammar(":"), fact.subject];
-        let reversed = vec![fact.object, lexicon.grammar("guards"), fact.subject, lexicon.grammar(".")];
-        for (words, kind) in [
-            (asked, "question"),
-            (any, "question"),
-            (entailment, "question"),
-            (answer, "answer"),
-            (entailed, "answer"),
-            (reversed, "reversed"),
-        ] {
-            let message = leaks.check(&lesson(words)).unwrap_err().to_string();
-            assert!(message.contains(kind), "{message}");
+        for world in [full(0), full_with(&deep(), 1)] {
+            let leaks = Leaks::new(&world, Set::B);
+            for question in world.questions(Set::B) {
+                let cue = if question.cue.is_empty() { String::new() } else { format!("{} : ", question.cue) };
+                let mut planted = vec![(question.text.clone(), LeakKind::Question)];
+                planted.push((cue + &question.answer, LeakKind::Answer));
+                match &question.needed[0] {
+                    Claim::Relation { subject, relation, object, .. } => {
+                        planted.push((format!("{object} {relation} {subject} ."), LeakKind::ReversedFact));
+                    }
+                    Claim::Categorical { .. } if question.task == HIERARCHY && question.form != REPHRASED => {
+                        let verb = if question.text.contains(" are ") { "are" } else { "have" };
+                        let told = format!("all {} {verb} {} .", question.named(), question.answer);
+                        let reversed = question.form == REVERSED;
+                        planted.push((told, if reversed { LeakKind::ReversedFact } else { LeakKind::Inference }));
+                    }
+                    Claim::Categorical { .. } => {}
+                }
+                for (text, kind) in planted {
+                    assert_eq!(leaks.find_in(&text).map(|leak| leak.kind), Some(kind), "{text}");
+                }
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! Facts, the documents that state them, and the questions that ask for them, split into the sets A, B and C.
 
 pub mod answers;
-pub mod argument;
 pub mod audit;
 pub mod codebook;
 pub mod config;
 pub mod curriculum;
+pub mod draft;
 pub mod facts;
 pub mod form;
 pub mod grammar;

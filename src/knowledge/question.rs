@@ -80,6 +80,25 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question of a form of which nothing else is known.
+    pub fn blank(form: Form) -> Question {
+        Question {
+            id: 0,
+            task: form.task,
+            form,
+            set: Set::A,
+            text: String::new(),
+            cue: String::new(),
+            answer: String::new(),
+            aliases: Vec::new(),
+            matching: Match::Exact,
+            choices: Vec::new(),
+            needed: Vec::new(),
+            context: Vec::new(),
+            chance: 0.0,
+        }
+    }
+
     /// All right answers, that which is shown first.
     pub fn right_answers(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.answer).chain(&self.aliases).map(String::as_str)
@@ -127,10 +146,6 @@ pub fn question_id(set: Set, form: Form, index: usize) -> u64 {
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Set::A => "A",
-            Set::B => "B",
-            Set::C => "C",
-        })
+        self.serialize(f)
     }
 }

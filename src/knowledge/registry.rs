@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer};
 
 use super::codebook::Codebook;
 use super::config::SetSize;
+use super::form::{Form, FormInfo, TaskInfo};
 use super::hierarchy::Hierarchy;
 use super::jsonl::task::FromFiles;
 use super::lexicon::{Lexicon, LexiconConfig, Vocabulary};
 use super::reversal::Reversal;
 use super::syllogism::Syllogism;
 use super::task::{GeneratedTask, Task};
-use super::{Form, TaskId};
 
 /// The tasks of generated worlds, in the order in which their questions are asked and their words stand in a lexicon. A
 /// further one stands behind the others, so that worlds, words and lessons that are there stay as they are.
@@ -50,18 +50,19 @@ pub fn check_further<'a>(key: &str, names: impl IntoIterator<Item = &'a String>)
         None => Ok(()),
         Some(name) => {
             let known: Vec<String> = further().filter_map(|key| Some(key.strip_prefix("tasks.")?.to_owned())).collect();
-            let remedy = match known.is_empty() {
-                true => "every task that there is has a key of its own".to_owned(),
-                false => format!("further tasks are {}", known.join(", ")),
+            let remedy = if known.is_empty() {
+                "every task that there is has a key of its own".to_owned()
+            } else {
+                format!("further tasks are {}", known.join(", "))
             };
             Err(crate::Error::invalid(format!("{key}.{name}"), "unknown task", remedy))
         }
     }
 }
 
-impl TaskId {
+impl TaskInfo {
     /// The task itself.
-    pub fn get(self) -> &'static dyn Task {
+    pub fn get(&self) -> &'static dyn Task {
         TASKS.iter().find(|task| task.id() == self).map_or(&FromFiles as &dyn Task, |task| *task)
     }
 
@@ -70,39 +71,29 @@ impl TaskId {
     /// # Panics
     ///
     /// If it is none of those: then it was not registered above.
-    pub fn generated(self) -> &'static dyn GeneratedTask {
+    pub fn generated(&self) -> &'static dyn GeneratedTask {
         let found = GENERATED.iter().find(|task| task.id() == self);
         *found.unwrap_or_else(|| panic!("the task {self} is not registered"))
     }
 }
 
-/// Reads one of some names.
-fn named<'de, D: Deserializer<'de>, T: Copy>(
-    deserializer: D,
-    known: &'static [T],
-    names: &'static [&'static str],
-) -> std::result::Result<T, D::Error> {
-    let name = Cow::<str>::deserialize(deserializer)?;
-    let at = names.iter().position(|known| *known == name);
-    at.map(|at| known[at]).ok_or_else(|| D::Error::unknown_variant(&name, names))
+/// A task or a form is read from its name.
+macro_rules! read_by_name {
+    ($info:ident, $all:expr) => {
+        impl<'de> Deserialize<'de> for &'static $info {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                static ALL: LazyLock<Vec<&$info>> = LazyLock::new(|| $all.collect());
+                static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| ALL.iter().map(|info| info.name).collect());
+                let name = Cow::<str>::deserialize(deserializer)?;
+                let found = ALL.iter().find(|info| info.name == name);
+                found.copied().ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for Form {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        static FORMS: LazyLock<Vec<Form>> =
-            LazyLock::new(|| TASKS.iter().flat_map(|task| task.forms()).copied().collect());
-        static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| FORMS.iter().map(|form| form.name).collect());
-        named(deserializer, &FORMS, &NAMES)
-    }
-}
-
-impl<'de> Deserialize<'de> for TaskId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        static IDS: LazyLock<Vec<TaskId>> = LazyLock::new(|| TASKS.iter().map(|task| task.id()).collect());
-        static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| IDS.iter().map(|id| id.name).collect());
-        named(deserializer, &IDS, &NAMES)
-    }
-}
+read_by_name!(TaskInfo, TASKS.iter().map(|task| task.id()));
+read_by_name!(FormInfo, TASKS.iter().flat_map(|task| task.forms()).copied());
 
 impl Lexicon {
     /// A lexicon with the words of every task that the config has names for.
@@ -127,6 +118,7 @@ impl LexiconConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::TaskId;
     use std::collections::HashSet;
 
     #[test]

@@ -4,7 +4,8 @@
 //! Sentences are short because the small base model looks words up a few places back.
 
 use super::lexicon::{Lexicon, Word};
-use super::{Claim, TaskId};
+use super::{Claim, Mood, TaskId};
+use crate::random::Stream;
 
 /// Anything that a document can state. What the words mean, its task knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,26 @@ pub type Sentence = Vec<(Word, Slot)>;
 /// How many wordings there are of anything. A task that has fewer takes the number modulo what it has.
 pub const WORDINGS: usize = 12;
 
+/// What these state.
+pub fn stated<T: Copy + Into<Stated>>(all: &[T]) -> Vec<Stated> {
+    all.iter().map(|one| (*one).into()).collect()
+}
+
+/// So many different statements as `some` gives, a few at a time. A small set may run out of what is not yet told: then they
+/// are fewer.
+pub fn gathered(count: usize, random: &mut Stream, some: impl Fn(&mut Stream) -> Vec<Stated>) -> Vec<Stated> {
+    let mut told: Vec<Stated> = Vec::with_capacity(count);
+    for _ in 0..count * 10 {
+        if told.len() >= count {
+            break;
+        }
+        let new: Vec<Stated> = some(random).into_iter().filter(|stated| !told.contains(stated)).collect();
+        told.extend(new);
+    }
+    told.truncate(count);
+    told
+}
+
 /// The words of a sentence.
 pub fn words(sentence: &Sentence) -> Vec<Word> {
     sentence.iter().map(|(word, _)| *word).collect()
@@ -65,6 +86,12 @@ pub fn relation(
     sentence
 }
 
+/// What such a statement claims; `verb` is the canonical one.
+pub fn relation_claim(lexicon: &Lexicon, names: [Word; 3], verb: &str) -> Claim {
+    let [group, subject, object] = names.map(|name| lexicon.spell(name).to_owned());
+    Claim::Relation { group, subject, relation: verb.into(), object }
+}
+
 /// What such a sentence claims, its full stop left out. `kinds` are those of its three names, and `verbs` gives the verbs
 /// that mean what this one means, the canonical one first.
 pub fn read_relation(
@@ -83,4 +110,21 @@ pub fn read_relation(
         let [group, subject, relation, object] = [group, subject, relation, object].map(String::from);
         Claim::Relation { group, subject, relation, object }
     })
+}
+
+/// What a categorical statement claims.
+pub fn categorical_claim(lexicon: &Lexicon, subject: Word, mood: Mood, predicate: Word) -> Claim {
+    let [subject, predicate] = [subject, predicate].map(|name| lexicon.spell(name).to_owned());
+    Claim::Categorical { subject, mood, predicate }
+}
+
+/// The same of two words, if they are names of these kinds.
+pub fn read_categorical(
+    lexicon: &Lexicon,
+    (subject, of): (&str, &str),
+    mood: Mood,
+    (predicate, kind): (&str, &str),
+) -> Option<Claim> {
+    let there = lexicon.are_names(&[(subject, of), (predicate, kind)]);
+    there.then(|| Claim::Categorical { subject: subject.into(), mood, predicate: predicate.into() })
 }

@@ -11,7 +11,7 @@ use rand::Rng;
 
 use super::config::{KnownConfig, SetSize};
 use super::curriculum::cot_style::CotStyle;
-use super::curriculum::lesson_question::LessonQuestion;
+use super::draft::QuestionDraft;
 use super::facts::Facts;
 use super::lexicon::{Lexicon, Vocabulary, Word};
 use super::pools::Pools;
@@ -92,11 +92,17 @@ pub trait GeneratedTask: Task {
     /// The words that it brings.
     fn vocabulary(&self) -> Vocabulary;
 
-    /// The kinds of names that it takes, in the order in which they are shuffled.
-    fn takes(&self) -> &'static [&'static str];
+    /// The kinds of names that it takes, in the order in which they are shuffled: those that it brings, unless it says
+    /// otherwise.
+    fn takes(&self) -> Vec<&'static str> {
+        self.vocabulary().names.iter().map(|names| names.kind).collect()
+    }
 
-    /// Which stream of a seed its sets are drawn from. A task with a number of its own changes nothing about others.
-    fn stream(&self) -> u64;
+    /// Which stream of a seed its sets are drawn from: one that no other task has, unless it says otherwise. So a further
+    /// task changes nothing about those that are there.
+    fn stream(&self) -> u64 {
+        16 + self.id().number
+    }
 
     /// Makes a set.
     ///
@@ -144,7 +150,9 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     fn statements(&self) -> Vec<Stated>;
 
     /// How often documents are about it, beside other tasks.
-    fn weight(&self) -> usize;
+    fn weight(&self) -> usize {
+        self.statements().len()
+    }
 
     /// The statements of a document, none of them twice.
     fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated>;
@@ -166,16 +174,11 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     /// The number of what question `index` is about. Questions about different topics need nothing in common.
     fn topic(&self, form: Form, index: usize) -> usize;
 
-    /// Question `index` of a form.
+    /// Question `index` of a form, with its choices and its context.
     fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft;
 
-    /// A question for a lesson, and statements among which those stand that it needs.
-    fn lesson_question(
-        &self,
-        lexicon: &Lexicon,
-        cot_style: &CotStyle,
-        random: &mut Stream,
-    ) -> (LessonQuestion, Vec<Stated>);
+    /// A question for a lesson, with what a thought may say of it; in its context those statements stand that it needs.
+    fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft;
 
     /// Whether the question mark that is met here ends one of its questions.
     fn asks(&self, lexicon: &Lexicon, mark: &TrainingWord) -> bool;
@@ -183,29 +186,15 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     /// Whether the colon that is met here stands between what is asked of it and the answer.
     fn answers(&self, colon: &TrainingWord) -> bool;
 
-    /// What a word that is learned gives away.
-    fn gives_away(&self, word: &TrainingWord) -> Option<LeakKind>;
+    /// What a word that is learned gives away, beside questions and answers.
+    fn gives_away(&self, _word: &TrainingWord) -> Option<LeakKind> {
+        None
+    }
 
     /// Rules that might answer its questions without knowing it, and what they answer: fitted on set A, tried on this one.
     fn shortcuts(&self, _fit: &dyn TaskData, tried: &Tried) -> Vec<(&'static str, Guesses)> {
         tried.by_choices()
     }
-}
-
-/// A question before its statements are worded.
-pub struct QuestionDraft {
-    /// The question, its mark and candidates included.
-    pub text: Vec<Word>,
-    /// What the answer restates.
-    pub cue: Vec<Word>,
-    pub answer: String,
-    pub choices: Vec<String>,
-    /// Accuracy of the best guess.
-    pub chance: f64,
-    /// What the answer needs.
-    pub needed: Vec<Stated>,
-    /// What stands before the question in context: the needed and others, in this order.
-    pub context: Vec<Stated>,
 }
 
 impl fmt::Debug for dyn Task {

@@ -15,8 +15,8 @@ use super::pools::Pools;
 use super::question::question_id;
 use super::registry::{check_further, generated, generated_forms};
 use super::sentence::{Stated, WORDINGS};
-use super::task::{GeneratedTask, QuestionDraft, SetMaker, TaskData};
-use super::{Claim, Form, Match, Question, Set, TaskId};
+use super::task::{GeneratedTask, SetMaker, TaskData};
+use super::{Claim, Form, Question, Set, TaskId};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -88,7 +88,7 @@ impl World {
         generated().iter().try_for_each(|task| task.check_known(known))?;
         let lexicon = Lexicon::new(&known.lexicon)?;
         let mut pools = Pools::default();
-        generated().iter().for_each(|task| pools.add(&lexicon, task.takes()));
+        generated().iter().for_each(|task| pools.add(&lexicon, &task.takes()));
         let mut world = World {
             grammar: Grammar { lexicon },
             known: known.clone(),
@@ -110,7 +110,7 @@ impl World {
         for stream in streams {
             let random = &mut random::stream(self.seed, &[stream]);
             let tasks = || generated().iter().filter(|task| task.stream() == stream);
-            tasks().for_each(|task| pools.shuffle(task.takes(), random));
+            tasks().for_each(|task| pools.shuffle(&task.takes(), random));
             for (set, size) in sets {
                 for task in tasks() {
                     let (known, lexicon) = (&self.known, &self.grammar.lexicon);
@@ -137,7 +137,7 @@ impl World {
     fn note_claims(&mut self) {
         let all = self.tasks.values().flat_map(|data| data.statements());
         self.claims = all.map(|stated| self.grammar.claim(stated)).collect();
-        let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, *form) > 0);
+        let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, form) > 0);
         self.forms = generated_forms().filter(there).collect();
     }
 
@@ -208,21 +208,18 @@ impl World {
     pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
         let (grammar, lexicon) = (&self.grammar, &self.grammar.lexicon);
         let draft = self.tasks[&(set, form.task)].question(lexicon, form, index, random);
-        let QuestionDraft { text, cue, answer, choices, chance, needed, context } = draft;
+        let (cue, answer) = draft.cue_and_answer(lexicon);
         Question {
             id: question_id(set, form, index),
-            task: form.task,
-            form,
             set,
-            text: lexicon.text(&text),
-            cue: lexicon.text(&cue),
+            text: lexicon.text(&draft.words),
+            cue,
             answer,
-            aliases: Vec::new(),
-            matching: Match::Exact,
-            chance,
-            choices,
-            needed: needed.into_iter().map(|stated| grammar.claim(stated)).collect(),
-            context: context.into_iter().map(|s| grammar.text(s, random.random_range(0..WORDINGS))).collect(),
+            chance: draft.chance,
+            choices: draft.choices,
+            needed: draft.needed.into_iter().map(|stated| grammar.claim(stated)).collect(),
+            context: draft.context.into_iter().map(|s| grammar.text(s, random.random_range(0..WORDINGS))).collect(),
+            ..Question::blank(form)
         }
     }
 
@@ -267,7 +264,7 @@ impl Facts for World {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::knowledge::codebook::CodebookConfig;
+    use crate::knowledge::codebook::{CodebookConfig, Codebooks};
     use crate::knowledge::hierarchy::HierarchyConfig;
     use crate::knowledge::reversal::Reversals;
     use crate::knowledge::syllogism::Syllogisms;
@@ -310,6 +307,12 @@ pub(crate) mod tests {
         KnownConfig { lexicon, codebook, hierarchy, ..known() }
     }
 
+    /// The same with something that is inherited over two links.
+    pub fn deep() -> KnownConfig {
+        let hierarchy = HierarchyConfig { families: 4, branching: vec![2, 2], traits: 2, holdouts: 1 };
+        KnownConfig { hierarchy, ..versed() }
+    }
+
     /// A world of every task.
     pub fn full(seed: u64) -> World {
         full_with(&versed(), seed)
@@ -345,14 +348,21 @@ pub(crate) mod tests {
             [0, 1].map(|seed| World::new(&known(), &WorldConfig { seed, ..Default::default() }).unwrap()).to_vec();
         assert_eq!(worlds[0].questions(Set::C), worlds[1].questions(Set::C));
         assert_ne!(worlds[0].questions(Set::B), worlds[1].questions(Set::B));
-        for world in &worlds {
-            let mut seen = HashSet::new();
+        // What one set names, no other does, whatever the task.
+        for world in worlds.iter().chain([&full(3)]) {
+            let names = |set| -> HashSet<_> { world.statements(set).flat_map(|s| world.grammar.names(s)).collect() };
+            let [a, b, c] = [Set::A, Set::B, Set::C].map(names);
+            assert!(a.is_disjoint(&b) && a.is_disjoint(&c) && b.is_disjoint(&c));
             for set in [Set::A, Set::B, Set::C] {
+                let mut seen = HashSet::new();
                 for fact in &world.data::<Reversals>(set).facts {
                     assert!(seen.insert(fact.subject) && seen.insert(fact.object));
                 }
                 let terms = world.data::<Syllogisms>(set).chains.iter().flat_map(|c| &c.terms);
                 terms.for_each(|term| assert!(seen.insert(*term)));
+                for entry in &world.data::<Codebooks>(set).entries {
+                    assert!(seen.insert(entry.plain) && seen.insert(entry.cipher));
+                }
             }
         }
     }

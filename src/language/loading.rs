@@ -35,9 +35,10 @@ impl Tokenizer {
         inner.add_tokens(special.into_iter().filter(missing).collect::<Vec<_>>()).map_err(broken(&place))?;
         // These two are markers of recollect's format alone; whoever has them has to have the others.
         let marked = [QUESTION, ANSWER].iter().all(|token| inner.token_to_id(token).is_some());
-        match !marked && companions.describe_tokens() {
-            true => Self::foreign(inner, companions, &place),
-            false => Self::marked(inner, companions, &place),
+        if !marked && companions.describe_tokens() {
+            Self::foreign(inner, companions, &place)
+        } else {
+            Self::marked(inner, companions, &place)
         }
     }
 
@@ -54,7 +55,7 @@ impl Tokenizer {
         // Without a token for it, a text begins after what ends the one before.
         let bos = bos.unwrap_or(*end);
         let end_think = inner.token_to_id(END_THINK);
-        Self { marked: false, unknown: None, ..Self::made(inner, companions, bos, ends, end_think)? }.unpadded(place)
+        Self::made(inner, companions, place, (bos, ends, end_think, None))
     }
 
     /// A tokenizer with a token for every marker of the format.
@@ -62,13 +63,12 @@ impl Tokenizer {
         let mut special = [0; SPECIAL.len()];
         for (id, token) in special.iter_mut().zip(SPECIAL) {
             *id = inner.token_to_id(token).ok_or_else(|| {
-                Error::invalid(
-                    place,
-                    format!("the special token {token} is missing"),
-                    "all of these are needed: ".to_string()
-                        + &SPECIAL.join(" ")
-                        + "; or a tokenizer_config.json beside it that names the eos_token of its own model",
-                )
+                let all = SPECIAL.join(" ");
+                let remedy = format!(
+                    "all of these are needed: {all}; or a tokenizer_config.json beside it that names the eos_token of its own \
+                     model"
+                );
+                Error::invalid(place, format!("the special token {token} is missing"), remedy)
             })?;
         }
         // Markers stand between words; the spaces around them are not tokens of their own.
@@ -76,17 +76,18 @@ impl Tokenizer {
         inner.add_special_tokens(markers).map_err(broken(place))?;
         let [unknown, bos, end, _, _, end_think, _] = special;
         let ends = ends(Some(end), &companions)?;
-        Self { marked: true, unknown: Some(unknown), ..Self::made(inner, companions, bos, ends, Some(end_think))? }
-            .unpadded(place)
+        Self::made(inner, companions, place, (bos, ends, Some(end_think), Some(unknown)))
     }
 
+    /// `unknown` has a tokenizer with a token for every marker.
     fn made(
-        inner: tokenizers::Tokenizer,
+        mut inner: tokenizers::Tokenizer,
         companions: TokenizerConfig,
-        bos: u32,
-        ends: Vec<u32>,
-        end_think: Option<u32>,
+        place: &str,
+        (bos, ends, end_think, unknown): (u32, Vec<u32>, Option<u32>, Option<u32>),
     ) -> Result<Self> {
+        inner.with_truncation(None).map_err(broken(place))?;
+        inner.with_padding(None);
         let chat = match companions.template()? {
             Some((place, template)) => Some(Chat::new(&place, &template, companions.named())?),
             None => None,
@@ -96,8 +97,8 @@ impl Tokenizer {
             bos,
             ends,
             end_think,
-            marked: false,
-            unknown: None,
+            marked: unknown.is_some(),
+            unknown,
             vocabulary: usize::MAX,
             // To what a byte-level tokenizer gives, it would do harm.
             cleans_up: clean && !matches!(inner.get_model(), ModelWrapper::BPE(_)),
@@ -106,12 +107,6 @@ impl Tokenizer {
             prompts: PromptConfig::default(),
             inner,
         })
-    }
-
-    fn unpadded(mut self, place: &str) -> Result<Self> {
-        self.inner.with_truncation(None).map_err(broken(place))?;
-        self.inner.with_padding(None);
-        Ok(self)
     }
 
     /// The ids of what begins and what fills a text, as other programs are told them.

@@ -10,7 +10,6 @@ mod loading;
 mod prompts;
 pub mod reading;
 mod saving;
-mod template;
 pub mod tokenizer;
 mod tokenizer_config;
 

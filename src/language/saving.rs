@@ -21,10 +21,7 @@ impl Tokenizer {
         files::write_atomic(path, text.as_bytes())?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let model = folder.join(MODEL);
-        let model_type = match model.exists() {
-            true => self.tell_ids(&model)?,
-            false => None,
-        };
+        let model_type = if model.exists() { self.tell_ids(&model)? } else { None };
         for (name, text) in self.companions.texts().filter(|(name, _)| ![CONFIG, GENERATION].contains(name)) {
             files::write_atomic(&folder.join(name), text.as_bytes())?;
         }

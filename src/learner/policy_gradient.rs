@@ -70,9 +70,12 @@ pub fn token_weights(
 
 /// Which tokens of each completion are learned from.
 pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> Vec<Vec<bool>> {
-    let mask = |completion: &Sampled| match completion.kept {
-        true => algorithm.gradient_on.mask(completion.tokens, trace_end),
-        false => vec![false; completion.tokens.len()],
+    let mask = |completion: &Sampled| {
+        if completion.kept {
+            algorithm.gradient_on.mask(completion.tokens, trace_end)
+        } else {
+            vec![false; completion.tokens.len()]
+        }
     };
     completions.iter().map(mask).collect()
 }
@@ -119,12 +122,11 @@ pub fn gradients<'a>(
 fn appraised(at: usize, completion: &Sampled, weights: &[f32]) -> Result<()> {
     let learned = weights.iter().rposition(|weight| *weight != 0.0).map_or(0, |last| last + 1);
     let there = completion.gae.map_or(0, |appraisal| appraisal.advantages.len());
-    match learned <= there {
-        true => Ok(()),
-        false => {
-            let found = format!("{there} of its tokens are appraised, and {learned} are learned from");
-            Err(Error::invalid(format!("completion {at}"), found, "appraise them all (Gae::appraise)"))
-        }
+    if learned <= there {
+        Ok(())
+    } else {
+        let found = format!("{there} of its tokens are appraised, and {learned} are learned from");
+        Err(Error::invalid(format!("completion {at}"), found, "appraise them all (Gae::appraise)"))
     }
 }
 

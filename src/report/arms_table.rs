@@ -24,9 +24,10 @@ pub(super) fn arms_tables(summary: &Summary, styled: bool) -> String {
         let rows: Vec<&ArmResult> = summary.latest().filter(|row| row.set == *set).collect();
         kinds(&rows).len() > KINDS
     });
-    let mut tables: Vec<String> = match crowded {
-        true => by_task(summary).iter().map(|set| task_table(set, styled)).collect(),
-        false => sets.iter().rev().map(|set| arms_table(summary, *set, styled)).collect(),
+    let mut tables: Vec<String> = if crowded {
+        by_task(summary).iter().map(|set| task_table(set, styled)).collect()
+    } else {
+        sets.iter().rev().map(|set| arms_table(summary, *set, styled)).collect()
     };
     let scored: BTreeSet<Set> = summary.latest().filter(|row| row.likelihood.is_some()).map(|row| row.set).collect();
     tables.extend(scored.into_iter().rev().map(|set| likelihood_table(summary, set, styled)));
@@ -58,9 +59,7 @@ fn arms_table(summary: &Summary, set: Set, styled: bool) -> String {
         let mark = if arm.training().gives_b_away() { " †" } else { "" };
         let mut cells = vec![heading(&(two_lines(arm.label()) + mark), styled)];
         cells.extend(
-            kinds
-                .iter()
-                .map(|(task, form)| Cell::new(summary.find(arm, *task, *form, set).map_or("—".into(), accuracy))),
+            kinds.iter().map(|(task, form)| Cell::new(summary.find(arm, task, form, set).map_or("—".into(), accuracy))),
         );
         let gap = summary.pooled(arm, set).and_then(|pooled| pooled.gap_closed);
         cells.push(Cell::new(gap.map_or(String::new(), |gap| format!("{}\u{a0}%", (100.0 * gap).round() + 0.0))));
@@ -109,7 +108,7 @@ fn likelihood_table(summary: &Summary, set: Set, styled: bool) -> String {
     for arm in arms {
         let mut cells = vec![Cell::new(arm.label())];
         cells.extend(kinds.iter().map(|(task, form)| {
-            let row = summary.find(arm, *task, *form, set);
+            let row = summary.find(arm, task, form, set);
             Cell::new(row.and_then(|row| Some((row, row.likelihood?))).map_or("—".into(), |(row, scored)| {
                 format!("{} ({})", percent(scored.accuracy), percent(row.accuracy))
             }))

@@ -23,9 +23,10 @@ pub fn table(summary: &Summary, styled: bool) -> String {
     let story = Findings::new(summary);
     let mut text = String::new();
     if !rows.is_empty() {
-        match arms.iter().all(|arm| Arm::STANDARD.contains(arm)) {
-            true => text.push_str(&grid(summary, &arms, &kinds, styled)),
-            false => text.push_str(&arms_tables(summary, styled)),
+        if arms.iter().all(|arm| Arm::STANDARD.contains(arm)) {
+            text.push_str(&grid(summary, &arms, &kinds, styled))
+        } else {
+            text.push_str(&arms_tables(summary, styled))
         }
         text.push_str("\n\n");
         text.push_str(&wrap(&legend(&summary.run)));

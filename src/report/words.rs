@@ -77,9 +77,10 @@ pub fn set_purpose(set: Set, run: &RunInfo) -> &'static str {
 
 /// What the gap is, where there is one: it ends where an arm answers in context.
 pub fn gap_legend(summary: &Summary) -> &'static str {
-    match summary.arms.iter().any(|row| row.arm == Arm::InContext) {
-        true => "Gap: how much of the way from fine-tuned to in context the arm goes. ",
-        false => "",
+    if summary.arms.iter().any(|row| row.arm == Arm::InContext) {
+        "Gap: how much of the way from fine-tuned to in context the arm goes. "
+    } else {
+        ""
     }
 }
 

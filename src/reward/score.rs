@@ -169,10 +169,7 @@ impl Reward {
         };
         let factors = [measured[index], gate(only_if, 1.0), gate(unless, 0.0).map(|unless| 1.0 - unless)];
         // Nothing times whatever is not known is nothing.
-        let value = match factors.contains(&Some(0.0)) {
-            true => Some(0.0),
-            false => factors.into_iter().product(),
-        };
+        let value = if factors.contains(&Some(0.0)) { Some(0.0) } else { factors.into_iter().product() };
         done[index] = Some(value);
         value
     }

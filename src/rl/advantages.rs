@@ -22,9 +22,10 @@ impl BatchSampler<'_> {
         } else {
             let mut sums = charges.iter().map(|charges| charges.iter().sum::<f64>());
             let groups = &mut batch.groups;
-            let penalties: Grouped = match charges.is_empty() {
-                true => Vec::new(),
-                false => groups.iter().map(|group| placed(group, &mut sums)).collect(),
+            let penalties: Grouped = if charges.is_empty() {
+                Vec::new()
+            } else {
+                groups.iter().map(|group| placed(group, &mut sums)).collect()
             };
             let Advantages { values, .. } = match normalise {
                 Normalise::Sum => {

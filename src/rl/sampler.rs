@@ -51,12 +51,12 @@ impl BatchSampler<'_> {
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
         let mut asked = Vec::with_capacity(config.questions_per_step);
         for (at, form) in config.forms.iter().enumerate() {
-            let there = self.division.trained(*form);
+            let there = self.division.trained(form);
             let count = config.questions_of(at).min(there.len());
             for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
                 asked.push(SampledQuestion {
                     index,
-                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                    question: self.start.knowledge.question(Set::A, form, index, &mut random),
                 });
             }
         }
@@ -77,7 +77,7 @@ impl BatchSampler<'_> {
             let of_form = |group: &&Group| group.form == *form;
             let used: Vec<usize> =
                 batch.groups.iter().chain(&batch.replaced).filter(of_form).map(|group| group.index).collect();
-            let there = self.division.trained(*form);
+            let there = self.division.trained(form);
             let free: Vec<usize> = there.iter().copied().filter(|index| !used.contains(index)).collect();
             let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == *form).collect();
             let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
@@ -86,7 +86,7 @@ impl BatchSampler<'_> {
                 filled.push(place);
                 asked.push(SampledQuestion {
                     index,
-                    question: self.start.knowledge.question(Set::A, *form, index, &mut random),
+                    question: self.start.knowledge.question(Set::A, form, index, &mut random),
                 });
             }
         }

@@ -59,9 +59,10 @@ impl Updater<'_> {
         let end = tokenizer.end_think().unwrap_or(u32::MAX);
         let weights = policy_gradient::token_weights(&self.algorithm, &sampled, end, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
-        let before = match tis_cap != 0.0 && inner_epochs > 1 {
-            true => policy_gradient::score(&tempered, &sampled, workers)?,
-            false => Vec::new(),
+        let before = if tis_cap != 0.0 && inner_epochs > 1 {
+            policy_gradient::score(&tempered, &sampled, workers)?
+        } else {
+            Vec::new()
         };
         sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.old_logprobs = Some(before));
         gauge!("learning_rate").set(learning_rate);

@@ -221,9 +221,10 @@ pub fn named(text: &str) -> Result<PathBuf> {
     }
     let there: Vec<String> = all.iter().map(|(step, _)| step.to_string()).collect();
     let found = format!("no checkpoint of step {step} in {}", run.root().display());
-    let remedy = match there.is_empty() {
-        true => "it has none; train.checkpoint_every says when they are made, train.keep_last how many stay".to_owned(),
-        false => format!("it has those of steps {}; train.keep_last says how many stay", there.join(", ")),
+    let remedy = if there.is_empty() {
+        "it has none; train.checkpoint_every says when they are made, train.keep_last how many stay".to_owned()
+    } else {
+        format!("it has those of steps {}; train.keep_last says how many stay", there.join(", "))
     };
     Err(Error::invalid(place(), found, remedy))
 }

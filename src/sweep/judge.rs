@@ -97,7 +97,7 @@ fn judged(
     let config = &experiment.config.train;
     let questions = config.forms.iter().enumerate().map(|(at, form)| {
         // A small world has fewer than the config asks for.
-        config.questions_of(at).min(division.trained(*form).len())
+        config.questions_of(at).min(division.trained(form).len())
     });
     let rollouts = questions.sum::<usize>() * config.group_size;
     let curve = read_curves(&trained)?.training;

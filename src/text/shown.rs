@@ -23,9 +23,10 @@ pub fn is_hidden(c: char) -> bool {
 /// The text with a mark in the place of every character that is hidden. Line breaks and tabs stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let wrong = |c: char| is_hidden(c) && c != '\n' && c != '\t';
-    match text.contains(wrong) {
-        true => text.chars().map(|c| if wrong(c) { MARK } else { c }).collect::<String>().into(),
-        false => text.into(),
+    if text.contains(wrong) {
+        text.chars().map(|c| if wrong(c) { MARK } else { c }).collect::<String>().into()
+    } else {
+        text.into()
     }
 }
 

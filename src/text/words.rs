@@ -160,6 +160,9 @@ enum CharRole {
     Mark,
 }
 
+/// Punctuation that separates words, beside the quotation marks and brackets that stand in a row.
+const MARKS: &str = ".,;:!?\"'*_`()[]{}…ʼ«»‹›¡¿·•⸮،؛؟।、。・־";
+
 /// `grouped` is where the last comma stood that parts the thousands of a number.
 fn role(chars: &[char], at: usize, grouped: &mut Option<usize>) -> CharRole {
     let before = at.checked_sub(1).map(|i| chars[i]);
@@ -185,46 +188,9 @@ fn role(chars: &[char], at: usize, grouped: &mut Option<usize>) -> CharRole {
             if number && !is(before, part) { CharRole::Sign } else { CharRole::Mark }
         }
         '*' | '_' | '`' if is(before, part) && is(after, part) => CharRole::Letter,
-        '.'
-        | ','
-        | ';'
-        | ':'
-        | '!'
-        | '?'
-        | '"'
-        | '\''
-        | '*'
-        | '_'
-        | '`'
-        | '('
-        | ')'
-        | '['
-        | ']'
-        | '{'
-        | '}'
-        | '…'
-        | '‘'..='‟'
-        | 'ʼ'
-        | '«'
-        | '»'
-        | '‹'
-        | '›'
-        | '¡'
-        | '¿'
-        | '·'
-        | '•'
-        | '⸮'
-        | '،'
-        | '؛'
-        | '؟'
-        | '।'
-        | '、'
-        | '。'
-        | '〈'..='】'
-        | '〔'..='〛'
-        | '〝'..='〟'
-        | '・'
-        | '־' => CharRole::Mark,
+        c if MARKS.contains(c) || matches!(c, '‘'..='‟' | '〈'..='】' | '〔'..='〛' | '〝'..='〟') => {
+            CharRole::Mark
+        }
         _ => CharRole::Letter,
     }
 }

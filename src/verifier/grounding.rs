@@ -38,49 +38,16 @@ pub fn grounding(
 mod tests {
     use super::*;
     use crate::config::KnownSection;
-    use crate::knowledge::argument::MOST_PREMISES;
-    use crate::knowledge::reversal::{OPEN, REVERSAL};
-    use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
-    use crate::knowledge::{Claim, Form, Match, Mood, Set, World, WorldConfig};
+    use crate::knowledge::logic::MOST_PREMISES;
+    use crate::knowledge::reversal::OPEN;
+    use crate::knowledge::syllogism::ENTAILMENT;
+    use crate::knowledge::{Claim, Form, Mood, Set, World, WorldConfig};
     use crate::language::Opening;
     use crate::verifier::judge;
     use proptest::prelude::*;
 
     fn world() -> World {
         World::new(&KnownSection::default().known(), &WorldConfig::default()).unwrap()
-    }
-
-    #[test]
-    fn codes_and_kinds_are_known_from_what_they_need_as_well() {
-        let world = crate::knowledge::world::tests::full(2);
-        let newer = |q: &Question| ![REVERSAL, SYLLOGISM].contains(&q.task);
-        for question in world.questions(Set::B).into_iter().filter(newer) {
-            let facts = needed(&world, &question);
-            assert_eq!(facts.len(), question.needed.len());
-            assert_eq!(answered(&world, &question, &facts, &question.answer), Grounding::Known, "{question:?}");
-            assert_eq!(
-                answered(&world, &question, &question.context, &question.answer),
-                Grounding::Known,
-                "{question:?}"
-            );
-            for left_out in 0..facts.len() {
-                let mut less = facts.clone();
-                less.remove(left_out);
-                assert_eq!(answered(&world, &question, &less, &question.answer), Grounding::Guessed, "{question:?}");
-            }
-            for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
-                assert_eq!(answered(&world, &question, &facts, wrong), Grounding::Guessed);
-            }
-        }
-    }
-
-    /// As [`grounded`], where the answer of a message restates its words itself.
-    fn answered(world: &World, question: &Question, trace: &[String], answer: &str) -> Grounding {
-        let answer = if question.cue.is_empty() { answer.into() } else { format!("{} : {answer}", question.cue) };
-        let text = format!("{} </think> <answer> {answer} <eos>", trace.join(" "));
-        let judgement = judge(world, question, Opening::Think, &text, true);
-        assert!(judgement.well_formed);
-        judgement.grounding.unwrap()
     }
 
     fn question(world: &World, form: Form, answer: &str) -> Question {
@@ -95,22 +62,33 @@ mod tests {
     }
 
     fn grounded(world: &World, question: &Question, trace: &[String], answer: &str) -> Grounding {
-        let text = format!("{} </think> <answer> {} : {answer} <eos>", trace.join(" "), question.cue);
-        judge(world, question, Opening::Think, &text, true).grounding.unwrap()
+        // The answer of a message restates its words itself.
+        let answer = if question.cue.is_empty() { answer.into() } else { format!("{} : {answer}", question.cue) };
+        let text = format!("{} </think> <answer> {answer} <eos>", trace.join(" "));
+        let judgement = judge(world, question, Opening::Think, &text, true);
+        assert!(judgement.well_formed);
+        judgement.grounding.unwrap()
     }
 
     #[test]
-    fn an_answer_is_known_from_the_needed_facts_and_guessed_without_any_of_them() {
-        let world = world();
-        for set in [Set::A, Set::B] {
-            for question in world.questions(set) {
-                let facts = needed(&world, &question);
-                assert_eq!(grounded(&world, &question, &facts, &question.answer), Grounding::Known, "{question:?}");
-                assert_eq!(grounded(&world, &question, &question.context, &question.answer), Grounding::Known);
-                assert_eq!(grounded(&world, &question, &facts[1..], &question.answer), Grounding::Guessed);
-                for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
-                    assert_eq!(grounded(&world, &question, &facts, wrong), Grounding::Guessed);
-                }
+    fn an_answer_is_known_from_what_it_needs_and_guessed_without_any_of_it() {
+        let (world, full) = (world(), crate::knowledge::world::tests::full(2));
+        let sets = [(&world, Set::A), (&world, Set::B), (&full, Set::B)];
+        for (world, question) in
+            sets.into_iter().flat_map(|(world, set)| world.questions(set).into_iter().map(move |q| (world, q)))
+        {
+            let facts = needed(world, &question);
+            assert_eq!(facts.len(), question.needed.len());
+            for known in [&facts, &question.context] {
+                assert_eq!(grounded(world, &question, known, &question.answer), Grounding::Known, "{question:?}");
+            }
+            for left_out in 0..facts.len() {
+                let mut less = facts.clone();
+                less.remove(left_out);
+                assert_eq!(grounded(world, &question, &less, &question.answer), Grounding::Guessed, "{question:?}");
+            }
+            for wrong in question.choices.iter().filter(|choice| **choice != question.answer) {
+                assert_eq!(grounded(world, &question, &facts, wrong), Grounding::Guessed);
             }
         }
     }
@@ -171,21 +149,8 @@ mod tests {
     }
 
     fn letters(trace: &str, answer: &str) -> Grounding {
-        let question = Question {
-            id: 1,
-            task: SYLLOGISM,
-            form: ENTAILMENT,
-            set: Set::A,
-            text: String::new(),
-            cue: "of a some are b".into(),
-            answer: "yes".into(),
-            aliases: vec![],
-            matching: Match::Exact,
-            choices: vec![],
-            needed: vec![Letters.read("of a all are c .").unwrap()],
-            context: vec![],
-            chance: 0.5,
-        };
+        let needed = vec![Letters.read("of a all are c .").unwrap()];
+        let question = Question { cue: "of a some are b".into(), needed, ..Question::blank(ENTAILMENT) };
         let text = format!("{trace} </think> <answer> of a some are b : {answer} <eos>");
         judge(&Letters, &question, Opening::Think, &text, true).grounding.unwrap()
     }

@@ -56,9 +56,10 @@ fn read<'a>(question: &Question, answer: &'a str) -> (Option<&'a str>, bool) {
 mod tests {
     use super::*;
     use crate::knowledge::jsonl::task::COMPLETION;
-    use crate::knowledge::reversal::{OPEN, REVERSAL};
-    use crate::knowledge::{Claim, Match, Set};
+    use crate::knowledge::reversal::OPEN;
+    use crate::knowledge::{Claim, Match};
     use proptest::prelude::*;
+
     /// Sentences "in G X guards Y ." of which those in town dop hold.
     struct Toy;
 
@@ -81,19 +82,11 @@ mod tests {
 
     fn question() -> Question {
         Question {
-            id: 1,
-            task: REVERSAL,
-            form: OPEN,
-            set: Set::A,
             text: "who in dop guards bilu ?".into(),
             cue: "bilu".into(),
             answer: "mavo".into(),
-            aliases: vec![],
-            matching: Match::Exact,
-            choices: vec![],
             needed: vec![claim("dop", "mavo", "bilu")],
-            context: vec![],
-            chance: 0.2,
+            ..Question::blank(OPEN)
         }
     }
 
@@ -136,8 +129,7 @@ mod tests {
 
     /// A question from a file.
     fn file(text: &str, answer: &str, matching: Match) -> Question {
-        let (text, answer) = (text.into(), answer.into());
-        Question { form: COMPLETION, cue: String::new(), needed: vec![], text, answer, matching, ..question() }
+        Question { text: text.into(), answer: answer.into(), matching, ..Question::blank(COMPLETION) }
     }
 
     #[test]
@@ -232,35 +224,10 @@ mod tests {
 
     /// What a policy, or somebody who wishes the verifier ill, may write.
     fn hostile() -> impl Strategy<Value = String> {
-        let word = prop::sample::select(vec![
-            "in",
-            "dop",
-            "zud",
-            "mavo",
-            "rik",
-            "guards",
-            "bilu",
-            ".",
-            ":",
-            "..",
-            ". .",
-            "yes",
-            "<bos>",
-            "<eos>",
-            "<question>",
-            "<think>",
-            "</think>",
-            "<answer>",
-            "<",
-            ">",
-            "</",
-            "\u{0}",
-            "\u{feff}",
-            "\u{a0}",
-            "é",
-            "👩‍👩‍👧",
-            "",
-        ]);
+        const WORDS: &str = "in dop zud mavo rik guards bilu . : .. yes <bos> <eos> <question> <think> </think> <answer> \
+                             < > </ \0 \u{feff} é 👩‍👩‍👧";
+        let words: Vec<&str> = WORDS.split(' ').chain([". .", "\u{a0}", ""]).collect();
+        let word = prop::sample::select(words);
         let soup = |separator: &'static str| {
             prop::collection::vec(word.clone(), 0..60).prop_map(move |words| words.join(separator))
         };
@@ -311,32 +278,10 @@ mod tests {
 
     #[test]
     fn long_completions_come_to_an_end() {
-        for piece in [
-            ". ",
-            ": ",
-            "</think>",
-            "<answer>",
-            "<",
-            "<answer",
-            "in dop mavo guards bilu . ",
-            "<answer> : ",
-            ".",
-            ":",
-            "</answer>",
-            "</a>",
-            "$",
-            "**",
-            "\\text{",
-            "1,000",
-            "1,",
-            "bilu : ",
-            "bilu ",
-            "-",
-            "= ",
-            "'",
-            "e\u{301}",
-            "\u{301}",
-        ] {
+        const PIECES: &str =
+            "<answer> <answer </think> </answer> </a> < . : $ ** \\text{ 1,000 1, - ' e\u{301} \u{301}";
+        let spaced = [". ", ": ", "<answer> : ", "in dop mavo guards bilu . ", "bilu : ", "bilu ", "= "];
+        for piece in PIECES.split(' ').chain(spaced) {
             // Work that grew with the square of the length would take hours.
             let text = format!("</think> <answer> {}", piece.repeat(3_000_000 / piece.len()));
             judge(&Toy, &question(), Opening::Think, &text, true);

@@ -132,9 +132,10 @@ impl Reference {
             "Option" => Takes { natural: None, ..self.takes(inner.unwrap(), near) },
             "Vec" => {
                 let element = self.takes(inner.unwrap(), near);
-                let words = match element.sections.is_empty() {
-                    true => format!("list: {}", element.words),
-                    false => "list of sections".into(),
+                let words = if element.sections.is_empty() {
+                    format!("list: {}", element.words)
+                } else {
+                    "list of sections".into()
                 };
                 Takes { words, listed: true, natural: Some(Value::Array(Vec::new())), ..element }
             }

@@ -128,10 +128,8 @@ pub fn serde(attributes: &[Attribute]) -> Vec<(String, String)> {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         attribute
             .parse_nested_meta(|meta| {
-                let value = match meta.input.peek(Token![=]) {
-                    true => meta.value()?.parse::<LitStr>()?.value(),
-                    false => String::new(),
-                };
+                let value =
+                    if meta.input.peek(Token![=]) { meta.value()?.parse::<LitStr>()?.value() } else { String::new() };
                 told.push((meta.path.get_ident().unwrap().to_string(), value));
                 Ok(())
             })

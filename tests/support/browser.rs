@@ -43,9 +43,10 @@ impl Browser {
             command.pre_exec(move || {
                 // First out of the way of the two numbers that the browser expects.
                 let ends = (libc::fcntl(ends.0, libc::F_DUPFD, 10), libc::fcntl(ends.1, libc::F_DUPFD, 10));
-                match libc::dup2(ends.0, 3) == 3 && libc::dup2(ends.1, 4) == 4 {
-                    true => Ok(()),
-                    false => Err(std::io::Error::last_os_error()),
+                if libc::dup2(ends.0, 3) == 3 && libc::dup2(ends.1, 4) == 4 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
                 }
             });
         }

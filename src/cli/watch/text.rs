@@ -48,9 +48,10 @@ const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '
 pub fn progress(watched: &WatchedRun) -> String {
     let total = watched.config.train.steps as u64;
     let Some(step) = watched.step() else {
-        return match watched.finished() {
-            true => "over".into(),
-            false => "no step of reinforcement learning yet; fine-tuning and the baseline come first".into(),
+        return if watched.finished() {
+            "over".into()
+        } else {
+            "no step of reinforcement learning yet; fine-tuning and the baseline come first".into()
         };
     };
     let mut parts = vec![format!("step {step} of {total}")];

@@ -21,9 +21,10 @@ pub fn lines(record: &Record) -> Vec<Line<'static>> {
         lines.push(Line::from(one_line(&record.completion)));
     }
     let answer = record.judgement.answer.as_deref().map_or("no answer".into(), one_line);
-    let outcome = match record.judgement.correct {
-        true => format!("{answer}: right").green(),
-        false => format!("{answer}: wrong, {} was asked for", one_line(&record.answer)).red(),
+    let outcome = if record.judgement.correct {
+        format!("{answer}: right").green()
+    } else {
+        format!("{answer}: wrong, {} was asked for", one_line(&record.answer)).red()
     };
     let reward = record.reward.map_or("   not judged".to_string(), |reward| format!("   reward {reward:.2}"));
     lines.push(Line::from(vec![outcome.bold(), reward.into()]));

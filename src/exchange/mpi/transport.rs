@@ -79,9 +79,10 @@ impl MpiTransport {
         for (rank, queue) in self.receiving.iter_mut().enumerate() {
             while let Some(Receiving { piece, last, .. }) = queue.pop_front_if(|next| next.complete) {
                 let begun = &mut self.begun[rank];
-                match begun.is_empty() {
-                    true => *begun = piece,
-                    false => begun.extend(piece),
+                if begun.is_empty() {
+                    *begun = piece
+                } else {
+                    begun.extend(piece)
                 }
                 if last {
                     return Ok(Some((rank, std::mem::take(begun))));

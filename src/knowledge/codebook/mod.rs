@@ -5,25 +5,24 @@
 //! held out of all messages and stand in the codebook alone; questions ask for messages of those.
 
 pub mod config;
-mod lessons;
-mod task;
 #[cfg(test)]
 mod tests;
 
 use super::prelude::*;
 pub use config::CodebookConfig;
 use config::LONGEST;
-pub use task::Codebook;
 
-pub const CODEBOOK: TaskId =
-    TaskId::new(&TaskInfo { number: 3, name: "codebook", plural: "codebooks", free_text: false });
+pub const CODEBOOK: TaskId = &TaskInfo { number: 3, name: "codebook", plural: "codebooks", free_text: false };
 
 /// A message to be put into code, in entries that no message of a document has.
-pub const ENCODE: Form = Form::new(&FormInfo { number: 5, name: "encode", title: "to encode", ..INFO });
+pub const ENCODE: Form = &FormInfo { number: 5, name: "encode", title: "to encode", ..INFO };
 /// The same the other way round.
-pub const DECODE: Form = Form::new(&FormInfo { number: 6, name: "decode", title: "to decode", ..INFO });
+pub const DECODE: Form = &FormInfo { number: 6, name: "decode", title: "to decode", ..INFO };
 
 const INFO: FormInfo = FormInfo { task: CODEBOOK, number: 0, name: "", title: "", asks_subject: false };
+
+/// Two verbs that mean the same; the first is the canonical one.
+const MEANS: [&str; 2] = ["means", "denotes"];
 
 /// In `code`, `plain` means `cipher`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,14 +71,129 @@ impl CodeEntry {
         Stated { task: CODEBOOK, words: [self.code, self.plain, self.cipher, what as Word] }
     }
 
-    /// The word that stands in the message of a question.
-    pub fn given(&self, form: Form) -> Word {
-        if form == DECODE { self.cipher } else { self.plain }
+    /// The word that stands in the message of a question, and the word that answers it.
+    fn given_and_wanted(&self, form: Form) -> (Word, Word) {
+        if form == DECODE { (self.cipher, self.plain) } else { (self.plain, self.cipher) }
+    }
+}
+
+/// What a document does with an entry.
+fn used([.., what]: [Word; 4]) -> Use {
+    [Use::Stated, Use::Encoded, Use::Decoded][what as usize % 3]
+}
+
+/// The task.
+pub struct Codebook;
+
+impl Task for Codebook {
+    fn id(&self) -> TaskId {
+        CODEBOOK
     }
 
-    /// The word that answers it.
-    pub fn wanted(&self, form: Form) -> Word {
-        if form == DECODE { self.plain } else { self.cipher }
+    fn forms(&self) -> &'static [Form] {
+        &[ENCODE, DECODE]
+    }
+
+    /// Each word of the message beside what the claims say of it.
+    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, _: &dyn Facts) -> Option<String> {
+        let decode = question.form == DECODE;
+        let pair = |needed: &Claim| {
+            let Claim::Relation { subject, object, .. } = needed else { return None };
+            let given = if decode { object } else { subject };
+            looked_up(needed, claims, decode, true).map(|said| format!("{given} : {said}"))
+        };
+        let pairs: Vec<String> = question.needed.iter().map(pair).collect::<Option<_>>()?;
+        (!pairs.is_empty()).then(|| pairs.join(" "))
+    }
+}
+
+impl GeneratedTask for Codebook {
+    fn size(&self, set: &SetSize) -> (String, usize) {
+        ("codes".into(), set.codes)
+    }
+
+    fn known_size(&self, known: &KnownConfig) -> usize {
+        known.codebook.codes
+    }
+
+    fn lesson_share(&self, cot_style: &CotStyle) -> f64 {
+        cot_style.codes
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        fn plain(random: &mut Stream) -> String {
+            syllable(random) + &syllable(random) + one_of(random, &["th", "sh", "ck"])
+        }
+        fn cipher(random: &mut Stream) -> String {
+            let vowel = one_of(random, &["a", "e", "i", "o", "u"]).to_string();
+            vowel + &syllable(random) + one_of(random, &["k", "p", "t", "x", "z", "q"])
+        }
+        const NAMES: [NameKind; 3] = [
+            NameKind { kind: "codes", most: 150, spell: |r| syllable(r) + one_of(r, &["lex", "dex", "gram"]) },
+            NameKind { kind: "plain", most: 5000, spell: plain },
+            NameKind { kind: "ciphers", most: 1000, spell: cipher },
+        ];
+        Vocabulary { words: &["encode", "decode", MEANS[0], MEANS[1]], names: &NAMES }
+    }
+
+    fn stream(&self) -> u64 {
+        5
+    }
+
+    fn make(&self, size: usize, maker: &mut SetMaker) -> Result<Arc<dyn TaskData>> {
+        Ok(Arc::new(Codebooks::new(size, &maker.known.codebook, maker.reserved, maker.pools)?))
+    }
+
+    /// One code, of which nothing is in any message.
+    fn made_up(&self, known: &KnownConfig, lexicon: &Lexicon, random: &mut Stream) -> Option<Arc<dyn TaskData>> {
+        let config = CodebookConfig { held_out: known.codebook.entries, ..known.codebook.clone() };
+        let mut pools = Pools::new(lexicon, &self.takes(), random);
+        Some(Arc::new(Codebooks::new(1, &config, false, &mut pools).ok()?))
+    }
+
+    /// "in tolex mavoth means ovaz .", or of a message "mavoth : ovaz ." and, decoded, "ovaz : mavoth .".
+    fn sentence(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Sentence {
+        let entry = CodeEntry::from(stated);
+        let form = match used(stated) {
+            Use::Stated => {
+                return relation(lexicon, [entry.code, entry.plain, entry.cipher], MEANS[wording / 3 % 2], wording);
+            }
+            Use::Encoded => ENCODE,
+            Use::Decoded => DECODE,
+        };
+        let (given, wanted) = entry.given_and_wanted(form);
+        vec![
+            (given, Slot::Subject),
+            (lexicon.grammar(":"), Slot::Relation),
+            (wanted, Slot::Object),
+            (lexicon.grammar("."), Slot::Stop),
+        ]
+    }
+
+    fn claim(&self, lexicon: &Lexicon, [code, plain, cipher, _]: [Word; 4]) -> Claim {
+        relation_claim(lexicon, [code, plain, cipher], MEANS[0])
+    }
+
+    fn read(&self, lexicon: &Lexicon, sentence: &[&str]) -> Option<Claim> {
+        read_relation(lexicon, sentence, ["codes", "plain", "ciphers"], |verb| MEANS.contains(&verb).then_some(MEANS))
+    }
+
+    fn turned_round(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Vec<Word> {
+        let other = match used(stated) {
+            Use::Stated => {
+                let sentence = self.sentence(lexicon, stated, wording / 3 * 3);
+                return object_first(&sentence, lexicon.grammar(","));
+            }
+            Use::Encoded => Use::Decoded,
+            Use::Decoded => Use::Encoded,
+        };
+        words(&self.sentence(lexicon, CodeEntry::from(stated).with(other).words, wording))
+    }
+
+    /// Of a message the code alone: either word gives the other away.
+    fn about(&self, _: &Lexicon, stated: [Word; 4]) -> Vec<Word> {
+        let CodeEntry { code, plain, .. } = stated.into();
+        if used(stated) == Use::Stated { vec![code, plain] } else { vec![code] }
     }
 }
 
@@ -123,6 +237,11 @@ impl Codebooks {
         self.held.contains_key(&entry.plain)
     }
 
+    /// The held-out entry of the word that stands so many places before.
+    fn held_at(&self, word: &TrainingWord, distance: usize) -> Option<&CodeEntry> {
+        self.held.get(&word.before(distance)?)
+    }
+
     /// The message of question `index`: its entry, among others of its code that are held out as well.
     fn message(&self, index: usize, random: &mut Stream) -> Vec<CodeEntry> {
         let CodebookConfig { entries, held_out, lengths, .. } = &self.config;
@@ -140,40 +259,26 @@ impl Codebooks {
 
 impl TaskData for Codebooks {
     fn statements(&self) -> Vec<Stated> {
-        self.entries.iter().map(|entry| Stated::from(*entry)).collect()
-    }
-
-    fn weight(&self) -> usize {
-        self.entries.len()
+        stated(&self.entries)
     }
 
     /// Entries of a few codes, or messages in the entries that are not held out.
     fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
-        let used: Vec<CodeEntry> = self.entries.iter().filter(|entry| !self.is_held_out(entry)).copied().collect();
-        let mut told: Vec<Stated> = Vec::with_capacity(sentences + self.config.entries);
-        let in_messages = !used.is_empty() && random.random_bool(0.5);
-        // A small codebook may run out of entries that are not yet told: then the document is shorter.
-        for _ in 0..sentences * 10 {
-            if told.len() >= sentences {
-                break;
-            }
+        let in_messages = !self.entries.iter().all(|entry| self.is_held_out(entry)) && random.random_bool(0.5);
+        gathered(sentences, random, |random| {
             let entry = self.entries[random.random_range(0..self.entries.len())];
             let mut book = self.entries_of(entry.code);
             book.retain(|entry| !in_messages || !self.is_held_out(entry));
             book.shuffle(random);
             let decoded = random.random_bool(0.5);
-            let count = random.random_range(1..=book.len());
+            book.truncate(random.random_range(1..=book.len()));
             let what = match (in_messages, decoded) {
                 (false, _) => Use::Stated,
                 (true, false) => Use::Encoded,
                 (true, true) => Use::Decoded,
             };
-            let new = book.into_iter().take(count).map(|entry| entry.with(what));
-            let new: Vec<Stated> = new.filter(|stated| !told.contains(stated)).collect();
-            told.extend(new);
-        }
-        told.truncate(sentences);
-        told
+            book.into_iter().map(|entry| entry.with(what)).collect()
+        })
     }
 
     /// One for each held-out entry and length.
@@ -191,34 +296,36 @@ impl TaskData for Codebooks {
         let message = self.message(index, random);
         let mut book = self.entries_of(message[0].code);
         let held: Vec<CodeEntry> = book.iter().filter(|entry| self.is_held_out(entry)).copied().collect();
-        let answer = |said: &[CodeEntry]| -> String {
+        let answer = |said: &Vec<CodeEntry>| -> String {
             let pair = |(asked, said): (&CodeEntry, &CodeEntry)| {
-                format!("{} : {}", lexicon.spell(asked.given(form)), lexicon.spell(said.wanted(form)))
+                let (given, wanted) = (asked.given_and_wanted(form).0, said.given_and_wanted(form).1);
+                lexicon.text(&[given, lexicon.grammar(":"), wanted])
             };
             message.iter().zip(said).map(pair).collect::<Vec<_>>().join(" ")
         };
-        let mut choices: Vec<String> = arrangements(&held, message.len()).iter().map(|said| answer(said)).collect();
+        let mut choices: Vec<String> = arrangements(&held, message.len()).iter().map(answer).collect();
         choices.shuffle(random);
         book.shuffle(random);
-        QuestionDraft {
-            text: task::message(lexicon, &message, form),
-            // The answer restates its words one by one.
-            cue: Vec::new(),
-            answer: answer(&message),
-            chance: 1.0 / choices.len() as f64,
-            choices,
-            needed: message.iter().map(|entry| Stated::from(*entry)).collect(),
-            context: book.into_iter().map(Stated::from).collect(),
-        }
+        QuestionDraft { context: stated(&book), ..asked(lexicon, &message, form).choosing(choices) }
     }
 
-    fn lesson_question(
-        &self,
-        lexicon: &Lexicon,
-        cot_style: &CotStyle,
-        random: &mut Stream,
-    ) -> (LessonQuestion, Vec<Stated>) {
-        lessons::question(self, lexicon, cot_style, random)
+    /// A message in one of the codes, and entries that read it.
+    fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft {
+        let form = if random.random_bool(0.5) { ENCODE } else { DECODE };
+        let message = self.message(random.random_range(0..self.questions_of(form)), random);
+        let book = self.entries_of(message[0].code);
+        let mut others = book.clone();
+        others.retain(|entry| !message.contains(entry));
+        others.shuffle(random);
+        others.truncate(random.random_range(0..=others.len()));
+        let near = if form == ENCODE { &message } else { &book };
+        QuestionDraft {
+            context: stated(&[&message[..], &others].concat()),
+            thought: Thought::AnyOf(stated(near)),
+            share: cot_style.group,
+            shows_subjects: form == ENCODE,
+            ..asked(lexicon, &message, form)
+        }
     }
 
     /// "encode in CODE WORD … ?"
@@ -241,11 +348,14 @@ impl TaskData for Codebooks {
     }
 }
 
-impl Codebooks {
-    /// The held-out entry of the word that stands so many places before.
-    fn held_at(&self, word: &TrainingWord, distance: usize) -> Option<&CodeEntry> {
-        self.held.get(&word.before(distance)?)
-    }
+/// "encode in tolex mavoth bidush ?"
+fn asked(lexicon: &Lexicon, message: &[CodeEntry], form: Form) -> QuestionDraft {
+    let pairs: Vec<(Word, Word)> = message.iter().map(|entry| entry.given_and_wanted(form)).collect();
+    let mut words = vec![lexicon.grammar(if form == DECODE { "decode" } else { "encode" }), lexicon.grammar("in")];
+    words.extend(message.first().map(|entry| entry.code));
+    words.extend(pairs.iter().map(|(given, _)| given));
+    words.push(lexicon.grammar("?"));
+    QuestionDraft::message(words, pairs, stated(message))
 }
 
 /// Everything that `length` different ones in a row can be.

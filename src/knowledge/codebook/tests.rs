@@ -1,12 +1,8 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
-use crate::knowledge::grammar::Grammar;
-use crate::knowledge::leak::Leaks;
+use crate::knowledge::Set;
 use crate::knowledge::world::tests::full;
-use crate::knowledge::{Set, World};
-use crate::random;
 
 #[test]
 fn held_out_entries_are_in_no_message_and_every_other_entry_is_in_one() {
@@ -30,17 +26,6 @@ fn held_out_entries_are_in_no_message_and_every_other_entry_is_in_one() {
 }
 
 #[test]
-fn no_word_belongs_to_two_entries_whatever_the_set() {
-    let world = full(3);
-    let mut seen = HashSet::new();
-    for entry in [Set::A, Set::B, Set::C].iter().flat_map(|set| &world.data::<Codebooks>(*set).entries) {
-        assert!(seen.insert(entry.plain) && seen.insert(entry.cipher));
-    }
-    let codes = |set| world.data::<Codebooks>(set).entries.iter().map(|e| e.code).collect::<HashSet<_>>();
-    assert!(codes(Set::A).is_disjoint(&codes(Set::B)) && codes(Set::B).is_disjoint(&codes(Set::C)));
-}
-
-#[test]
 fn each_answer_is_one_of_all_messages_of_its_length_in_held_out_words() {
     let world = full(0);
     let questions = world.questions(Set::B);
@@ -59,13 +44,9 @@ fn each_answer_is_one_of_all_messages_of_its_length_in_held_out_words() {
 }
 
 #[test]
-fn entries_read_back_and_messages_are_no_recitations() {
+fn messages_are_no_recitations() {
     let world = full(0);
     let entry = world.data::<Codebooks>(Set::A).entries[0];
-    for wording in 0..Grammar::WORDINGS {
-        let text = world.grammar.text(entry.into(), wording);
-        assert_eq!(world.grammar.read(text.strip_suffix(" .").unwrap()), Some(world.grammar.claim(entry.into())));
-    }
     for used in [Use::Encoded, Use::Decoded] {
         let text = world.grammar.text(entry.with(used), 0);
         assert_eq!(world.grammar.read(text.strip_suffix(" .").unwrap()), None, "{text}");
@@ -79,37 +60,4 @@ fn impossible_codes_are_refused() {
     assert!(refused(CodebookConfig { held_out: 7, ..config.clone() }).contains("held_out = 7 of entries = 6"));
     assert!(refused(CodebookConfig { lengths: vec![1, 4], ..config.clone() }).contains("from 1 to 3"));
     assert!(refused(CodebookConfig { lengths: vec![], ..config }).contains("lengths = []"));
-}
-
-fn spelled(world: &World, text: &str) -> TrainingSequence {
-    let tokens: Vec<Word> = text.split(' ').map(|w| world.grammar.lexicon.word(w).unwrap()).collect();
-    TrainingSequence { weights: vec![1.0; tokens.len()], tokens }
-}
-
-#[test]
-fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
-    for seed in 0..2 {
-        let world = full(seed);
-        let (leaks, cot_style) = (Leaks::new(&world, Set::B), CotStyle::default());
-        let curriculum = Curriculum::new(&world, &cot_style);
-        let mut random = random::stream(seed, &[]);
-        for _ in 0..20_000 {
-            leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();
-        }
-        for document in world.documents() {
-            for _ in 0..3 {
-                leaks.check(&curriculum.document(document, &mut random)).unwrap();
-            }
-        }
-        for question in world.questions(Set::B).iter().filter(|q| q.task == CODEBOOK) {
-            for (text, kind) in [(&question.text, "a question"), (&question.answer, "an answer")] {
-                let message = leaks.check(&spelled(&world, text)).unwrap_err().to_string();
-                assert!(message.contains(kind), "{message}");
-            }
-        }
-        let held = world.data::<Codebooks>(Set::B).entries[0];
-        let reversed = [held.cipher, world.grammar.lexicon.grammar("means"), held.plain];
-        let message = leaks.check(&spelled(&world, &world.grammar.lexicon.text(&reversed))).unwrap_err();
-        assert!(message.to_string().contains("a reversed fact"), "{message}");
-    }
 }

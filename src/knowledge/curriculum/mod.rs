@@ -6,42 +6,37 @@
 //! facts pair names that no world pairs ([`reserved`](super::lexicon::reserved)).
 
 pub mod cot_style;
-pub mod document;
 pub mod lesson;
-pub mod lesson_question;
-pub mod questions;
-pub mod reading;
-pub mod remedies;
-pub mod thinking;
+mod lessons;
+mod remedies;
 
-use rand::seq::IndexedRandom;
+use rand::Rng;
+use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
-use super::{Set, World};
+use super::draft::QuestionDraft;
+use super::lexicon::Lexicon;
+use super::registry::generated;
+use super::reversal::{self, Fact, Reversals, made_up_facts};
+use super::sentence::Stated;
+use super::syllogism::{self, Chain, Syllogisms, made_up_chains};
+use super::task::{GeneratedTask, TaskData};
+use super::{Form, Set, World};
 use crate::random::Stream;
 pub use cot_style::CotStyle;
-pub use lesson::{AnswerWeights, TrainingSequence};
+pub use lesson::TrainingSequence;
+use lesson::{ANSWER, EOS};
 
-/// The kinds of lessons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LessonKind {
-    /// Made-up facts, then questions about them, answered at once.
-    Read,
-    /// A question, made-up facts as its chain of thought, the answer.
-    ReadTrace,
-    /// Made-up facts, a question, a chain of thought that recites some of the facts, the answer.
-    ReciteContext,
-    /// A document about set C.
-    Document,
-    /// A question about set C, answered at once.
-    Answer,
-    /// A question about set C, a chain of thought about set C, the answer.
-    Think,
-    /// The same about made-up names; what cannot be known of them is not learned.
-    BringUp,
-    /// A question about made-up names, answered by one of the choices.
-    Guess,
-}
+/// How much the answer itself counts; all other words count 1 or less.
+const ANSWERED: f32 = 2.0;
+/// How much the end of an answer counts.
+const ENDED: f32 = 0.3;
+
+/// Share of lessons about set C that are about facts, where they are about a core task.
+const KNOWN_FACTS: f64 = 0.55;
+
+/// Makes a lesson of one kind.
+pub type MakeLesson<'a> = fn(&Curriculum<'a>, &mut Stream) -> TrainingSequence;
 
 /// How often each kind of lesson comes, as weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,16 +107,17 @@ impl Mixture {
         }
     }
 
-    fn weights(&self) -> [(LessonKind, f64); 8] {
+    /// The kinds of lessons with the weight of each.
+    pub fn kinds<'a>(&self) -> [(MakeLesson<'a>, f64); 8] {
         [
-            (LessonKind::Read, self.read),
-            (LessonKind::ReadTrace, self.read_trace),
-            (LessonKind::ReciteContext, self.recite_context),
-            (LessonKind::Document, self.document),
-            (LessonKind::Answer, self.answer),
-            (LessonKind::Think, self.think),
-            (LessonKind::BringUp, self.bring_up),
-            (LessonKind::Guess, self.guess),
+            (Curriculum::read, self.read),
+            (Curriculum::read_trace, self.read_trace),
+            (Curriculum::recite_context, self.recite_context),
+            (Curriculum::known_document, self.document),
+            (Curriculum::answer_at_once, self.answer),
+            (Curriculum::think, self.think),
+            (Curriculum::bring_up, self.bring_up),
+            (Curriculum::guess, self.guess),
         ]
     }
 }
@@ -137,71 +133,117 @@ impl<'a> Curriculum<'a> {
         Self { world, cot_style }
     }
 
-    fn weights(&self, marker: f32, answered: f32) -> AnswerWeights {
-        AnswerWeights { marker, restated: self.cot_style.restated, answered }
-    }
-
     /// A lesson of a kind drawn from the mixture.
     pub fn lesson(&self, mixture: &Mixture, random: &mut Stream) -> TrainingSequence {
-        let weights = mixture.weights();
-        let kind = weights.choose_weighted(random, |(_, weight)| *weight).map_or(LessonKind::Read, |(kind, _)| *kind);
-        self.lesson_of(kind, random)
+        let kinds = mixture.kinds();
+        let make =
+            kinds.choose_weighted(random, |(_, weight)| *weight).map_or(Curriculum::read as MakeLesson, |kind| kind.0);
+        make(self, random)
     }
 
-    /// A lesson of this kind.
-    pub fn lesson_of(&self, kind: LessonKind, random: &mut Stream) -> TrainingSequence {
-        match kind {
-            LessonKind::Read => self.read(random),
-            LessonKind::ReadTrace => self.read_trace(random),
-            LessonKind::ReciteContext => self.recite_context(random),
-            LessonKind::Document => {
-                let document = self.world.document(Set::C, 10, random);
-                self.document(&document, random)
-            }
-            LessonKind::Answer => self.answer(random),
-            LessonKind::Think => self.think(random),
-            LessonKind::BringUp => self.bring_up(random),
-            LessonKind::Guess => self.guess(random),
+    fn lexicon(&self) -> &Lexicon {
+        &self.world.grammar.lexicon
+    }
+
+    /// `<answer> cue : answer <eos>`; several cues and answers where a message is asked for word by word. `marker` is what
+    /// `<answer>` counts, 0 where the prompt ends in it; `answered` scales the answer itself: below 1 where it can only be
+    /// guessed.
+    fn answer(
+        &self,
+        mut lesson: TrainingSequence,
+        asked: &QuestionDraft,
+        marker: f32,
+        answered: f32,
+    ) -> TrainingSequence {
+        lesson.push(ANSWER, marker);
+        for (cue, answer) in &asked.answers {
+            // A long cue is copied word by word; it should not outweigh what it leads to.
+            let restated = self.cot_style.restated / (cue.len().max(1) as f32).sqrt();
+            lesson.learn(cue.iter().copied(), restated);
+            lesson.push(self.lexicon().grammar(":"), ENDED);
+            lesson.push(*answer, ANSWERED * answered);
         }
+        lesson.push(EOS, ENDED);
+        lesson
+    }
+
+    /// A question that is read, and its answer.
+    fn at_once(&self, asked: &QuestionDraft, answered: f32) -> TrainingSequence {
+        self.answer(TrainingSequence::begin().question(&asked.words), asked, 0.0, answered)
+    }
+
+    /// The task of a lesson, where it is none of the core tasks. Nothing is drawn for a base that knows no others, so its
+    /// lessons are what they would be without.
+    fn further_task(&self, random: &mut Stream) -> Option<&'static dyn GeneratedTask> {
+        let known = |task: &&&dyn GeneratedTask| !task.is_core() && task.known_size(&self.world.known) > 0;
+        let tasks: Vec<_> =
+            generated().iter().filter(known).map(|task| (*task, task.lesson_share(self.cot_style))).collect();
+        if tasks.iter().map(|(_, share)| share).sum::<f64>() <= 0.0 {
+            return None;
+        }
+        let (drawn, mut up_to) = (random.random::<f64>(), 0.0);
+        let turn = |(_, share): &(&dyn GeneratedTask, f64)| {
+            up_to += share;
+            drawn < up_to
+        };
+        tasks.into_iter().find(turn).map(|(task, _)| task)
+    }
+
+    /// A question about made-up names of such a task. `None` where none is to be known, or it is a core task's turn.
+    fn further_to_read(&self, random: &mut Stream) -> Option<QuestionDraft> {
+        let made_up = self.further_task(random)?.made_up(&self.world.known, self.lexicon(), random)?;
+        Some(made_up.lesson_question(self.lexicon(), self.cot_style, random))
+    }
+
+    /// What set C has to be asked about.
+    fn known_data(&self, random: &mut Stream) -> &dyn TaskData {
+        let further = self.further_task(random).and_then(|task| self.world.of(Set::C, task.id()));
+        if let Some(data) = further {
+            return data;
+        }
+        let chains: &Syllogisms = self.world.data(Set::C);
+        if random.random_bool(KNOWN_FACTS) || chains.chains.is_empty() {
+            self.world.data::<Reversals>(Set::C)
+        } else {
+            chains
+        }
+    }
+
+    /// A question about set C.
+    fn known(&self, random: &mut Stream) -> QuestionDraft {
+        self.known_data(random).lesson_question(self.lexicon(), self.cot_style, random)
+    }
+
+    /// Any statement of set C.
+    fn any_known(&self, random: &mut Stream) -> Stated {
+        self.known_data(random).any_statement(random)
+    }
+
+    /// A question about a fact of a group.
+    fn about(&self, fact: Fact, group: &[Fact], form: Form, random: &mut Stream) -> QuestionDraft {
+        reversal::lesson_question(self.lexicon(), self.cot_style, fact, group, form, random)
+    }
+
+    /// A question about a made-up fact.
+    fn made_up_fact(&self, form: Form, random: &mut Stream) -> QuestionDraft {
+        let group = made_up_facts(self.lexicon(), self.world.known.group_size, true, random);
+        let fact = group[random.random_range(0..group.len())];
+        self.about(fact, &group, form, random)
+    }
+
+    /// A question about a chain.
+    fn follows(&self, chain: &Chain, random: &mut Stream) -> QuestionDraft {
+        syllogism::lesson_question(self.lexicon(), self.cot_style, chain, random)
+    }
+
+    /// Made-up chains that share no term.
+    fn made_up_chains(&self, count: usize, random: &mut Stream) -> Vec<Chain> {
+        made_up_chains(&self.world.known, self.lexicon(), self.cot_style, count, random)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::knowledge::WorldConfig;
-    use crate::knowledge::world::tests::{full, known};
-    use crate::random;
-
-    #[test]
-    fn lessons_of_every_kind_are_sequences_that_teach_something() {
-        let cot_style = CotStyle::default();
-        for world in [World::new(&known(), &WorldConfig::default()).unwrap(), full(0)] {
-            teaches(&world, &cot_style);
-        }
-        let only_codes = CotStyle { codes: 1.0, kinds: 0.0, ..cot_style.clone() };
-        let only_kinds = CotStyle { codes: 0.0, kinds: 1.0, ..cot_style };
-        for cot_style in [only_codes, only_kinds] {
-            teaches(&full(1), &cot_style);
-        }
-    }
-
-    fn teaches(world: &World, cot_style: &CotStyle) {
-        let curriculum = Curriculum::new(world, cot_style);
-        let mut random = random::stream(0, &[]);
-        for (kind, _) in Mixture::default().weights() {
-            let mut tokens = 0;
-            for _ in 0..300 {
-                let lesson = curriculum.lesson_of(kind, &mut random);
-                assert_eq!(lesson.tokens.len(), lesson.weights.len());
-                assert!(lesson.weights.iter().sum::<f32>() > 0.0, "{kind:?}");
-                assert_eq!(lesson.weights[0], 0.0);
-                tokens += lesson.tokens.len();
-                assert!(lesson.tokens.len() < 200);
-            }
-            println!("{kind:?}: {} tokens on average", tokens / 300);
-            let lesson = curriculum.lesson_of(kind, &mut random);
-            println!("{}", world.grammar.lexicon.text(&lesson.tokens));
-        }
-    }
+/// Statements in random order.
+fn shuffled(mut statements: Vec<Stated>, random: &mut Stream) -> Vec<Stated> {
+    statements.shuffle(random);
+    statements
 }

@@ -8,29 +8,24 @@
 //! and the last of kinds of which nothing is said but their parent (holdout).
 
 pub mod config;
-mod lessons;
 mod questions;
-mod task;
 #[cfg(test)]
 mod tests;
 
 use super::prelude::*;
 pub use config::HierarchyConfig;
-pub use task::Hierarchy;
 
-pub const HIERARCHY: TaskId =
-    TaskId::new(&TaskInfo { number: 4, name: "hierarchy", plural: "hierarchies", free_text: false });
+pub const HIERARCHY: TaskId = &TaskInfo { number: 4, name: "hierarchy", plural: "hierarchies", free_text: false };
 
 /// What of a kind was said, other words around it.
-pub const REPHRASED: Form = Form::new(&FormInfo { number: 7, name: "rephrased", title: "what was said", ..INFO });
+pub const REPHRASED: Form = &FormInfo { number: 7, name: "rephrased", title: "what was said", ..INFO };
 /// Of which kind it was said.
 pub const REVERSED: Form =
-    Form::new(&FormInfo { number: 8, name: "reversed", title: "whom it was said of", asks_subject: true, ..INFO });
+    &FormInfo { number: 8, name: "reversed", title: "whom it was said of", asks_subject: true, ..INFO };
 /// What follows of a kind from those above it.
-pub const INHERITED: Form = Form::new(&FormInfo { number: 9, name: "inherited", title: "inherited", ..INFO });
+pub const INHERITED: Form = &FormInfo { number: 9, name: "inherited", title: "inherited", ..INFO };
 /// The same of a kind of which nothing is said but its parent.
-pub const HOLDOUT: Form =
-    Form::new(&FormInfo { number: 10, name: "holdout", title: "inherited, nothing else known", ..INFO });
+pub const HOLDOUT: Form = &FormInfo { number: 10, name: "holdout", title: "inherited, nothing else known", ..INFO };
 
 const INFO: FormInfo = FormInfo { task: HIERARCHY, number: 0, name: "", title: "", asks_subject: false };
 
@@ -83,6 +78,136 @@ impl Link {
     pub fn cue_and_answer(self, form: Form) -> (Word, Word) {
         if form.asks_subject { (self.is, self.kind) } else { (self.kind, self.is) }
     }
+}
+
+/// Families of a lesson: enough for candidates of which no world may ask.
+const FAMILIES: usize = 7;
+
+/// The task.
+pub struct Hierarchy;
+
+impl Task for Hierarchy {
+    fn id(&self) -> TaskId {
+        HIERARCHY
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        &FORMS
+    }
+
+    /// The one of its choices that the kind is, or that is the kind.
+    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, facts: &dyn Facts) -> Option<String> {
+        let follows = |choice: &&String| {
+            let (cue, choice) = (question.named(), choice.as_str());
+            let (kind, is) = if question.form == REVERSED { (choice, cue) } else { (cue, choice) };
+            decided((kind, Mood::All, is), claims, facts.import()) == Some(Verdict::Yes)
+        };
+        let mut right = question.choices.iter().filter(follows);
+        let first = right.next()?;
+        right.next().is_none().then(|| first.clone())
+    }
+
+    fn masked(&self, question: &Question) -> Option<String> {
+        if question.form == REVERSED {
+            return Some(format!("all {PAD} {}", question.cue));
+        }
+        let (verb, kind) = question.cue.split_once(' ')?;
+        (question.form == REPHRASED).then(|| format!("all {kind} {verb} {PAD}"))
+    }
+}
+
+impl GeneratedTask for Hierarchy {
+    fn size(&self, set: &SetSize) -> (String, usize) {
+        ("families".into(), set.families)
+    }
+
+    fn known_size(&self, known: &KnownConfig) -> usize {
+        known.hierarchy.families
+    }
+
+    fn lesson_share(&self, cot_style: &CotStyle) -> f64 {
+        cot_style.kinds
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        fn stem(random: &mut Stream) -> String {
+            syllable(random) + one_of(random, &["b", "d", "g", "k", "l", "m", "n", "p", "r", "v"])
+        }
+        const NAMES: [NameKind; 2] = [
+            NameKind { kind: "kinds", most: 1500, spell: |r| stem(r) + one_of(r, &["ids", "oids", "ines"]) },
+            NameKind { kind: "traits", most: 1500, spell: |r| stem(r) + one_of(r, &["ors", "els", "uts"]) },
+        ];
+        Vocabulary { words: &["what", "have", "inherit"], names: &NAMES }
+    }
+
+    fn stream(&self) -> u64 {
+        5
+    }
+
+    fn make(&self, size: usize, maker: &mut SetMaker) -> Result<Arc<dyn TaskData>> {
+        Ok(Arc::new(Families::new(size, &maker.known.hierarchy, maker)?))
+    }
+
+    /// Small families.
+    fn made_up(&self, known: &KnownConfig, lexicon: &Lexicon, random: &mut Stream) -> Option<Arc<dyn TaskData>> {
+        let config = &known.hierarchy;
+        let branching: Vec<usize> = config.branching.iter().map(|children| (*children).min(2)).collect();
+        let holdouts = config.holdouts.min(branching.last().map_or(0, |last| last - 1));
+        let config = HierarchyConfig { branching, holdouts, ..config.clone() };
+        let pools = &mut Pools::new(lexicon, &self.takes(), random);
+        let mut maker = SetMaker { known, lexicon, pools, random, reserved: false };
+        Some(Arc::new(Families::new(FAMILIES, &config, &mut maker).ok()?))
+    }
+
+    /// "all mavids are bokoids ." or "all mavids have bikors ."
+    fn sentence(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Sentence {
+        let link = Link::from(stated);
+        vec![
+            (lexicon.grammar(["all", "each"][wording % 2]), Slot::Frame),
+            (link.kind, Slot::Subject),
+            (verb(lexicon, link), Slot::Relation),
+            (link.is, Slot::Object),
+            (lexicon.grammar("."), Slot::Stop),
+        ]
+    }
+
+    fn claim(&self, lexicon: &Lexicon, stated: [Word; 4]) -> Claim {
+        let Link { kind, is } = stated.into();
+        categorical_claim(lexicon, kind, Mood::All, is)
+    }
+
+    fn read(&self, lexicon: &Lexicon, sentence: &[&str]) -> Option<Claim> {
+        let ["all" | "each", kind, verb @ ("are" | "have"), is] = *sentence else { return None };
+        read_categorical(lexicon, (kind, "kinds"), Mood::All, (is, if verb == "have" { "traits" } else { "kinds" }))
+    }
+
+    fn turned_round(&self, lexicon: &Lexicon, stated: [Word; 4], _: usize) -> Vec<Word> {
+        object_first(&self.sentence(lexicon, stated, 0), lexicon.grammar(","))
+    }
+
+    /// After its kind was named.
+    fn comes_to_mind(&self, stated: [Word; 4], asked: &[Word], thought: &mut dyn Iterator<Item = &Stated>) -> bool {
+        let kind = Link::from(stated).kind;
+        asked.contains(&kind)
+            || Iterator::any(&mut { thought }, |said| said.task == HIERARCHY && Link::from(said.words).is == kind)
+    }
+}
+
+/// "are" or "have".
+fn verb(lexicon: &Lexicon, link: Link) -> Word {
+    lexicon.grammar(if lexicon.is_a("traits", link.is) { "have" } else { "are" })
+}
+
+/// "what have mavids ?", "who have bikors ?" or, where it follows from what is said of kinds above, "what inherit
+/// mavids ?", with candidates behind. The answer restates "have mavids", "have bikors" or "inherit mavids".
+fn which(lexicon: &Lexicon, item: &Item, form: Form, candidates: &[Word]) -> QuestionDraft {
+    let inherited = [INHERITED, HOLDOUT].contains(&form);
+    let verb = if inherited { lexicon.grammar("inherit") } else { verb(lexicon, item.asked) };
+    let (cue, answer) = item.asked.cue_and_answer(form);
+    let mut words = vec![lexicon.grammar(if form == REVERSED { "who" } else { "what" })];
+    words.extend([verb, cue, lexicon.grammar("?")]);
+    words.extend(candidates);
+    QuestionDraft::new(words, vec![verb, cue], answer, stated(&item.needed))
 }
 
 impl Families {

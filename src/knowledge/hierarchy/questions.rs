@@ -1,6 +1,6 @@
 //! Questions about kinds, what stands before them in context, and what documents say.
 
-use super::{Families, Item, Link, REVERSED, lessons, task};
+use super::{Families, HOLDOUT, INHERITED, Item, Link, REPHRASED, REVERSED, which};
 use crate::knowledge::prelude::*;
 
 /// Statements that stand before a question in context, at least.
@@ -68,11 +68,7 @@ impl Families {
 
 impl TaskData for Families {
     fn statements(&self) -> Vec<Stated> {
-        self.links.iter().map(|link| Stated::from(*link)).collect()
-    }
-
-    fn weight(&self) -> usize {
-        self.links.len()
+        stated(&self.links)
     }
 
     /// None of them continues another.
@@ -86,7 +82,7 @@ impl TaskData for Families {
                 told.push(link);
             }
         }
-        told.into_iter().map(Stated::from).collect()
+        stated(&told)
     }
 
     /// They belong to one family.
@@ -108,25 +104,27 @@ impl TaskData for Families {
         let item = &self.items(form)[index];
         let candidates = self.candidates(lexicon, item.asked, form, random);
         let context = self.context(lexicon, item, form, &candidates, CONTEXT, random);
-        let (_, answer) = item.asked.cue_and_answer(form);
-        QuestionDraft {
-            text: task::which(lexicon, item.asked, form, &candidates),
-            cue: task::restated(lexicon, item.asked, form),
-            answer: lexicon.spell(answer).into(),
-            choices: candidates.iter().map(|word| lexicon.spell(*word).into()).collect(),
-            chance: 1.0 / candidates.len() as f64,
-            needed: item.needed.iter().map(|link| Stated::from(*link)).collect(),
-            context: context.into_iter().map(Stated::from).collect(),
-        }
+        let choices = candidates.iter().map(|word| lexicon.spell(*word).into()).collect();
+        QuestionDraft { context: stated(&context), ..which(lexicon, item, form, &candidates).choosing(choices) }
     }
 
-    fn lesson_question(
-        &self,
-        lexicon: &Lexicon,
-        cot_style: &CotStyle,
-        random: &mut Stream,
-    ) -> (LessonQuestion, Vec<Stated>) {
-        lessons::question(self, lexicon, cot_style, random)
+    fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft {
+        let forms = [(REPHRASED, 0.2), (REVERSED, 0.3), (INHERITED, 0.3), (HOLDOUT, 0.2)];
+        let there = forms.map(|(form, weight)| (form, if self.items(form).is_empty() { 0.0 } else { weight }));
+        let form = there.choose_weighted(random, |(_, weight)| *weight).map_or(REPHRASED, |(form, _)| *form);
+        let items = self.items(form);
+        let item = &items[random.random_range(0..items.len())];
+        let candidates = self.candidates(lexicon, item.asked, form, random);
+        let near: Vec<Link> = if form == REVERSED {
+            candidates.iter().flat_map(|kind| self.of(*kind)).collect()
+        } else {
+            self.above(item.asked.kind)
+        };
+        let size = random.random_range(2..=10);
+        let context = self.context(lexicon, item, form, &candidates, size, random);
+        let draft = which(lexicon, item, form, &candidates);
+        let (thought, context) = (Thought::AnyOf(stated(&near)), stated(&context));
+        QuestionDraft { context, thought, share: cot_style.group, ..draft }
     }
 
     /// "what have KIND ? SHOWN" and "who have TRAIT ? SHOWN"

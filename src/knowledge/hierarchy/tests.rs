@@ -1,20 +1,12 @@
 use super::*;
+use crate::knowledge::Set;
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::curriculum::lesson::THINK;
-use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use crate::knowledge::leak::Leaks;
-use crate::knowledge::logic::{self, Import, Statement};
-use crate::knowledge::sentence::words;
-use crate::knowledge::world::tests::{full, full_with, versed};
-use crate::knowledge::{Claim, KnownConfig, Mood, Set, World};
-use crate::random;
+use crate::knowledge::world::tests::{deep, full, full_with, versed};
 use proptest::prelude::*;
 
-fn deep() -> KnownConfig {
-    let hierarchy = HierarchyConfig { families: 4, branching: vec![2, 2], traits: 2, holdouts: 1 };
-    KnownConfig { hierarchy, ..versed() }
-}
-
-/// Whether all of `kind` are `is` in every world in which the statements hold, by the enumeration of worlds.
+/// Whether all of `kind` are `is` in every world in which the statements hold.
 fn follows(statements: &[Claim], kind: &str, is: &str) -> bool {
     let pairs: Vec<(&str, &str)> = statements
         .iter()
@@ -29,7 +21,7 @@ fn follows(statements: &[Claim], kind: &str, is: &str) -> bool {
     let number = |name: &str| names.iter().position(|other| *other == name).unwrap();
     let all = |a: &str, b: &str| Statement::new(number(a), Mood::All, number(b));
     let premises: Vec<Statement> = pairs.iter().map(|(a, b)| all(a, b)).collect();
-    logic::follows(names.len(), &premises, all(kind, is), Import::Existential)
+    verdict(names.len(), &premises, all(kind, is), Import::Existential) == Some(Verdict::Yes)
 }
 
 proptest! {
@@ -134,51 +126,12 @@ fn what_is_thought_behind_a_question_with_few_candidates_is_not_taken_for_one_of
         hierarchy.items(REPHRASED).iter().map(|item| item.asked).find(|asked| !lexicon.is_a("traits", asked.is));
     let Link { kind, is: parent } = asked.unwrap();
     let question = [lexicon.grammar("what"), lexicon.grammar("inherit"), parent, lexicon.grammar("?")];
-    let thought: Vec<Word> = words(&world.grammar.sentence(Link { kind, is: parent }.into(), 0));
     let lesson = |between: &[Word]| {
         let mut lesson = TrainingSequence::begin();
-        lesson.read(question).read([*lexicon.names("traits").last().unwrap()]).read(between.iter().copied());
-        thought.iter().for_each(|word| {
-            lesson.push(*word, 1.0);
-        });
+        lesson.read(question.into_iter().chain(lexicon.names("traits").last().copied()).chain(between.iter().copied()));
+        lesson.sentence(&world.grammar.sentence(Link { kind, is: parent }.into(), 0), |_| 1.0);
         lesson
     };
     leaks.check(&lesson(&[THINK])).unwrap();
     assert!(leaks.check(&lesson(&[])).is_err());
-}
-
-fn spelled(world: &World, text: &str) -> TrainingSequence {
-    let tokens: Vec<Word> = text.split(' ').map(|w| world.grammar.lexicon.word(w).unwrap()).collect();
-    TrainingSequence { weights: vec![1.0; tokens.len()], tokens }
-}
-
-#[test]
-fn nothing_that_trains_tells_what_is_asked_and_a_planted_leak_is_named() {
-    for (known, seed) in [(versed(), 0), (deep(), 1)] {
-        let world = full_with(&known, seed);
-        let (leaks, cot_style) = (Leaks::new(&world, Set::B), CotStyle::default());
-        let curriculum = Curriculum::new(&world, &cot_style);
-        let mut random = random::stream(seed, &[]);
-        for _ in 0..20_000 {
-            leaks.check(&curriculum.lesson(&Mixture::default(), &mut random)).unwrap();
-        }
-        for document in world.documents() {
-            for _ in 0..3 {
-                leaks.check(&curriculum.document(document, &mut random)).unwrap();
-            }
-        }
-        for question in world.questions(Set::B).iter().filter(|q| q.task == HIERARCHY) {
-            let answer = format!("{} : {}", question.cue, question.answer);
-            let (verb, named) = (if question.text.contains(" are ") { "are" } else { "have" }, question.named());
-            let told = match question.form {
-                form if form == REPHRASED => continue,
-                form if form == REVERSED => (format!("all {named} {verb} {} .", question.answer), "a reversed fact"),
-                _ => (format!("all {named} {verb} {} .", question.answer), "an inference"),
-            };
-            for (text, kind) in [(question.text.clone(), "a question"), (answer, "an answer"), told] {
-                let message = leaks.check(&spelled(&world, &text)).unwrap_err().to_string();
-                assert!(message.contains(kind), "{message}");
-            }
-        }
-    }
 }

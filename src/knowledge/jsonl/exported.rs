@@ -41,9 +41,7 @@ impl WorldOrigin {
 ///
 /// Errors: a file that is no world, two worlds, and questions that need what the world does not state.
 pub fn world(paths: &[PathBuf], rows: &[QuestionRow]) -> Result<Option<(WorldOrigin, World)>> {
-    let needed: Vec<&QuestionRow> =
-        rows.iter().filter(|row| row.exported.as_ref().is_some_and(|question| !question.needed.is_empty())).collect();
-    if needed.is_empty() {
+    if rows.iter().all(|row| row.question.needed.is_empty()) {
         return Ok(None);
     }
     let mut found: Option<(WorldOrigin, PathBuf)> = None;
@@ -61,9 +59,7 @@ pub fn world(paths: &[PathBuf], rows: &[QuestionRow]) -> Result<Option<(WorldOri
     }
     let Some((origin, path)) = found else { return Ok(None) };
     let world = World::new(&origin.known, &origin.world)?;
-    let states =
-        |row: &&&QuestionRow| row.exported.iter().flat_map(|question| &question.needed).all(|claim| world.holds(claim));
-    if let Some(row) = needed.iter().find(|row| !states(row)) {
+    if let Some(row) = rows.iter().find(|row| !row.question.needed.iter().all(|claim| world.holds(claim))) {
         let found = format!("another world than that of {}", row.place);
         return Err(Error::invalid(path.display().to_string(), found, "export world and questions together"));
     }

@@ -16,7 +16,6 @@
 
 mod evidence;
 mod exported;
-mod lessons;
 mod rows;
 mod sets;
 pub mod task;
@@ -27,16 +26,20 @@ mod watched;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use self::evidence::PassageIndex;
 pub use self::exported::WorldOrigin;
 pub(super) use self::rows::words;
 use self::rows::{DocumentText, QuestionRow};
-use self::task::{COMPLETION, JSONL};
+use self::task::COMPLETION;
 pub use self::watched::LeakMatcher;
 use super::answers::Key;
+use super::curriculum::TrainingSequence;
 use super::question::question_id;
 use super::{Form, Match, Question, Set, World};
+use crate::language::Tokenizer;
+use crate::language::tokenizer::{BOS, EOS};
 use crate::text::composed;
 use crate::{Error, Result, files, random};
 
@@ -51,13 +54,22 @@ pub struct Jsonl {
     places: Vec<String>,
     /// The documents, cut where sentences end.
     passages: Vec<String>,
-    questions: BTreeMap<Set, Vec<Question>>,
-    asked_at: BTreeMap<Set, Vec<String>>,
-    /// The number of the fact that each question is about.
-    facts: BTreeMap<Set, Vec<usize>>,
+    sets: BTreeMap<Set, FileQuestions>,
     duplicates: usize,
     /// The world that exported questions are about.
     world: Option<Box<(WorldOrigin, World)>>,
+    /// Made when it is first asked for.
+    watched: Arc<OnceLock<LeakMatcher>>,
+}
+
+/// The questions of a set, in the order of the files.
+#[derive(Clone, Debug, Default)]
+struct FileQuestions {
+    questions: Vec<Question>,
+    /// File and line of each.
+    places: Vec<String>,
+    /// The number of the fact that each is about.
+    facts: Vec<usize>,
 }
 
 impl Jsonl {
@@ -107,29 +119,41 @@ impl Jsonl {
         let mut search = evidence.search();
         let about: Vec<Vec<usize>> = rows.iter().map(|row| search.about(&row.text())).collect();
         let (sets, fact_of) = divide(&rows, &about)?;
-        let (mut facts, mut asked_at) = (BTreeMap::<Set, Vec<usize>>::new(), BTreeMap::<Set, Vec<String>>::new());
-        let mut questions = BTreeMap::<Set, Vec<Question>>::new();
         let duplicates = count - rows.len();
+        let mut all = BTreeMap::<Set, FileQuestions>::new();
         for (index, (row, set)) in rows.into_iter().zip(sets).enumerate() {
-            let mut random = random::stream(seed, &[4, numbers[index] as u64]);
-            let context = row.context.clone().unwrap_or_else(|| evidence.context(&about[index], &mut random));
-            facts.entry(set).or_default().push(fact_of[index]);
-            asked_at.entry(set).or_default().push(row.place.clone());
-            questions.entry(set).or_default().push(question(row, numbers[index], set, context));
+            let of_set = all.entry(set).or_default();
+            of_set.facts.push(fact_of[index]);
+            of_set.places.push(row.place.clone());
+            of_set.questions.push(if row.exported {
+                row.question
+            } else {
+                let mut random = random::stream(seed, &[4, numbers[index] as u64]);
+                let id = id(&row, numbers[index]);
+                let context = row.context.unwrap_or_else(|| evidence.context(&about[index], &mut random));
+                Question { id, set, context, ..row.question }
+            });
         }
-        let passages = evidence.into_passages();
-        Ok(Jsonl { documents, places, passages, questions, asked_at, facts, duplicates, world })
+        Ok(Jsonl {
+            documents,
+            places,
+            passages: evidence.into_passages(),
+            sets: all,
+            duplicates,
+            world,
+            watched: Arc::default(),
+        })
     }
 
     /// The questions of a set, in the order of the files. Set C has none.
     pub fn questions(&self, set: Set) -> &[Question] {
-        self.questions.get(&set).map_or(&[], Vec::as_slice)
+        self.sets.get(&set).map_or(&[], |of_set| &of_set.questions)
     }
 
     /// The questions of a set with the file and the line of each.
     pub fn asked(&self, set: Set) -> impl Iterator<Item = (&Question, &str)> {
-        let places = self.asked_at.get(&set).into_iter().flatten();
-        self.questions(set).iter().zip(places.map(String::as_str))
+        let of_set = self.sets.get(&set).into_iter();
+        of_set.flat_map(|of_set| of_set.questions.iter().zip(of_set.places.iter().map(String::as_str)))
     }
 
     /// How many rows of the question files said again what another one says. They are not among the questions.
@@ -142,6 +166,19 @@ impl Jsonl {
         self.world.as_ref().map(|world| &world.1)
     }
 
+    /// What of B must not stand in anything that trains.
+    ///
+    /// Errors: more questions than can be looked for at once.
+    pub fn watched(&self) -> Result<&LeakMatcher> {
+        match self.watched.get() {
+            Some(watched) => Ok(watched),
+            None => {
+                let watched = LeakMatcher::new(self.asked(Set::B))?;
+                Ok(self.watched.get_or_init(|| watched))
+            }
+        }
+    }
+
     /// What that world is made from.
     pub fn origin(&self) -> Option<&WorldOrigin> {
         self.world.as_ref().map(|world| &world.0)
@@ -149,7 +186,7 @@ impl Jsonl {
 
     /// The number of the fact that question `index` of a set is about. Questions about one fact have one number.
     pub fn fact(&self, set: Set, index: usize) -> usize {
-        self.facts.get(&set).and_then(|facts| facts.get(index)).copied().unwrap_or(index)
+        self.sets.get(&set).and_then(|of_set| of_set.facts.get(index)).copied().unwrap_or(index)
     }
 
     /// The documents, in the order of the files.
@@ -169,7 +206,8 @@ impl Jsonl {
 
     /// A digest of all documents and questions, in hexadecimal.
     pub fn digest(&self) -> Result<String> {
-        files::digest_json("world.jsonl", &(&self.documents, &self.questions, self.origin()))
+        let questions: BTreeMap<Set, &[Question]> = self.sets.keys().map(|set| (*set, self.questions(*set))).collect();
+        files::digest_json("world.jsonl", &(&self.documents, questions, self.origin()))
     }
 
     /// Everything that a tokenizer may be trained on: the documents and the questions of A. Those of B are for the
@@ -178,29 +216,20 @@ impl Jsonl {
         let asked = self.questions(Set::A).iter().map(|q| format!("{} {}", q.text, q.answer));
         self.documents.iter().cloned().chain(asked).collect()
     }
-}
 
-/// The question of row number `number` of the files.
-fn question(row: QuestionRow, number: usize, set: Set, context: Vec<String>) -> Question {
-    if let Some(exported) = row.exported {
-        return *exported;
-    }
-    let id = id(&row, number);
-    let mut answers = row.answers.iter().map(|answer| answer.trim().to_owned());
-    Question {
-        id,
-        task: JSONL,
-        form: COMPLETION,
-        set,
-        text: row.prompt.trim().into(),
-        cue: String::new(),
-        answer: answers.next().unwrap_or_default(),
-        aliases: answers.collect(),
-        matching: row.matching,
-        chance: if row.choices.is_empty() { 0.0 } else { 1.0 / row.choices.len() as f64 },
-        choices: row.choices.iter().map(|choice| choice.trim().into()).collect(),
-        needed: Vec::new(),
-        context,
+    /// Each document from its beginning to its end, every token of it learned. One that is longer than `longest`
+    /// tokens becomes several lessons.
+    pub fn lessons(&self, tokenizer: &Tokenizer, longest: usize) -> Result<Vec<TrainingSequence>> {
+        let mut lessons = Vec::with_capacity(self.documents.len());
+        for document in &self.documents {
+            let tokens = tokenizer.encode(&format!("{BOS} {document} {EOS}"))?;
+            for piece in tokens[1..].chunks(longest.saturating_sub(1).max(1)) {
+                let mut lesson = TrainingSequence { tokens: vec![tokens[0]], weights: vec![0.0] };
+                lesson.learn(piece.iter().copied(), 1.0);
+                lessons.push(lesson);
+            }
+        }
+        Ok(lessons)
     }
 }
 
@@ -218,9 +247,10 @@ fn distinct(rows: Vec<QuestionRow>) -> Vec<(usize, QuestionRow)> {
     let mut kept: Vec<(usize, QuestionRow)> = Vec::with_capacity(rows.len());
     let mut first: HashMap<Sameness, usize> = HashMap::new();
     for (number, row) in rows.into_iter().enumerate() {
-        let keys = row.answers.iter().map(|answer| row.matching.key(answer)).collect();
-        let restated = row.exported.as_ref().map(|question| (question.form, question.cue.clone()));
-        match first.entry((composed(&row.prompt), keys, row.choices.clone(), row.matching, restated)) {
+        let Question { text, cue, form, matching, choices, .. } = &row.question;
+        let keys = row.question.right_answers().map(|answer| matching.key(answer)).collect();
+        let restated = row.exported.then(|| (*form, cue.clone()));
+        match first.entry((composed(text), keys, choices.clone(), *matching, restated)) {
             Entry::Vacant(new) => {
                 new.insert(kept.len());
                 kept.push((number, row));
@@ -244,7 +274,7 @@ fn check_ids(rows: &[QuestionRow], numbers: &[usize]) -> Result<()> {
     let mut seen: HashMap<u64, &QuestionRow> = HashMap::new();
     for (row, number) in rows.iter().zip(numbers) {
         let id = id(row, *number);
-        if row.exported.is_none() && row.id.is_some_and(|id| id >= IDS) {
+        if !row.exported && row.id.is_some_and(|id| id >= IDS) {
             return Err(Error::invalid(format!("{}: id", row.place), format!("found {id}"), "ids are below 2^32"));
         }
         if let Some(first) = seen.insert(id, row) {

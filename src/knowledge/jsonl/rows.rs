@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
+use super::task::COMPLETION;
 use crate::knowledge::{Match, Question, Set};
 use crate::language::tokenizer::SPECIAL;
 use crate::strict_toml::suggest;
@@ -89,19 +90,15 @@ pub struct DocumentText {
     pub place: String,
 }
 
-/// One row of a question file.
+/// One row of a question file: a question, and what the row itself says of what else is made.
 #[derive(Clone, Debug)]
 pub struct QuestionRow {
-    pub prompt: String,
-    /// What is right, the answer that is shown first.
-    pub answers: Vec<String>,
+    pub question: Question,
+    /// `recollect world --export` wrote it: nothing of it is made.
+    pub exported: bool,
     pub id: Option<u64>,
     pub set: Option<Set>,
-    pub choices: Vec<String>,
     pub context: Option<Vec<String>>,
-    pub matching: Match,
-    /// All that is known of it, where `recollect world --export` wrote it.
-    pub exported: Option<Box<Question>>,
     /// File and line, for messages.
     pub place: String,
 }
@@ -109,27 +106,48 @@ pub struct QuestionRow {
 impl QuestionRow {
     /// The question followed by its answer.
     pub fn text(&self) -> String {
-        joined(&self.prompt, self.answers.first().map_or("", String::as_str))
+        format!("{} {}", self.question.text, self.question.answer)
     }
 
     /// A question that `recollect world --export` wrote.
     fn from_exported(line: &str, place: String) -> Result<QuestionRow> {
-        let question = exported(line, &place)?;
-        let answers = question.right_answers().map(String::from).collect();
-        let Question { id, set, ref text, ref choices, ref context, matching, .. } = *question;
-        let (prompt, choices, context) = (text.clone(), choices.clone(), Some(context.clone()));
-        let set = Some(set);
-        Ok(QuestionRow {
-            prompt,
-            answers,
-            id: Some(id),
-            set,
+        let question: Question = serde_json::from_str(line).map_err(|error| match explain(line, &place, &error) {
+            Error::Invalid { place, found, .. } => {
+                let keys = EXPORTED.join(", ");
+                let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
+                Error::invalid(place, found, remedy)
+            }
+            other => other,
+        })?;
+        if question.set == Set::C {
+            return Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\""));
+        }
+        let (id, set, context) = (Some(question.id), Some(question.set), Some(question.context.clone()));
+        Ok(QuestionRow { question, exported: true, id, set, context, place })
+    }
+
+    /// Any other. It is compared by `matching` unless it says otherwise.
+    fn from_row(row: RawRow, place: String, matching: Match) -> Result<QuestionRow> {
+        let prompts = [("prompt", &row.prompt), ("question", &row.question), ("text", &row.text)];
+        only_one(prompts.map(|(key, text)| (key, text.is_some())), &place)?;
+        let lists = [("completion", &row.completion), ("answer", &row.answer), ("answers", &row.answers)];
+        only_one(lists.map(|(key, answers)| (key, answers.is_some())), &place)?;
+        let Some(prompt) = row.asked().or(row.text.as_ref()) else { return Err(missing("prompt", &place)) };
+        let Some(AnswerList(answers)) = row.answered() else { return Err(missing("completion", &place)) };
+        let trimmed = |text: &String| text.trim().to_owned();
+        let mut answers = answers.iter().chain(&row.aliases).map(trimmed);
+        let choices: Vec<String> = row.choices.iter().map(trimmed).collect();
+        let set = row.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B });
+        let question = Question {
+            text: trimmed(prompt),
+            answer: answers.next().unwrap_or_default(),
+            aliases: answers.collect(),
+            matching: row.matching.unwrap_or(matching),
+            chance: if choices.is_empty() { 0.0 } else { 1.0 / choices.len() as f64 },
             choices,
-            context,
-            matching,
-            exported: Some(question),
-            place,
-        })
+            ..Question::blank(COMPLETION)
+        };
+        Ok(QuestionRow { question, exported: false, id: row.id, set, context: row.context, place })
     }
 
     /// Refuses a row that is no question.
@@ -137,25 +155,25 @@ impl QuestionRow {
         let refuse = |key: &str, found: String, remedy: &str| {
             Err(Error::invalid(format!("{}: {key}", self.place), excerpt(&found), remedy))
         };
-        if self.prompt.trim().is_empty() {
+        let Question { text, answer, matching, choices: all, .. } = &self.question;
+        if text.trim().is_empty() {
             return refuse("prompt", "found nothing".into(), "a question has a text");
         }
-        let comparable = |answer: &String| self.matching.can_compare(answer);
-        if self.answers.is_empty() || !self.answers.iter().all(comparable) {
+        if !self.question.right_answers().all(|answer| matching.can_compare(answer)) {
             return refuse("completion", "found nothing to answer".into(), "give the right answer");
         }
-        if self.matching == Match::Number && !self.matching.reads(&self.answers[0]) {
-            let found = format!("\"{}\" is no number", excerpt(&self.answers[0]));
+        if !matching.reads(answer) {
+            let found = format!("\"{}\" is no number", excerpt(answer));
             return refuse("completion", found, "write one number, or compare by another `match`");
         }
         let mut choices = HashSet::new();
-        if let Some(twice) = self.choices.iter().find(|choice| !choices.insert(self.matching.key(choice))) {
+        if let Some(twice) = all.iter().find(|choice| !choices.insert(matching.key(choice))) {
             return refuse("choices", format!("\"{}\" stands there twice", excerpt(twice)), "name each once");
         }
         match choices.len() {
             0 => Ok(()),
             1 => refuse("choices", "found 1".into(), "give two or more, or none"),
-            _ if choices.contains(&self.matching.key(&self.answers[0])) => Ok(()),
+            _ if choices.contains(&matching.key(answer)) => Ok(()),
             _ => refuse("choices", "the completion is not among them".into(), "add it"),
         }
     }
@@ -204,22 +222,11 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<DocumentText>> {
 /// The questions of all files, in order. They are compared by `matching` unless a row says otherwise.
 pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<QuestionRow>> {
     read_all(paths, &mut |line, row, place| {
-        if row.is_exported() {
-            let row = QuestionRow::from_exported(line, place)?;
-            row.check()?;
-            return Ok(row);
-        }
-        let prompts = [("prompt", &row.prompt), ("question", &row.question), ("text", &row.text)];
-        only_one(prompts.map(|(key, text)| (key, text.is_some())), &place)?;
-        let lists = [("completion", &row.completion), ("answer", &row.answer), ("answers", &row.answers)];
-        only_one(lists.map(|(key, answers)| (key, answers.is_some())), &place)?;
-        let Some(prompt) = row.asked().or(row.text.as_ref()).cloned() else { return Err(missing("prompt", &place)) };
-        let Some(AnswerList(answers)) = row.answered() else { return Err(missing("completion", &place)) };
-        let answers = answers.iter().chain(&row.aliases).cloned().collect();
-        let set = row.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B });
-        let RawRow { id, choices, context, matching: own, .. } = row;
-        let matching = own.unwrap_or(matching);
-        let row = QuestionRow { prompt, answers, id, set, choices, context, matching, exported: None, place };
+        let row = if row.is_exported() {
+            QuestionRow::from_exported(line, place)?
+        } else {
+            QuestionRow::from_row(row, place, matching)?
+        };
         row.check()?;
         Ok(row)
     })
@@ -334,22 +341,6 @@ fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
     Error::invalid(place, found, "a row is one JSON object with the texts prompt and completion")
 }
 
-/// Reads one question as `recollect world --export` writes it.
-fn exported(line: &str, place: &str) -> Result<Box<Question>> {
-    let question: Box<Question> = serde_json::from_str(line).map_err(|error| match explain(line, place, &error) {
-        Error::Invalid { place, found, .. } => {
-            let keys = EXPORTED.join(", ");
-            let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
-            Error::invalid(place, found, remedy)
-        }
-        other => other,
-    })?;
-    match question.set {
-        Set::A | Set::B => Ok(question),
-        Set::C => Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\"")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,7 +386,7 @@ mod tests {
     #[test]
     fn a_long_line_is_read_and_an_endless_one_refused() {
         let row = |length: usize| format!(r#"{{"prompt": "{}", "completion": "b"}}"#, "a".repeat(length)).into_bytes();
-        assert_eq!(asked(&row(4 << 20)).unwrap()[0].prompt.len(), 4 << 20);
+        assert_eq!(asked(&row(4 << 20)).unwrap()[0].question.text.len(), 4 << 20);
         assert!(refused(&row(17 << 20)).starts_with("line 1: more than 16 MiB"));
     }
 
@@ -471,7 +462,8 @@ mod tests {
     fn rows_as_they_are_found_elsewhere_are_read() {
         let one = |text: &str| {
             let rows = asked(text.as_bytes()).unwrap();
-            (rows[0].prompt.clone(), rows[0].answers.join("|"), rows[0].matching)
+            let question = &rows[0].question;
+            (question.text.clone(), question.right_answers().collect::<Vec<_>>().join("|"), question.matching)
         };
         for (row, prompt, answers) in [
             (r#"{"text": "w5 w6", "answer": "w9"}"#, "w5 w6", "w9"),
@@ -488,7 +480,8 @@ mod tests {
         let exported = "\u{feff}{\"id\":9999999999,\"task\":\"reversal\",\"form\":\"open\",\"set\":\"B\",\"text\":\"who ?\",\
             \"cue\":\"x\",\"answer\":\"y\",\"choices\":[],\"needed\":[],\"context\":[],\"chance\":0.2}";
         let rows = asked(exported.as_bytes()).unwrap();
-        let question = rows[0].exported.as_ref().unwrap();
+        let question = &rows[0].question;
+        assert!(rows[0].exported);
         assert_eq!((question.cue.as_str(), question.matching, rows[0].set), ("x", Match::Exact, Some(Set::B)));
     }
 }

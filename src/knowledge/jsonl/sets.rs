@@ -79,17 +79,17 @@ pub fn facts(rows: &[QuestionRow], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
 /// What ties a row to others: its answers and its prompt as they are compared and the passages that it is about, or else what
 /// it is known to need.
 fn ties<'a>(row: &'a QuestionRow, about: &'a [usize]) -> Vec<Tie<'a>> {
-    let needed = row.exported.as_ref().map_or(&[][..], |question| &question.needed);
-    if !needed.is_empty() {
-        return needed.iter().map(Tie::Needed).collect();
+    let question = &row.question;
+    if !question.needed.is_empty() {
+        return question.needed.iter().map(Tie::Needed).collect();
     }
     // One key for all kinds of comparison: what is the same exactly is the same in other ways, too.
-    let same = |answer: &String| match row.matching {
+    let same = |answer: &str| match question.matching {
         Match::Number => Match::Number.key(answer),
         _ => Match::Normalised.key(answer),
     };
-    let answers = row.answers.iter().map(|answer| Tie::Answer(same(answer)));
-    let prompt = Tie::Prompt(Match::Normalised.key(&row.prompt));
+    let answers = question.right_answers().map(|answer| Tie::Answer(same(answer)));
+    let prompt = Tie::Prompt(Match::Normalised.key(&question.text));
     answers.chain([prompt]).chain(about.iter().map(|passage| Tie::Passage(*passage))).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::slice::from_ref;
 
+use super::task::JSONL;
 use super::*;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::{Knowledge, leak};
@@ -30,6 +31,12 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 
 fn row(prompt: &str, completion: &str, more: &str) -> String {
     format!("{{\"prompt\": \"{prompt}\", \"completion\": \"{completion}\"{more}}}\n")
+}
+
+/// Questions about next to no documents.
+fn asked(dir: &Path, rows: &str, seed: u64) -> Result<Jsonl> {
+    let documents = write(dir, "d.jsonl", &row("a b", " c", ""));
+    load(&[documents], &[write(dir, "q.jsonl", rows)], seed)
 }
 
 /// Documents name each person first; questions ask in both directions, twice each.
@@ -59,7 +66,7 @@ fn persons(questions: &[Question]) -> HashSet<usize> {
 fn no_fact_is_in_both_sets_however_it_is_asked() {
     let dir = tempfile::tempdir().unwrap();
     let (documents, questions) = people(dir.path());
-    let load = |seed| load(std::slice::from_ref(&documents), std::slice::from_ref(&questions), seed).unwrap();
+    let load = |seed| load(from_ref(&documents), from_ref(&questions), seed).unwrap();
     let mut splits = HashSet::new();
     for seed in 0..8 {
         let jsonl = load(seed);
@@ -123,15 +130,12 @@ fn documents_are_learned_whole_and_long_ones_in_pieces() {
 
 #[test]
 fn what_a_row_says_is_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let documents = write(dir.path(), "d.jsonl", &row("a b", " c", ""));
     let text = [
         row("one ?", "x", ", \"set\": \"B\", \"id\": 7, \"context\": [\"so it is\", \"x\"]"),
         row("two ?", "y", ", \"set\": \"A\", \"choices\": [\" y.\", \"z\", \"w\", \"v\"]"),
         row("three ?", "x.", ""),
     ];
-    let questions = write(dir.path(), "q.jsonl", &text.concat());
-    let jsonl = load(&[documents], &[questions], 0).unwrap();
+    let jsonl = asked(tempfile::tempdir().unwrap().path(), &text.concat(), 0).unwrap();
     let [one, three] = jsonl.questions(Set::B) else { panic!("{jsonl:?}") };
     assert_eq!((one.id, one.context.len(), three.answer.as_str()), (7, 2, "x."), "the same answer, the same set");
     let two = &jsonl.questions(Set::A)[0];
@@ -141,7 +145,6 @@ fn what_a_row_says_is_kept() {
 #[test]
 fn questions_that_cannot_be_used_are_refused_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
-    let documents = write(dir.path(), "d.jsonl", &row("a b", " c", ""));
     for (rows, expected) in [
         (row("who ?", " . ", ""), "q.jsonl: line 1: completion: found nothing to answer"),
         (row(" ", "x", ""), "q.jsonl: line 1: prompt: found nothing"),
@@ -157,8 +160,7 @@ fn questions_that_cannot_be_used_are_refused_in_one_line() {
         (row("who ?", "x", "") + &row("what ?", "The X.", ""), "all 2 questions are about one fact"),
         (row("who ?", "x", ", \"set\": \"A\""), "no question for set B"),
     ] {
-        let questions = write(dir.path(), "q.jsonl", &rows);
-        let message = load(std::slice::from_ref(&documents), &[questions], 0).unwrap_err().to_string();
+        let message = asked(dir.path(), &rows, 0).unwrap_err().to_string();
         assert!(message.contains(expected) && !message.contains('\n'), "{message}");
     }
 }
@@ -166,7 +168,6 @@ fn questions_that_cannot_be_used_are_refused_in_one_line() {
 #[test]
 fn equal_questions_count_once_and_keep_the_numbers_of_their_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let documents = write(dir.path(), "d.jsonl", &row("a b", " c", ""));
     let rows = [
         row("one ?", "Jos\\u00e9", ""),
         row(" one  ?", "Jose\\u0301.", ", \"id\": 7"),
@@ -175,8 +176,7 @@ fn equal_questions_count_once_and_keep_the_numbers_of_their_rows() {
         row("two ?", "y", ""),
         row("two ?", "y", ", \"choices\": [\"y\", \"z\"]"),
     ];
-    let questions = write(dir.path(), "q.jsonl", &rows.concat());
-    let jsonl = load(from_ref(&documents), from_ref(&questions), 0).unwrap();
+    let jsonl = asked(dir.path(), &rows.concat(), 0).unwrap();
     assert_eq!(jsonl.duplicates(), 2);
     let all = [jsonl.questions(Set::A), jsonl.questions(Set::B)].concat();
     assert_eq!(all.len(), 4);
@@ -185,17 +185,15 @@ fn equal_questions_count_once_and_keep_the_numbers_of_their_rows() {
     assert_eq!(choice.id, question_id(Set::A, COMPLETION, 5));
     // Asked for in both sets, they stay two, and the check for leaks says so.
     let both = row("one ?", "x", ", \"set\": \"A\"") + &row("one ?", "x", ", \"set\": \"B\"");
-    let both = write(dir.path(), "both.jsonl", &both);
-    let both = Knowledge::Files(load(&[documents], &[both], 0).unwrap());
+    let both = Knowledge::Files(asked(dir.path(), &both, 0).unwrap());
     let error = leak::check(&both).unwrap_err().to_string();
-    assert!(error.contains("both.jsonl: line 1: a question of the evaluation"), "{error}");
-    assert!(error.contains("gives away \"one ?\"") && error.contains("both.jsonl: line 2)"), "{error}");
+    assert!(error.contains("q.jsonl: line 1: a question of the evaluation"), "{error}");
+    assert!(error.contains("gives away \"one ?\"") && error.contains("q.jsonl: line 2)"), "{error}");
 }
 
 #[test]
 fn one_answer_in_two_spellings_is_one_fact() {
     let dir = tempfile::tempdir().unwrap();
-    let documents = write(dir.path(), "d.jsonl", &row("a b", " c", ""));
     for (one, other, more) in
         [("Jos\\u00e9 T", "Jose\\u0301 T", ""), ("the Owl", "OWL.", ""), ("1,000", "1000.0", ", \"match\": \"number\"")]
     {
@@ -205,9 +203,8 @@ fn one_answer_in_two_spellings_is_one_fact() {
             row("Who wrote Cc ?", "Rik Dop", ""),
             row("Who sang Dd ?", "Tal Bo", ""),
         ];
-        let questions = write(dir.path(), "q.jsonl", &rows.concat());
         for seed in 0..6 {
-            let jsonl = load(std::slice::from_ref(&documents), std::slice::from_ref(&questions), seed).unwrap();
+            let jsonl = asked(dir.path(), &rows.concat(), seed).unwrap();
             let in_a = jsonl.questions(Set::A).iter().filter(|q| q.text.ends_with("a ?") || q.text.ends_with("b ?"));
             assert!(matches!(in_a.count(), 0 | 2), "{one} {other}, seed {seed}");
         }
@@ -246,7 +243,7 @@ fn growth(make: impl Fn(usize) -> (String, String)) -> f64 {
         let questions = write(dir.path(), "q.jsonl", &questions);
         let once = || {
             let start = processor_seconds();
-            let jsonl = load(std::slice::from_ref(&documents), std::slice::from_ref(&questions), 0).unwrap();
+            let jsonl = load(from_ref(&documents), from_ref(&questions), 0).unwrap();
             leak::check(&Knowledge::Files(jsonl)).unwrap();
             processor_seconds() - start
         };

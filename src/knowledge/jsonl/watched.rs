@@ -10,8 +10,7 @@ use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::Jsonl;
-use crate::knowledge::Set;
+use crate::knowledge::Question;
 use crate::knowledge::training_text::{Leak, LeakKind};
 use crate::text::{TextWord, words};
 use crate::{Error, Result};
@@ -27,6 +26,7 @@ const LEADING: [&str; 14] = [
 const LEADS: usize = 4;
 
 /// Questions and answers of B, ready to be looked for. Whatever is looked through takes time by its own length.
+#[derive(Debug)]
 pub struct LeakMatcher {
     questions: Spellings,
     answers: Spellings,
@@ -34,22 +34,17 @@ pub struct LeakMatcher {
     pairs: HashMap<(usize, usize), usize>,
     /// The number in the set of each question that is looked for.
     first: HashMap<usize, usize>,
-    asked: Vec<WatchedQuestion>,
-}
-
-/// A question for messages.
-struct WatchedQuestion {
-    text: String,
-    place: String,
+    /// Text and place of each question, for messages.
+    asked: Vec<(String, String)>,
 }
 
 impl LeakMatcher {
     /// Errors: more questions than can be looked for at once.
-    pub fn new(jsonl: &Jsonl) -> Result<LeakMatcher> {
+    pub fn new<'a>(of_b: impl Iterator<Item = (&'a Question, &'a str)>) -> Result<LeakMatcher> {
         let (mut questions, mut answers) = (NumberedTexts::default(), NumberedTexts::default());
         let (mut pairs, mut first, mut asked) = (HashMap::new(), HashMap::new(), Vec::new());
-        for (number, (question, place)) in jsonl.asked(Set::B).enumerate() {
-            asked.push(WatchedQuestion { text: question.text.clone(), place: place.into() });
+        for (number, (question, place)) in of_b.enumerate() {
+            asked.push((question.text.clone(), place.to_owned()));
             let Some(at) = questions.number(&question.text) else { continue };
             first.entry(at).or_insert(number);
             for answer in question.right_answers().filter_map(|answer| answers.number(answer)) {
@@ -93,8 +88,7 @@ impl LeakMatcher {
     }
 
     fn leak(&self, kind: LeakKind, number: usize, text: String) -> Leak {
-        let WatchedQuestion { text: question, place } = &self.asked[number];
-        Leak { kind, text, question: Some((question.clone(), place.clone())) }
+        Leak { kind, text, question: Some(self.asked[number].clone()) }
     }
 }
 
@@ -130,6 +124,7 @@ impl NumberedTexts {
 }
 
 /// Texts that are looked for, whatever white space and hyphens stand in them.
+#[derive(Debug)]
 struct Spellings {
     search: AhoCorasick,
 }
@@ -198,17 +193,16 @@ impl Unspaced {
 mod tests {
     use super::*;
     use crate::knowledge::Match;
+    use crate::knowledge::jsonl::task::COMPLETION;
 
     /// Questions of B with their answers.
     fn watched(rows: &[(&str, &str)]) -> LeakMatcher {
-        let dir = tempfile::tempdir().unwrap();
-        let (documents, questions) = (dir.path().join("d.jsonl"), dir.path().join("q.jsonl"));
-        std::fs::write(&documents, "{\"text\": \"nothing\"}\n").unwrap();
-        let row = |(prompt, completion): &(&str, &str)| {
-            serde_json::json!({"prompt": prompt, "completion": completion}).to_string() + "\n"
+        let question = |(text, answer): &(&str, &str)| {
+            let (text, answer) = (text.to_string(), answer.to_string());
+            Question { text, answer, matching: Match::Normalised, ..Question::blank(COMPLETION) }
         };
-        std::fs::write(&questions, rows.iter().map(row).collect::<String>()).unwrap();
-        LeakMatcher::new(&Jsonl::to_measure(&[documents], &[questions], Match::Normalised, 0).unwrap()).unwrap()
+        let questions: Vec<Question> = rows.iter().map(question).collect();
+        LeakMatcher::new(questions.iter().zip(["q.jsonl: line 1"].into_iter().cycle())).unwrap()
     }
 
     #[test]

@@ -1,20 +1,15 @@
 //! Reversal: a fact is stated as "in tarnby mavon guards bilku" and asked for as "who guards bilku?".
 
-mod lessons;
-mod task;
-
 use super::prelude::*;
-pub use lessons::{form, made_up_facts, question as lesson_question};
-pub use task::Reversal;
 
-pub const REVERSAL: TaskId = TaskId::new(&TaskInfo { number: 0, name: "reversal", plural: "facts", free_text: false });
+pub const REVERSAL: TaskId = &TaskInfo { number: 0, name: "reversal", plural: "facts", free_text: false };
 
 /// The answers to choose from stand in the question.
-pub const CANDIDATES: Form = Form::new(&FormInfo { name: "candidates", title: "candidates shown", ..INFO });
+pub const CANDIDATES: Form = &FormInfo { name: "candidates", title: "candidates shown", ..INFO };
 /// The group is named, so a few members are to be enumerated.
-pub const OPEN: Form = Form::new(&FormInfo { number: 1, name: "open", title: "group named", ..INFO });
+pub const OPEN: Form = &FormInfo { number: 1, name: "open", title: "group named", ..INFO };
 /// Nothing is named: the whole set is to be enumerated.
-pub const OPEN_ANY: Form = Form::new(&FormInfo { number: 2, name: "open-any", title: "nothing named", ..INFO });
+pub const OPEN_ANY: Form = &FormInfo { number: 2, name: "open-any", title: "nothing named", ..INFO };
 
 const INFO: FormInfo = FormInfo { task: REVERSAL, number: 0, name: "", title: "", asks_subject: true };
 
@@ -26,6 +21,9 @@ pub const RELATIONS: [[&str; 2]; 5] = [
     ["trains", "teaches"],
     ["hunts", "chases"],
 ];
+
+/// The kinds of its names, in the order in which a sentence has them.
+const KINDS: [&str; 3] = ["towns", "persons", "creatures"];
 
 /// In `group`, `subject` stands in relation number `relation` (of [`RELATIONS`]) to `object`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,25 +62,98 @@ impl From<[Word; 4]> for Fact {
     }
 }
 
-impl Reversals {
-    /// Takes names and makes `count` facts in groups. Pairs of names are [`reserved`] or not, as the maker says.
-    ///
-    /// # Errors
-    ///
-    /// Too few names.
-    pub fn new(count: usize, maker: &mut SetMaker) -> Result<Self> {
+/// The task.
+pub struct Reversal;
+
+impl Task for Reversal {
+    fn id(&self) -> TaskId {
+        REVERSAL
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        &[CANDIDATES, OPEN, OPEN_ANY]
+    }
+
+    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, _: &dyn Facts) -> Option<String> {
+        looked_up(question.needed.first()?, claims, true, question.form != OPEN_ANY).map(String::from)
+    }
+
+    fn masked(&self, question: &Question) -> Option<String> {
+        let Claim::Relation { group, relation, object, .. } = question.needed.first()? else { return None };
+        let group = if question.form == OPEN_ANY { PAD } else { group };
+        Some(format!("in {group} {PAD} {relation} {object}"))
+    }
+}
+
+impl GeneratedTask for Reversal {
+    fn is_core(&self) -> bool {
+        true
+    }
+
+    fn size(&self, set: &SetSize) -> (String, usize) {
+        ("facts".into(), set.facts)
+    }
+
+    fn known_size(&self, known: &KnownConfig) -> usize {
+        known.facts
+    }
+
+    fn check_known(&self, known: &KnownConfig) -> Result<()> {
+        if known.group_size <= SHOWN || known.facts == 0 {
+            let found = format!("{} facts in groups of {}", known.facts, known.group_size);
+            let remedy = format!("some facts are needed, in groups of more than {SHOWN}");
+            return Err(Error::invalid("known", found, remedy));
+        }
+        multiple("known.facts", known.facts, known.group_size)
+    }
+
+    fn check_size(&self, key: &str, size: usize, known: &KnownConfig) -> Result<()> {
+        multiple(key, size, known.group_size)
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        fn person(random: &mut Stream) -> String {
+            syllable(random) + &syllable(random) + one_of(random, &["n", "l", "r"])
+        }
+        fn creature(random: &mut Stream) -> String {
+            syllable(random) + one_of(random, &["l", "m", "n", "r", "s"]) + &syllable(random)
+        }
+        fn town(random: &mut Stream) -> String {
+            syllable(random) + one_of(random, &["rn", "ll", "nt", "sk", "x"]) + one_of(random, &["by", "ton", "wick"])
+        }
+        const NAMES: [NameKind; 3] = [
+            NameKind { kind: "persons", most: 5000, spell: person },
+            NameKind { kind: "creatures", most: 8000, spell: creature },
+            NameKind { kind: "towns", most: 500, spell: town },
+        ];
+        Vocabulary { words: RELATIONS.as_flattened(), names: &NAMES }
+    }
+
+    fn takes(&self) -> Vec<&'static str> {
+        KINDS.to_vec()
+    }
+
+    fn stream(&self) -> u64 {
+        2
+    }
+
+    /// Facts in groups.
+    fn make(&self, size: usize, maker: &mut SetMaker) -> Result<Arc<dyn TaskData>> {
         let (group_size, kept) = (maker.known.group_size, maker.reserved);
-        let mut facts: Vec<Fact> = Vec::with_capacity(count.min(maker.pools.of("persons").len()));
+        let mut facts: Vec<Fact> = Vec::with_capacity(size.min(maker.pools.of("persons").len()));
         let none_left = |kind: &str| too_few(format!("the lexicon has too few {kind}"), "facts");
-        for index in 0..count {
+        for index in 0..size {
             let first = index % group_size == 0;
             let group = if first { maker.pools.of("towns").pop() } else { facts.last().map(|f| f.group) };
             let group = group.ok_or_else(|| none_left("towns"))?;
             let relation = index / group_size % RELATIONS.len();
             let verb = maker.lexicon.grammar(RELATIONS[relation][0]);
-            let fits = |creature| match kept {
-                true => reserved(group, creature) && half_reserved(verb, creature),
-                false => !reserved(group, creature),
+            let fits = |creature| {
+                if kept {
+                    reserved(group, creature) && half_reserved(verb, creature)
+                } else {
+                    !reserved(group, creature)
+                }
             };
             let object = maker.pools.take("creatures", fits).ok_or_else(|| none_left("creatures"))?;
             let subject = maker.pools.take("persons", |p| reserved(p, object) == kept);
@@ -90,9 +161,25 @@ impl Reversals {
             facts.push(Fact { group, subject, relation, object });
         }
         let by_object = facts.iter().map(|fact| (fact.object, *fact)).collect();
-        Ok(Self { facts, group_size, by_object })
+        Ok(Arc::new(Reversals { facts, group_size, by_object }))
     }
 
+    fn sentence(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Sentence {
+        let fact = Fact::from(stated);
+        relation(lexicon, [fact.group, fact.subject, fact.object], fact.verb(wording / 3), wording)
+    }
+
+    fn claim(&self, lexicon: &Lexicon, stated: [Word; 4]) -> Claim {
+        let fact = Fact::from(stated);
+        relation_claim(lexicon, [fact.group, fact.subject, fact.object], fact.verb(0))
+    }
+
+    fn read(&self, lexicon: &Lexicon, sentence: &[&str]) -> Option<Claim> {
+        read_relation(lexicon, sentence, KINDS, |verb| RELATIONS.into_iter().find(|verbs| verbs.contains(&verb)))
+    }
+}
+
+impl Reversals {
     /// The members of a fact's group, itself among them.
     pub fn group(&self, fact: &Fact) -> Vec<Fact> {
         self.facts.iter().filter(|other| other.group == fact.group).copied().collect()
@@ -101,32 +188,19 @@ impl Reversals {
 
 impl TaskData for Reversals {
     fn statements(&self) -> Vec<Stated> {
-        self.facts.iter().map(|fact| Stated::from(*fact)).collect()
-    }
-
-    fn weight(&self) -> usize {
-        self.facts.len()
+        stated(&self.facts)
     }
 
     /// Often several facts of one group.
     fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
-        let mut told: Vec<Stated> = Vec::with_capacity(sentences + self.group_size);
         let topical = random.random_bool(0.6);
-        // A small world may run out of facts that are not yet told: then the document is shorter.
-        for _ in 0..sentences * 10 {
-            if told.len() >= sentences {
-                break;
-            }
+        gathered(sentences, random, |random| {
             let fact = self.facts[random.random_range(0..self.facts.len())];
             let mut some = if topical { self.group(&fact) } else { vec![fact] };
             some.shuffle(random);
-            let count = random.random_range(some.len().min(2)..=some.len());
-            let new = some.into_iter().map(Stated::from).take(count).filter(|stated| !told.contains(stated));
-            let new: Vec<Stated> = new.collect();
-            told.extend(new);
-        }
-        told.truncate(sentences);
-        told
+            some.truncate(random.random_range(some.len().min(2)..=some.len()));
+            stated(&some)
+        })
     }
 
     fn questions_of(&self, _: Form) -> usize {
@@ -141,40 +215,25 @@ impl TaskData for Reversals {
     /// The question about fact number `index`. Candidates are members of the fact's own group.
     fn question(&self, lexicon: &Lexicon, form: Form, index: usize, random: &mut Stream) -> QuestionDraft {
         let fact = self.facts[index];
-        let spell = |word: Word| lexicon.spell(word).to_string();
         let mut group = self.group(&fact);
-        let shown = if form == CANDIDATES { candidates(&fact, &group, random) } else { Vec::new() };
-        let text = who(lexicon, &fact, form != OPEN_ANY, &shown, random.random_range(0..2));
+        let (draft, shown) = who(lexicon, fact, &group, form, random);
         group.shuffle(random);
-        let choices: Vec<String> = if form == CANDIDATES {
-            shown.iter().map(|word| spell(*word)).collect()
+        let choices = if form == CANDIDATES {
+            shown
         } else if form == OPEN_ANY {
             // The verb tells which of all facts come into question.
-            self.facts.iter().filter(|f| f.relation == fact.relation).map(|f| spell(f.subject)).collect()
+            self.facts.iter().filter(|f| f.relation == fact.relation).map(|f| f.subject).collect()
         } else {
-            group.iter().map(|f| spell(f.subject)).collect()
+            group.iter().map(|f| f.subject).collect()
         };
-        QuestionDraft {
-            text,
-            cue: vec![fact.object],
-            answer: spell(fact.subject),
-            chance: 1.0 / choices.len() as f64,
-            choices,
-            needed: vec![fact.into()],
-            context: group.into_iter().map(Stated::from).collect(),
-        }
+        let choices = choices.into_iter().map(|word| lexicon.spell(word).into()).collect();
+        QuestionDraft { context: stated(&group), ..draft.choosing(choices) }
     }
 
-    fn lesson_question(
-        &self,
-        lexicon: &Lexicon,
-        cot_style: &CotStyle,
-        random: &mut Stream,
-    ) -> (LessonQuestion, Vec<Stated>) {
+    fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft {
         let fact = self.facts[random.random_range(0..self.facts.len())];
-        let group = self.group(&fact);
-        let asked = lessons::question(lexicon, cot_style, fact, &group, lessons::form(random), random);
-        (asked, group.into_iter().map(Stated::from).collect())
+        let form = lesson_form(random);
+        lesson_question(lexicon, cot_style, fact, &self.group(&fact), form, random)
     }
 
     /// "who in GROUP VERB OBJECT ?", or the same without the group.
@@ -199,22 +258,69 @@ impl TaskData for Reversals {
     }
 }
 
-/// The fact's own subject and those of others of its group, in random order.
-fn candidates(fact: &Fact, group: &[Fact], random: &mut Stream) -> Vec<Word> {
-    let others: Vec<&Fact> = group.iter().filter(|other| other.subject != fact.subject).collect();
-    let mut shown: Vec<Word> = others.choose_multiple(random, SHOWN - 1).map(|f| f.subject).collect();
-    shown.push(fact.subject);
-    shown.shuffle(random);
-    shown
-}
-
-/// "who in tarnby guards bilku ?", with candidates after it, or without the group.
-pub fn who(lexicon: &Lexicon, fact: &Fact, named: bool, candidates: &[Word], wording: usize) -> Vec<Word> {
+/// "who in tarnby guards bilku ?", with candidates after it, or without the group; and the candidates: the fact's own
+/// subject and those of others of its group, in random order.
+fn who(lexicon: &Lexicon, fact: Fact, group: &[Fact], form: Form, random: &mut Stream) -> (QuestionDraft, Vec<Word>) {
+    let mut shown: Vec<Word> = Vec::new();
+    if form == CANDIDATES {
+        let others: Vec<&Fact> = group.iter().filter(|other| other.subject != fact.subject).collect();
+        shown.extend(others.choose_multiple(random, SHOWN - 1).map(|f| f.subject));
+        shown.push(fact.subject);
+        shown.shuffle(random);
+    }
     let mut words = vec![lexicon.grammar("who")];
-    if named {
+    if form != OPEN_ANY {
         words.extend([lexicon.grammar("in"), fact.group]);
     }
-    words.extend([lexicon.grammar(fact.verb(wording)), fact.object, lexicon.grammar("?")]);
-    words.extend(candidates);
-    words
+    words.extend([lexicon.grammar(fact.verb(random.random_range(0..2))), fact.object, lexicon.grammar("?")]);
+    words.extend(&shown);
+    (QuestionDraft::new(words, vec![fact.object], fact.subject, vec![fact.into()]), shown)
+}
+
+/// A form of questions of lessons.
+pub fn lesson_form(random: &mut Stream) -> Form {
+    let forms = [(CANDIDATES, 0.45), (OPEN, 0.37), (OPEN_ANY, 0.18)];
+    forms.choose_weighted(random, |(_, weight)| *weight).map_or(OPEN, |(form, _)| *form)
+}
+
+/// A question about a fact. `group` are the facts of its group, which a thought may recite.
+pub fn lesson_question(
+    lexicon: &Lexicon,
+    cot_style: &CotStyle,
+    fact: Fact,
+    group: &[Fact],
+    form: Form,
+    random: &mut Stream,
+) -> QuestionDraft {
+    // "who VERB OBJECT ?" names nothing else: where a world may ask just that, the group is named too.
+    let form = if form == OPEN_ANY && half_reserved(lexicon.grammar(fact.verb(0)), fact.object) { OPEN } else { form };
+    let (draft, shown) = who(lexicon, fact, group, form, random);
+    let near: Vec<Fact> = group.iter().filter(|f| form == OPEN || shown.contains(&f.subject)).copied().collect();
+    let share = match () {
+        () if form == CANDIDATES => cot_style.candidates,
+        () if form == OPEN => cot_style.group,
+        () => 0.0,
+    };
+    let thought = Thought::AnyOf(stated(&near));
+    QuestionDraft { thought, share, shows_subjects: form == CANDIDATES, context: stated(group), ..draft }
+}
+
+/// `count` facts about different names that no world pairs. `together` puts them into one group and one relation.
+pub fn made_up_facts(lexicon: &Lexicon, count: usize, together: bool, random: &mut Stream) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::with_capacity(count);
+    let (town, verb) = (lexicon.pick("towns", random), random.random_range(0..RELATIONS.len()));
+    while facts.len() < count {
+        let fact = Fact {
+            group: if together { town } else { lexicon.pick("towns", random) },
+            subject: lexicon.pick("persons", random),
+            relation: if together { verb } else { random.random_range(0..RELATIONS.len()) },
+            object: lexicon.pick("creatures", random),
+        };
+        let kept = reserved(fact.group, fact.object) || reserved(fact.subject, fact.object);
+        let known = facts.iter().any(|f| f.subject == fact.subject || f.object == fact.object);
+        if !kept && !known {
+            facts.push(fact);
+        }
+    }
+    facts
 }

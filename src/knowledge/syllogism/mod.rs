@@ -8,27 +8,18 @@
 //! "no". One half is the lowest chance there is: a negative premise together with the question always tells which
 //! of "yes" and "no" is impossible.
 
-mod lessons;
-mod shortcuts;
 mod squares;
-mod task;
+
+use std::any::Any;
 
 use super::prelude::*;
-pub use lessons::{made_up_chains, question as lesson_question};
-pub use squares::{ChainShape, SQUARE, square};
-pub use task::Syllogism;
+pub use squares::{ChainShape, SQUARE, made_up_shape, square};
 
-pub const SYLLOGISM: TaskId =
-    TaskId::new(&TaskInfo { number: 1, name: "syllogism", plural: "chains", free_text: false });
+pub const SYLLOGISM: TaskId = &TaskInfo { number: 1, name: "syllogism", plural: "chains", free_text: false };
 
 /// A conclusion is shown: does it follow, does its contradiction follow, or neither?
-pub const ENTAILMENT: Form = Form::new(&FormInfo {
-    task: SYLLOGISM,
-    number: 3,
-    name: "entailment",
-    title: "does it follow?",
-    asks_subject: false,
-});
+pub const ENTAILMENT: Form =
+    &FormInfo { task: SYLLOGISM, number: 3, name: "entailment", title: "does it follow?", asks_subject: false };
 
 /// A categorical statement about two terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,12 +71,18 @@ impl Chain {
 
     /// What the premises say of the conclusion or of its contradictory.
     pub fn verdict(&self, contradictory: bool) -> Verdict {
-        verdict(self.terms.len(), &self.premises, self.asked(contradictory), self.import)
+        let verdict = verdict(self.terms.len(), &self.premises, self.asked(contradictory), self.import);
+        // Premises in a line never contradict each other.
+        verdict.unwrap_or(Verdict::Unknown)
     }
 
     /// Its premises as statements.
     pub fn stated(&self) -> impl Iterator<Item = Stated> {
         (0..self.premises.len()).map(|index| self.premise(index).into())
+    }
+
+    fn any_premise(&self, random: &mut Stream) -> Stated {
+        self.premise(random.random_range(0..self.premises.len())).into()
     }
 
     pub fn asked(&self, contradictory: bool) -> Statement {
@@ -106,17 +103,68 @@ impl Chain {
     }
 }
 
-impl Syllogisms {
-    /// Takes terms and makes `count` chains (a multiple of 4: whole squares), with numbers of premises drawn from those
-    /// that the base knows. The end terms are a [`reserved`] pair or not, as the maker says.
-    ///
-    /// # Errors
-    ///
-    /// Too few terms, or no such chains.
-    pub fn new(count: usize, maker: &mut SetMaker) -> Result<Self> {
+/// The task.
+pub struct Syllogism;
+
+impl Task for Syllogism {
+    fn id(&self) -> TaskId {
+        SYLLOGISM
+    }
+
+    fn forms(&self) -> &'static [Form] {
+        &[ENTAILMENT]
+    }
+
+    /// "unknown" follows where the claims lead from one end term to the other and decide neither way; silence grounds
+    /// nothing.
+    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, facts: &dyn Facts) -> Option<String> {
+        let asked = facts.read(&format!("{} .", question.cue))?;
+        decided(categorical(&asked)?, claims, facts.import()).map(|verdict| verdict.word().into())
+    }
+}
+
+impl GeneratedTask for Syllogism {
+    fn is_core(&self) -> bool {
+        true
+    }
+
+    fn size(&self, set: &SetSize) -> (String, usize) {
+        ("chains".into(), set.chains)
+    }
+
+    fn known_size(&self, known: &KnownConfig) -> usize {
+        known.chains
+    }
+
+    fn check_known(&self, known: &KnownConfig) -> Result<()> {
+        multiple("known.chains", known.chains, SQUARE)
+    }
+
+    fn check_size(&self, key: &str, size: usize, _: &KnownConfig) -> Result<()> {
+        multiple(key, size, SQUARE)
+    }
+
+    fn vocabulary(&self) -> Vocabulary {
+        const TERMS: NameKind = NameKind {
+            kind: "terms",
+            most: 800,
+            spell: |r| {
+                syllable(r) + one_of(r, &["b", "d", "g", "k", "p", "t", "v", "z"]) + one_of(r, &["s", "os", "es"])
+            },
+        };
+        Vocabulary { words: &[], names: &[TERMS] }
+    }
+
+    fn stream(&self) -> u64 {
+        2
+    }
+
+    /// Whole squares, with numbers of premises drawn from those that the base knows. The end terms are a [`reserved`] pair
+    /// or not, as the maker says.
+    fn make(&self, size: usize, maker: &mut SetMaker) -> Result<Arc<dyn TaskData>> {
         let (known, none) = (maker.known, |found: &str| too_few(found, "chains"));
         let mut chains = Vec::new();
-        while chains.len() < count {
+        while chains.len() < size {
             let length = *known.premises.choose(maker.random).ok_or_else(|| none("no length of chains is given"))?;
             for ChainShape { premises, conclusion } in square(length, known.import, maker.random)? {
                 let terms = end_terms(length + 1, maker.reserved, maker.pools.of("terms"));
@@ -125,9 +173,48 @@ impl Syllogisms {
             }
         }
         let ends = chains.iter().map(|c| (c.terms[0], c.terms[c.terms.len() - 1])).collect();
-        Ok(Self { chains, ends })
+        Ok(Arc::new(Syllogisms { chains, ends }))
     }
 
+    fn sentence(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Sentence {
+        let mut sentence = vec![(lexicon.grammar(["of", "among"][wording % 2]), Slot::Frame)];
+        sentence.extend(predication(lexicon, stated.into(), wording / 2));
+        sentence.push((lexicon.grammar("."), Slot::Stop));
+        sentence
+    }
+
+    fn claim(&self, lexicon: &Lexicon, stated: [Word; 4]) -> Claim {
+        let Premise { subject, mood, predicate } = stated.into();
+        categorical_claim(lexicon, subject, mood, predicate)
+    }
+
+    fn read(&self, lexicon: &Lexicon, sentence: &[&str]) -> Option<Claim> {
+        let ["of" | "among", subject, quantifier, copula, predicate] = *sentence else { return None };
+        let mood = match (quantifier, copula) {
+            ("all" | "each", "are") => Mood::All,
+            ("none", "are") => Mood::No,
+            ("some" | "several", "are") => Mood::Some,
+            ("some" | "several", "aren't") => Mood::SomeNot,
+            _ => return None,
+        };
+        read_categorical(lexicon, (subject, "terms"), mood, (predicate, "terms"))
+    }
+
+    /// The converse, where there is one.
+    fn turned_round(&self, lexicon: &Lexicon, stated: [Word; 4], wording: usize) -> Vec<Word> {
+        let [subject, _, predicate, _] = stated;
+        let converse = match Premise::from(stated).mood {
+            // All vops are mibs, so some mibs are vops: there are vops.
+            Mood::All | Mood::Some => Some(Mood::Some),
+            Mood::No => Some(Mood::No),
+            Mood::SomeNot => None,
+        };
+        let turned = converse.map_or(stated, |mood| [predicate, mood as Word, subject, 0]);
+        words(&self.sentence(lexicon, turned, wording))
+    }
+}
+
+impl Syllogisms {
     /// The chain of question number `index`, and whether it asks for the contradictory of its conclusion.
     pub fn asked(&self, index: usize) -> (&Chain, bool) {
         (&self.chains[index / 2], index % 2 == 1)
@@ -150,16 +237,11 @@ impl TaskData for Syllogisms {
 
     /// Never two premises of one chain.
     fn document(&self, sentences: usize, random: &mut Stream) -> Vec<Stated> {
-        let mut told = Vec::with_capacity(sentences);
-        for chain in self.chains.choose_multiple(random, sentences) {
-            told.push(chain.premise(random.random_range(0..chain.premises.len())).into());
-        }
-        told
+        self.chains.choose_multiple(random, sentences).map(|chain| chain.any_premise(random)).collect()
     }
 
     fn any_statement(&self, random: &mut Stream) -> Stated {
-        let chain = &self.chains[random.random_range(0..self.chains.len())];
-        chain.premise(random.random_range(0..chain.premises.len())).into()
+        self.chains[random.random_range(0..self.chains.len())].any_premise(random)
     }
 
     fn questions_of(&self, _: Form) -> usize {
@@ -174,32 +256,18 @@ impl TaskData for Syllogisms {
     /// The question about a chain, or about the contradictory of its conclusion.
     fn question(&self, lexicon: &Lexicon, _: Form, index: usize, random: &mut Stream) -> QuestionDraft {
         let (chain, contradictory) = self.asked(index);
-        let asked = chain.state(chain.asked(contradictory));
         let needed: Vec<Stated> = chain.stated().collect();
         let mut context = needed.clone();
         if let Some(other) = self.chains.choose(random).filter(|other| *other != chain) {
             context.extend(other.stated());
         }
         context.shuffle(random);
-        QuestionDraft {
-            text: does_it_follow(lexicon, asked),
-            cue: conclusion(lexicon, asked),
-            answer: chain.verdict(contradictory).word().into(),
-            choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
-            chance: 0.5,
-            needed,
-            context,
-        }
+        let choices = ["yes", "no", "unknown"].map(String::from).to_vec();
+        QuestionDraft { choices, chance: 0.5, context, ..does_it_follow(lexicon, chain, contradictory, needed) }
     }
 
-    fn lesson_question(
-        &self,
-        lexicon: &Lexicon,
-        cot_style: &CotStyle,
-        random: &mut Stream,
-    ) -> (LessonQuestion, Vec<Stated>) {
-        let chain = &self.chains[random.random_range(0..self.chains.len())];
-        (lesson_question(lexicon, cot_style, chain, random), chain.stated().collect())
+    fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft {
+        lesson_question(lexicon, cot_style, &self.chains[random.random_range(0..self.chains.len())], random)
     }
 
     /// "… that of FIRST QUANTIFIER are LAST ?"
@@ -212,13 +280,46 @@ impl TaskData for Syllogisms {
         self.names_ends(colon.before(4), colon.before(1))
     }
 
-    /// What follows from a premise is no secret; a conclusion stands where it is asked for.
-    fn gives_away(&self, _: &TrainingWord) -> Option<LeakKind> {
-        None
-    }
-
     fn shortcuts(&self, fit: &dyn TaskData, tried: &Tried) -> Vec<(&'static str, Guesses)> {
-        shortcuts::shortcuts(self, fit, tried)
+        let Some(fit) = (fit as &dyn Any).downcast_ref::<Syllogisms>() else { return Vec::new() };
+        let rules: [(&'static str, Look); 5] = [
+            ("majority answer", |_, _, _| (0, None)),
+            ("conclusion alone", |_, mood, _| (mood, None)),
+            ("first premise alone", |chain, mood, _| (mood, chain.premises.first().map(shape_of))),
+            ("last premise alone", |chain, mood, _| (mood, chain.premises.last().map(shape_of))),
+            ("end terms in one document", |_, _, together| (together.into(), None)),
+        ];
+        rules.map(|(rule, look)| (rule, self.learned(fit, look, tried))).into()
+    }
+}
+
+/// What a rule looks at of a chain, the mood that is asked, and whether its end terms stand in one document.
+type Look = fn(&Chain, usize, bool) -> (usize, Option<(Mood, bool)>);
+
+fn shape_of(premise: &Statement) -> (Mood, bool) {
+    (premise.mood, premise.subject < premise.predicate)
+}
+
+impl Syllogisms {
+    /// The answer that was most common on A among questions that look the same to the rule.
+    fn learned(&self, fit: &Syllogisms, look: Look, tried: &Tried) -> Guesses {
+        let key = |data: &Syllogisms, (index, question): (usize, &Question)| {
+            let (chain, contradictory) = data.asked(index);
+            // "of FIRST QUANTIFIER are LAST"
+            let ends = question.cue.split(' ').nth(1).zip(question.cue.split(' ').next_back());
+            let together = ends.is_some_and(|(first, last)| tried.words.shared(first, last) > 0);
+            look(chain, chain.asked(contradictory).mood as usize, together)
+        };
+        let mut counts: HashMap<_, Vec<&str>> = HashMap::new();
+        for asked in tried.fit.iter().enumerate() {
+            counts.entry(key(fit, asked)).or_default().push(&asked.1.answer);
+        }
+        let fallback = most_common(tried.fit.iter().map(|question| question.answer.as_str()));
+        let answer = |asked| match counts.get(&key(self, asked)) {
+            Some(seen) => most_common(seen.iter().copied()),
+            None => fallback,
+        };
+        tried.test.iter().enumerate().map(|asked| answer(asked).map(String::from)).collect()
     }
 }
 
@@ -251,11 +352,13 @@ fn predication(lexicon: &Lexicon, premise: Premise, wording: usize) -> Sentence 
 }
 
 /// "does it follow that of vops all are zeds ?"
-fn does_it_follow(lexicon: &Lexicon, asked: Premise) -> Vec<Word> {
+fn does_it_follow(lexicon: &Lexicon, chain: &Chain, contradictory: bool, needed: Vec<Stated>) -> QuestionDraft {
+    let conclusion = conclusion(lexicon, chain.state(chain.asked(contradictory)));
     let mut words: Vec<Word> = ["does", "it", "follow", "that"].map(|w| lexicon.grammar(w)).to_vec();
-    words.extend(conclusion(lexicon, asked));
+    words.extend(&conclusion);
     words.push(lexicon.grammar("?"));
-    words
+    let answer = lexicon.grammar(chain.verdict(contradictory).word());
+    QuestionDraft::new(words, conclusion, answer, needed)
 }
 
 /// "of vops all are zeds": the conclusion in its one wording, as questions and answers put it.
@@ -263,6 +366,40 @@ pub fn conclusion(lexicon: &Lexicon, asked: Premise) -> Vec<Word> {
     let mut conclusion = vec![lexicon.grammar("of")];
     conclusion.extend(words(&predication(lexicon, asked, 0)));
     conclusion
+}
+
+/// A question about a chain: its conclusion or, as often, the contradictory.
+pub fn lesson_question(lexicon: &Lexicon, cot_style: &CotStyle, chain: &Chain, random: &mut Stream) -> QuestionDraft {
+    let contradictory = random.random_bool(0.5);
+    let needed = chain.recall_order(random).into_iter().map(|i| chain.premise(i).into()).collect();
+    let draft = does_it_follow(lexicon, chain, contradictory, needed);
+    QuestionDraft { share: cot_style.premise, context: chain.stated().collect(), ..draft }
+}
+
+/// `count` chains that share no term, about end terms that no world pairs.
+pub fn made_up_chains(
+    known: &KnownConfig,
+    lexicon: &Lexicon,
+    cot_style: &CotStyle,
+    count: usize,
+    random: &mut Stream,
+) -> Vec<Chain> {
+    let mut used: Vec<Word> = Vec::new();
+    (0..count)
+        .map(|_| {
+            let ChainShape { premises, conclusion } = made_up_shape(known, cot_style, random);
+            let terms = loop {
+                let terms = lexicon.names("terms").choose_multiple(random, premises.len() + 1);
+                let terms: Vec<Word> = terms.copied().collect();
+                let ends = reserved(terms[0], terms[premises.len()]);
+                if !ends && !terms.iter().any(|t| used.contains(t)) {
+                    break terms;
+                }
+            };
+            used.extend(&terms);
+            Chain { terms, premises, conclusion, import: known.import }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn squares(between: &[Statement], premises: usize, import: Import) -> Vec<[Chain
                     .iter()
                     .map(|last| {
                         let all = join(*first, *last);
-                        recallable(&all).then(|| verdict(premises + 1, &all, conclusion, import))
+                        recallable(&all).then(|| verdict(premises + 1, &all, conclusion, import)).flatten()
                     })
                     .collect()
             })
@@ -93,6 +93,41 @@ fn recallable(premises: &[Statement]) -> bool {
     (premises.len() != 2 || forward == 1) && premises[forward..].iter().all(|p| p.subject > p.predicate)
 }
 
+/// A shape of chains: as worlds have them, or one of the simpler kinds that show what a premise is good for.
+/// In a balanced square no premise tells anything by itself, so from squares alone nothing is learned for long.
+pub fn made_up_shape(known: &KnownConfig, cot_style: &CotStyle, random: &mut Stream) -> ChainShape {
+    let kind = random.random::<f64>();
+    if kind < cot_style.single {
+        return argument(1, known.import, random);
+    }
+    let length = known.premises.choose(random).copied().unwrap_or(2);
+    if kind < cot_style.single + cot_style.free {
+        return argument(length, known.import, random);
+    }
+    match square(length, known.import, random) {
+        Ok(shapes) => shapes[random.random_range(0..4)].clone(),
+        // Lengths were checked when the world was made.
+        Err(_) => argument(length, known.import, random),
+    }
+}
+
+/// Any premises that can be recalled from the end terms and any conclusion, each verdict equally often.
+fn argument(premises: usize, import: Import, random: &mut Stream) -> ChainShape {
+    let mood = |random: &mut Stream| *Mood::ALL.choose(random).unwrap_or(&Mood::All);
+    let wanted = *[Verdict::Yes, Verdict::No, Verdict::Unknown].choose(random).unwrap_or(&Verdict::Yes);
+    let mut shape;
+    loop {
+        let forward = if premises <= 2 { 1 } else { random.random_range(0..=premises) };
+        let link =
+            |i: usize, mood| if i < forward { Statement::new(i, mood, i + 1) } else { Statement::new(i + 1, mood, i) };
+        let premises: Vec<Statement> = (0..premises).map(|i| link(i, mood(random))).collect();
+        shape = ChainShape { conclusion: Statement::new(0, mood(random), premises.len()), premises };
+        if verdict(shape.premises.len() + 1, &shape.premises, shape.conclusion, import) == Some(wanted) {
+            return shape;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -112,7 +147,7 @@ mod tests {
                         let said = verdict(length + 1, &shape.premises, shape.conclusion, import);
                         for at in [0, length - 1] {
                             let key = (shape.conclusion, at, shape.premises[at]);
-                            counts.entry(key).or_default()[(said == Verdict::Unknown) as usize] += 1;
+                            counts.entry(key).or_default()[(said == Some(Verdict::Unknown)) as usize] += 1;
                         }
                         moods.extend(shape.premises.iter().map(|p| p.mood));
                         assert!(recallable(&shape.premises));

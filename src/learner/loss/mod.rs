@@ -72,9 +72,10 @@ pub fn policy_loss(algorithm: &Algorithm, tokens: &Tokens, normaliser: f64) -> R
 
 /// Refuses what a loss cannot be divided by.
 fn check(normaliser: f64) -> Result<()> {
-    match normaliser > 0.0 && normaliser.is_finite() {
-        true => Ok(()),
-        false => Err(Error::invalid("loss", format!("normaliser = {normaliser}"), "a positive number")),
+    if normaliser > 0.0 && normaliser.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::invalid("loss", format!("normaliser = {normaliser}"), "a positive number"))
     }
 }
 

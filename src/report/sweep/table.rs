@@ -46,9 +46,10 @@ fn grid(summary: &SweepSummary, styled: bool) -> String {
     let halved = summary.ranking.iter().any(|cell| cell.rung > 0);
     let mut table = empty(styled);
     let mut header = vec!["#".to_string(), "cell".into()];
-    match wide {
-        true => header.extend(summary.labels.iter().map(|label| two_lines(&label.replace(['_', '.'], " ")))),
-        false => header.push("settings".into()),
+    if wide {
+        header.extend(summary.labels.iter().map(|label| two_lines(&label.replace(['_', '.'], " "))))
+    } else {
+        header.push("settings".into())
     }
     if halved {
         header.push("steps".into());
@@ -57,9 +58,10 @@ fn grid(summary: &SweepSummary, styled: bool) -> String {
     table.set_header(header.iter().map(|text| heading(text, styled)));
     for (rank, cell) in summary.ranking.iter().enumerate() {
         let mut row = vec![Cell::new(rank + 1), Cell::new(cell.cell)];
-        match wide {
-            true => row.extend(cell.settings.iter().map(|setting| Cell::new(setting.short()))),
-            false => row.push(Cell::new(described(&summary.labels, &cell.settings).replace(", ", "\n"))),
+        if wide {
+            row.extend(cell.settings.iter().map(|setting| Cell::new(setting.short())))
+        } else {
+            row.push(Cell::new(described(&summary.labels, &cell.settings).replace(", ", "\n")))
         }
         if halved {
             row.push(Cell::new(cell.steps));

@@ -33,9 +33,10 @@ impl Distribution {
         self.mean += above / self.n as f64;
         self.squares += above * (value - self.mean);
         (self.least, self.most) = (self.least.min(value), self.most.max(value));
-        match right {
-            true => (self.right, self.sum_of_right) = (self.right + 1, self.sum_of_right + value),
-            false => self.sum_of_wrong += value,
+        if right {
+            (self.right, self.sum_of_right) = (self.right + 1, self.sum_of_right + value)
+        } else {
+            self.sum_of_wrong += value
         }
         let (low, high) = self.range;
         let way = if high > low { (value - low) / (high - low) } else { 0.0 };

@@ -243,10 +243,8 @@ impl Tally {
             for (advantage, right) in flat.filter_map(|(advantage, right)| Some(((*advantage)?, right))) {
                 let advantage = f64::from(advantage);
                 of.sizes += advantage.abs();
-                let (sum, count) = match right {
-                    true => (&mut of.of_right, &mut of.right),
-                    false => (&mut of.of_wrong, &mut of.wrong),
-                };
+                let (sum, count) =
+                    if *right { (&mut of.of_right, &mut of.right) } else { (&mut of.of_wrong, &mut of.wrong) };
                 (*sum, *count) = (*sum + advantage, *count + 1);
             }
         }

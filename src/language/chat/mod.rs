@@ -1,19 +1,34 @@
-//! The chat template of an instruction-tuned model: how it was shown who speaks.
+//! The chat template of an instruction-tuned model: how it was shown who speaks. Templates are written in Jinja by a model's
+//! makers and rendered as transformers' `apply_chat_template` does it: Jinja2 in a sandbox, with `{% generation %}` blocks,
+//! loop controls, `raise_exception`, `strftime_now` and its own `tojson`.
+
+mod json;
+mod methods;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use chrono::NaiveDate;
-use minijinja::{Value, context};
+use chrono::format::StrftimeItems;
+use fancy_regex::{Captures, Regex};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error as TemplateError, ErrorKind, Value, context};
 
-use super::template::Template;
 use super::tokenizer::{ANSWER, END_THINK, THINK};
 use super::{Opening, PromptConfig};
 use crate::{Error, Result};
 
-/// A template with the special tokens that it may write.
+/// Longer templates are no templates.
+const FUEL: u64 = 1_000_000;
+const NAME: &str = "chat";
+/// What a template calls for today's date.
+const CLOCK: &str = "strftime_now";
+
+/// A template that has been compiled, with the special tokens that it may write.
 #[derive(Clone)]
 pub struct Chat {
-    template: Template,
+    environment: Environment<'static>,
     tokens: BTreeMap<String, String>,
 }
 
@@ -21,17 +36,48 @@ impl Chat {
     /// Compiles a template; `place` (a file) begins the message when it is none. `tokens` are the special tokens of the
     /// tokenizer that have a name (`bos_token`, …); what it has none of is undefined.
     pub fn new(place: &str, template: &str, tokens: BTreeMap<String, String>) -> Result<Chat> {
-        Ok(Chat { template: Template::new(place, template)?, tokens })
+        let broken = |error: &dyn Display| {
+            let remedy = "take the file that belongs to the model";
+            Error::invalid(place, format!("no chat template ({error})"), remedy)
+        };
+        let template = without_generation(template).map_err(|error| broken(&error))?;
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        let syntax = syntax.map_err(|error| broken(&error))?;
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        // Templates call methods of Python's strings, lists and dictionaries.
+        environment.set_unknown_method_callback(methods::call);
+        environment.add_filter("tojson", json::tojson);
+        // To Python a string is a sequence of its characters, and a dictionary one of its keys.
+        environment.add_test("sequence", |value: &Value| {
+            matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
+        });
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+        environment.add_function("raise_exception", |message: String| -> std::result::Result<String, TemplateError> {
+            Err(TemplateError::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_template_owned(NAME, template).map_err(|error| broken(&error))?;
+        let mut chat = Chat { environment, tokens };
+        chat.set_date(None);
+        Ok(chat)
     }
 
     /// Whether the template asks which day it is.
     pub fn asks_for_date(&self) -> bool {
-        self.template.asks_for_date()
+        self.environment.get_template(NAME).is_ok_and(|template| template.undeclared_variables(false).contains(CLOCK))
     }
 
-    /// Tells the template which day it is.
+    /// Tells the template which day it is; none leaves one that asks with an error.
     pub fn set_date(&mut self, date: Option<NaiveDate>) {
-        self.template.set_date(date);
+        self.environment.add_function(CLOCK, move |format: &str| {
+            let wrong = |message: String| TemplateError::new(ErrorKind::InvalidOperation, message);
+            let date = date.ok_or_else(|| wrong("it asks for the date, and prompt.date is not set".into()))?;
+            let items = StrftimeItems::new(format).parse();
+            let items = items.map_err(|_| wrong(format!("{format:?} is no format of a date")))?;
+            // A day has begun when it is midnight, for those that ask for the time as well.
+            Ok(date.and_hms_opt(0, 0, 0).unwrap_or_default().format_with_items(items.iter()).to_string())
+        });
     }
 
     /// A conversation as the template writes it: `messages` is a list of objects with `role` and `content`, as
@@ -48,7 +94,8 @@ impl Chat {
             add_generation_prompt => generate,
             enable_thinking => thinking,
         };
-        self.template.render(context! { ..given, ..Value::from(self.tokens.clone()) }).map_err(|error| {
+        let variables = context! { ..given, ..Value::from(self.tokens.clone()) };
+        self.environment.get_template(NAME).and_then(|template| template.render(variables)).map_err(|error| {
             let remedy = "the template has to take a message of the user, and one of the system where prompt.system is \
                           set; remove chat_template to do without";
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -87,6 +134,28 @@ impl Chat {
             Opening::Answer => turn + ANSWER,
         })
     }
+}
+
+/// What may mention tags without being one (comments, raw blocks), the tags that are looked for, and whatever else stands in
+/// braces, its strings whole.
+const PARTS: &str = r#"(?sx)
+      \{\#.*?\#\}
+    | \{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}
+    | (?<open>\{%[-+]?\s*)(?<end>end)?generation(?<close>\s*[-+]?%\})
+    | \{[{%](?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^"'])*?[}%]\}"#;
+
+/// A template with another pair of tags in place of `{% generation %} … {% endgeneration %}`, which mark what the model wrote.
+/// transformers renders such a block as its content, in a scope of its own; so does minijinja with `{% with %}`. What merely
+/// mentions them (text, strings, comments, raw blocks) stays as it is.
+fn without_generation(template: &str) -> fancy_regex::Result<String> {
+    let instead = |found: &Captures| match (found.name("open"), found.name("close")) {
+        (Some(open), Some(close)) => {
+            let end = found.name("end").map_or("", |end| end.as_str());
+            format!("{}{end}with{}", open.as_str(), close.as_str())
+        }
+        _ => found[0].to_owned(),
+    };
+    Ok(Regex::new(PARTS)?.try_replacen(template, 0, instead)?.into_owned())
 }
 
 #[cfg(test)]
@@ -181,5 +250,35 @@ mod tests {
         assert!(message.contains("prompt.date"), "{message}");
         chat.set_date(NaiveDate::from_ymd_opt(2025, 3, 4));
         assert!(prompt(&chat, "?", Opening::Answer).unwrap().starts_with("04 Mar 2025: ?"));
+    }
+
+    #[test]
+    fn tags_are_found_with_whatever_says_what_becomes_of_white_space() {
+        for (given, wanted) in [
+            ("a{% generation %}b{% endgeneration %}c", "a{% with %}b{% endwith %}c"),
+            ("{%- generation -%}b{%-endgeneration-%}", "{%- with -%}b{%-endwith-%}"),
+            ("{%+ generation %}b{%\tendgeneration\n%}", "{%+ with %}b{%\tendwith\n%}"),
+            ("{{ {'a': {'b': '}}'}}['a'] }}{% generation %}", "{{ {'a': {'b': '}}'}}['a'] }}{% with %}"),
+            ("{% set x = \"%} \\\" {%\" %}{%generation%}", "{% set x = \"%} \\\" {%\" %}{%with%}"),
+            ("{% raw %}{% x %}{% endraw %}{% generation %}", "{% raw %}{% x %}{% endraw %}{% with %}"),
+        ] {
+            assert_eq!(without_generation(given).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_merely_mentions_them_stays() {
+        for text in [
+            "generation { % generation %}",
+            "{# {% generation %} #}{{ '{% generation %}' }}",
+            "{% set generation = 1 %}{% generations %}{{ generation }}",
+            "{% raw %}{% generation %}{% endraw %}",
+            "{% if '{% generation %}' %}",
+            "é{",
+            "{%",
+            "{% generation",
+        ] {
+            assert_eq!(without_generation(text).unwrap(), text);
+        }
     }
 }
