@@ -140,7 +140,10 @@ impl Reference {
                 Takes { words, listed: true, natural: Some(Value::Array(Vec::new())), ..element }
             }
             other => match self.source.find(other, near) {
-                Some(Definition { file, item: Item::Type(alias) }) => self.takes(&alias.ty, file),
+                // A name of something that the program has a list of is written as text, as below.
+                Some(Definition { file, item: Item::Type(alias) }) if matches!(*alias.ty, Type::Path(_)) => {
+                    self.takes(&alias.ty, file)
+                }
                 Some(Definition { file, item: Item::Enum(item) }) => self.words(item, file),
                 Some(Definition { file, item: Item::Struct(item) }) if matches!(item.fields, Fields::Named(_)) => {
                     Takes { words: "section".into(), sections: vec![(file.into(), item.clone())], ..Takes::default() }
