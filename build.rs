@@ -32,8 +32,5 @@ fn compile(nvcc: &PathBuf, define: &str, module: &Path) -> Result<(), String> {
         .arg(Path::new(SOURCES).join("kernels.cu"))
         .status()
         .map_err(|error| format!("{}: {error}; install the CUDA toolkit, or set CUDA_HOME to it", nvcc.display()))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(format!("{} could not compile {SOURCES}/kernels.cu", nvcc.display())),
-    }
+    if status.success() { Ok(()) } else { Err(format!("{} could not compile {SOURCES}/kernels.cu", nvcc.display())) }
 }

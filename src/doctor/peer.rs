@@ -16,7 +16,9 @@ use crate::{Error, Result};
 const POSITIONS: usize = 4096;
 
 /// A model of candle-transformers, in f32 on the CPU: from tokens `[1, length]` to logits of the one after them.
-pub struct Peer(Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>>);
+pub struct Peer(Box<Logits>);
+
+type Logits = dyn FnMut(&Tensor) -> candle_core::Result<Tensor>;
 
 /// What a model has that candle-transformers' own of its family has not, if there is anything.
 pub fn lacks(model: &ModelConfig) -> Option<String> {

@@ -32,13 +32,12 @@ pub fn share(runs: &[(f64, usize)]) -> Option<OverSeeds> {
     }
     let (mean, count) = (right / n, runs.len());
     let apart: f64 = runs.iter().map(|(right, n)| (right - mean * n).powi(2)).sum();
-    let worth = match apart > 0.0 {
-        true => {
-            let variance = apart / (n * n) * count as f64 / (count - 1) as f64;
-            (mean * (1.0 - mean) / variance * (Z / student(count - 1)).powi(2)).min(n)
-        }
+    let worth = if apart > 0.0 {
+        let variance = apart / (n * n) * count as f64 / (count - 1) as f64;
+        (mean * (1.0 - mean) / variance * (Z / student(count - 1)).powi(2)).min(n)
+    } else {
         // A single run, or runs that agree to the last answer.
-        false => n,
+        n
     };
     let interval = Interval::wilson_of(mean, worth, Z);
     Some(OverSeeds { mean, interval, runs: count, questions: n as usize })

@@ -87,10 +87,11 @@ impl AxisRange {
             false if self.whole => from - 0.5 + share * (to - from + 1.0),
             false => from + share * (to - from),
         };
-        match self.whole {
-            true => Value::Integer(drawn.round().clamp(from, to) as i64),
+        if self.whole {
+            Value::Integer(drawn.round().clamp(from, to) as i64)
+        } else {
             // Three digits can be read, typed again, and are finer than any run can tell.
-            false => Value::Float(three_digits(drawn).clamp(from, to)),
+            Value::Float(three_digits(drawn).clamp(from, to))
         }
     }
 }

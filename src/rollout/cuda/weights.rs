@@ -77,11 +77,8 @@ impl CudaSource<'_> {
             return Err(Error::invalid(place, format!("{name} is not on the card"), "move the policy there first"));
         };
         let moved = tensor.to_device(&self.card.device())?;
-        match moved.dtype() == dtype {
-            // On the same queue it would be no copy, and nothing may change under a step.
-            true => Ok(moved.copy()?),
-            false => as_type(&moved, dtype),
-        }
+        // On the same queue it would be no copy, and nothing may change under a step.
+        if moved.dtype() == dtype { Ok(moved.copy()?) } else { as_type(&moved, dtype) }
     }
 
     fn linear(&self, layers: &FusedLinear) -> Result<CudaLinear> {
