@@ -141,8 +141,7 @@ fn training_step(criterion: &mut Criterion, shape: &Shape) -> Result<Vec<Step>> 
     };
     let lessons: Vec<TrainingSequence> = (0..shape.sequences).map(lesson).collect();
     let init = InitConfig { embedding_std: 0.1, matrix_gain: 0.5, structured: None };
-    let constants =
-        OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.01, max_gradient_norm: 1.0 };
+    let constants = OptimizerConfig { beta2: 0.98, ..OptimizerConfig::default() };
     let mut group = criterion.benchmark_group(format!("{}/step", shape.name));
     group.throughput(Throughput::Elements(shape.tokens() as u64));
     let mut steps = Vec::new();

@@ -70,13 +70,7 @@ fn policy(world: &World) -> Result<Policy> {
 }
 
 fn optimizer() -> Optimizer {
-    Optimizer::new(OptimizerConfig {
-        beta1: 0.9,
-        beta2: 0.98,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
-    })
+    Optimizer::new(OptimizerConfig { beta2: 0.98, ..OptimizerConfig::default() })
 }
 
 fn pretraining(criterion: &mut Criterion, world: &World) -> Result<()> {

@@ -108,13 +108,7 @@ fn placed(base: &Policy, device: &Device, lora: bool) -> Result<Policy> {
 }
 
 fn optimizer() -> Optimizer {
-    Optimizer::new(OptimizerConfig {
-        beta1: 0.9,
-        beta2: 0.99,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
-    })
+    Optimizer::new(OptimizerConfig::default())
 }
 
 /// `count` rows of `length` token ids, the same on every side.

@@ -104,13 +104,7 @@ fn policy(config: ModelConfig) -> Result<Policy> {
 }
 
 fn optimizer() -> Optimizer {
-    Optimizer::new(OptimizerConfig {
-        beta1: 0.9,
-        beta2: 0.99,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
-    })
+    Optimizer::new(OptimizerConfig::default())
 }
 
 /// `count` rows of `length` token ids, the same on every side.

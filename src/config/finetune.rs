@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
-use super::{AdamConfig, OptimizerKeys, Ranges};
+use super::{AdamConfig, Ranges};
 use crate::knowledge::Set;
 use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::learner::Scales;
@@ -81,26 +82,9 @@ impl Default for FinetuneConfig {
     }
 }
 
-impl FinetuneConfig {
-    /// What is said of the optimizer.
-    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
-        let Self {
-            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
-        } = *self;
-        let (section, usual_beta2) = ("finetune", 0.98);
-        OptimizerKeys {
-            section,
-            learning_rate,
-            scales,
-            warmup_steps,
-            decay_share,
-            weight_decay,
-            max_gradient_norm,
-            adam,
-            usual_beta2,
-        }
-    }
+optimizer_keys!(FinetuneConfig, "finetune", 0.98);
 
+impl FinetuneConfig {
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("finetune.steps", self.steps, 1..=MOST_STEPS);
         ranges.count("finetune.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
@@ -130,7 +114,8 @@ pub enum DocumentObjective {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// The sets whose documents it is made from, A, B or both. What is measured on B means nothing any more if B is one of them.
+    /// The sets whose documents it is made from, A, B or both. What is measured on B means nothing any more if B is one of
+    /// them.
     pub sets: Vec<Set>,
     /// What is made of them, each equally often.
     pub kinds: Vec<AugmentationKind>,

@@ -42,13 +42,37 @@ pub struct OptimizerKeys<'a> {
     pub(super) usual_beta2: f64,
 }
 
+/// The keys of a section that are about its optimizer: each section has all of them, under these names.
+macro_rules! optimizer_keys {
+    ($config:ident, $section:literal, $usual_beta2:literal) => {
+        impl $config {
+            /// What is said of the optimizer.
+            pub fn optimizer_keys(&self) -> $crate::config::OptimizerKeys<'_> {
+                $crate::config::OptimizerKeys {
+                    section: $section,
+                    learning_rate: self.learning_rate,
+                    scales: &self.scales,
+                    warmup_steps: self.warmup_steps,
+                    decay_share: self.decay_share,
+                    weight_decay: self.weight_decay,
+                    max_gradient_norm: self.max_gradient_norm,
+                    adam: self.adam,
+                    usual_beta2: $usual_beta2,
+                }
+            }
+        }
+    };
+}
+pub(super) use optimizer_keys;
+
 impl OptimizerKeys<'_> {
     /// The optimizer's constants.
     pub fn optimizer(&self) -> OptimizerConfig {
+        let usual = OptimizerConfig::default();
         OptimizerConfig {
-            beta1: self.adam.beta1.unwrap_or(0.9),
+            beta1: self.adam.beta1.unwrap_or(usual.beta1),
             beta2: self.adam.beta2.unwrap_or(self.usual_beta2),
-            epsilon: self.adam.epsilon.unwrap_or(1e-8),
+            epsilon: self.adam.epsilon.unwrap_or(usual.epsilon),
             weight_decay: self.weight_decay,
             max_gradient_norm: self.max_gradient_norm,
         }

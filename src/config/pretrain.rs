@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::optimizer::optimizer_keys;
 use super::ranges::{LARGEST, MOST_STEPS, MOST_TOKENS};
-use super::{AdamConfig, OptimizerKeys, Ranges};
+use super::{AdamConfig, Ranges};
 use crate::knowledge::curriculum::{CotStyle, Mixture};
 use crate::language::tokenizer::SPECIAL;
 use crate::learner::Scales;
@@ -81,26 +82,9 @@ pub fn reading_circuit() -> Scales {
     slow.map(|(name, scale)| (name.to_string(), scale)).into()
 }
 
-impl PretrainConfig {
-    /// What is said of the optimizer.
-    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
-        let Self {
-            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
-        } = *self;
-        let (section, usual_beta2) = ("pretrain", 0.98);
-        OptimizerKeys {
-            section,
-            learning_rate,
-            scales,
-            warmup_steps,
-            decay_share,
-            weight_decay,
-            max_gradient_norm,
-            adam,
-            usual_beta2,
-        }
-    }
+optimizer_keys!(PretrainConfig, "pretrain", 0.98);
 
+impl PretrainConfig {
     /// Optimizer steps of all phases together.
     pub fn steps(&self) -> usize {
         self.phases.iter().fold(0, |sum: usize, phase| sum.saturating_add(phase.steps))

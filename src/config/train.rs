@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
+use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
-use super::{AdamConfig, OptimizerKeys, Ranges, off_at_zero};
+use super::{AdamConfig, Ranges, off_at_zero};
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
 use crate::knowledge::reversal::{CANDIDATES, OPEN};
@@ -126,26 +127,9 @@ impl Default for TrainConfig {
     }
 }
 
-impl TrainConfig {
-    /// What is said of the optimizer.
-    pub fn optimizer_keys(&self) -> OptimizerKeys<'_> {
-        let Self {
-            learning_rate, ref scales, warmup_steps, decay_share, weight_decay, max_gradient_norm, adam, ..
-        } = *self;
-        let (section, usual_beta2) = ("train", 0.99);
-        OptimizerKeys {
-            section,
-            learning_rate,
-            scales,
-            warmup_steps,
-            decay_share,
-            weight_decay,
-            max_gradient_norm,
-            adam,
-            usual_beta2,
-        }
-    }
+optimizer_keys!(TrainConfig, "train", 0.99);
 
+impl TrainConfig {
     /// What the results depend on: the same with the defaults of which checkpoints are made and which of them stay.
     pub fn learned(&self) -> TrainConfig {
         let TrainConfig { checkpoint_every, keep_last, keep_best, .. } = TrainConfig::default();

@@ -95,13 +95,7 @@ fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
 
 fn learning(policy: &Policy, workers: usize) -> Result<f64> {
     let length = (PROMPT + COMPLETION).min(policy.config.longest_sequence());
-    let mut optimizer = Optimizer::new(OptimizerConfig {
-        beta1: 0.9,
-        beta2: 0.99,
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        max_gradient_norm: 1.0,
-    });
+    let mut optimizer = Optimizer::new(OptimizerConfig { weight_decay: 0.0, ..OptimizerConfig::default() });
     let words = policy.config.vocab_size;
     rate(|tokens| {
         let sequence = |index: usize| TrainingSequence {

@@ -24,6 +24,13 @@ pub struct OptimizerConfig {
     pub max_gradient_norm: f64,
 }
 
+impl Default for OptimizerConfig {
+    /// What reinforcement learning takes unless told.
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.01, max_gradient_norm: 1.0 }
+    }
+}
+
 /// AdamW's state for one policy.
 #[derive(Clone, Debug)]
 pub struct Optimizer {

@@ -192,8 +192,7 @@ mod tests {
 
     #[test]
     fn an_optimizer_step_on_a_card_changes_the_weights_as_one_on_the_processor_does() {
-        let config =
-            OptimizerConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1, max_gradient_norm: 0.5 };
+        let config = OptimizerConfig { weight_decay: 0.1, max_gradient_norm: 0.5, ..OptimizerConfig::default() };
         let steps = || {
             let policy = random_policy(&tiny(Family::Qwen3, true), 3);
             let mut optimizer = Optimizer::new(config);

@@ -296,10 +296,12 @@ pub fn lesson_question(
     let form = if form == OPEN_ANY && half_reserved(lexicon.grammar(fact.verb(0)), fact.object) { OPEN } else { form };
     let (draft, shown) = who(lexicon, fact, group, form, random);
     let near: Vec<Fact> = group.iter().filter(|f| form == OPEN || shown.contains(&f.subject)).copied().collect();
-    let share = match () {
-        () if form == CANDIDATES => cot_style.candidates,
-        () if form == OPEN => cot_style.group,
-        () => 0.0,
+    let share = if form == CANDIDATES {
+        cot_style.candidates
+    } else if form == OPEN {
+        cot_style.group
+    } else {
+        0.0
     };
     let thought = Thought::AnyOf(stated(&near));
     QuestionDraft { thought, share, shows_subjects: form == CANDIDATES, context: stated(group), ..draft }

@@ -1,5 +1,5 @@
-//! Which file a command would run, and a child process that is spoken to by lines. Nothing that is done with it waits for it, and nothing that it prints is
-//! kept beyond a line.
+//! Which file a command would run, and a child process that is spoken to by lines. Nothing that is done with it waits for
+//! it, and nothing that it prints is kept beyond a line.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -127,8 +127,8 @@ fn keep_tail(mut pipe: impl Read, tail: &Mutex<Vec<u8>>) {
     }
 }
 
-/// The file that a program names, found out without running it: itself where there is a separator in it, else the first of this name that may be run
-/// on the search path. An error says in a few words what is wrong with it.
+/// The file that a program names, found out without running it: itself where there is a separator in it, else the first of
+/// this name that may be run on the search path. An error says in a few words what is wrong with it.
 pub fn find(program: &str) -> Result<PathBuf, String> {
     let named = Path::new(program);
     if named.components().count() > 1 || program.contains(std::path::MAIN_SEPARATOR) {
