@@ -352,4 +352,15 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"before");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn numbers_are_read_as_they_were_written(bits: u64) {
+            let number = f64::from_bits(bits);
+            if number.is_finite() {
+                let text = to_json("number", &number).unwrap();
+                proptest::prop_assert_eq!(serde_json::from_slice::<f64>(&text).unwrap().to_bits(), bits);
+            }
+        }
+    }
 }
