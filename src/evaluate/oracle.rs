@@ -21,7 +21,7 @@ use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{Completion, Finish, Job, Limits, PartialCompletion, Published, Versions};
+use crate::rollout::{Completion, Finish, Job, Limits, Versions};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -86,18 +86,6 @@ fn falsified(start: &Start, sentence: &str) -> String {
 }
 
 impl Sampler for Scripted {
-    fn load(&mut self, _: Published) -> Result<()> {
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        self.ready.is_empty()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.ready.is_empty()
-    }
-
     fn take(&mut self, job: Job) -> Result<()> {
         let Job { number, request, .. } = job;
         let prompt = self.tokenizer.decode(&request.prompt)?;
@@ -119,20 +107,8 @@ impl Sampler for Scripted {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     fn finished(&mut self) -> Vec<Completion> {
         std::mem::take(&mut self.ready)
-    }
-
-    fn begun(&self) -> Vec<PartialCompletion> {
-        Vec::new()
-    }
-
-    fn clear(&mut self) {
-        self.ready.clear();
     }
 }
 

@@ -1,24 +1,19 @@
 //! What moves weights and rollouts between actors and learner: threads and channels, or ranks and messages.
 //!
-//! Worker `threads`, each with an engine of its own, draw jobs from one queue; the `pool` takes requests, puts their `jobs`
+//! Worker `threads`, each with an engine of its own, draw jobs from one queue; the `pool` takes requests, puts their jobs
 //! into the queue, watches the workers and hands out what they have sampled. With the feature `mpi` other processes can
-//! stand in for the threads: a `backend` is either.
+//! stand in for the threads.
 
-mod backend;
-mod jobs;
 #[cfg(feature = "mpi")]
 pub mod mpi;
-mod pending;
 mod pool;
 mod threads;
 mod worker;
 
 use crate::Result;
-use crate::learner::RemoteRanks;
 use crate::policy::Policy;
 
-pub use pending::PartialRollouts;
-pub use pool::{CompletionListener, Fill, Throughput, Ticket, WorkerPool};
+pub use pool::{CompletionListener, Fill, PartialRollouts, Ticket, WorkerPool};
 #[cfg(test)]
 pub(crate) use worker::Sampler;
 
@@ -31,11 +26,6 @@ pub fn on_cores(workers: Option<usize>) -> usize {
 pub trait Actors: Send + Sync {
     /// A pool for a policy, with so many workers in each process; see [`on_cores`].
     fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool>;
-
-    /// Themselves as those who help to learn, where they do.
-    fn others(&self) -> Option<&dyn RemoteRanks> {
-        None
-    }
 }
 
 /// Threads of this process.

@@ -1,34 +1,21 @@
 //! Rollout workers behind a queue: requests in, completions out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use serde::{Deserialize, Serialize};
 
-use super::backend::WorkerBackend;
-use super::jobs::JobSender;
-#[cfg(feature = "mpi")]
-use super::mpi;
-use super::pending::{PartialRollouts, PoolOrder};
-use super::threads::WorkerThreads;
-use super::worker::{Sampler, WorkerEvent, WorkerReport};
+use super::threads::{WorkerBackend, WorkerThreads};
+use super::worker::{JobSender, WorkerEvent, WorkerReport};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Completion, CudaEngine, Engine, Limits, PartialCompletion, Request, SLOTS};
+use crate::rollout::{Completion, CudaEngine, Job, Limits, PartialCompletion, Request, SLOTS};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long workers have to say how far they are.
 const TELLING: Duration = Duration::from_secs(30);
-
-/// What a pool has sampled so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Throughput {
-    /// Sampled tokens, prompts not counted.
-    pub tokens: u64,
-    /// Wall-clock seconds in which completions were waited for.
-    pub seconds: f64,
-}
 
 /// How full a pool is, in completions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,16 +36,16 @@ pub struct Fill {
 /// tokens.
 pub struct WorkerPool {
     limits: Limits,
-    team: WorkerBackend,
-    counter: JobSender,
+    backend: Box<dyn WorkerBackend>,
+    jobs: JobSender,
     /// By the number of their first request.
     orders: BTreeMap<usize, PoolOrder>,
     /// The number of the next request.
     next: usize,
-    /// A watch on each worker.
-    watches: Vec<WorkerState>,
+    workers: Vec<WorkerState>,
     patience: Duration,
-    throughput: Throughput,
+    /// How long completions were waited for.
+    waited: Duration,
     idle: Duration,
     /// What a worker failed with, until it has been told of.
     failed: Option<Error>,
@@ -85,58 +72,42 @@ struct WorkerState {
 impl WorkerPool {
     /// Starts `count` workers, each with an engine of `slots` slots of `max_tokens` tokens.
     pub fn start(count: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<WorkerPool> {
-        let engines = (0..count).map(|_| Engine::new(config, slots, max_tokens)).collect::<Result<Vec<_>>>()?;
-        let limits = Limits { max_tokens, vocab_size: config.vocab_size };
-        WorkerPool::with_samplers(engines, limits)
+        let workers = WorkerThreads::on_processor(count, config, slots, max_tokens)?;
+        Ok(WorkerPool::with_backend(workers, Limits { max_tokens, vocab_size: config.vocab_size }))
     }
 
     /// Starts the workers that suit a policy, for requests of at most `max_tokens` tokens: one on the card where it
     /// lives, or `count` on the processor.
     pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
-        match CudaEngine::for_policy(policy, max_tokens)? {
-            None => WorkerPool::start(count, &policy.config, SLOTS, max_tokens),
-            Some(engine) => {
-                let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
-                Ok(WorkerPool::with_backend(WorkerBackend::Card(WorkerThreads::start(vec![engine])?), limits))
-            }
-        }
+        let Some(engine) = CudaEngine::for_policy(policy, max_tokens)? else {
+            return WorkerPool::start(count, &policy.config, SLOTS, max_tokens);
+        };
+        let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
+        Ok(WorkerPool::with_backend(WorkerThreads::on_card(engine)?, limits))
     }
 
     /// The same with whatever samples.
-    pub(crate) fn with_samplers(samplers: Vec<impl Sampler + Send + 'static>, limits: Limits) -> Result<WorkerPool> {
-        if samplers.is_empty() {
-            return Err(Error::invalid("rollout workers", "0", "at least one is needed"));
-        }
-        Ok(WorkerPool::with_backend(WorkerBackend::Threads(WorkerThreads::start(samplers)?, None), limits))
-    }
-
-    /// The same on other ranks, with `count` workers on each (see [`super::on_cores`]).
-    #[cfg(feature = "mpi")]
-    pub fn on_ranks(
-        ranks: &mpi::MpiRanks,
-        count: Option<usize>,
-        config: &ModelConfig,
-        slots: usize,
-        max_tokens: usize,
+    #[cfg(test)]
+    pub(crate) fn with_samplers(
+        samplers: Vec<impl super::Sampler + Send + 'static>,
+        limits: Limits,
     ) -> Result<WorkerPool> {
-        ranks.start(count, config, slots, max_tokens)?;
-        let limits = Limits { max_tokens, vocab_size: config.vocab_size };
-        Ok(WorkerPool::with_backend(WorkerBackend::Ranks(ranks.clone()), limits))
+        Ok(WorkerPool::with_backend(WorkerThreads::start(samplers)?, limits))
     }
 
-    fn with_backend(team: WorkerBackend, limits: Limits) -> WorkerPool {
-        let (counter, desk) = JobSender::open();
-        team.serve(&desk);
-        let watches = vec![WorkerState { begun: 0, heard: Instant::now(), asked: false }; team.len()];
+    pub(super) fn with_backend(backend: impl WorkerBackend + 'static, limits: Limits) -> WorkerPool {
+        let (jobs, receiver) = JobSender::open();
+        backend.reset(&receiver);
+        let workers = vec![WorkerState { begun: 0, heard: Instant::now(), asked: false }; backend.len()];
         WorkerPool {
             limits,
-            team,
-            counter,
+            backend: Box::new(backend),
+            jobs,
             orders: BTreeMap::new(),
             next: 0,
-            watches,
+            workers,
             patience: PATIENCE,
-            throughput: Throughput::default(),
+            waited: Duration::ZERO,
             idle: Duration::ZERO,
             failed: None,
         }
@@ -147,28 +118,28 @@ impl WorkerPool {
         self.patience = patience;
     }
 
-    /// What has been sampled so far.
-    pub fn throughput(&self) -> Throughput {
-        self.throughput
+    /// How long completions have been waited for so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// How long a worker has had nothing to do since this was last asked, on average.
     pub fn idled(&mut self) -> Duration {
-        std::mem::take(&mut self.idle) / self.watches.len().max(1) as u32
+        std::mem::take(&mut self.idle) / self.workers.len().max(1) as u32
     }
 
     /// How full it is, as far as has been heard.
     pub fn fill(&self) -> Fill {
-        let begun = self.watches.iter().map(|watch| watch.begun).sum();
-        let missing: usize = self.orders.values().map(PoolOrder::missing).sum();
-        let finished = self.orders.values().map(|order| order.finished().len()).sum();
+        let begun = self.workers.iter().map(|worker| worker.begun).sum();
+        let missing: usize = self.orders.values().map(|order| order.missing).sum();
+        let finished = self.orders.values().map(|order| order.finished.len()).sum();
         Fill { waiting: missing.saturating_sub(begun), begun, finished }
     }
 
     /// Packs a policy version once. All workers sample from it from their next token on, and begin nothing that is
     /// submitted later with an older one.
     pub fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let outcome = self.team.publish(snapshot);
+        let outcome = self.backend.publish(snapshot);
         outcome.map_err(|error| self.why(error))
     }
 
@@ -176,35 +147,22 @@ impl WorkerPool {
     ///
     /// Errors: a request that cannot be answered (before any work), or what [`WorkerPool::collect`] says.
     pub fn generate(&mut self, requests: Vec<Request>) -> Result<Vec<Completion>> {
-        self.generate_and(requests, None)
+        self.generate_with(requests, &mut |_, _| {})
     }
 
     /// The same, and `heard` is told of each completion of any order, this one or one that was submitted, as soon as it
     /// has ended.
     pub fn generate_with(&mut self, requests: Vec<Request>, heard: &mut CompletionListener) -> Result<Vec<Completion>> {
-        self.generate_and(requests, Some(heard))
-    }
-
-    fn generate_and(
-        &mut self,
-        requests: Vec<Request>,
-        heard: Option<&mut CompletionListener>,
-    ) -> Result<Vec<Completion>> {
         let ticket = self.place(requests, PartialRollouts::default(), true)?;
-        let outcome = self.collect_and(ticket, heard);
+        let outcome = self.collect(ticket, heard);
         self.orders.remove(&ticket.0);
         outcome
     }
 
-    /// Takes an order of completions that are needed later.
+    /// Takes an order of completions that are needed later, of which some may be there already.
     ///
     /// Errors: a request that cannot be answered, or a worker that has ended.
-    pub fn submit(&mut self, requests: Vec<Request>) -> Result<Ticket> {
-        self.place(requests, PartialRollouts::default(), false)
-    }
-
-    /// The same for an order that [`WorkerPool::underway`] told of.
-    pub fn resume(&mut self, requests: Vec<Request>, underway: PartialRollouts) -> Result<Ticket> {
+    pub fn submit(&mut self, requests: Vec<Request>, underway: PartialRollouts) -> Result<Ticket> {
         self.place(requests, underway, false)
     }
 
@@ -212,39 +170,42 @@ impl WorkerPool {
         for (number, request) in requests.iter().enumerate() {
             self.limits.check(number, request)?;
         }
-        let outcome = self.team.check();
+        let outcome = self.backend.check();
         outcome.map_err(|error| self.why(error))?;
         let first = self.next;
         let count = requests.len();
         let (order, jobs) = PoolOrder::new(requests, underway, first)?;
         jobs.iter().try_for_each(|job| self.limits.check_job(job))?;
         self.next += count.max(1);
-        jobs.into_iter().for_each(|job| self.counter.put(job, urgent));
+        jobs.into_iter().for_each(|job| self.jobs.put(job, urgent));
         self.orders.insert(first, order);
         Ok(Ticket(first))
     }
 
-    /// Waits for all completions of an order, sorted by request and sample.
+    /// Waits for all completions of an order, sorted by request and sample. `heard` is told of each completion of any
+    /// order as soon as it has ended, in the order in which they do. Those that have ended and were not told of come
+    /// first.
     ///
     /// Errors: a worker that failed or panicked, or one that is at work and says nothing for longer than the patience.
     /// Then the others stop at once and all orders are lost; nothing of them reaches the next.
-    pub fn collect(&mut self, ticket: Ticket) -> Result<Vec<Completion>> {
-        self.collect_and(ticket, None)
+    pub fn collect(&mut self, ticket: Ticket, heard: &mut CompletionListener) -> Result<Vec<Completion>> {
+        let started = Instant::now();
+        let outcome = self.wait(ticket, heard);
+        self.waited += started.elapsed();
+        if outcome.is_err() {
+            self.drop_all();
+        }
+        outcome?;
+        self.orders.remove(&ticket.0).map(PoolOrder::completions).ok_or_else(lost)
     }
 
-    /// The same, and `heard` is told of each completion of any order as soon as it has ended, in the order in which they
-    /// do. Those that have ended and were not told of come first.
-    pub fn collect_with(&mut self, ticket: Ticket, heard: &mut CompletionListener) -> Result<Vec<Completion>> {
-        self.collect_and(ticket, Some(heard))
-    }
-
-    /// Tells `heard` of each completion as [`WorkerPool::collect_with`] does, until nobody has the other end of `until` any
+    /// Tells `heard` of each completion as [`WorkerPool::collect`] does, until nobody has the other end of `until` any
     /// more. What a worker fails with meanwhile is an error of whoever waits next.
     pub fn listen(&mut self, heard: &mut CompletionListener, until: &Receiver<()>) {
         loop {
             self.tell(heard);
             select! {
-                recv(self.counter.reports) -> report => match report {
+                recv(self.jobs.reports) -> report => match report {
                     Ok(report) => drop(self.hear(report)),
                     Err(_) => return,
                 },
@@ -260,20 +221,6 @@ impl WorkerPool {
         }
     }
 
-    fn collect_and(&mut self, ticket: Ticket, heard: Option<&mut CompletionListener>) -> Result<Vec<Completion>> {
-        let started = Instant::now();
-        let outcome = self.wait(ticket, heard);
-        self.throughput.seconds += started.elapsed().as_secs_f64();
-        if outcome.is_err() {
-            self.drop_all();
-        }
-        outcome?;
-        let order = self.orders.remove(&ticket.0).ok_or_else(lost)?;
-        let completions = order.completions();
-        self.throughput.tokens += completions.iter().map(|completion| completion.tokens.len() as u64).sum::<u64>();
-        Ok(completions)
-    }
-
     /// How far every order has come that was submitted and not collected. Workers go on; what none of them tells of in
     /// time would be sampled from its beginning.
     pub fn underway(&mut self) -> BTreeMap<Ticket, PartialRollouts> {
@@ -282,18 +229,18 @@ impl WorkerPool {
         }
         let mut begun = Vec::new();
         if self.orders.values().any(|order| !order.lost) {
-            self.watches.iter_mut().for_each(|watch| watch.asked = true);
-            self.team.tell();
+            self.workers.iter_mut().for_each(|worker| worker.asked = true);
+            self.backend.report_partial();
             let deadline = Instant::now() + TELLING.min(self.patience);
-            while self.watches.iter().any(|watch| watch.asked)
-                && let Ok(report) = self.counter.reports.recv_deadline(deadline)
+            while self.workers.iter().any(|worker| worker.asked)
+                && let Ok(report) = self.jobs.reports.recv_deadline(deadline)
             {
                 begun.extend(self.hear(report));
             }
         }
         let mut all: BTreeMap<Ticket, PartialRollouts> = BTreeMap::new();
         for (first, order) in &self.orders {
-            all.insert(Ticket(*first), PartialRollouts { finished: order.finished().to_vec(), begun: Vec::new() });
+            all.insert(Ticket(*first), PartialRollouts { finished: order.finished.clone(), begun: Vec::new() });
         }
         for mut one in begun {
             let Some((Ticket(first), underway)) = all.range_mut(..=Ticket(one.request)).next_back() else { continue };
@@ -309,7 +256,7 @@ impl WorkerPool {
 
     /// What a worker has failed with in the meantime, if that is where an error comes from.
     fn why(&mut self, error: Error) -> Error {
-        while let Ok(report) = self.counter.reports.try_recv() {
+        while let Ok(report) = self.jobs.reports.try_recv() {
             self.hear(report);
         }
         let Some(failed) = self.failed.take() else { return error };
@@ -318,39 +265,37 @@ impl WorkerPool {
     }
 
     /// Listens until nothing is missing.
-    fn wait(&mut self, ticket: Ticket, mut heard: Option<&mut CompletionListener>) -> Result<()> {
+    fn wait(&mut self, ticket: Ticket, heard: &mut CompletionListener) -> Result<()> {
         let mut quiet = Instant::now();
         loop {
-            while let Ok(report) = self.counter.reports.try_recv() {
+            while let Ok(report) = self.jobs.reports.try_recv() {
                 self.hear(report);
                 quiet = Instant::now();
             }
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            if let Some(heard) = &mut heard {
-                self.tell(heard);
-            }
+            self.tell(heard);
             let order = self.orders.get(&ticket.0).filter(|order| !order.lost).ok_or_else(lost)?;
-            let missing = order.missing();
+            let missing = order.missing;
             if missing == 0 {
                 return Ok(());
             }
-            let busy = self.watches.iter().enumerate().filter(|(_, watch)| watch.begun > 0);
-            let silent = busy.min_by_key(|(_, watch)| watch.heard);
-            let (since, who) = silent.map_or((quiet, None), |(worker, watch)| (watch.heard, Some(worker)));
+            let busy = self.workers.iter().enumerate().filter(|(_, worker)| worker.begun > 0);
+            let silent = busy.min_by_key(|(_, worker)| worker.heard);
+            let (since, who) = silent.map_or((quiet, None), |(at, worker)| (worker.heard, Some(at)));
             let deadline = since + self.patience;
-            match self.counter.reports.recv_deadline(deadline) {
+            match self.jobs.reports.recv_deadline(deadline) {
                 Ok(report) => {
                     self.hear(report);
                     quiet = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.team.give_up();
+                    self.backend.give_up();
                     return Err(self.stuck(who, missing));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.team.check()?;
+                    self.backend.check()?;
                     return Err(lost());
                 }
             }
@@ -358,25 +303,25 @@ impl WorkerPool {
     }
 
     /// Notes what a worker says, and gives what it has begun if it was asked.
-    fn hear(&mut self, WorkerReport { worker, news }: WorkerReport) -> Vec<PartialCompletion> {
-        let Some(watch) = self.watches.get_mut(worker) else { return Vec::new() };
-        watch.heard = Instant::now();
-        match news {
-            WorkerEvent::Took(completions) => watch.begun += completions,
+    fn hear(&mut self, WorkerReport { worker, event }: WorkerReport) -> Vec<PartialCompletion> {
+        let Some(worker) = self.workers.get_mut(worker) else { return Vec::new() };
+        worker.heard = Instant::now();
+        match event {
+            WorkerEvent::Took(completions) => worker.begun += completions,
             WorkerEvent::Completed(mut completion) => {
-                watch.begun = watch.begun.saturating_sub(1);
+                worker.begun = worker.begun.saturating_sub(1);
                 if let Some((first, order)) = self.orders.range_mut(..=completion.request).next_back() {
                     completion.request -= first;
                     order.add(completion);
                 }
             }
             WorkerEvent::Begun(begun) => {
-                watch.asked = false;
+                worker.asked = false;
                 return begun;
             }
             WorkerEvent::Idled(duration) => self.idle += duration,
             WorkerEvent::Failed(error) => {
-                watch.asked = false;
+                worker.asked = false;
                 self.failed.get_or_insert(error);
             }
         }
@@ -385,15 +330,15 @@ impl WorkerPool {
 
     /// Has the workers drop everything. Finished completions are kept for [`WorkerPool::underway`].
     fn drop_all(&mut self) {
-        let (counter, desk) = JobSender::open();
-        self.counter = counter;
-        self.team.serve(&desk);
+        let (jobs, receiver) = JobSender::open();
+        self.jobs = jobs;
+        self.backend.reset(&receiver);
         self.orders.values_mut().for_each(|order| order.lost = true);
-        self.watches.iter_mut().for_each(|watch| watch.begun = 0);
+        self.workers.iter_mut().for_each(|worker| worker.begun = 0);
     }
 
     fn stuck(&self, worker: Option<usize>, missing: usize) -> Error {
-        let who = worker.map_or_else(|| "any rollout worker".into(), |worker| self.team.name(worker));
+        let who = worker.map_or_else(|| "any rollout worker".into(), |worker| self.backend.name(worker));
         Error::Timeout {
             waiter: "the learner".into(),
             awaited: format!("the next of {missing} missing completions from {who}"),
@@ -404,6 +349,81 @@ impl WorkerPool {
 
 fn lost() -> Error {
     Error::invalid("rollouts", "lost with the worker that failed", "start the run again")
+}
+
+/// How far the requests of an order have come: what is to be kept of them when a run is stopped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartialRollouts {
+    /// Completions that have ended.
+    pub finished: Vec<Completion>,
+    /// Those that have some of their tokens.
+    pub begun: Vec<PartialCompletion>,
+}
+
+impl PartialRollouts {
+    /// Whether a completion is among what has ended, or was begun.
+    fn holds(&self) -> BTreeSet<(usize, usize)> {
+        let finished = self.finished.iter().map(|completion| (completion.request, completion.sample));
+        finished.chain(self.begun.iter().map(|begun| (begun.request, begun.sample))).collect()
+    }
+}
+
+/// An order that has not been collected yet.
+struct PoolOrder {
+    finished: Vec<Completion>,
+    missing: usize,
+    /// How many of those that have ended were told of.
+    told: usize,
+    /// Its workers have dropped it.
+    lost: bool,
+}
+
+impl PoolOrder {
+    /// The order of these requests, of which some completions may be there already, and the jobs of the others. Their
+    /// numbers begin with `first`. Refused: completions that do not answer these requests.
+    fn new(requests: Vec<Request>, underway: PartialRollouts, first: usize) -> Result<(PoolOrder, Vec<Job>)> {
+        let held = underway.holds();
+        let known =
+            |(request, sample): &(usize, usize)| requests.get(*request).is_some_and(|one| *sample < one.samples);
+        let whole = |completion: &Completion| {
+            let tokens = completion.tokens.len();
+            tokens > 0 && completion.log_probs.len() == tokens && completion.versions.tokens() == tokens
+        };
+        let each_once = held.len() == underway.finished.len() + underway.begun.len();
+        if !(each_once && held.iter().all(known) && underway.finished.iter().all(whole)) {
+            let found = "completions of other requests than those that are asked for";
+            return Err(Error::invalid("rollouts that are underway", found, "have them sampled from their beginning"));
+        }
+        let mut jobs: Vec<Job> = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let mut job = Job::new(first + index, request);
+            job.begun.retain(|begun| !held.contains(&(index, begun.sample)));
+            let begun = underway.begun.iter().filter(|begun| begun.request == index);
+            job.begun.extend(begun.map(|begun| PartialCompletion { request: first + index, ..begun.clone() }));
+            jobs.push(job);
+        }
+        jobs.retain(|job| !job.begun.is_empty());
+        let missing = jobs.iter().map(|job| job.begun.len()).sum();
+        Ok((PoolOrder { finished: underway.finished, missing, told: 0, lost: false }, jobs))
+    }
+
+    /// Adds a completion of request number `request` of this order.
+    fn add(&mut self, completion: Completion) {
+        self.missing = self.missing.saturating_sub(1);
+        self.finished.push(completion);
+    }
+
+    /// Those that are there and were not told of yet.
+    fn untold(&mut self) -> &[Completion] {
+        let first = std::mem::replace(&mut self.told, self.finished.len());
+        &self.finished[first..]
+    }
+
+    /// All completions, sorted by request and sample.
+    fn completions(mut self) -> Vec<Completion> {
+        self.finished.sort_by_key(|completion| (completion.request, completion.sample));
+        self.finished
+    }
 }
 
 #[cfg(test)]

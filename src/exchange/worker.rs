@@ -1,10 +1,10 @@
-//! A rollout worker: one thread that owns an engine, works on what it is given, and does what it is told in between.
+//! A rollout worker: one thread that owns an engine, works on jobs of a queue, and does what it is told in between.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select_biased};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select_biased, unbounded};
 
 use crate::rollout::{Backend, Completion, Engine, Job, PartialCompletion, Published};
 use crate::{Error, Result};
@@ -13,10 +13,17 @@ use crate::{Error, Result};
 pub(super) enum WorkerCommand {
     /// Sample from these weights from now on; what is running goes on under them.
     Load(Published),
-    /// Drop everything, and draw from this queue from now on.
+    /// Drop everything, and take jobs from this queue from now on.
     Reset(JobReceiver),
     /// Say how far everything has come.
     ReportPartial,
+}
+
+/// Where jobs are put, and where the reports of workers come in.
+pub(super) struct JobSender {
+    urgent: Sender<Job>,
+    jobs: Sender<Job>,
+    pub reports: Receiver<WorkerReport>,
 }
 
 /// Where workers get their jobs from, and where they report to. They share it, so that none idles while another has
@@ -24,8 +31,8 @@ pub(super) enum WorkerCommand {
 #[derive(Clone)]
 pub(super) struct JobReceiver {
     /// What goes before all others.
-    pub urgent: Receiver<Job>,
-    pub jobs: Receiver<Job>,
+    urgent: Receiver<Job>,
+    jobs: Receiver<Job>,
     pub reports: Sender<WorkerReport>,
 }
 
@@ -33,7 +40,7 @@ pub(super) struct JobReceiver {
 #[derive(Debug)]
 pub(super) struct WorkerReport {
     pub worker: usize,
-    pub news: WorkerEvent,
+    pub event: WorkerEvent,
 }
 
 #[derive(Debug)]
@@ -50,24 +57,65 @@ pub(super) enum WorkerEvent {
     Failed(#[cfg_attr(feature = "mpi", serde(with = "super::mpi::failure"))] Error),
 }
 
-/// What does the sampling: an engine, or in tests something that hangs or panics.
+impl JobSender {
+    /// A new queue. What was asked and said over another one goes with that.
+    pub fn open() -> (JobSender, JobReceiver) {
+        let ((urgent, urgent_jobs), (jobs, other_jobs), (reports, reported)) = (unbounded(), unbounded(), unbounded());
+        let receiver = JobReceiver { urgent: urgent_jobs, jobs: other_jobs, reports };
+        (JobSender { urgent, jobs, reports: reported }, receiver)
+    }
+
+    /// Puts a job there, before all others if it is urgent.
+    pub fn put(&self, job: Job, urgent: bool) {
+        // Fails when the last worker has ended, which is found out elsewhere.
+        let _ = if urgent { self.urgent.send(job) } else { self.jobs.send(job) };
+    }
+}
+
+impl JobReceiver {
+    /// The next job, if there is one, and whether it is urgent.
+    pub fn next(&self) -> Option<(Job, bool)> {
+        let urgent = self.urgent.try_recv().map(|job| (job, true));
+        urgent.or_else(|_| self.jobs.try_recv().map(|job| (job, false))).ok()
+    }
+}
+
+/// What does the sampling: an engine, or in tests something that hangs or panics. What is not said of it is that of a
+/// sampler that ends every completion at once.
 pub(crate) trait Sampler {
     /// Goes on with these weights.
-    fn load(&mut self, weights: Published) -> Result<()>;
+    fn load(&mut self, _: Published) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether a job that came now would be begun at once.
-    fn has_room(&self) -> bool;
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Whether there is nothing to do.
-    fn is_idle(&self) -> bool;
+    fn is_idle(&self) -> bool {
+        true
+    }
+
     /// Begins a job. Only if there is room.
     fn take(&mut self, job: Job) -> Result<()>;
+
     /// One more token of everything that is running.
-    fn step(&mut self) -> Result<()>;
+    fn step(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What has ended since this was last asked.
     fn finished(&mut self) -> Vec<Completion>;
+
     /// How far everything has come that has not.
-    fn begun(&self) -> Vec<PartialCompletion>;
+    fn begun(&self) -> Vec<PartialCompletion> {
+        Vec::new()
+    }
+
     /// Drops everything.
-    fn clear(&mut self);
+    fn clear(&mut self) {}
 }
 
 impl<B: Backend> Sampler for Engine<B> {
@@ -106,11 +154,11 @@ impl<B: Backend> Sampler for Engine<B> {
 
 /// The life of a worker: it ends when nobody can command it any more, or with a panic, which it reports as an error.
 pub(super) fn work(worker: usize, sampler: impl Sampler, commands: Receiver<WorkerCommand>) {
-    let mut worker = RolloutWorker { worker, sampler, commands, desk: None, unusable: None, idle: None };
+    let mut worker = RolloutWorker { worker, sampler, commands, jobs: None, unusable: None, idle: None };
     loop {
         match catch_unwind(AssertUnwindSafe(|| worker.round())) {
-            Ok(Ok(Round::Over)) => return,
-            Ok(Ok(Round::Next)) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return,
             Ok(Err(error)) => {
                 worker.sampler.clear();
                 worker.report(WorkerEvent::Failed(error));
@@ -124,29 +172,22 @@ struct RolloutWorker<S> {
     worker: usize,
     sampler: S,
     commands: Receiver<WorkerCommand>,
-    desk: Option<JobReceiver>,
+    jobs: Option<JobReceiver>,
     /// Why the newest weights do not fit: an error of every job, until better ones come.
     unusable: Option<String>,
     /// Since when it has had nothing to do.
     idle: Option<Instant>,
 }
 
-enum Round {
-    Next,
-    /// Nobody is there to command it.
-    Over,
-}
-
 impl<S: Sampler> RolloutWorker<S> {
-    /// Listens, takes as many jobs as there is room for, and does one step; or waits for something to do.
-    fn round(&mut self) -> Result<Round> {
-        while let Some(heard) = self.listen() {
-            if let Listened::Nobody = heard {
-                return Ok(Round::Over);
-            }
+    /// Listens, takes as many jobs as there is room for, and does one step; or waits for something to do. Whether
+    /// anybody is there to command it.
+    fn round(&mut self) -> Result<bool> {
+        if self.listen().is_none() {
+            return Ok(false);
         }
         while self.sampler.has_room()
-            && let Some(job) = self.desk.as_ref().and_then(|desk| desk.next())
+            && let Some((job, _)) = self.jobs.as_ref().and_then(JobReceiver::next)
         {
             self.begin(job)?;
         }
@@ -155,40 +196,43 @@ impl<S: Sampler> RolloutWorker<S> {
         }
         self.sampler.step()?;
         self.hand_in();
-        Ok(Round::Next)
+        Ok(true)
     }
 
-    /// Does what it has been told. None when that is nothing.
-    fn listen(&mut self) -> Option<Listened> {
-        match self.commands.try_recv() {
-            Ok(command) => Some(self.obey(command)),
-            Err(error) => error.is_disconnected().then_some(Listened::Nobody),
+    /// Does what it has been told, and says whether it was told to drop everything. None where nobody is there to tell
+    /// it anything.
+    fn listen(&mut self) -> Option<bool> {
+        let mut reset = false;
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => reset |= self.obey(command),
+                Err(TryRecvError::Empty) => return Some(reset),
+                Err(TryRecvError::Disconnected) => return None,
+            }
         }
     }
 
-    fn obey(&mut self, command: WorkerCommand) -> Listened {
+    /// Does what it is told, and says whether that was to drop everything.
+    fn obey(&mut self, command: WorkerCommand) -> bool {
         match command {
             WorkerCommand::Load(weights) => {
                 self.unusable = self.sampler.load(weights).err().map(|error| error.to_string())
             }
             WorkerCommand::ReportPartial => self.report(WorkerEvent::Begun(self.sampler.begun())),
-            WorkerCommand::Reset(desk) => {
+            WorkerCommand::Reset(jobs) => {
                 self.sampler.clear();
-                self.desk = Some(desk);
-                return Listened::OtherDesk;
+                self.jobs = Some(jobs);
+                return true;
             }
         }
-        Listened::Same
+        false
     }
 
     /// Begins a job that it has just been given. Weights that were published before the job was are loaded by now.
     fn begin(&mut self, job: Job) -> Result<()> {
-        while let Some(heard) = self.listen() {
-            match heard {
-                Listened::Same => {}
-                // The job was one of the queue that it has left.
-                Listened::OtherDesk | Listened::Nobody => return Ok(()),
-            }
+        if self.listen() != Some(false) {
+            // The job was one of a queue that is left.
+            return Ok(());
         }
         if let Some(since) = self.idle.take() {
             self.report(WorkerEvent::Idled(since.elapsed()));
@@ -208,16 +252,16 @@ impl<S: Sampler> RolloutWorker<S> {
         }
     }
 
-    /// Sleeps until there is a command or a job.
-    fn wait(&mut self) -> Result<Round> {
+    /// Sleeps until there is a command or a job. Whether anybody is there to command it.
+    fn wait(&mut self) -> Result<bool> {
         self.idle.get_or_insert_with(Instant::now);
         let nothing = || (never(), never());
-        let (urgent, jobs) = self.desk.as_ref().map_or_else(nothing, |desk| (desk.urgent.clone(), desk.jobs.clone()));
+        let (urgent, jobs) = self.jobs.as_ref().map_or_else(nothing, |jobs| (jobs.urgent.clone(), jobs.jobs.clone()));
         let job = select_biased! {
             recv(self.commands) -> command => {
-                let Ok(command) = command else { return Ok(Round::Over) };
+                let Ok(command) = command else { return Ok(false) };
                 self.obey(command);
-                return Ok(Round::Next);
+                return Ok(true);
             }
             recv(urgent) -> job => job,
             recv(jobs) -> job => job,
@@ -225,31 +269,17 @@ impl<S: Sampler> RolloutWorker<S> {
         match job {
             Ok(job) => self.begin(job)?,
             // The queue is closed: another will be named, or nobody is there any more.
-            Err(_) => self.desk = None,
+            Err(_) => self.jobs = None,
         }
-        Ok(Round::Next)
+        Ok(true)
     }
 
     /// Nobody listens any more when the queue has been closed.
-    fn report(&self, news: WorkerEvent) {
-        if let Some(desk) = &self.desk {
-            let _ = desk.reports.send(WorkerReport { worker: self.worker, news });
+    fn report(&self, event: WorkerEvent) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.reports.send(WorkerReport { worker: self.worker, event });
         }
     }
-}
-
-impl JobReceiver {
-    /// The next job, if there is one.
-    fn next(&self) -> Option<Job> {
-        self.urgent.try_recv().or_else(|_| self.jobs.try_recv()).ok()
-    }
-}
-
-/// What came of listening.
-enum Listened {
-    Same,
-    OtherDesk,
-    Nobody,
 }
 
 /// How messages name a worker of this process.
@@ -258,7 +288,7 @@ pub(super) fn name(worker: usize) -> String {
 }
 
 /// What becomes of a panic of whoever has this name.
-pub(super) fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     let remedy = "this is a bug: report it; the same command goes on from what is saved";

@@ -21,6 +21,12 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// The card of a rank that has this number among the ranks of its machine: ranks share cards where there are fewer.
+    #[cfg(feature = "mpi")]
+    pub fn card_of_rank(local_rank: usize) -> Result<DeviceChoice> {
+        Ok(DeviceChoice::Cuda(local_rank % cards()?.max(1)))
+    }
+
     /// The device that is meant. A card that is asked for and not there is an error.
     pub fn open(self) -> Result<Device> {
         match self {

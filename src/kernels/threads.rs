@@ -19,20 +19,10 @@ where
     R: Send,
     F: Fn(T) -> Result<R> + Sync,
 {
-    shared_out(items, (0..workers.max(1)).map(|_| &work).collect())
-}
-
-/// The same where every worker has its own way of doing it. The first of them works on this thread, and of more workers
-/// than items the last are not needed.
-pub(crate) fn shared_out<T, R, F>(items: Vec<T>, workers: Vec<F>) -> Result<Vec<R>>
-where
-    T: Send,
-    R: Send,
-    F: FnMut(T) -> Result<R> + Send,
-{
-    let needed = items.len().max(1);
+    // The first of them is this thread; of more workers than items the last are not needed.
+    let others = workers.min(items.len()).saturating_sub(1);
     let queue = Mutex::new(items.into_iter().enumerate());
-    let run = &|mut work: F| {
+    let run = || {
         let mut done = Vec::new();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -41,10 +31,8 @@ where
         }
     };
     let mut done = std::thread::scope(|scope| {
-        let mut workers = workers.into_iter().take(needed);
-        let first = workers.next();
-        let others: Vec<_> = workers.map(|work| scope.spawn(move || run(work))).collect();
-        let mut done = first.map(run).unwrap_or_default();
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }

@@ -249,16 +249,6 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_two_that_are_judged_have_no_spread() {
-        let groups = [vec![None, Some(1.0), None], vec![None; 3], vec![Some(0.0), None, Some(1.0)]];
-        let found = Advantage::Normalised.compute(&groups, TOLERANCE);
-        assert_eq!(found.without_spread, 2);
-        assert_eq!(found.values[..2], [vec![None, Some(0.0), None], vec![None; 3]]);
-        assert!(!has_spread(&groups[0], TOLERANCE) && !has_spread(&groups[1], TOLERANCE));
-        assert!(has_spread(&groups[2], TOLERANCE));
-    }
-
-    #[test]
     fn hand_computed_values() {
         let rewards = known(&[vec![1.0, 0.0, 0.0, 1.0], vec![3.0, 0.0, 0.0]]);
         let close = |advantage: Advantage, expected: [&[f32]; 2]| {
@@ -315,6 +305,8 @@ mod tests {
             assert_eq!(found[..3], [vec![0.0; 3], vec![0.0], vec![]]);
             assert!(found[3][1] > 0.0);
         }
+        assert_eq!([0, 1, 2, 3].map(|at| has_spread(&groups[at], TOLERANCE)), [false, false, false, true]);
+        assert!(!has_spread(&[None, Some(1.0), None], TOLERANCE) && !has_spread(&[None; 3], TOLERANCE));
         assert_eq!(Advantage::None.compute(&groups, TOLERANCE).values[1], [Some(1.0)]);
         assert_eq!(Advantage::None.compute(&groups, TOLERANCE).without_spread, 3);
         // Compared with other groups, one without spread teaches too.

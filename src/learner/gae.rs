@@ -1,7 +1,56 @@
-//! How much better each token of a completion was than the value head expected: generalised advantage estimation
-//! (Schulman et al. 2016, arXiv 1506.02438).
+//! What a value head is trained towards, and how much better each token of a completion was than it expected:
+//! generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::strict_toml::none_or;
+
+/// Whether a value head is trained with the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Critic {
+    None,
+    #[serde(untagged)]
+    Head(HeadLoss),
+}
+
+/// How a value head learns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeadLoss {
+    /// Weight of its loss beside the policy's. Where the head alone learns from it, the optimizer's own scaling leaves
+    /// little of this number.
+    pub weight: f64,
+    /// A value gains nothing by going further than this from what it was before the step; 0 for as far as it likes.
+    pub clip: f64,
+    /// Learning rate of the head as a multiple of the policy's.
+    pub rate: f64,
+    /// Whether its gradient goes on into the policy.
+    pub trunk: bool,
+}
+
+impl Default for HeadLoss {
+    fn default() -> HeadLoss {
+        HeadLoss { weight: 0.5, clip: 0.2, rate: 1.0, trunk: false }
+    }
+}
+
+impl Critic {
+    /// How the head learns, where there is one.
+    pub fn head(self) -> Option<HeadLoss> {
+        match self {
+            Critic::None => None,
+            Critic::Head(head) => Some(head),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Critic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let head = none_or(deserializer, "\"none\" or { weight = 0.5, clip = 0.2, rate = 1.0, trunk = false }")?;
+        Ok(head.map_or(Critic::None, Critic::Head))
+    }
+}
 
 /// How what came is spread over the tokens that led to it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,26 +135,6 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn gae(gamma: f64, lambda: f64) -> Gae {
-        Gae { gamma, lambda, whiten: false }
-    }
-
-    #[test]
-    fn hand_computed_values() {
-        let (rewards, values) = ([0.0, 0.0, 1.0], vec![0.5f32, 0.25, 0.75]);
-        // Surprises: -0.25, 0.5, 0.25.
-        let found = gae(1.0, 0.5).appraise(&rewards, values.clone());
-        assert_eq!(found.advantages, [-0.25 + 0.5 * (0.5 + 0.5 * 0.25), 0.5 + 0.5 * 0.25, 0.25]);
-        assert_eq!(found.returns, [0.5625, 0.875, 1.0]);
-        assert_eq!(found.values, values);
-        assert_eq!(gae(1.0, 0.0).appraise(&rewards, values.clone()).advantages, [-0.25, 0.5, 0.25]);
-        // With lambda 1 what came in the end is compared, whatever the values on the way.
-        let found = gae(0.5, 1.0).appraise(&[0.0, 2.0, 1.0], values);
-        assert_eq!(found.returns, [1.25, 2.5, 1.0]);
-        assert_eq!(found.advantages, [0.75, 2.25, 0.25]);
-        assert_eq!(gae(1.0, 1.0).appraise(&[], Vec::new()), GaeOutput::default());
-    }
-
     #[test]
     fn whitened_advantages_have_mean_0_and_deviation_1_and_those_that_are_all_the_same_vanish() {
         let of = |advantages: &[f32]| GaeOutput { advantages: advantages.to_vec(), ..GaeOutput::default() };
@@ -135,5 +164,6 @@ mod tests {
         assert_eq!(of(&[3.0, 2.0, 1.0], &[1.0, 2.0, 3.0]), Some(-3.0));
         assert_eq!(of(&[1.0, 2.0], &[1.0, 1.0]), None);
         assert_eq!(of(&[], &[]), None);
+        assert_eq!(Gae::default().appraise(&[], Vec::new()), GaeOutput::default());
     }
 }

@@ -4,33 +4,21 @@
 #![doc = include_str!("algorithms.md")]
 
 pub mod advantage;
-pub mod aggregation;
 pub mod algorithm;
-pub mod critic;
-pub mod divergence;
-pub mod filter;
 pub mod gae;
 pub mod loss;
-pub mod objective;
 pub mod optimizer;
 pub mod parallel;
 pub mod policy_gradient;
 pub mod preflight;
 pub mod ratio;
-pub mod schedule;
 pub mod supervised;
-mod token_batch;
+pub mod weights;
 
 pub use advantage::{Advantage, Advantages};
-pub use aggregation::{Aggregation, GradientOn, TokenWeights};
 pub use algorithm::Algorithm;
-pub use critic::{Critic, HeadLoss};
-pub use divergence::{Estimator, Penalty};
-pub use filter::{Filter, Keep};
-pub use gae::{Gae, GaeOutput};
+pub use gae::{Critic, Gae, GaeOutput, HeadLoss};
 pub use loss::{Loss, Statistics, Tokens, ValueTargets, policy_loss, value_loss};
-pub use objective::{GradWorker, Objective, Parallelism, RemoteRanks};
-pub use optimizer::{Optimizer, OptimizerConfig, Scales};
-pub use ratio::{Clip, ClipRange, Ratio};
-pub use schedule::Schedule;
-pub use token_batch::TokenBatch;
+pub use optimizer::{Optimizer, OptimizerConfig, Scales, Schedule};
+pub use ratio::{Clip, ClipRange, Estimator, Penalty, Ratio};
+pub use weights::{Aggregation, Filter, GradientOn, Keep, TokenWeights};

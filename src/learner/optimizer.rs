@@ -1,4 +1,4 @@
-//! AdamW over all variables of a policy, with the norm of the whole gradient clipped.
+//! AdamW over all variables of a policy, with the norm of the whole gradient clipped; and its learning rate over a run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::{Tensor, Var};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
 
 use super::parallel;
 use crate::kernels::{AdamW, Gradients, Moments, State, squares};
@@ -152,4 +153,47 @@ impl Optimizer {
 fn scale(scales: &Scales, name: &str) -> f64 {
     let fitting = scales.iter().filter(|(beginning, _)| name.starts_with(beginning.as_str()));
     fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(1.0, |(_, scale)| *scale)
+}
+
+/// Rises linearly to the peak, stays, and falls linearly towards zero. All counts are optimizer steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    pub peak: f64,
+    /// Steps of the rise; the first of them is taken at `peak / warmup`.
+    pub warmup: usize,
+    /// Steps of the fall, at the end of the run; the last of them is taken at `peak / (decay + 1)`.
+    pub decay: usize,
+    /// Steps of the run.
+    pub total: usize,
+}
+
+impl Schedule {
+    /// The schedule of a run that falls over its last share of the steps.
+    pub fn over(total: usize, peak: f64, warmup: usize, decay_share: f64) -> Schedule {
+        Schedule { peak, warmup, decay: (decay_share * total as f64) as usize, total }
+    }
+
+    /// The rate of a step, `0..total`; zero beyond.
+    pub fn rate(&self, step: usize) -> f64 {
+        let rise = (step + 1) as f64 / self.warmup.max(1) as f64;
+        let fall = self.total.saturating_sub(step) as f64 / (self.decay + 1) as f64;
+        self.peak * rise.min(fall).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_stays_and_falls() {
+        let rates = |peak, warmup, decay, total| {
+            let schedule = Schedule { peak, warmup, decay, total };
+            (0..total + 1).map(|step| schedule.rate(step)).collect::<Vec<f64>>()
+        };
+        assert_eq!(rates(8.0, 4, 3, 10), [2.0, 4.0, 6.0, 8.0, 8.0, 8.0, 8.0, 6.0, 4.0, 2.0, 0.0]);
+        assert_eq!(rates(0.5, 0, 0, 3), [0.5, 0.5, 0.5, 0.0], "without rise and fall");
+        assert_eq!(rates(1.0, 4, 3, 4), [0.25, 0.5, 0.5, 0.25, 0.0], "they meet below the peak");
+    }
 }

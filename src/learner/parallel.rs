@@ -1,36 +1,29 @@
-//! Work on several threads that gives the same bits whatever their number.
+//! The gradient of a batch, computed on several threads, with the same bits whatever their number.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::kernels::Gradients;
 pub use crate::kernels::threads::each;
-use crate::kernels::threads::shared_out;
 use crate::{Error, Result};
 
-/// Whoever differentiates one part of a batch after the other, and says something of each.
-pub type Hand<'a, P, S> = Box<dyn FnMut(&P) -> Result<(Gradients, S)> + Send + 'a>;
-
-/// Differentiates every part of a batch and adds the gradients in the order of the parts. Gives the sum and what each
-/// part says of itself. Of the gradients only those are held that wait for one before them, a few for each hand.
-pub fn gradients<'a, P, S>(parts: &[P], hands: Vec<Hand<'a, P, S>>) -> Result<(Gradients, Vec<S>)>
-where
-    P: Sync,
-    S: Send,
-{
+/// Differentiates every part of a batch, `workers` at a time, and adds the gradients in the order of the parts. Gives
+/// the sum and what `differentiate` says of each part. Of the gradients only those are held that wait for one before
+/// them.
+pub fn gradients<P: Sync, S: Send>(
+    parts: &[P],
+    workers: usize,
+    differentiate: impl Fn(&P) -> Result<(Gradients, S)> + Sync,
+) -> Result<(Gradients, Vec<S>)> {
     if parts.is_empty() {
         return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
     }
     let sum = Mutex::new(OrderedSum::default());
-    let adding = |mut differentiate: Hand<'a, P, S>| {
-        let sum = &sum;
-        move |(index, part): (usize, &P)| {
-            let (gradients, said) = differentiate(part)?;
-            sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;
-            Ok(said)
-        }
-    };
-    let said = shared_out(parts.iter().enumerate().collect(), hands.into_iter().map(adding).collect())?;
+    let said = each(parts.iter().enumerate().collect(), workers, |(index, part)| {
+        let (gradients, said) = differentiate(part)?;
+        sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;
+        Ok(said)
+    })?;
     Ok((sum.into_inner().unwrap_or_else(PoisonError::into_inner).sum, said))
 }
 
@@ -89,10 +82,10 @@ mod tests {
             assert_eq!(sum.sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
             assert!(sum.waiting.is_empty());
         }
-        let hand = || -> Hand<usize, usize> { Box::new(|index| Ok((term(*index), *index))) };
-        let (sum, said) = gradients(&[0, 1, 2, 3, 4, 5], vec![hand(), hand(), hand()]).unwrap();
+        let differentiate = |index: &usize| Ok((term(*index), *index));
+        let (sum, said) = gradients(&[0, 1, 2, 3, 4, 5], 3, differentiate).unwrap();
         assert_eq!(sum.get("x").unwrap().to_vec1::<f32>().unwrap(), [expected]);
         assert_eq!(said, [0, 1, 2, 3, 4, 5]);
-        assert!(gradients(&[], vec![hand()]).is_err());
+        assert!(gradients(&[], 1, differentiate).is_err());
     }
 }

@@ -3,12 +3,10 @@
 use std::ops::AddAssign;
 
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::supervised::MICRO_BATCH;
 use super::{
-    Algorithm, GaeOutput, Objective, Parallelism, Penalty, Statistics, TokenBatch, TokenWeights, Tokens, ValueTargets,
-    parallel, policy_loss, value_loss,
+    Algorithm, GaeOutput, Penalty, Statistics, TokenWeights, Tokens, ValueTargets, parallel, policy_loss, value_loss,
 };
 use crate::kernels::Gradients;
 use crate::policy::{PackedBatch, Policy};
@@ -34,7 +32,7 @@ pub struct Sampled<'a> {
 }
 
 /// What a step's gradient was made of.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Learned {
     pub loss: f64,
     /// Over the tokens that were learned from.
@@ -43,8 +41,6 @@ pub struct Learned {
     pub entropy: f64,
     /// Tokens that went through the model.
     pub tokens: usize,
-    /// Those of them that did so in other processes.
-    pub elsewhere: usize,
 }
 
 impl AddAssign for Learned {
@@ -53,12 +49,11 @@ impl AddAssign for Learned {
         self.statistics += other.statistics;
         self.entropy += other.entropy;
         self.tokens += other.tokens;
-        self.elsewhere += other.elsewhere;
     }
 }
 
-/// What the tokens of a step weigh. `completions` are all of the step, also where several ranks share it; `trace_end`
-/// closes a chain of thought, and `max_new_tokens` is the longest completion allowed.
+/// What the tokens of a step weigh. `completions` are all of the step; `trace_end` closes a chain of thought, and
+/// `max_new_tokens` is the longest completion allowed.
 pub fn token_weights(
     algorithm: &Algorithm,
     completions: &[Sampled],
@@ -85,13 +80,13 @@ pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> 
 /// `weights` holds what the tokens of these completions weigh, and the normaliser of the whole step. `reference` is
 /// the frozen policy that `algorithm.kl` holds to. Completions that nothing pulls on count in the normaliser and cost
 /// nothing. `None` if there are no others.
-pub fn gradients<'a>(
+pub fn gradients(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
     weights: &TokenWeights,
-    hands: impl Into<Parallelism<'a>>,
+    workers: usize,
 ) -> Result<Option<(Gradients, Learned)>> {
     if algorithm.gae().is_some() {
         completions
@@ -107,9 +102,10 @@ pub fn gradients<'a>(
         return Ok(None);
     }
     let rows = batch.packed.rows.len();
-    let objective = Objective::Reward { algorithm: *algorithm, normaliser: weights.normaliser };
     let parts = batch.split(policy.micro_batch(MICRO_BATCH));
-    let (gradients, learned) = objective.gradients(policy, reference, &parts, hands.into())?;
+    let (gradients, learned) = parallel::gradients(&parts, policy.workers(workers), |part| {
+        differentiate(policy, reference, algorithm, part, weights.normaliser)
+    })?;
     let mut sum = Learned::default();
     for part in learned {
         sum += part;
@@ -160,8 +156,78 @@ fn each_token(
     Ok(masks.iter().map(|mask| all.by_ref().take(shown(mask)).collect()).collect())
 }
 
+/// A batch of completions with what else is known of each of its rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct TokenBatch {
+    packed: PackedBatch,
+    /// Log-probability of each target when it was sampled.
+    sampler_logprobs: Vec<f32>,
+    /// The same before the first of several optimizer steps, of all completions or of none.
+    old_logprobs: Vec<f32>,
+    advantages: Vec<f32>,
+    /// What a value head expected, of all completions or of none.
+    values: Vec<f32>,
+    /// What it should have expected.
+    returns: Vec<f32>,
+    /// How many rows each completion has.
+    lengths: Vec<usize>,
+}
+
+impl TokenBatch {
+    /// Completions with what their tokens weigh; those of one prompt that stand side by side share it.
+    fn pack(weighed: Vec<(&Sampled, &[f32])>) -> Result<TokenBatch> {
+        let mut rows = TokenBatch::default();
+        for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
+            let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
+            rows.packed.push_group(group[0].0.prompt, completions)?;
+            group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
+        }
+        Ok(rows)
+    }
+
+    /// What is known of the rows of one completion.
+    fn push(&mut self, completion: &Sampled, weights: &[f32]) {
+        let learned = |values: &[f32]| -> Vec<f32> {
+            values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
+        };
+        let sampled = learned(completion.sampler_logprobs);
+        match completion.gae {
+            None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
+            Some(GaeOutput { advantages, values, returns }) => {
+                self.advantages.extend(learned(advantages));
+                self.values.extend(learned(values));
+                self.returns.extend(learned(returns));
+            }
+        }
+        self.lengths.push(sampled.len());
+        self.old_logprobs.extend(completion.old_logprobs.map(learned).unwrap_or_default());
+        self.sampler_logprobs.extend(sampled);
+    }
+
+    /// Cuts the batch between completions.
+    fn split(&self, token_budget: usize) -> Vec<TokenBatch> {
+        let (mut row, mut completion) = (0, 0);
+        let parts = self.packed.split(token_budget).into_iter().map(|packed| {
+            let rows = row..row + packed.rows.len();
+            let completions = completion..completion + packed.sequences();
+            (row, completion) = (rows.end, completions.end);
+            let optional = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().to_vec();
+            TokenBatch {
+                packed,
+                sampler_logprobs: self.sampler_logprobs[rows.clone()].to_vec(),
+                old_logprobs: optional(&self.old_logprobs),
+                values: optional(&self.values),
+                returns: optional(&self.returns),
+                advantages: self.advantages[rows.clone()].to_vec(),
+                lengths: self.lengths[completions].to_vec(),
+            }
+        });
+        parts.collect()
+    }
+}
+
 /// Loss and gradient of one micro-batch.
-pub(super) fn differentiate(
+fn differentiate(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
@@ -206,7 +272,7 @@ pub(super) fn differentiate(
         statistics += of_head.statistics;
         Ok((loss.value + of_head.value)?)
     })?;
-    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len(), elsewhere: 0 }))
+    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len() }))
 }
 
 #[cfg(test)]

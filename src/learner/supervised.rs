@@ -1,7 +1,6 @@
 //! Maximum likelihood: the weighted mean of `-log p(token)` over the words of lessons.
 
-use super::policy_gradient::Learned;
-use super::{Objective, Optimizer, Parallelism, TokenBatch};
+use super::{Optimizer, parallel};
 use crate::Result;
 use crate::kernels::Gradients;
 use crate::knowledge::curriculum::TrainingSequence;
@@ -22,37 +21,26 @@ pub struct Fit {
 
 /// The gradient of `scale * (sum of w * -log p) / normaliser` over the lessons, and the loss (unscaled). The
 /// normaliser is the sum of all weights, so that neither packing nor who works on which part matters.
-pub fn gradients<'a>(
+pub fn gradients(
     policy: &Policy,
     lessons: &[TrainingSequence],
     scale: f64,
-    hands: impl Into<Parallelism<'a>>,
+    workers: usize,
 ) -> Result<(Gradients, Fit)> {
     let mut packed = PackedBatch::default();
     for lesson in lessons {
         packed.push(&lesson.tokens, &lesson.weights)?;
     }
     let normaliser: f64 = packed.weights.iter().map(|w| f64::from(*w)).sum();
-    let parts = packed.split(policy.micro_batch(MICRO_BATCH)).into_iter();
-    let parts: Vec<TokenBatch> = parts.map(|packed| TokenBatch { packed, ..TokenBatch::default() }).collect();
-    let objective = Objective::Likelihood { scale, normaliser };
-    let (sum, learned) = objective.gradients(policy, None, &parts, hands.into())?;
-    let loss = learned.iter().map(|part| part.loss).sum();
-    Ok((sum, Fit { loss, tokens: packed.tokens.len(), gradient_norm: 0.0 }))
-}
-
-/// Loss and gradient of one micro-batch.
-pub(super) fn differentiate(
-    policy: &Policy,
-    part: &PackedBatch,
-    scale: f64,
-    normaliser: f64,
-) -> Result<(Gradients, Learned)> {
-    let log_probs = policy.log_probs(part)?;
-    let values = log_probs.log_prob.to_vec1::<f32>()?;
-    let loss: f64 = values.iter().zip(&part.weights).map(|(l, w)| -f64::from(l * w) / normaliser).sum();
-    let slope = part.weights.iter().map(|w| (-f64::from(*w) * scale / normaliser) as f32).collect();
-    Ok((log_probs.backward_from(slope)?, Learned { loss, tokens: part.tokens.len(), ..Learned::default() }))
+    let parts = packed.split(policy.micro_batch(MICRO_BATCH));
+    let (sum, losses) = parallel::gradients(&parts, policy.workers(workers), |part| {
+        let log_probs = policy.log_probs(part)?;
+        let values = log_probs.log_prob.to_vec1::<f32>()?;
+        let loss: f64 = values.iter().zip(&part.weights).map(|(l, w)| -f64::from(l * w) / normaliser).sum();
+        let slope = part.weights.iter().map(|w| (-f64::from(*w) * scale / normaliser) as f32).collect();
+        Ok((log_probs.backward_from(slope)?, loss))
+    })?;
+    Ok((sum, Fit { loss: losses.iter().sum(), tokens: packed.tokens.len(), gradient_norm: 0.0 }))
 }
 
 /// One optimizer step on lessons.

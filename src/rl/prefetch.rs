@@ -94,9 +94,9 @@ impl PrefetchQueue {
             Some(pending) => pending,
             None => sampling.order(step, self.kept.remove(&step).unwrap_or_default(), pool)?,
         };
-        let before = pool.throughput().seconds;
+        let before = pool.waited();
         let ticket = pending.ticket;
-        let collected = pool.collect_with(ticket, &mut |of, completion| {
+        let collected = pool.collect(ticket, &mut |of, completion| {
             if of == ticket {
                 pending.judging.observe(judge, &pending.asked, completion);
             } else {
@@ -113,7 +113,7 @@ impl PrefetchQueue {
         };
         self.taken = (step, completions.clone());
         if self.is_asynchronous() {
-            gauge!("time/wait_for_batch").set(pool.throughput().seconds - before);
+            gauge!("time/wait_for_batch").set((pool.waited() - before).as_secs_f64());
             gauge!("time/wait_for_weights").set(pool.idled().as_secs_f64());
             let fill = pool.fill();
             gauge!("queue/finished").set(fill.finished as f64);

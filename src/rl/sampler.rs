@@ -41,7 +41,7 @@ impl BatchSampler<'_> {
     pub fn order(&self, step: usize, underway: PartialRollouts, pool: &mut WorkerPool) -> Result<PendingBatch> {
         let asked = self.questions(step);
         let (groups, requests) = self.requests(step, &asked)?;
-        let ticket = pool.resume(requests, underway)?;
+        let ticket = pool.submit(requests, underway)?;
         Ok(PendingBatch { asked, groups, ticket, judging: Judging::begin(step) })
     }
 

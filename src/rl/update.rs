@@ -10,7 +10,7 @@ use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Optimizer, Parallelism, Penalty, supervised};
+use crate::learner::{Algorithm, Optimizer, Penalty, supervised};
 use crate::monitor::StepStats;
 use crate::policy::Policy;
 use crate::{Result, random};
@@ -70,7 +70,7 @@ impl Updater<'_> {
         for epoch in 0..inner_epochs {
             let reference = self.reference;
             let learned =
-                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, self.hands())?;
+                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
             let gradients = learned.map(|(gradients, learned)| {
                 update.add(learned);
                 gradients
@@ -89,15 +89,7 @@ impl Updater<'_> {
             }
         }
         update.measure(&self.algorithm);
-        if self.hands().others.is_some() {
-            gauge!("time/learned_elsewhere").set(update.elsewhere());
-        }
         Ok(update)
-    }
-
-    /// Who computes gradients.
-    fn hands(&self) -> Parallelism<'_> {
-        Parallelism { threads: self.workers, others: self.experiment.actors.others() }
     }
 
     /// The gradient of the base's lessons that an optimizer step replays.
@@ -107,7 +99,7 @@ impl Updater<'_> {
             return Ok(None);
         }
         let weight = self.experiment.config.train.replay_weight;
-        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, self.hands())?;
+        let (gradients, fit) = supervised::gradients(policy, &lessons, weight, self.workers)?;
         gauge!("replay/loss").set(fit.loss);
         Ok(Some(gradients))
     }
@@ -172,11 +164,6 @@ impl Update {
     /// Mean over its optimizer steps.
     fn entropy(&self) -> f64 {
         self.learned.entropy / self.steps.max(1) as f64
-    }
-
-    /// The share of the tokens that went through the model in other processes.
-    fn elsewhere(&self) -> f64 {
-        self.learned.elsewhere as f64 / self.learned.tokens.max(1) as f64
     }
 
     /// Records what was learned; nothing, if nothing was.

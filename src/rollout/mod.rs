@@ -19,7 +19,7 @@ mod versions;
 
 pub use backend::Backend;
 pub use cpu::{Cpu, CpuEngine, PackedWeights, SLOTS};
-pub use cuda::{Cuda, CudaEngine};
+pub use cuda::{Cuda, CudaEngine, SLOTS_ON_CARD};
 pub use engine::Engine;
 pub use published::Published;
 pub use request::{Completion, Finish, Job, Limits, PartialCompletion, Request};

@@ -1,18 +1,17 @@
-//! A rank that samples for rank 0, and takes its share of the learning.
+//! A rank that samples for rank 0.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::gradient_threads::GradientThreads;
 use super::message::{FromActor, StartEngines, ToActor, of_json, pack, unpack};
 use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK, host};
-use crate::exchange::jobs::JobSender;
 use crate::exchange::on_cores;
-use crate::exchange::threads::WorkerThreads;
-use crate::exchange::worker::{WorkerCommand, WorkerEvent};
+use crate::exchange::threads::{WorkerBackend, WorkerThreads};
+use crate::exchange::worker::{JobSender, WorkerEvent};
+use crate::kernels::DeviceChoice;
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{Engine, PackedWeights, PartialCompletion, Published};
+use crate::rollout::{CudaEngine, PartialCompletion, SLOTS, SLOTS_ON_CARD};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.
@@ -20,40 +19,92 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// A rank other than 0. It reads no config and writes no file: all that it needs comes from rank 0.
 pub struct ActorRank {
-    end: End,
-    rank: usize,
-    ranks: usize,
+    pub(super) end: End,
+    pub(super) rank: usize,
+    pub(super) ranks: usize,
+    /// Its number among the ranks of its machine.
+    pub(super) local_rank: usize,
 }
 
 /// What an actor works with from one model to the next.
 struct ActorSession {
-    crew: WorkerThreads,
-    counter: JobSender,
+    workers: WorkerThreads,
+    /// Of all workers together.
+    slots: usize,
+    jobs: JobSender,
     config: Arc<ModelConfig>,
-    /// What is sampled from, as it came and packed.
-    loaded: Option<(Snapshot, Arc<PackedWeights>)>,
+    /// What is sampled from.
+    loaded: Option<Snapshot>,
     /// Number of the queue that events are for.
     round: u64,
     /// What the workers have told so far, and how many have not.
     told: (Vec<PartialCompletion>, usize),
-    share: GradientThreads,
 }
 
 impl ActorRank {
-    pub(super) fn new(end: End, rank: usize, ranks: usize) -> ActorRank {
-        ActorRank { end, rank, ranks }
-    }
-
-    /// Samples and differentiates until rank 0 says that it is over.
+    /// Samples until rank 0 says that it is over.
     ///
     /// Errors: rank 0 has said nothing for a minute, or cannot be understood.
     pub fn serve(mut self) -> Result<()> {
-        let mut wire = MpiTransport::new(self.ranks);
-        let outcome = attend(&mut wire, self.rank);
+        let mut transport = MpiTransport::new(self.ranks);
+        let outcome = self.attend(&mut transport);
         if !matches!(outcome, Ok(Shutdown { alone: false })) {
             self.end.alone();
         }
         outcome.map(|_| ())
+    }
+
+    fn attend(&self, transport: &mut MpiTransport) -> Result<Shutdown> {
+        let say = |transport: &mut MpiTransport, message: FromActor| transport.send(0, pack(&message)?);
+        say(transport, FromActor::Hello(host()))?;
+        let mut session: Option<ActorSession> = None;
+        let (mut heard, mut beat) = (Instant::now(), Instant::now());
+        loop {
+            let mut quiet = true;
+            if let Some((_, bytes)) = transport.next()? {
+                (quiet, heard) = (false, Instant::now());
+                match unpack::<ToActor>(&bytes)? {
+                    ToActor::Stop { alone } => return Ok(Shutdown { alone }),
+                    ToActor::Alive => {}
+                    ToActor::Start(start) => {
+                        // The old workers end first: they may hold much memory.
+                        drop(session.take());
+                        let slots = session.insert(ActorSession::new(&start, self.local_rank)?).slots;
+                        say(transport, FromActor::Started(slots))?;
+                    }
+                    ToActor::Load(load) => {
+                        say(transport, FromActor::Unpacking)?;
+                        transport.advance()?;
+                        if let Some(session) = &mut session {
+                            let snapshot = load.snapshot(&session.config, session.loaded.as_ref())?;
+                            session.workers.publish(&snapshot)?;
+                            session.loaded = Some(snapshot);
+                        }
+                        say(transport, FromActor::Alive)?;
+                    }
+                    message => {
+                        if let Some(session) = &mut session {
+                            session.obey(message);
+                        }
+                    }
+                }
+            }
+            while let Some((round, event)) = session.as_mut().and_then(ActorSession::event) {
+                quiet = false;
+                say(transport, FromActor::Event { round, event })?;
+            }
+            if beat.elapsed() >= BEAT {
+                beat = Instant::now();
+                say(transport, FromActor::Alive)?;
+            }
+            if heard.elapsed() >= SILENCE {
+                let (waiter, awaited) = (format!("rank {} ({})", self.rank, host()), "a word from rank 0".into());
+                return Err(Error::Timeout { waiter, awaited, seconds: SILENCE.as_secs() });
+            }
+            if quiet {
+                std::thread::sleep(LOOK);
+            }
+        }
     }
 }
 
@@ -62,119 +113,60 @@ struct Shutdown {
     alone: bool,
 }
 
-fn attend(wire: &mut MpiTransport, rank: usize) -> Result<Shutdown> {
-    wire.send(0, pack(&FromActor::Hello(host()))?)?;
-    let mut work: Option<ActorSession> = None;
-    let (mut heard, mut beat) = (Instant::now(), Instant::now());
-    loop {
-        let mut quiet = true;
-        if let Some((_, bytes)) = wire.next()? {
-            (quiet, heard) = (false, Instant::now());
-            match unpack::<ToActor>(&bytes)? {
-                ToActor::Stop { alone } => return Ok(Shutdown { alone }),
-                ToActor::Alive => {}
-                ToActor::Start(start) => {
-                    // The old workers end first: they may hold much memory.
-                    drop(work.take());
-                    let begun = work.insert(ActorSession::new(&start)?);
-                    wire.send(0, pack(&FromActor::Started(begun.crew.len()))?)?;
-                }
-                ToActor::Load(load) => {
-                    wire.send(0, pack(&FromActor::Unpacking)?)?;
-                    wire.advance()?;
-                    if let Some(work) = &mut work {
-                        let before = work.loaded.as_ref();
-                        let snapshot = load.snapshot(&work.config, before.map(|(snapshot, _)| snapshot))?;
-                        let earlier = before.map(|(_, panels)| &**panels);
-                        let panels = PackedWeights::pack(&snapshot, earlier, work.crew.len())?;
-                        let panels = Arc::new(panels);
-                        work.share.publish(&snapshot);
-                        work.loaded = Some((snapshot, panels.clone()));
-                        work.crew.tell(|| WorkerCommand::Load(Published::Packed(panels.clone())));
-                    }
-                    wire.send(0, pack(&FromActor::Alive)?)?;
-                }
-                ToActor::Learn(lesson) => {
-                    wire.send(0, pack(&FromActor::Unpacking)?)?;
-                    wire.advance()?;
-                    if let Some(ActorSession { share, loaded: Some((loaded, _)), .. }) = &mut work {
-                        share.learn(lesson, loaded)?;
-                    }
-                    wire.send(0, pack(&FromActor::Alive)?)?;
-                }
-                message => {
-                    if let Some(work) = &mut work {
-                        work.obey(message);
-                    }
-                }
-            }
-        }
-        while let Some(news) = work.as_mut().and_then(ActorSession::news) {
-            quiet = false;
-            let round = work.as_ref().map_or(0, |work| work.round);
-            wire.send(0, pack(&FromActor::News { round, news })?)?;
-        }
-        while let Some(answer) = work.as_ref().and_then(|work| work.share.answer()) {
-            quiet = false;
-            wire.send(0, answer?)?;
-        }
-        if beat.elapsed() >= BEAT {
-            beat = Instant::now();
-            wire.send(0, pack(&FromActor::Alive)?)?;
-        }
-        if heard.elapsed() >= SILENCE {
-            let (waiter, awaited) = (format!("rank {rank} ({})", host()), "a word from rank 0".into());
-            return Err(Error::Timeout { waiter, awaited, seconds: SILENCE.as_secs() });
-        }
-        if quiet {
-            std::thread::sleep(LOOK);
-        }
-    }
-}
-
 impl ActorSession {
-    fn new(start: &StartEngines) -> Result<ActorSession> {
+    fn new(start: &StartEngines, local_rank: usize) -> Result<ActorSession> {
         let config: ModelConfig = of_json(&start.config)?;
-        let engines = (0..on_cores(start.workers)).map(|_| Engine::new(&config, start.slots, start.max_tokens));
-        let crew = WorkerThreads::start(engines.collect::<Result<Vec<_>>>()?)?;
-        let (counter, desk) = JobSender::open();
-        crew.tell(|| WorkerCommand::Reset(desk.clone()));
-        let (told, share) = ((Vec::new(), 0), GradientThreads::start(crew.len())?);
-        Ok(ActorSession { crew, counter, config: Arc::new(config), loaded: None, round: 0, told, share })
+        let (workers, slots) = match start.card {
+            None => {
+                let count = on_cores(start.workers);
+                (WorkerThreads::on_processor(count, &config, SLOTS, start.max_tokens)?, count * SLOTS)
+            }
+            Some(precision) => {
+                let device = DeviceChoice::card_of_rank(local_rank)?.open()?;
+                let engine = CudaEngine::on_device(&device, &config, precision, SLOTS_ON_CARD, start.max_tokens)?;
+                (WorkerThreads::on_card(engine)?, SLOTS_ON_CARD)
+            }
+        };
+        let (jobs, receiver) = JobSender::open();
+        workers.reset(&receiver);
+        let (loaded, told) = (None, (Vec::new(), 0));
+        Ok(ActorSession { workers, slots, jobs, config: Arc::new(config), loaded, round: 0, told })
     }
 
     fn obey(&mut self, message: ToActor) {
         match message {
             ToActor::Reset(round) => {
-                let (counter, desk) = JobSender::open();
-                (self.counter, self.round, self.told) = (counter, round, (Vec::new(), 0));
-                self.crew.tell(|| WorkerCommand::Reset(desk.clone()));
+                let (jobs, receiver) = JobSender::open();
+                (self.jobs, self.round, self.told) = (jobs, round, (Vec::new(), 0));
+                self.workers.reset(&receiver);
             }
-            ToActor::Job { urgent, job } => self.counter.put(job, urgent),
+            ToActor::Job { urgent, job } => self.jobs.put(job, urgent),
             ToActor::ReportPartial => {
-                self.told = (Vec::new(), self.crew.len());
-                self.crew.tell(|| WorkerCommand::ReportPartial);
+                self.told = (Vec::new(), self.workers.len());
+                self.workers.report_partial();
             }
-            ToActor::Part { number, part } => self.share.work(number, part.into_owned()),
-            ToActor::Start(_) | ToActor::Load(_) | ToActor::Learn(_) | ToActor::Alive | ToActor::Stop { .. } => {}
+            ToActor::Start(_) | ToActor::Load(_) | ToActor::Alive | ToActor::Stop { .. } => {}
         }
     }
 
-    /// The next thing to say: what a worker says, but that all of them together say how far they are.
-    fn news(&mut self) -> Option<WorkerEvent> {
-        while let Ok(report) = self.counter.reports.try_recv() {
-            match report.news {
+    /// The next thing to say, and the queue that it is about: what a worker says, but that all of them together say how
+    /// far they are.
+    fn event(&mut self) -> Option<(u64, WorkerEvent)> {
+        while let Ok(report) = self.jobs.reports.try_recv() {
+            let event = match report.event {
                 WorkerEvent::Begun(begun) => {
                     let (all, missing) = &mut self.told;
                     all.extend(begun);
                     *missing = missing.saturating_sub(1);
-                    if *missing == 0 {
-                        return Some(WorkerEvent::Begun(std::mem::take(all)));
+                    if *missing > 0 {
+                        continue;
                     }
+                    WorkerEvent::Begun(std::mem::take(all))
                 }
-                WorkerEvent::Idled(idle) => return Some(WorkerEvent::Idled(idle / self.crew.len().max(1) as u32)),
-                news => return Some(news),
-            }
+                WorkerEvent::Idled(idle) => WorkerEvent::Idled(idle / self.workers.len().max(1) as u32),
+                event => event,
+            };
+            return Some((self.round, event));
         }
         None
     }

@@ -1,22 +1,20 @@
 //! Rank 0's side: one thread that does all that is said to other ranks, for whoever has a handle.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::message::{FromActor, Load, StartEngines, ToActor, json, pack, unpack};
-use super::remote_worker::PublishedState;
 use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK};
+use crate::exchange::threads::WorkerBackend;
 use crate::exchange::worker::{JobReceiver, WorkerEvent, WorkerReport};
 use crate::exchange::{Actors, WorkerPool};
-use crate::learner::RemoteRanks;
-use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Job, SLOTS};
+use crate::policy::{Policy, Snapshot};
+use crate::rollout::Limits;
 use crate::{Error, Result};
 
 /// How long an actor may say nothing before it counts as dead.
@@ -38,37 +36,31 @@ pub struct LearnerRank {
 /// The other ranks, as rank 0 speaks to them.
 #[derive(Clone)]
 pub struct MpiRanks {
-    orders: Sender<CoordinatorCommand>,
+    commands: Sender<CoordinatorCommand>,
     ranks: usize,
-    pub(super) shared: Arc<CoordinatorState>,
+    shared: Arc<CoordinatorState>,
+}
+
+/// The same as the workers of a pool.
+struct RankWorkers {
+    ranks: MpiRanks,
+    /// What they sample from.
+    published: Option<Snapshot>,
 }
 
 /// What the coordinator tells those who speak through it.
 #[derive(Default)]
-pub(super) struct CoordinatorState {
+struct CoordinatorState {
     /// Names of the actors' machines, as far as they are known.
     hosts: Mutex<Vec<String>>,
-    /// Workers by rank: none of rank 0, and none of those that have died.
-    pub workers: Mutex<Vec<usize>>,
     /// An actor has died.
     lost: AtomicBool,
-    pub held: Mutex<Option<PublishedState>>,
-    /// Parts that were sent to be differentiated.
-    parts: AtomicU64,
 }
 
 /// What the coordinator is asked to do.
-pub(super) enum CoordinatorCommand {
+enum CoordinatorCommand {
     Start(StartEngines),
     Load(Arc<[u8]>),
-    Learn(Arc<[u8]>),
-    /// A part for a rank. The answer is what comes of it, or goes with the rank.
-    Part {
-        rank: usize,
-        number: u64,
-        message: Arc<[u8]>,
-        answer: Sender<Vec<u8>>,
-    },
     Reset(JobReceiver),
     ReportPartial,
     Stop,
@@ -76,19 +68,19 @@ pub(super) enum CoordinatorCommand {
 
 impl LearnerRank {
     pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<LearnerRank> {
-        let (orders, received) = unbounded();
-        let (hosts, workers) = (Mutex::new(vec![String::new(); ranks]), Mutex::new(vec![0; ranks]));
-        let shared = Arc::new(CoordinatorState { hosts, workers, ..CoordinatorState::default() });
+        let (commands, received) = unbounded();
+        let hosts = Mutex::new(vec![String::new(); ranks]);
+        let shared = Arc::new(CoordinatorState { hosts, ..CoordinatorState::default() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("coordinator".into()).spawn(move || {
             MpiCoordinator::new(MpiTransport::new(ranks), received, theirs, ranks).work(&*stopping);
         });
         let thread =
             thread.map_err(|error| Error::invalid("MPI", format!("no thread for it: {error}"), "free memory"))?;
-        Ok(LearnerRank { end, others: MpiRanks { orders, ranks, shared }, thread: Some(thread) })
+        Ok(LearnerRank { end, others: MpiRanks { commands, ranks, shared }, thread: Some(thread) })
     }
 
-    /// Those who sample and help to learn.
+    /// Those who sample.
     pub fn others(&self) -> MpiRanks {
         self.others.clone()
     }
@@ -97,7 +89,7 @@ impl LearnerRank {
 impl Drop for LearnerRank {
     /// Sends the actors home.
     fn drop(&mut self) {
-        let _ = self.others.orders.send(CoordinatorCommand::Stop);
+        self.others.say(CoordinatorCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -110,76 +102,65 @@ impl Drop for LearnerRank {
 }
 
 impl Actors for MpiRanks {
-    /// Errors: a policy on a card.
+    /// Where the policy is on a card, each rank samples on the card of its number among the ranks of its machine.
     fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
-        if policy.is_on_card() {
-            let remedy = "set run.device to \"cpu\", or start one process alone";
-            return Err(Error::invalid("run.device", "a card, and ranks, which sample on processors", remedy));
-        }
-        WorkerPool::on_ranks(self, workers, &policy.config, SLOTS, policy.config.longest_sequence())
-    }
-
-    fn others(&self) -> Option<&dyn RemoteRanks> {
-        Some(self)
+        let (config, max_tokens) = (&policy.config, policy.config.longest_sequence());
+        let card = policy.is_on_card().then_some(policy.precision);
+        self.say(CoordinatorCommand::Start(StartEngines { config: json(config.as_ref())?, max_tokens, workers, card }));
+        let workers = RankWorkers { ranks: self.clone(), published: None };
+        Ok(WorkerPool::with_backend(workers, Limits { max_tokens, vocab_size: config.vocab_size }))
     }
 }
 
 impl MpiRanks {
-    /// How many they are.
+    /// How many they are, of which there is at least one.
+    #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
     pub fn len(&self) -> usize {
         self.ranks - 1
     }
 
-    /// Whether nobody samples; never so where there is rank 0 and another.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How messages name the actor with this number, which is rank 1 for actor 0.
-    pub fn name(&self, actor: usize) -> String {
-        self.shared.name(actor + 1)
-    }
-
-    /// Has them make engines of `slots` slots of `max_tokens` tokens for a model, `workers` on each (one a core unless told).
-    pub fn start(&self, workers: Option<usize>, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<()> {
-        *lock(&self.shared.held) = None;
-        self.say(CoordinatorCommand::Start(StartEngines { config: json(config)?, slots, max_tokens, workers }));
-        Ok(())
-    }
-
-    pub(in crate::exchange) fn publish(&self, snapshot: &Snapshot) -> Result<()> {
-        let mut held = lock(&self.shared.held);
-        let message = pack(&ToActor::Load(Load::new(snapshot, held.as_ref().map(|held| &held.published))?))?;
-        *held = Some(PublishedState::after(held.take(), snapshot));
-        self.say(CoordinatorCommand::Load(message));
-        Ok(())
-    }
-
-    pub(in crate::exchange) fn serve(&self, desk: JobReceiver) {
-        self.say(CoordinatorCommand::Reset(desk));
-    }
-
-    pub(in crate::exchange) fn tell(&self) {
-        self.say(CoordinatorCommand::ReportPartial);
-    }
-
-    pub(super) fn say(&self, order: CoordinatorCommand) {
+    fn say(&self, command: CoordinatorCommand) {
         // The coordinator goes when the learner does, and then nobody waits for an answer.
-        let _ = self.orders.send(order);
+        let _ = self.commands.send(command);
+    }
+}
+
+impl WorkerBackend for RankWorkers {
+    fn len(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// Worker 0 is rank 1.
+    fn name(&self, worker: usize) -> String {
+        self.ranks.shared.name(worker + 1)
+    }
+
+    fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let message = pack(&ToActor::Load(Load::new(snapshot, self.published.as_ref())?))?;
+        self.published = Some(snapshot.clone());
+        self.ranks.say(CoordinatorCommand::Load(message));
+        Ok(())
+    }
+
+    fn reset(&self, jobs: &JobReceiver) {
+        self.ranks.say(CoordinatorCommand::Reset(jobs.clone()));
+    }
+
+    fn report_partial(&self) {
+        self.ranks.say(CoordinatorCommand::ReportPartial);
     }
 }
 
 impl CoordinatorState {
-    /// A number that no other part has.
-    pub fn next_part(&self) -> u64 {
-        self.parts.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub fn name(&self, rank: usize) -> String {
-        match lock(&self.hosts).get(rank).filter(|host| !host.is_empty()) {
+    fn name(&self, rank: usize) -> String {
+        match self.hosts().get(rank).filter(|host| !host.is_empty()) {
             Some(host) => format!("rank {rank} (on {host})"),
             None => format!("rank {rank}"),
         }
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, Vec<String>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,21 +172,25 @@ struct RankState {
     lost: bool,
     /// Completions that it was asked for and has not sent.
     owed: usize,
-    workers: usize,
+    /// Of all its workers.
+    slots: usize,
+}
+
+impl RankState {
+    /// Completions that it owes for each slot.
+    fn load(&self) -> f64 {
+        self.owed as f64 / self.slots as f64
+    }
 }
 
 struct MpiCoordinator {
-    wire: MpiTransport,
-    orders: Receiver<CoordinatorCommand>,
+    transport: MpiTransport,
+    commands: Receiver<CoordinatorCommand>,
     shared: Arc<CoordinatorState>,
     actors: Vec<RankState>,
-    desk: Option<JobReceiver>,
-    /// Who waits for the gradient of a part, and from which rank.
-    parts: BTreeMap<u64, (usize, Sender<Vec<u8>>)>,
+    jobs: Option<JobReceiver>,
     /// Number of the queue: what actors say to an older one is not heard.
     round: u64,
-    /// Slots of each worker of an actor.
-    slots: usize,
     beat: Instant,
     /// It has been told to stop.
     over: bool,
@@ -213,16 +198,15 @@ struct MpiCoordinator {
 
 impl MpiCoordinator {
     fn new(
-        wire: MpiTransport,
-        orders: Receiver<CoordinatorCommand>,
+        transport: MpiTransport,
+        commands: Receiver<CoordinatorCommand>,
         shared: Arc<CoordinatorState>,
         ranks: usize,
     ) -> MpiCoordinator {
-        let known =
-            |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, workers: 1 };
+        let known = |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, slots: 1 };
         let actors = (1..ranks).map(known).collect();
-        let (desk, parts, beat) = (None, BTreeMap::new(), Instant::now());
-        MpiCoordinator { wire, orders, shared, actors, desk, parts, round: 0, slots: 0, beat, over: false }
+        let (jobs, beat) = (None, Instant::now());
+        MpiCoordinator { transport, commands, shared, actors, jobs, round: 0, beat, over: false }
     }
 
     /// Carries messages until it is told to stop.
@@ -243,7 +227,7 @@ impl MpiCoordinator {
 
     fn turn(&mut self, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Result<Turn> {
         let mut turn = if self.obey()? { Turn::Busy } else { Turn::Quiet };
-        while let Some((rank, bytes)) = self.wire.next()? {
+        while let Some((rank, bytes)) = self.transport.next()? {
             turn = Turn::Busy;
             self.hear(rank, bytes)?;
         }
@@ -261,25 +245,16 @@ impl MpiCoordinator {
     /// Does what it has been asked to. Whether that was anything.
     fn obey(&mut self) -> Result<bool> {
         let mut some = false;
-        while let Ok(order) = self.orders.try_recv() {
+        while let Ok(command) = self.commands.try_recv() {
             some = true;
-            match order {
+            match command {
                 CoordinatorCommand::Stop => self.over = true,
                 CoordinatorCommand::ReportPartial => self.send_all(&pack(&ToActor::ReportPartial)?)?,
-                CoordinatorCommand::Load(message) | CoordinatorCommand::Learn(message) => self.send_all(&message)?,
-                CoordinatorCommand::Part { rank, number, message, answer } => {
-                    if self.actors.iter().any(|actor| actor.rank == rank && !actor.lost) {
-                        self.wire.send(rank, message)?;
-                        self.parts.insert(number, (rank, answer));
-                    }
-                }
-                CoordinatorCommand::Start(start) => {
-                    self.slots = start.slots;
-                    self.send_all(&pack(&ToActor::Start(start))?)?;
-                }
-                CoordinatorCommand::Reset(desk) => {
+                CoordinatorCommand::Load(message) => self.send_all(&message)?,
+                CoordinatorCommand::Start(start) => self.send_all(&pack(&ToActor::Start(start))?)?,
+                CoordinatorCommand::Reset(jobs) => {
                     self.round += 1;
-                    self.desk = Some(desk);
+                    self.jobs = Some(jobs);
                     self.actors.iter_mut().for_each(|actor| actor.owed = 0);
                     self.send_all(&pack(&ToActor::Reset(self.round))?)?;
                 }
@@ -291,40 +266,35 @@ impl MpiCoordinator {
     fn hear(&mut self, rank: usize, bytes: Vec<u8>) -> Result<()> {
         let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank) else { return Ok(()) };
         (actor.heard, actor.unpacking) = (Instant::now(), false);
-        let mut differentiated = None;
         match unpack(&bytes)? {
-            FromActor::Hello(host) => set(&self.shared.hosts, rank, host),
-            FromActor::Started(workers) => {
-                actor.workers = workers;
-                set(&self.shared.workers, rank, workers);
+            FromActor::Hello(host) => {
+                if let Some(known) = self.shared.hosts().get_mut(rank) {
+                    *known = host;
+                }
             }
-            FromActor::News { round, news } if round == self.round => {
-                if let WorkerEvent::Completed(_) = &news {
+            FromActor::Started(slots) => actor.slots = slots,
+            FromActor::Event { round, event } if round == self.round => {
+                if let WorkerEvent::Completed(_) = &event {
                     actor.owed = actor.owed.saturating_sub(1);
                 }
-                let news = match news {
+                let event = match event {
                     WorkerEvent::Failed(error) => WorkerEvent::Failed(error.attributed_to(&self.shared.name(rank))),
-                    news => news,
+                    event => event,
                 };
-                self.report(rank, news);
+                self.report(rank, event);
             }
-            FromActor::Differentiated { number, .. } => differentiated = Some(number),
             FromActor::Unpacking => actor.unpacking = true,
-            FromActor::News { .. } | FromActor::Alive => {}
-        }
-        // Whoever waits for it unpacks the rest.
-        if let Some((_, answer)) = differentiated.and_then(|number| self.parts.remove(&number)) {
-            let _ = answer.send(bytes);
+            FromActor::Event { .. } | FromActor::Alive => {}
         }
         Ok(())
     }
 
-    /// Gives jobs to the actors that owe least for each worker, and to none more than twice what its slots hold, so that
+    /// Gives jobs to the actors that owe least for each slot, and to none more than twice what its slots hold, so that
     /// it never has to wait for a job and others are not kept from one. Whether there was a job.
     fn hand_out(&mut self) -> Result<bool> {
         let mut some = false;
         while let Some(at) = self.with_room()
-            && let Some((job, urgent)) = self.desk.as_ref().and_then(next)
+            && let Some((job, urgent)) = self.jobs.as_ref().and_then(JobReceiver::next)
         {
             some = true;
             let round = self.round;
@@ -333,7 +303,7 @@ impl MpiCoordinator {
             if self.round == round {
                 let RankState { rank, owed, .. } = &mut self.actors[at];
                 *owed += job.begun.len();
-                self.wire.send(*rank, pack(&ToActor::Job { urgent, job })?)?;
+                self.transport.send(*rank, pack(&ToActor::Job { urgent, job })?)?;
             }
         }
         Ok(some)
@@ -342,8 +312,8 @@ impl MpiCoordinator {
     /// The index of the actor that is to have the next job.
     fn with_room(&self) -> Option<usize> {
         let alive = self.actors.iter().enumerate().filter(|(_, actor)| !actor.lost);
-        let (at, actor) = alive.min_by_key(|(_, actor)| actor.owed / actor.workers.max(1))?;
-        (actor.owed < 2 * self.slots * actor.workers).then_some(at)
+        let (at, actor) = alive.min_by(|(_, one), (_, other)| one.load().total_cmp(&other.load()))?;
+        (actor.load() < 2.0).then_some(at)
     }
 
     /// Names the actors that have died.
@@ -365,16 +335,13 @@ impl MpiCoordinator {
             .collect();
         for (rank, silent) in dead {
             self.shared.lost.store(true, Ordering::SeqCst);
-            set(&self.shared.workers, rank, 0);
-            // Whoever waits for them does them.
-            self.parts.retain(|_, (of, _)| *of != rank);
             self.fail(rank, gone(&self.shared.name(rank), silent));
         }
     }
 
-    fn report(&self, rank: usize, news: WorkerEvent) {
-        if let Some(desk) = &self.desk {
-            let _ = desk.reports.send(WorkerReport { worker: rank.saturating_sub(1), news });
+    fn report(&self, rank: usize, event: WorkerEvent) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.reports.send(WorkerReport { worker: rank.saturating_sub(1), event });
         }
     }
 
@@ -384,7 +351,7 @@ impl MpiCoordinator {
 
     fn send_all(&mut self, message: &Arc<[u8]>) -> Result<()> {
         for actor in self.actors.iter().filter(|actor| !actor.lost) {
-            self.wire.send(actor.rank, message.clone())?;
+            self.transport.send(actor.rank, message.clone())?;
         }
         Ok(())
     }
@@ -394,11 +361,11 @@ impl MpiCoordinator {
         let deadline = Instant::now() + FAREWELL;
         let alone = self.shared.lost.load(Ordering::SeqCst);
         let _ = pack(&ToActor::Stop { alone }).and_then(|stop| self.send_all(&stop));
-        while !self.wire.is_quiet() && Instant::now() < deadline {
-            let _ = self.wire.advance();
+        while !self.transport.is_quiet() && Instant::now() < deadline {
+            let _ = self.transport.advance();
             std::thread::sleep(LOOK);
         }
-        if !self.wire.is_quiet() {
+        if !self.transport.is_quiet() {
             self.shared.lost.store(true, Ordering::SeqCst);
         }
     }
@@ -410,24 +377,7 @@ enum Turn {
     Over,
 }
 
-/// The next job of a queue, and whether it goes before others.
-fn next(desk: &JobReceiver) -> Option<(Job, bool)> {
-    let urgent = desk.urgent.try_recv().map(|job| (job, true));
-    urgent.or_else(|_| desk.jobs.try_recv().map(|job| (job, false))).ok()
-}
-
-/// Notes something about a rank.
-fn set<T>(list: &Mutex<Vec<T>>, rank: usize, value: T) {
-    if let Some(known) = lock(list).get_mut(rank) {
-        *known = value;
-    }
-}
-
 fn gone(name: &str, silent: Duration) -> Error {
     let found = format!("said nothing for {:.1} s: its process or its machine has died", silent.as_secs_f64());
     Error::invalid(name, found, "what was sampled and learned is saved; start the same command again to go on")
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

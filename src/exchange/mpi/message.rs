@@ -1,16 +1,15 @@
-//! What ranks say to each other: the jobs and the news that channels carry within a process, and what belongs to them.
-//! What they say of gradients stands in `gradient`.
+//! What ranks say to each other: the jobs and the events that channels carry within a process, and what belongs to them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::super::worker::WorkerEvent;
-use super::gradient::GradientSetup;
-use crate::learner::TokenBatch;
+use crate::exchange::worker::WorkerEvent;
+use crate::kernels::Precision;
+use crate::kernels::cuda::as_type;
 use crate::policy::{LoraLayers, ModelConfig, Snapshot, Weight};
 use crate::rollout::Job;
 use crate::{Error, Result};
@@ -21,20 +20,13 @@ pub(super) enum ToActor<'a> {
     /// Make engines for a model.
     Start(StartEngines),
     Load(Load<'a>),
-    /// Drop everything; news is of this round from now on.
+    /// Drop everything; events are of this round from now on.
     Reset(u64),
     Job {
         urgent: bool,
         job: Job,
     },
     ReportPartial,
-    /// Learn this from now on.
-    Learn(GradientSetup<'a>),
-    /// Differentiate a part.
-    Part {
-        number: u64,
-        part: Cow<'a, TokenBatch>,
-    },
     /// The learner is alive.
     Alive,
     /// It is over. Alone: another rank has died, and MPI's common end would be waited for in vain.
@@ -45,39 +37,18 @@ pub(super) enum ToActor<'a> {
 
 /// From an actor to the learner.
 #[derive(Serialize, Deserialize)]
-pub(super) enum FromActor<'a> {
+pub(super) enum FromActor {
     /// The name of its machine.
     Hello(String),
-    /// It has made engines for so many workers.
+    /// It has made engines with so many slots.
     Started(usize),
-    News {
+    Event {
         round: u64,
-        news: WorkerEvent,
-    },
-    /// What has come of a part: an outcome, packed, which rank 0 unpacks where it does not keep others waiting.
-    Differentiated {
-        number: u64,
-        #[serde(borrow)]
-        outcome: BorrowedBytes<'a>,
+        event: WorkerEvent,
     },
     /// It will say nothing while it unpacks weights.
     Unpacking,
     Alive,
-}
-
-/// Bytes that stay where they are.
-pub(super) struct BorrowedBytes<'a>(pub &'a [u8]);
-
-impl Serialize for BorrowedBytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for BorrowedBytes<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(BorrowedBytes)
-    }
 }
 
 /// The engines of an actor.
@@ -85,10 +56,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for BorrowedBytes<'a> {
 pub(super) struct StartEngines {
     /// In the words of `config.json`.
     pub config: String,
-    pub slots: usize,
     pub max_tokens: usize,
     /// Workers; one on each core unless told.
     pub workers: Option<usize>,
+    /// On the card of each rank, which computes with this precision, where the learner is on one.
+    pub card: Option<Precision>,
 }
 
 /// The weights of a policy version.
@@ -96,33 +68,36 @@ pub(super) struct StartEngines {
 pub(super) struct Load<'a> {
     version: u64,
     weights: Cow<'a, BTreeMap<String, Weight>>,
-    /// Those below adapters, unless they are what they were.
-    frozen: Option<BTreeMap<String, Weight>>,
+    /// Tensors of the snapshot, as f32; and whether those that are missing are what they were.
+    tensors: BTreeMap<String, Weight>,
+    others_stay: bool,
     lora: Option<String>,
 }
 
 impl<'a> Load<'a> {
     /// What an actor needs of a snapshot that comes after `before`.
     pub fn new(snapshot: &'a Snapshot, before: Option<&Snapshot>) -> Result<Load<'a>> {
-        let same = before.is_some_and(|before| Arc::ptr_eq(&before.frozen, &snapshot.frozen));
+        let before = before.filter(|before| before.frozen.keys().eq(snapshot.frozen.keys()));
+        let is_new = |(name, tensor): &(&String, &Tensor)| {
+            before.and_then(|before| before.frozen.get(*name)).is_none_or(|before| before.id() != tensor.id())
+        };
         let weight = |(name, tensor): (&String, &Tensor)| -> Result<(String, Weight)> {
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            let values = as_type(tensor, DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
             Ok((name.clone(), Weight { shape: tensor.dims().to_vec(), values }))
         };
-        let frozen = if same { None } else { Some(snapshot.frozen.iter().map(weight).collect::<Result<_>>()?) };
+        let tensors = snapshot.frozen.iter().filter(is_new).map(weight).collect::<Result<_>>()?;
         let lora = snapshot.lora.as_deref().map(json).transpose()?;
-        Ok(Load { version: snapshot.version, weights: Cow::Borrowed(&snapshot.weights), frozen, lora })
+        let weights = Cow::Borrowed(snapshot.weights.as_ref());
+        Ok(Load { version: snapshot.version, weights, tensors, others_stay: before.is_some(), lora })
     }
 
-    /// The snapshot again.
+    /// The snapshot again, on the processor.
     pub fn snapshot(self, config: &Arc<ModelConfig>, before: Option<&Snapshot>) -> Result<Snapshot> {
-        let tensor = |(name, Weight { shape, values }): (String, Weight)| -> Result<(String, Tensor)> {
-            Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?))
-        };
-        let frozen = match self.frozen {
-            Some(frozen) => Arc::new(frozen.into_iter().map(tensor).collect::<Result<BTreeMap<_, _>>>()?),
-            None => before.map(|before| before.frozen.clone()).unwrap_or_default(),
-        };
+        let before = before.filter(|_| self.others_stay);
+        let mut frozen = before.map(|before| before.frozen.clone()).unwrap_or_default();
+        for (name, Weight { shape, values }) in self.tensors {
+            Arc::make_mut(&mut frozen).insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
+        }
         let lora = self.lora.as_deref().map(of_json::<LoraLayers>).transpose()?.map(Arc::new);
         let weights = Arc::new(self.weights.into_owned());
         Ok(Snapshot { version: self.version, config: config.clone(), weights, frozen, lora })
@@ -148,18 +123,19 @@ pub(super) fn unpack<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|error| unreadable(error.to_string()))
 }
 
-pub(super) fn unreadable(error: String) -> Error {
+fn unreadable(error: String) -> Error {
     Error::invalid("message between ranks", error, "run the same version of recollect on every rank")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::cuda::emulated::on_card;
     use crate::policy::Family;
     use crate::policy::lora::tests::adapted;
     use crate::policy::{Policy, Target};
     use crate::rollout::tests::{request, snapshot, tiny};
-    use crate::rollout::{Completion, Finish, Versions};
+    use crate::rollout::{Completion, CudaEngine, Finish, Versions};
 
     fn there_and_back(policy: &Snapshot, before: Option<(&Snapshot, &Snapshot)>) -> Snapshot {
         let bytes = pack(&ToActor::Load(Load::new(policy, before.map(|(here, _)| here)).unwrap())).unwrap();
@@ -182,14 +158,38 @@ mod tests {
         let (first, second) = (policy.snapshot(1).unwrap(), policy.snapshot(2).unwrap());
         let there = there_and_back(&first, None);
         assert_eq!(values(&there), values(&first));
-        assert!(Load::new(&second, Some(&first)).unwrap().frozen.is_none());
+        assert!(Load::new(&second, Some(&first)).unwrap().tensors.is_empty());
         let again = there_and_back(&second, Some((&first, &there)));
         assert_eq!(values(&again), values(&second));
         assert!(Arc::ptr_eq(&again.frozen, &there.frozen) && again.lora == second.lora && again.version == 2);
     }
 
     #[test]
-    fn jobs_and_news_arrive_as_they_were() {
+    fn what_is_on_a_card_is_sampled_on_another_as_on_the_first() {
+        on_card(|| {
+            for policy in [
+                Policy::from_snapshot(&snapshot(&tiny(Family::Qwen3), 3)).unwrap(),
+                adapted(Family::Qwen2, &[Target::UpProj]),
+            ] {
+                let policy = policy.with_precision(Precision::Bf16).on(&Device::Cpu).unwrap();
+                let (first, second) = (policy.snapshot(1).unwrap(), policy.snapshot(2).unwrap());
+                let there = there_and_back(&first, None);
+                let sampled = |snapshot: &Snapshot| {
+                    let config = &policy.config;
+                    let mut engine = CudaEngine::on_device(&Device::Cpu, config, Precision::Bf16, 5, 64).unwrap();
+                    engine.load(snapshot).unwrap();
+                    engine.generate(&[request(&[1, 2, 3], 4, 1.0, 5)]).unwrap()
+                };
+                assert_eq!(sampled(&there), sampled(&first));
+                assert_eq!(sampled(&there_and_back(&second, Some((&first, &there)))), sampled(&second));
+                // What is not trained has been there since.
+                assert_eq!(Load::new(&second, Some(&first)).unwrap().tensors.len(), policy.variables.len());
+            }
+        });
+    }
+
+    #[test]
+    fn jobs_and_events_arrive_as_they_were() {
         let job = Job::new(7, request(&[1, 2, 3], 4, 0.7, 5));
         let bytes = pack(&ToActor::Job { urgent: true, job: job.clone() }).unwrap();
         assert!(matches!(unpack(&bytes).unwrap(), ToActor::Job { urgent: true, job: found } if found == job));
@@ -197,17 +197,17 @@ mod tests {
         [3, 3, 4].into_iter().for_each(|version| versions.push(version));
         let (tokens, log_probs) = (vec![5, 6, 2], vec![-0.25, -1e-9, -7.125]);
         let completion = Completion { request: 7, sample: 3, tokens, log_probs, versions, finish: Finish::Stop };
-        let bytes = pack(&FromActor::News { round: 2, news: WorkerEvent::Completed(completion.clone()) }).unwrap();
+        let bytes = pack(&FromActor::Event { round: 2, event: WorkerEvent::Completed(completion.clone()) }).unwrap();
         let found = unpack(&bytes).unwrap();
         assert!(
-            matches!(found, FromActor::News { round: 2, news: WorkerEvent::Completed(found) } if found == completion)
+            matches!(found, FromActor::Event { round: 2, event: WorkerEvent::Completed(found) } if found == completion)
         );
         let failure = Error::invalid("request 3", "logits that are not finite", "lower the learning rate");
         let words = failure.to_string();
-        let bytes = pack(&FromActor::News { round: 0, news: WorkerEvent::Failed(failure) }).unwrap();
+        let bytes = pack(&FromActor::Event { round: 0, event: WorkerEvent::Failed(failure) }).unwrap();
         let found = unpack(&bytes).unwrap();
         assert!(
-            matches!(found, FromActor::News { news: WorkerEvent::Failed(found), .. } if found.to_string() == words)
+            matches!(found, FromActor::Event { event: WorkerEvent::Failed(found), .. } if found.to_string() == words)
         );
         assert!(unpack::<FromActor>(&[99]).is_err());
     }

@@ -1,27 +1,18 @@
-//! Several processes, on several machines: rank 0 learns, the others sample for it and compute their share of its
-//! gradients.
+//! Several processes, on several machines: rank 0 learns, the others sample for it.
 //!
 //! [`join`] says which of them this process is. On rank 0 a thread (the `coordinator`) does all that is said to other
 //! ranks: it takes jobs from the same queue that threads would take them from, and puts their events where threads
-//! would. Every other rank is an [`ActorRank`]: workers whose jobs come over the `transport`. All of them say that they
-//! are alive a few times a second, so that one that dies is named in seconds, whatever MPI does about it.
+//! would. Every other rank is an [`ActorRank`]: workers whose jobs come over the `transport`, on the processor or on a
+//! card of its own. All of them say that they are alive a few times a second, so that one that dies is named in seconds,
+//! whatever MPI does about it.
 //!
-//! Gradients: while rank 0 learns from a batch, each worker of another rank is one more
-//! [`GradWorker`](crate::learner::GradWorker) beside its threads (`remote_worker`): it sends a part there, where
-//! `gradient_threads` differentiate it with the weights that were published, or with those that a setup brings, and
-//! waits for the gradient. Rank 0 adds the gradients in the order of the parts, makes the step and publishes the
-//! weights, so that all have the same. MPI's own reductions are not used: the sum of threads is `((p0 + p1) + p2) + …`
-//! over the parts, and a rank that adds up its own parts first would round otherwise, so no reduction over ranks has
-//! these bits. The price is that a gradient travels for each part and not for each rank. Rank 0 holds few of them:
-//! those on their way, one for each helper, and those that wait for one before them. The bits are those of threads
-//! where all machines compute with the same instructions.
+//! Gradients are rank 0's alone. The sum of a batch is `((p0 + p1) + p2) + …` over its parts, whoever computes them, and a
+//! rank that added up its own parts first would round otherwise; so either a gradient of all that is trained travels for
+//! each part, which cost more than it gained, or the bits depend on the number of ranks.
 
 mod actor;
 mod coordinator;
-mod gradient;
-mod gradient_threads;
 mod message;
-mod remote_worker;
 mod transport;
 
 use std::sync::Arc;
@@ -63,12 +54,14 @@ pub fn join(stopping: impl Fn() -> bool + Send + Sync + 'static) -> Result<Optio
     if threading < Threading::Serialized {
         return refuse("a library that only the main thread may call", "use an Open MPI that is built with threads");
     }
-    let (rank, size) = (universe.world().rank() as usize, universe.world().size() as usize);
-    match (rank, size) {
+    let world = universe.world();
+    let (rank, ranks) = (world.rank() as usize, world.size() as usize);
+    let local_rank = world.split_shared(world.rank()).rank() as usize;
+    let end = End(Some(universe));
+    match (rank, ranks) {
         (_, 1) => Ok(None),
-        (0, _) => LearnerRank::start(End(Some(universe)), size, Arc::new(stopping))
-            .map(|learner| Some(Role::Learner(learner))),
-        _ => Ok(Some(Role::Actor(ActorRank::new(End(Some(universe)), rank, size)))),
+        (0, _) => Ok(Some(Role::Learner(LearnerRank::start(end, ranks, Arc::new(stopping))?))),
+        _ => Ok(Some(Role::Actor(ActorRank { end, rank, ranks, local_rank }))),
     }
 }
 

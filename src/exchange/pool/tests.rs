@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::exchange::Sampler;
 use crate::policy::Family;
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{Finish, Job, Published, Versions};
+use crate::rollout::{Engine, Finish, Versions};
 
 fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
     let snapshot = snapshot(&tiny(Family::Qwen2), 9);
@@ -12,39 +13,34 @@ fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
     (pool, snapshot)
 }
 
+fn submit(pool: &mut WorkerPool, requests: Vec<Request>) -> Ticket {
+    pool.submit(requests, PartialRollouts::default()).unwrap()
+}
+
+fn collect(pool: &mut WorkerPool, ticket: Ticket) -> Result<Vec<Completion>> {
+    pool.collect(ticket, &mut |_, _| {})
+}
+
+/// The same weights with a norm that makes every logit infinite.
+fn broken_norm(good: &Snapshot) -> Snapshot {
+    let mut weights = good.weights.as_ref().clone();
+    weights.get_mut("model.norm.weight").unwrap().values.fill(f32::INFINITY);
+    Snapshot { weights: Arc::new(weights), ..good.clone() }
+}
+
 #[test]
 fn completions_do_not_depend_on_the_number_of_workers() {
     let requests = mixture(40);
     let (mut one, snapshot) = pool(1, 8);
+    assert_eq!(one.generate(Vec::new()).unwrap(), []);
     let expected = one.generate(requests.clone()).unwrap();
+    assert!(one.waited() > Duration::ZERO);
     let mut engine = Engine::new(&snapshot.config, 5, 64).unwrap();
     engine.load(&snapshot).unwrap();
     assert_eq!(engine.generate(&requests).unwrap(), expected);
     for (count, slots) in [(3, 8), (3, 1), (2, 64)] {
         assert_eq!(pool(count, slots).0.generate(requests.clone()).unwrap(), expected);
     }
-}
-
-#[test]
-fn published_weights_are_used_from_the_next_call_on() {
-    let (mut pool, first) = pool(3, 2);
-    let before = pool.generate(mixture(5)).unwrap();
-    let second = Snapshot { version: 6, ..snapshot(&first.config, 10) };
-    pool.publish(&second).unwrap();
-    let after = pool.generate(mixture(5)).unwrap();
-    assert!(before.iter().all(|completion| completion.versions.oldest() == Some(5)));
-    assert!(after.iter().all(|completion| completion.versions.oldest() == Some(6)));
-    assert_ne!(before[0].log_probs, after[0].log_probs);
-}
-
-#[test]
-fn tokens_and_seconds_are_counted() {
-    let (mut pool, _) = pool(2, 4);
-    assert_eq!(pool.generate(Vec::new()).unwrap(), []);
-    assert_eq!(pool.throughput().tokens, 0);
-    let tokens: usize = (0..2).flat_map(|_| pool.generate(mixture(7)).unwrap()).map(|c| c.tokens.len()).sum();
-    assert_eq!(pool.throughput().tokens, tokens as u64);
-    assert!(pool.throughput().seconds > 0.0);
 }
 
 #[test]
@@ -55,16 +51,14 @@ fn what_is_wrong_is_said_and_the_pool_goes_on() {
     let message = pool.generate(requests).unwrap_err().to_string();
     assert!(message.contains("request 4") && message.contains("token id 99"), "{message}");
 
-    let mut weights = good.weights.as_ref().clone();
-    weights.get_mut("model.norm.weight").unwrap().values.fill(f32::INFINITY);
-    pool.publish(&Snapshot { weights: Arc::new(weights), ..good.clone() }).unwrap();
-    let message = pool.generate(mixture(6)).unwrap_err().to_string();
-    assert!(message.contains("not finite"), "{message}");
-
-    pool.publish(&snapshot(&tiny(Family::Llama), 1)).unwrap();
-    for _ in 0..2 {
-        let message = pool.generate(mixture(6)).unwrap_err().to_string();
-        assert!(message.contains("another shape"), "{message}");
+    for (weights, found) in
+        [(broken_norm(&good), "not finite"), (snapshot(&tiny(Family::Llama), 1), "another shape than the engine's")]
+    {
+        pool.publish(&weights).unwrap();
+        for _ in 0..2 {
+            let message = pool.generate(mixture(6)).unwrap_err().to_string();
+            assert!(message.contains(found), "{message}");
+        }
     }
 
     pool.publish(&good).unwrap();
@@ -86,7 +80,7 @@ fn long() -> Vec<Request> {
 /// Such an order that has come some way, and how far.
 fn on_the_way(pool: &mut WorkerPool) -> (Ticket, PartialRollouts) {
     loop {
-        let ticket = pool.submit(long()).unwrap();
+        let ticket = submit(pool, long());
         // Workers may be done with all of it before this thread gets its turn.
         for _ in 0..50 {
             let underway = pool.underway().remove(&ticket).unwrap();
@@ -94,7 +88,7 @@ fn on_the_way(pool: &mut WorkerPool) -> (Ticket, PartialRollouts) {
                 return (ticket, underway);
             }
         }
-        pool.collect(ticket).unwrap();
+        collect(pool, ticket).unwrap();
     }
 }
 
@@ -102,21 +96,22 @@ fn on_the_way(pool: &mut WorkerPool) -> (Ticket, PartialRollouts) {
 fn orders_are_worked_on_ahead_and_urgent_ones_go_first() {
     let (mut pool, first) = pool(2, 4);
     let expected = pool.generate(mixture(9)).unwrap();
-    let tickets: Vec<Ticket> = (0..3).map(|_| pool.submit(mixture(9)).unwrap()).collect();
+    let tickets: Vec<Ticket> = (0..3).map(|_| submit(&mut pool, mixture(9))).collect();
     assert_eq!(pool.generate(mixture(9)).unwrap(), expected);
     // In any order.
     for ticket in [tickets[1], tickets[0], tickets[2]] {
-        assert_eq!(pool.collect(ticket).unwrap(), expected);
+        assert_eq!(collect(&mut pool, ticket).unwrap(), expected);
     }
     assert_eq!(pool.fill(), Fill::default());
-    assert!(pool.collect(tickets[0]).unwrap_err().to_string().contains("lost"));
+    assert!(collect(&mut pool, tickets[0]).unwrap_err().to_string().contains("lost"));
     // What is published before an order is what it is sampled from, whatever the workers were at.
     let (ahead, _) = on_the_way(&mut pool);
     let second = Snapshot { version: 6, ..snapshot(&first.config, 10) };
     pool.publish(&second).unwrap();
     let urgent = pool.generate(mixture(9)).unwrap();
     assert!(urgent.iter().all(|completion| completion.versions.runs() == [(6, completion.tokens.len())]));
-    let ahead = pool.collect(ahead).unwrap();
+    assert_ne!(urgent[0].log_probs, expected[0].log_probs);
+    let ahead = collect(&mut pool, ahead).unwrap();
     assert_eq!(ahead.len(), 4000);
     assert!(ahead.iter().all(|completion| completion.versions.tokens() == completion.tokens.len()));
     assert!(ahead.iter().any(|completion| completion.versions.oldest() == Some(5)));
@@ -130,7 +125,7 @@ fn what_is_underway_can_be_kept_and_gone_on_with_elsewhere() {
     let expected = whole.generate(long()).unwrap();
     let (mut pool, _) = self::pool(2, 4);
     let (one, kept) = on_the_way(&mut pool);
-    let two = pool.submit(mixture(5)).unwrap();
+    let two = submit(&mut pool, mixture(5));
     assert_eq!(pool.underway().keys().copied().collect::<Vec<_>>(), [one, two]);
     let PartialRollouts { finished, begun } = &kept;
     let of = |request: usize, sample: usize| {
@@ -139,13 +134,13 @@ fn what_is_underway_can_be_kept_and_gone_on_with_elsewhere() {
     assert!(finished.iter().all(|completion| completion == of(completion.request, completion.sample)));
     assert!(begun.iter().all(|begun| of(begun.request, begun.sample).tokens.starts_with(&begun.tokens)));
     // Nothing is taken away by looking, and what was kept ends elsewhere as it does here.
-    assert_eq!(pool.collect(one).unwrap(), expected);
+    assert_eq!(collect(&mut pool, one).unwrap(), expected);
     let text = serde_json::to_string(&kept).unwrap();
     assert_eq!(serde_json::from_str::<PartialRollouts>(&text).unwrap(), kept);
     let (mut other, _) = self::pool(3, 2);
-    let ticket = other.resume(long(), kept.clone()).unwrap();
-    assert_eq!(other.collect(ticket).unwrap(), expected);
-    assert!(other.resume(mixture(12), kept).is_err());
+    let ticket = other.submit(long(), kept.clone()).unwrap();
+    assert_eq!(collect(&mut other, ticket).unwrap(), expected);
+    assert!(other.submit(mixture(12), kept).is_err());
 }
 
 #[test]
@@ -153,15 +148,39 @@ fn what_was_finished_survives_a_worker_that_fails() {
     let (mut pool, good) = pool(2, 4);
     let expected = pool.generate(long()).unwrap();
     let (ticket, _) = on_the_way(&mut pool);
-    let mut weights = good.weights.as_ref().clone();
-    weights.get_mut("model.norm.weight").unwrap().values.fill(f32::INFINITY);
-    pool.publish(&Snapshot { weights: Arc::new(weights), ..good }).unwrap();
-    let message = pool.collect(ticket).map(|all| all.len()).unwrap_err().to_string();
+    pool.publish(&broken_norm(&good)).unwrap();
+    let message = collect(&mut pool, ticket).map(|all| all.len()).unwrap_err().to_string();
     assert!(message.contains("not finite"), "{message}");
     let underway = pool.underway();
     assert!(underway[&ticket].finished.len() >= 5 && underway[&ticket].begun.is_empty());
     assert!(underway[&ticket].finished.iter().all(|completion| expected.contains(completion)));
-    assert!(pool.collect(ticket).unwrap_err().to_string().contains("lost with the worker that failed"));
+    assert!(collect(&mut pool, ticket).unwrap_err().to_string().contains("lost with the worker that failed"));
+}
+
+fn completion(request: usize, sample: usize) -> Completion {
+    let mut versions = Versions::default();
+    versions.push(4);
+    Completion { request, sample, tokens: vec![7], log_probs: vec![-0.5], versions, finish: Finish::Stop }
+}
+
+#[test]
+fn only_what_is_missing_becomes_a_job_and_completions_of_something_else_are_refused() {
+    let requests = vec![request(&[1], 2, 1.0, 0), request(&[2], 3, 1.0, 1), request(&[3], 1, 1.0, 2)];
+    let begun = PartialCompletion { tokens: vec![5, 6], ..PartialCompletion::new(1, 2) };
+    let finished = vec![completion(1, 0), completion(2, 0)];
+    let (order, jobs) = PoolOrder::new(requests, PartialRollouts { finished, begun: vec![begun] }, 10).unwrap();
+    assert_eq!((order.missing, order.finished.len()), (4, 2));
+    let begun = |job: &Job| job.begun.iter().map(|one| (one.request, one.sample, one.tokens.len())).collect::<Vec<_>>();
+    assert_eq!(
+        jobs.iter().map(|job| (job.number, begun(job))).collect::<Vec<_>>(),
+        [(10, vec![(10, 0, 0), (10, 1, 0)]), (11, vec![(11, 1, 0), (11, 2, 2)]),]
+    );
+    let twice = vec![completion(0, 1), completion(0, 1)];
+    let empty = Completion { tokens: Vec::new(), ..completion(0, 0) };
+    for finished in [vec![completion(1, 0)], vec![completion(0, 2)], twice, vec![empty]] {
+        let underway = PartialRollouts { finished, begun: Vec::new() };
+        assert!(PoolOrder::new(vec![request(&[1], 2, 1.0, 0)], underway, 0).is_err());
+    }
 }
 
 /// Does with the first job what it is told.
@@ -173,33 +192,15 @@ enum Broken {
 }
 
 impl Sampler for Broken {
-    fn load(&mut self, _: Published) -> Result<()> {
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        true
-    }
-
-    fn is_idle(&self) -> bool {
-        true
-    }
-
     fn take(&mut self, job: Job) -> Result<()> {
         match self {
             Broken::Panics => panic!("the roof is on fire"),
             Broken::Sleeps => std::thread::sleep(Duration::from_millis(1500)),
             Broken::Works(finished) => {
                 std::thread::sleep(Duration::from_millis(1));
-                let (request, versions, finish) = (job.number, Versions::default(), Finish::Stop);
-                let (tokens, log_probs) = (Vec::new(), Vec::new());
-                finished.push(Completion { request, sample: 0, tokens, log_probs, versions, finish });
+                finished.push(completion(job.number, 0));
             }
         }
-        Ok(())
-    }
-
-    fn step(&mut self) -> Result<()> {
         Ok(())
     }
 
@@ -209,12 +210,6 @@ impl Sampler for Broken {
             _ => Vec::new(),
         }
     }
-
-    fn begun(&self) -> Vec<PartialCompletion> {
-        Vec::new()
-    }
-
-    fn clear(&mut self) {}
 }
 
 fn broken(samplers: Vec<Broken>) -> WorkerPool {
@@ -226,7 +221,7 @@ fn a_panic_becomes_an_error() {
     let mut pool = broken(vec![Broken::Panics, Broken::Panics]);
     let message = pool.generate(vec![request(&[1], 1, 1.0, 0)]).unwrap_err().to_string();
     assert!(message.contains("rollout worker") && message.contains("the roof is on fire"), "{message}");
-    while pool.team.check().is_ok() {
+    while pool.backend.check().is_ok() {
         std::thread::yield_now();
     }
     let message = pool.generate(vec![request(&[1], 1, 1.0, 0)]).unwrap_err().to_string();
@@ -234,23 +229,16 @@ fn a_panic_becomes_an_error() {
 }
 
 #[test]
-fn a_worker_that_hangs_is_named_while_others_go_on() {
-    let mut pool = broken(vec![Broken::Sleeps, Broken::Works(Vec::new())]);
-    pool.set_patience(Duration::from_millis(50));
-    let ticket = pool.submit((0..1000).map(|key| request(&[1], 1, 1.0, key)).collect()).unwrap();
-    let message = pool.collect(ticket).unwrap_err().to_string();
-    assert!(message.contains("missing completions from rollout worker 0"), "{message}");
-}
-
-#[test]
-fn a_stuck_worker_is_named() {
-    let mut pool = broken(vec![Broken::Sleeps]);
-    pool.set_patience(Duration::from_millis(50));
-    let error = pool.generate(vec![request(&[1], 3, 1.0, 0)]).unwrap_err();
-    assert!(matches!(error, Error::Timeout { .. }));
-    let message = error.to_string();
-    assert!(message.contains("3 missing completions from rollout worker 0"), "{message}");
-    let started = Instant::now();
-    drop(pool);
-    assert!(started.elapsed() < Duration::from_secs(1), "a stuck worker is not waited for");
+fn a_worker_that_hangs_is_named_and_not_waited_for_whether_or_not_others_go_on() {
+    for samplers in [vec![Broken::Sleeps], vec![Broken::Sleeps, Broken::Works(Vec::new())]] {
+        let mut pool = broken(samplers);
+        pool.set_patience(Duration::from_millis(50));
+        let error = pool.generate((0..1000).map(|key| request(&[1], 1, 1.0, key)).collect()).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }));
+        let message = error.to_string();
+        assert!(message.contains("missing completions from rollout worker 0"), "{message}");
+        let started = Instant::now();
+        drop(pool);
+        assert!(started.elapsed() < Duration::from_secs(1), "a stuck worker is not waited for");
+    }
 }

@@ -8,6 +8,8 @@ mod cache;
 mod step;
 mod weights;
 
+use candle_core::Device;
+
 use self::cache::CudaCache;
 use self::step::{CudaStep, SlotRow};
 use self::weights::CudaWeights;
@@ -18,11 +20,11 @@ use super::published::Published;
 use crate::kernels::Precision;
 use crate::kernels::attention::WIDEST_ON_CARD;
 use crate::kernels::cuda::CudaDevice;
-use crate::policy::{Policy, Snapshot};
+use crate::policy::{ModelConfig, Policy, Snapshot};
 use crate::{Error, Result};
 
 /// Completions at once. A card reads all weights for every step, whatever it computes with them.
-const SLOTS: usize = 256;
+pub const SLOTS_ON_CARD: usize = 256;
 
 /// Rows of prompts that are read at once.
 const PIECE: usize = 256;
@@ -46,7 +48,7 @@ impl Engine<Cuda> {
     ///
     /// More tokens than the model has positions, heads that are too wide, or too little memory.
     pub fn for_policy(policy: &Policy, max_tokens: usize) -> Result<Option<CudaEngine>> {
-        CudaEngine::with_slots(policy, SLOTS, max_tokens)
+        CudaEngine::with_slots(policy, SLOTS_ON_CARD, max_tokens)
     }
 
     /// The same with a number of slots that is not the usual one.
@@ -55,8 +57,27 @@ impl Engine<Cuda> {
     ///
     /// As [`for_policy`](Engine::for_policy); and no slots.
     pub fn with_slots(policy: &Policy, slots: usize, max_tokens: usize) -> Result<Option<CudaEngine>> {
-        let Some(card) = policy.card() else { return Ok(None) };
-        let (config, precision) = (policy.config.as_ref(), policy.precision);
+        if !policy.is_on_card() {
+            return Ok(None);
+        }
+        CudaEngine::on_device(&policy.device(), &policy.config, policy.precision, slots, max_tokens).map(Some)
+    }
+
+    /// An engine on a card, for a model that may be somewhere else.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_slots`](Engine::with_slots); and a device that is no card.
+    pub fn on_device(
+        device: &Device,
+        config: &ModelConfig,
+        precision: Precision,
+        slots: usize,
+        max_tokens: usize,
+    ) -> Result<CudaEngine> {
+        let Some(card) = CudaDevice::at(device) else {
+            return Err(Error::invalid("rollout engine", "no card", "set run.device to \"cpu\""));
+        };
         let backend = || {
             if config.head_dim > WIDEST_ON_CARD {
                 let found = format!("heads of {} dimensions", config.head_dim);
@@ -68,7 +89,7 @@ impl Engine<Cuda> {
             let cache = CudaCache::new(&card, config, precision, slots + Cuda::PROMPTS)?;
             Ok(Cuda { card, precision, step, cache })
         };
-        Engine::with_backend(config, slots, max_tokens, backend).map(Some)
+        Engine::with_backend(config, slots, max_tokens, backend)
     }
 }
 
