@@ -118,7 +118,7 @@ fn the_quickstart_on_three_ranks_is_the_quickstart() {
 }
 
 #[test]
-fn replaced_groups_and_adapters_leave_the_same_on_any_number_of_ranks() {
+fn ranks_share_the_gradient_of_every_objective_and_change_no_bit_of_it() {
     if !available() {
         return;
     }
@@ -127,8 +127,11 @@ fn replaced_groups_and_adapters_leave_the_same_on_any_number_of_ranks() {
     let everything =
         "{ preset = 'dapo', inner_epochs = 3, tis_cap = 2.0, kl = 0.1, entropy = 0.01, filter.keep = 'all' }";
     let cases = [
+        ("plain", vec![]),
         ("everything", vec![format!("train.algorithm={everything}")]),
+        ("head", vec!["train.algorithm={ preset = 'ppo', inner_epochs = 2, value.trunk = true }".to_owned()]),
         ("adapters", vec!["lora.rank=4".to_owned(), "train.algorithm.kl=0.1".to_owned()]),
+        ("rounded", vec!["run.precision=bf16".to_owned(), "train.temperature=0.8".to_owned()]),
     ];
     for (case, set) in cases {
         let arguments = |name: &str| {
@@ -143,8 +146,18 @@ fn replaced_groups_and_adapters_leave_the_same_on_any_number_of_ranks() {
             let output = finish(mpirun_of(ranks, &[], &arguments(&name)).spawn().unwrap());
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
             same(&expected, &left_by(&home.path(&name)), &name);
+            let shared = learned_elsewhere(&home.path(&name));
+            println!("{name}: other ranks computed {:.0}% of the gradient", 100.0 * shared);
+            assert!(shared > 0.0, "{name}: no other rank helped");
         }
     }
+}
+
+/// The share of a run's tokens that other ranks learned from.
+fn learned_elsewhere(run: &Path) -> f64 {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.iter().map(|line| line["time"]["learned_elsewhere"].as_f64().unwrap()).sum::<f64>() / lines.len() as f64
 }
 
 #[test]
@@ -198,6 +211,7 @@ fn a_rank_that_dies_is_named_in_seconds_and_the_run_goes_on_from_there() {
     if !available() {
         return;
     }
+    // Other ranks have parts of a gradient most of the time.
     let sizes = ["train.group_size=16", "train.replay_tokens=2048", "run.workers=1"];
     let home = Home::new(&[&sizes[..], &["train.steps=30", "train.checkpoint_every=10"]].concat());
     home.finished("threads");
@@ -210,6 +224,7 @@ fn a_rank_that_dies_is_named_in_seconds_and_the_run_goes_on_from_there() {
         // SAFETY: it was a child of our own mpirun a moment ago.
         unsafe { libc::kill(victim, libc::SIGKILL) };
         let killed = Instant::now();
+        assert!(learned_elsewhere(&home.path(name)) > 0.0, "{name}: no other rank helped to learn");
         let output = finish(child);
         let took = killed.elapsed();
         let errors = String::from_utf8_lossy(&output.stderr);

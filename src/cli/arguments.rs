@@ -143,7 +143,7 @@ impl StageArgs {
         #[cfg(feature = "mpi")]
         if let Some(learner) = &learner {
             let others = learner.others();
-            output::say(&format!("# rank 0 learns, ranks 1 to {} sample", others.len()))?;
+            output::say(&format!("# rank 0 learns, ranks 1 to {} sample and share the gradients", others.len()))?;
             experiment.actors = Arc::new(others);
         }
         stage(&experiment, found)

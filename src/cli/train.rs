@@ -41,8 +41,8 @@ Examples:
   recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 --set run.dir=runs/branch
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow
   mpirun -np 4 recollect train configs/quickstart.toml     if built with --features mpi: rank 0 learns, prints and
-                                                           writes, the others sample; only rank 0 needs the files of
-                                                           the run";
+                                                           writes, the others sample and share the gradients; only
+                                                           rank 0 needs the files of the run";
 
 pub fn main(args: &TrainArgs) -> Result<()> {
     args.stage.perform_with(

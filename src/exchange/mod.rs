@@ -11,6 +11,7 @@ mod threads;
 mod worker;
 
 use crate::Result;
+use crate::learner::RemoteRanks;
 use crate::policy::Policy;
 
 pub use pool::{CompletionListener, Fill, PartialRollouts, Ticket, WorkerPool};
@@ -26,6 +27,11 @@ pub fn on_cores(workers: Option<usize>) -> usize {
 pub trait Actors: Send + Sync {
     /// A pool for a policy, with so many workers in each process; see [`on_cores`].
     fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool>;
+
+    /// Themselves as those who help to learn, where they do.
+    fn others(&self) -> Option<&dyn RemoteRanks> {
+        None
+    }
 }
 
 /// Threads of this process.

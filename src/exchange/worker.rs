@@ -288,7 +288,7 @@ pub(super) fn name(worker: usize) -> String {
 }
 
 /// What becomes of a panic of whoever has this name.
-fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+pub(super) fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     let remedy = "this is a bug: report it; the same command goes on from what is saved";

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Sequences of rows without padding, one after the other. One that many others begin with, as a prompt does with its
 /// completions, stands there once: it is their prefix, and they are its continuations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     sequences: Vec<Sequence>,
     /// Rows of the newest sequence that is no continuation.
@@ -12,7 +14,7 @@ pub struct Layout {
 }
 
 /// Rows that follow each other; the first of them follows the last of the prefix, if there is one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequence {
     /// The rows of its own.
     pub rows: Range<usize>,

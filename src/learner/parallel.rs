@@ -18,7 +18,17 @@ pub fn gradients<P: Sync, S: Send>(
     if parts.is_empty() {
         return Err(Error::invalid("batch", "no sequence in it", "give at least one"));
     }
-    let sum = Mutex::new(OrderedSum::default());
+    add_gradients(Gradients::default(), parts, workers, differentiate)
+}
+
+/// The same added to the sum over the parts before them.
+pub fn add_gradients<P: Sync, S: Send>(
+    sum: Gradients,
+    parts: &[P],
+    workers: usize,
+    differentiate: impl Fn(&P) -> Result<(Gradients, S)> + Sync,
+) -> Result<(Gradients, Vec<S>)> {
+    let sum = Mutex::new(OrderedSum { sum, ..OrderedSum::default() });
     let said = each(parts.iter().enumerate().collect(), workers, |(index, part)| {
         let (gradients, said) = differentiate(part)?;
         sum.lock().unwrap_or_else(PoisonError::into_inner).add(index, gradients)?;

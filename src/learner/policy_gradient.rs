@@ -1,56 +1,16 @@
 //! The gradient of a step of reinforcement learning: sampled completions and their advantages in, gradient out.
 
-use std::ops::AddAssign;
+use candle_core::Tensor;
 
-use candle_core::{Device, Tensor};
-
+pub use super::objective::Learned;
+use super::objective::{Objective, Parallelism};
 use super::supervised::MICRO_BATCH;
-use super::{
-    Algorithm, GaeOutput, Penalty, Statistics, TokenWeights, Tokens, ValueTargets, parallel, policy_loss, value_loss,
-};
+pub use super::token_batch::Sampled;
+use super::token_batch::TokenBatch;
+use super::{Algorithm, TokenWeights, parallel};
 use crate::kernels::Gradients;
 use crate::policy::{PackedBatch, Policy};
 use crate::{Error, Result};
-
-/// One completion to learn from.
-#[derive(Clone, Copy, Debug)]
-pub struct Sampled<'a> {
-    pub prompt: &'a [u32],
-    /// Sampled token ids.
-    pub tokens: &'a [u32],
-    /// Log-probability of each token when it was sampled.
-    pub sampler_logprobs: &'a [f32],
-    /// Log-probability of each under the policy that learns, before the first of several optimizer steps; see
-    /// [`Tokens::before`].
-    pub old_logprobs: Option<&'a [f32]>,
-    /// Of the completion as a whole.
-    pub advantage: f32,
-    /// What its tokens have instead, where a value head tells them apart.
-    pub gae: Option<&'a GaeOutput>,
-    /// Whether the algorithm's filter keeps it.
-    pub kept: bool,
-}
-
-/// What a step's gradient was made of.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Learned {
-    pub loss: f64,
-    /// Over the tokens that were learned from.
-    pub statistics: Statistics,
-    /// Mean entropy of the policy at those tokens, in nats.
-    pub entropy: f64,
-    /// Tokens that went through the model.
-    pub tokens: usize,
-}
-
-impl AddAssign for Learned {
-    fn add_assign(&mut self, other: Learned) {
-        self.loss += other.loss;
-        self.statistics += other.statistics;
-        self.entropy += other.entropy;
-        self.tokens += other.tokens;
-    }
-}
 
 /// What the tokens of a step weigh. `completions` are all of the step; `trace_end` closes a chain of thought, and
 /// `max_new_tokens` is the longest completion allowed.
@@ -80,13 +40,13 @@ pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> 
 /// `weights` holds what the tokens of these completions weigh, and the normaliser of the whole step. `reference` is
 /// the frozen policy that `algorithm.kl` holds to. Completions that nothing pulls on count in the normaliser and cost
 /// nothing. `None` if there are no others.
-pub fn gradients(
+pub fn gradients<'a>(
     policy: &Policy,
     reference: Option<&Policy>,
     algorithm: &Algorithm,
     completions: &[Sampled],
     weights: &TokenWeights,
-    workers: usize,
+    hands: impl Into<Parallelism<'a>>,
 ) -> Result<Option<(Gradients, Learned)>> {
     if algorithm.gae().is_some() {
         completions
@@ -103,9 +63,8 @@ pub fn gradients(
     }
     let rows = batch.packed.rows.len();
     let parts = batch.split(policy.micro_batch(MICRO_BATCH));
-    let (gradients, learned) = parallel::gradients(&parts, policy.workers(workers), |part| {
-        differentiate(policy, reference, algorithm, part, weights.normaliser)
-    })?;
+    let objective = Objective { algorithm: *algorithm, normaliser: weights.normaliser };
+    let (gradients, learned) = objective.gradients(policy, reference, &parts, hands.into())?;
     let mut sum = Learned::default();
     for part in learned {
         sum += part;
@@ -156,130 +115,11 @@ fn each_token(
     Ok(masks.iter().map(|mask| all.by_ref().take(shown(mask)).collect()).collect())
 }
 
-/// A batch of completions with what else is known of each of its rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct TokenBatch {
-    packed: PackedBatch,
-    /// Log-probability of each target when it was sampled.
-    sampler_logprobs: Vec<f32>,
-    /// The same before the first of several optimizer steps, of all completions or of none.
-    old_logprobs: Vec<f32>,
-    advantages: Vec<f32>,
-    /// What a value head expected, of all completions or of none.
-    values: Vec<f32>,
-    /// What it should have expected.
-    returns: Vec<f32>,
-    /// How many rows each completion has.
-    lengths: Vec<usize>,
-}
-
-impl TokenBatch {
-    /// Completions with what their tokens weigh; those of one prompt that stand side by side share it.
-    fn pack(weighed: Vec<(&Sampled, &[f32])>) -> Result<TokenBatch> {
-        let mut rows = TokenBatch::default();
-        for group in weighed.chunk_by(|(one, _), (next, _)| one.prompt == next.prompt) {
-            let completions = group.iter().map(|(completion, weights)| (completion.tokens, *weights));
-            rows.packed.push_group(group[0].0.prompt, completions)?;
-            group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
-        }
-        Ok(rows)
-    }
-
-    /// What is known of the rows of one completion.
-    fn push(&mut self, completion: &Sampled, weights: &[f32]) {
-        let learned = |values: &[f32]| -> Vec<f32> {
-            values.iter().zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(value, _)| *value).collect()
-        };
-        let sampled = learned(completion.sampler_logprobs);
-        match completion.gae {
-            None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
-            Some(GaeOutput { advantages, values, returns }) => {
-                self.advantages.extend(learned(advantages));
-                self.values.extend(learned(values));
-                self.returns.extend(learned(returns));
-            }
-        }
-        self.lengths.push(sampled.len());
-        self.old_logprobs.extend(completion.old_logprobs.map(learned).unwrap_or_default());
-        self.sampler_logprobs.extend(sampled);
-    }
-
-    /// Cuts the batch between completions.
-    fn split(&self, token_budget: usize) -> Vec<TokenBatch> {
-        let (mut row, mut completion) = (0, 0);
-        let parts = self.packed.split(token_budget).into_iter().map(|packed| {
-            let rows = row..row + packed.rows.len();
-            let completions = completion..completion + packed.sequences();
-            (row, completion) = (rows.end, completions.end);
-            let optional = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().to_vec();
-            TokenBatch {
-                packed,
-                sampler_logprobs: self.sampler_logprobs[rows.clone()].to_vec(),
-                old_logprobs: optional(&self.old_logprobs),
-                values: optional(&self.values),
-                returns: optional(&self.returns),
-                advantages: self.advantages[rows.clone()].to_vec(),
-                lengths: self.lengths[completions].to_vec(),
-            }
-        });
-        parts.collect()
-    }
-}
-
-/// Loss and gradient of one micro-batch.
-fn differentiate(
-    policy: &Policy,
-    reference: Option<&Policy>,
-    algorithm: &Algorithm,
-    part: &TokenBatch,
-    normaliser: f64,
-) -> Result<(Gradients, Learned)> {
-    let head = algorithm.value.head();
-    let log_probs = match head {
-        None => policy.log_probs(&part.packed)?,
-        Some(_) => policy.log_probs_and_values(&part.packed)?,
-    };
-    let entropy: f64 = log_probs.entropy.to_vec1::<f32>()?.iter().map(|e| f64::from(*e)).sum();
-    let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu);
-    let (sampled, advantage) = (tensor(&part.sampler_logprobs)?, tensor(&part.advantages)?);
-    let (weight, before) = (tensor(&part.packed.weights)?, tensor(&part.old_logprobs)?);
-    let (foretold, returned) = (tensor(&part.values)?, tensor(&part.returns)?);
-    let completion: Vec<u32> =
-        part.lengths.iter().zip(0..).flat_map(|(length, number)| vec![number; *length]).collect();
-    let held = match reference {
-        Some(reference) if algorithm.kl != 0.0 && algorithm.kl_in == Penalty::Loss => {
-            Some(reference.score(&part.packed)?.log_prob)
-        }
-        _ => None,
-    };
-    let mut statistics = Statistics::default();
-    let (loss, gradients) = log_probs.backward(|log_prob, entropy, value| {
-        let tokens = Tokens {
-            log_prob,
-            sampler_logprobs: &sampled,
-            old_logprobs: (!part.old_logprobs.is_empty()).then_some(&before),
-            completion: &completion,
-            advantage: &advantage,
-            weight: &weight,
-            reference: held.as_ref(),
-            entropy: Some(entropy),
-        };
-        let loss = policy_loss(algorithm, &tokens, normaliser)?;
-        statistics = loss.statistics;
-        let (Some(head), Some(value)) = (head, value) else { return Ok(loss.value) };
-        let foretold = ValueTargets { value, before: &foretold, returned: &returned, weight: &weight };
-        let of_head = value_loss(&head, &foretold, normaliser)?;
-        statistics += of_head.statistics;
-        Ok((loss.value + of_head.value)?)
-    })?;
-    Ok((gradients, Learned { loss, statistics, entropy, tokens: part.packed.tokens.len() }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::knowledge::curriculum::TrainingSequence;
-    use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, HeadLoss, supervised};
+    use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, GaeOutput, HeadLoss, supervised};
     use crate::policy::model::tests::random_policy;
     use crate::policy::value_head::tests::with_head;
     use crate::policy::{Family, config};

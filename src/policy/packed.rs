@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::kernels::{Layout, Sequence};
 use crate::{Error, Result};
 
 /// A batch for one forward pass: tokens of all sequences in a row, and one row per predicted token.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PackedBatch {
     /// All input tokens.
     pub tokens: Vec<u32>,

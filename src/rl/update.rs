@@ -10,7 +10,7 @@ use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
-use crate::learner::{Algorithm, Optimizer, Penalty, supervised};
+use crate::learner::{Algorithm, Optimizer, Parallelism, Penalty, supervised};
 use crate::monitor::StepStats;
 use crate::policy::Policy;
 use crate::{Result, random};
@@ -66,11 +66,11 @@ impl Updater<'_> {
         };
         sampled.iter_mut().zip(&before).for_each(|(completion, before)| completion.old_logprobs = Some(before));
         gauge!("learning_rate").set(learning_rate);
+        let hands = Parallelism { threads: workers, others: self.experiment.actors.others() };
         let mut update = Update::default();
         for epoch in 0..inner_epochs {
             let reference = self.reference;
-            let learned =
-                policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, workers)?;
+            let learned = policy_gradient::gradients(&tempered, reference, &self.algorithm, &sampled, &weights, hands)?;
             let gradients = learned.map(|(gradients, learned)| {
                 update.add(learned);
                 gradients
@@ -89,6 +89,9 @@ impl Updater<'_> {
             }
         }
         update.measure(&self.algorithm);
+        if hands.others.is_some() {
+            gauge!("time/learned_elsewhere").set(update.elsewhere());
+        }
         Ok(update)
     }
 
@@ -164,6 +167,11 @@ impl Update {
     /// Mean over its optimizer steps.
     fn entropy(&self) -> f64 {
         self.learned.entropy / self.steps.max(1) as f64
+    }
+
+    /// The share of the tokens that went through the model in other processes.
+    fn elsewhere(&self) -> f64 {
+        self.learned.elsewhere as f64 / self.learned.tokens.max(1) as f64
     }
 
     /// Records what was learned; nothing, if nothing was.

@@ -5,7 +5,7 @@ use metrics::{describe_gauge, gauge};
 use super::MetricsLine;
 
 /// Names, and beginnings of names that end in `/`. The first that fits is taken.
-const MEANINGS: [(&str, &str); 40] = [
+const MEANINGS: [(&str, &str); 41] = [
     ("step", "Optimizer steps of reinforcement learning that are done."),
     ("reward_std", "Standard deviation of the reward within a group, in the mean of all groups."),
     ("reward_changes", "How often the reward file was changed and read again."),
@@ -47,6 +47,7 @@ const MEANINGS: [(&str, &str); 40] = [
     ("time/judge", "Seconds for which the learner waited for judgements when all completions were there."),
     ("time/wait_for_batch", "Seconds for which the learner waited for completions."),
     ("time/wait_for_weights", "Seconds for which a worker waited for leave to sample further ahead, on average."),
+    ("time/learned_elsewhere", "Share of a step's tokens whose gradient other ranks computed."),
     ("time/alarm/", "1 at the steps at which what the machine has left rang this alarm."),
     ("time/", "Seconds that a part of the step took."),
 ];

@@ -1,9 +1,11 @@
-//! A rank that samples for rank 0.
+//! A rank that samples for rank 0, and takes its share of the learning.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::message::{FromActor, StartEngines, ToActor, of_json, pack, unpack};
+use super::load::{of_json, pack, unpack};
+use super::message::{FromActor, StartEngines, ToActor};
+use super::share::GradientShare;
 use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK, host};
 use crate::exchange::on_cores;
@@ -39,10 +41,11 @@ struct ActorSession {
     round: u64,
     /// What the workers have told so far, and how many have not.
     told: (Vec<PartialCompletion>, usize),
+    share: GradientShare,
 }
 
 impl ActorRank {
-    /// Samples until rank 0 says that it is over.
+    /// Samples and differentiates until rank 0 says that it is over.
     ///
     /// Errors: rank 0 has said nothing for a minute, or cannot be understood.
     pub fn serve(mut self) -> Result<()> {
@@ -69,8 +72,9 @@ impl ActorRank {
                     ToActor::Start(start) => {
                         // The old workers end first: they may hold much memory.
                         drop(session.take());
-                        let slots = session.insert(ActorSession::new(&start, self.local_rank)?).slots;
-                        say(transport, FromActor::Started(slots))?;
+                        let begun = session.insert(ActorSession::new(&start, self.local_rank)?);
+                        let threads = if start.card.is_some() { 0 } else { begun.workers.len() };
+                        say(transport, FromActor::Started { slots: begun.slots, threads })?;
                     }
                     ToActor::Load(load) => {
                         say(transport, FromActor::Unpacking)?;
@@ -78,9 +82,23 @@ impl ActorRank {
                         if let Some(session) = &mut session {
                             let snapshot = load.snapshot(&session.config, session.loaded.as_ref())?;
                             session.workers.publish(&snapshot)?;
+                            session.share.publish(&snapshot);
                             session.loaded = Some(snapshot);
                         }
                         say(transport, FromActor::Alive)?;
+                    }
+                    ToActor::Learn(setup) => {
+                        say(transport, FromActor::Unpacking)?;
+                        transport.advance()?;
+                        if let Some(ActorSession { share, loaded: Some(loaded), .. }) = &mut session {
+                            share.learn(setup, loaded)?;
+                        }
+                        say(transport, FromActor::Alive)?;
+                    }
+                    ToActor::AddTo(sum) => {
+                        if let Some(session) = &mut session {
+                            session.share.add_to(sum)?;
+                        }
                     }
                     message => {
                         if let Some(session) = &mut session {
@@ -92,6 +110,10 @@ impl ActorRank {
             while let Some((round, event)) = session.as_mut().and_then(ActorSession::event) {
                 quiet = false;
                 say(transport, FromActor::Event { round, event })?;
+            }
+            while let Some(answer) = session.as_ref().and_then(|session| session.share.answer()) {
+                quiet = false;
+                transport.send(0, answer?)?;
             }
             if beat.elapsed() >= BEAT {
                 beat = Instant::now();
@@ -129,8 +151,8 @@ impl ActorSession {
         };
         let (jobs, receiver) = JobSender::open();
         workers.reset(&receiver);
-        let (loaded, told) = (None, (Vec::new(), 0));
-        Ok(ActorSession { workers, slots, jobs, config: Arc::new(config), loaded, round: 0, told })
+        let (loaded, told, share) = (None, (Vec::new(), 0), GradientShare::start(workers.len())?);
+        Ok(ActorSession { workers, slots, jobs, config: Arc::new(config), loaded, round: 0, told, share })
     }
 
     fn obey(&mut self, message: ToActor) {
@@ -145,7 +167,13 @@ impl ActorSession {
                 self.told = (Vec::new(), self.workers.len());
                 self.workers.report_partial();
             }
-            ToActor::Start(_) | ToActor::Load(_) | ToActor::Alive | ToActor::Stop { .. } => {}
+            ToActor::Share(parts) => self.share.begin(parts.into_owned()),
+            ToActor::Start(_)
+            | ToActor::Load(_)
+            | ToActor::Learn(_)
+            | ToActor::AddTo(_)
+            | ToActor::Alive
+            | ToActor::Stop { .. } => {}
         }
     }
 

@@ -1,20 +1,19 @@
 //! Rank 0's side: one thread that does all that is said to other ranks, for whoever has a handle.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::message::{FromActor, Load, StartEngines, ToActor, json, pack, unpack};
+use super::gradient::GradientOutcome;
+use super::load::{pack, unpack};
+use super::message::{FromActor, ToActor};
+use super::ranks::{CoordinatorCommand, CoordinatorState, MpiRanks, set};
 use super::transport::MpiTransport;
 use super::{BEAT, End, LOOK};
-use crate::exchange::threads::WorkerBackend;
 use crate::exchange::worker::{JobReceiver, WorkerEvent, WorkerReport};
-use crate::exchange::{Actors, WorkerPool};
-use crate::policy::{Policy, Snapshot};
-use crate::rollout::Limits;
 use crate::{Error, Result};
 
 /// How long an actor may say nothing before it counts as dead.
@@ -33,44 +32,11 @@ pub struct LearnerRank {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The other ranks, as rank 0 speaks to them.
-#[derive(Clone)]
-pub struct MpiRanks {
-    commands: Sender<CoordinatorCommand>,
-    ranks: usize,
-    shared: Arc<CoordinatorState>,
-}
-
-/// The same as the workers of a pool.
-struct RankWorkers {
-    ranks: MpiRanks,
-    /// What they sample from.
-    published: Option<Snapshot>,
-}
-
-/// What the coordinator tells those who speak through it.
-#[derive(Default)]
-struct CoordinatorState {
-    /// Names of the actors' machines, as far as they are known.
-    hosts: Mutex<Vec<String>>,
-    /// An actor has died.
-    lost: AtomicBool,
-}
-
-/// What the coordinator is asked to do.
-enum CoordinatorCommand {
-    Start(StartEngines),
-    Load(Arc<[u8]>),
-    Reset(JobReceiver),
-    ReportPartial,
-    Stop,
-}
-
 impl LearnerRank {
     pub(super) fn start(end: End, ranks: usize, stopping: Arc<dyn Fn() -> bool + Send + Sync>) -> Result<LearnerRank> {
         let (commands, received) = unbounded();
-        let hosts = Mutex::new(vec![String::new(); ranks]);
-        let shared = Arc::new(CoordinatorState { hosts, ..CoordinatorState::default() });
+        let (hosts, threads) = (Mutex::new(vec![String::new(); ranks]), Mutex::new(vec![0; ranks]));
+        let shared = Arc::new(CoordinatorState { hosts, threads, ..CoordinatorState::default() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("coordinator".into()).spawn(move || {
             MpiCoordinator::new(MpiTransport::new(ranks), received, theirs, ranks).work(&*stopping);
@@ -80,7 +46,7 @@ impl LearnerRank {
         Ok(LearnerRank { end, others: MpiRanks { commands, ranks, shared }, thread: Some(thread) })
     }
 
-    /// Those who sample.
+    /// Those who sample and help to learn.
     pub fn others(&self) -> MpiRanks {
         self.others.clone()
     }
@@ -101,69 +67,6 @@ impl Drop for LearnerRank {
     }
 }
 
-impl Actors for MpiRanks {
-    /// Where the policy is on a card, each rank samples on the card of its number among the ranks of its machine.
-    fn pool(&self, workers: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
-        let (config, max_tokens) = (&policy.config, policy.config.longest_sequence());
-        let card = policy.is_on_card().then_some(policy.precision);
-        self.say(CoordinatorCommand::Start(StartEngines { config: json(config.as_ref())?, max_tokens, workers, card }));
-        let workers = RankWorkers { ranks: self.clone(), published: None };
-        Ok(WorkerPool::with_backend(workers, Limits { max_tokens, vocab_size: config.vocab_size }))
-    }
-}
-
-impl MpiRanks {
-    /// How many they are, of which there is at least one.
-    #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
-    pub fn len(&self) -> usize {
-        self.ranks - 1
-    }
-
-    fn say(&self, command: CoordinatorCommand) {
-        // The coordinator goes when the learner does, and then nobody waits for an answer.
-        let _ = self.commands.send(command);
-    }
-}
-
-impl WorkerBackend for RankWorkers {
-    fn len(&self) -> usize {
-        self.ranks.len()
-    }
-
-    /// Worker 0 is rank 1.
-    fn name(&self, worker: usize) -> String {
-        self.ranks.shared.name(worker + 1)
-    }
-
-    fn publish(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let message = pack(&ToActor::Load(Load::new(snapshot, self.published.as_ref())?))?;
-        self.published = Some(snapshot.clone());
-        self.ranks.say(CoordinatorCommand::Load(message));
-        Ok(())
-    }
-
-    fn reset(&self, jobs: &JobReceiver) {
-        self.ranks.say(CoordinatorCommand::Reset(jobs.clone()));
-    }
-
-    fn report_partial(&self) {
-        self.ranks.say(CoordinatorCommand::ReportPartial);
-    }
-}
-
-impl CoordinatorState {
-    fn name(&self, rank: usize) -> String {
-        match self.hosts().get(rank).filter(|host| !host.is_empty()) {
-            Some(host) => format!("rank {rank} (on {host})"),
-            None => format!("rank {rank}"),
-        }
-    }
-
-    fn hosts(&self) -> MutexGuard<'_, Vec<String>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What the coordinator knows of an actor.
 struct RankState {
     rank: usize,
@@ -174,6 +77,8 @@ struct RankState {
     owed: usize,
     /// Of all its workers.
     slots: usize,
+    /// Where its share of a gradient is waited for.
+    learned: Option<Sender<GradientOutcome>>,
 }
 
 impl RankState {
@@ -203,7 +108,15 @@ impl MpiCoordinator {
         shared: Arc<CoordinatorState>,
         ranks: usize,
     ) -> MpiCoordinator {
-        let known = |rank| RankState { rank, heard: Instant::now(), unpacking: false, lost: false, owed: 0, slots: 1 };
+        let known = |rank| RankState {
+            rank,
+            heard: Instant::now(),
+            unpacking: false,
+            lost: false,
+            owed: 0,
+            slots: 1,
+            learned: None,
+        };
         let actors = (1..ranks).map(known).collect();
         let (jobs, beat) = (None, Instant::now());
         MpiCoordinator { transport, commands, shared, actors, jobs, round: 0, beat, over: false }
@@ -250,7 +163,9 @@ impl MpiCoordinator {
             match command {
                 CoordinatorCommand::Stop => self.over = true,
                 CoordinatorCommand::ReportPartial => self.send_all(&pack(&ToActor::ReportPartial)?)?,
-                CoordinatorCommand::Load(message) => self.send_all(&message)?,
+                CoordinatorCommand::Load(message) | CoordinatorCommand::Learn(message) => self.send_all(&message)?,
+                CoordinatorCommand::Share { rank, message } => self.send_to(rank, message, None)?,
+                CoordinatorCommand::AddTo { rank, message, answer } => self.send_to(rank, message, Some(answer))?,
                 CoordinatorCommand::Start(start) => self.send_all(&pack(&ToActor::Start(start))?)?,
                 CoordinatorCommand::Reset(jobs) => {
                     self.round += 1;
@@ -267,12 +182,11 @@ impl MpiCoordinator {
         let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank) else { return Ok(()) };
         (actor.heard, actor.unpacking) = (Instant::now(), false);
         match unpack(&bytes)? {
-            FromActor::Hello(host) => {
-                if let Some(known) = self.shared.hosts().get_mut(rank) {
-                    *known = host;
-                }
+            FromActor::Hello(host) => set(&self.shared.hosts, rank, host),
+            FromActor::Started { slots, threads } => {
+                actor.slots = slots;
+                set(&self.shared.threads, rank, threads);
             }
-            FromActor::Started(slots) => actor.slots = slots,
             FromActor::Event { round, event } if round == self.round => {
                 if let WorkerEvent::Completed(_) = &event {
                     actor.owed = actor.owed.saturating_sub(1);
@@ -282,6 +196,11 @@ impl MpiCoordinator {
                     event => event,
                 };
                 self.report(rank, event);
+            }
+            FromActor::Learned(outcome) => {
+                if let Some(waiting) = actor.learned.take() {
+                    let _ = waiting.send(outcome);
+                }
             }
             FromActor::Unpacking => actor.unpacking = true,
             FromActor::Event { .. } | FromActor::Alive => {}
@@ -329,12 +248,14 @@ impl MpiCoordinator {
             .iter_mut()
             .filter(dead)
             .map(|actor| {
-                actor.lost = true;
+                // Whoever waits for its share does that.
+                (actor.lost, actor.learned) = (true, None);
                 (actor.rank, actor.heard.elapsed())
             })
             .collect();
         for (rank, silent) in dead {
             self.shared.lost.store(true, Ordering::SeqCst);
+            set(&self.shared.threads, rank, 0);
             self.fail(rank, gone(&self.shared.name(rank), silent));
         }
     }
@@ -347,6 +268,13 @@ impl MpiCoordinator {
 
     fn fail(&self, rank: usize, error: Error) {
         self.report(rank, WorkerEvent::Failed(error));
+    }
+
+    /// Sends a message to a rank that is alive. An answer is waited for there from now on.
+    fn send_to(&mut self, rank: usize, message: Arc<[u8]>, answer: Option<Sender<GradientOutcome>>) -> Result<()> {
+        let Some(actor) = self.actors.iter_mut().find(|actor| actor.rank == rank && !actor.lost) else { return Ok(()) };
+        actor.learned = answer;
+        self.transport.send(rank, message)
     }
 
     fn send_all(&mut self, message: &Arc<[u8]>) -> Result<()> {

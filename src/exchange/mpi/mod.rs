@@ -1,4 +1,5 @@
-//! Several processes, on several machines: rank 0 learns, the others sample for it.
+//! Several processes, on several machines: rank 0 learns, the others sample for it and compute their share of its
+//! gradients.
 //!
 //! [`join`] says which of them this process is. On rank 0 a thread (the `coordinator`) does all that is said to other
 //! ranks: it takes jobs from the same queue that threads would take them from, and puts their events where threads
@@ -6,13 +7,21 @@
 //! card of its own. All of them say that they are alive a few times a second, so that one that dies is named in seconds,
 //! whatever MPI does about it.
 //!
-//! Gradients are rank 0's alone. The sum of a batch is `((p0 + p1) + p2) + …` over its parts, whoever computes them, and a
-//! rank that added up its own parts first would round otherwise; so either a gradient of all that is trained travels for
-//! each part, which cost more than it gained, or the bits depend on the number of ranks.
+//! Gradients: a batch is cut into the same parts as on one machine, and each rank takes a run of them as long as it has
+//! threads in proportion; rank 0 has the first. All differentiate at the same time (`share`), with the weights that were
+//! published and what a setup says of those that are not what they were. Then the sum goes round: rank 0 adds its parts,
+//! sends the sum to rank 1, which adds its own one after the other and sends it back, and so on. So the sum is
+//! `((p0 + p1) + p2) + …` as it is for threads, bit for bit, and it travels once to each rank and back, however many parts
+//! there are. A rank holds the gradients of all its parts until the sum comes. The bits are those of threads where all
+//! machines compute with the same instructions.
 
 mod actor;
 mod coordinator;
+mod gradient;
+mod load;
 mod message;
+mod ranks;
+mod share;
 mod transport;
 
 use std::sync::Arc;
@@ -23,7 +32,8 @@ use mpi::environment::Universe;
 use mpi::traits::Communicator;
 
 pub use actor::ActorRank;
-pub use coordinator::{LearnerRank, MpiRanks};
+pub use coordinator::LearnerRank;
+pub use ranks::MpiRanks;
 
 use crate::{Error, Result};
 

@@ -3,13 +3,14 @@
 use std::ops::AddAssign;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::{Tokens, before, mean_of_completion};
 use crate::Result;
 use crate::learner::{Algorithm, Clip, ClipRange, Estimator, Ratio};
 
 /// Sums over tokens of weight other than zero; add those of all micro-batches, then ask for means.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     tokens: f64,
     clipped_low: f64,
