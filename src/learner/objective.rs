@@ -59,6 +59,9 @@ impl From<usize> for Parallelism<'_> {
     }
 }
 
+/// Parts of a batch by their numbers, and the other process that has taken them.
+pub type TakenParts = (Range<usize>, Box<dyn RemoteShare>);
+
 /// Other processes that differentiate parts of batches.
 pub trait RemoteRanks: Send + Sync {
     /// Has them begin with an objective, with the weights of the policy as they are now and those of the policy that it is
@@ -75,7 +78,7 @@ pub trait RemoteRanks: Send + Sync {
         reference: Option<&Policy>,
         parts: &[TokenBatch],
         threads: usize,
-    ) -> Result<Vec<(Range<usize>, Box<dyn RemoteShare>)>>;
+    ) -> Result<Vec<TakenParts>>;
 }
 
 /// Parts of a batch that another process differentiates.
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn parts_are_shared_out_by_threads_without_a_gap() {
-        assert_eq!(shares(12, &[1]), [0..12]);
+        assert_eq!(shares(12, &[1, 0]), [0..12, 12..12]);
         assert_eq!(shares(12, &[1, 2, 0, 1]), [0..3, 3..9, 9..9, 9..12]);
         assert_eq!(shares(3, &[1, 4, 4]), [0..1, 1..2, 2..3]);
         assert_eq!(shares(2, &[1, 1, 1]), [0..1, 1..2, 2..2]);
@@ -248,9 +251,9 @@ mod tests {
             _: Option<&Policy>,
             parts: &[TokenBatch],
             threads: usize,
-        ) -> Result<Vec<(Range<usize>, Box<dyn RemoteShare>)>> {
+        ) -> Result<Vec<TakenParts>> {
             let all: Vec<usize> = [threads].into_iter().chain(vec![1; self.others]).collect();
-            let neighbour = |(at, theirs): (usize, Range<usize>)| -> (Range<usize>, Box<dyn RemoteShare>) {
+            let neighbour = |(at, theirs): (usize, Range<usize>)| -> TakenParts {
                 let does = if at == self.others { self.last } else { Last::Works };
                 let (objective, policy, parts) = (*objective, self.policy.clone(), parts[theirs.clone()].to_vec());
                 (theirs, Box::new(Neighbour { objective, policy, parts, does }))

@@ -16,7 +16,7 @@ use crate::exchange::threads::WorkerBackend;
 use crate::exchange::worker::JobReceiver;
 use crate::exchange::{Actors, WorkerPool};
 use crate::kernels::Gradients;
-use crate::learner::objective::shares;
+use crate::learner::objective::{TakenParts, shares};
 use crate::learner::policy_gradient::Learned;
 use crate::learner::{Objective, RemoteRanks, RemoteShare, TokenBatch};
 use crate::policy::{Policy, Snapshot};
@@ -151,7 +151,7 @@ impl RemoteRanks for MpiRanks {
         reference: Option<&Policy>,
         parts: &[TokenBatch],
         threads: usize,
-    ) -> Result<Vec<(Range<usize>, Box<dyn RemoteShare>)>> {
+    ) -> Result<Vec<TakenParts>> {
         let mut held = lock(&self.shared.held);
         let Some(held) = held.as_mut().filter(|held| held.knows(policy)) else { return Ok(Vec::new()) };
         let mut all = lock(&self.shared.threads).clone();
@@ -177,7 +177,7 @@ impl RemoteRanks for MpiRanks {
             }
         };
         self.say(CoordinatorCommand::Learn(message));
-        let begun = |(rank, theirs): (usize, Range<usize>)| -> Result<(Range<usize>, Box<dyn RemoteShare>)> {
+        let begun = |(rank, theirs): (usize, Range<usize>)| -> Result<TakenParts> {
             let message = pack(&ToActor::Share(Cow::Borrowed(&parts[theirs.clone()])))?;
             self.say(CoordinatorCommand::Share { rank, message });
             Ok((theirs, Box::new(RankShare { rank, ranks: self.clone() })))
