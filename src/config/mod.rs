@@ -17,6 +17,7 @@ mod pretrain;
 mod ranges;
 mod run;
 mod train;
+mod warmup;
 mod world;
 
 use std::path::Path;
@@ -33,11 +34,11 @@ pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
 pub use run::RunConfig;
 pub use train::{AlgorithmChoice, TrainConfig};
+pub use warmup::WarmupConfig;
 pub use world::{JsonlSection, KnownSection, WorldSection};
 
 use crate::knowledge::Form;
-use crate::knowledge::registry::generated;
-use crate::knowledge::source::forms;
+use crate::knowledge::registry::{generated, generated_forms};
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
@@ -69,6 +70,9 @@ pub struct Config {
     pub pretrain: PretrainConfig,
     /// Learning the documents of A and B.
     pub finetune: FinetuneConfig,
+    /// Lessons in how to think, after the documents; without this section there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<WarmupConfig>,
     /// Reinforcement learning on the questions of A.
     pub train: TrainConfig,
     /// Measuring every arm on A and B.
@@ -142,6 +146,7 @@ impl Config {
         }
         self.pretrain.check(&mut ranges);
         self.finetune.check(&mut ranges);
+        self.warmup.iter().for_each(|warmup| warmup.check(&mut ranges));
         self.train.check(&mut ranges);
         self.evaluation.check(&mut ranges);
         self.arms.check(&mut ranges);
@@ -153,8 +158,9 @@ impl Config {
     fn check_together(&self, ranges: &mut Ranges) {
         let files = self.world.is_jsonl();
         let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
-        let there = forms(files);
-        let known = self.train.forms.iter().all(|form| there.contains(form));
+        // Which forms the questions of files have is seen when they are read.
+        let there: Vec<Form> = generated_forms().collect();
+        let known = files || self.train.forms.iter().all(|form| there.contains(form));
         ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(&there)));
         let sizes = self.world.generated().a;
         for task in generated().iter().filter(|task| !task.is_core()) {
@@ -176,6 +182,13 @@ impl Config {
         let made =
             "another base with world.jsonl, because a base that is made spells the words of generated worlds only";
         ranges.demand(!files || !self.base.is_made(), "base.path", "\"pretrain\"", made);
+        let lessons = !self.world.jsonl.lessons.is_empty();
+        ranges.demand(
+            self.warmup.is_none() || lessons,
+            "warmup",
+            "a stage without lessons",
+            "it with world.jsonl.lessons, which it learns",
+        );
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);

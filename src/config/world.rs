@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Ranges;
 use crate::knowledge::codebook::CodebookConfig;
 use crate::knowledge::hierarchy::HierarchyConfig;
+use crate::knowledge::jsonl::JsonlFiles;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, Match, SetSize, WorldConfig};
@@ -42,6 +43,12 @@ pub struct JsonlSection {
     pub documents: Vec<PathBuf>,
     /// Files of questions. Those that name no `set` are divided between A and B, fact by fact.
     pub questions: Vec<PathBuf>,
+    /// Files of facts, which recited sentences are held against.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<PathBuf>,
+    /// Files of lessons, which `[warmup]` learns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lessons: Vec<PathBuf>,
     /// How an answer is compared with the right one, unless its row has a `match` of its own.
     #[serde(rename = "match")]
     pub matching: Match,
@@ -51,7 +58,8 @@ pub struct JsonlSection {
 
 impl Default for JsonlSection {
     fn default() -> Self {
-        Self { documents: Vec::new(), questions: Vec::new(), matching: Match::Normalised, vocabulary: 1024 }
+        let [documents, questions, facts, lessons] = [const { Vec::new() }; 4];
+        Self { documents, questions, facts, lessons, matching: Match::Normalised, vocabulary: 1024 }
     }
 }
 
@@ -134,6 +142,21 @@ impl Default for KnownSection {
     }
 }
 
+impl JsonlSection {
+    /// The files, as they are read.
+    pub fn files(&self) -> JsonlFiles<'_> {
+        let Self { documents, questions, facts, lessons, .. } = self;
+        JsonlFiles { documents, questions, facts, lessons }
+    }
+
+    /// Every file with the key that names it.
+    pub fn keyed(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let Self { documents, questions, facts, lessons, .. } = self;
+        let all = [("documents", documents), ("questions", questions), ("facts", facts), ("lessons", lessons)];
+        all.into_iter().flat_map(|(key, paths)| paths.iter().map(move |path| (key, path)))
+    }
+}
+
 impl WorldSection {
     /// The generated part, as `knowledge` takes it.
     pub fn generated(&self) -> WorldConfig {
@@ -163,6 +186,8 @@ impl WorldSection {
         ranges.count("world.sentences", self.sentences, 1..=1000);
         let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
         ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");
+        let beside = self.is_jsonl() || self.jsonl.keyed().next().is_none();
+        ranges.demand(beside, "world.jsonl", "facts or lessons alone", "them beside documents and questions");
         ranges.count("world.jsonl.vocabulary", self.jsonl.vocabulary, SMALLEST_TRAINED..=1_000_000);
     }
 }

@@ -6,6 +6,7 @@ mod feasible;
 pub mod finetune;
 pub mod pretrain;
 pub mod start;
+mod warmup;
 mod world;
 
 pub(crate) use context::suits;

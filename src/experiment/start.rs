@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Experiment;
 use crate::base::{self, Base, Place};
 use crate::config::Config;
+use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
@@ -134,9 +135,7 @@ pub(crate) fn with_a_name(experiment: &Experiment, base: Base, content: &str) ->
 
 /// A digest of the bytes of all files that the knowledge of a config is read from.
 pub(crate) fn files_digest(config: &Config) -> Result<String> {
-    let jsonl = &config.world.jsonl;
-    let all: Result<Vec<String>> =
-        jsonl.documents.iter().chain(&jsonl.questions).map(|p| files::digest_file(p)).collect();
+    let all: Result<Vec<String>> = config.world.jsonl.keyed().map(|(_, path)| files::digest_file(path)).collect();
     Ok(files::digest(all?.join("\n").as_bytes()))
 }
 
@@ -164,8 +163,17 @@ pub(crate) fn generated(config: &Config, known: Option<&KnownConfig>) -> Result<
 }
 
 pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
-    let jsonl = &config.world.jsonl;
-    Jsonl::load(&jsonl.documents, &jsonl.questions, jsonl.matching, config.world.seed)
+    let section = &config.world.jsonl;
+    let jsonl = Jsonl::load(section.files(), section.matching, config.world.seed)?;
+    let there = jsonl.forms();
+    match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {
+        None => Ok(jsonl),
+        Some(form) => {
+            let names = there.iter().map(|form| form.name).collect::<Vec<_>>().join(", ");
+            let remedy = format!("allowed are completion (all of them) and {names}");
+            Err(Error::invalid("train.forms", format!("the files have no questions of form {form}"), remedy))
+        }
+    }
 }
 
 /// Reads the files that a config names and refuses what its run would refuse of them. Gives notes on what was found, a line

@@ -66,7 +66,7 @@ pub struct Relation {
 }
 
 /// Everything that documents state.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FactBook {
     /// What is stated, by the canonical names.
     pub claims: BTreeSet<Claim>,

@@ -1,0 +1,22 @@
+use super::FactBook;
+use crate::knowledge::{Claim, Facts};
+#[derive(Debug)]
+pub struct ClaimReader(FactBook);
+impl ClaimReader {
+    pub fn new(book: FactBook) -> Self {
+        Self(book)
+    }
+}
+impl Facts for ClaimReader {
+    fn read(&self, _: &str) -> Option<Claim> {
+        None
+    }
+    fn holds(&self, claim: &Claim) -> bool {
+        self.0.claims.contains(claim)
+    }
+}
+impl ClaimReader {
+    pub fn book(&self) -> &FactBook {
+        &self.0
+    }
+}
