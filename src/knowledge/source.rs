@@ -1,5 +1,6 @@
 //! Where the knowledge of a run comes from: a generated world, or files.
 
+use super::facts::Cloze;
 use super::jsonl::task::COMPLETION;
 use super::logic::Import;
 use super::{Claim, Facts, Form, Jsonl, Question, Set, World};
@@ -113,6 +114,10 @@ impl Facts for Knowledge {
 
     fn holds(&self, claim: &Claim) -> bool {
         self.facts().is_some_and(|facts| facts.holds(claim))
+    }
+
+    fn cloze(&self, claim: &Claim) -> Option<Cloze> {
+        self.facts()?.cloze(claim)
     }
 
     fn import(&self) -> Import {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::knowledge::facts::Cloze;
 use crate::knowledge::{Claim, Mood};
 
 /// A row of a facts file.
@@ -106,6 +107,15 @@ impl FactBook {
     fn name(&mut self, canonical: &str, aliases: Vec<String>) {
         let names = aliases.into_iter().chain([canonical.to_owned()]);
         self.names.extend(names.map(|name| (name, canonical.to_owned())));
+    }
+
+    /// A stated fact in the first wording of its relation that has the object last, cut before the object.
+    pub fn cloze(&self, claim: &Claim) -> Option<Cloze> {
+        let Claim::Relation { group, subject, relation, object } = claim else { return None };
+        let wordings = self.wordings_of(relation);
+        let wording = wordings.iter().find_map(|wording| wording.strip_suffix("{object}"))?;
+        let beginning = wording.replace("{subject}", subject).replace("{group}", group);
+        Some(Cloze { beginning: beginning.trim_end().to_owned(), rest: object.clone() })
     }
 
     /// How a relation is worded.

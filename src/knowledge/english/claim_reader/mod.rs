@@ -1,4 +1,5 @@
 use super::FactBook;
+use crate::knowledge::facts::Cloze;
 use crate::knowledge::{Claim, Facts};
 #[derive(Debug)]
 pub struct ClaimReader(FactBook);
@@ -13,6 +14,9 @@ impl Facts for ClaimReader {
     }
     fn holds(&self, claim: &Claim) -> bool {
         self.0.claims.contains(claim)
+    }
+    fn cloze(&self, claim: &Claim) -> Option<Cloze> {
+        self.0.cloze(claim)
     }
 }
 impl ClaimReader {
