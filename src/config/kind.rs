@@ -28,18 +28,19 @@ pub fn defaults(table: &Table) -> Vec<KindDefault> {
     let path = section(table, "base").and_then(|base| base.get("path")?.as_str()).unwrap_or("embedded").to_owned();
     let jsonl = section(table, "world").and_then(|world| world.get("jsonl")?.as_table());
     let files = jsonl.is_some_and(|jsonl| ["documents", "questions"].iter().any(|key| jsonl.contains_key(*key)));
+    let language = section(table, "world").and_then(|world| world.get("language")?.as_str());
+    let free_text = files || language == Some("english");
     let base = BaseConfig { path };
     let (checkpoint, none) = (base.dir(), || Value::Table(Table::new()));
     let new = |section, key, value| KindDefault { section, key, value };
     let mut all = Vec::new();
     if files {
-        all.extend([
-            new("train", "forms", Value::Array(vec!["completion".into()])),
-            new("finetune", "replay", 0.0.into()),
-            new("train", "replay_tokens", 0.into()),
-        ]);
+        all.push(new("train", "forms", Value::Array(vec!["completion".into()])));
     }
-    if files || checkpoint.is_some() {
+    if free_text {
+        all.extend([new("finetune", "replay", 0.0.into()), new("train", "replay_tokens", 0.into())]);
+    }
+    if free_text || checkpoint.is_some() {
         // There is no structure to keep.
         all.extend([new("finetune", "scales", none()), new("train", "scales", none())]);
     }

@@ -36,7 +36,7 @@ pub use ranges::Ranges;
 pub use run::RunConfig;
 pub use train::{AlgorithmChoice, TrainConfig};
 pub use warmup::WarmupConfig;
-pub use world::{JsonlSection, KnownSection, WorldSection};
+pub use world::{JsonlSection, KnownSection, Language, WorldSection};
 
 use crate::knowledge::Form;
 use crate::knowledge::registry::{generated, generated_forms};
@@ -158,7 +158,7 @@ impl Config {
 
     /// What one section asks of another.
     fn check_together(&self, ranges: &mut Ranges) {
-        let files = self.world.is_jsonl();
+        let files = self.world.is_free_text();
         let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
         // Which forms the questions of files have is seen when they are read.
         let there: Vec<Form> = generated_forms().collect();
@@ -184,9 +184,8 @@ impl Config {
         let made =
             "another base with world.jsonl, because a base that is made spells the words of generated worlds only";
         ranges.demand(!files || !self.base.is_made(), "base.path", "\"pretrain\"", made);
-        let lessons = !self.world.jsonl.lessons.is_empty();
         ranges.demand(
-            self.warmup.is_none() || lessons,
+            self.warmup.is_none() || self.world.has_lessons(),
             "warmup",
             "a stage without lessons",
             "it with world.jsonl.lessons, which it learns",

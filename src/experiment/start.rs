@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Experiment;
 use crate::base::{self, Base, Place};
-use crate::config::Config;
+use crate::config::{Config, Language, WorldSection};
+use crate::knowledge::english::world::EnglishWorld;
 use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
@@ -50,7 +51,7 @@ impl Start {
         inputs.demand_same(begun)?;
         // A base that recollect has finished is what it was.
         experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
-        let start = if experiment.config.world.is_jsonl() {
+        let start = if experiment.config.world.is_free_text() {
             Self::from_files(experiment, made)
         } else {
             Self::generated(experiment, made)
@@ -141,7 +142,7 @@ pub(crate) fn files_digest(config: &Config) -> Result<String> {
 
 /// The knowledge that the config asks for, to be looked at.
 pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
-    if config.world.is_jsonl() {
+    if config.world.is_free_text() {
         from_files(config).map(Knowledge::Files)
     } else {
         let world = if config.base.is_made() {
@@ -163,8 +164,11 @@ pub(crate) fn generated(config: &Config, known: Option<&KnownConfig>) -> Result<
 }
 
 pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
-    let section = &config.world.jsonl;
-    let jsonl = Jsonl::load(section.files(), section.matching, config.world.seed)?;
+    let WorldSection { jsonl: section, language, english, seed, .. } = &config.world;
+    let jsonl = match language {
+        Language::Simple => Jsonl::load(section.files(), section.matching, *seed)?,
+        Language::English => Jsonl::from_english(EnglishWorld::new(english, *seed)?, *seed)?,
+    };
     let there = jsonl.forms();
     match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {
         None => Ok(jsonl),
@@ -182,7 +186,7 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
 /// # Errors
 /// Files that cannot be read or are refused.
 pub fn look_into_files(config: &Config) -> Result<Vec<String>> {
-    if !config.world.is_jsonl() {
+    if !config.world.is_free_text() {
         return Ok(Vec::new());
     }
     let knowledge = knowledge(config)?;

@@ -61,7 +61,7 @@ impl RunInputs {
                 }
             }
             // Where knowledge comes from files, the name stands for a model that the run makes.
-            Place::Shipped(_) if config.world.is_jsonl() => {}
+            Place::Shipped(_) if config.world.is_free_text() => {}
             place => {
                 let digest = base::digest(place)?;
                 all.insert("base.path".into(), InputFile { path: PathBuf::from(&config.base.path), digest });

@@ -3,6 +3,7 @@
 pub mod claim_reader;
 pub mod fact_book;
 mod needed;
+pub mod world;
 
 pub use claim_reader::ClaimReader;
 pub use fact_book::{FactBook, Relation, WrittenFact};

@@ -18,7 +18,7 @@ use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// A row of a lessons file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LessonRow {
     #[serde(alias = "question", alias = "text")]

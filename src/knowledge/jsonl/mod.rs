@@ -39,6 +39,8 @@ pub use self::watched::LeakMatcher;
 use super::answers::Key;
 use super::curriculum::TrainingSequence;
 use super::english::ClaimReader;
+use super::english::world::EnglishWorld;
+use super::english::world::rows::EnglishDocument;
 use super::english::fact_book::FactRow;
 use super::question::question_id;
 use super::{Form, Match, Question, Set, World};
@@ -76,6 +78,8 @@ pub struct Jsonl {
     world: Option<Box<(WorldOrigin, World)>>,
     /// Reads what is recited and knows what is true.
     reader: Option<Arc<ClaimReader>>,
+    /// What it is made from.
+    facts: Vec<FactRow>,
     lessons: Vec<Lesson>,
     /// The forms of the questions, in the order in which they come.
     forms: Vec<Form>,
@@ -103,10 +107,7 @@ impl Jsonl {
     pub fn load(files: JsonlFiles, matching: Match, seed: u64) -> Result<Jsonl> {
         let divide = |rows: &[QuestionRow], about: &[Vec<usize>]| {
             let facts = sets::facts(rows, about);
-            let sets = sets::assign(rows, &facts, seed)?;
-            let mut fact_of = vec![0; rows.len()];
-            facts.iter().enumerate().for_each(|(fact, rows)| rows.iter().for_each(|row| fact_of[*row] = fact));
-            Ok((sets, fact_of))
+            Ok((sets::assign(rows, &facts, seed)?, numbered(&facts, rows.len())))
         };
         Self::read(files, matching, seed, divide)
     }
@@ -140,6 +141,33 @@ impl Jsonl {
         Ok(Jsonl { world, ..jsonl })
     }
 
+    /// The same of a world in English, whose questions know their sets and what they need.
+    ///
+    /// # Errors
+    /// As those of [`Jsonl::load`]; there are none in a world that is as it should be.
+    pub fn from_english(world: EnglishWorld, seed: u64) -> Result<Jsonl> {
+        let place = |what: &str, number: usize| format!("world.english: {what} {}", number + 1);
+        let documents = world.documents.into_iter().enumerate();
+        let questions = world.questions.into_iter().enumerate();
+        let lessons = world.lessons.into_iter().enumerate();
+        let rows = Rows {
+            documents: documents
+                .map(|(at, EnglishDocument { set, text })| DocumentText {
+                    text,
+                    set: Some(set),
+                    place: place("document", at),
+                })
+                .collect(),
+            questions: questions.map(|(at, question)| QuestionRow::whole(question, place("question", at))).collect(),
+            facts: world.facts,
+            lessons: lessons.map(|(at, row)| Lesson { row, place: place("lesson", at) }).collect(),
+        };
+        Self::from_rows(rows, seed, |rows, _| {
+            let facts = sets::facts(rows, &vec![Vec::new(); rows.len()]);
+            Ok((rows.iter().map(|row| row.question.set).collect(), numbered(&facts, rows.len())))
+        })
+    }
+
     fn from_rows(
         rows: Rows,
         seed: u64,
@@ -152,7 +180,7 @@ impl Jsonl {
         let count = all.len();
         let (numbers, rows): (Vec<usize>, Vec<QuestionRow>) = distinct(all).into_iter().unzip();
         check_ids(&rows, &numbers)?;
-        let reader = (!facts.is_empty()).then(|| Arc::new(ClaimReader::new(facts.into_iter().collect())));
+        let reader = (!facts.is_empty()).then(|| Arc::new(ClaimReader::new(facts.iter().cloned().collect())));
         let evidence = PassageIndex::index(&documents);
         let mut search = evidence.search();
         let about: Vec<Vec<usize>> = rows.iter().map(|row| search.about(&row.text())).collect();
@@ -186,6 +214,7 @@ impl Jsonl {
             duplicates,
             world: None,
             reader,
+            facts,
             lessons,
             forms,
             watched: Arc::default(),
@@ -200,6 +229,11 @@ impl Jsonl {
     /// What reads recited facts and knows which are true, where that is known.
     pub fn reader(&self) -> Option<&ClaimReader> {
         self.reader.as_deref()
+    }
+
+    /// The rows of the facts files.
+    pub fn fact_rows(&self) -> &[FactRow] {
+        &self.facts
     }
 
     /// The lessons, in the order of the files.
@@ -318,6 +352,13 @@ impl Jsonl {
         }
         Ok(lessons)
     }
+}
+
+/// The number of the fact that each row is about. `facts` are the rows of each.
+fn numbered(facts: &[Vec<usize>], rows: usize) -> Vec<usize> {
+    let mut fact_of = vec![0; rows];
+    facts.iter().enumerate().for_each(|(fact, rows)| rows.iter().for_each(|row| fact_of[*row] = fact));
+    fact_of
 }
 
 /// What files hold, row by row.

@@ -140,8 +140,13 @@ impl QuestionRow {
         if question.set == Set::C {
             return Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\""));
         }
+        Ok(Self::whole(question, place))
+    }
+
+    /// A question of which everything is known.
+    pub fn whole(question: Question, place: String) -> QuestionRow {
         let (id, set, context) = (Some(question.id), Some(question.set), Some(question.context.clone()));
-        Ok(QuestionRow { question, exported: true, id, set, context, place })
+        QuestionRow { question, exported: true, id, set, context, place }
     }
 
     /// Any other. It is compared by `matching` unless it says otherwise.
