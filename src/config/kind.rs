@@ -6,6 +6,7 @@
 
 use toml::{Table, Value};
 
+use super::Config;
 use super::model::BaseConfig;
 use crate::base;
 
@@ -27,7 +28,7 @@ pub struct KindDefault {
 pub fn defaults(table: &Table) -> Vec<KindDefault> {
     let path = section(table, "base").and_then(|base| base.get("path")?.as_str()).unwrap_or("embedded").to_owned();
     let jsonl = section(table, "world").and_then(|world| world.get("jsonl")?.as_table());
-    let files = jsonl.is_some_and(|jsonl| ["documents", "questions"].iter().any(|key| jsonl.contains_key(*key)));
+    let files = jsonl.is_some_and(|jsonl| ["documents", "questions"].iter().any(|key| names_some(jsonl, key)));
     let language = section(table, "world").and_then(|world| world.get("language")?.as_str());
     let free_text = files || language == Some("english");
     let base = BaseConfig { path };
@@ -57,6 +58,21 @@ pub fn defaults(table: &Table) -> Vec<KindDefault> {
     // A config without the section has no warm-up.
     all.retain(|default| default.section != "warmup" || table.contains_key("warmup"));
     all
+}
+
+fn names_some(jsonl: &Table, key: &str) -> bool {
+    jsonl.get(key).and_then(Value::as_array).is_some_and(|paths| !paths.is_empty())
+}
+
+/// Which keys of a config have the value that its kind of base suggests, in one line; `None` where it suggests nothing.
+pub fn of_kind(config: &Config) -> Option<String> {
+    let table = Table::try_from(config).ok()?;
+    let mut chosen = defaults(&table);
+    chosen.retain(|default| {
+        section(&table, default.section).and_then(|section| section.get(default.key)) == Some(&default.value)
+    });
+    let keys: Vec<String> = chosen.iter().map(|one| format!("{}.{} = {}", one.section, one.key, one.value)).collect();
+    (!keys.is_empty()).then(|| format!("as this kind of base suggests: {}", keys.join(", ")))
 }
 
 /// Two digits are enough.

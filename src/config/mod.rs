@@ -28,6 +28,7 @@ use toml::{Table, Value};
 
 pub use evaluation::{ArmsConfig, EvaluationConfig};
 pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
+pub use kind::of_kind;
 pub use model::{BaseConfig, ModelSection};
 pub use optimizer::{AdamConfig, OptimizerKeys};
 pub use overrides::Override;

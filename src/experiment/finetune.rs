@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use super::start::Start;
+use super::{recall, warmup};
 use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, FinetuneConfig};
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
@@ -20,9 +21,7 @@ use crate::random::Stream;
 use crate::store::checkpoint::Checkpoints;
 use crate::store::manifest::Manifest;
 use crate::store::stage::Stage;
-use crate::{Result, base};
-
-use super::warmup;
+use crate::{Result, base, config};
 
 /// Fine-tunes the base and gives the stage that holds the policy, warmed up where the config says so.
 ///
@@ -66,13 +65,18 @@ pub(crate) fn find(experiment: &Experiment, start: &Start) -> Result<Option<Stag
 /// config has a warm-up.
 pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let tuned = read_documents(experiment, start)?;
-    warmup::warm_up(experiment, start, tuned)
+    let tuned = warmup::warm_up(experiment, start, tuned)?;
+    recall::tell(experiment, start, &tuned)?;
+    Ok(tuned)
 }
 
 fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
     let lora = experiment.config.lora.as_ref();
     experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
+        if let Some(words) = config::of_kind(&experiment.config) {
+            experiment.progress.tell(&words);
+        }
         let plan = LessonPlan {
             name: "fine-tuning",
             seed: finetune.seed,

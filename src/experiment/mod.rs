@@ -5,6 +5,7 @@ pub(crate) mod context;
 mod feasible;
 pub mod finetune;
 pub mod pretrain;
+mod recall;
 pub mod start;
 mod warmup;
 mod world;
