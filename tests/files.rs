@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use recollect::config::Config;
 use recollect::evaluation::Summary;
+use recollect::knowledge::jsonl::JsonlFiles;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, leak};
 use recollect::language::Tokenizer;
 use recollect::policy::{InitConfig, Policy};
@@ -22,7 +23,12 @@ fn cases() -> Option<PathBuf> {
 }
 
 fn load(documents: &Path, questions: &Path, seed: u64) -> Jsonl {
-    Jsonl::load(&[documents.into()], &[questions.into()], Match::Normalised, seed).unwrap()
+    Jsonl::load(
+        JsonlFiles { documents: &[documents.into()], questions: &[questions.into()], ..JsonlFiles::default() },
+        Match::Normalised,
+        seed,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -50,7 +56,9 @@ fn leaks_of_the_cases_are_found_and_nothing_else_is() {
 #[test]
 fn rows_of_the_cases_are_read_or_refused_for_what_is_wrong_with_them() {
     let Some(folder) = cases().map(|folder| folder.join("jsonl")) else { return };
-    let read = |name: &str| Jsonl::to_measure(&[], &[folder.join(name)], Match::Normalised, 0);
+    let read = |name: &str| {
+        Jsonl::to_measure(JsonlFiles { questions: &[folder.join(name)], ..JsonlFiles::default() }, Match::Normalised, 0)
+    };
     let asked = |name: &str| {
         let one = |question: &Question| (question.text.clone(), question.answer.clone());
         read(name).unwrap().questions(Set::B).iter().map(one).collect::<Vec<_>>()

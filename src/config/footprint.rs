@@ -71,7 +71,7 @@ impl Footprint {
 /// What a config's model takes when all of its weights are trained, and with adapters. None where its shape cannot be
 /// read yet.
 pub fn for_config(config: &Config) -> Option<[Footprint; 2]> {
-    let model = match (config.base.place(), config.world.is_jsonl()) {
+    let model = match (config.base.place(), config.world.is_free_text()) {
         (Place::Shipped(_), true) => config.model.with_vocabulary(config.world.jsonl.vocabulary),
         _ if config.base.is_made() => {
             let lexicon = Lexicon::new(&config.known.known().lexicon).ok()?;

@@ -9,6 +9,7 @@ mod finetune;
 pub mod footprint;
 #[cfg(test)]
 mod hostile;
+mod kind;
 mod model;
 mod off_at_zero;
 mod optimizer;
@@ -17,6 +18,7 @@ mod pretrain;
 mod ranges;
 mod run;
 mod train;
+mod warmup;
 mod world;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use toml::{Table, Value};
 
 pub use evaluation::{ArmsConfig, EvaluationConfig};
 pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
+pub use kind::of_kind;
 pub use model::{BaseConfig, ModelSection};
 pub use optimizer::{AdamConfig, OptimizerKeys};
 pub use overrides::Override;
@@ -33,11 +36,11 @@ pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
 pub use run::RunConfig;
 pub use train::{AlgorithmChoice, TrainConfig};
-pub use world::{JsonlSection, KnownSection, WorldSection};
+pub use warmup::WarmupConfig;
+pub use world::{JsonlSection, KnownSection, Language, WorldSection};
 
 use crate::knowledge::Form;
-use crate::knowledge::registry::generated;
-use crate::knowledge::source::forms;
+use crate::knowledge::registry::{generated, generated_forms};
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, strict_toml};
@@ -69,6 +72,9 @@ pub struct Config {
     pub pretrain: PretrainConfig,
     /// Learning the documents of A and B.
     pub finetune: FinetuneConfig,
+    /// Lessons in how to think, after the documents; without this section there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<WarmupConfig>,
     /// Reinforcement learning on the questions of A.
     pub train: TrainConfig,
     /// Measuring every arm on A and B.
@@ -106,6 +112,7 @@ impl Config {
         for change in changes {
             change.apply(&mut table)?;
         }
+        kind::defaults(&table).into_iter().for_each(|default| default.fill(&mut table));
         // Whoever says a part of the style leaves the rest as it is here, which is not quite as it is in pretraining.
         for key in ["cot_style", "habits"] {
             let style = table.get_mut("finetune").and_then(|finetune| finetune.get_mut(key)?.as_table_mut());
@@ -142,6 +149,7 @@ impl Config {
         }
         self.pretrain.check(&mut ranges);
         self.finetune.check(&mut ranges);
+        self.warmup.iter().for_each(|warmup| warmup.check(&mut ranges));
         self.train.check(&mut ranges);
         self.evaluation.check(&mut ranges);
         self.arms.check(&mut ranges);
@@ -151,10 +159,11 @@ impl Config {
 
     /// What one section asks of another.
     fn check_together(&self, ranges: &mut Ranges) {
-        let files = self.world.is_jsonl();
+        let files = self.world.is_free_text();
         let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
-        let there = forms(files);
-        let known = self.train.forms.iter().all(|form| there.contains(form));
+        // Which forms the questions of files have is seen when they are read.
+        let there: Vec<Form> = generated_forms().collect();
+        let known = files || self.train.forms.iter().all(|form| there.contains(form));
         ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(&there)));
         let sizes = self.world.generated().a;
         for task in generated().iter().filter(|task| !task.is_core()) {
@@ -176,6 +185,12 @@ impl Config {
         let made =
             "another base with world.jsonl, because a base that is made spells the words of generated worlds only";
         ranges.demand(!files || !self.base.is_made(), "base.path", "\"pretrain\"", made);
+        ranges.demand(
+            self.warmup.is_none() || self.world.has_lessons(),
+            "warmup",
+            "a stage without lessons",
+            "it with world.jsonl.lessons, which it learns",
+        );
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
@@ -337,7 +352,16 @@ mod tests {
             ("[finetune]\nreplay = 1.5", "finetune.replay: found 1.5"),
             ("[finetune.scales]\n'model.norm' = -1.0", "finetune.scales.\"model.norm\": found -1; allowed is"),
             ("[world.jsonl]\nvocabulary = 100", "world.jsonl.vocabulary: found 100; allowed is 263 or more"),
-            (files, "train.forms: found candidates, open, entailment; allowed is completion in this world"),
+            (
+                &format!("{files}\n[finetune]\nreplay = 0.5"),
+                "finetune.replay: found 0.5; allowed is 0 with world.jsonl",
+            ),
+            (&format!("{files}\n[train]\nreplay_tokens = 5"), "train.replay_tokens: found 5; allowed is 0 with world"),
+            (
+                &format!("{files}\n[warmup]"),
+                "warmup: found a stage without lessons; allowed is it with world.jsonl.les",
+            ),
+            ("[world.jsonl]\nfacts = ['a']", "world.jsonl: found facts or lessons alone; allowed is them beside"),
             (&format!("[finetune]\n{zeros}"), "finetune.mixture: found nothing but zeros; allowed is"),
             (&format!("[pretrain]\nphases = [{{ {zeros} }}]"), "pretrain.phases.mixture: found nothing but zeros; "),
             (&format!("[base]\npath = 'pretrain'\n{files}"), "base.path: found \"pretrain\"; allowed is another base"),
@@ -351,7 +375,7 @@ mod tests {
             assert_eq!(line(&format!("[prompt]\ndate = '{day}'"), &[]), expected);
         }
         assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
-        assert_eq!(line(files, &[]).lines().count(), 3);
+        assert!(parse(files, &[]).is_ok(), "what files have nothing for is off where nobody asks for it");
     }
 
     #[test]

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Ranges;
+use crate::Error;
 use crate::knowledge::codebook::CodebookConfig;
+use crate::knowledge::english::world::config::EnglishConfig;
 use crate::knowledge::hierarchy::HierarchyConfig;
+use crate::knowledge::jsonl::JsonlFiles;
 use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, Match, SetSize, WorldConfig};
@@ -30,8 +33,36 @@ pub struct WorldSection {
     pub b: SetSize,
     /// Sentences in a document.
     pub sentences: usize,
+    /// What documents and questions are written in.
+    // Left out where it is the usual one: such a run is the run that it was before this key existed.
+    #[serde(skip_serializing_if = "Language::is_simple")]
+    pub language: Language,
+    /// What a world in English holds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub english: EnglishConfig,
     /// Documents and questions from files instead of a generated world.
     pub jsonl: JsonlSection,
+}
+
+/// What a generated world is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Language {
+    /// Short sentences of a few hundred words, which the bases that ship read.
+    #[default]
+    Simple,
+    /// Fluent English, for checkpoints from elsewhere.
+    English,
+}
+
+impl Language {
+    fn is_simple(&self) -> bool {
+        *self == Language::Simple
+    }
+}
+
+fn is_default(english: &EnglishConfig) -> bool {
+    *english == EnglishConfig::default()
 }
 
 /// Files with one JSON object a line (`prompt`, `completion`).
@@ -42,6 +73,12 @@ pub struct JsonlSection {
     pub documents: Vec<PathBuf>,
     /// Files of questions. Those that name no `set` are divided between A and B, fact by fact.
     pub questions: Vec<PathBuf>,
+    /// Files of facts, which recited sentences are held against.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<PathBuf>,
+    /// Files of lessons, which `[warmup]` learns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lessons: Vec<PathBuf>,
     /// How an answer is compared with the right one, unless its row has a `match` of its own.
     #[serde(rename = "match")]
     pub matching: Match,
@@ -51,7 +88,8 @@ pub struct JsonlSection {
 
 impl Default for JsonlSection {
     fn default() -> Self {
-        Self { documents: Vec::new(), questions: Vec::new(), matching: Match::Normalised, vocabulary: 1024 }
+        let [documents, questions, facts, lessons] = [const { Vec::new() }; 4];
+        Self { documents, questions, facts, lessons, matching: Match::Normalised, vocabulary: 1024 }
     }
 }
 
@@ -104,7 +142,8 @@ pub struct KnownSection {
 impl Default for WorldSection {
     fn default() -> Self {
         let WorldConfig { seed, a, b, sentences } = WorldConfig::default();
-        Self { seed, a, b, sentences, jsonl: JsonlSection::default() }
+        let (language, english, jsonl) = Default::default();
+        Self { seed, a, b, sentences, language, english, jsonl }
     }
 }
 
@@ -134,6 +173,21 @@ impl Default for KnownSection {
     }
 }
 
+impl JsonlSection {
+    /// The files, as they are read.
+    pub fn files(&self) -> JsonlFiles<'_> {
+        let Self { documents, questions, facts, lessons, .. } = self;
+        JsonlFiles { documents, questions, facts, lessons }
+    }
+
+    /// Every file with the key that names it.
+    pub fn keyed(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let Self { documents, questions, facts, lessons, .. } = self;
+        let all = [("documents", documents), ("questions", questions), ("facts", facts), ("lessons", lessons)];
+        all.into_iter().flat_map(|(key, paths)| paths.iter().map(move |path| (key, path)))
+    }
+}
+
 impl WorldSection {
     /// The generated part, as `knowledge` takes it.
     pub fn generated(&self) -> WorldConfig {
@@ -143,6 +197,16 @@ impl WorldSection {
     /// The world comes from files.
     pub fn is_jsonl(&self) -> bool {
         !self.jsonl.documents.is_empty() || !self.jsonl.questions.is_empty()
+    }
+
+    /// Its documents are free text: from files, or in English.
+    pub fn is_free_text(&self) -> bool {
+        self.is_jsonl() || self.language == Language::English
+    }
+
+    /// There are lessons for a warm-up.
+    pub fn has_lessons(&self) -> bool {
+        !self.jsonl.lessons.is_empty() || self.language == Language::English
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
@@ -163,6 +227,14 @@ impl WorldSection {
         ranges.count("world.sentences", self.sentences, 1..=1000);
         let both = self.jsonl.documents.is_empty() == self.jsonl.questions.is_empty();
         ranges.demand(both, "world.jsonl", "only one kind of file", "both documents and questions, or neither");
+        let english = self.language == Language::English;
+        let other = "one of world.language = \"english\" and files";
+        ranges.demand(!(english && self.is_jsonl()), "world.jsonl", "files beside a world in English", other);
+        if english && let Err(Error::Invalid { place, found, remedy }) = self.english.check() {
+            ranges.demand(false, &format!("world.{place}"), found.trim_start_matches("found "), remedy);
+        }
+        let beside = self.is_jsonl() || self.jsonl.keyed().next().is_none();
+        ranges.demand(beside, "world.jsonl", "facts or lessons alone", "them beside documents and questions");
         ranges.count("world.jsonl.vocabulary", self.jsonl.vocabulary, SMALLEST_TRAINED..=1_000_000);
     }
 }

@@ -13,6 +13,7 @@ use crate::evaluation::{Touched, Training};
 use crate::experiment::start::{Start, check_room, knowledge, look_into_files, notes};
 use crate::experiment::{Experiment, Purpose, preflight_to_measure};
 use crate::interrupt::Interrupt;
+use crate::knowledge::jsonl::JsonlFiles;
 use crate::knowledge::{Jsonl, Knowledge, Set, leak};
 use crate::store::seal;
 use crate::telemetry::Progress;
@@ -133,7 +134,8 @@ impl Comparison {
 
     /// The questions of the files that are named, with their documents.
     fn asked(&self, config: &Config) -> Result<Jsonl> {
-        Jsonl::to_measure(&self.documents, &self.questions, config.world.jsonl.matching, config.world.seed)
+        let files = JsonlFiles { documents: &self.documents, questions: &self.questions, ..JsonlFiles::default() };
+        Jsonl::to_measure(files, config.world.jsonl.matching, config.world.seed)
     }
 
     /// What a contender starts from, which is the contender itself, and its digest.

@@ -184,7 +184,7 @@ impl<'a> Evaluation<'a> {
             }
         };
         let mut policy = trains.found_or_made(FINETUNE, || {
-            tell("fine-tuned", child.cache.find(FINETUNE, &finetune::inputs(&child, &start))?);
+            tell("fine-tuned", finetune::find(&child, &start)?);
             learn_documents(&child, &start)
         })?;
         let mut spent = cost::of_documents(&child.config, start.base.policy.config.parameter_count());

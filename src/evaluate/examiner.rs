@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
-use super::prompts::{Prompt, PromptBuilder, restored};
+use super::prompts::{Prompt, PromptBuilder, cloze, completed, restored};
 use crate::base::Saved;
 use crate::evaluation::record::AnswerText;
 use crate::evaluation::{Answered, Arm, ArmResult, PromptMode, tally};
@@ -216,7 +216,9 @@ impl<'a> Examiner<'a> {
         let prompts = self.prompts.prompts(arm, questions, answered)?;
         match arm.way() {
             PromptMode::RetrievedWhileThinking => self.search_while_thinking(arm, step, questions, prompts, samples),
-            PromptMode::Swapped | PromptMode::Filler(_) => self.put(arm, step, questions, &prompts, 1),
+            PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Forward => {
+                self.put(arm, step, questions, &prompts, 1)
+            }
             _ => self.put(arm, step, questions, &prompts, samples),
         }
     }
@@ -235,12 +237,17 @@ impl<'a> Examiner<'a> {
         let full_stop = tokenizer.id(".").filter(|_| arm.way() == PromptMode::Restore);
         let stop: Vec<u32> = tokenizer.ends().iter().copied().chain(full_stop).collect();
         for (question, (text, opening)) in questions.iter().zip(prompts) {
+            // Nobody waits for what comes after the sentence.
+            let enough = match cloze(&self.start.knowledge, question).filter(|_| arm.way() == PromptMode::Forward) {
+                Some(cloze) => 2 * tokenizer.encode(&cloze.rest)?.len() + 2,
+                None => config.max_new_tokens,
+            };
             requests.push(Request {
                 prompt: tokenizer.encode(text)?,
                 samples,
                 // A single answer without a trace is the likeliest one; a trace is sampled as in training.
                 temperature: if *opening == Opening::Think || samples > 1 { config.temperature as f32 } else { 0.0 },
-                max_new_tokens: config.max_new_tokens,
+                max_new_tokens: enough.min(config.max_new_tokens),
                 stop: stop.clone(),
                 seed: config.seed,
                 key: [arm as u64, question.id],
@@ -333,6 +340,7 @@ impl<'a> Examiner<'a> {
             PromptMode::Restore => {
                 judge(knowledge, question, *opening, &restored(knowledge, question, &completion), output.ended)
             }
+            PromptMode::Forward => completed(knowledge, question, &completion),
             _ => judge(knowledge, question, *opening, &completion, output.ended),
         };
         let said = AnswerText {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::examiner::{Examined, everything, read};
-use crate::evaluation::{Answered, Arm, PromptMode};
+use crate::evaluation::{Answered, Arm};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::knowledge::Question;
@@ -48,8 +48,8 @@ pub(crate) fn score(
     experiment.cache.get_or_make(&format!("choices-{name}"), &(policy.content, &answers.content), |dir| {
         let questions: BTreeMap<u64, Question> = everything(start).into_iter().map(|q| (q.id, q)).collect();
         let answered = read(answers)?;
-        // A sentence that is restored has no place for a choice.
-        let asked = |one: &&Answered| one.sample == 0 && one.arm.way() != PromptMode::Restore;
+        // A sentence that is completed has no place for a choice.
+        let asked = |one: &&Answered| one.sample == 0 && !one.arm.is_asked_by_sentence();
         let open = |one: &&Answered| asked(one) && questions.get(&one.question).is_some_and(hides_its_choices);
         let answered: Vec<&Answered> = answered.iter().filter(open).collect();
         let model = policy.policy(start)?.on(&experiment.device)?;

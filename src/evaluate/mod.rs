@@ -10,7 +10,7 @@ mod made_run;
 mod measuring;
 #[cfg(test)]
 mod oracle;
-mod prompts;
+pub(crate) mod prompts;
 mod report;
 mod trainings;
 

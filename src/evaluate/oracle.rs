@@ -118,9 +118,8 @@ fn evaluated(root: &Path, before: Script, after: Script) -> (Summary, String, Ve
     let set = [format!("run.dir={}", root.join(format!("{before:?}-{after:?}")).display())];
     let mut config = Config::parse("", "oracle", "oracle", &set).unwrap();
     config.arms.ask = Arm::ALL.to_vec();
-    // A sentence that is to be restored does not say which question it was made for.
-    let knows =
-        |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && arm.way() != PromptMode::Restore;
+    // A sentence that is to be completed does not say which question it was made for.
+    let knows = |arm: &Arm| matches!(arm.training(), Training::Documents | Training::Rl) && !arm.is_asked_by_sentence();
     config.arms.ask.retain(knows);
     config.evaluation.samples = 2;
     let experiment = Experiment::open(config, Interrupt::default(), Box::new(Silent)).unwrap();

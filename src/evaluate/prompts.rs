@@ -8,10 +8,11 @@ use rand::seq::SliceRandom;
 use crate::evaluation::{Answered, Arm, ExtraPassages, PromptMode};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
-use crate::knowledge::{Claim, Knowledge, Library, Question, Set};
+use crate::knowledge::facts::Cloze;
+use crate::knowledge::{Claim, Knowledge, Library, Match, Question, Set};
 use crate::language::Opening;
 use crate::language::tokenizer::{ANSWER, BOS, END_THINK, EOS};
-use crate::verifier::Facts;
+use crate::verifier::{Facts, Judgement, judge};
 use crate::{Result, random};
 
 /// What takes the place of a token of a thought: it says nothing, and every tokenizer has it.
@@ -88,6 +89,10 @@ impl<'a> PromptBuilder<'a> {
                 None => plain(&[], Opening::Answer),
             },
             PromptMode::RetrievedWhileThinking => plain(&self.found(question, "", Opening::Think)?, Opening::Think),
+            PromptMode::Forward => match cloze(&self.start.knowledge, question) {
+                Some(Cloze { beginning, .. }) => Ok((format!("{BOS} {beginning}"), Opening::Answer)),
+                None => plain(&[], Opening::Answer),
+            },
         }
     }
 
@@ -154,6 +159,10 @@ pub(crate) fn has_passages(knowledge: &Knowledge, arm: Arm) -> bool {
         PromptMode::InContext(ExtraPassages::Passages(0)) => contexts(),
         PromptMode::InContext(_) => documents() || contexts(),
         PromptMode::Oracle | PromptMode::Retrieved | PromptMode::RetrievedWhileThinking => documents(),
+        PromptMode::Forward => {
+            let known = |question: &Question| cloze(knowledge, question).is_some();
+            [Set::A, Set::B].iter().any(|set| knowledge.questions(*set).iter().any(known))
+        }
         PromptMode::Direct | PromptMode::Think | PromptMode::Swapped | PromptMode::Filler(_) | PromptMode::Restore => {
             true
         }
@@ -163,6 +172,31 @@ pub(crate) fn has_passages(knowledge: &Knowledge, arm: Arm) -> bool {
 /// The sentence that a question asks about, as documents are masked.
 fn masked(question: &Question) -> Option<String> {
     question.form.task.get().masked(question)
+}
+
+/// The last fact that a question needs, as a sentence of the documents that is to be completed.
+pub(crate) fn cloze(facts: &dyn Facts, question: &Question) -> Option<Cloze> {
+    facts.cloze(question.needed.last()?)
+}
+
+/// How a policy that was given the beginning of a sentence went on, and whether that is how the documents do.
+pub(crate) fn completed(facts: &dyn Facts, question: &Question, completion: &str) -> Judgement {
+    let Some(Cloze { beginning, rest }) = cloze(facts, question) else {
+        return judge(facts, question, Opening::Answer, completion, true);
+    };
+    // A document goes on after the sentence, and is not waited for.
+    let words = completion.split(EOS).next().unwrap_or_default().split_whitespace();
+    let said = words.take(rest.split_whitespace().count()).collect::<Vec<_>>().join(" ");
+    let asked = Question {
+        text: beginning,
+        answer: rest,
+        matching: Match::Normalised,
+        cue: String::new(),
+        choices: Vec::new(),
+        aliases: Vec::new(),
+        ..question.clone()
+    };
+    judge(facts, &asked, Opening::Answer, &said, true)
 }
 
 /// A restored sentence as an answer to the question that it was asked for.

@@ -40,6 +40,7 @@ pub enum Arm {
     Rejection,
     AugmentedAfterRl,
     FineTunedRestoring,
+    ForwardRecall,
 }
 
 /// Which policy answers: how it was trained.
@@ -110,6 +111,8 @@ pub enum PromptMode {
     /// The sentence that answers, with what is asked for masked, to be restored. A question that asks for no one is put as
     /// it is.
     Restore,
+    /// The sentence of the documents that answers, up to what it says of its subject.
+    Forward,
 }
 
 /// Passages in a context beside those that come with the question.
@@ -140,7 +143,7 @@ const fn entry(
 }
 
 /// In the order of [`Arm`].
-const ARMS: [ArmEntry; 26] = [
+const ARMS: [ArmEntry; 27] = [
     entry(
         Arm::FineTuned,
         ("fine-tuned", "fine-tuned"),
@@ -297,6 +300,12 @@ const ARMS: [ArmEntry; 26] = [
         (Training::Documents, PromptMode::Restore),
         "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked",
     ),
+    entry(
+        Arm::ForwardRecall,
+        ("forward-recall", "forward recall"),
+        (Training::Documents, PromptMode::Forward),
+        "control: the same model completes the needed fact in the order of its documents: whether it knows it",
+    ),
 ];
 
 /// Shorter names that options take as well.
@@ -360,6 +369,11 @@ impl Arm {
         matches!(self.way(), PromptMode::Think | PromptMode::Swapped | PromptMode::RetrievedWhileThinking)
     }
 
+    /// It is asked by a sentence of the documents, and not by the question.
+    pub fn is_asked_by_sentence(self) -> bool {
+        matches!(self.way(), PromptMode::Restore | PromptMode::Forward)
+    }
+
     /// It is there to rule an explanation out, not to be compared for its own sake.
     pub fn is_control(self) -> bool {
         self.description().starts_with("control: ")
@@ -416,7 +430,7 @@ mod tests {
         use Arm::*;
         assert_eq!(
             controls,
-            [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl, FineTunedRestoring]
+            [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl, FineTunedRestoring, ForwardRecall]
         );
     }
 }

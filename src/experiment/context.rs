@@ -172,10 +172,9 @@ pub fn preflight_to_measure(config: &Config) -> Result<()> {
 
 /// A line for each file of the knowledge and for the base, where it is missing.
 fn missing(config: &Config) -> Vec<Error> {
-    let jsonl = &config.world.jsonl;
-    let documents = jsonl.documents.iter().map(|path| ("world.jsonl.documents", path));
-    let files = documents.chain(jsonl.questions.iter().map(|path| ("world.jsonl.questions", path)));
-    let mut errors: Vec<Error> = files.filter_map(|(key, path)| unreadable(key, path)).collect();
+    let files = config.world.jsonl.keyed();
+    let mut errors: Vec<Error> =
+        files.filter_map(|(key, path)| unreadable(&format!("world.jsonl.{key}"), path)).collect();
     if let Some(base) = config.base.dir() {
         let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
         errors.extend(if base.is_dir() {

@@ -77,7 +77,7 @@ impl Feasible {
         match self.made.entry(format!("{:?}", (base, known, model, pretrain, world))) {
             Entry::Occupied(there) => Ok(there.into_mut()),
             Entry::Vacant(new) => {
-                let made = if world.is_jsonl() { files_and_model(config)? } else { world_and_model(config)? };
+                let made = if world.is_free_text() { files_and_model(config)? } else { world_and_model(config)? };
                 leak::check(&made.2)?;
                 Ok(new.insert(made))
             }

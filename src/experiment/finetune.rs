@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use super::start::Start;
+use super::{recall, warmup};
 use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, FinetuneConfig};
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
@@ -20,9 +21,9 @@ use crate::random::Stream;
 use crate::store::checkpoint::Checkpoints;
 use crate::store::manifest::Manifest;
 use crate::store::stage::Stage;
-use crate::{Result, base};
+use crate::{Result, base, config};
 
-/// Fine-tunes the base and gives the stage that holds the policy.
+/// Fine-tunes the base and gives the stage that holds the policy, warmed up where the config says so.
 ///
 /// # Errors
 /// A base or a world that is refused; a gradient that is not finite; a run that is to stop.
@@ -47,15 +48,35 @@ struct Inputs<'a> {
 pub(crate) const FINETUNE: &str = "finetune";
 
 /// What the fine-tuned policy depends on.
-pub(crate) fn inputs<'a>(experiment: &'a Experiment, start: &'a Start) -> impl Serialize + 'a {
+fn inputs<'a>(experiment: &'a Experiment, start: &'a Start) -> impl Serialize + 'a {
     let Config { run, finetune, lora, .. } = &experiment.config;
     Inputs { start: &start.digest, precision: run.precision, lora: lora.as_ref(), finetune }
 }
 
+/// The policy that reinforcement learning starts from, where it is made already.
+pub(crate) fn find(experiment: &Experiment, start: &Start) -> Result<Option<Stage>> {
+    match experiment.cache.find(FINETUNE, &inputs(experiment, start))? {
+        Some(tuned) => warmup::find(experiment, start, tuned),
+        None => Ok(None),
+    }
+}
+
+/// The policy that reinforcement learning starts from: it has learned the documents, and how to think about them where the
+/// config has a warm-up.
 pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
+    let tuned = read_documents(experiment, start)?;
+    let tuned = warmup::warm_up(experiment, start, tuned)?;
+    recall::tell(experiment, start, &tuned)?;
+    Ok(tuned)
+}
+
+fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
     let lora = experiment.config.lora.as_ref();
     experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
+        if let Some(words) = config::of_kind(&experiment.config) {
+            experiment.progress.tell(&words);
+        }
         let plan = LessonPlan {
             name: "fine-tuning",
             seed: finetune.seed,
@@ -76,7 +97,7 @@ pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
             }
             Knowledge::Files(jsonl) => {
                 let longest = start.base.policy.config.longest_sequence();
-                let lessons = jsonl.lessons(&start.base.tokenizer, longest)?;
+                let lessons = jsonl.document_sequences(&start.base.tokenizer, longest)?;
                 plan.teach(experiment, fresh, |_, random| Ok(lessons[random.random_range(0..lessons.len())].clone()))?
             }
         };

@@ -5,7 +5,9 @@ pub(crate) mod context;
 mod feasible;
 pub mod finetune;
 pub mod pretrain;
+mod recall;
 pub mod start;
+mod warmup;
 mod world;
 
 pub(crate) use context::suits;

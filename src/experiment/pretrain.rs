@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Experiment;
 use crate::config::OptimizerKeys;
@@ -69,8 +70,10 @@ pub struct LessonPlan<'a> {
     pub tokenizer: &'a Tokenizer,
 }
 
-/// Steps between two checkpoints: a minute's work or so.
+/// Steps between two checkpoints: a minute's work of a small model.
 const CHECKPOINT_EVERY: usize = 500;
+/// A large one saves what it has learned after so long at the latest.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(600);
 /// The newest, and the one before it should the newest be damaged.
 pub const KEPT: usize = 2;
 /// Steps over which the loss that is shown is averaged.
@@ -94,6 +97,7 @@ impl LessonPlan<'_> {
         let workers = experiment.config.run.resolved_workers();
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
         let mut shown: Option<f64> = None;
+        let mut saved = Instant::now();
         for step in first..self.steps {
             let mut random = random::stream(self.seed, &[step as u64]);
             let mut lessons = Vec::new();
@@ -112,16 +116,25 @@ impl LessonPlan<'_> {
             shown = Some(loss);
             meter.set(step as u64 + 1);
             meter.note(&format!("loss {loss:.3}"));
-            self.keep(experiment, step + 1, &policy, &optimizer)?;
+            self.keep(experiment, step + 1, &policy, &optimizer, &mut saved)?;
         }
         Ok(policy)
     }
 
-    fn keep(&self, experiment: &Experiment, done: usize, policy: &Policy, optimizer: &Optimizer) -> Result<()> {
-        let stopping = experiment.interrupt.requested();
-        if done < self.steps && (stopping || done.is_multiple_of(CHECKPOINT_EVERY)) {
+    /// Saves a checkpoint where it is time for one.
+    fn keep(
+        &self,
+        experiment: &Experiment,
+        done: usize,
+        policy: &Policy,
+        optimizer: &Optimizer,
+        saved: &mut Instant,
+    ) -> Result<()> {
+        let due = done.is_multiple_of(CHECKPOINT_EVERY) || saved.elapsed() >= CHECKPOINT_AFTER;
+        if done < self.steps && (due || experiment.interrupt.requested()) {
             let save = |dir: &Path| base::save(dir, policy, self.tokenizer, None);
             self.checkpoints.save(done, save, optimizer, &(), None)?;
+            *saved = Instant::now();
         }
         experiment
             .interrupt

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::Experiment;
 use crate::base::{self, Base, Place};
-use crate::config::Config;
+use crate::config::{Config, Language, WorldSection};
+use crate::knowledge::english::world::EnglishWorld;
+use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
@@ -49,7 +51,7 @@ impl Start {
         inputs.demand_same(begun)?;
         // A base that recollect has finished is what it was.
         experiment.config.base.dir().map_or(Ok(()), seal::verify)?;
-        let start = if experiment.config.world.is_jsonl() {
+        let start = if experiment.config.world.is_free_text() {
             Self::from_files(experiment, made)
         } else {
             Self::generated(experiment, made)
@@ -134,15 +136,13 @@ pub(crate) fn with_a_name(experiment: &Experiment, base: Base, content: &str) ->
 
 /// A digest of the bytes of all files that the knowledge of a config is read from.
 pub(crate) fn files_digest(config: &Config) -> Result<String> {
-    let jsonl = &config.world.jsonl;
-    let all: Result<Vec<String>> =
-        jsonl.documents.iter().chain(&jsonl.questions).map(|p| files::digest_file(p)).collect();
+    let all: Result<Vec<String>> = config.world.jsonl.keyed().map(|(_, path)| files::digest_file(path)).collect();
     Ok(files::digest(all?.join("\n").as_bytes()))
 }
 
 /// The knowledge that the config asks for, to be looked at.
 pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
-    if config.world.is_jsonl() {
+    if config.world.is_free_text() {
         from_files(config).map(Knowledge::Files)
     } else {
         let world = if config.base.is_made() {
@@ -164,8 +164,20 @@ pub(crate) fn generated(config: &Config, known: Option<&KnownConfig>) -> Result<
 }
 
 pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
-    let jsonl = &config.world.jsonl;
-    Jsonl::load(&jsonl.documents, &jsonl.questions, jsonl.matching, config.world.seed)
+    let WorldSection { jsonl: section, language, english, seed, .. } = &config.world;
+    let jsonl = match language {
+        Language::Simple => Jsonl::load(section.files(), section.matching, *seed)?,
+        Language::English => Jsonl::from_english(EnglishWorld::new(english, *seed)?, *seed)?,
+    };
+    let there = jsonl.forms();
+    match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {
+        None => Ok(jsonl),
+        Some(form) => {
+            let names = there.iter().map(|form| form.name).collect::<Vec<_>>().join(", ");
+            let remedy = format!("allowed are completion (all of them) and {names}");
+            Err(Error::invalid("train.forms", format!("the files have no questions of form {form}"), remedy))
+        }
+    }
 }
 
 /// Reads the files that a config names and refuses what its run would refuse of them. Gives notes on what was found, a line
@@ -174,7 +186,7 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
 /// # Errors
 /// Files that cannot be read or are refused.
 pub fn look_into_files(config: &Config) -> Result<Vec<String>> {
-    if !config.world.is_jsonl() {
+    if !config.world.is_free_text() {
         return Ok(Vec::new());
     }
     let knowledge = knowledge(config)?;

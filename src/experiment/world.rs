@@ -98,13 +98,13 @@ fn documents(knowledge: &Knowledge) -> Vec<DocumentRow> {
             world.documents().iter().map(|d| DocumentRow { set: Some(d.set), text: world.text(d) }).collect()
         }
         Knowledge::Files(files) => {
-            files.documents().iter().map(|text| DocumentRow { set: None, text: text.clone() }).collect()
+            files.documents_in_sets().map(|(text, set)| DocumentRow { set, text: text.to_owned() }).collect()
         }
     }
 }
 
-/// Writes documents, questions (with answers, context and what they need) and, of a generated world, the audit and what
-/// it is made from into a directory.
+/// Writes documents, questions (with answers, context and what they need), facts and lessons where there are any, and, of a
+/// generated world, the audit and what it is made from into a directory.
 ///
 /// # Errors
 /// A world that cannot be made or is refused; a file that cannot be written.
@@ -127,8 +127,16 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
     if let Some(origin) = origin {
         written.push(origin.write(dir)?);
     }
-    if let Knowledge::Generated(world) = &knowledge {
-        written.push(jsonl(dir.join("audit.jsonl"), audit::audit(world))?);
+    match &knowledge {
+        Knowledge::Generated(world) => written.push(jsonl(dir.join("audit.jsonl"), audit::audit(world))?),
+        Knowledge::Files(files) => {
+            if !files.fact_rows().is_empty() {
+                written.push(jsonl(dir.join("facts.jsonl"), files.fact_rows())?);
+            }
+            if !files.lessons().is_empty() {
+                written.push(jsonl(dir.join("lessons.jsonl"), files.lessons().iter().map(|lesson| &lesson.row))?);
+            }
+        }
     }
     Ok(written)
 }

@@ -21,10 +21,22 @@ pub trait Facts {
     /// is a fact that was read, not a conclusion.
     fn holds(&self, claim: &Claim) -> bool;
 
+    /// The sentence that documents state a claim by, cut before what it says of its subject. `None` where they do not.
+    fn cloze(&self, _claim: &Claim) -> Option<Cloze> {
+        None
+    }
+
     /// Whether terms are taken to have members, which decides what follows from statements about them.
     fn import(&self) -> Import {
         Import::Existential
     }
+}
+
+/// A sentence of the documents, to be completed in the order in which they have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloze {
+    pub beginning: String,
+    pub rest: String,
 }
 
 /// What the claims say in the place of what is asked for: the subject of the needed claim, or its object. Another group

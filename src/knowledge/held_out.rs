@@ -31,13 +31,13 @@ impl Division {
     /// Errors: a share that leaves no topic to train on.
     pub fn new(knowledge: &Knowledge, share: f64, seed: u64) -> Result<Division> {
         let mut forms = BTreeMap::new();
-        for form in knowledge.forms() {
+        for form in knowledge.askable_forms() {
             let there = knowledge.questions_of(Set::A, form);
             let topic = |index: &usize| knowledge.topic(Set::A, form, *index);
             // Forms of one task draw the same topics: a fact is held out in every form or in none.
             let drawn = draw((0..there).map(|index| topic(&index)).collect(), share, seed, form)?;
             let (held_out, trained) = (0..there).partition(|index| drawn.contains(&topic(index)));
-            forms.insert(*form, Indices { trained, held_out });
+            forms.insert(form, Indices { trained, held_out });
         }
         Ok(Division { forms })
     }

@@ -127,7 +127,11 @@ pub fn check(knowledge: &Knowledge) -> Result<()> {
         }
         Knowledge::Files(jsonl) => {
             jsonl.told().try_for_each(|(document, place)| guard.check(document).map_err(at(place)))?;
-            jsonl.asked(Set::A).try_for_each(|(question, place)| guard.check_answered(question).map_err(at(place)))
+            jsonl.asked(Set::A).try_for_each(|(question, place)| guard.check_answered(question).map_err(at(place)))?;
+            jsonl.lessons().iter().try_for_each(|lesson| {
+                let asked = guard.check_question(&lesson.row.prompt, &lesson.row.answer);
+                asked.and_then(|()| guard.check(&lesson.text())).map_err(at(&lesson.place))
+            })
         }
     }
 }

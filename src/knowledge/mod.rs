@@ -6,6 +6,7 @@ pub mod codebook;
 pub mod config;
 pub mod curriculum;
 pub mod draft;
+pub mod english;
 pub mod facts;
 pub mod form;
 pub mod grammar;

@@ -10,7 +10,7 @@ use super::codebook::Codebook;
 use super::config::SetSize;
 use super::form::{Form, FormInfo, TaskInfo};
 use super::hierarchy::Hierarchy;
-use super::jsonl::task::FromFiles;
+use super::jsonl::task::{FromFiles, named};
 use super::lexicon::{Lexicon, LexiconConfig, Vocabulary};
 use super::reversal::Reversal;
 use super::syllogism::Syllogism;
@@ -79,21 +79,23 @@ impl TaskInfo {
 
 /// A task or a form is read from its name.
 macro_rules! read_by_name {
-    ($info:ident, $all:expr) => {
+    ($info:ident, $all:expr, $otherwise:expr) => {
         impl<'de> Deserialize<'de> for &'static $info {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 static ALL: LazyLock<Vec<&$info>> = LazyLock::new(|| $all.collect());
                 static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| ALL.iter().map(|info| info.name).collect());
                 let name = Cow::<str>::deserialize(deserializer)?;
-                let found = ALL.iter().find(|info| info.name == name);
-                found.copied().ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
+                let otherwise: fn(&str) -> Option<&'static $info> = $otherwise;
+                let found = ALL.iter().copied().find(|info| info.name == name);
+                found.or_else(|| otherwise(&name)).ok_or_else(|| D::Error::unknown_variant(&name, &NAMES))
             }
         }
     };
 }
 
-read_by_name!(TaskInfo, TASKS.iter().map(|task| task.id()));
-read_by_name!(FormInfo, TASKS.iter().flat_map(|task| task.forms()).copied());
+read_by_name!(TaskInfo, TASKS.iter().map(|task| task.id()), |_| None);
+// What is none of these is the name that rows of a file gave a form.
+read_by_name!(FormInfo, TASKS.iter().flat_map(|task| task.forms()).copied(), |name| named(name, "").ok());
 
 impl Lexicon {
     /// A lexicon with the words of every task that the config has names for.

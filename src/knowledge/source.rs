@@ -1,8 +1,8 @@
 //! Where the knowledge of a run comes from: a generated world, or files.
 
+use super::facts::Cloze;
 use super::jsonl::task::COMPLETION;
 use super::logic::Import;
-use super::registry::generated_forms;
 use super::{Claim, Facts, Form, Jsonl, Question, Set, World};
 use crate::random::Stream;
 
@@ -16,11 +16,15 @@ pub enum Knowledge {
 }
 
 impl Knowledge {
-    /// The world with a grammar, generated here or where files were exported.
-    fn world(&self) -> Option<&World> {
+    /// What recited facts are held against: the world with a grammar, generated here or where files were exported, or what is
+    /// known to be true in free text.
+    fn facts(&self) -> Option<&dyn Facts> {
         match self {
-            Knowledge::Generated(world) => Some(world),
-            Knowledge::Files(jsonl) => jsonl.world(),
+            Knowledge::Generated(world) => Some(&**world),
+            Knowledge::Files(jsonl) => match jsonl.reader() {
+                Some(reader) => Some(reader),
+                None => jsonl.world().map(|world| world as &dyn Facts),
+            },
         }
     }
 
@@ -28,8 +32,17 @@ impl Knowledge {
     pub fn forms(&self) -> &[Form] {
         match self {
             Knowledge::Generated(world) => world.forms(),
-            Knowledge::Files(_) => &[COMPLETION],
+            Knowledge::Files(jsonl) => jsonl.forms(),
         }
+    }
+
+    /// What `train.forms` may name: these, and of files "completion" for all of them.
+    pub fn askable_forms(&self) -> Vec<Form> {
+        let mut forms = self.forms().to_vec();
+        if matches!(self, Knowledge::Files(_)) && !forms.contains(&COMPLETION) {
+            forms.push(COMPLETION);
+        }
+        forms
     }
 
     /// The fixed questions of a set that every arm answers.
@@ -40,10 +53,13 @@ impl Knowledge {
         }
     }
 
-    /// Those of a form. Questions from files are all of one, whatever form those have that were exported from a world.
+    /// Those of a form.
     pub fn questions_in(&self, set: Set, form: Form) -> Vec<Question> {
         let mut questions = self.questions(set);
-        questions.retain(|question| question.form == form || matches!(self, Knowledge::Files(_)));
+        if let Knowledge::Files(jsonl) = self {
+            return jsonl.of_form(set, form).map(|at| questions[at].clone()).collect();
+        }
+        questions.retain(|question| question.form == form);
         questions
     }
 
@@ -59,8 +75,7 @@ impl Knowledge {
     pub fn questions_of(&self, set: Set, form: Form) -> usize {
         match self {
             Knowledge::Generated(world) => world.questions_of(set, form),
-            Knowledge::Files(jsonl) if form == COMPLETION => jsonl.questions(set).len(),
-            Knowledge::Files(_) => 0,
+            Knowledge::Files(jsonl) => jsonl.of_form(set, form).count(),
         }
     }
 
@@ -69,7 +84,12 @@ impl Knowledge {
     pub fn question(&self, set: Set, form: Form, index: usize, random: &mut Stream) -> Question {
         match self {
             Knowledge::Generated(world) => world.question(set, form, index, random),
-            Knowledge::Files(jsonl) => jsonl.questions(set)[index].clone(),
+            Knowledge::Files(jsonl) => {
+                let questions = jsonl.questions(set);
+                // There is one: the index is below the number of the form's.
+                let at = jsonl.of_form(set, form).nth(index).unwrap_or_default();
+                questions[at].clone()
+            }
         }
     }
 
@@ -78,30 +98,29 @@ impl Knowledge {
     pub fn topic(&self, set: Set, form: Form, index: usize) -> usize {
         match self {
             Knowledge::Generated(world) => world.topic(set, form, index),
-            Knowledge::Files(jsonl) => jsonl.fact(set, index),
+            Knowledge::Files(jsonl) => jsonl.of_form(set, form).nth(index).map_or(index, |at| jsonl.fact(set, at)),
         }
     }
 }
 
-/// The forms of questions that files have, or that generated worlds have.
-pub fn forms(files: bool) -> Vec<Form> {
-    if files { vec![COMPLETION] } else { generated_forms().collect() }
-}
-
 impl Facts for Knowledge {
     fn has_grammar(&self) -> bool {
-        self.world().is_some()
+        self.facts().is_some()
     }
 
     fn read(&self, sentence: &str) -> Option<Claim> {
-        self.world()?.read(sentence)
+        self.facts()?.read(sentence)
     }
 
     fn holds(&self, claim: &Claim) -> bool {
-        self.world().is_some_and(|world| world.holds(claim))
+        self.facts().is_some_and(|facts| facts.holds(claim))
+    }
+
+    fn cloze(&self, claim: &Claim) -> Option<Cloze> {
+        self.facts()?.cloze(claim)
     }
 
     fn import(&self) -> Import {
-        self.world().map_or(Import::Existential, Facts::import)
+        self.facts().map_or(Import::Existential, Facts::import)
     }
 }

@@ -1,20 +1,20 @@
 //! A world: what is true in the sets A, B and C, the documents that say it, and the questions about it.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rand::Rng;
 
 use super::config::{KnownConfig, SetSize, WorldConfig};
-use super::facts::Facts;
+use super::facts::{Cloze, Facts};
 use super::grammar::Grammar;
-use super::lexicon::Lexicon;
+use super::lexicon::{Lexicon, Word};
 use super::logic::Import;
 use super::pools::Pools;
 use super::question::question_id;
 use super::registry::{check_further, generated, generated_forms};
-use super::sentence::{Stated, WORDINGS};
+use super::sentence::{Slot, Stated, WORDINGS, words};
 use super::task::{GeneratedTask, SetMaker, TaskData};
 use super::{Claim, Form, Question, Set, TaskId};
 use crate::random::{self, Stream};
@@ -36,7 +36,7 @@ pub struct World {
     tasks: BTreeMap<(Set, TaskId), Arc<dyn TaskData>>,
     seed: u64,
     documents: Vec<Document>,
-    claims: HashSet<Claim>,
+    claims: HashMap<Claim, Stated>,
     forms: Vec<Form>,
 }
 
@@ -95,7 +95,7 @@ impl World {
             tasks: BTreeMap::new(),
             seed: known.lexicon.seed,
             documents: Vec::new(),
-            claims: HashSet::new(),
+            claims: HashMap::new(),
             forms: Vec::new(),
         };
         world.add(false, &[(Set::C, &|task| task.known_size(known))], &mut pools)?;
@@ -136,7 +136,7 @@ impl World {
 
     fn note_claims(&mut self) {
         let all = self.tasks.values().flat_map(|data| data.statements());
-        self.claims = all.map(|stated| self.grammar.claim(stated)).collect();
+        self.claims = all.map(|stated| (self.grammar.claim(stated), stated)).collect();
         let there = |form: &Form| [Set::A, Set::B].iter().any(|set| self.questions_of(*set, form) > 0);
         self.forms = generated_forms().filter(there).collect();
     }
@@ -173,7 +173,7 @@ impl World {
 
     /// Whether a claim is one of the world's facts or premises.
     pub fn holds(&self, claim: &Claim) -> bool {
-        self.claims.contains(claim)
+        self.claims.contains_key(claim)
     }
 
     /// The documents of A and B.
@@ -258,6 +258,14 @@ impl Facts for World {
 
     fn import(&self) -> Import {
         self.known.import
+    }
+
+    fn cloze(&self, claim: &Claim) -> Option<Cloze> {
+        let sentence = self.grammar.sentence(*self.claims.get(claim)?, 0);
+        let at = sentence.iter().position(|(_, slot)| *slot == Slot::Object)?;
+        let text = |part: &[(Word, Slot)]| self.grammar.lexicon.text(&words(&part.to_vec()));
+        let end = sentence.iter().rposition(|(_, slot)| *slot == Slot::Object)?;
+        Some(Cloze { beginning: text(&sentence[..at]), rest: text(&sentence[at..=end]) })
     }
 }
 

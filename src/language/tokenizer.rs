@@ -220,6 +220,25 @@ impl Tokenizer {
     pub fn end_think(&self) -> Option<u32> {
         self.end_think
     }
+
+    /// How many tokens of a completion its chain of thought takes, what closes it included; `None` where nothing does. Most
+    /// tokenizers spell `</think>`, in different tokens by what stands around it, so it is looked for in the text.
+    pub fn trace_length(&self, completion: &[u32]) -> Option<usize> {
+        if let Some(end) = self.end_think {
+            return completion.iter().position(|token| *token == end).map(|at| at + 1);
+        }
+        let closed = |length: usize| self.decode(&completion[..length]).is_ok_and(|text| text.contains(END_THINK));
+        // Once closed, a text stays closed, whatever comes behind it.
+        let (mut open, mut shut) = (0, completion.len());
+        if !closed(shut) {
+            return None;
+        }
+        while shut - open > 1 {
+            let middle = usize::midpoint(open, shut);
+            if closed(middle) { shut = middle } else { open = middle }
+        }
+        Some(shut)
+    }
 }
 
 /// Decoded text without the spaces that a tokenizer puts before punctuation and contractions, as transformers does it.
@@ -311,6 +330,25 @@ mod tests {
         let again = Tokenizer::load(&copy.path().join("tokenizer.json")).unwrap();
         assert_eq!((again.ends(), again.encode(&prompt).unwrap()), (&[1, 2][..], ids));
         assert_eq!(tokenizer.size(), 13);
+    }
+
+    #[test]
+    fn the_end_of_a_thought_is_found_however_it_is_spelled() {
+        let words = Tokenizer::from_words(&words("a b")).unwrap();
+        assert_eq!(words.trace_length(&words.encode("a </think> <answer> b <eos>").unwrap()), Some(2));
+        assert_eq!(words.trace_length(&words.encode("a <answer> b <eos>").unwrap()), None);
+        let dir = foreign(r#"{"bos_token": "[s]", "eos_token": "[/s]"}"#);
+        let spelled = Tokenizer::load(&dir.path().join("tokenizer.json")).unwrap();
+        let ids = spelled.encode("b is b < / think > < answer > b").unwrap();
+        // Whole words, which this tokenizer puts spaces between, are no marker.
+        assert_eq!((spelled.trace_length(&ids), spelled.trace_length(&[])), (None, None));
+        let bytes = Tokenizer { end_think: None, ..Tokenizer::train(&["a.</think>".to_owned()], 300).unwrap() };
+        for text in ["I know.</think><answer>b", "é </think>", "</think>", "a</think> b</think>"] {
+            let ids: Vec<u32> = text.chars().flat_map(|c| bytes.encode(&c.to_string()).unwrap()).collect();
+            let length = bytes.trace_length(&ids).unwrap();
+            let decoded = bytes.decode(&ids[..length]).unwrap();
+            assert!(decoded.ends_with("</think>") && decoded.matches("</think>").count() == 1, "{decoded}");
+        }
     }
 
     #[test]

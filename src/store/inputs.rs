@@ -46,11 +46,11 @@ impl RunInputs {
     /// A file that is not there or cannot be read.
     pub fn from_config(config: &Config) -> Result<RunInputs> {
         let mut all = BTreeMap::new();
-        let jsonl = &config.world.jsonl;
-        for (key, paths) in [("documents", &jsonl.documents), ("questions", &jsonl.questions)] {
-            for (at, path) in paths.iter().enumerate() {
-                all.insert(format!("world.jsonl.{key}[{at}]"), InputFile::read(path)?);
-            }
+        let mut numbers = BTreeMap::<&str, usize>::new();
+        for (key, path) in config.world.jsonl.keyed() {
+            let at = numbers.entry(key).or_default();
+            all.insert(format!("world.jsonl.{key}[{at}]"), InputFile::read(path)?);
+            *at += 1;
         }
         match config.base.place() {
             _ if config.base.is_made() => {}
@@ -61,7 +61,7 @@ impl RunInputs {
                 }
             }
             // Where knowledge comes from files, the name stands for a model that the run makes.
-            Place::Shipped(_) if config.world.is_jsonl() => {}
+            Place::Shipped(_) if config.world.is_free_text() => {}
             place => {
                 let digest = base::digest(place)?;
                 all.insert("base.path".into(), InputFile { path: PathBuf::from(&config.base.path), digest });

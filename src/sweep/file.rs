@@ -139,7 +139,7 @@ fn refusal(key: &str, search: &Search, base: &Config) -> Option<&'static str> {
         (_, "run.dir" | "run.cache" | "run.workers") => Some("it changes no result"),
         ("world" | "evaluation", _) | (_, "train.held_out") => Some("every cell has to answer the same questions"),
         (_, "train.evaluate_every") => Some("it changes no result, and an evaluation on the way asks about B"),
-        ("known" | "model" | "pretrain", _) if !base.world.is_jsonl() => {
+        ("known" | "model" | "pretrain", _) if !base.world.is_free_text() => {
             Some("a run takes its base as it is; base.path names another one")
         }
         (_, "train.steps") if search.kind == SearchMethod::Halving => Some("kind halving sets the steps of each rung"),

@@ -3,7 +3,7 @@
 use crate::evaluate::examiner::{ANSWERS, Examined, ask, read};
 use crate::evaluation::{Answered, Arm, Cost};
 use crate::experiment::Experiment;
-use crate::experiment::finetune::{self, FINETUNE, learn_documents};
+use crate::experiment::finetune::{self, learn_documents};
 use crate::experiment::start::Start;
 use crate::knowledge::{Division, Form, Question, Set};
 use crate::rl::train::{self, TRAIN, read_curves, reinforce};
@@ -42,7 +42,7 @@ pub fn judge(experiment: &Experiment, forms: &[Form]) -> Result<Judged> {
 pub fn find_judged(experiment: &Experiment, forms: &[Form]) -> Result<Option<Judged>> {
     let start = Start::new(experiment)?;
     let cache = &experiment.cache;
-    let Some(tuned) = cache.find(FINETUNE, &finetune::inputs(experiment, &start))? else { return Ok(None) };
+    let Some(tuned) = finetune::find(experiment, &start)? else { return Ok(None) };
     let Some(trained) = cache.find(TRAIN, &train::inputs(experiment, &start, &tuned)?)? else { return Ok(None) };
     let (division, questions) = held_out(experiment, &start, forms)?;
     let inputs = (&trained.content, &start.digest, &experiment.config.evaluation, ids(&questions));

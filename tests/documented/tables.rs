@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use recollect::evaluation::Arm;
+use recollect::knowledge::jsonl::JsonlFiles;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Set};
 use recollect::language::Opening;
 use recollect::learner::{
@@ -134,7 +135,9 @@ fn the_table_of_answers_is_how_they_are_judged() {
             let file = dir.path().join("q.jsonl");
             let asked = serde_json::json!({"prompt": "What is x in France?", "answer": right, "match": matching});
             std::fs::write(&file, asked.to_string()).unwrap();
-            let Ok(jsonl) = Jsonl::to_measure(&[], &[file], Match::Exact, 0) else {
+            let Ok(jsonl) =
+                Jsonl::to_measure(JsonlFiles { questions: &[file], ..JsonlFiles::default() }, Match::Exact, 0)
+            else {
                 assert!(matching == Match::Number && counts.is_empty(), "{row:?} cannot be asked");
                 continue;
             };

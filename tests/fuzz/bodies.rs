@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::slice::from_ref;
 use std::sync::{Arc, OnceLock};
 
 use recollect::Result;
 use recollect::config::{Config, arithmetic};
+use recollect::knowledge::jsonl::JsonlFiles;
 use recollect::knowledge::jsonl::task::COMPLETION;
 use recollect::knowledge::{Jsonl, Knowledge, Match, Question, Set, World};
 use recollect::language::Opening;
@@ -93,10 +93,12 @@ pub fn jsonl(data: &[u8]) {
     let (documents, questions) = at
         .map_or((&b"{\"prompt\":\"a\",\"completion\":\"b\"}"[..], data), |at| (&data[..at], &data[at + RULE.len()..]));
     let [documents, questions] = [write("documents.jsonl", documents), write("questions.jsonl", questions)];
-    if let Some(jsonl) = checked(Jsonl::load(from_ref(&documents), from_ref(&questions), Match::Normalised, 0)) {
+    let (documents, questions) = ([documents], [questions]);
+    let files = || JsonlFiles { documents: &documents, questions: &questions, ..JsonlFiles::default() };
+    if let Some(jsonl) = checked(Jsonl::load(files(), Match::Normalised, 0)) {
         checked(jsonl.digest());
     }
-    checked(Jsonl::to_measure(&[documents], &[questions], Match::Number, 0));
+    checked(Jsonl::to_measure(files(), Match::Number, 0));
 }
 
 /// A reward file.

@@ -16,6 +16,7 @@
 
 mod evidence;
 mod exported;
+mod lessons;
 mod rows;
 mod sets;
 pub mod task;
@@ -30,12 +31,17 @@ use std::sync::{Arc, OnceLock};
 
 use self::evidence::PassageIndex;
 pub use self::exported::WorldOrigin;
+pub use self::lessons::{Lesson, LessonRow};
 pub(super) use self::rows::words;
 use self::rows::{DocumentText, QuestionRow};
 use self::task::COMPLETION;
 pub use self::watched::LeakMatcher;
 use super::answers::Key;
 use super::curriculum::TrainingSequence;
+use super::english::ClaimReader;
+use super::english::fact_book::FactRow;
+use super::english::world::EnglishWorld;
+use super::english::world::rows::EnglishDocument;
 use super::question::question_id;
 use super::{Form, Match, Question, Set, World};
 use crate::language::Tokenizer;
@@ -46,10 +52,22 @@ use crate::{Error, Result, files, random};
 /// Ids that rows give are below this, so that they never meet the ids that are made.
 const IDS: u64 = 1 << 32;
 
-/// Knowledge from files.
+/// The files that knowledge is read from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonlFiles<'a> {
+    pub documents: &'a [PathBuf],
+    pub questions: &'a [PathBuf],
+    /// What the documents state, if recited facts are to be judged.
+    pub facts: &'a [PathBuf],
+    pub lessons: &'a [PathBuf],
+}
+
+/// Knowledge in free text.
 #[derive(Clone, Debug)]
 pub struct Jsonl {
     documents: Vec<String>,
+    /// What each document is about, where its row says so.
+    document_sets: Vec<Option<Set>>,
     /// File and line of each document.
     places: Vec<String>,
     /// The documents, cut where sentences end.
@@ -58,6 +76,13 @@ pub struct Jsonl {
     duplicates: usize,
     /// The world that exported questions are about.
     world: Option<Box<(WorldOrigin, World)>>,
+    /// Reads what is recited and knows what is true.
+    reader: Option<Arc<ClaimReader>>,
+    /// What it is made from.
+    facts: Vec<FactRow>,
+    lessons: Vec<Lesson>,
+    /// The forms of the questions, in the order in which they come.
+    forms: Vec<Form>,
     /// Made when it is first asked for.
     watched: Arc<OnceLock<LeakMatcher>>,
 }
@@ -73,55 +98,100 @@ struct FileQuestions {
 }
 
 impl Jsonl {
-    /// Reads document and question files. Answers are compared by `matching`, unless a row says otherwise. The seed decides
-    /// which facts go to set A and which to B, and the order of the passages in contexts.
+    /// Reads files. Answers are compared by `matching`, unless a row says otherwise. The seed decides which facts go to set A
+    /// and which to B, and the order of the passages in contexts.
     ///
-    /// Errors: a file that cannot be read or has no rows; a row that is not as above, by file and line; questions
-    /// that cannot be divided between A and B.
-    pub fn load(documents: &[PathBuf], questions: &[PathBuf], matching: Match, seed: u64) -> Result<Jsonl> {
+    /// # Errors
+    /// A file that cannot be read or has no rows; a row that is not as above, by file and line; questions that cannot be
+    /// divided between A and B.
+    pub fn load(files: JsonlFiles, matching: Match, seed: u64) -> Result<Jsonl> {
         let divide = |rows: &[QuestionRow], about: &[Vec<usize>]| {
             let facts = sets::facts(rows, about);
-            let sets = sets::assign(rows, &facts, seed)?;
-            let mut fact_of = vec![0; rows.len()];
-            facts.iter().enumerate().for_each(|(fact, rows)| rows.iter().for_each(|row| fact_of[*row] = fact));
-            Ok((sets, fact_of))
+            Ok((sets::assign(rows, &facts, seed)?, numbered(&facts, rows.len())))
         };
-        Self::read(documents, questions, matching, seed, divide)
+        Self::read(files, matching, seed, divide)
     }
 
     /// Reads questions that are only to be measured by, with the documents that they are about, if there are any. All that
     /// ask for no set are questions of B.
     ///
-    /// Errors: as those of [`Jsonl::load`], but for the division.
-    pub fn to_measure(documents: &[PathBuf], questions: &[PathBuf], matching: Match, seed: u64) -> Result<Jsonl> {
+    /// # Errors
+    /// As those of [`Jsonl::load`], but for the division.
+    pub fn to_measure(files: JsonlFiles, matching: Match, seed: u64) -> Result<Jsonl> {
         let divide = |rows: &[QuestionRow], _: &[Vec<usize>]| {
             Ok((rows.iter().map(|row| row.set.unwrap_or(Set::B)).collect(), (0..rows.len()).collect()))
         };
-        Self::read(documents, questions, matching, seed, divide)
+        Self::read(files, matching, seed, divide)
     }
 
     /// `divide` gives the set and the number of the fact of each row, by the passages that it is about.
     fn read(
-        documents: &[PathBuf],
-        questions: &[PathBuf],
+        files: JsonlFiles,
         matching: Match,
         seed: u64,
         divide: impl FnOnce(&[QuestionRow], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
     ) -> Result<Jsonl> {
-        let documents = rows::documents(documents)?.into_iter().map(|DocumentText { text, place }| (text, place));
+        let documents = rows::documents(files.documents)?;
+        let all = rows::questions(files.questions, matching)?;
+        let shape = "a fact is one JSON object with the texts subject, relation and object";
+        let facts: Vec<FactRow> = rows::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
+        let lessons = lessons::lessons(files.lessons)?;
+        let world = if facts.is_empty() { exported::world(files.questions, &all)?.map(Box::new) } else { None };
+        let jsonl = Self::from_rows(Rows { documents, questions: all, facts, lessons }, seed, divide)?;
+        Ok(Jsonl { world, ..jsonl })
+    }
+
+    /// The same of a world in English, whose questions know their sets and what they need.
+    ///
+    /// # Errors
+    /// As those of [`Jsonl::load`]; there are none in a world that is as it should be.
+    pub fn from_english(world: EnglishWorld, seed: u64) -> Result<Jsonl> {
+        let place = |what: &str, number: usize| format!("world.english: {what} {}", number + 1);
+        let documents = world.documents.into_iter().enumerate();
+        let questions = world.questions.into_iter().enumerate();
+        let lessons = world.lessons.into_iter().enumerate();
+        let rows = Rows {
+            documents: documents
+                .map(|(at, EnglishDocument { set, text })| DocumentText {
+                    text,
+                    set: Some(set),
+                    place: place("document", at),
+                })
+                .collect(),
+            questions: questions.map(|(at, question)| QuestionRow::whole(question, place("question", at))).collect(),
+            facts: world.facts,
+            lessons: lessons.map(|(at, row)| Lesson { row, place: place("lesson", at) }).collect(),
+        };
+        Self::from_rows(rows, seed, |rows, _| {
+            let facts = sets::facts(rows, &vec![Vec::new(); rows.len()]);
+            Ok((rows.iter().map(|row| row.question.set).collect(), numbered(&facts, rows.len())))
+        })
+    }
+
+    fn from_rows(
+        rows: Rows,
+        seed: u64,
+        divide: impl FnOnce(&[QuestionRow], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
+    ) -> Result<Jsonl> {
+        let Rows { documents, questions: all, facts, lessons } = rows;
+        let document_sets = documents.iter().map(|document| document.set).collect();
+        let documents = documents.into_iter().map(|DocumentText { text, place, .. }| (text, place));
         let (documents, places): (Vec<String>, Vec<String>) = documents.unzip();
-        let all = rows::questions(questions, matching)?;
         let count = all.len();
         let (numbers, rows): (Vec<usize>, Vec<QuestionRow>) = distinct(all).into_iter().unzip();
         check_ids(&rows, &numbers)?;
-        let world = exported::world(questions, &rows)?.map(Box::new);
+        let reader = (!facts.is_empty()).then(|| Arc::new(ClaimReader::new(facts.iter().cloned().collect())));
         let evidence = PassageIndex::index(&documents);
         let mut search = evidence.search();
         let about: Vec<Vec<usize>> = rows.iter().map(|row| search.about(&row.text())).collect();
         let (sets, fact_of) = divide(&rows, &about)?;
         let duplicates = count - rows.len();
         let mut all = BTreeMap::<Set, FileQuestions>::new();
+        let mut forms: Vec<Form> = Vec::new();
         for (index, (row, set)) in rows.into_iter().zip(sets).enumerate() {
+            if !forms.contains(&row.question.form) {
+                forms.push(row.question.form);
+            }
             let of_set = all.entry(set).or_default();
             of_set.facts.push(fact_of[index]);
             of_set.places.push(row.place.clone());
@@ -131,23 +201,55 @@ impl Jsonl {
                 let mut random = random::stream(seed, &[4, numbers[index] as u64]);
                 let id = id(&row, numbers[index]);
                 let context = row.context.unwrap_or_else(|| evidence.context(&about[index], &mut random));
-                Question { id, set, context, ..row.question }
+                let needed = reader.as_ref().map_or(Vec::new(), |reader| reader.needed(&row.question));
+                Question { id, set, context, needed, ..row.question }
             });
         }
         Ok(Jsonl {
             documents,
+            document_sets,
             places,
             passages: evidence.into_passages(),
             sets: all,
             duplicates,
-            world,
+            world: None,
+            reader,
+            facts,
+            lessons,
+            forms,
             watched: Arc::default(),
         })
+    }
+
+    /// The forms of the questions, in the order in which they come.
+    pub fn forms(&self) -> &[Form] {
+        &self.forms
+    }
+
+    /// What reads recited facts and knows which are true, where that is known.
+    pub fn reader(&self) -> Option<&ClaimReader> {
+        self.reader.as_deref()
+    }
+
+    /// The rows of the facts files.
+    pub fn fact_rows(&self) -> &[FactRow] {
+        &self.facts
+    }
+
+    /// The lessons, in the order of the files.
+    pub fn lessons(&self) -> &[Lesson] {
+        &self.lessons
     }
 
     /// The questions of a set, in the order of the files. Set C has none.
     pub fn questions(&self, set: Set) -> &[Question] {
         self.sets.get(&set).map_or(&[], |of_set| &of_set.questions)
+    }
+
+    /// The numbers, in a set, of its questions of a form. That of rows that name none stands for all of them.
+    pub fn of_form(&self, set: Set, form: Form) -> impl Iterator<Item = usize> {
+        let all = self.questions(set).iter().enumerate();
+        all.filter(move |(_, question)| form == COMPLETION || question.form == form).map(|(at, _)| at)
     }
 
     /// The questions of a set with the file and the line of each.
@@ -194,6 +296,11 @@ impl Jsonl {
         &self.documents
     }
 
+    /// The documents with what each is about, where that is known.
+    pub fn documents_in_sets(&self) -> impl Iterator<Item = (&str, Option<Set>)> {
+        self.documents.iter().map(String::as_str).zip(self.document_sets.iter().copied())
+    }
+
     /// The documents with the file and the line of each.
     pub fn told(&self) -> impl Iterator<Item = (&str, &str)> {
         self.documents.iter().map(String::as_str).zip(self.places.iter().map(String::as_str))
@@ -204,10 +311,24 @@ impl Jsonl {
         &self.passages
     }
 
-    /// A digest of all documents and questions, in hexadecimal.
+    /// A digest of all documents, questions and facts, in hexadecimal. Lessons are told apart where they are learned.
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
     pub fn digest(&self) -> Result<String> {
         let questions: BTreeMap<Set, &[Question]> = self.sets.keys().map(|set| (*set, self.questions(*set))).collect();
-        files::digest_json("world.jsonl", &(&self.documents, questions, self.origin()))
+        match &self.reader {
+            None => files::digest_json("world.jsonl", &(&self.documents, questions, self.origin())),
+            Some(reader) => files::digest_json("world.jsonl", &(&self.documents, questions, reader.book())),
+        }
+    }
+
+    /// A digest of all lessons, in hexadecimal.
+    ///
+    /// # Errors
+    /// What cannot be written as JSON.
+    pub fn lessons_digest(&self) -> Result<String> {
+        files::digest_json("world.jsonl.lessons", &self.lessons.iter().map(|lesson| &lesson.row).collect::<Vec<_>>())
     }
 
     /// Everything that a tokenizer may be trained on: the documents and the questions of A. Those of B are for the
@@ -218,8 +339,8 @@ impl Jsonl {
     }
 
     /// Each document from its beginning to its end, every token of it learned. One that is longer than `longest`
-    /// tokens becomes several lessons.
-    pub fn lessons(&self, tokenizer: &Tokenizer, longest: usize) -> Result<Vec<TrainingSequence>> {
+    /// tokens becomes several sequences.
+    pub fn document_sequences(&self, tokenizer: &Tokenizer, longest: usize) -> Result<Vec<TrainingSequence>> {
         let mut lessons = Vec::with_capacity(self.documents.len());
         for document in &self.documents {
             let tokens = tokenizer.encode(&format!("{BOS} {document} {EOS}"))?;
@@ -231,6 +352,21 @@ impl Jsonl {
         }
         Ok(lessons)
     }
+}
+
+/// The number of the fact that each row is about. `facts` are the rows of each.
+fn numbered(facts: &[Vec<usize>], rows: usize) -> Vec<usize> {
+    let mut fact_of = vec![0; rows];
+    facts.iter().enumerate().for_each(|(fact, rows)| rows.iter().for_each(|row| fact_of[*row] = fact));
+    fact_of
+}
+
+/// What files hold, row by row.
+struct Rows {
+    documents: Vec<DocumentText>,
+    questions: Vec<QuestionRow>,
+    facts: Vec<FactRow>,
+    lessons: Vec<Lesson>,
 }
 
 fn id(row: &QuestionRow, number: usize) -> u64 {

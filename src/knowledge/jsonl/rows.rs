@@ -5,12 +5,12 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
-use super::task::COMPLETION;
+use super::task::{COMPLETION, named};
 use crate::knowledge::{Match, Question, Set};
 use crate::language::tokenizer::SPECIAL;
 use crate::strict_toml::suggest;
@@ -18,10 +18,23 @@ use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 /// Keys of a question as `recollect world --export` writes it that rows of other files do not have.
-const EXPORTED: [&str; 5] = ["task", "form", "cue", "needed", "chance"];
+const EXPORTED: [&str; 4] = ["task", "cue", "needed", "chance"];
 
-const KEYS: [&str; 11] =
-    ["prompt", "question", "text", "completion", "answer", "answers", "aliases", "id", "set", "choices", "context"];
+const KEYS: [&str; 13] = [
+    "prompt",
+    "question",
+    "text",
+    "completion",
+    "answer",
+    "answers",
+    "aliases",
+    "id",
+    "set",
+    "form",
+    "choices",
+    "show_choices",
+    "context",
+];
 const MATCH: &str = "match";
 
 /// A longer line is no row but a file of another kind.
@@ -41,14 +54,17 @@ struct RawRow {
     aliases: Vec<String>,
     id: Option<u64>,
     set: Option<String>,
+    form: Option<String>,
     #[serde(default)]
     choices: Vec<String>,
+    /// The choices stand below the question.
+    #[serde(default)]
+    show_choices: bool,
     context: Option<Vec<String>>,
     #[serde(rename = "match")]
     matching: Option<Match>,
     // Keys that only the rows of `recollect world --export` have.
     task: Option<IgnoredAny>,
-    form: Option<IgnoredAny>,
     cue: Option<IgnoredAny>,
     needed: Option<IgnoredAny>,
     chance: Option<IgnoredAny>,
@@ -86,6 +102,8 @@ impl<'de> Deserialize<'de> for AnswerList {
 /// One row of a document file.
 pub struct DocumentText {
     pub text: String,
+    /// What it is about, where its row says so.
+    pub set: Option<Set>,
     /// File and line, for messages.
     pub place: String,
 }
@@ -122,8 +140,13 @@ impl QuestionRow {
         if question.set == Set::C {
             return Err(Error::invalid(format!("{place}: set"), "found \"C\"", "allowed are \"A\" and \"B\""));
         }
+        Ok(Self::whole(question, place))
+    }
+
+    /// A question of which everything is known.
+    pub fn whole(question: Question, place: String) -> QuestionRow {
         let (id, set, context) = (Some(question.id), Some(question.set), Some(question.context.clone()));
-        Ok(QuestionRow { question, exported: true, id, set, context, place })
+        QuestionRow { question, exported: true, id, set, context, place }
     }
 
     /// Any other. It is compared by `matching` unless it says otherwise.
@@ -137,15 +160,22 @@ impl QuestionRow {
         let trimmed = |text: &String| text.trim().to_owned();
         let mut answers = answers.iter().chain(&row.aliases).map(trimmed);
         let choices: Vec<String> = row.choices.iter().map(trimmed).collect();
-        let set = row.set.as_deref().map(|set| if set == "A" { Set::A } else { Set::B });
+        if row.show_choices && choices.is_empty() {
+            let remedy = "give the choices that are to be shown, or leave it out";
+            return Err(Error::invalid(format!("{place}: show_choices"), "true without choices", remedy));
+        }
+        let text = trimmed(prompt);
+        let text = if row.show_choices { format!("{text}\nChoose one of: {}.", choices.join(", ")) } else { text };
+        let form = row.form.as_deref().map_or(Ok(COMPLETION), |name| named(name, &place))?;
+        let set = row.set();
         let question = Question {
-            text: trimmed(prompt),
+            text,
             answer: answers.next().unwrap_or_default(),
             aliases: answers.collect(),
             matching: row.matching.unwrap_or(matching),
             chance: if choices.is_empty() { 0.0 } else { 1.0 / choices.len() as f64 },
             choices,
-            ..Question::blank(COMPLETION)
+            ..Question::blank(form)
         };
         Ok(QuestionRow { question, exported: false, id: row.id, set, context: row.context, place })
     }
@@ -215,7 +245,7 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<DocumentText>> {
         if joined.is_empty() {
             return Err(Error::invalid(place, "prompt and completion are both empty", "remove the row"));
         }
-        Ok(DocumentText { text: joined, place })
+        Ok(DocumentText { text: joined, set: row.set(), place })
     })
 }
 
@@ -252,7 +282,7 @@ fn only_one(keys: [(&str, bool); 3], place: &str) -> Result<()> {
 
 impl RawRow {
     fn is_exported(&self) -> bool {
-        let keys = [&self.task, &self.form, &self.cue, &self.needed, &self.chance];
+        let keys = [&self.task, &self.cue, &self.needed, &self.chance];
         keys.into_iter().any(Option::is_some)
     }
 
@@ -264,10 +294,26 @@ impl RawRow {
         self.completion.as_ref().or(self.answer.as_ref()).or(self.answers.as_ref())
     }
 
+    /// Which set it asks for.
+    fn set(&self) -> Option<Set> {
+        self.set.as_deref().map(|set| match set {
+            "A" => Set::A,
+            "B" => Set::B,
+            _ => Set::C,
+        })
+    }
+
     fn check(&self, place: &str) -> Result<()> {
-        if let Some(set) = self.set.as_ref().filter(|set| !matches!(set.as_str(), "A" | "B")) {
+        // Documents may be about C, of which nothing is asked.
+        let (allowed, names): (&[&str], _) =
+            if self.asked().is_none() && self.text.is_some() && self.answered().is_none() {
+                (&["A", "B", "C"], "\"A\", \"B\" and \"C\"")
+            } else {
+                (&["A", "B"], "\"A\" and \"B\"")
+            };
+        if let Some(set) = self.set.as_ref().filter(|set| !allowed.contains(&set.as_str())) {
             let found = excerpt(&format!("found \"{set}\""));
-            return Err(Error::invalid(format!("{place}: set"), found, "allowed are \"A\" and \"B\""));
+            return Err(Error::invalid(format!("{place}: set"), found, format!("allowed are {names}")));
         }
         let texts = [&self.prompt, &self.question, &self.text].into_iter().flatten();
         let answers = [&self.completion, &self.answer, &self.answers].into_iter().flatten().flat_map(|list| &list.0);
@@ -284,13 +330,27 @@ impl RawRow {
 
 /// What `make` makes of every row of all files, in order: of its text, what was found in it, and its place.
 fn read_all<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, RawRow, String) -> Result<T>) -> Result<Vec<T>> {
+    each_row(paths, &mut |line, place| {
+        let found: RawRow = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
+        found.check(&place)?;
+        make(line, found, place)
+    })
+}
+
+/// The rows of all files in order, each with its place. `shape` says what a row is, for messages.
+pub fn read_rows<T: DeserializeOwned>(paths: &[PathBuf], shape: &str) -> Result<Vec<(T, String)>> {
+    each_row(paths, &mut |line, place| match serde_json::from_str(line) {
+        Ok(row) => Ok((row, place)),
+        Err(error) => Err(Error::invalid(&place, in_row(&error), shape)),
+    })
+}
+
+fn each_row<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, String) -> Result<T>) -> Result<Vec<T>> {
     let mut rows = Vec::new();
     for path in paths {
         let before = rows.len();
         read(path, &mut |line, place| {
-            let found: RawRow = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
-            found.check(&place)?;
-            rows.push(make(line, found, place)?);
+            rows.push(make(line, place)?);
             Ok(())
         })?;
         if rows.len() == before {
@@ -334,11 +394,14 @@ fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
         let remedy = suggest(key, &KEYS, "") + "; take other columns out of the file";
         return Error::invalid(format!("{place}: {}", excerpt(key)), "unknown key", remedy);
     }
-    // serde_json counts lines within the row.
+    Error::invalid(place, in_row(error), "a row is one JSON object with the texts prompt and completion")
+}
+
+/// What is wrong within a row: serde_json counts lines, of which a row has one.
+fn in_row(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let found = text.rsplit_once(" at line ").map_or(&*text, |(found, _)| found);
-    let found = format!("{} (column {})", excerpt(found), error.column());
-    Error::invalid(place, found, "a row is one JSON object with the texts prompt and completion")
+    format!("{} (column {})", excerpt(found), error.column())
 }
 
 #[cfg(test)]
@@ -426,7 +489,10 @@ mod tests {
             (r#"{"prompt": "a", "completion": "b", "match": "number"}"#, "line 3: completion: \"b\" is no number"),
             (r#"{"prompt": "w5", "completion": "w9", "completion": "w10"}"#, "line 3: duplicate field `completion`"),
             (r#"{"prompt": "w5", "completion": "w9", "source": "hf", "difficulty": 3}"#, "line 3: "),
-            (r#"{"text": "who ?", "answer": "y", "form": "open"}"#, "line 3: missing field `id`"),
+            (r#"{"text": "who ?", "answer": "y", "task": "reversal"}"#, "line 3: missing field `id`"),
+            (r#"{"prompt": "who ?", "answer": "y", "form": "open"}"#, "line 3: form: \"open\" is a form of generated"),
+            (r#"{"prompt": "who ?", "answer": "y", "form": "Two words"}"#, "line 3: form: found \"Two words\"; "),
+            (r#"{"prompt": "who ?", "answer": "y", "show_choices": true}"#, "line 3: show_choices: true without"),
             (r#"{"prompt": 3, "completion": "b"}"#, "line 3: invalid type: integer `3`, expected a string (column 12)"),
             (r#"{"prompt": "a", "prompt": "a"}"#, "line 3: duplicate field `prompt` (column 24)"),
             (r#"{"prompt": "a", "completion": "b""#, "line 3: EOF while parsing an object (column 33)"),

@@ -19,8 +19,12 @@ const PEOPLE: [(&str, &str); 6] = [
     ("Tam Birk", "a baker of iron bread"),
 ];
 
+fn files<'a>(documents: &'a [PathBuf], questions: &'a [PathBuf]) -> JsonlFiles<'a> {
+    JsonlFiles { documents, questions, ..JsonlFiles::default() }
+}
+
 fn load(documents: &[PathBuf], questions: &[PathBuf], seed: u64) -> Result<Jsonl> {
-    Jsonl::load(documents, questions, Match::Normalised, seed)
+    Jsonl::load(files(documents, questions), Match::Normalised, seed)
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
@@ -116,12 +120,12 @@ fn documents_are_learned_whole_and_long_ones_in_pieces() {
     let (documents, questions) = people(dir.path());
     let jsonl = load(&[documents], &[questions], 0).unwrap();
     let tokenizer = Tokenizer::train(&jsonl.lines(), 300).unwrap();
-    let lessons = jsonl.lessons(&tokenizer, 512).unwrap();
+    let lessons = jsonl.document_sequences(&tokenizer, 512).unwrap();
     let read: Vec<String> = lessons.iter().map(|l| tokenizer.decode(&l.tokens).unwrap()).collect();
     let expected: Vec<String> = jsonl.documents().iter().map(|d| format!("<bos>{d}<eos>")).collect();
     assert_eq!(read.iter().map(|text| text.replace("> ", ">").replace(" <", "<")).collect::<Vec<_>>(), expected);
     assert!(lessons.iter().all(|l| l.weights[0] == 0.0 && l.weights[1..].iter().all(|w| *w == 1.0)));
-    let pieces = jsonl.lessons(&tokenizer, 10).unwrap();
+    let pieces = jsonl.document_sequences(&tokenizer, 10).unwrap();
     let learned =
         |lessons: &[TrainingSequence]| -> Vec<u32> { lessons.iter().flat_map(|l| l.tokens[1..].to_vec()).collect() };
     assert!(pieces.len() > lessons.len() && pieces.iter().all(|lesson| lesson.tokens.len() <= 10));
@@ -280,7 +284,7 @@ fn an_exported_world_is_read_back_and_recitations_are_judged() {
     let asked: Vec<Question> = [Set::A, Set::B].into_iter().flat_map(|set| world.questions(set)).collect();
     let lines = asked.iter().map(|question| serde_json::to_string(question).unwrap());
     let questions = write(dir.path(), "questions.jsonl", &rows(lines.collect()));
-    let read = || Jsonl::to_measure(from_ref(&documents), from_ref(&questions), Match::Normalised, 0);
+    let read = || Jsonl::to_measure(files(from_ref(&documents), from_ref(&questions)), Match::Normalised, 0);
     assert!(read().unwrap().world().is_none(), "nothing says which world it is");
     let origin = WorldOrigin { known: known.clone(), world: config.clone() };
     origin.write(dir.path()).unwrap();

@@ -1,0 +1,63 @@
+//! Teaches how questions are thought about, by lessons about set C, before reinforcement learning.
+
+use rand::Rng;
+
+use super::pretrain::{KEPT, LessonPlan};
+use super::start::Start;
+use crate::base::{self, Saved};
+use crate::experiment::Experiment;
+use crate::knowledge::curriculum::TrainingSequence;
+use crate::knowledge::{Jsonl, Knowledge};
+use crate::store::checkpoint::Checkpoints;
+use crate::store::stage::Stage;
+use crate::{Error, Result};
+
+/// Name of the stage.
+const WARMUP: &str = "warmup";
+
+/// What the warmed-up policy depends on.
+fn inputs(experiment: &Experiment, jsonl: &Jsonl, tuned: &Stage) -> Result<impl serde::Serialize + use<>> {
+    let warmup = experiment.config.warmup.clone();
+    Ok((tuned.content.clone(), jsonl.lessons_digest()?, warmup, experiment.config.run.precision))
+}
+
+/// The warmed-up policy, where it is made already; the fine-tuned one, where there is no warm-up.
+pub(crate) fn find(experiment: &Experiment, start: &Start, tuned: Stage) -> Result<Option<Stage>> {
+    match (&experiment.config.warmup, &start.knowledge) {
+        (Some(_), Knowledge::Files(jsonl)) => experiment.cache.find(WARMUP, &inputs(experiment, jsonl, &tuned)?),
+        _ => Ok(Some(tuned)),
+    }
+}
+
+/// Goes on from the fine-tuned policy with lessons, and gives the stage that holds the result.
+pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> Result<Stage> {
+    let Some(warmup) = &experiment.config.warmup else { return Ok(tuned) };
+    let Knowledge::Files(jsonl) = &start.knowledge else { return Ok(tuned) };
+    if jsonl.lessons().is_empty() {
+        let remedy = "give world.jsonl.lessons, or take the section out";
+        return Err(Error::invalid("warmup", "no lessons in this world", remedy));
+    }
+    experiment.cache.get_or_make(WARMUP, &inputs(experiment, jsonl, &tuned)?, |dir| {
+        let tokenizer = &start.base.tokenizer;
+        let longest = start.base.policy.config.longest_sequence();
+        let lessons: Result<Vec<TrainingSequence>> =
+            jsonl.lessons().iter().map(|lesson| lesson.sequence(tokenizer, longest)).collect();
+        let (lessons, documents) = (lessons?, jsonl.document_sequences(tokenizer, longest)?);
+        let plan = LessonPlan {
+            name: "warming up",
+            seed: warmup.seed,
+            steps: warmup.steps,
+            tokens_per_step: warmup.tokens_per_step,
+            keys: warmup.optimizer_keys(),
+            checkpoints: Checkpoints::new(&experiment.run, WARMUP, &tuned.content[..16], KEPT),
+            tokenizer,
+        };
+        let fresh = || start.base.successor(Saved::within(&tuned.dir));
+        let policy = plan.teach(experiment, fresh, |_, random| {
+            let from = if random.random_bool(warmup.documents) { &documents } else { &lessons };
+            Ok(from[random.random_range(0..from.len())].clone())
+        })?;
+        plan.checkpoints.remove()?;
+        base::save(dir, &policy, tokenizer, start.base.known.as_ref())
+    })
+}
