@@ -193,8 +193,8 @@ impl<'a> Lab<'a> {
                 kept: true,
             })
             .collect();
-        let end = self.tokenizer.end_think().unwrap();
-        let weights = policy_gradient::token_weights(&algorithm, &sampled, end, NEW_TOKENS);
+        let trace = |tokens: &[u32]| self.tokenizer.trace_length(tokens);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, &trace, NEW_TOKENS);
         let learned = policy_gradient::gradients(&self.policy, None, &algorithm, &sampled, &weights, self.workers)?;
         if let Some((gradients, _)) = learned {
             self.optimizer.step(&self.policy, &gradients, 1e-4, self.workers)?;

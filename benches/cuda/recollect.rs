@@ -338,7 +338,7 @@ fn grpo(base: &Policy, device: &Device, lora: bool) -> Result<()> {
                 kept: true,
             })
             .collect();
-        let weights = policy_gradient::token_weights(&algorithm, &sampled, NEVER, COMPLETION);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, &|_| None, COMPLETION);
         if let Some((gradients, _)) = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, 1)? {
             optimizer.step(&policy, &gradients, 1e-6, 1)?;
         }

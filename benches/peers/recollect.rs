@@ -181,7 +181,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
                 kept: true,
             })
             .collect();
-        let weights = policy_gradient::token_weights(&algorithm, &sampled, NEVER, NEW);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, &|_| None, NEW);
         let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, WORKERS)?;
         if let Some((gradients, _)) = learned {
             optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;

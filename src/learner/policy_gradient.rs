@@ -7,27 +7,27 @@ use super::objective::{Objective, Parallelism};
 use super::supervised::MICRO_BATCH;
 pub use super::token_batch::Sampled;
 use super::token_batch::TokenBatch;
-use super::{Algorithm, TokenWeights, parallel};
+use super::{Algorithm, TokenWeights, TraceLength, parallel};
 use crate::kernels::Gradients;
 use crate::policy::{PackedBatch, Policy};
 use crate::{Error, Result};
 
-/// What the tokens of a step weigh. `completions` are all of the step; `trace_end` closes a chain of thought, and
+/// What the tokens of a step weigh. `completions` are all of the step; `trace` finds the end of a chain of thought, and
 /// `max_new_tokens` is the longest completion allowed.
 pub fn token_weights(
     algorithm: &Algorithm,
     completions: &[Sampled],
-    trace_end: u32,
+    trace: TraceLength,
     max_new_tokens: usize,
 ) -> TokenWeights {
-    algorithm.aggregation.token_weights(&masks(algorithm, completions, trace_end), max_new_tokens)
+    algorithm.aggregation.token_weights(&masks(algorithm, completions, trace), max_new_tokens)
 }
 
 /// Which tokens of each completion are learned from.
-pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace_end: u32) -> Vec<Vec<bool>> {
+pub fn masks(algorithm: &Algorithm, completions: &[Sampled], trace: TraceLength) -> Vec<Vec<bool>> {
     let mask = |completion: &Sampled| {
         if completion.kept {
-            algorithm.gradient_on.mask(completion.tokens, trace_end)
+            algorithm.gradient_on.mask(completion.tokens, trace)
         } else {
             vec![false; completion.tokens.len()]
         }
@@ -125,6 +125,10 @@ mod tests {
     use crate::policy::{Family, config};
 
     const END: u32 = 2;
+
+    fn trace(tokens: &[u32]) -> Option<usize> {
+        tokens.iter().position(|token| *token == END).map(|at| at + 1)
+    }
     const LONGEST: usize = 12;
 
     /// Completions of 1 to 12 tokens on three prompts, some of which do not count.
@@ -197,7 +201,7 @@ mod tests {
             if algorithm.gae().is_some() {
                 sampled.iter_mut().zip(&step.appraisals).for_each(|(one, appraisal)| one.gae = Some(appraisal));
             }
-            let weights = token_weights(&algorithm, &sampled, END, LONGEST);
+            let weights = token_weights(&algorithm, &sampled, &trace, LONGEST);
             let share = |from: usize, to: usize| {
                 let weights = TokenWeights { tokens: weights.tokens[from..to].to_vec(), ..weights };
                 gradients(&policy, Some(&reference), &algorithm, &sampled[from..to], &weights, 1).unwrap()
@@ -254,7 +258,7 @@ mod tests {
     fn what_is_not_kept_counts_nowhere_and_what_has_no_advantage_is_still_held_to_the_reference() {
         let step = Fixture::new();
         let mut sampled = step.sampled();
-        let counted = token_weights(&Algorithm::dapo(), &sampled, END, LONGEST);
+        let counted = token_weights(&Algorithm::dapo(), &sampled, &trace, LONGEST);
         assert!(counted.tokens[5].iter().all(|weight| *weight == 0.0));
         let tokens: usize = step.tokens.iter().map(Vec::len).sum();
         assert_eq!(counted.normaliser, (tokens - step.tokens[5].len()) as f64);
@@ -262,7 +266,7 @@ mod tests {
         let reference = random_policy(&config::tests::tiny(Family::Llama, false), 4);
         sampled.iter_mut().for_each(|completion| completion.advantage = 0.0);
         let run = |algorithm: Algorithm| {
-            let weights = token_weights(&algorithm, &sampled, END, LONGEST);
+            let weights = token_weights(&algorithm, &sampled, &trace, LONGEST);
             gradients(&policy, Some(&reference), &algorithm, &sampled, &weights, 1).unwrap()
         };
         assert!(run(Algorithm::grpo()).is_none());
@@ -277,7 +281,7 @@ mod tests {
         let star = Algorithm::star();
         let sampled: Vec<Sampled> =
             step.sampled().into_iter().map(|completion| Sampled { advantage: 1.0, ..completion }).collect();
-        let weights = token_weights(&star, &sampled, END, LONGEST);
+        let weights = token_weights(&star, &sampled, &trace, LONGEST);
         let (found, learned) = gradients(&policy, None, &star, &sampled, &weights, 1).unwrap().unwrap();
         let lesson = |completion: &Sampled| TrainingSequence {
             tokens: [completion.prompt, completion.tokens].concat(),
@@ -312,7 +316,7 @@ mod tests {
         // Side by side a prompt's completions share it; apart they do not.
         let mut beside: Vec<Sampled> = (0..15).map(sampled).collect();
         let run = |completions: &[Sampled]| {
-            let weights = token_weights(&Algorithm::grpo(), completions, 99, 8);
+            let weights = token_weights(&Algorithm::grpo(), completions, &|_| None, 8);
             gradients(&policy, None, &Algorithm::grpo(), completions, &weights, 2).unwrap().unwrap()
         };
         let (apart, whole) = run(&beside);

@@ -59,15 +59,18 @@ pub enum GradientOn {
     Trace,
 }
 
+/// How many tokens of a completion its chain of thought takes, what closes it included; `None` where nothing does.
+pub type TraceLength<'a> = &'a dyn Fn(&[u32]) -> Option<usize>;
+
 impl GradientOn {
-    /// Whether each token of a completion is learned from; `trace_end` closes the chain of thought (one that is never
-    /// closed goes on to the end).
-    pub fn mask(self, tokens: &[u32], trace_end: u32) -> Vec<bool> {
-        let end = match self {
+    /// Whether each token of a completion is learned from; `trace` finds how many of them the chain of thought takes (one that
+    /// is never closed goes on to the end).
+    pub fn mask(self, tokens: &[u32], trace: TraceLength) -> Vec<bool> {
+        let learned = match self {
             GradientOn::Completion => None,
-            GradientOn::Trace => tokens.iter().position(|token| *token == trace_end),
+            GradientOn::Trace => trace(tokens),
         };
-        (0..tokens.len()).map(|position| end.is_none_or(|end| position <= end)).collect()
+        (0..tokens.len()).map(|position| learned.is_none_or(|learned| position < learned)).collect()
     }
 }
 
@@ -123,9 +126,10 @@ mod tests {
     #[test]
     fn a_trace_ends_with_its_closing_token() {
         let tokens = [5, 6, 9, 7, 9];
-        assert_eq!(GradientOn::Trace.mask(&tokens, 9), [true, true, true, false, false]);
-        assert_eq!(GradientOn::Trace.mask(&tokens, 8), [true; 5]);
-        assert_eq!(GradientOn::Completion.mask(&tokens, 9), [true; 5]);
+        let closed = |tokens: &[u32]| tokens.iter().position(|token| *token == 9).map(|at| at + 1);
+        assert_eq!(GradientOn::Trace.mask(&tokens, &closed), [true, true, true, false, false]);
+        assert_eq!(GradientOn::Trace.mask(&tokens, &|_| None), [true; 5]);
+        assert_eq!(GradientOn::Completion.mask(&tokens, &closed), [true; 5]);
     }
 
     #[test]

@@ -65,8 +65,8 @@ impl BatchSampler<'_> {
             return Err(Error::invalid("advantage gae", "no policy with a value head", "this is a bug"));
         };
         let sampled: Vec<Sampled> = batch.groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
-        let end = self.start.base.tokenizer.end_think().unwrap_or(u32::MAX);
-        let masks = policy_gradient::masks(&self.algorithm, &sampled, end);
+        let tokenizer = &self.start.base.tokenizer;
+        let masks = policy_gradient::masks(&self.algorithm, &sampled, &|tokens| tokenizer.trace_length(tokens));
         let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).flatten().collect();
         let mut values = policy_gradient::values(critic, &sampled, &masks, workers)?;
         if let Some(head) = &critic.value_head {

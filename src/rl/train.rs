@@ -12,13 +12,12 @@ use crate::evaluation::Curves;
 use crate::experiment::finetune::{FINETUNE, learn_documents};
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::Division;
-use crate::language::tokenizer::END_THINK;
-use crate::learner::{Advantage, Algorithm, GradientOn, Ratio};
+use crate::learner::{Advantage, Algorithm, Ratio};
 use crate::monitor::resources;
 use crate::store::checkpoint::{self, Checkpoints};
 use crate::store::history::History;
 use crate::store::{Manifest, Stage};
-use crate::{Error, Result, files};
+use crate::{Result, files};
 
 /// Name of the stage.
 pub(crate) const TRAIN: &str = "train";
@@ -68,11 +67,6 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         notes.reward.demand_same(experiment)?;
     }
     let algorithm = config.train.algorithm.resolve()?;
-    if algorithm.gradient_on == GradientOn::Trace && start.base.tokenizer.end_think().is_none() {
-        let found = format!("\"trace\", and the tokenizer of {} has no token {END_THINK}", config.base.path);
-        let remedy = "where the trace ends cannot be seen: use \"completion\"";
-        return Err(Error::invalid("train.algorithm.gradient_on", found, remedy));
-    }
     let stage = experiment.cache.get_or_make(TRAIN, &inputs(experiment, start, tuned)?, |dir| {
         if let Some(words) = uncorrected(config.train.max_off_policy_steps, &algorithm) {
             experiment.progress.tell(words);

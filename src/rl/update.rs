@@ -55,9 +55,8 @@ impl Updater<'_> {
         // Completions were sampled at this temperature, so that is where their probabilities are compared.
         let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled(&self.algorithm);
-        // Where the tokenizer has none, `reinforce` has made sure that nobody looks for it.
-        let end = tokenizer.end_think().unwrap_or(u32::MAX);
-        let weights = policy_gradient::token_weights(&self.algorithm, &sampled, end, config.max_new_tokens);
+        let trace = |tokens: &[u32]| tokenizer.trace_length(tokens);
+        let weights = policy_gradient::token_weights(&self.algorithm, &sampled, &trace, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
         let before = if tis_cap != 0.0 && inner_epochs > 1 {
             policy_gradient::score(&tempered, &sampled, workers)?
