@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::asking::BACKWARD;
 use super::config::{EnglishConfig, EnglishTask, LessonCounts};
 use super::*;
-use crate::knowledge::english::FactBook;
+use crate::knowledge::english::{FactBook, WrittenFact};
 use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Claim, Form};
 use crate::statistics::Interval;
@@ -18,13 +18,18 @@ fn lines<T: serde::Serialize>(rows: &[T]) -> String {
     rows.iter().map(|row| serde_json::to_string(row).unwrap() + "\n").collect()
 }
 
+/// All names of somebody.
+fn names(fact: &WrittenFact) -> Vec<String> {
+    std::iter::once(&fact.subject).chain(&fact.subject_aliases).cloned().collect()
+}
+
 /// Who did what, with all names of the person, and the set of the documents that say so.
 fn deeds(world: &EnglishWorld) -> Vec<(Vec<String>, String)> {
     let facts = world.facts.iter().filter_map(|row| match row {
         FactRow::Fact(fact) if fact.object.starts_with("the ") && fact.relation != "belongs to" => Some(fact),
         _ => None,
     });
-    facts.map(|fact| ([&[fact.subject.clone()], &fact.subject_aliases[..]].concat(), fact.object.clone())).collect()
+    facts.map(|fact| (names(fact), fact.object.clone())).collect()
 }
 
 #[test]
@@ -226,6 +231,8 @@ fn what_cannot_be_made_is_refused_by_its_key() {
     let world = EnglishWorld::new(&config, 0).unwrap();
     let forms: BTreeSet<Form> = world.questions.iter().map(|question| question.form).collect();
     assert!(forms.into_iter().eq([ENTAILMENT]) && world.forward.is_empty());
+    let large = EnglishConfig { group_size: 8, ..EnglishConfig::default() };
+    assert!(EnglishWorld::new(&large, 0).is_ok(), "there are fewer kinds of things than members");
     config.c.syllogisms = 0;
     assert!(EnglishWorld::new(&config, 0).unwrap_err().to_string().contains("english.c"));
 }
