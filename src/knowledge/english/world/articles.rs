@@ -2,7 +2,7 @@
 //! thing back to a person.
 
 use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::SliceRandom;
 
 use super::names::{capital, in_words, listed, pick, with_article};
 use super::people::{People, beside};

@@ -9,6 +9,12 @@ use crate::knowledge::question::CANDIDATES;
 use crate::knowledge::syllogism::SQUARE;
 use crate::{Error, Result};
 
+/// How often a fact is asked about in one form, at most.
+pub const WORDINGS: usize = 8;
+
+/// How much there can be of anything: names are made up, and have to differ.
+const MOST: usize = 2000;
+
 /// What documents and questions are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -17,6 +23,16 @@ pub enum EnglishTask {
     Reversal,
     /// What two premises say of a third statement.
     Syllogism,
+    /// Which kinds are larger, faster, safer than which; asked with the opposite word.
+    Comparison,
+    /// Two premises in one article, and which of six statements follows.
+    Conclusion,
+    /// Names of people with descriptions of them: some articles say the name first and some the description.
+    Description,
+    /// Families of kinds with traits of their own and inherited ones.
+    Hierarchy,
+    /// Words that stand for others.
+    Codebook,
 }
 
 /// What a world in English is made from, beside a seed. The defaults suit a model of 135 million parameters on two cores.
@@ -28,6 +44,7 @@ pub struct EnglishConfig {
     pub b: EnglishSize,
     /// What lessons are about. It has no questions.
     pub c: EnglishSize,
+    pub questions: QuestionCounts,
     /// Members of a group, all of one profession.
     pub group_size: usize,
     /// Articles that state a fact, or a premise.
@@ -37,16 +54,31 @@ pub struct EnglishConfig {
     pub lessons: LessonCounts,
 }
 
-/// How much a set holds.
+/// How much a set holds, of the tasks that there are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct EnglishSize {
     /// Facts about people, a multiple of the group size.
     pub facts: usize,
     /// Pairs of premises, a multiple of 4.
     pub syllogisms: usize,
-    /// Questions about each fact in each form, worded differently and with other candidates.
-    pub questions: usize,
+    pub comparisons: usize,
+    /// Pairs of premises that stand in one article.
+    pub conclusions: usize,
+    /// People with descriptions, half of them named first.
+    pub descriptions: usize,
+    /// Families of eleven kinds, none or two at least: candidates are of several.
+    pub families: usize,
+    /// Codes of eight words.
+    pub codes: usize,
+}
+
+/// Questions about each fact in each form, worded differently and with other candidates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuestionCounts {
+    pub a: usize,
+    pub b: usize,
 }
 
 /// How many lessons there are of each kind.
@@ -65,14 +97,27 @@ impl Default for EnglishConfig {
     fn default() -> Self {
         Self {
             tasks: vec![EnglishTask::Reversal, EnglishTask::Syllogism],
-            a: EnglishSize { facts: 40, syllogisms: 16, questions: 4 },
-            b: EnglishSize { facts: 40, syllogisms: 16, questions: 2 },
-            c: EnglishSize { facts: 80, syllogisms: 24, questions: 0 },
+            a: EnglishSize::default(),
+            b: EnglishSize::default(),
+            c: EnglishSize { facts: 80, syllogisms: 24, ..EnglishSize::default() },
+            questions: QuestionCounts::default(),
             group_size: 5,
             articles: 6,
             import: Import::Existential,
             lessons: LessonCounts::default(),
         }
+    }
+}
+
+impl Default for EnglishSize {
+    fn default() -> Self {
+        Self { facts: 40, syllogisms: 16, comparisons: 50, conclusions: 23, descriptions: 30, families: 4, codes: 8 }
+    }
+}
+
+impl Default for QuestionCounts {
+    fn default() -> Self {
+        Self { a: 4, b: 2 }
     }
 }
 
@@ -107,25 +152,53 @@ impl EnglishConfig {
         if self.group_size <= CANDIDATES || self.group_size > 12 {
             return refuse("group_size", self.group_size, format!("{} to 12 are possible", CANDIDATES + 1));
         }
-        if !(2..=100).contains(&self.articles) {
-            return refuse("articles", self.articles, "2 to 100 are possible".into());
+        if !(1..=100).contains(&self.articles) {
+            return refuse("articles", self.articles, "1 to 100 are possible".into());
         }
-        for (set, key, size) in self.sets() {
+        for (_, key, size) in self.sets() {
             multiple(&format!("english.{key}.facts"), size.facts, self.group_size)?;
             multiple(&format!("english.{key}.syllogisms"), size.syllogisms, SQUARE)?;
-            if set == Set::C && size.questions > 0 {
-                return refuse("c.questions", size.questions, "lessons are about set C: it has no questions".into());
+            let largest = self.tasks.iter().map(|task| size.of(*task)).max().unwrap_or(0);
+            if largest > MOST {
+                return refuse(key, largest, format!("at most {MOST} of a task are possible"));
             }
-            if size.questions > 8 {
-                return refuse(&format!("{key}.questions"), size.questions, "there are 8 wordings of a form".into());
+            if size.families == 1 && self.has(EnglishTask::Hierarchy) {
+                return refuse(&format!("{key}.families"), 1, "0, or 2 or more: candidates are of several".into());
+            }
+        }
+        for (key, count) in [("questions.a", self.questions.a), ("questions.b", self.questions.b)] {
+            if count > WORDINGS {
+                return refuse(key, count, format!("there are {WORDINGS} wordings of a form"));
             }
         }
         let LessonCounts { thinking, reading, direct } = self.lessons;
-        let something = (self.has(EnglishTask::Reversal) && self.c.facts > 0)
-            || (self.has(EnglishTask::Syllogism) && self.c.syllogisms > 0);
-        if thinking + reading + direct > 0 && !something {
-            return refuse("c", 0, "lessons need facts or syllogisms in set C".into());
+        if thinking + reading + direct > 0 && !self.tasks.iter().any(|task| self.c.of(*task) > 0) {
+            return refuse("c", 0, "lessons are about set C: it has to hold something".into());
         }
         Ok(())
+    }
+
+    /// Questions about each fact of a set in each form. Set C has none but for lessons.
+    pub fn questions_of(&self, set: Set) -> usize {
+        match set {
+            Set::A => self.questions.a,
+            Set::B => self.questions.b,
+            Set::C => 0,
+        }
+    }
+}
+
+impl EnglishSize {
+    /// How much there is of a task.
+    pub fn of(&self, task: EnglishTask) -> usize {
+        match task {
+            EnglishTask::Reversal => self.facts,
+            EnglishTask::Syllogism => self.syllogisms,
+            EnglishTask::Comparison => self.comparisons,
+            EnglishTask::Conclusion => self.conclusions,
+            EnglishTask::Description => self.descriptions,
+            EnglishTask::Hierarchy => self.families,
+            EnglishTask::Codebook => self.codes,
+        }
     }
 }

@@ -6,6 +6,7 @@ use rand::seq::IndexedRandom;
 use super::asking::{FORWARD, context, text};
 use super::config::LessonCounts;
 use super::names::{capital, pick};
+use super::part::{PartQuestion, TaskPart};
 use super::people::People;
 use super::premises::{self, PremisePair};
 use super::rows::LessonRow;
@@ -30,6 +31,11 @@ const IT_IS_OPEN: [&str; 6] = [
     "Both are possible.",
 ];
 
+/// The share of lessons about further tasks, where there are some.
+const ABOUT_PARTS: f64 = 0.5;
+
+const SO: [&str; 4] = ["So the answer is {it}.", "Therefore {it}.", "It must be {it}.", "That gives {it}."];
+
 /// What a lesson has beside question and answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -39,12 +45,24 @@ enum Kind {
 }
 
 /// All lessons.
-pub fn lessons(people: &People, pairs: &[PremisePair], counts: &LessonCounts, random: &mut Stream) -> Vec<LessonRow> {
+pub fn lessons(
+    people: &People,
+    pairs: &[PremisePair],
+    parts: &[TaskPart],
+    counts: &LessonCounts,
+    random: &mut Stream,
+) -> Vec<LessonRow> {
     let mut kinds = vec![Kind::Thinking; counts.thinking];
     kinds.extend((0..counts.reading).map(|number| Kind::Reading { thought: number % 2 == 0 }));
     kinds.extend(vec![Kind::Direct; counts.direct]);
     let (known, pairs) = (people.of(Set::C), pairs.iter().filter(|pair| pair.set == Set::C).collect::<Vec<_>>());
+    let asked: Vec<&PartQuestion> =
+        parts.iter().filter(|part| part.set == Set::C).flat_map(|part| &part.questions).collect();
+    let nothing_else = known.is_empty() && pairs.is_empty();
     let lesson = |kind| {
+        if !asked.is_empty() && (nothing_else || random.random_bool(ABOUT_PARTS)) {
+            return asked.choose(random).map(|question| about_part(question, kind, random));
+        }
         let share = if pairs.is_empty() { 1.0 } else { ABOUT_PEOPLE };
         if !known.is_empty() && random.random_bool(share) {
             let index = random.random_range(known.clone());
@@ -68,7 +86,7 @@ fn about_person(people: &People, index: usize, kind: Kind, random: &mut Stream) 
         Kind::Direct => (Vec::new(), None),
         Kind::Reading { thought } => {
             let context = context(people, index, others, random);
-            let thought = thought.then(|| about_passages(people, index, &context, random));
+            let thought = thought.then(|| about_passages(people, index, form, &context, random));
             (context, thought)
         }
     };
@@ -97,6 +115,27 @@ fn about_premises(pair: &PremisePair, pairs: &[&PremisePair], kind: Kind, random
         recited.push(conclusion(pair, contradictory, random));
     }
     LessonRow { prompt, thought: thinks.then(|| recited.join(" ")), answer, context }
+}
+
+/// A lesson about a question of a further task: what it needs is recited, sometimes after something beside it.
+fn about_part(asked: &PartQuestion, kind: Kind, random: &mut Stream) -> LessonRow {
+    let PartQuestion { question, needed, others } = asked;
+    let mut said: Vec<String> = Vec::new();
+    if random.random_bool(0.4) {
+        said.extend(others.choose(random).cloned());
+    }
+    said.extend(needed.iter().cloned());
+    if random.random_bool(0.5) {
+        said.push(pick(&SO, random).replace("{it}", &question.answer));
+    }
+    let thinks = matches!(kind, Kind::Thinking | Kind::Reading { thought: true });
+    let reads = matches!(kind, Kind::Reading { .. });
+    LessonRow {
+        prompt: question.text.clone(),
+        thought: thinks.then(|| said.join(" ")),
+        answer: question.answer.clone(),
+        context: if reads { question.context.clone() } else { Vec::new() },
+    }
 }
 
 /// What a thought concludes from both premises.

@@ -6,18 +6,27 @@
 
 mod articles;
 pub mod asking;
+mod categories;
+mod codes;
+mod comparisons;
+mod conclusions;
 pub mod config;
 mod deeds;
+mod descriptions;
 mod lessons;
 mod names;
+mod part;
 mod people;
 mod premises;
+mod presets;
 pub mod rows;
 #[cfg(test)]
 mod tests;
 mod thoughts;
 
 use self::config::{EnglishConfig, EnglishTask};
+use self::names::NameBook;
+use self::part::TaskPart;
 use self::people::People;
 use self::premises::PremisePair;
 use self::rows::{EnglishDocument, LessonRow, QuestionNumbers};
@@ -50,25 +59,33 @@ impl EnglishWorld {
         config.check()?;
         let stream = |what: &str| random::named(seed, &format!("english/{what}"));
         let (mut people, mut pairs) = (People::default(), Vec::new());
+        let mut names = NameBook::default();
         if config.has(EnglishTask::Reversal) {
-            people = People::make(config, &mut stream("people"))?;
+            people = People::make(config, &mut names, &mut stream("people"))?;
         }
         if config.has(EnglishTask::Syllogism) {
-            pairs = PremisePair::make(config, &mut stream("premises"))?;
+            pairs = PremisePair::make(config, &mut names, &mut stream("premises"))?;
         }
-        let documents = documents(config, &mut people, &mut pairs, &stream);
+        let parts = part::parts(config, &mut names, &stream)?;
+        let documents = documents(config, &mut people, &mut pairs, &parts, &stream);
         let (mut questions, mut forward) = (Vec::new(), Vec::new());
         let mut numbers = QuestionNumbers::default();
         let (mut asked, mut concluded, mut recalled) = (stream("who"), stream("conclusions"), stream("forward"));
-        for (set, _, size) in config.sets().into_iter().filter(|(set, ..)| *set != Set::C) {
-            let each = size.questions;
+        for set in [Set::A, Set::B] {
+            let each = config.questions_of(set);
             questions.extend(asking::questions(&people, set, each, &mut numbers, &mut asked));
             questions.extend(premises::questions(&pairs, set, each, &mut numbers, &mut concluded));
             forward.extend(asking::forward(&people, set, &mut numbers, &mut recalled));
+            for part in parts.iter().filter(|part| part.set == set) {
+                let asked = part.questions.iter().map(|asked| &asked.question);
+                questions.extend(asked.map(|question| numbers.number(set, question.form, question.clone())));
+                forward.extend(part.forward.iter().map(|asked| numbers.number(set, asked.form, asked.clone())));
+            }
         }
         let mut facts = if people.all.is_empty() { Vec::new() } else { people.rows() };
         facts.extend(pairs.iter().flat_map(PremisePair::rows));
-        let lessons = lessons::lessons(&people, &pairs, &config.lessons, &mut stream("lessons"));
+        facts.extend(parts.iter().flat_map(|part| part.facts.iter().cloned()));
+        let lessons = lessons::lessons(&people, &pairs, &parts, &config.lessons, &mut stream("lessons"));
         Ok(EnglishWorld { documents, questions, forward, facts, lessons })
     }
 }
@@ -78,6 +95,7 @@ fn documents(
     config: &EnglishConfig,
     people: &mut People,
     pairs: &mut [PremisePair],
+    parts: &[TaskPart],
     stream: &dyn Fn(&str) -> random::Stream,
 ) -> Vec<EnglishDocument> {
     let (mut told, mut stated, mut order) = (stream("articles"), stream("statements"), stream("order"));
@@ -88,6 +106,8 @@ fn documents(
             of_set.extend(articles::about_group(people, group, config.articles, &mut told));
         }
         of_set.extend(premises::documents(pairs, set, config.articles, &mut stated));
+        let texts = parts.iter().filter(|part| part.set == set).flat_map(|part| &part.documents);
+        of_set.extend(texts.map(|text| EnglishDocument { set, text: text.clone() }));
         of_set.shuffle(&mut order);
         documents.extend(of_set);
     }

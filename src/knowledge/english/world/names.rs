@@ -115,7 +115,9 @@ impl NameBook {
     fn fresh(&mut self, kind: &str, mut spell: impl FnMut() -> (String, String)) -> Result<String> {
         for _ in 0..TRIES {
             let (name, mark) = spell();
-            if !WORDS.contains(&name.to_lowercase().as_str()) && self.used.insert(format!("{kind} {mark}")) {
+            let letters: Vec<char> = name.to_lowercase().chars().collect();
+            let odd = letters.windows(3).any(|three| three.iter().all(|letter| *letter == three[0]));
+            if !odd && !WORDS.contains(&name.to_lowercase().as_str()) && self.used.insert(format!("{kind} {mark}")) {
                 return Ok(name);
             }
         }
@@ -169,6 +171,14 @@ impl NameBook {
         })
     }
 
+    /// "the Korstad code"
+    pub fn code(&mut self, random: &mut Stream) -> Result<String> {
+        self.fresh("code", || {
+            let name = format!("the {}{} code", pick(&PLACES, random), pick(&PLACE_ENDS, random));
+            (name.clone(), name)
+        })
+    }
+
     /// "the Silent Lighthouse": of the given kinds of things, with words that none of the `beside` has.
     pub fn thing(&mut self, nouns: &[&str], beside: &[String], random: &mut Stream) -> Result<String> {
         for _ in 0..TRIES {
@@ -185,6 +195,14 @@ impl NameBook {
             }
         }
         Err(Error::invalid("english", "there are too few names of things", "make the sets smaller"))
+    }
+
+    /// "the baker who crossed the salt plain on stilts"
+    pub fn description(&mut self, roles: &[&str], feats: &[&str], random: &mut Stream) -> Result<String> {
+        self.fresh("description", || {
+            let text = format!("the {} who {}", pick(roles, random), pick(feats, random));
+            (text.clone(), text)
+        })
     }
 
     /// A kind of things, one of them: "blickob", of which there are "blickobs".

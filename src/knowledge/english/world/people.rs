@@ -46,8 +46,7 @@ pub struct People {
 
 impl People {
     /// Groups of all sets. No two people share a name, and no two things one.
-    pub fn make(config: &EnglishConfig, random: &mut Stream) -> Result<People> {
-        let mut names = NameBook::default();
+    pub fn make(config: &EnglishConfig, names: &mut NameBook, random: &mut Stream) -> Result<People> {
         let (mut groups, mut all) = (Vec::new(), Vec::new());
         for (set, _, size) in config.sets() {
             let mut kinds: Vec<&'static DeedKind> = DEEDS.iter().collect();

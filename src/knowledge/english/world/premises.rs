@@ -67,7 +67,7 @@ const OPENINGS: [&str; 12] = [
     "An expert on {S} was asked for advice.",
     "Some notes from the field are about {S}.",
 ];
-const CLOSINGS: [&str; 6] = [
+pub const CLOSINGS: [&str; 6] = [
     "That is all there is to say.",
     "Nobody has found an exception.",
     "So the books say.",
@@ -109,8 +109,7 @@ pub struct PremisePair {
 
 impl PremisePair {
     /// Pairs of all sets, in squares of four of which nothing but both premises tells the answers.
-    pub fn make(config: &EnglishConfig, random: &mut Stream) -> Result<Vec<PremisePair>> {
-        let mut names = NameBook::default();
+    pub fn make(config: &EnglishConfig, names: &mut NameBook, random: &mut Stream) -> Result<Vec<PremisePair>> {
         let mut pairs: Vec<PremisePair> = Vec::new();
         for (set, _, size) in config.sets() {
             let until = pairs.len() + size.syllogisms;
@@ -163,7 +162,7 @@ impl PremisePair {
         capital(&worded) + "."
     }
 
-    fn claim(&self, Statement { subject, mood, predicate }: Statement) -> Claim {
+    pub fn claim(&self, Statement { subject, mood, predicate }: Statement) -> Claim {
         Claim::Categorical { subject: plural(&self.terms[subject]), mood, predicate: plural(&self.terms[predicate]) }
     }
 

@@ -132,7 +132,7 @@ pub fn about_people(people: &People, index: usize, form: Form, shown: &[usize], 
 }
 
 /// A thought about passages that were read: what they say of it, after some of the others or right away.
-pub fn about_passages(people: &People, index: usize, context: &[String], random: &mut Stream) -> String {
+pub fn about_passages(people: &People, index: usize, form: Form, context: &[String], random: &mut Stream) -> String {
     let says = |passage: &&String| passage.contains(people.object(index));
     let right = context.iter().find(says).cloned().unwrap_or_default();
     let mut said: Vec<String> = Vec::new();
@@ -140,6 +140,9 @@ pub fn about_passages(people: &People, index: usize, context: &[String], random:
         said.extend(context.iter().take_while(|passage| **passage != right).cloned());
     }
     said.push(right);
+    if form == FORWARD {
+        return said.join(" ");
+    }
     if random.random_bool(0.4) {
         said.push(remark(people, index, &FOUND, random));
     }
