@@ -67,48 +67,32 @@ impl ConfigArgs {
 }
 
 impl StageArgs {
+    /// The config, where what is asked for is possible with it.
+    pub fn resolve(&self, check: fn(&Config) -> Result<()>) -> Result<Config> {
+        let config = self.config.resolve()?;
+        check(&config)?;
+        Ok(config)
+    }
+
     /// Prints what the stage adds up to, opens the experiment and hands it to the stage. With `--dry-run`, prints
-    /// the config and what it adds up to, and does no more.
+    /// the config and what it adds up to, and does no more. Of several ranks rank 0 alone does any of it: the others join
+    /// first, and may have none of the files.
     pub fn perform(
         &self,
+        resolve: impl FnOnce() -> Result<Config>,
         arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_checked(experiment::can_run, arithmetic, stage)
-    }
-
-    /// The same where less than a whole run has to be possible.
-    pub fn perform_checked(
-        &self,
-        check: fn(&Config) -> Result<()>,
-        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
-        stage: impl FnOnce(&Experiment) -> Result<()>,
-    ) -> Result<()> {
-        let resolve = || {
-            let config = self.config.resolve()?;
-            check(&config)?;
-            Ok((config, ()))
-        };
-        self.perform_with(resolve, arithmetic, |experiment, ()| stage(experiment))
-    }
-
-    /// The same with a config that is resolved in another way, and with what else is found out on the way. Of several
-    /// ranks rank 0 alone does any of it: the others join first, and may have none of the files.
-    pub fn perform_with<T>(
-        &self,
-        resolve: impl FnOnce() -> Result<(Config, T)>,
-        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
-        stage: impl FnOnce(&Experiment, T) -> Result<()>,
-    ) -> Result<()> {
-        let check = |config: &Config, _: &T| {
+        let check = |config: &Config, (): &()| {
             preflight(config)?;
             experiment::look_into_files(config)
         };
-        let open = |config, _: &T, interrupt, progress| Experiment::open(config, interrupt, progress);
-        self.perform_opened(resolve, arithmetic, check, open, stage)
+        let open = |config, (): &(), interrupt, progress| Experiment::open(config, interrupt, progress);
+        self.perform_opened(|| Ok((resolve()?, ())), arithmetic, check, open, |experiment, ()| stage(experiment))
     }
 
-    /// The same with an experiment that is checked, which gives notes on what was found, and opened in another way.
+    /// The same with what else is found out on the way, and with an experiment that is checked, which gives notes on what was
+    /// found, and opened in another way.
     pub fn perform_opened<T>(
         &self,
         resolve: impl FnOnce() -> Result<(Config, T)>,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::{InRun, gap_closed, share};
+use super::record::share;
+use super::summary::gap_closed;
 use super::{AgainstBaseline, Arm, ArmResult, Pairs, Summary};
 use crate::knowledge::{Set, TaskId};
-use crate::statistics::holm::holm;
+use crate::statistics::holm;
 use crate::statistics::seeds::{self, OverSeeds};
 
 /// An arm over several tasks and forms of one set.
@@ -84,7 +85,8 @@ impl<'a> Pool<'a> {
         let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
         let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
         let accuracy = share(correct, n)?;
-        let OverSeeds { interval, .. } = seeds::share(&clusters(&rows))?;
+        let share_of_run = |(right, n, _): (f64, usize, _)| (right / n.max(1) as f64, n);
+        let OverSeeds { interval, .. } = seeds::share(&runs(&rows).into_iter().map(share_of_run).collect::<Vec<_>>())?;
         let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
         let against_baseline = pairs(&rows).map(|pairs| {
             let pair = AgainstBaseline::from_runs(&pairs);
@@ -119,27 +121,22 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// An arm and the baseline on several kinds of questions, run by run. `None` where they are not compared on every kind.
-fn pairs(rows: &[&ArmResult]) -> Option<Vec<Pairs>> {
-    let mut runs: Vec<Pairs> = Vec::new();
-    for row in rows {
-        let of_row: Vec<Pairs> = row.runs().iter().map(|run| run.pairs).collect::<Option<_>>()?;
-        runs.resize(of_row.len().max(runs.len()), Pairs::default());
-        runs.iter_mut().zip(of_row).for_each(|(sum, pairs)| *sum += pairs);
-    }
-    (!runs.is_empty()).then_some(runs)
-}
-
-/// Share of right answers and number of questions of each run, over several kinds of questions.
-fn clusters(rows: &[&ArmResult]) -> Vec<(f64, usize)> {
-    let mut runs: Vec<(f64, usize)> = Vec::new();
+/// Right answers, questions and pairs of each run over several kinds of questions; no pairs where one kind has none.
+fn runs(rows: &[&ArmResult]) -> Vec<(f64, usize, Option<Pairs>)> {
+    let mut runs = Vec::new();
     for row in rows {
         let of_row = row.runs();
-        runs.resize(of_row.len().max(runs.len()), (0.0, 0));
-        for ((right, n), InRun { accuracy, questions, .. }) in runs.iter_mut().zip(of_row) {
-            *right += accuracy * questions as f64;
-            *n += questions;
+        runs.resize(of_row.len().max(runs.len()), (0.0, 0, Some(Pairs::default())));
+        for ((right, n, pairs), run) in runs.iter_mut().zip(of_row) {
+            *right += run.accuracy * run.questions as f64;
+            *n += run.questions;
+            *pairs = pairs.zip(run.pairs).map(|(sum, pairs)| sum + pairs);
         }
     }
-    runs.into_iter().map(|(right, n)| (right / n.max(1) as f64, n)).collect()
+    runs
+}
+
+/// An arm and the baseline on several kinds of questions, run by run. `None` where they are not compared on every kind.
+fn pairs(rows: &[&ArmResult]) -> Option<Vec<Pairs>> {
+    runs(rows).into_iter().map(|(.., pairs)| pairs).collect::<Option<Vec<_>>>().filter(|pairs| !pairs.is_empty())
 }

@@ -84,7 +84,7 @@ pub struct Curves {
 }
 
 /// What one optimizer step measured on its own rollouts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPoint {
     pub step: u64,
     /// Mean reward.

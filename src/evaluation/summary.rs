@@ -5,18 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::by_task::by_task;
+use super::pairs::first_answers;
+use super::record::{Counted, by_run, counted, share};
 use super::{
     AgainstBaseline, Answered, Arm, Curves, MatchedArms, Pairs, RunInfo, Scaling, TaskResult, Verification,
     matched_arms, scaling,
 };
 use crate::knowledge::{Form, Set, TaskId};
-use crate::statistics::holm::holm;
-use crate::statistics::pass_at_k::{numbers, pass_at_k};
+use crate::statistics::exact::{numbers, pass_at_k};
 use crate::statistics::seeds::{self, OverSeeds};
 use crate::verifier::Grounding;
 
 /// Everything a report is made of; `report.json` is this value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub run: RunInfo,
     /// One row for each (arm, task, form, set, step), in this order.
@@ -24,9 +25,9 @@ pub struct Summary {
     /// One row for each (set, arm, task), all forms of a task put together.
     #[serde(default)]
     pub by_task: Vec<TaskResult>,
-    /// The policies before and after, asked the same way.
-    #[serde(default)]
-    pub same_way: Vec<MatchedArms>,
+    /// The policies before and after, asked the same way; older reports call it `same_way`.
+    #[serde(default, alias = "same_way")]
+    pub matched_arms: Vec<MatchedArms>,
     /// Accuracy by how much an answer takes, where questions of a kind differ in that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaling: Vec<Scaling>,
@@ -135,7 +136,12 @@ impl Summary {
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
         let arms = tally(answered);
         let by_task = by_task(&latest(&arms));
-        Summary { run, arms, by_task, same_way: matched_arms(answered), scaling: scaling(answered), curves }
+        Summary { run, arms, by_task, matched_arms: matched_arms(answered), scaling: scaling(answered), curves }
+    }
+
+    /// The numbers of answers alone.
+    pub fn from_answers(answered: &[Answered]) -> Summary {
+        Summary::new(answered, Curves::default(), RunInfo::default())
     }
 
     /// For each (arm, task, form, set) the row of the last step at which it was evaluated.
@@ -163,14 +169,7 @@ fn latest(arms: &[ArmResult]) -> Vec<&ArmResult> {
 
 /// One row for each (arm, task, form, set, step), in this order.
 pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
-    // Where the baseline was evaluated more than once, the last evaluation counts.
-    let mut baseline: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
-    for one in answered.iter().filter(|one| one.arm == Arm::FineTuned && one.sample == 0) {
-        let entry = baseline.entry(one.question).or_insert((one.step, one.judgement.correct));
-        if one.step >= entry.0 {
-            *entry = (one.step, one.judgement.correct);
-        }
-    }
+    let baseline = first_answers(answered.iter().filter(|one| one.arm == Arm::FineTuned));
     let mut groups: BTreeMap<_, Vec<&Answered>> = BTreeMap::new();
     for one in answered {
         groups.entry((one.arm, one.task, one.form, one.set, one.step)).or_default().push(one);
@@ -193,8 +192,7 @@ fn correct_for_arms(rows: &mut [ArmResult]) {
         families.entry((row.task, row.form, row.set)).or_default().extend(row.against_baseline.as_mut());
     }
     for family in families.into_values() {
-        let corrected = holm(&family.iter().map(|pair| pair.p).collect::<Vec<f64>>());
-        family.into_iter().zip(corrected).for_each(|(pair, holm)| pair.holm = holm);
+        AgainstBaseline::correct(family);
     }
 }
 
@@ -205,7 +203,7 @@ pub(super) fn gap_closed(arm: Arm, accuracy: f64, baseline: Option<f64>, in_cont
     (!is_an_end && in_context > baseline).then(|| (accuracy - baseline) / (in_context - baseline))
 }
 
-fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<ArmResult> {
+fn row(group: &[&Answered], baseline: &BTreeMap<u64, bool>) -> Option<ArmResult> {
     let first = group.first()?;
     let n = group.len();
     let count = |keep: fn(&Answered) -> bool| group.iter().filter(|one| keep(one)).count();
@@ -255,20 +253,8 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<Arm
     })
 }
 
-/// The answers of each run.
-fn by_run<'a>(group: &[&'a Answered]) -> Vec<Vec<&'a Answered>> {
-    let mut runs: BTreeMap<usize, Vec<&Answered>> = BTreeMap::new();
-    group.iter().for_each(|one| runs.entry(one.run).or_default().push(one));
-    runs.into_values().collect()
-}
-
-fn in_run(group: &[&Answered], baseline: &BTreeMap<u64, (u64, bool)>) -> Option<InRun> {
-    let mut pairs = Pairs::default();
-    for one in group.iter().filter(|one| one.arm != Arm::FineTuned && one.sample == 0) {
-        if let Some((_, baseline)) = baseline.get(&one.question) {
-            pairs.add(one.judgement.correct, *baseline);
-        }
-    }
+fn in_run(group: &[&Answered], baseline: &BTreeMap<u64, bool>) -> Option<InRun> {
+    let pairs = Pairs::count(group.iter().copied().filter(|one| one.arm != Arm::FineTuned), baseline);
     Some(InRun {
         accuracy: share(group.iter().filter(|one| one.judgement.correct).count(), group.len())?,
         questions: group.iter().map(|one| one.question).collect::<BTreeSet<_>>().len(),
@@ -296,85 +282,52 @@ fn pass_at(group: &[&Answered]) -> BTreeMap<usize, f64> {
 }
 
 fn by_likelihood(group: &[&Answered]) -> Option<ByLikelihood> {
-    let scored = |run: &Vec<&Answered>| -> (usize, usize) {
-        let choices = run.iter().filter_map(|one| one.likeliest.as_ref().map(|choice| *choice == one.expected));
-        choices.fold((0, 0), |(right, n), is_right| (right + usize::from(is_right), n + 1))
-    };
-    let runs: Vec<(usize, usize)> = by_run(group).iter().map(scored).collect();
-    let clusters: Vec<(f64, usize)> = runs.iter().filter_map(|(right, n)| Some((share(*right, *n)?, *n))).collect();
-    let OverSeeds { interval, .. } = seeds::share(&clusters)?;
-    let (correct, n) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
-    Some(ByLikelihood { correct, n, accuracy: share(correct, n)?, low: interval.low, high: interval.high })
-}
-
-pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    let is_right = |one: &Answered| one.likeliest.as_ref().map(|choice| *choice == one.expected);
+    let Counted { correct, n, accuracy, interval } = counted(group, is_right)?;
+    Some(ByLikelihood { correct, n, accuracy, low: interval.low, high: interval.high })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::fixture::{answer, right};
     use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
-    use crate::verifier::{Judgement, Recitation};
+    use crate::verifier::Recitation;
 
+    /// Of one form, with two true recitations of three after RL.
     fn answered(arm: Arm, question: u64, correct: bool) -> Answered {
-        let recitation = |is_true, relevant| Recitation { text: String::new(), claim: None, is_true, relevant };
-        let recitations = match arm {
-            Arm::AfterRl => vec![recitation(true, true), recitation(true, false), recitation(false, false)],
-            _ => Vec::new(),
-        };
-        Answered {
-            arm,
-            step: 0,
-            question,
-            task: REVERSAL,
-            form: OPEN,
-            set: Set::B,
-            run: 0,
-            sample: 0,
-            chance: 0.2,
-            asked: String::new(),
-            prompt: String::new(),
-            completion: String::new(),
-            judgement: Judgement {
-                answer: None,
-                correct,
-                well_formed: true,
-                needed_found: recitations.len() / 3,
-                recitations,
-                needed: 2,
-                grounding: None,
-            },
-            expected: String::new(),
-            tokens: question as usize,
-            prompt_tokens: 10,
-            likeliest: None,
+        let mut one = Answered { form: OPEN, tokens: question as usize, ..answer(arm, Set::B, question, correct) };
+        if arm == Arm::AfterRl {
+            let recitation = |is_true, relevant| Recitation { text: String::new(), claim: None, is_true, relevant };
+            one.judgement.recitations = vec![recitation(true, true), recitation(true, false), recitation(false, false)];
+            one.judgement.needed_found = 1;
         }
+        one.judgement.needed = 2;
+        one
     }
 
     /// The baseline is right on questions 0 and 1, the arm on 1 to 7, of ten each.
-    #[test]
-    fn the_gap_is_that_between_the_baseline_and_answering_in_context() {
-        // Of four questions the baseline gets one right, context all four, thinking two.
-        let right = |arm: Arm, count: u64| (0..4).map(move |question| answered(arm, question, question < count));
-        let all: Vec<Answered> =
-            right(Arm::FineTuned, 1).chain(right(Arm::InContext, 4)).chain(right(Arm::AfterRl, 2)).collect();
-        let summary = Summary::new(&all, Curves::default(), RunInfo::default());
-        let closed = |arm: Arm| summary.latest().find(|row| row.arm == arm).unwrap().gap_closed;
-        assert_eq!(closed(Arm::AfterRl), Some(1.0 / 3.0));
-        assert_eq!((closed(Arm::FineTuned), closed(Arm::InContext)), (None, None));
-        let set = summary.headline_set().unwrap();
-        assert_eq!(summary.pooled(Arm::AfterRl, set).unwrap().gap_closed, Some(1.0 / 3.0));
-        // Where context does not help there is no gap.
-        let none: Vec<Answered> =
-            right(Arm::FineTuned, 4).chain(right(Arm::InContext, 4)).chain(right(Arm::AfterRl, 2)).collect();
-        assert!(tally(&none).iter().all(|row| row.gap_closed.is_none()));
-    }
-
     fn evaluation() -> Vec<Answered> {
         let baseline = (0..10).map(|id| answered(Arm::FineTuned, id, id < 2));
         let after = (0..10).map(|id| answered(Arm::AfterRl, id, (1..8).contains(&id)));
         after.chain(baseline).collect()
+    }
+
+    #[test]
+    fn the_gap_is_that_between_the_baseline_and_answering_in_context() {
+        // Of four questions the baseline gets one right, context all four, thinking two.
+        let of = |counts: [u64; 3]| -> Vec<Answered> {
+            let arms = [Arm::FineTuned, Arm::InContext, Arm::AfterRl].into_iter().zip(counts);
+            let all = arms.flat_map(|(arm, count)| right(arm, Set::B, 4, count));
+            all.map(|one| Answered { form: OPEN, ..one }).collect()
+        };
+        let summary = Summary::from_answers(&of([1, 4, 2]));
+        let closed = |arm: Arm| summary.latest().find(|row| row.arm == arm).unwrap().gap_closed;
+        assert_eq!(closed(Arm::AfterRl), Some(1.0 / 3.0));
+        assert_eq!((closed(Arm::FineTuned), closed(Arm::InContext)), (None, None));
+        assert_eq!(summary.pooled(Arm::AfterRl, Set::B).unwrap().gap_closed, Some(1.0 / 3.0));
+        // Where context does not help there is no gap.
+        assert!(tally(&of([4, 4, 2])).iter().all(|row| row.gap_closed.is_none()));
     }
 
     #[test]
@@ -383,21 +336,18 @@ mod tests {
         assert_eq!(rows.iter().map(|row| row.arm).collect::<Vec<_>>(), [Arm::FineTuned, Arm::AfterRl]);
         let after = &rows[1];
         assert_eq!((after.correct, after.n, after.questions, after.well_formed), (7, 10, 10, 10));
-        assert_eq!(after.accuracy, 0.7);
+        assert_eq!((after.accuracy, after.chance, after.mean_tokens), (0.7, 0.2, 4.5));
         assert!(after.low < 0.7 && 0.7 < after.high);
-        assert_eq!(after.chance, 0.2);
         assert_eq!((after.recited, after.recited_true, after.recited_relevant), (30, 20, 10));
-        assert_eq!(after.true_share, Some(2.0 / 3.0));
-        assert_eq!(after.needed_found_share, Some(0.5));
-        assert_eq!(after.mean_tokens, 4.5);
+        assert_eq!((after.true_share, after.needed_found_share), (Some(2.0 / 3.0), Some(0.5)));
         assert_eq!((after.correct_known, rows[0].correct_known), (None, None));
+        assert_eq!((rows[0].true_share, rows[0].needed_found_share), (None, None), "it does not think");
         let mut decided = evaluation();
         decided.iter_mut().for_each(|one| {
             one.judgement.grounding = Some(if one.question < 4 { Grounding::Known } else { Grounding::Follows });
         });
-        let rows_decided = tally(&decided);
-        assert_eq!((rows_decided[1].correct_known, rows_decided[0].correct_known), (Some(3), None));
-        assert_eq!((rows[0].true_share, rows[0].needed_found_share), (None, None), "it does not think");
+        let decided = tally(&decided);
+        assert_eq!((decided[1].correct_known, decided[0].correct_known), (Some(3), None));
     }
 
     #[test]
@@ -407,36 +357,25 @@ mod tests {
         let paired = rows[1].against_baseline.unwrap();
         assert_eq!((paired.b, paired.c), (6, 1));
         assert!((paired.p - 0.125).abs() < 1e-12);
-        let strangers: Vec<Answered> = evaluation()
-            .into_iter()
-            .map(|mut one| {
-                one.question += if one.arm == Arm::AfterRl { 100 } else { 0 };
-                one
-            })
-            .collect();
+        let mut strangers = evaluation();
+        strangers.iter_mut().filter(|one| one.arm == Arm::AfterRl).for_each(|one| one.question += 100);
         assert_eq!(tally(&strangers)[1].against_baseline, None, "no question in common");
-    }
-
-    #[test]
-    fn several_answers_to_a_question_do_not_narrow_the_interval() {
-        let once = evaluation();
-        let mut thrice = once.clone();
-        for sample in 1..3 {
-            thrice.extend(once.iter().cloned().map(|one| Answered { sample, ..one }));
-        }
-        let (once, thrice) = (tally(&once), tally(&thrice));
+        // Several answers to a question do not narrow the interval.
+        let of_sample = |sample| evaluation().into_iter().map(move |one| Answered { sample, ..one });
+        let thrice = tally(&(0..3).flat_map(of_sample).collect::<Vec<_>>());
         assert_eq!((thrice[1].n, thrice[1].questions), (30, 10));
-        assert_eq!((thrice[1].low, thrice[1].high), (once[1].low, once[1].high));
-        assert_eq!(thrice[1].against_baseline, once[1].against_baseline);
+        assert_eq!((thrice[1].low, thrice[1].high), (rows[1].low, rows[1].high));
+        assert_eq!(thrice[1].against_baseline, rows[1].against_baseline);
     }
 
     #[test]
     fn the_last_step_counts_and_forms_are_pooled() {
         let mut all = evaluation();
         all.extend((0..10).map(|id| Answered { step: 50, ..answered(Arm::AfterRl, id, true) }));
-        all.extend((20..30).map(|id| Answered { form: CANDIDATES, ..answered(Arm::AfterRl, id, false) }));
-        all.extend((20..30).map(|id| Answered { form: CANDIDATES, ..answered(Arm::FineTuned, id, false) }));
-        let summary = Summary::new(&all, Curves::default(), RunInfo::default());
+        for arm in [Arm::AfterRl, Arm::FineTuned] {
+            all.extend((20..30).map(|id| Answered { form: CANDIDATES, ..answered(arm, id, false) }));
+        }
+        let summary = Summary::from_answers(&all);
         assert_eq!(summary.arms.len(), 5);
         assert_eq!(summary.find(Arm::AfterRl, REVERSAL, OPEN, Set::B).unwrap().step, 50);
         let pooled = summary.pooled(Arm::AfterRl, Set::B).unwrap();
@@ -447,11 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn report_json_has_the_promised_shape_and_reads_back() {
-        let summary = Summary::new(&evaluation(), Curves::default(), RunInfo::default());
+    fn report_json_has_the_promised_shape_and_reads_back_also_under_an_older_name() {
+        let mut both = evaluation();
+        both.extend(evaluation().into_iter().map(|one| Answered { arm: Arm::ThinkingBeforeRl, ..one }));
+        let summary = Summary::from_answers(&both);
         let json = serde_json::to_string(&summary).unwrap();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        let row = &value["arms"][1];
+        let row = &value["arms"][2];
         assert_eq!(
             (row["arm"].as_str(), row["task"].as_str(), row["form"].as_str(), row["set"].as_str()),
             (Some("after-rl"), Some("reversal"), Some("open"), Some("B"))
@@ -459,8 +400,10 @@ mod tests {
         for key in ["step", "correct", "n", "accuracy", "low", "high", "chance"] {
             assert!(row[key].is_number(), "{key} is missing");
         }
-        let again: Summary = serde_json::from_str(&json).unwrap();
-        assert_eq!(again.arms[1].against_baseline, summary.arms[1].against_baseline);
-        assert_eq!((again.run, again.curves, again.arms.len()), (summary.run, summary.curves, 2));
+        let older = json.replace("\"matched_arms\"", "\"same_way\"");
+        assert!(older != json && !summary.matched_arms.is_empty());
+        for json in [json, older] {
+            assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
+        }
     }
 }
