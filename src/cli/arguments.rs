@@ -1,6 +1,5 @@
 //! Arguments that subcommands share, and what they resolve to.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 #[cfg(feature = "mpi")]
@@ -13,6 +12,7 @@ use recollect::evaluation::{Requirement, Summary};
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::{Experiment, preflight};
 use recollect::interrupt::Interrupt;
+use recollect::report::{Column, ShownTable};
 use recollect::telemetry::Progress;
 use recollect::{Error, Result, experiment};
 
@@ -146,12 +146,13 @@ fn serve_metrics(address: std::net::SocketAddr) -> Result<()> {
 
 /// Derived numbers as TOML comments: the output of `--dry-run` is a config itself.
 fn comments(lines: &[DerivedNumber]) -> String {
-    let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
-    let digits = lines.iter().map(|line| line.value.to_string().len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for line in lines {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "# {:width$}  {:>digits$}  ({})", line.name, line.value, line.because);
-    }
-    text
+    let table = ShownTable::with_columns(
+        lines,
+        &[
+            (Column::left(""), &|line| format!("# {}", line.name).into()),
+            (Column::right(""), &|line| line.value.into()),
+            (Column::left(""), &|line| format!("({})", line.because).into()),
+        ],
+    );
+    table.compact() + "\n"
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::arm_result::gap_closed;
 use super::record::share;
-use super::summary::gap_closed;
-use super::{AgainstBaseline, Arm, ArmResult, Pairs, Summary};
+use super::{AgainstBaseline, Arm, ArmResult, Pairs};
 use crate::knowledge::{Set, TaskId};
 use crate::statistics::holm;
 use crate::statistics::seeds::{self, OverSeeds};
@@ -41,20 +41,6 @@ pub struct TaskResult {
     pub pooled: Pooled,
 }
 
-impl Summary {
-    /// One arm over all tasks and forms of a set, every question counted once.
-    pub fn pooled(&self, arm: Arm, set: Set) -> Option<Pooled> {
-        Pool(self.latest().filter(|row| row.set == set).collect()).arm(arm)
-    }
-
-    /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
-    /// there is.
-    pub fn headline_set(&self) -> Option<Set> {
-        let sets: BTreeSet<Set> = self.arms.iter().map(|row| row.set).collect();
-        if sets.contains(&Set::B) { Some(Set::B) } else { sets.last().copied() }
-    }
-}
-
 /// One row for each (set, arm, task), in this order, made from the latest row of every kind of question.
 pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
     let mut pools: BTreeMap<(Set, TaskId), Vec<&ArmResult>> = BTreeMap::new();
@@ -72,7 +58,7 @@ pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
 }
 
 /// Every arm on some kinds of questions, a row for each.
-struct Pool<'a>(Vec<&'a ArmResult>);
+pub(super) struct Pool<'a>(pub Vec<&'a ArmResult>);
 
 impl<'a> Pool<'a> {
     fn rows(&self, arm: Arm) -> Vec<&'a ArmResult> {
@@ -80,7 +66,7 @@ impl<'a> Pool<'a> {
     }
 
     /// One arm over all of them.
-    fn arm(&self, arm: Arm) -> Option<Pooled> {
+    pub fn arm(&self, arm: Arm) -> Option<Pooled> {
         let rows = self.rows(arm);
         let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
         let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));

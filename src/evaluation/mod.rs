@@ -2,6 +2,7 @@
 //! say together, with intervals and paired tests. Nothing here samples, reads files or prints.
 
 pub mod arm;
+pub mod arm_result;
 pub mod by_task;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -16,6 +17,7 @@ pub mod sweep;
 pub mod verification;
 
 pub use arm::{Arm, ExtraPassages, PromptMode, Training};
+pub use arm_result::{ArmResult, InRun, tally};
 pub use by_task::{Pooled, TaskResult};
 pub use merge_runs::{RunResult, merge_runs};
 pub use pairs::{AgainstBaseline, MatchedArms, Pairs, matched_arms};
@@ -23,6 +25,6 @@ pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, Touched, TrainingPoint};
 pub use scaling::{Measure, Scaling, scaling};
-pub use summary::{ArmResult, InRun, Summary, tally};
+pub use summary::Summary;
 pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary, described};
 pub use verification::Verification;

@@ -123,11 +123,9 @@ impl AgainstBaseline {
     /// Whether the arm is better (1) or worse (-1) than the baseline by more than chance explains: the test, by this
     /// p-value of it, and the interval say so.
     pub fn verdict(&self, p: f64) -> i8 {
-        match p < 0.05 {
-            true if self.b > self.c && self.low > 0.0 => 1,
-            true if self.b < self.c && self.high < 0.0 => -1,
-            _ => 0,
-        }
+        let is_better = self.b > self.c && self.low > 0.0;
+        let is_worse = self.b < self.c && self.high < 0.0;
+        if p < 0.05 { i8::from(is_better) - i8::from(is_worse) } else { 0 }
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Arm;
-use super::summary::ArmResult;
+use super::{Arm, ArmResult};
 
 /// What someone needs to know to trust a summary, and to make it again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ pub use html::page;
 pub use sweep::sweep_page;
 #[cfg(feature = "cli")]
 pub use sweep::sweep_table;
-pub use table::{Column, ShownTable, TableCell};
+pub use table::{Column, ColumnOf, ShownTable, TableCell};
 pub use text::markdown;
 #[cfg(feature = "cli")]
 pub use text::{matched_arms_table, table};

@@ -28,6 +28,9 @@ pub struct Column {
     pub detail: bool,
 }
 
+/// A column, and what it shows of an entry.
+pub type ColumnOf<'a, T> = (Column, &'a dyn Fn(&T) -> TableCell);
+
 /// What stands at one place.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TableCell {
@@ -88,8 +91,8 @@ impl TableCell {
 }
 
 impl ShownTable {
-    /// Of these columns, each with what it shows of an entry.
-    pub fn with_columns<T>(entries: &[T], columns: &[(Column, &dyn Fn(&T) -> TableCell)]) -> ShownTable {
+    /// A row for each entry.
+    pub fn with_columns<T>(entries: &[T], columns: &[ColumnOf<T>]) -> ShownTable {
         let row = |entry: &T| columns.iter().map(|(_, shows)| shows(entry)).collect();
         ShownTable {
             columns: columns.iter().map(|(column, _)| column.clone()).collect(),
