@@ -127,9 +127,12 @@ fn name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// What is measured of a reward, and how.
+type Measured<'a> = (&'a str, &'a dyn Fn(&OfReward) -> String);
+
 fn side_by_side(found: &Rescored, names: &[String; 2]) -> String {
     let flat = |reward: &OfReward| percent(reward.without_spread, found.groups);
-    let rows: [(&str, &dyn Fn(&OfReward) -> String); 6] = [
+    let rows: [Measured; 6] = [
         ("mean reward", &|reward| number(reward.total.mean())),
         ("correlation with right answers", &|reward| number(reward.total.correlation())),
         ("groups without spread", &flat),
@@ -138,7 +141,7 @@ fn side_by_side(found: &Rescored, names: &[String; 2]) -> String {
         ("wrong paid above right", &inverted),
     ];
     let columns = names.iter().map(|name| Column::right(one_line(name)));
-    let row = |(what, of): (&str, &dyn Fn(&OfReward) -> String)| {
+    let row = |(what, of): Measured| {
         [what.into()].into_iter().chain(found.rewards.iter().map(|reward| of(reward).into())).collect()
     };
     ShownTable {
