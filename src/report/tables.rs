@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use super::bars::class;
 use super::table::{Column, ShownTable, TableCell, two_lines};
 use super::words::{grouped, kind, operations, p_value, percent, points, range, seconds, set_purpose};
-use crate::evaluation::{Arm, ArmResult, MatchedArms, Pooled, RunInfo, Scaling, Summary};
+#[cfg(feature = "cli")]
+use crate::evaluation::MatchedArms;
+use crate::evaluation::{Arm, ArmResult, Pooled, RunInfo, Scaling, Summary};
 use crate::knowledge::{Form, Set, TaskId};
 
 /// Most kinds of questions that find room beside each other in a terminal.
+#[cfg(feature = "cli")]
 const KINDS: usize = 5;
 
 /// What arms are asked about, the headline's set first.
@@ -43,6 +46,7 @@ pub(super) fn by_task(summary: &Summary) -> Vec<ShownTable> {
 }
 
 /// The same with a column for each kind of question, unless there are too many of them.
+#[cfg(feature = "cli")]
 pub(super) fn by_arm(summary: &Summary) -> Vec<ShownTable> {
     let kinds =
         |set| summary.latest().filter(|row| row.set == set).map(|row| (row.task, row.form)).collect::<BTreeSet<_>>();
@@ -109,6 +113,7 @@ pub(super) fn costs_legend(summary: &Summary) -> String {
 
 /// By which choice is the likeliest, and in brackets by what was written, on the same kinds of questions: a table for each
 /// set where that was asked for.
+#[cfg(feature = "cli")]
 pub(super) fn likelihood(summary: &Summary) -> Vec<ShownTable> {
     let of = |set: Set| {
         let rows: Vec<&ArmResult> = summary.latest().filter(|row| row.set == set && row.likelihood.is_some()).collect();
@@ -281,6 +286,7 @@ pub(super) fn arms(summary: &Summary) -> ShownTable {
 }
 
 /// The two policies of an evaluation, asked the same way: a row for each way and kind of question.
+#[cfg(feature = "cli")]
 pub(super) fn matched_arms(rows: &[MatchedArms]) -> ShownTable {
     let share = |row: &MatchedArms, right: u64| percent(right as f64 / row.pair.n.max(1) as f64).into();
     ShownTable::with_columns(
