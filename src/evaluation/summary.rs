@@ -20,8 +20,8 @@ pub struct Summary {
     /// One row for each (set, arm, task), all forms of a task put together.
     #[serde(default)]
     pub by_task: Vec<TaskResult>,
-    /// The policies before and after, asked the same way; older reports call it `same_way`.
-    #[serde(default, alias = "same_way")]
+    /// The policies before and after, asked the same way, which files call it by.
+    #[serde(default, rename = "same_way", alias = "matched_arms")]
     pub matched_arms: Vec<MatchedArms>,
     /// Accuracy by how much an answer takes, where questions of a kind differ in that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn report_json_has_the_promised_shape_and_reads_back_also_under_an_older_name() {
+    fn report_json_has_the_promised_shape_and_reads_back_also_under_another_name() {
         let mut both = evaluation();
         both.extend(evaluation().into_iter().map(|one| Answered { arm: Arm::ThinkingBeforeRl, ..one }));
         let summary = Summary::from_answers(&both);
@@ -178,9 +178,9 @@ mod tests {
         for key in ["step", "correct", "n", "accuracy", "low", "high", "chance"] {
             assert!(row[key].is_number(), "{key} is missing");
         }
-        let older = json.replace("\"matched_arms\"", "\"same_way\"");
-        assert!(older != json && !summary.matched_arms.is_empty());
-        for json in [json, older] {
+        let other = json.replace("\"same_way\"", "\"matched_arms\"");
+        assert!(other != json && !summary.matched_arms.is_empty());
+        for json in [json, other] {
             assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
         }
     }
