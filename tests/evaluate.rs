@@ -222,7 +222,7 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     assert!(said.contains("McNemar test with Holm") && said.contains("direct after RL"), "{said}");
     let summary = home.report("runs/compared");
     assert!(summary.arms.iter().all(|row| row.n == 1 && row.set == Set::B));
-    assert_eq!(summary.same_way.len(), 2, "thinking and at once; without documents nothing is asked in context");
+    assert_eq!(summary.matched_arms.len(), 2, "thinking and at once; without documents nothing is asked in context");
     assert!(
         summary.arms.iter().all(|row| !matches!(row.arm.way(), PromptMode::InContext(_))) && !said.contains("context")
     );
@@ -231,7 +231,7 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     assert!(text.contains("was trained on 1 of the questions") && !text.contains("never touched"), "{text}");
     let documents = ["--documents", "documents.jsonl", "--set", "run.dir=runs/with-documents"];
     home.does(&[&arguments[..], &documents[..]].concat());
-    assert_eq!(home.report("runs/with-documents").same_way.len(), 3, "thinking, at once, and in context");
+    assert_eq!(home.report("runs/with-documents").matched_arms.len(), 3, "thinking, at once, and in context");
     // What no answer needs is not asked for.
     fs::rename(home.path("rewards"), home.path("gone")).unwrap();
     let training = ["--set", "train.max_new_tokens=5000", "--set", "run.dir=runs/unrewarded"];
@@ -253,7 +253,7 @@ fn any_two_checkpoints_are_compared_on_any_questions() {
     let summary = home.report("runs/people-against-people-at-0");
     assert_eq!(summary.arms.iter().map(|row| row.set).collect::<BTreeSet<Set>>(), BTreeSet::from([Set::A, Set::B]));
     home.does(&["eval", &tuned, "--against", "runs/people@0", "--set", "run.dir=runs/same"]);
-    assert!(home.report("runs/same").same_way.iter().all(|row| row.pair.b + row.pair.c == 0));
+    assert!(home.report("runs/same").matched_arms.iter().all(|row| row.pair.b + row.pair.c == 0));
 
     // Exported questions of a generated world, with the answers that the base of that world can spell.
     home.does(&["world", "tiny.toml", "--export", "world"]);

@@ -1,10 +1,7 @@
 //! Tests and intervals are those of scipy and statsmodels on the same tables (`tests/make_statistics_golden.py` writes
 //! what these say).
 
-use recollect::statistics::holm::holm;
-use recollect::statistics::mcnemar::mcnemar;
-use recollect::statistics::pass_at_k::pass_at_k;
-use recollect::statistics::{Interval, bootstrap};
+use recollect::statistics::{Interval, bootstrap, holm, mcnemar, pass_at_k};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

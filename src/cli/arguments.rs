@@ -1,6 +1,5 @@
 //! Arguments that subcommands share, and what they resolve to.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process;
 #[cfg(feature = "mpi")]
@@ -13,6 +12,7 @@ use recollect::evaluation::{Requirement, Summary};
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::{Experiment, preflight};
 use recollect::interrupt::Interrupt;
+use recollect::report::{Column, ShownTable};
 use recollect::telemetry::Progress;
 use recollect::{Error, Result, experiment};
 
@@ -67,48 +67,32 @@ impl ConfigArgs {
 }
 
 impl StageArgs {
+    /// The config, where what is asked for is possible with it.
+    pub fn resolve(&self, check: fn(&Config) -> Result<()>) -> Result<Config> {
+        let config = self.config.resolve()?;
+        check(&config)?;
+        Ok(config)
+    }
+
     /// Prints what the stage adds up to, opens the experiment and hands it to the stage. With `--dry-run`, prints
-    /// the config and what it adds up to, and does no more.
+    /// the config and what it adds up to, and does no more. Of several ranks rank 0 alone does any of it: the others join
+    /// first, and may have none of the files.
     pub fn perform(
         &self,
+        resolve: impl FnOnce() -> Result<Config>,
         arithmetic: fn(&Config) -> Vec<DerivedNumber>,
         stage: impl FnOnce(&Experiment) -> Result<()>,
     ) -> Result<()> {
-        self.perform_checked(experiment::can_run, arithmetic, stage)
-    }
-
-    /// The same where less than a whole run has to be possible.
-    pub fn perform_checked(
-        &self,
-        check: fn(&Config) -> Result<()>,
-        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
-        stage: impl FnOnce(&Experiment) -> Result<()>,
-    ) -> Result<()> {
-        let resolve = || {
-            let config = self.config.resolve()?;
-            check(&config)?;
-            Ok((config, ()))
-        };
-        self.perform_with(resolve, arithmetic, |experiment, ()| stage(experiment))
-    }
-
-    /// The same with a config that is resolved in another way, and with what else is found out on the way. Of several
-    /// ranks rank 0 alone does any of it: the others join first, and may have none of the files.
-    pub fn perform_with<T>(
-        &self,
-        resolve: impl FnOnce() -> Result<(Config, T)>,
-        arithmetic: fn(&Config) -> Vec<DerivedNumber>,
-        stage: impl FnOnce(&Experiment, T) -> Result<()>,
-    ) -> Result<()> {
-        let check = |config: &Config, _: &T| {
+        let check = |config: &Config, (): &()| {
             preflight(config)?;
             experiment::look_into_files(config)
         };
-        let open = |config, _: &T, interrupt, progress| Experiment::open(config, interrupt, progress);
-        self.perform_opened(resolve, arithmetic, check, open, stage)
+        let open = |config, (): &(), interrupt, progress| Experiment::open(config, interrupt, progress);
+        self.perform_opened(|| Ok((resolve()?, ())), arithmetic, check, open, |experiment, ()| stage(experiment))
     }
 
-    /// The same with an experiment that is checked, which gives notes on what was found, and opened in another way.
+    /// The same with what else is found out on the way, and with an experiment that is checked, which gives notes on what was
+    /// found, and opened in another way.
     pub fn perform_opened<T>(
         &self,
         resolve: impl FnOnce() -> Result<(Config, T)>,
@@ -162,12 +146,13 @@ fn serve_metrics(address: std::net::SocketAddr) -> Result<()> {
 
 /// Derived numbers as TOML comments: the output of `--dry-run` is a config itself.
 fn comments(lines: &[DerivedNumber]) -> String {
-    let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
-    let digits = lines.iter().map(|line| line.value.to_string().len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for line in lines {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "# {:width$}  {:>digits$}  ({})", line.name, line.value, line.because);
-    }
-    text
+    let table = ShownTable::with_columns(
+        lines,
+        &[
+            (Column::left(""), &|line| format!("# {}", line.name).into()),
+            (Column::right(""), &|line| line.value.into()),
+            (Column::left(""), &|line| format!("({})", line.because).into()),
+        ],
+    );
+    table.compact() + "\n"
 }

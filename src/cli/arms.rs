@@ -1,9 +1,9 @@
 //! Names of arms on the command line.
 
-use std::fmt::Write;
 use std::str::FromStr;
 
 use recollect::evaluation::Arm;
+use recollect::report::{Column, ShownTable};
 use recollect::{Error, Result};
 
 /// What `--arms` takes.
@@ -44,13 +44,11 @@ pub fn change(asked: &[AskedArms]) -> Option<String> {
 
 /// A line for each arm.
 pub fn list() -> String {
-    let width = Arm::ALL.map(|arm| arm.name().len()).into_iter().max().unwrap_or(0);
-    let mut text = String::new();
-    for arm in Arm::ALL {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:width$}  {}", arm.name(), arm.description());
-    }
-    text
+    ShownTable::with_columns(
+        &Arm::ALL,
+        &[(Column::left(""), &|arm| format!("  {arm}").into()), (Column::left(""), &|arm| arm.description().into())],
+    )
+    .compact()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use recollect::config::footprint::Footprint;
 use recollect::doctor::{Diagnosis, Severity, examine};
 use recollect::files::megabytes;
 use recollect::kernels::DeviceChoice;
+use recollect::report::{Column, ShownTable};
 use recollect::text::{one_line, short_line};
 use recollect::{Error, Result};
 
@@ -88,27 +89,32 @@ fn page(place: &str, diagnosis: &Diagnosis) -> String {
     }
     let room = memory.room.map_or("unknown".into(), |room| megabytes(room.left));
     let _ = writeln!(text, "\nTraining here ({workers} workers, {room} of memory free)");
-    let _ = writeln!(text, "{:<14} {:>14} {:>14}", "", "all weights", "adapters");
     let (full, adapters) = (&memory.full, &memory.adapters);
-    let mut row = |name: &str, part: fn(&Footprint) -> u128| {
-        let _ = writeln!(text, "{name:<14} {:>14} {:>14}", bytes(part(full)), bytes(part(adapters)));
-    };
-    row("weights", |footprint| footprint.weights);
-    row("gradients", |footprint| footprint.gradients);
-    row("AdamW", |footprint| footprint.moments);
-    row("sampling", |footprint| footprint.sampling);
-    row("activations", |footprint| footprint.activations);
-    row("together", Footprint::total);
-    let fits = |footprint| if memory.fits(footprint) { "fits" } else { "does NOT fit" };
-    let _ = writeln!(text, "{:<14} {:>14} {:>14}", "", fits(full), fits(adapters));
+    let part = |name: &'static str, of: fn(&Footprint) -> u128| (name, bytes(of(full)), bytes(of(adapters)));
+    let fits = |footprint| if memory.fits(footprint) { "fits" } else { "does NOT fit" }.to_owned();
+    let rate = |tokens: f64| format!("{tokens:.0} tok/s");
+    let mut rows = vec![
+        part("weights", |footprint| footprint.weights),
+        part("gradients", |footprint| footprint.gradients),
+        part("AdamW", |footprint| footprint.moments),
+        part("sampling", |footprint| footprint.sampling),
+        part("activations", |footprint| footprint.activations),
+        part("together", Footprint::total),
+        ("", fits(full), fits(adapters)),
+    ];
     if let Some(speed) = speed {
-        let rate = |tokens: f64| format!("{tokens:.0} tok/s");
-        let full = speed.full.map_or("-".into(), rate);
-        let _ = writeln!(text, "{:<14} {full:>14} {:>14}", "learning", rate(speed.adapters));
-        let sampling = rate(speed.sampling);
-        let _ = writeln!(text, "{:<14} {sampling:>14} {sampling:>14}", "sampling");
+        rows.push(("learning", speed.full.map_or("-".into(), rate), rate(speed.adapters)));
+        rows.push(("sampling", rate(speed.sampling), rate(speed.sampling)));
     }
-    text
+    let table = ShownTable::with_columns(
+        &rows,
+        &[
+            (Column::left(""), &|row| row.0.into()),
+            (Column::right("all weights"), &|row| (&row.1).into()),
+            (Column::right("adapters"), &|row| (&row.2).into()),
+        ],
+    );
+    text + &table.compact()
 }
 
 fn bytes(bytes: u128) -> String {

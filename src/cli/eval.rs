@@ -54,6 +54,7 @@ fn help() -> String {
         "\
 Arms, ways of answering that get the same questions of A and B:
 {}
+
 A run is asked as it is: its policies are never trained again, and what is asked of it beside what its config asks for
 (other arms, more samples, another temperature, a checkpoint on the way) goes to RUN/evaluations/NAME, with a report of
 its own, or to --set run.dir=DIR. An arm whose policy the run has not trained says so, and trains it first. Every arm is
@@ -118,7 +119,7 @@ pub fn main(args: &EvalArgs) -> Result<()> {
                     Arm::FineTuned.label()
                 ))?;
                 output::reported(&report)?;
-                output::say(&report::same_way_table(&report.summary))?;
+                output::say(&report::matched_arms_table(&report.summary))?;
                 args.require.check(&report.summary)
             };
             let check = |config: &Config, comparison: &Comparison| comparison.check(config);

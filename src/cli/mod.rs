@@ -4,9 +4,7 @@ pub mod arguments;
 pub mod arms;
 pub mod doctor;
 pub mod eval;
-pub mod finetune;
 pub mod output;
-pub mod pretrain;
 pub mod progress;
 pub mod report;
 pub mod reward;
@@ -54,8 +52,10 @@ enum Command {
     Run(run::RunArgs),
     World(world::WorldArgs),
     Doctor(doctor::DoctorArgs),
-    Pretrain(pretrain::PretrainArgs),
-    Finetune(finetune::FinetuneArgs),
+    #[command(about = "Make a base model from scratch", after_help = run::PRETRAIN)]
+    Pretrain(arguments::StageArgs),
+    #[command(about = "Teach the base the documents of A and B", after_help = run::FINETUNE)]
+    Finetune(arguments::StageArgs),
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
     Watch(watch::WatchArgs),
@@ -70,8 +70,8 @@ pub fn run() -> Result<()> {
         Command::Run(args) => run::main(&args),
         Command::World(args) => world::main(&args),
         Command::Doctor(args) => doctor::main(&args),
-        Command::Pretrain(args) => pretrain::main(&args),
-        Command::Finetune(args) => finetune::main(&args),
+        Command::Pretrain(args) => run::pretrain(&args),
+        Command::Finetune(args) => run::finetune(&args),
         Command::Train(args) => train::main(&args),
         Command::Eval(args) => eval::main(&args),
         Command::Watch(args) => watch::main(&args),

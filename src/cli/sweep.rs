@@ -9,7 +9,7 @@ use std::sync::Arc;
 use recollect::Result;
 use recollect::interrupt::Interrupt;
 use recollect::report::sweep_table;
-use recollect::sweep::{Sweep, described};
+use recollect::sweep::Sweep;
 
 use super::output;
 use super::progress::StderrProgress;
@@ -79,7 +79,7 @@ fn listing(sweep: &Sweep) -> String {
     let file = &sweep.file;
     for cell in &sweep.cells {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "# cell {:>3}  {}", cell.number, described(&file.axes, &cell.settings));
+        let _ = writeln!(text, "# cell {:>3}  {}", cell.number, cell.what);
     }
     let seeds: Vec<String> = file.seeds.iter().map(u64::to_string).collect();
     let _ = writeln!(text, "# {}, with seeds {}, in {}", sweep.describe(), seeds.join(", "), sweep.root.display());

@@ -45,10 +45,10 @@ Examples:
                                                            rank 0 needs the files of the run";
 
 pub fn main(args: &TrainArgs) -> Result<()> {
-    args.stage.perform_with(
-        || Ok((args.resolve()?, ())),
+    args.stage.perform(
+        || args.resolve(),
         arithmetic::of_run,
-        |experiment, ()| {
+        |experiment| {
             let trained = rl::train(experiment)?;
             if args.resume && trained.reused {
                 output::say(&finished(experiment))?;
@@ -110,12 +110,11 @@ fn branch(config: &ConfigArgs, from: &str) -> Result<Vec<String>> {
 fn demand_checkpoint(dir: &Path) -> Result<()> {
     let there = dir.exists() && RunDir::read(dir).is_ok_and(|(run, _)| checkpoint::any(&run));
     if there {
-        Ok(())
-    } else {
-        let found = "no checkpoint in it to go on from";
-        let remedy = "leave --resume out to begin, or name the directory of a run that was stopped";
-        Err(Error::invalid(format!("--resume {}", dir.display()), found, remedy))
+        return Ok(());
     }
+    let found = "no checkpoint in it to go on from";
+    let remedy = "leave --resume out to begin, or name the directory of a run that was stopped";
+    Err(Error::invalid(format!("--resume {}", dir.display()), found, remedy))
 }
 
 #[cfg(test)]
@@ -149,19 +148,23 @@ mod tests {
             args.changes.extend(branch);
             args.resolve()
         };
-        let config = resolved(&[], "40").unwrap();
-        assert_eq!(config.train.from, Some(format!("{}@40", trunk.display())));
-        assert_eq!(config.run.dir, home.path().join("trunk-from-40"));
-        let config = resolved(&["run.dir=elsewhere"], "20").unwrap();
-        assert_eq!(config.train.from, Some(format!("{}@20", trunk.display())));
-        assert_eq!(config.run.dir, Path::new("elsewhere"));
         let other = run(home.path(), "other", &[7]);
-        let config = resolved(&[], &format!("{}@7", other.display())).unwrap();
-        assert_eq!(config.train.from, Some(format!("{}@7", other.display())));
-        assert_eq!(config.run.dir, home.path().join("trunk-from-7"));
-        let config = resolved(&[], "0").unwrap();
-        assert_eq!(config.train.from, Some(format!("{}@0", trunk.display())), "the fine-tuned policy");
-        assert_eq!(config.run.dir, home.path().join("trunk-from-0"));
+        let elsewhere = ["run.dir=elsewhere"];
+        for (changes, from, named, dir) in [
+            (&[][..], "40", format!("{}@40", trunk.display()), home.path().join("trunk-from-40")),
+            (&elsewhere, "20", format!("{}@20", trunk.display()), "elsewhere".into()),
+            (
+                &[],
+                &format!("{}@7", other.display()),
+                format!("{}@7", other.display()),
+                home.path().join("trunk-from-7"),
+            ),
+            // The fine-tuned policy.
+            (&[], "0", format!("{}@0", trunk.display()), home.path().join("trunk-from-0")),
+        ] {
+            let config = resolved(changes, from).unwrap();
+            assert_eq!((config.train.from, config.run.dir), (Some(named), dir));
+        }
         let message = resolved(&[], "30").unwrap_err().to_string();
         assert!(message.contains("no checkpoint of step 30") && message.contains("steps 20, 40"), "{message}");
         assert!(resolved(&[], "soon").unwrap_err().to_string().contains("no RUN@STEP"));

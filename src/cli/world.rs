@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use recollect::Result;
 use recollect::experiment::{self, WorldPart};
 
@@ -17,7 +16,7 @@ pub struct WorldArgs {
     config: ConfigArgs,
     /// What to print; can be given several times
     #[arg(long, value_enum, value_name = "PART", default_value = "audit")]
-    show: Vec<Part>,
+    show: Vec<WorldPart>,
     /// Print at most this many entries of each part
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -35,32 +34,10 @@ Examples:
   recollect world configs/quickstart.toml --show documents --show questions --limit 5
   recollect world configs/quickstart.toml --set world.seed=1 --export /tmp/world";
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Part {
-    Documents,
-    Questions,
-    Answers,
-    Audit,
-}
-
-impl From<Part> for WorldPart {
-    fn from(part: Part) -> WorldPart {
-        match part {
-            Part::Documents => WorldPart::Documents,
-            Part::Questions => WorldPart::Questions,
-            Part::Answers => WorldPart::Answers,
-            Part::Audit => WorldPart::Audit,
-        }
-    }
-}
-
 pub fn main(args: &WorldArgs) -> Result<()> {
     let config = args.config.resolve()?;
     match &args.export {
         Some(dir) => experiment::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),
-        None => {
-            let parts: Vec<WorldPart> = args.show.iter().map(|part| (*part).into()).collect();
-            output::say(&experiment::world(&config, &parts, args.limit)?)
-        }
+        None => output::say(&experiment::world(&config, &args.show, args.limit)?),
     }
 }

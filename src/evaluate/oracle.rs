@@ -186,8 +186,8 @@ fn whoever_is_always_right_has_every_number_at_its_end() {
             assert_eq!(row.recited, 0);
         }
     }
-    assert_eq!(summary.same_way.len(), 5 * 4 * 2);
-    assert!(summary.same_way.iter().all(|row| row.correct == row.pair.n && row.with_correct == row.pair.n));
+    assert_eq!(summary.matched_arms.len(), 5 * 4 * 2);
+    assert!(summary.matched_arms.iter().all(|row| row.correct == row.pair.n && row.with_correct == row.pair.n));
     assert!(!table.contains("99\u{a0}%") && table.contains("100\u{a0}%"), "{table}");
 }
 

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use self::PromptMode::{
+    Direct, Filler, Forward, InContext, Oracle, Restore, Retrieved, RetrievedWhileThinking, Swapped, Think,
+};
 use crate::Error;
 
 /// A way of answering that is evaluated. Every arm gets the same questions.
@@ -123,189 +126,56 @@ pub enum ExtraPassages {
     Full,
 }
 
-/// What there is to know of an arm.
+/// What there is to know of an arm, but for what it is in a line.
 struct ArmEntry {
-    arm: Arm,
     name: &'static str,
     label: &'static str,
-    description: &'static str,
     training: Training,
     way: PromptMode,
+    control: bool,
 }
 
-const fn entry(
-    arm: Arm,
-    (name, label): (&'static str, &'static str),
-    (training, way): (Training, PromptMode),
-    description: &'static str,
-) -> ArmEntry {
-    ArmEntry { arm, name, label, description, training, way }
+/// An arm that is compared for its own sake.
+const fn arm(name: &'static str, label: &'static str, training: Training, way: PromptMode) -> ArmEntry {
+    ArmEntry { name, label, training, way, control: false }
 }
+
+/// An arm that is there to rule an explanation out.
+const fn control(name: &'static str, label: &'static str, training: Training, way: PromptMode) -> ArmEntry {
+    ArmEntry { control: true, ..arm(name, label, training, way) }
+}
+
+const BESIDE_NEEDED: PromptMode = InContext(ExtraPassages::Passages(0));
 
 /// In the order of [`Arm`].
 const ARMS: [ArmEntry; 27] = [
-    entry(
-        Arm::FineTuned,
-        ("fine-tuned", "fine-tuned"),
-        (Training::Documents, PromptMode::Direct),
-        "the baseline: trained on the documents, answers at once",
-    ),
-    entry(
-        Arm::ThinkingBeforeRl,
-        ("thinking-before-rl", "thinking before RL"),
-        (Training::Documents, PromptMode::Think),
-        "the same model, asked to think first",
-    ),
-    entry(
-        Arm::InContext,
-        ("in-context", "in context"),
-        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(0))),
-        "the same model, with the documents in its prompt",
-    ),
-    entry(
-        Arm::AfterRl,
-        ("after-rl", "after RL"),
-        (Training::Rl, PromptMode::Think),
-        "thinks first, after reinforcement learning on set A",
-    ),
-    entry(
-        Arm::DirectAfterRl,
-        ("direct-after-rl", "direct after RL"),
-        (Training::Rl, PromptMode::Direct),
-        "control: after reinforcement learning, but answers at once",
-    ),
-    entry(
-        Arm::InContextAfterRl,
-        ("in-context-after-rl", "in context after RL"),
-        (Training::Rl, PromptMode::InContext(ExtraPassages::Passages(0))),
-        "control: after reinforcement learning, with the documents in its prompt",
-    ),
-    entry(
-        Arm::SwappedTraces,
-        ("swapped-traces", "swapped traces"),
-        (Training::Rl, PromptMode::Swapped),
-        "control: after reinforcement learning, answers from another question's trace",
-    ),
-    entry(
-        Arm::Filler,
-        ("filler", "filler tokens"),
-        (Training::Documents, PromptMode::Filler(Arm::ThinkingBeforeRl)),
-        "control: the fine-tuned model, with a full stop for each token of its thought",
-    ),
-    entry(
-        Arm::FillerAfterRl,
-        ("filler-after-rl", "filler tokens after RL"),
-        (Training::Rl, PromptMode::Filler(Arm::AfterRl)),
-        "control: after reinforcement learning, with a full stop for each token of its thought",
-    ),
-    entry(
-        Arm::InContext8,
-        ("in-context-8", "in context and 8 more"),
-        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(8))),
-        "in context, among 8 more passages of the same set",
-    ),
-    entry(
-        Arm::InContext32,
-        ("in-context-32", "in context and 32 more"),
-        (Training::Documents, PromptMode::InContext(ExtraPassages::Passages(32))),
-        "in context, among 32 more passages of the same set",
-    ),
-    entry(
-        Arm::InContextFull,
-        ("in-context-full", "in a full context"),
-        (Training::Documents, PromptMode::InContext(ExtraPassages::Full)),
-        "in context, among as many passages of the same set as the model has room for",
-    ),
-    entry(
-        Arm::OracleRetrieval,
-        ("oracle-retrieval", "oracle retrieval"),
-        (Training::Documents, PromptMode::Oracle),
-        "with the passages that BM25 finds by the question, the needed ones put among them",
-    ),
-    entry(
-        Arm::Retrieval,
-        ("retrieval", "retrieval"),
-        (Training::Documents, PromptMode::Retrieved),
-        "with the passages that BM25 finds by the question in all documents",
-    ),
-    entry(
-        Arm::RetrievalWhileThinking,
-        ("retrieval-while-thinking", "retrieval while thinking"),
-        (Training::Documents, PromptMode::RetrievedWhileThinking),
-        "thinks first, and BM25 finds passages by the question and by the growing thought",
-    ),
-    entry(
-        Arm::RetrievalAfterRl,
-        ("retrieval-after-rl", "retrieval after RL"),
-        (Training::Rl, PromptMode::RetrievedWhileThinking),
-        "the same after reinforcement learning: RL and retrieval together",
-    ),
-    entry(
-        Arm::AugmentedLocallyA,
-        ("augmented-locally-a", "augmented locally on A"),
-        (Training::AugmentedLocally, PromptMode::Direct),
-        "trained on the documents of A rephrased and turned round as well, answers at once",
-    ),
-    entry(
-        Arm::AugmentedA,
-        ("augmented-a", "augmented on A"),
-        (Training::Augmented, PromptMode::Direct),
-        "the same, and on questions about A with the answers that follow from its documents",
-    ),
-    entry(
-        Arm::AugmentedAAndB,
-        ("augmented-a-and-b", "augmented on A and B"),
-        (Training::AugmentedBoth, PromptMode::Direct),
-        "the same for B as well, which is then no measure of what carries over",
-    ),
-    entry(
-        Arm::WrittenOutA,
-        ("written-out-a", "written out on A"),
-        (Training::WrittenOut, PromptMode::Direct),
-        "trained on what the base itself concludes with the documents of A in its context",
-    ),
-    entry(
-        Arm::Masked,
-        ("masked", "masked objective"),
-        (Training::Masked, PromptMode::Direct),
-        "trained to restore documents with words masked, answers at once",
-    ),
-    entry(
-        Arm::MaskedRestoring,
-        ("masked-restoring", "masked, asked to restore"),
-        (Training::Masked, PromptMode::Restore),
-        "the same, asked as it was trained: by the fact with what is asked for masked",
-    ),
-    entry(
-        Arm::ReversedText,
-        ("reversed-text", "reversed text"),
-        (Training::ReversedText, PromptMode::Direct),
-        "trained on the documents forwards and backwards, those of B as well, answers at once",
-    ),
-    entry(
-        Arm::Rejection,
-        ("rejection", "rejection fine-tuning"),
-        (Training::Rejection, PromptMode::Think),
-        "thinks first, trained on its own right completions to questions of A alone",
-    ),
-    entry(
-        Arm::AugmentedAfterRl,
-        ("augmented-after-rl", "augmented on A, after RL"),
-        (Training::AugmentedRl, PromptMode::Think),
-        "thinks first, augmented on A and then trained by reinforcement learning on A",
-    ),
-    entry(
-        Arm::FineTunedRestoring,
-        ("fine-tuned-restoring", "fine-tuned, asked to restore"),
-        (Training::Documents, PromptMode::Restore),
-        "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked",
-    ),
-    entry(
-        Arm::ForwardRecall,
-        ("forward-recall", "forward recall"),
-        (Training::Documents, PromptMode::Forward),
-        "control: the same model completes the needed fact in the order of its documents: whether it knows it",
-    ),
+    arm("fine-tuned", "fine-tuned", Training::Documents, Direct),
+    arm("thinking-before-rl", "thinking before RL", Training::Documents, Think),
+    arm("in-context", "in context", Training::Documents, BESIDE_NEEDED),
+    arm("after-rl", "after RL", Training::Rl, Think),
+    control("direct-after-rl", "direct after RL", Training::Rl, Direct),
+    control("in-context-after-rl", "in context after RL", Training::Rl, BESIDE_NEEDED),
+    control("swapped-traces", "swapped traces", Training::Rl, Swapped),
+    control("filler", "filler tokens", Training::Documents, Filler(Arm::ThinkingBeforeRl)),
+    control("filler-after-rl", "filler tokens after RL", Training::Rl, Filler(Arm::AfterRl)),
+    arm("in-context-8", "in context and 8 more", Training::Documents, InContext(ExtraPassages::Passages(8))),
+    arm("in-context-32", "in context and 32 more", Training::Documents, InContext(ExtraPassages::Passages(32))),
+    arm("in-context-full", "in a full context", Training::Documents, InContext(ExtraPassages::Full)),
+    arm("oracle-retrieval", "oracle retrieval", Training::Documents, Oracle),
+    arm("retrieval", "retrieval", Training::Documents, Retrieved),
+    arm("retrieval-while-thinking", "retrieval while thinking", Training::Documents, RetrievedWhileThinking),
+    arm("retrieval-after-rl", "retrieval after RL", Training::Rl, RetrievedWhileThinking),
+    arm("augmented-locally-a", "augmented locally on A", Training::AugmentedLocally, Direct),
+    arm("augmented-a", "augmented on A", Training::Augmented, Direct),
+    arm("augmented-a-and-b", "augmented on A and B", Training::AugmentedBoth, Direct),
+    arm("written-out-a", "written out on A", Training::WrittenOut, Direct),
+    arm("masked", "masked objective", Training::Masked, Direct),
+    arm("masked-restoring", "masked, asked to restore", Training::Masked, Restore),
+    arm("reversed-text", "reversed text", Training::ReversedText, Direct),
+    arm("rejection", "rejection fine-tuning", Training::Rejection, Think),
+    arm("augmented-after-rl", "augmented on A, after RL", Training::AugmentedRl, Think),
+    control("fine-tuned-restoring", "fine-tuned, asked to restore", Training::Documents, Restore),
+    control("forward-recall", "forward recall", Training::Documents, Forward),
 ];
 
 /// Shorter names that options take as well.
@@ -314,15 +184,35 @@ const ALIASES: [(&str, Arm); 3] =
 
 impl Arm {
     /// Every arm, in the order in which tables and pages show them.
-    pub const ALL: [Arm; ARMS.len()] = {
-        let mut all = [Arm::FineTuned; ARMS.len()];
-        let mut at = 0;
-        while at < ARMS.len() {
-            all[at] = ARMS[at].arm;
-            at += 1;
-        }
-        all
-    };
+    pub const ALL: [Arm; ARMS.len()] = [
+        Arm::FineTuned,
+        Arm::ThinkingBeforeRl,
+        Arm::InContext,
+        Arm::AfterRl,
+        Arm::DirectAfterRl,
+        Arm::InContextAfterRl,
+        Arm::SwappedTraces,
+        Arm::Filler,
+        Arm::FillerAfterRl,
+        Arm::InContext8,
+        Arm::InContext32,
+        Arm::InContextFull,
+        Arm::OracleRetrieval,
+        Arm::Retrieval,
+        Arm::RetrievalWhileThinking,
+        Arm::RetrievalAfterRl,
+        Arm::AugmentedLocallyA,
+        Arm::AugmentedA,
+        Arm::AugmentedAAndB,
+        Arm::WrittenOutA,
+        Arm::Masked,
+        Arm::MaskedRestoring,
+        Arm::ReversedText,
+        Arm::Rejection,
+        Arm::AugmentedAfterRl,
+        Arm::FineTunedRestoring,
+        Arm::ForwardRecall,
+    ];
 
     /// What a run evaluates unless it is told otherwise.
     pub const STANDARD: [Arm; 7] = [
@@ -351,7 +241,45 @@ impl Arm {
 
     /// What it is, in one line.
     pub fn description(self) -> &'static str {
-        self.entry().description
+        match self {
+            Arm::FineTuned => "the baseline: trained on the documents, answers at once",
+            Arm::ThinkingBeforeRl => "the same model, asked to think first",
+            Arm::InContext => "the same model, with the documents in its prompt",
+            Arm::AfterRl => "thinks first, after reinforcement learning on set A",
+            Arm::DirectAfterRl => "control: after reinforcement learning, but answers at once",
+            Arm::InContextAfterRl => "control: after reinforcement learning, with the documents in its prompt",
+            Arm::SwappedTraces => "control: after reinforcement learning, answers from another question's trace",
+            Arm::Filler => "control: the fine-tuned model, with a full stop for each token of its thought",
+            Arm::FillerAfterRl => {
+                "control: after reinforcement learning, with a full stop for each token of its thought"
+            }
+            Arm::InContext8 => "in context, among 8 more passages of the same set",
+            Arm::InContext32 => "in context, among 32 more passages of the same set",
+            Arm::InContextFull => "in context, among as many passages of the same set as the model has room for",
+            Arm::OracleRetrieval => "with the passages that BM25 finds by the question, the needed ones put among them",
+            Arm::Retrieval => "with the passages that BM25 finds by the question in all documents",
+            Arm::RetrievalWhileThinking => {
+                "thinks first, and BM25 finds passages by the question and by the growing thought"
+            }
+            Arm::RetrievalAfterRl => "the same after reinforcement learning: RL and retrieval together",
+            Arm::AugmentedLocallyA => {
+                "trained on the documents of A rephrased and turned round as well, answers at once"
+            }
+            Arm::AugmentedA => "the same, and on questions about A with the answers that follow from its documents",
+            Arm::AugmentedAAndB => "the same for B as well, which is then no measure of what carries over",
+            Arm::WrittenOutA => "trained on what the base itself concludes with the documents of A in its context",
+            Arm::Masked => "trained to restore documents with words masked, answers at once",
+            Arm::MaskedRestoring => "the same, asked as it was trained: by the fact with what is asked for masked",
+            Arm::ReversedText => "trained on the documents forwards and backwards, those of B as well, answers at once",
+            Arm::Rejection => "thinks first, trained on its own right completions to questions of A alone",
+            Arm::AugmentedAfterRl => "thinks first, augmented on A and then trained by reinforcement learning on A",
+            Arm::FineTunedRestoring => {
+                "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked"
+            }
+            Arm::ForwardRecall => {
+                "control: the same model completes the needed fact in the order of its documents: whether it knows it"
+            }
+        }
     }
 
     /// Which policy answers.
@@ -376,7 +304,7 @@ impl Arm {
 
     /// It is there to rule an explanation out, not to be compared for its own sake.
     pub fn is_control(self) -> bool {
-        self.description().starts_with("control: ")
+        self.entry().control
     }
 }
 
@@ -413,6 +341,7 @@ mod tests {
         sorted.sort();
         assert_eq!(sorted, Arm::ALL, "the order of the list is the order of the values");
         assert!(Arm::ALL.iter().enumerate().all(|(at, arm)| *arm as usize == at));
+        assert!(Arm::ALL.iter().all(|arm| arm.is_control() == arm.description().starts_with("control: ")));
         assert_eq!(Arm::STANDARD, Arm::ALL[..Arm::STANDARD.len()]);
     }
 
@@ -422,15 +351,5 @@ mod tests {
         assert_eq!("rl".parse::<Arm>().unwrap(), Arm::AfterRl);
         let error = "fillers".parse::<Arm>().unwrap_err().to_string();
         assert!(error.contains("found \"fillers\"") && error.contains("filler-after-rl"), "{error}");
-    }
-
-    #[test]
-    fn only_what_is_there_for_an_explanation_is_a_control() {
-        let controls: Vec<Arm> = Arm::ALL.into_iter().filter(|arm| arm.is_control()).collect();
-        use Arm::*;
-        assert_eq!(
-            controls,
-            [DirectAfterRl, InContextAfterRl, SwappedTraces, Filler, FillerAfterRl, FineTunedRestoring, ForwardRecall]
-        );
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::{InRun, gap_closed, share};
-use super::{AgainstBaseline, Arm, ArmResult, Pairs, Summary};
+use super::arm_result::gap_closed;
+use super::record::share;
+use super::{AgainstBaseline, Arm, ArmResult, Pairs};
 use crate::knowledge::{Set, TaskId};
-use crate::statistics::holm::holm;
+use crate::statistics::holm;
 use crate::statistics::seeds::{self, OverSeeds};
 
 /// An arm over several tasks and forms of one set.
@@ -40,20 +41,6 @@ pub struct TaskResult {
     pub pooled: Pooled,
 }
 
-impl Summary {
-    /// One arm over all tasks and forms of a set, every question counted once.
-    pub fn pooled(&self, arm: Arm, set: Set) -> Option<Pooled> {
-        Pool(self.latest().filter(|row| row.set == set).collect()).arm(arm)
-    }
-
-    /// The set that a headline is measured on: B, which reinforcement learning never touched, or the last one
-    /// there is.
-    pub fn headline_set(&self) -> Option<Set> {
-        let sets: BTreeSet<Set> = self.arms.iter().map(|row| row.set).collect();
-        if sets.contains(&Set::B) { Some(Set::B) } else { sets.last().copied() }
-    }
-}
-
 /// One row for each (set, arm, task), in this order, made from the latest row of every kind of question.
 pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
     let mut pools: BTreeMap<(Set, TaskId), Vec<&ArmResult>> = BTreeMap::new();
@@ -71,7 +58,7 @@ pub(super) fn by_task(latest: &[&ArmResult]) -> Vec<TaskResult> {
 }
 
 /// Every arm on some kinds of questions, a row for each.
-struct Pool<'a>(Vec<&'a ArmResult>);
+pub(super) struct Pool<'a>(pub Vec<&'a ArmResult>);
 
 impl<'a> Pool<'a> {
     fn rows(&self, arm: Arm) -> Vec<&'a ArmResult> {
@@ -79,12 +66,13 @@ impl<'a> Pool<'a> {
     }
 
     /// One arm over all of them.
-    fn arm(&self, arm: Arm) -> Option<Pooled> {
+    pub fn arm(&self, arm: Arm) -> Option<Pooled> {
         let rows = self.rows(arm);
         let sum = |count: fn(&ArmResult) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
         let (correct, n, questions) = (sum(|row| row.correct), sum(|row| row.n), sum(|row| row.questions));
         let accuracy = share(correct, n)?;
-        let OverSeeds { interval, .. } = seeds::share(&clusters(&rows))?;
+        let share_of_run = |(right, n, _): (f64, usize, _)| (right / n.max(1) as f64, n);
+        let OverSeeds { interval, .. } = seeds::share(&runs(&rows).into_iter().map(share_of_run).collect::<Vec<_>>())?;
         let chance = rows.iter().map(|row| row.chance * row.n as f64).sum::<f64>() / n as f64;
         let against_baseline = pairs(&rows).map(|pairs| {
             let pair = AgainstBaseline::from_runs(&pairs);
@@ -119,27 +107,22 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// An arm and the baseline on several kinds of questions, run by run. `None` where they are not compared on every kind.
-fn pairs(rows: &[&ArmResult]) -> Option<Vec<Pairs>> {
-    let mut runs: Vec<Pairs> = Vec::new();
-    for row in rows {
-        let of_row: Vec<Pairs> = row.runs().iter().map(|run| run.pairs).collect::<Option<_>>()?;
-        runs.resize(of_row.len().max(runs.len()), Pairs::default());
-        runs.iter_mut().zip(of_row).for_each(|(sum, pairs)| *sum += pairs);
-    }
-    (!runs.is_empty()).then_some(runs)
-}
-
-/// Share of right answers and number of questions of each run, over several kinds of questions.
-fn clusters(rows: &[&ArmResult]) -> Vec<(f64, usize)> {
-    let mut runs: Vec<(f64, usize)> = Vec::new();
+/// Right answers, questions and pairs of each run over several kinds of questions; no pairs where one kind has none.
+fn runs(rows: &[&ArmResult]) -> Vec<(f64, usize, Option<Pairs>)> {
+    let mut runs = Vec::new();
     for row in rows {
         let of_row = row.runs();
-        runs.resize(of_row.len().max(runs.len()), (0.0, 0));
-        for ((right, n), InRun { accuracy, questions, .. }) in runs.iter_mut().zip(of_row) {
-            *right += accuracy * questions as f64;
-            *n += questions;
+        runs.resize(of_row.len().max(runs.len()), (0.0, 0, Some(Pairs::default())));
+        for ((right, n, pairs), run) in runs.iter_mut().zip(of_row) {
+            *right += run.accuracy * run.questions as f64;
+            *n += run.questions;
+            *pairs = pairs.zip(run.pairs).map(|(sum, pairs)| sum + pairs);
         }
     }
-    runs.into_iter().map(|(right, n)| (right / n.max(1) as f64, n)).collect()
+    runs
+}
+
+/// An arm and the baseline on several kinds of questions, run by run. `None` where they are not compared on every kind.
+fn pairs(rows: &[&ArmResult]) -> Option<Vec<Pairs>> {
+    runs(rows).into_iter().map(|(.., pairs)| pairs).collect::<Option<Vec<_>>>().filter(|pairs| !pairs.is_empty())
 }

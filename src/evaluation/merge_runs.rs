@@ -34,10 +34,7 @@ fn curves(runs: &[&Curves]) -> Curves {
     let mut steps: BTreeMap<u64, Vec<&TrainingPoint>> = BTreeMap::new();
     runs.iter().flat_map(|run| &run.training).for_each(|point| steps.entry(point.step).or_default().push(point));
     let training = steps.into_iter().map(|(step, points)| {
-        let mean = |of: fn(&TrainingPoint) -> Option<f64>| {
-            let values: Vec<f64> = points.iter().filter_map(|point| of(point)).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
+        let mean = |of: fn(&TrainingPoint) -> Option<f64>| mean(points.iter().filter_map(|point| of(point)).collect());
         TrainingPoint {
             step,
             reward: mean(|point| point.reward),
@@ -93,48 +90,43 @@ fn costs(runs: &[&RunInfo]) -> BTreeMap<Arm, ArmCost> {
     let arms: BTreeSet<Arm> = runs.iter().flat_map(|run| run.costs.keys().copied()).collect();
     let of_arm = |arm: Arm| {
         let costs: Vec<ArmCost> = runs.iter().filter_map(|run| run.costs.get(&arm).copied()).collect();
-        let mean = |of: fn(&ArmCost) -> f64| costs.iter().map(of).sum::<f64>() / costs.len() as f64;
-        let known = |of: fn(&ArmCost) -> Option<f64>| {
-            let known: Option<Vec<f64>> = costs.iter().map(of).collect();
-            known.map(|known| known.iter().sum::<f64>() / known.len() as f64)
-        };
+        // What is not known of one run is not known of all.
+        let known = |of: fn(&ArmCost) -> Option<f64>| costs.iter().map(of).collect::<Option<Vec<f64>>>().and_then(mean);
         let cost = ArmCost {
             training_flops: known(|cost| cost.training_flops),
             seconds: known(|cost| cost.seconds),
-            read: mean(|cost| cost.read),
-            sampled: mean(|cost| cost.sampled),
+            read: known(|cost| Some(cost.read)).unwrap_or_default(),
+            sampled: known(|cost| Some(cost.sampled)).unwrap_or_default(),
         };
         (arm, cost)
     };
     arms.into_iter().map(of_arm).collect()
 }
 
+fn mean(values: Vec<f64>) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::sweep::tests::answer;
+    use crate::evaluation::fixture::answer;
     use crate::knowledge::Set;
     use crate::knowledge::reversal::{OPEN, REVERSAL};
     use crate::statistics::Interval;
 
     /// Even numbers: one form. The same ids in all runs are different questions.
     fn run(name: &str, arms: &[(Arm, u64)]) -> RunResult {
-        let of = |(arm, right): &(Arm, u64)| {
-            let (arm, right) = (*arm, *right);
-            (0..20u64).map(move |id| answer(arm, Set::B, 2 * id, id < right))
-        };
+        let of = |&(arm, right): &(Arm, u64)| (0..20).map(move |id| answer(arm, Set::B, 2 * id, id < right));
+        let cost = |&(arm, right): &(Arm, u64)| (arm, ArmCost { read: right as f64, ..ArmCost::default() });
         let info = RunInfo {
             name: name.into(),
             seeds: BTreeMap::from([("world".into(), name.len() as u64), ("evaluation".into(), 0)]),
-            costs: arms
-                .iter()
-                .map(|(arm, right)| (*arm, ArmCost { read: *right as f64, ..ArmCost::default() }))
-                .collect(),
+            costs: arms.iter().map(cost).collect(),
             stages: vec![StageTime { name: "training".into(), seconds: 2.0 }],
             ..RunInfo::default()
         };
-        let training =
-            vec![TrainingPoint { step: 1, reward: Some(name.len() as f64), mean_length: None, true_share: None }];
+        let training = vec![TrainingPoint { step: 1, reward: Some(name.len() as f64), ..TrainingPoint::default() }];
         RunResult {
             answered: arms.iter().flat_map(of).collect(),
             curves: Curves { training, ..Curves::default() },

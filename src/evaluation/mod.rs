@@ -2,9 +2,12 @@
 //! say together, with intervals and paired tests. Nothing here samples, reads files or prints.
 
 pub mod arm;
+pub mod arm_result;
 pub mod by_task;
-pub mod matched_arms;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod merge_runs;
+pub mod pairs;
 pub mod record;
 pub mod requirement;
 pub mod run_info;
@@ -12,17 +15,16 @@ pub mod scaling;
 pub mod summary;
 pub mod sweep;
 pub mod verification;
-pub mod vs_baseline;
 
 pub use arm::{Arm, ExtraPassages, PromptMode, Training};
+pub use arm_result::{ArmResult, InRun, tally};
 pub use by_task::{Pooled, TaskResult};
-pub use matched_arms::{MatchedArms, matched_arms};
 pub use merge_runs::{RunResult, merge_runs};
+pub use pairs::{AgainstBaseline, MatchedArms, Pairs, matched_arms};
 pub use record::Answered;
 pub use requirement::Requirement;
 pub use run_info::{ArmCost, Curves, RunInfo, StageTime, Touched, TrainingPoint};
 pub use scaling::{Measure, Scaling, scaling};
-pub use summary::{ArmResult, InRun, Summary, tally};
-pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary};
+pub use summary::Summary;
+pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary, described};
 pub use verification::Verification;
-pub use vs_baseline::{AgainstBaseline, Pairs};

@@ -1,9 +1,13 @@
 //! One answered question: what an evaluation writes down, and all that it needs to be summarised.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Arm;
 use crate::knowledge::{Form, Question, Set, TaskId};
+use crate::statistics::Interval;
+use crate::statistics::seeds::{self, OverSeeds};
 use crate::verifier::Judgement;
 
 /// One answered question.
@@ -89,4 +93,37 @@ pub struct AnswerText {
     pub judgement: Judgement,
     pub tokens: usize,
     pub prompt_tokens: usize,
+}
+
+/// The answers of each run.
+pub(super) fn by_run<'a>(answers: &[&'a Answered]) -> Vec<Vec<&'a Answered>> {
+    let mut runs: BTreeMap<usize, Vec<&Answered>> = BTreeMap::new();
+    answers.iter().for_each(|one| runs.entry(one.run).or_default().push(one));
+    runs.into_values().collect()
+}
+
+/// So many of so many answers, as a share with its 95 % interval over questions and runs ([`seeds::share`]).
+pub(super) struct Counted {
+    pub correct: usize,
+    pub n: usize,
+    pub accuracy: f64,
+    pub interval: Interval,
+}
+
+/// Counts what is right among the answers of which that can be said; `None` where it can be said of none.
+pub(super) fn counted(answers: &[&Answered], is_right: impl Fn(&Answered) -> Option<bool>) -> Option<Counted> {
+    let count = |run: &Vec<&Answered>| {
+        let decided = run.iter().filter_map(|one| is_right(one));
+        decided.fold((0, 0), |(correct, n), right| (correct + usize::from(right), n + 1))
+    };
+    let runs: Vec<(usize, usize)> = by_run(answers).iter().map(count).collect();
+    let clusters: Vec<(f64, usize)> = runs.iter().filter_map(|(right, n)| Some((share(*right, *n)?, *n))).collect();
+    let OverSeeds { interval, .. } = seeds::share(&clusters)?;
+    let (correct, n) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    Some(Counted { correct, n, accuracy: share(correct, n)?, interval })
+}
+
+/// A part of a whole; `None` of nothing.
+pub(super) fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }

@@ -8,7 +8,7 @@ use crate::knowledge::{Form, Set, TaskId};
 use crate::{Error, Result};
 
 /// A bound on the share of right answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Requirement {
     text: String,
     arm: Arm,
@@ -20,17 +20,11 @@ pub struct Requirement {
     share: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    AtLeast,
-    MoreThan,
-    AtMost,
-    LessThan,
-}
+/// How a share is compared with the one that is demanded.
+type Bound = fn(&f64, &f64) -> bool;
 
 /// Longer ones first: `>` begins `>=`.
-const BOUNDS: [(&str, Bound); 4] =
-    [(">=", Bound::AtLeast), ("<=", Bound::AtMost), (">", Bound::MoreThan), ("<", Bound::LessThan)];
+const BOUNDS: [(&str, Bound); 4] = [(">=", f64::ge), ("<=", f64::le), (">", f64::gt), ("<", f64::lt)];
 
 impl FromStr for Requirement {
     type Err = Error;
@@ -74,26 +68,16 @@ fn word<T: serde::de::DeserializeOwned>(name: &str) -> Option<T> {
 impl Requirement {
     /// Refuses a summary that does not meet it, or in which nothing of the kind was evaluated.
     pub fn check(&self, summary: &Summary) -> Result<()> {
-        let rows = summary.latest().filter(|row| self.is_about(row.arm, row.set, row.task, row.form));
+        let asked = (self.arm, self.set, self.task);
+        let rows = summary.latest().filter(|row| (row.arm, row.set, row.task) == asked);
+        let rows = rows.filter(|row| self.form.is_none_or(|wanted| wanted == row.form));
         let (correct, n) = rows.fold((0, 0), |(correct, n), row| (correct + row.correct, n + row.n));
-        self.hold(correct as f64 / n as f64, format!(" ({correct} of {n})"))
-    }
-
-    fn is_about(&self, arm: Arm, set: Set, task: TaskId, form: Form) -> bool {
-        (arm, set, task) == (self.arm, self.set, self.task) && self.form.is_none_or(|wanted| wanted == form)
-    }
-
-    /// Refuses a share that does not meet it; one of nothing is not a number.
-    fn hold(&self, found: f64, counts: String) -> Result<()> {
-        let refuse = |found: String| Err(Error::Refused(format!("{self} does not hold: {found}")));
-        let met = match self.bound {
-            _ if found.is_nan() => return refuse("no such questions were asked".into()),
-            Bound::AtLeast => found >= self.share,
-            Bound::MoreThan => found > self.share,
-            Bound::AtMost => found <= self.share,
-            Bound::LessThan => found < self.share,
+        let found = match correct as f64 / n as f64 {
+            _ if n == 0 => "no such questions were asked".to_owned(),
+            share if (self.bound)(&share, &self.share) => return Ok(()),
+            share => format!("it is {share:.3} ({correct} of {n})"),
         };
-        if met { Ok(()) } else { refuse(format!("it is {found:.3}{counts}")) }
+        Err(Error::Refused(format!("{self} does not hold: {found}")))
     }
 }
 

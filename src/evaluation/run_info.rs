@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Arm;
-use super::summary::ArmResult;
+use super::{Arm, ArmResult};
 
 /// What someone needs to know to trust a summary, and to make it again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,7 +83,7 @@ pub struct Curves {
 }
 
 /// What one optimizer step measured on its own rollouts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPoint {
     pub step: u64,
     /// Mean reward.

@@ -6,9 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::record::{Counted, counted};
 use super::{Answered, Arm};
 use crate::knowledge::{Form, Set, TaskId};
-use crate::statistics::seeds;
+use crate::statistics::Interval;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ pub struct Scaling {
     pub at: usize,
     pub correct: usize,
     pub n: usize,
-    /// `correct / n`, with its 95 % interval over questions and seeds ([`seeds::share`]).
+    /// `correct / n`, with its 95 % interval over questions and seeds ([`crate::statistics::seeds::share`]).
     pub accuracy: f64,
     pub low: f64,
     pub high: f64,
@@ -81,17 +82,8 @@ pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
                 continue;
             }
             rows.extend(groups.into_iter().filter_map(|((arm, at), group)| {
-                let mut runs: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-                for one in &group {
-                    let (right, n) = runs.entry(one.run).or_default();
-                    (*right, *n) = (*right + usize::from(one.judgement.correct), *n + 1);
-                }
-                let shares: Vec<(f64, usize)> =
-                    runs.into_values().map(|(right, n)| (right as f64 / n as f64, n)).collect();
-                let over = seeds::share(&shares)?;
-                let (low, high) = (over.interval.low, over.interval.high);
-                let (correct, n) = (group.iter().filter(|one| one.judgement.correct).count(), group.len());
-                let accuracy = correct as f64 / n as f64;
+                let Counted { correct, n, accuracy, interval: Interval { low, high } } =
+                    counted(&group, |one| Some(one.judgement.correct))?;
                 Some(Scaling { task, form, set, measure, arm, at, correct, n, accuracy, low, high })
             }));
         }
@@ -102,8 +94,7 @@ pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::sweep::tests::answer;
-    use crate::statistics::Interval;
+    use crate::evaluation::fixture::answer;
 
     #[test]
     fn kinds_whose_questions_differ_have_a_row_for_each_number() {

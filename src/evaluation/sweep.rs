@@ -6,13 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pooled;
-use super::summary::{ArmResult, Summary, tally};
-use super::{Answered, Arm, Curves, RunInfo};
+use super::pairs::first_answers;
+use super::{Answered, Arm, ArmResult, Pairs, Pooled, Summary, tally};
 use crate::knowledge::Set;
-use crate::statistics::Interval;
-use crate::statistics::mcnemar::mcnemar;
-use crate::statistics::paired::difference;
+use crate::statistics::{Interval, difference, mcnemar};
 
 /// Values of a numeric axis that are shown one by one; more are put together in ranges.
 const VALUES: usize = 6;
@@ -44,6 +41,12 @@ impl Setting {
         let stem = self.text.strip_suffix(".toml").and_then(|path| Path::new(path).file_name()?.to_str());
         stem.unwrap_or(&self.text)
     }
+}
+
+/// "reward faithful, learning_rate 3e-4".
+pub fn described(labels: &[String], settings: &[Setting]) -> String {
+    let one = |(label, setting): (&String, &Setting)| format!("{label} {}", setting.short());
+    labels.iter().zip(settings).map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// A cell that was trained and judged, with all its seeds.
@@ -170,14 +173,11 @@ pub struct OnB {
     pub after: Pooled,
 }
 
-impl Cost {
-    /// Of both together.
-    pub fn plus(self, other: Cost) -> Cost {
-        Cost {
-            seconds: self.seconds + other.seconds,
-            rollouts: self.rollouts + other.rollouts,
-            tokens: self.tokens + other.tokens,
-        }
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.seconds += other.seconds;
+        self.rollouts += other.rollouts;
+        self.tokens += other.tokens;
     }
 }
 
@@ -244,7 +244,7 @@ pub fn effects(axes: &[String], measured: &[MeasuredCell]) -> Vec<AxisEffect> {
 
 /// The winner's answers to questions about B and those of its fine-tuned baseline, by seed.
 pub fn on_b(runs: &[(u64, Vec<Answered>)]) -> Option<OnB> {
-    let summary = Summary::new(&told_apart(runs), Curves::default(), RunInfo::default());
+    let summary = Summary::from_answers(&told_apart(runs));
     let (fine_tuned, after) = (summary.pooled(Arm::FineTuned, Set::B)?, summary.pooled(Arm::AfterRl, Set::B)?);
     Some(OnB { arms: summary.arms, fine_tuned, after })
 }
@@ -288,72 +288,33 @@ fn told_apart(runs: &[(u64, Vec<Answered>)]) -> Vec<Answered> {
 }
 
 fn pooled(answers: &[Answered]) -> Option<Pooled> {
-    Summary::new(answers, Curves::default(), RunInfo::default()).pooled(Arm::AfterRl, Set::A)
+    Summary::from_answers(answers).pooled(Arm::AfterRl, Set::A)
 }
 
 fn lead(winner: &[Answered], other: &[Answered]) -> Lead {
-    let first = |answers: &[Answered]| -> BTreeMap<u64, bool> {
-        let counts = |one: &&Answered| (one.arm, one.set, one.sample) == (Arm::AfterRl, Set::A, 0);
-        answers.iter().filter(counts).map(|one| (one.question, one.judgement.correct)).collect()
-    };
-    let (winner, other) = (first(winner), first(other));
-    let pairs: Vec<(bool, bool)> =
-        winner.iter().filter_map(|(question, right)| Some((*right, *other.get(question)?))).collect();
-    let count = |wanted| pairs.iter().filter(|pair| **pair == wanted).count() as u64;
-    let (b, c, n) = (count((true, false)), count((false, true)), pairs.len() as u64);
+    let counts = |one: &&Answered| (one.arm, one.set) == (Arm::AfterRl, Set::A);
+    let pairs = Pairs::count(winner.iter().filter(counts), &first_answers(other.iter().filter(counts)));
+    let Pairs { won: b, lost: c, n } = pairs;
     let Interval { low, high } = difference(b, c, n);
-    let observed = if n == 0 { 0.0 } else { (b as f64 - c as f64) / n as f64 };
-    Lead { b, c, n, difference: observed, low, high, p: mcnemar(b, c) }
+    Lead { b, c, n, difference: pairs.difference(), low, high, p: mcnemar(b, c) }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
-    use crate::verifier::Judgement;
+    use crate::evaluation::fixture::{answer, right};
     use proptest::prelude::*;
 
-    pub fn answer(arm: Arm, set: Set, question: u64, correct: bool) -> Answered {
-        let form = if question.is_multiple_of(2) { OPEN } else { CANDIDATES };
-        Answered {
-            arm,
-            step: 0,
-            question,
-            task: REVERSAL,
-            form,
-            set,
-            run: 0,
-            sample: 0,
-            chance: 0.2,
-            asked: String::new(),
-            prompt: String::new(),
-            completion: String::new(),
-            judgement: Judgement {
-                answer: None,
-                correct,
-                well_formed: true,
-                recitations: Vec::new(),
-                needed_found: 0,
-                needed: 1,
-                grounding: None,
-            },
-            expected: String::new(),
-            tokens: 9,
-            prompt_tokens: 9,
-            likeliest: None,
-        }
-    }
-
     /// A cell that is right on the first `right` of 20 questions of each of two seeds.
-    pub fn cell(number: usize, settings: &[&str], rung: usize, right: [u64; 2]) -> MeasuredCell {
-        let run = |right: u64| (0..20).map(|id| answer(Arm::AfterRl, Set::A, id, id < right)).collect::<Vec<_>>();
+    pub fn cell(number: usize, settings: &[&str], rung: usize, counts: [u64; 2]) -> MeasuredCell {
         let setting = |text: &&str| Setting { text: text.to_string(), number: text.parse().ok() };
+        let run = |(seed, count)| (seed, right(Arm::AfterRl, Set::A, 20, count));
         MeasuredCell {
             cell: number,
             settings: settings.iter().map(setting).collect(),
             rung,
             steps: 10 * (rung + 1),
-            runs: vec![(0, run(right[0])), (7, run(right[1]))],
+            runs: [(0, counts[0]), (7, counts[1])].map(run).into(),
             cost: Cost { seconds: 4.0, rollouts: 10, tokens: 100 },
             dir: format!("cells/{number}"),
         }
@@ -419,21 +380,13 @@ pub(crate) mod tests {
 
     #[test]
     fn the_winner_on_b_is_compared_with_its_baseline_seed_by_seed() {
-        let run = |right: u64| -> Vec<Answered> {
-            let of = |arm, right| (0..10).map(move |id| answer(arm, Set::B, id, id < right));
-            of(Arm::FineTuned, 1).chain(of(Arm::AfterRl, right)).collect()
-        };
+        let run = |count| [right(Arm::FineTuned, Set::B, 10, 1), right(Arm::AfterRl, Set::B, 10, count)].concat();
         let on_b = on_b(&[(0, run(8)), (1, run(10))]).unwrap();
         assert_eq!((on_b.fine_tuned.correct, on_b.after.correct, on_b.after.questions), (2, 18, 20));
         assert_eq!(on_b.after.against_baseline.map(|pair| (pair.b, pair.c)), Some((16, 0)));
         assert!(super::on_b(&[]).is_none());
-    }
-
-    #[test]
-    fn nothing_measured_is_no_ranking() {
-        assert_eq!(rank(&[]), []);
         let mut empty = cell(1, &["a"], 0, [1, 1]);
         empty.runs.clear();
-        assert_eq!(rank(&[empty]), []);
+        assert_eq!((rank(&[]), rank(&[empty])), (vec![], vec![]), "nothing measured is no ranking");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Answered;
+use super::record::share;
 use crate::knowledge::Claim;
 use crate::verifier::Grounding;
 
@@ -72,10 +73,6 @@ impl Verification {
     pub fn rejection(&self) -> Option<f64> {
         share(self.wrong_rejected, self.wrong_named)
     }
-}
-
-fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// Who comes into question and is spoken of in a thought. `None` where the question asks for no one.

@@ -15,6 +15,7 @@ use crate::{Result, files};
 
 /// A part of a world that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum WorldPart {
     Documents,
     Questions,

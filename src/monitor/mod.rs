@@ -57,7 +57,7 @@ impl Monitor {
         let (steps, rewards) = (&self.health.steps, &self.alarm.steps);
         let observed = Observed { steps, rewards, rollouts, headroom };
         let spoken: Vec<(&Rule, String)> =
-            RULES.iter().filter_map(|rule| Some((rule, rule.speaks(&observed)?))).collect();
+            RULES.iter().filter_map(|rule| Some((rule, (rule.speaks)(&observed)?))).collect();
         let mut told = Vec::new();
         for (rule, words) in spoken {
             gauge!(rule.metric()).set(1.0);
@@ -159,30 +159,29 @@ mod tests {
 
     #[test]
     fn each_rule_speaks_once_in_one_line_that_says_what_to_try() {
-        let entropy = |step: usize| StepStats { entropy: Some(0.9f64.powi(step as i32)), ..StepStats::default() };
-        let kl = |_| StepStats { kl: Some(1.5), ..StepStats::default() };
-        let mismatch = |_| StepStats { mismatch_kl: Some(0.02), ..StepStats::default() };
-        let behind = |_| StepStats { behind_kl: Some(0.2), ..StepStats::default() };
-        let gradient =
-            |step| StepStats { gradient_norm: Some(if step == 15 { 50.0 } else { 1.0 }), ..StepStats::default() };
-        let truncated = |_| StepStats { truncated: Some(0.6), ..StepStats::default() };
-        let value = |_| StepStats { foretold: Some(-0.5), ..StepStats::default() };
-        let cases: [(Vec<StepStats>, &str); 7] = [
-            (each(40, entropy).collect(), "entropy fell from 0.65 to 0.1"),
-            (each(40, kl).collect(), "1.5 nats a token away"),
-            (each(40, mismatch).collect(), "disagree by 0.020 nats"),
-            (each(40, behind).collect(), "0.20 nats a token behind"),
-            (each(40, gradient).collect(), "the gradient of step 16 is 50.0 long"),
-            (each(40, truncated).collect(), "60 % of the completions"),
-            (each(40, value).collect(), "explained variance -0.50"),
+        let none = StepStats::default();
+        let cases: [(&str, &dyn Fn(usize) -> StepStats); 7] = [
+            ("entropy fell from 0.65 to 0.1", &|step| StepStats { entropy: Some(0.9f64.powi(step as i32)), ..none }),
+            ("1.5 nats a token away", &|_| StepStats { kl: Some(1.5), ..none }),
+            ("disagree by 0.020 nats", &|_| StepStats { mismatch_kl: Some(0.02), ..none }),
+            ("0.20 nats a token behind", &|_| StepStats { behind_kl: Some(0.2), ..none }),
+            ("the gradient of step 16 is 50.0 long", &|step| StepStats {
+                gradient_norm: Some(if step == 15 { 50.0 } else { 1.0 }),
+                ..none
+            }),
+            ("60 % of the completions", &|_| StepStats { truncated: Some(0.6), ..none }),
+            ("explained variance -0.50", &|_| StepStats { foretold: Some(-0.5), ..none }),
         ];
-        for (steps, words) in cases {
-            let told = told(steps);
+        for (words, stats) in cases {
+            let told = told(each(40, stats));
             assert_eq!(told.len(), 1, "{told:?}");
             assert!(told[0].starts_with("ALARM: ") && told[0].contains(words), "{told:?}");
             assert!(!told[0].contains('\n') && (told[0].contains("Try ") || told[0].contains("lower ")), "{told:?}");
         }
-        assert!(told(each(9, truncated)).is_empty(), "too early to tell");
+        assert!(told(each(9, |_| StepStats { truncated: Some(0.6), ..none })).is_empty(), "too early to tell");
+        let metrics: BTreeSet<String> = RULES.iter().map(Rule::metric).collect();
+        assert_eq!(metrics.len(), RULES.len());
+        assert!(metrics.contains("alarm/hacked") && metrics.contains("time/alarm/disk"));
     }
 
     #[test]
@@ -228,15 +227,9 @@ mod tests {
 
     #[test]
     fn a_hacked_reward_is_told_of_once_with_what_is_paid_and_wrong() {
-        let rollout = |completion: &str, reward: f64, right: bool| -> Record {
-            let json = serde_json::json!({
-                "step": 1, "question": 1, "task": "reversal", "form": "open", "set": "A", "sample": 0, "prompt": "who ?",
-                "completion": completion, "answer": "mavo", "reward": reward, "terms": [], "advantage": 0.0,
-                "version": 0, "finish": "stop", "tokens": 3,
-                "judgement": {"answer": null, "correct": right, "well_formed": true, "recitations": [],
-                              "needed_found": 0, "needed": 1},
-            });
-            serde_json::from_value(json).unwrap()
+        let rollout = |completion: &str, reward: f64, right: bool| {
+            let record = records(1, &[right]).remove(0);
+            Record { prompt: "who ?".into(), completion: completion.into(), reward: Some(reward), ..record }
         };
         let long = "so ".repeat(30) + "on";
         let rollouts = [
@@ -286,11 +279,9 @@ mod tests {
         rollouts[0].reward = Some(1.0);
         observe(&mut monitor, StepStats { kl: Some(2.0), ..StepStats::default() }, &rollouts);
         let json = serde_json::to_value(&monitor).unwrap();
-        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(keys(&json), set(&["alarm", "health"]));
-        assert_eq!(keys(&json["alarm"]), set(&["steps", "rung"]));
-        assert_eq!(keys(&json["alarm"]["steps"][0]), set(&["reward", "right"]));
-        assert_eq!(keys(&json["health"]), set(&["steps", "rung", "skipped"]));
+        assert_eq!(json["alarm"], serde_json::json!({"steps": [{"reward": 1.0, "right": 1.0}], "rung": false}));
+        let keys: BTreeSet<&String> = json["health"].as_object().unwrap().keys().collect();
+        assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["rung", "skipped", "steps"]);
+        assert_eq!(json.as_object().unwrap().len(), 2);
     }
 }

@@ -8,12 +8,6 @@ use crate::files::megabytes;
 use crate::reward::Record;
 use crate::rollout::Finish;
 
-/// A number that a rule looks at, with another that it is compared with where the rule has one.
-pub struct RuleInput {
-    now: f64,
-    before: f64,
-}
-
 /// What a rule is about, which decides how long is remembered that it has spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watches {
@@ -29,21 +23,13 @@ pub enum Watches {
 pub struct Rule {
     pub name: &'static str,
     pub watches: Watches,
-    /// The number that it looks at; none where it is too early to tell, or nothing was measured.
-    reads: fn(&Observed) -> Option<RuleInput>,
-    /// When it speaks.
-    when: fn(&RuleInput) -> bool,
-    /// What it says.
-    says: fn(&RuleInput, &Observed) -> Option<String>,
+    /// What a page that has no room says while it speaks.
+    pub short: &'static str,
+    /// What it says where it speaks; nothing where it is too early to tell, or nothing was measured.
+    pub speaks: fn(&Observed) -> Option<String>,
 }
 
 impl Rule {
-    /// What it says now, where it speaks.
-    pub fn speaks(&self, observed: &Observed) -> Option<String> {
-        let reading = (self.reads)(observed).filter(self.when)?;
-        (self.says)(&reading, observed)
-    }
-
     /// The metric that is 1 in each step in which it speaks. What depends on the machine stands beside the times, because a
     /// run on another one has other values there.
     pub fn metric(&self) -> String {
@@ -52,21 +38,22 @@ impl Rule {
     }
 }
 
-/// A number that is compared with no other.
-fn alone(now: f64) -> RuleInput {
-    RuleInput { now, before: 0.0 }
+const fn rule(
+    name: &'static str,
+    watches: Watches,
+    short: &'static str,
+    speaks: fn(&Observed) -> Option<String>,
+) -> Rule {
+    Rule { name, watches, short, speaks }
 }
 
 /// All rules, in the order in which they speak.
 pub static RULES: [Rule; 11] = [
-    Rule {
-        name: "hacked",
-        watches: Watches::Reward,
-        reads: |observed| {
-            hacked(observed.rewards).map(|(_, before, now)| RuleInput { now: now.right, before: before.right })
-        },
-        when: |right| right.now < right.before,
-        says: |_, observed| {
+    rule(
+        "hacked",
+        Watches::Reward,
+        "the reward rises while right answers fall: `recollect reward hunt` shows what it pays",
+        |observed| {
             let (from, before, now) = hacked(observed.rewards)?;
             let words = format!(
                 "the reward is being hacked. Since steps {} to {} it rose from {:.2} to {:.2}, and right answers fell \
@@ -80,170 +67,126 @@ pub static RULES: [Rule; 11] = [
             );
             Some([words].into_iter().chain(paid_and_wrong(observed.rollouts)).collect::<Vec<_>>().join("\n"))
         },
-    },
-    Rule {
-        name: "entropy",
-        watches: Watches::Steps,
-        reads: |observed| {
+    ),
+    rule(
+        "entropy",
+        Watches::Steps,
+        "entropy has fallen to a fifth: completions become copies of one another",
+        |observed| {
             let of = |step: &StepStats| step.entropy;
-            Some(RuleInput { before: mean(observed.steps.get(..WINDOW)?, of)?, now: observed.recent(of)? })
+            let (before, now) = (mean(observed.steps.get(..WINDOW)?, of)?, observed.recent(of)?);
+            (now < before / 5.0).then(|| {
+                format!(
+                    "entropy fell from {before:.2} to {now:.2} nats (means of {WINDOW} steps): completions of a question \
+                     become copies of one another and leave nothing to compare. Try train.algorithm.entropy = 0.003, a \
+                     higher train.algorithm.clip.high or a lower train.learning_rate."
+                )
+            })
         },
-        when: |entropy| entropy.now < entropy.before / 5.0,
-        says: |RuleInput { now, before }, _| {
-            Some(format!(
-                "entropy fell from {before:.2} to {now:.2} nats (means of {WINDOW} steps): completions of a question \
-                 become copies of one another and leave nothing to compare. Try train.algorithm.entropy = 0.003, a \
-                 higher train.algorithm.clip.high or a lower train.learning_rate."
-            ))
-        },
-    },
-    Rule {
-        name: "kl",
-        watches: Watches::Steps,
-        reads: |observed| observed.recent(|step| step.kl).map(alone),
-        when: |kl| kl.now > 1.0,
-        says: |RuleInput { now, .. }, _| {
-            Some(format!(
-                "the policy is {now:.1} nats a token away from the one that it started from (mean of {WINDOW} steps): \
-                 what that one could do is being lost. Try a larger train.algorithm.kl or a lower train.learning_rate."
-            ))
-        },
-    },
-    Rule {
-        name: "mismatch_kl",
-        watches: Watches::Steps,
-        reads: |observed| observed.recent(|step| step.mismatch_kl).map(alone),
-        when: |mismatch| mismatch.now > 0.01,
-        says: |RuleInput { now, .. }, _| {
-            Some(format!(
-                "sampler and learner disagree by {now:.3} nats a token (mean of {WINDOW} steps) before anything is \
-                 learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
-                 train.algorithm.tis_cap = 2."
-            ))
-        },
-    },
-    Rule {
-        name: "off_policy",
-        watches: Watches::Steps,
-        reads: |observed| observed.recent(|step| step.behind_kl).map(alone),
-        when: |behind| behind.now > 0.1,
-        says: |RuleInput { now, .. }, _| {
-            Some(format!(
-                "the policies that sample are {now:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
-                 what it learns from is no longer what it would say. Try a lower train.max_off_policy_steps, a lower \
-                 train.learning_rate, or train.algorithm.tis_cap = 2."
-            ))
-        },
-    },
-    Rule {
-        name: "grad_norm",
-        watches: Watches::Steps,
-        reads: |observed| {
-            let norms = observed.steps.iter().rev().filter_map(|step| step.gradient_norm);
-            let norms: Vec<f64> = norms.take(WINDOW + 1).collect();
-            let (now, before) = norms.split_first().filter(|(_, before)| before.len() == WINDOW)?;
-            observed.steps.last()?.gradient_norm?;
-            let mut before = before.to_vec();
-            before.sort_by(f64::total_cmp);
-            Some(RuleInput { now: *now, before: f64::midpoint(before[WINDOW / 2 - 1], before[WINDOW / 2]) })
-        },
-        when: |norm| norm.now > 10.0 * norm.before,
-        says: |RuleInput { now, before }, observed| {
-            Some(format!(
-                "the gradient of step {} is {now:.1} long, and {before:.1} was usual in the {WINDOW} steps before: a few \
+    ),
+    rule("kl", Watches::Steps, "the policy is far from the one that it started from", |observed| {
+        let kl = observed.recent(|step| step.kl).filter(|kl| *kl > 1.0)?;
+        Some(format!(
+            "the policy is {kl:.1} nats a token away from the one that it started from (mean of {WINDOW} steps): \
+             what that one could do is being lost. Try a larger train.algorithm.kl or a lower train.learning_rate."
+        ))
+    }),
+    rule("mismatch_kl", Watches::Steps, "sampler and learner disagree about probabilities", |observed| {
+        let kl = observed.recent(|step| step.mismatch_kl).filter(|kl| *kl > 0.01)?;
+        Some(format!(
+            "sampler and learner disagree by {kl:.3} nats a token (mean of {WINDOW} steps) before anything is \
+             learned: the gradient is that of another policy. Try run.precision = \"f32\" or \
+             train.algorithm.tis_cap = 2."
+        ))
+    }),
+    rule("off_policy", Watches::Steps, "the policies that sample are far behind the one that learns", |observed| {
+        let kl = observed.recent(|step| step.behind_kl).filter(|kl| *kl > 0.1)?;
+        Some(format!(
+            "the policies that sample are {kl:.2} nats a token behind the one that learns (mean of {WINDOW} steps): \
+             what it learns from is no longer what it would say. Try a lower train.max_off_policy_steps, a lower \
+             train.learning_rate, or train.algorithm.tis_cap = 2."
+        ))
+    }),
+    rule("grad_norm", Watches::Steps, "the gradient is ten times as long as those before", |observed| {
+        let now = observed.steps.last()?.gradient_norm?;
+        let before = observed.steps.iter().rev().filter_map(|step| step.gradient_norm).skip(1);
+        let mut before: Vec<f64> = before.take(WINDOW).collect();
+        before.sort_by(f64::total_cmp);
+        if before.len() < WINDOW {
+            return None;
+        }
+        let usual = f64::midpoint(before[WINDOW / 2 - 1], before[WINDOW / 2]);
+        (now > 10.0 * usual).then(|| {
+            format!(
+                "the gradient of step {} is {now:.1} long, and {usual:.1} was usual in the {WINDOW} steps before: a few \
                  completions pull far harder than all others. Where it comes again, lower train.max_gradient_norm or \
                  train.learning_rate.",
                 observed.steps.len()
-            ))
-        },
-    },
-    Rule {
-        name: "truncated",
-        watches: Watches::Steps,
-        reads: |observed| observed.recent(|step| step.truncated).map(alone),
-        when: |share| share.now > 0.5,
-        says: |RuleInput { now, .. }, _| {
-            Some(format!(
-                "{:.0} % of the completions of the last {WINDOW} steps ran out of tokens: without an answer, their \
-                 reward says nothing of their thoughts. Try a larger train.max_new_tokens, a cost of length in the \
-                 reward (kind = \"length\"), or train.algorithm.filter.keep = \"finished\".",
-                100.0 * now
-            ))
-        },
-    },
-    Rule {
-        name: "no_signal",
-        watches: Watches::Steps,
-        reads: |observed| {
-            let all = observed.steps.last()?.flat == Some(1.0);
-            if all { Some(alone(1.0)) } else { observed.recent(|step| step.flat).map(alone) }
-        },
-        when: |share| share.now > 0.8,
-        says: |RuleInput { now, .. }, observed| {
-            let (why, remedy) = why_flat(observed.rollouts)?;
+            )
+        })
+    }),
+    rule("truncated", Watches::Steps, "half of the completions run out of tokens", |observed| {
+        let share = observed.recent(|step| step.truncated).filter(|share| *share > 0.5)?;
+        Some(format!(
+            "{:.0} % of the completions of the last {WINDOW} steps ran out of tokens: without an answer, their \
+             reward says nothing of their thoughts. Try a larger train.max_new_tokens, a cost of length in the \
+             reward (kind = \"length\"), or train.algorithm.filter.keep = \"finished\".",
+            100.0 * share
+        ))
+    }),
+    rule(
+        "no_signal",
+        Watches::Steps,
+        "all completions of a question are paid the same: there is nothing to compare",
+        |observed| {
             let whose = if observed.steps.last()?.flat == Some(1.0) {
                 "every completion of every group got the same reward".to_owned()
             } else {
-                format!("in {:.0} % of the groups every completion got the same reward", 100.0 * now)
+                let share = observed.recent(|step| step.flat).filter(|share| *share > 0.8)?;
+                format!("in {:.0} % of the groups every completion got the same reward", 100.0 * share)
             };
+            let (why, remedy) = why_flat(observed.rollouts)?;
             Some(format!("{whose}, because {why}: there is nothing to compare, so nothing is learned. Try {remedy}."))
         },
-    },
-    Rule {
-        name: "value",
-        watches: Watches::Steps,
-        reads: |observed| {
-            // A head begins with nothing: what it says of the first steps is no sign.
-            observed.recent(|step| step.foretold).filter(|_| observed.steps.len() >= 3 * WINDOW).map(alone)
-        },
-        when: |explained| explained.now < 0.0,
-        says: |RuleInput { now, .. }, _| {
-            Some(format!(
-                "the value head foretells rewards worse than their mean would (explained variance {now:.2} over \
+    ),
+    rule("value", Watches::Steps, "the value head foretells less than a constant would", |observed| {
+        // A head begins with nothing: what it says of the first steps is no sign.
+        let explained = observed.recent(|step| step.foretold).filter(|_| observed.steps.len() >= 3 * WINDOW)?;
+        (explained < 0.0).then(|| {
+            format!(
+                "the value head foretells rewards worse than their mean would (explained variance {explained:.2} over \
                  {WINDOW} steps): advantages are mostly its errors. Try another train.algorithm.value.rate, \
                  and train.algorithm.advantage.lambda = 1, which trusts it least."
-            ))
-        },
-    },
-    Rule {
-        name: "memory",
-        watches: Watches::Machine,
-        reads: |observed| {
-            let (room, swing) = (observed.headroom.memory?, observed.headroom.swing);
-            // A hundredth of all memory comes and goes with whatever else runs.
-            Some(RuleInput { now: room.left as f64, before: swing.saturating_add(room.whole / 100) as f64 })
-        },
-        when: |left| left.now < left.before,
-        says: |_, observed| {
-            let room = observed.headroom.memory?;
-            Some(format!(
+            )
+        })
+    }),
+    rule("memory", Watches::Machine, "memory is about to run out", |observed| {
+        let (room, swing) = (observed.headroom.memory?, observed.headroom.swing);
+        // A hundredth of all memory comes and goes with whatever else runs.
+        (room.left < swing.saturating_add(room.whole / 100)).then(|| {
+            format!(
                 "memory is about to run out: {} of {} are left, and a step takes up to {} more than is taken now. The \
                  system ends a process that takes more than there is, without a word; the same command then goes on \
                  from the newest checkpoint. Try fewer run.workers, a smaller train.questions_per_step or \
                  train.group_size, or adapters ([lora]); `--dry-run` says what takes how much.",
                 megabytes(room.left),
                 megabytes(room.whole),
-                megabytes(observed.headroom.swing)
-            ))
-        },
-    },
-    Rule {
-        name: "disk",
-        watches: Watches::Machine,
-        reads: |observed| {
-            Some(RuleInput { now: observed.headroom.disk? as f64, before: observed.headroom.next as f64 })
-        },
-        when: |free| free.now < free.before,
-        says: |_, observed| {
-            Some(format!(
+                megabytes(swing)
+            )
+        })
+    }),
+    rule("disk", Watches::Machine, "the disk is nearly full", |observed| {
+        let (free, next) = (observed.headroom.disk?, observed.headroom.next);
+        (free < next).then(|| {
+            format!(
                 "the disk is nearly full: {} are free, and the next checkpoint with the rollouts of {STEPS} steps takes \
                  {}. The run ends where something does not fit. Make room, or keep fewer checkpoints (train.keep_last, \
                  train.keep_best).",
-                megabytes(observed.headroom.disk?),
-                megabytes(observed.headroom.next)
-            ))
-        },
-    },
+                megabytes(free),
+                megabytes(next)
+            )
+        })
+    }),
 ];
 
 /// Answers have to become fewer by this share before a reward counts as hacked. Ten steps of the quickstart are 120
@@ -290,13 +233,12 @@ fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
         ),
         (
             "all of them are wrong",
-            "more completions of each question (train.group_size), a reward that pays for parts of \
-          the way, or more fine-tuning",
+            "more completions of each question (train.group_size), a reward that pays for parts of the way, or more \
+             fine-tuning",
         ),
         (
             "the reward pays right and wrong ones alike",
-            "`recollect reward explain` on the reward, and terms that tell \
-          them apart",
+            "`recollect reward explain` on the reward, and terms that tell them apart",
         ),
         (
             "fewer than two of them were judged",
@@ -345,12 +287,5 @@ mod tests {
         assert!(!is_hacked((0..40).map(|s| (way(s), 0.6 - 0.1 * way(s)))), "hardly a fall");
         assert!(!is_hacked((0..19).map(|s| (way(s), 0.6 - 0.4 * way(s)))), "too early to tell");
         assert!(!is_hacked(std::iter::empty()));
-    }
-
-    #[test]
-    fn every_rule_has_a_metric_of_its_own() {
-        let metrics: std::collections::BTreeSet<String> = RULES.iter().map(Rule::metric).collect();
-        assert_eq!(metrics.len(), RULES.len());
-        assert!(metrics.contains("alarm/hacked") && metrics.contains("time/alarm/disk"));
     }
 }

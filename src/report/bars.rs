@@ -17,7 +17,7 @@ pub struct Card {
     sets: Vec<SetBars>,
 }
 
-/// The bars of one set. Positions and widths are percentages of the track, as CSS wants them.
+/// The bars of one set.
 #[derive(Serialize)]
 struct SetBars {
     name: String,
@@ -29,17 +29,23 @@ struct SetBars {
 
 #[derive(Serialize)]
 struct Bar {
-    class: &'static str,
     label: &'static str,
-    control: bool,
-    length: String,
+    sign: &'static str,
+    /// The whole row in words.
+    words: String,
+    #[serde(flatten)]
+    place: Place,
+}
+
+/// A share with its interval on a line from 0 to 100 %: in percentages of the line, as CSS wants them, and in words.
+#[derive(Serialize)]
+pub struct Place {
+    class: &'static str,
+    at: String,
     low: String,
     spread: String,
     value: String,
     range: String,
-    sign: &'static str,
-    /// The whole row in words.
-    words: String,
 }
 
 /// Where three arms stand on one kind of question, on one line.
@@ -48,7 +54,7 @@ pub struct Gap {
     label: String,
     chance_at: String,
     chance: String,
-    marks: Vec<Mark>,
+    marks: Vec<Place>,
     /// From the baseline to the trained policy.
     arrow: Option<Arrow>,
     before: Option<String>,
@@ -57,18 +63,22 @@ pub struct Gap {
 }
 
 #[derive(Serialize)]
-struct Mark {
-    class: &'static str,
-    at: String,
-    low: String,
-    spread: String,
-}
-
-#[derive(Serialize)]
 struct Arrow {
     from: String,
     length: String,
     down: bool,
+}
+
+impl Place {
+    /// In the colour of a class.
+    pub fn new(class: &'static str, accuracy: f64, low: f64, high: f64) -> Place {
+        let (value, range) = (percent(accuracy), range(low, high));
+        Place { class, at: css(accuracy), low: css(low), spread: css(high - low), value, range }
+    }
+
+    fn of_arm(row: &ArmResult) -> Place {
+        Place::new(class(row.arm), row.accuracy, row.low, row.high)
+    }
 }
 
 /// A card for each kind of question, in a fixed order.
@@ -106,7 +116,7 @@ pub fn gaps(summary: &Summary) -> Vec<Gap> {
             label: kind(task, form),
             chance_at: css(chance),
             chance: percent(chance),
-            marks: [before, context, after].into_iter().flatten().map(mark).collect(),
+            marks: [before, context, after].into_iter().flatten().map(Place::of_arm).collect(),
             arrow,
             before: value(before),
             after: value(after),
@@ -152,29 +162,15 @@ fn bar(row: &ArmResult) -> Bar {
     let test = row.against_baseline.map_or(String::new(), |pair| {
         format!("; against fine-tuned: {} won, {} lost, {}", pair.b, pair.c, p_value(pair.p))
     });
-    Bar {
-        class: class(row.arm),
-        label: row.arm.label(),
-        control: row.arm.is_control(),
-        length: css(row.accuracy),
-        low: css(row.low),
-        spread: css(row.high - row.low),
-        value: percent(row.accuracy),
-        range: range(row.low, row.high),
-        sign: sign(row.against_baseline),
-        words: format!(
-            "{}: {} of {} right, interval {} %, chance {}{test}",
-            row.arm.label(),
-            row.correct,
-            row.n,
-            range(row.low, row.high),
-            percent(row.chance)
-        ),
-    }
-}
-
-fn mark(row: &ArmResult) -> Mark {
-    Mark { class: class(row.arm), at: css(row.accuracy), low: css(row.low), spread: css(row.high - row.low) }
+    let words = format!(
+        "{}: {} of {} right, interval {} %, chance {}{test}",
+        row.arm.label(),
+        row.correct,
+        row.n,
+        range(row.low, row.high),
+        percent(row.chance)
+    );
+    Bar { label: row.arm.label(), sign: sign(row.against_baseline), words, place: Place::of_arm(row) }
 }
 
 /// A share as a CSS percentage.

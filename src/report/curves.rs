@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::{HtmlEscape, Value};
+use minijinja::HtmlEscape;
 use serde::Serialize;
 
 use super::plot::{Band, Plot, PlotLine, Point};
@@ -19,7 +19,8 @@ const SMOOTHING: usize = 7;
 pub struct Figure {
     title: String,
     note: &'static str,
-    svg: Value,
+    /// All text in it is the program's own, or escaped.
+    svg: String,
 }
 
 /// Accuracy for each kind of question, truth of what is recited, reward, and length of the traces; only those
@@ -35,37 +36,25 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         let plot = Plot { x_label: "step", y_label: "answers right", percent: true, reference: chance, lines };
         figure(kind(task, form), "", plot)
     });
-    let truth = Plot {
-        x_label: "step",
-        y_label: "true",
-        percent: true,
-        reference: None,
-        // Facts of one answer are not independent, so no interval is claimed for them.
-        lines: by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0)),
-    };
-    let reward = Plot {
-        x_label: "step",
-        y_label: "mean reward",
-        percent: false,
-        reference: None,
-        lines: smoothed(training, |point| point.reward),
-    };
-    let length = Plot {
-        x_label: "step",
-        y_label: "tokens per answer",
-        percent: false,
-        reference: None,
-        lines: by_set(&rows, |rows| {
-            let n: usize = rows.iter().map(|row| row.n).sum();
-            let tokens: f64 = rows.iter().map(|row| row.mean_tokens * row.n as f64).sum();
-            (n > 0).then(|| (tokens / n as f64, None))
-        }),
-    };
+    // Facts of one answer are not independent, so no interval is claimed for them.
+    let truth = by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0));
+    let reward = smoothed(training, |point| point.reward);
+    let length = by_set(&rows, |rows| {
+        let n: usize = rows.iter().map(|row| row.n).sum();
+        let tokens: f64 = rows.iter().map(|row| row.mean_tokens * row.n as f64).sum();
+        (n > 0).then(|| (tokens / n as f64, None))
+    });
+    let plot = |y_label, percent, lines| Plot { x_label: "step", y_label, percent, reference: None, lines };
     let rest = [
-        figure("Recited facts that are true".into(), "over all kinds of questions", truth),
-        figure("Reward".into(), "of the rollouts that train; thin: every step, thick: moving mean", reward),
-        figure("Length".into(), "trace and answer, over all kinds of questions", length),
-    ];
+        ("Recited facts that are true", "over all kinds of questions", plot("true", true, truth)),
+        (
+            "Reward",
+            "of the rollouts that train; thin: every step, thick: moving mean",
+            plot("mean reward", false, reward),
+        ),
+        ("Length", "trace and answer, over all kinds of questions", plot("tokens per answer", false, length)),
+    ]
+    .map(|(title, note, plot)| figure(title.into(), note, plot));
     accuracy.chain(rest.into_iter().flatten()).collect()
 }
 
@@ -88,11 +77,8 @@ pub fn scaling(summary: &Summary) -> Vec<Figure> {
             Measure::FactsNeeded => ("facts", "by the number of facts that an answer needs"),
             Measure::Choices => ("choices", "by the number of choices that fit"),
         };
-        figure(
-            kind(task, form),
-            note,
-            Plot { x_label, y_label: "answers right", percent: true, reference: None, lines },
-        )
+        let plot = Plot { x_label, y_label: "answers right", percent: true, reference: None, lines };
+        figure(kind(task, form), note, plot)
     };
     plots.into_iter().filter_map(of).collect()
 }
@@ -101,16 +87,18 @@ fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
     let ends = plot.lines.iter().filter(|line| !line.label.is_empty()).filter_map(|line| {
         let (first, last) = (line.points.first()?, line.points.last()?);
         let say = |value: f64| if plot.percent { percent(value) } else { format!("{value:.2}") };
-        let name = if line.label.len() == 1 { format!("set {}", line.label) } else { line.label.to_owned() };
-        let x = plot.x_label;
-        Some(format!("{name} from {} at {x} {} to {} at {x} {}", say(first.y), first.x, say(last.y), last.x))
+        let (x, set) = (plot.x_label, line.label);
+        Some(format!("set {set} from {} at {x} {} to {} at {x} {}", say(first.y), first.x, say(last.y), last.x))
     });
     let ends: Vec<String> = ends.collect();
     let description =
         if ends.is_empty() { format!("{title}, {note}") } else { format!("{title}: {}", ends.join("; ")) };
     let svg = plot.svg(&HtmlEscape(&description).to_string())?;
-    Some(Figure { title, note, svg: Value::from_safe_string(svg) })
+    Some(Figure { title, note, svg })
 }
+
+/// How the line of a set is called, and its style.
+const SETS: [(&str, &str); 3] = [("A", "a"), ("B", "b"), ("C", "c")];
 
 /// A line for each set, with a point for each step at which there is something to say.
 fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, Band)>) -> Vec<PlotLine> {
@@ -119,13 +107,9 @@ fn by_set(rows: &[&ArmResult], measure: impl Fn(&[&ArmResult]) -> Option<(f64, B
         grouped.entry(row.set).or_default().entry(row.step).or_default().push(row);
     }
     let line = |(set, steps): (Set, BTreeMap<u64, Vec<&ArmResult>>)| {
-        let (label, class) = match set {
-            Set::A => ("A", "a"),
-            Set::B => ("B", "b"),
-            Set::C => ("C", "c"),
-        };
         let point =
             |(step, rows): (u64, Vec<&ArmResult>)| measure(&rows).map(|(y, band)| Point { x: step as f64, y, band });
+        let (label, class) = SETS[set as usize];
         PlotLine { label, class, points: steps.into_iter().filter_map(point).collect() }
     };
     grouped.into_iter().map(line).collect()
@@ -173,7 +157,7 @@ mod tests {
         let summary = Summary::new(&answers, Curves::default(), RunInfo::default());
         let figures = scaling(&summary);
         assert_eq!(figures.len(), 1, "the others all need the same");
-        let svg = figures[0].svg.to_string();
+        let svg = &figures[0].svg;
         assert!(svg.contains("line-d") && svg.contains("band-b") && svg.contains(">facts</text>"), "{svg}");
         assert!(scaling(&fixture::summary()).is_empty());
     }
@@ -183,20 +167,15 @@ mod tests {
         let figures = figures(&fixture::summary());
         let titles: Vec<&str> = figures.iter().map(|figure| figure.title.as_str()).collect();
         assert_eq!(titles.len(), 6, "{titles:?}");
-        assert!(figures.iter().all(|figure| figure.svg.to_string().contains("<polyline")));
-        assert!(figures[0].svg.to_string().contains("band-b"), "accuracy has its interval");
-    }
-
-    #[test]
-    fn without_curves_there_are_no_figures() {
-        assert!(figures(&Summary::new(&fixture::answers(), Curves::default(), RunInfo::default())).is_empty());
+        assert!(figures.iter().all(|figure| figure.svg.contains("<polyline")));
+        assert!(figures[0].svg.contains("band-b"), "accuracy has its interval");
+        assert!(super::figures(&Summary::new(&fixture::answers(), Curves::default(), RunInfo::default())).is_empty());
     }
 
     #[test]
     fn smoothing_keeps_a_straight_line_straight() {
-        let training: Vec<TrainingPoint> = (0..40)
-            .map(|step| TrainingPoint { step, reward: Some(step as f64), mean_length: None, true_share: None })
-            .collect();
+        let training: Vec<TrainingPoint> =
+            (0..40).map(|step| TrainingPoint { step, reward: Some(step as f64), ..TrainingPoint::default() }).collect();
         let lines = smoothed(&training, |point| point.reward);
         assert!(lines[1].points.iter().all(|point| (point.x - point.y).abs() < 1e-9));
     }

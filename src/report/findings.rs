@@ -1,11 +1,13 @@
 //! What the numbers say, in sentences that follow the numbers wherever they go.
 
+use serde::Serialize;
+
 use super::words::{p_value, percent, range};
-use crate::evaluation::{Arm, Pooled, Summary, Touched};
+use crate::evaluation::{AgainstBaseline, Arm, Pooled, Summary, Touched};
 use crate::knowledge::Set;
 
-/// The result of a run in plain words.
-#[derive(Clone, Debug, PartialEq)]
+/// A result in plain words, made once: terminal, Markdown and page set them each in its own way.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Findings {
     /// One line.
     pub headline: String,
@@ -13,20 +15,18 @@ pub struct Findings {
     pub lead: Vec<String>,
     /// Why the lead may be believed: what is recited, and what the controls say.
     pub evidence: Vec<String>,
-    /// How many rows of the files were not asked because they are equal to others, where there are such rows.
-    pub equal: Option<String>,
+    /// Lines of their own, which are found by whoever looks for them: how many rows of the files were not asked because they
+    /// are equal to others, what failed.
+    pub notes: Vec<String>,
 }
 
 /// The arms of a run over all kinds of questions of the set that the headline is measured on.
-struct HeadlineNumbers {
+struct HeadlineNumbers<'a> {
+    summary: &'a Summary,
     set: Set,
     touched: Touched,
     fine_tuned: Option<Pooled>,
-    thinking: Option<Pooled>,
-    in_context: Option<Pooled>,
     after: Option<Pooled>,
-    swapped: Option<Pooled>,
-    direct_after: Option<Pooled>,
 }
 
 /// How an arm compares with the fine-tuned baseline.
@@ -44,29 +44,22 @@ const FROM_FILES: &str = "The questions come from files, and the accuracy is wha
     guessed, so its chance is 0\u{a0}%.";
 
 impl Findings {
-    /// Tells the result. An arm that was not evaluated is not spoken of.
+    /// Tells the result of a run. An arm that was not evaluated is not spoken of.
     pub fn new(summary: &Summary) -> Findings {
-        let equal = equal_questions(summary.run.duplicates);
+        let notes = equal_questions(summary.run.duplicates).into_iter().collect();
         let Some(set) = summary.headline_set() else {
-            let headline = "No question was answered in this run".to_owned();
-            return Findings { headline, lead: Vec::new(), evidence: Vec::new(), equal };
+            return Findings { headline: "No question was answered in this run".into(), notes, ..Findings::default() };
         };
-        let pooled = |arm| summary.pooled(arm, set);
-        let numbers = HeadlineNumbers {
-            set,
-            touched: summary.run.touched,
-            fine_tuned: pooled(Arm::FineTuned),
-            thinking: pooled(Arm::ThinkingBeforeRl),
-            in_context: pooled(Arm::InContext),
-            after: pooled(Arm::AfterRl),
-            swapped: pooled(Arm::SwappedTraces),
-            direct_after: pooled(Arm::DirectAfterRl),
-        };
-        let lead = [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect();
+        let (fine_tuned, after) = (summary.pooled(Arm::FineTuned, set), summary.pooled(Arm::AfterRl, set));
+        let numbers = HeadlineNumbers { summary, set, touched: summary.run.touched, fine_tuned, after };
         let from_files = summary.latest().any(|row| row.task.free_text).then(|| FROM_FILES.to_owned());
         let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), from_files];
-        let evidence = evidence.into_iter().flatten().collect();
-        Findings { headline: numbers.headline(), lead, evidence, equal }
+        Findings {
+            headline: numbers.headline(),
+            lead: [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect(),
+            evidence: evidence.into_iter().flatten().collect(),
+            notes,
+        }
     }
 }
 
@@ -76,13 +69,21 @@ pub fn equal_questions(rows: usize) -> Option<String> {
     (rows > 0).then(|| format!("{rows} {ask} what another row asks; equal questions count once."))
 }
 
-impl HeadlineNumbers {
+impl HeadlineNumbers<'_> {
+    fn pooled(&self, arm: Arm) -> Option<Pooled> {
+        self.summary.pooled(arm, self.set)
+    }
+
+    /// Whether it is measured on what reinforcement learning has had nothing to do with.
+    fn is_untouched(&self) -> bool {
+        self.set == Set::B && self.touched == Touched::Never
+    }
+
     fn headline(&self) -> String {
-        let on = match self.set {
-            Set::B if self.touched == Touched::Never => {
-                "on knowledge that reinforcement learning never touched".to_owned()
-            }
-            set => format!("on set {set}"),
+        let on = if self.is_untouched() {
+            "on knowledge that reinforcement learning never touched".to_owned()
+        } else {
+            format!("on set {}", self.set)
         };
         if let Some(arm) = [&self.fine_tuned, &self.after].into_iter().flatten().find(|arm| is_silent(arm)) {
             return format!("Too few answers to say anything {on}: {} of {} are empty", arm.unanswered, arm.n);
@@ -106,93 +107,75 @@ impl HeadlineNumbers {
     /// What the fine-tuned model can do with what it learned.
     fn baseline(&self) -> Option<String> {
         let arm = self.fine_tuned?;
-        let verdict = match arm {
-            arm if is_silent(&arm) => format!("and {}", silence(&arm)),
-            arm => match guessing(&arm) {
-                Guessing::Beyond => "better than guessing: it can use some of what it was trained on",
-                Guessing::Within => "no better than guessing: it cannot use what it was trained on",
-                Guessing::Unclear => "which cannot be told from guessing on so few questions",
-            }
-            .to_owned(),
+        let verdict = match guessing(&arm) {
+            _ if is_silent(&arm) => format!("and {}", silence(&arm)),
+            Guessing::Beyond => "better than guessing: it can use some of what it was trained on".into(),
+            Guessing::Within => "no better than guessing: it cannot use what it was trained on".into(),
+            Guessing::Unclear => "which cannot be told from guessing on so few questions".into(),
         };
+        let counts = format!("{} of {}, 95\u{a0}% interval {}\u{a0}%", arm.correct, arm.n, range(arm.low, arm.high));
         Some(format!(
-            "Trained on the documents, the model answers {} of the questions about set {} ({}; guessing gives {}), \
+            "Trained on the documents, the model answers {} of the questions about set {} ({counts}; guessing gives {}), \
              {verdict}.",
             percent(arm.accuracy),
             self.set,
-            counts(&arm),
             percent(arm.chance),
         ))
     }
 
     /// What it could do if it had the facts at hand.
     fn context(&self) -> Option<String> {
-        let arm = self.in_context?;
-        let share = format!("With the same documents in its prompt it answers {}", percent(arm.accuracy));
-        if is_silent(&arm) {
-            return Some(format!("{share}, and {}.", silence(&arm)));
-        }
-        Some(match (change(&arm), guessing(&arm)) {
+        let arm = self.pooled(Arm::InContext)?;
+        let verdict = match (change(&arm), guessing(&arm)) {
+            _ if is_silent(&arm) => format!(", and {}.", silence(&arm)),
             (VsBaseline::Better, Guessing::Beyond) => {
-                format!("{share} of the same questions: the skill is there, what is missing is the recall.")
+                " of the same questions: the skill is there, what is missing is the recall.".into()
             }
-            (VsBaseline::Better, _) => format!("{share}, which is more and cannot be told from guessing."),
-            (VsBaseline::Unsure, _) => format!("{share}, in runs that differ too much to be sure of it."),
+            (VsBaseline::Better, _) => ", which is more and cannot be told from guessing.".into(),
+            (VsBaseline::Unsure, _) => ", in runs that differ too much to be sure of it.".into(),
             (_, Guessing::Within) => {
-                format!("{share}, which is no better than guessing: it lacks the skill, not only the recall.")
+                ", which is no better than guessing: it lacks the skill, not only the recall.".into()
             }
-            (VsBaseline::Worse, _) => format!("{share}, which is less."),
-            (VsBaseline::Unclear, _) => {
-                format!("{share}, which is not clearly more, nor clearly as little as guessing gives.")
-            }
-        })
+            (VsBaseline::Worse, _) => ", which is less.".into(),
+            (VsBaseline::Unclear, _) => ", which is not clearly more, nor clearly as little as guessing gives.".into(),
+        };
+        Some(format!("With the same documents in its prompt it answers {}{verdict}", percent(arm.accuracy)))
     }
 
     /// What reinforcement learning changed.
     fn learning(&self) -> Option<String> {
-        let arm = self.after?;
+        let (arm, share) = (self.after?, percent(self.after?.accuracy));
         if is_silent(&arm) {
-            let share = percent(arm.accuracy);
             return Some(format!("After reinforcement learning (RL) it answers {share}, and {}.", silence(&arm)));
         }
         let how = if arm.recited > 0 { "it recites what it knows before it answers" } else { "it thinks first" };
-        let share = percent(arm.accuracy);
-        let trained = match self.set {
-            Set::B if self.touched == Touched::Never => {
-                "After reinforcement learning (RL) on the questions of set A alone,"
-            }
-            _ => "After reinforcement learning (RL),",
-        };
+        let on = if self.is_untouched() { " on the questions of set A alone" } else { "" };
         let from = self.fine_tuned.map(|before| format!("{} → {share}", percent(before.accuracy)));
+        let interval = Some(format!("interval {}\u{a0}%", range(arm.low, arm.high)));
         let test = arm.against_baseline.map(|pair| format!("exact McNemar test {}", p_value(pair.p)));
-        let aside: Vec<String> =
-            [from, Some(format!("interval {}\u{a0}%", range(arm.low, arm.high))), test].into_iter().flatten().collect();
-        let aside = aside.join("; ");
-        Some(match change(&arm) {
+        let aside = [from, interval, test].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let (only, verdict) = match change(&arm) {
             VsBaseline::Better => {
                 let gap = arm.gap_closed.map_or(String::new(), |gap| {
                     format!(" That closes {} of the gap between the baseline and answering in context.", percent(gap))
                 });
-                format!("{trained} {how} and gets {share} of the same questions right ({aside}).{gap}")
+                ("", format!("right ({aside}).{gap}"))
             }
-            VsBaseline::Worse => {
-                format!("{trained} {how} and gets only {share} of the same questions right ({aside}).")
+            VsBaseline::Worse => ("only ", format!("right ({aside}).")),
+            VsBaseline::Unsure => {
+                ("", format!("right ({aside}), but the runs differ too much, or are too few, to be sure of it."))
             }
-            VsBaseline::Unsure => format!(
-                "{trained} {how} and gets {share} of the same questions right ({aside}), but the runs differ too much, or are \
-                 too few, to be sure of it."
-            ),
-            VsBaseline::Unclear => format!(
-                "{trained} {how} and gets {share} of the same questions right, which cannot be told from no change \
-                 ({aside})."
-            ),
-        })
+            VsBaseline::Unclear => ("", format!("right, which cannot be told from no change ({aside}).")),
+        };
+        Some(format!(
+            "After reinforcement learning (RL){on}, {how} and gets {only}{share} of the same questions {verdict}"
+        ))
     }
 
     fn recitation(&self) -> Option<String> {
-        let true_share = |arm: &Pooled| (arm.recited > 0).then(|| arm.recited_true as f64 / arm.recited as f64);
-        let after = true_share(self.after.as_ref()?)?;
-        let before = self.thinking.as_ref().and_then(true_share);
+        let true_share = |arm: Pooled| (arm.recited > 0).then(|| arm.recited_true as f64 / arm.recited as f64);
+        let after = self.after.and_then(true_share)?;
+        let before = self.pooled(Arm::ThinkingBeforeRl).and_then(true_share);
         let before = before.map_or(String::new(), |before| format!(", against {} before", percent(before)));
         Some(format!("Of the facts that it recites after reinforcement learning, {} are true{before}.", percent(after)))
     }
@@ -215,20 +198,18 @@ impl HeadlineNumbers {
     }
 
     fn controls(&self) -> Option<String> {
-        let swapped = self.swapped.map(|arm| {
+        let swapped = self.pooled(Arm::SwappedTraces).map(|arm| {
             let about = match guessing(&arm) {
                 Guessing::Beyond => "more than guessing",
                 Guessing::Within => "no more than guessing",
                 Guessing::Unclear => "which cannot be told from guessing",
             };
-            format!(
-                "given the trace of another question it answers {}, {about} ({})",
-                percent(arm.accuracy),
-                percent(arm.chance)
-            )
+            let (share, chance) = (percent(arm.accuracy), percent(arm.chance));
+            format!("given the trace of another question it answers {share}, {about} ({chance})")
         });
-        let direct = self.direct_after.map(|arm| format!("answering at once it still gets {}", percent(arm.accuracy)));
-        let controls: Vec<String> = [swapped, direct].into_iter().flatten().collect();
+        let direct = self.pooled(Arm::DirectAfterRl);
+        let direct = direct.map(|arm| format!("answering at once it still gets {}", percent(arm.accuracy)));
+        let controls: Vec<String> = swapped.into_iter().chain(direct).collect();
         (!controls.is_empty()).then(|| format!("Controls: {}.", controls.join("; ")))
     }
 }
@@ -264,17 +245,12 @@ fn silence(arm: &Pooled) -> String {
 }
 
 fn change(arm: &Pooled) -> VsBaseline {
-    let Some(pair) = arm.against_baseline else { return VsBaseline::Unclear };
-    match pair.verdict(pair.p) {
-        1 => VsBaseline::Better,
-        -1 => VsBaseline::Worse,
-        _ if pair.p < 0.05 => VsBaseline::Unsure,
+    match arm.against_baseline.map(|pair: AgainstBaseline| (pair.verdict(pair.p), pair.p)) {
+        Some((1, _)) => VsBaseline::Better,
+        Some((-1, _)) => VsBaseline::Worse,
+        Some((_, p)) if p < 0.05 => VsBaseline::Unsure,
         _ => VsBaseline::Unclear,
     }
-}
-
-fn counts(arm: &Pooled) -> String {
-    format!("{} of {}, 95\u{a0}% interval {}\u{a0}%", arm.correct, arm.n, range(arm.low, arm.high))
 }
 
 #[cfg(test)]
@@ -285,42 +261,57 @@ mod tests {
     use crate::knowledge::jsonl::task::{COMPLETION, JSONL};
     use crate::knowledge::reversal::OPEN;
 
+    fn told(answered: &[Answered], run: RunInfo) -> Findings {
+        Findings::new(&Summary::new(answered, Curves::default(), run))
+    }
+
+    /// The answers of the fixture, changed.
+    fn changed(change: impl Fn(&mut Answered)) -> Vec<Answered> {
+        let mut answers = fixture::answers();
+        answers.iter_mut().for_each(change);
+        answers
+    }
+
+    /// So many right answers of so many to questions without choices in two arms.
+    fn pair(of: usize, right: [usize; 2], arm: Arm) -> Vec<Answered> {
+        let answers = fixture::answers();
+        let template = answers.iter().filter(|one| (one.arm, one.form, one.set) == (Arm::FineTuned, OPEN, Set::B));
+        let answered = |(arm, right): (Arm, usize)| {
+            let one = move |(at, one): (usize, &Answered)| {
+                let mut one = Answered { arm, chance: 0.0, ..one.clone() };
+                one.judgement.correct = at < right;
+                one
+            };
+            template.clone().take(of).enumerate().map(one).collect::<Vec<_>>()
+        };
+        [(Arm::FineTuned, right[0]), (arm, right[1])].map(answered).concat()
+    }
+
     #[test]
     fn tells_a_newcomer_what_happened() {
         let story = Findings::new(&fixture::summary());
         assert!(story.headline.starts_with("From "), "{}", story.headline);
         assert!(story.headline.ends_with("on knowledge that reinforcement learning never touched"));
         assert_eq!(story.lead.len(), 3);
-        assert!(story.lead[0].contains("it cannot use"), "{}", story.lead[0]);
-        assert!(story.lead[1].contains("recall"), "{}", story.lead[1]);
-        assert!(story.lead[2].contains("p\u{a0}<\u{a0}0.001"), "{}", story.lead[2]);
-        assert!(story.lead[2].contains("of the gap between the baseline and"), "{}", story.lead[2]);
-        assert!(story.evidence[1].contains("no more than guessing"), "{}", story.evidence[1]);
+        for (sentence, words) in [
+            (&story.lead[0], "it cannot use"),
+            (&story.lead[1], "recall"),
+            (&story.lead[2], "p\u{a0}<\u{a0}0.001"),
+            (&story.lead[2], "of the gap between the baseline and"),
+            (&story.evidence[1], "no more than guessing"),
+        ] {
+            assert!(sentence.contains(words), "{sentence}");
+        }
     }
 
     #[test]
     fn does_not_praise_what_did_not_work() {
-        let failed: Vec<_> = fixture::answers()
-            .into_iter()
-            .map(|mut one| {
-                one.judgement.correct &= one.arm != Arm::AfterRl && one.arm != Arm::InContext;
-                one
-            })
-            .collect();
-        let story = Findings::new(&Summary::new(&failed, Curves::default(), RunInfo::default()));
+        let failed = changed(|one| one.judgement.correct &= one.arm != Arm::AfterRl && one.arm != Arm::InContext);
+        let story = told(&failed, RunInfo::default());
         assert!(story.headline.contains("down to 0\u{a0}%"), "{}", story.headline);
         assert!(story.lead[1].contains("lacks the skill"), "{}", story.lead[1]);
         assert!(story.lead[2].contains("only 0\u{a0}%"), "{}", story.lead[2]);
-        let same: Vec<_> = fixture::answers()
-            .into_iter()
-            .filter(|one| one.arm == Arm::FineTuned)
-            .flat_map(|one| {
-                let mut after = one.clone();
-                after.arm = Arm::AfterRl;
-                [one, after]
-            })
-            .collect();
-        let story = Findings::new(&Summary::new(&same, Curves::default(), RunInfo::default()));
+        let story = told(&pair(40, [9, 9], Arm::AfterRl), RunInfo::default());
         assert!(story.headline.starts_with("No clear change"), "{}", story.headline);
         assert!(story.lead[1].contains("cannot be told"), "{}", story.lead[1]);
     }
@@ -329,39 +320,18 @@ mod tests {
     fn runs_that_disagree_are_no_proof_and_no_failure() {
         let answers = fixture::answers();
         // Reinforcement learning has done nothing in the second run.
-        let mut failed = answers.clone();
-        for one in failed.iter_mut().filter(|one| one.arm == Arm::AfterRl) {
+        let failed = changed(|one| {
             let before = |other: &&Answered| other.arm == Arm::FineTuned && other.question == one.question;
-            one.judgement.correct = answers.iter().find(before).unwrap().judgement.correct;
-        }
+            if one.arm == Arm::AfterRl {
+                one.judgement.correct = answers.iter().find(before).unwrap().judgement.correct;
+            }
+        });
         let one = |answered| RunResult { answered, ..RunResult::default() };
         let (summary, _) = merge_runs("both", "", vec![one(answers.clone()), one(failed)]);
         let story = Findings::new(&summary);
         assert!(story.headline.ends_with("in too few runs to be sure"), "{}", story.headline);
         assert!(story.lead[1].contains("what is missing is the recall"), "{}", story.lead[1]);
         assert!(story.lead[2].ends_with("to be sure of it."), "{}", story.lead[2]);
-    }
-
-    /// So many right answers of so many to questions without choices in two arms.
-    fn pair(of: usize, right: [usize; 2], arm: Arm) -> Vec<Answered> {
-        let template: Vec<Answered> = fixture::answers()
-            .into_iter()
-            .filter(|one| (one.arm, one.form, one.set) == (Arm::FineTuned, OPEN, Set::B))
-            .take(of)
-            .collect();
-        let answered = |arm: Arm, right: usize| {
-            let one = move |(at, one): (usize, &Answered)| {
-                let mut one = Answered { arm, chance: 0.0, ..one.clone() };
-                one.judgement.correct = at < right;
-                one
-            };
-            template.iter().enumerate().map(one).collect::<Vec<_>>()
-        };
-        [answered(Arm::FineTuned, right[0]), answered(arm, right[1])].concat()
-    }
-
-    fn told(answered: &[Answered], run: RunInfo) -> Findings {
-        Findings::new(&Summary::new(answered, Curves::default(), run))
     }
 
     #[test]
@@ -375,14 +345,10 @@ mod tests {
             assert!(!lead.contains("lacks the skill") && !lead.contains("cannot use"), "{lead}");
         }
         assert!(lead(40, [2, 38]).contains("what is missing is the recall"));
-    }
-
-    #[test]
-    fn nothing_follows_from_answers_that_are_empty() {
         for arm in [Arm::InContext, Arm::AfterRl] {
-            let mut all = pair(40, [0, 0], arm);
-            all.iter_mut().for_each(|one| one.judgement.answer = Some(" ".into()).filter(|_| one.question % 2 == 0));
-            let story = told(&all, RunInfo::default());
+            let mut empty = pair(40, [0, 0], arm);
+            empty.iter_mut().for_each(|one| one.judgement.answer = Some(" ".into()).filter(|_| one.question % 2 == 0));
+            let story = told(&empty, RunInfo::default());
             let text = format!("{} {}", story.headline, story.lead.join(" "));
             assert!(text.contains("40 of 40 completions hold no answer"), "{text}");
             for conclusion in ["lacks the skill", "cannot use", "No clear change", "guessing:"] {
@@ -403,26 +369,24 @@ mod tests {
             let text = of(touched);
             assert!(text.contains(words) && !text.contains("never touched") && !text.contains("alone"), "{text}");
         }
+        let story = told(&changed(|one| one.set = Set::A), RunInfo::default());
+        assert!(story.headline.ends_with("on set A") && !story.lead.join(" ").contains("never touched"));
     }
 
     #[test]
-    fn equal_questions_are_counted_out_loud() {
-        let of = |duplicates| told(&pair(9, [1, 2], Arm::AfterRl), RunInfo { duplicates, ..RunInfo::default() });
-        let told = |duplicates| of(duplicates).equal;
-        assert_eq!(told(3).unwrap(), "3 rows ask what another row asks; equal questions count once.");
-        assert_eq!(told(1).unwrap(), "1 row asks what another row asks; equal questions count once.");
-        assert_eq!(told(0), None);
-        // Also where nothing was answered.
-        let nothing = Summary::new(&[], Curves::default(), RunInfo { duplicates: 2, ..RunInfo::default() });
-        assert!(Findings::new(&nothing).equal.is_some());
+    fn equal_questions_are_counted_out_loud_also_where_nothing_was_answered() {
+        let notes = |duplicates| told(&[], RunInfo { duplicates, ..RunInfo::default() }).notes;
+        assert_eq!(notes(3), ["3 rows ask what another row asks; equal questions count once."]);
+        assert_eq!(notes(1), ["1 row asks what another row asks; equal questions count once."]);
+        let story = told(&[], RunInfo::default());
+        assert_eq!((story.headline.as_str(), story.lead.len()), ("No question was answered in this run", 0));
+        assert!(story.notes.is_empty());
     }
 
     #[test]
     fn without_documents_there_is_no_word_about_a_context() {
-        let answers: Vec<_> = fixture::answers()
-            .into_iter()
-            .filter(|one| ![Arm::InContext, Arm::InContextAfterRl].contains(&one.arm))
-            .collect();
+        let mut answers = fixture::answers();
+        answers.retain(|one| ![Arm::InContext, Arm::InContextAfterRl].contains(&one.arm));
         let summary = Summary::new(&answers, Curves::default(), RunInfo::default());
         let page = super::super::page(&summary, &[]).unwrap();
         let page = page.split("</style>").last().and_then(|page| page.split("<script").next()).unwrap();
@@ -434,27 +398,13 @@ mod tests {
 
     #[test]
     fn says_what_numbers_on_files_are_worth() {
-        let from_files: Vec<_> = fixture::answers()
-            .into_iter()
-            .map(|mut one| {
-                (one.task, one.form) = (JSONL, COMPLETION);
-                one.judgement.recitations.clear();
-                one
-            })
-            .collect();
-        let story = Findings::new(&Summary::new(&from_files, Curves::default(), RunInfo::default()));
+        let from_files = changed(|one| {
+            (one.task, one.form) = (JSONL, COMPLETION);
+            one.judgement.recitations.clear();
+        });
+        let story = told(&from_files, RunInfo::default());
         assert!(story.evidence.last().unwrap().contains("whatever this model reached"), "{:?}", story.evidence);
         assert!(!story.evidence.join(" ").contains("facts that it recites"), "{:?}", story.evidence);
         assert!(!Findings::new(&fixture::summary()).evidence.join(" ").contains("files"));
-    }
-
-    #[test]
-    fn says_nothing_of_what_was_not_measured() {
-        let story = Findings::new(&Summary::new(&[], Curves::default(), RunInfo::default()));
-        assert_eq!((story.headline.as_str(), story.lead.len()), ("No question was answered in this run", 0));
-        let only_a: Vec<_> = fixture::answers().into_iter().filter(|one| one.set == Set::A).collect();
-        let story = Findings::new(&Summary::new(&only_a, Curves::default(), RunInfo::default()));
-        assert!(story.headline.ends_with("on set A"));
-        assert!(!story.lead.join(" ").contains("never touched"));
     }
 }

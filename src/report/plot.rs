@@ -101,52 +101,21 @@ impl Plot {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for value in ticks(scale.y, self.percent.then_some(0.25)) {
             let y = scale.y(value);
-            put(svg, format_args!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
+            horizontal(svg, "grid", y);
             let text = if self.percent { format!("{:.0} %", value * 100.0) } else { number(value, scale.y) };
-            put(
-                svg,
-                format_args!(
-                    "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
-                    LEFT - 6.0,
-                    y + 4.0
-                ),
-            );
+            words(svg, "tick", (LEFT - 6.0, y + 4.0), "end", &text);
         }
         for value in ticks(scale.x, None).into_iter().filter(|value| value.fract() == 0.0) {
-            put(
-                svg,
-                format_args!(
-                    "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value:.0}</text>",
-                    scale.x(value),
-                    bottom + 16.0
-                ),
-            );
+            words(svg, "tick", (scale.x(value), bottom + 16.0), "middle", &format!("{value:.0}"));
         }
-        put(svg, format_args!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
-        let middle = (LEFT + right) / 2.0;
-        put(
-            svg,
-            format_args!(
-                "<text class=\"name\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                HEIGHT - 5.0,
-                self.x_label
-            ),
-        );
+        horizontal(svg, "axis", bottom);
+        words(svg, "name", ((LEFT + right) / 2.0, HEIGHT - 5.0), "middle", self.x_label);
         if let Some((name, value)) = self.reference {
             let y = scale.y(value);
-            put(
-                svg,
-                format_args!("<line class=\"chance-line\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"),
-            );
-            put(
-                svg,
-                format_args!(
-                    "<text class=\"chance-name\" x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>",
-                    y + 13.0
-                ),
-            );
+            horizontal(svg, "chance-line", y);
+            words(svg, "chance-name", (right, y + 13.0), "end", name);
         }
-        put(svg, format_args!("<text class=\"name\" x=\"0\" y=\"11\">{}</text>", self.y_label));
+        words(svg, "name", (0.0, 11.0), "start", self.y_label);
     }
 
     /// The names of the lines at their ends, moved apart where the lines end close together.
@@ -164,43 +133,41 @@ impl Plot {
             }
         }
         for (line, y) in ends {
-            let (x, class, label) = (WIDTH - RIGHT + 6.0, line.class, line.label);
-            put(svg, format_args!("<text class=\"end end-{class}\" x=\"{x}\" y=\"{:.1}\">{label}</text>", y + 4.0));
+            words(svg, &format!("end end-{}", line.class), (WIDTH - RIGHT + 6.0, y + 4.0), "start", line.label);
         }
     }
 }
 
+fn horizontal(svg: &mut String, class: &str, y: f64) {
+    let right = WIDTH - RIGHT;
+    put(svg, format_args!("<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"));
+}
+
+fn words(svg: &mut String, class: &str, (x, y): (f64, f64), anchor: &str, text: &str) {
+    let place = format_args!("x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"");
+    put(svg, format_args!("<text class=\"{class}\" {place}>{text}</text>"));
+}
+
 fn polyline(svg: &mut String, line: &PlotLine, scale: &Scale) {
-    let mut path = String::new();
-    for point in &line.points {
-        put(&mut path, format_args!("{:.1},{:.1} ", scale.x(point.x), scale.y(point.y)));
-    }
-    put(svg, format_args!("<polyline class=\"line line-{}\" points=\"{}\"/>", line.class, path.trim_end()));
+    let path = path(line.points.iter().map(|point| (point.x, point.y)), scale);
+    put(svg, format_args!("<polyline class=\"line line-{}\" points=\"{path}\"/>", line.class));
     if let [only] = line.points.as_slice() {
-        put(
-            svg,
-            format_args!(
-                "<circle class=\"dot dot-{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"/>",
-                line.class,
-                scale.x(only.x),
-                scale.y(only.y)
-            ),
-        );
+        let (x, y) = (scale.x(only.x), scale.y(only.y));
+        put(svg, format_args!("<circle class=\"dot dot-{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>", line.class));
     }
 }
 
 fn band(svg: &mut String, line: &PlotLine, scale: &Scale) {
-    let banded: Vec<(f64, f64, f64)> =
-        line.points.iter().filter_map(|point| point.band.map(|(low, high)| (point.x, low, high))).collect();
-    if banded.len() < 2 {
-        return;
+    let banded = || line.points.iter().filter_map(|point| point.band.map(|(low, high)| (point.x, low, high)));
+    if banded().count() >= 2 {
+        let back = banded().collect::<Vec<_>>().into_iter().rev().map(|(x, low, _)| (x, low));
+        let path = path(banded().map(|(x, _, high)| (x, high)).chain(back), scale);
+        put(svg, format_args!("<polygon class=\"band band-{}\" points=\"{path}\"/>", line.class));
     }
-    let mut path = String::new();
-    let there = banded.iter().map(|&(x, _, high)| (x, high));
-    for (x, y) in there.chain(banded.iter().rev().map(|&(x, low, _)| (x, low))) {
-        put(&mut path, format_args!("{:.1},{:.1} ", scale.x(x), scale.y(y)));
-    }
-    put(svg, format_args!("<polygon class=\"band band-{}\" points=\"{}\"/>", line.class, path.trim_end()));
+}
+
+fn path(points: impl Iterator<Item = (f64, f64)>, scale: &Scale) -> String {
+    points.map(|(x, y)| format!("{:.1},{:.1}", scale.x(x), scale.y(y))).collect::<Vec<_>>().join(" ")
 }
 
 /// Least and greatest; `None` for nothing or for what is not finite.

@@ -1,170 +1,188 @@
-//! The result as a table for the terminal.
+//! A table as a value. Whatever is shown in rows and columns is made once, and written for a terminal and as Markdown here,
+//! and by the macro `table` of the page.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::Display;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
 
-use super::arms_table::arms_tables;
-use super::findings::Findings;
-use super::words::{legend, percent, range, seconds, sign};
-use crate::evaluation::{Arm, ArmResult, Summary};
-use crate::knowledge::{Form, Set, TaskId};
+use super::words::{percent, range, sign};
+use crate::evaluation::AgainstBaseline;
 
-/// Columns of a line of text.
-const WIDTH: usize = 96;
+/// Rows of cells under named columns. A line break in a text is one in a terminal, where room is scarce, and nowhere else.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ShownTable {
+    /// What stands above it, and what follows that in softer type; both may be empty.
+    pub title: String,
+    pub note: String,
+    pub columns: Vec<Column>,
+    pub rows: Vec<Vec<TableCell>>,
+}
 
-/// A row for each kind of question and set, a column for each arm, and beneath it what the numbers say. At most
-/// 100 columns wide. `styled` adds bold type for a terminal; without it the text is plain.
-pub fn table(summary: &Summary, styled: bool) -> String {
-    let rows: Vec<&ArmResult> = summary.latest().collect();
-    let arms: BTreeSet<Arm> = rows.iter().map(|row| row.arm).collect();
-    let kinds: BTreeSet<(TaskId, Form, Set)> = rows.iter().map(|row| (row.task, row.form, row.set)).collect();
-    let story = Findings::new(summary);
-    let mut text = String::new();
-    if !rows.is_empty() {
-        if arms.iter().all(|arm| Arm::STANDARD.contains(arm)) {
-            text.push_str(&grid(summary, &arms, &kinds, styled))
+/// A column of a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    pub name: String,
+    /// Words are aligned to the left, numbers to the right.
+    pub left: bool,
+    /// A terminal does without it.
+    pub detail: bool,
+}
+
+/// A column, and what it shows of an entry.
+pub type ColumnOf<'a, T> = (Column, &'a dyn Fn(&T) -> TableCell);
+
+/// What stands at one place.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TableCell {
+    pub text: String,
+    /// "+" or "−" where there is evidence that it differs from the baseline.
+    pub sign: &'static str,
+    /// The interval, where there is one.
+    pub range: String,
+    /// It stands out.
+    pub strong: bool,
+    /// The class of an arm's colour, which a dot in front shows.
+    pub dot: &'static str,
+}
+
+impl Column {
+    /// Of words.
+    pub fn left(name: impl Into<String>) -> Column {
+        Column { name: name.into(), left: true, detail: false }
+    }
+
+    /// Of numbers.
+    pub fn right(name: impl Into<String>) -> Column {
+        Column { left: false, ..Column::left(name) }
+    }
+
+    /// The same where a terminal does without it.
+    pub fn detail(self) -> Column {
+        Column { detail: true, ..self }
+    }
+}
+
+impl<T: Display> From<T> for TableCell {
+    fn from(value: T) -> TableCell {
+        TableCell { text: value.to_string(), ..TableCell::default() }
+    }
+}
+
+impl TableCell {
+    /// A share of right answers with its interval, and whether it differs from the baseline.
+    pub(super) fn share(accuracy: f64, low: f64, high: f64, pair: Option<AgainstBaseline>) -> TableCell {
+        let (text, range) = (percent(accuracy), range(low, high));
+        TableCell { text, sign: sign(pair), range, strong: true, dot: "" }
+    }
+
+    /// Nothing where there is nothing.
+    pub(super) fn optional(value: Option<impl Display>) -> TableCell {
+        value.map_or(TableCell::default(), TableCell::from)
+    }
+
+    /// A dash where there is nothing.
+    pub(super) fn or_dash(value: Option<impl Into<TableCell>>) -> TableCell {
+        value.map_or("—".into(), Into::into)
+    }
+
+    pub(super) fn with_dot(self, dot: &'static str) -> TableCell {
+        TableCell { dot, ..self }
+    }
+}
+
+impl ShownTable {
+    /// A row for each entry.
+    pub fn with_columns<T>(entries: &[T], columns: &[ColumnOf<T>]) -> ShownTable {
+        let row = |entry: &T| columns.iter().map(|(_, shows)| shows(entry)).collect();
+        ShownTable {
+            columns: columns.iter().map(|(column, _)| column.clone()).collect(),
+            rows: entries.iter().map(row).collect(),
+            ..ShownTable::default()
+        }
+    }
+
+    /// Names and values, without those that have none.
+    pub(super) fn facts(rows: impl IntoIterator<Item = (String, String)>) -> ShownTable {
+        let there = rows.into_iter().filter(|(_, value)| !value.is_empty());
+        let rows = there.map(|(name, value)| vec![name.into(), value.into()]).collect();
+        ShownTable { columns: vec![Column::left("what"), Column::left("value")], rows, ..ShownTable::default() }
+    }
+
+    pub(super) fn titled(self, title: impl Into<String>, note: impl Into<String>) -> ShownTable {
+        ShownTable { title: title.into(), note: note.into(), ..self }
+    }
+
+    /// As Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let cell = |cell: &TableCell| match cell.range.as_str() {
+            "" => escaped(&cell.text) + cell.sign,
+            range => format!("{}{} ({range})", escaped(&cell.text), cell.sign),
+        };
+        let names = self.columns.iter().map(|column| escaped(&column.name)).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(cell).collect());
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        [names, vec!["---".to_owned(); self.columns.len()]].into_iter().chain(rows).map(line).collect()
+    }
+
+    /// For a terminal, with a line between rows. `styled` adds bold type; without it the text is plain.
+    #[cfg(feature = "cli")]
+    pub fn terminal(&self, styled: bool) -> String {
+        self.text(comfy_table::presets::UTF8_HORIZONTAL_ONLY, 1, styled)
+    }
+
+    /// The same in plain rows, one beneath the other.
+    #[cfg(feature = "cli")]
+    pub fn compact(&self) -> String {
+        self.text(comfy_table::presets::NOTHING, 2, false)
+    }
+
+    #[cfg(feature = "cli")]
+    fn text(&self, style: comfy_table::TableStyle, padding: u16, styled: bool) -> String {
+        use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
+        let heading = |text: &str| {
+            let cell = Cell::new(text);
+            if styled { cell.add_attribute(Attribute::Bold) } else { cell }
+        };
+        let shown: Vec<usize> = (0..self.columns.len()).filter(|at| !self.columns[*at].detail).collect();
+        let mut table = Table::new();
+        table.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
+        if styled {
+            table.enforce_styling();
         } else {
-            text.push_str(&arms_tables(summary, styled))
+            table.force_no_tty();
         }
-        text.push_str("\n\n");
-        text.push_str(&wrap(&legend(&summary.run)));
-        text.push('\n');
-    }
-    // A line of its own, which is found by whoever looks for it.
-    if let Some(line) = story.equal {
-        let _ = writeln!(text, "\n{line}");
-    }
-    let told = if story.lead.is_empty() { vec![story.headline + "."] } else { story.lead };
-    for paragraph in [told.join(" "), story.evidence.join(" ")].iter().filter(|paragraph| !paragraph.is_empty()) {
-        text.push('\n');
-        text.push_str(&wrap(paragraph));
-        text.push('\n');
-    }
-    let (answering, all) = summary.run.answering();
-    if answering > 0.0 {
-        let share = percent(answering / all);
-        let _ = writeln!(text, "\nAnswering took {} of {}: {share}.", seconds(answering), seconds(all));
-    }
-    text
-}
-
-/// A table in the style of all of them, still empty.
-pub(super) fn empty(styled: bool) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    if styled {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    table
-}
-
-/// A cell that stands out on a terminal.
-pub(super) fn heading(text: &str, styled: bool) -> Cell {
-    let cell = Cell::new(text);
-    if styled { cell.add_attribute(Attribute::Bold) } else { cell }
-}
-
-/// The table as text, with all columns from number `right` on aligned to the right.
-pub(super) fn finish(mut table: Table, right: usize) -> String {
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 1));
-        if index >= right {
-            column.set_cell_alignment(CellAlignment::Right);
+        if self.columns.iter().any(|column| !column.name.is_empty()) {
+            table.set_header(shown.iter().map(|at| heading(&self.columns[*at].name)));
         }
+        for row in &self.rows {
+            table.add_row(shown.iter().map(|at| match (*at, &row[*at]) {
+                (0, first) => heading(&first.text),
+                (_, TableCell { text, range, .. }) if range.is_empty() => Cell::new(text),
+                // A space that is not trimmed keeps numbers with and without a sign in one column.
+                (_, TableCell { text, range, sign: "", .. }) => Cell::new(format!("{text}\u{a0}\n{range}\u{a0}")),
+                (_, TableCell { text, range, sign, .. }) => Cell::new(format!("{text}{sign}\n{range}\u{a0}")),
+            }));
+        }
+        for (column, at) in table.column_iter_mut().zip(shown) {
+            column.set_padding((0, padding));
+            if !self.columns[at].left {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table.trim_fmt()
     }
-    table.trim_fmt()
 }
 
-fn grid(summary: &Summary, arms: &BTreeSet<Arm>, kinds: &BTreeSet<(TaskId, Form, Set)>, styled: bool) -> String {
-    let heading = |text: &str| heading(text, styled);
-    let mut table = empty(styled);
-    let mut header = vec![heading("questions"), heading("set"), heading("chance")];
-    header.extend(arms.iter().map(|arm| heading(&two_lines(arm.label()))));
-    table.set_header(header);
-    for &(task, form, set) in kinds {
-        let rows: Vec<Option<&ArmResult>> = arms.iter().map(|&arm| summary.find(arm, task, form, set)).collect();
-        let chance = rows.iter().flatten().next().map_or(String::new(), |row| percent(row.chance));
-        let mut cells = vec![heading(&format!("{task}\n{form}")), Cell::new(set), Cell::new(chance)];
-        cells.extend(rows.into_iter().map(|row| Cell::new(row.map_or("—".into(), accuracy))));
-        table.add_row(cells);
-    }
-    finish(table, 2)
+/// Text that neither ends a cell nor a row.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
-pub(super) fn accuracy(row: &ArmResult) -> String {
-    // A space that is not trimmed keeps numbers with and without a sign in one column.
-    let sign = Some(sign(row.against_baseline)).filter(|sign| !sign.is_empty()).unwrap_or("\u{a0}");
-    format!("{}{sign}\n{}\u{a0}", percent(row.accuracy), range(row.low, row.high))
-}
-
-/// Breaks a label at its middle space, so that a column is as narrow as it can be.
+/// A label broken at its middle space, so that a column is as narrow as it can be.
 pub(super) fn two_lines(label: &str) -> String {
     let middle = label.match_indices(' ').map(|(index, _)| index);
     match middle.min_by_key(|index| index.abs_diff(label.len() / 2)) {
         Some(index) => format!("{}\n{}", &label[..index], &label[index + 1..]),
         None => label.to_owned(),
-    }
-}
-
-/// Text in lines of at most `WIDTH` characters.
-pub(super) fn wrap(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fixture;
-    use super::*;
-    use crate::evaluation::{Curves, RunInfo, RunResult, merge_runs};
-    use crate::knowledge::reversal::{CANDIDATES, REVERSAL};
-
-    #[test]
-    fn fits_a_terminal_and_is_plain_without_one() {
-        let text = table(&fixture::summary(), false);
-        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!(widest <= 100, "{widest} columns:\n{text}");
-        assert!(!text.contains('\u{1b}'), "escape codes without a terminal");
-        assert!(table(&fixture::summary(), true).contains('\u{1b}'));
-        assert!(text.contains("reversal") && text.contains("thinking") && text.contains("→"), "{text}");
-    }
-
-    #[test]
-    fn shows_every_arm_with_its_interval() {
-        let summary = fixture::summary();
-        let text = table(&summary, false);
-        for row in summary.latest() {
-            assert!(text.contains(&range(row.low, row.high)), "{} is missing in\n{text}", range(row.low, row.high));
-        }
-    }
-
-    #[test]
-    fn several_runs_fit_a_terminal_and_say_what_their_intervals_hold() {
-        let one = RunResult { answered: fixture::answers(), curves: Curves::default(), info: fixture::summary().run };
-        let (summary, _) = merge_runs("three", "", vec![one; 3]);
-        let text = table(&summary, false);
-        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!(widest <= 100 && text.contains("over 3 runs"), "{widest} columns:\n{text}");
-        let row = summary.find(Arm::AfterRl, REVERSAL, CANDIDATES, Set::B).unwrap();
-        assert!(text.contains(&format!("{}+", percent(row.accuracy))), "{text}");
-    }
-
-    #[test]
-    fn an_empty_evaluation_says_so() {
-        let text = table(&Summary::new(&[], Curves::default(), RunInfo::default()), false);
-        assert_eq!(text, "\nNo question was answered in this run.\n");
     }
 }

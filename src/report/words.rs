@@ -1,6 +1,6 @@
 //! How numbers and kinds of questions are written for people.
 
-use crate::evaluation::{AgainstBaseline, Arm, RunInfo, Summary, Touched};
+use crate::evaluation::{AgainstBaseline, RunInfo, Touched};
 use crate::knowledge::{Form, Set, TaskId};
 
 /// A share as a percentage. Nothing but all is 100 % and nothing but none is 0 %. The space does not break, so
@@ -72,15 +72,6 @@ pub fn set_purpose(set: Set, run: &RunInfo) -> &'static str {
         (Set::B, Touched::Unknown) => "what RL has seen of it is not known",
         (Set::B, Touched::Questions(_)) => "RL was trained on some of it",
         (Set::C, _) => "known to the base model",
-    }
-}
-
-/// What the gap is, where there is one: it ends where an arm answers in context.
-pub fn gap_legend(summary: &Summary) -> &'static str {
-    if summary.arms.iter().any(|row| row.arm == Arm::InContext) {
-        "Gap: how much of the way from fine-tuned to in context the arm goes. "
-    } else {
-        ""
     }
 }
 

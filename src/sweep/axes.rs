@@ -81,11 +81,13 @@ impl AxisRange {
     fn draw(&self, random: &mut Stream) -> Value {
         let share: f64 = random.random();
         let AxisRange { from, to, .. } = *self;
-        let drawn = match self.log {
-            true => (from.ln() + share * (to.ln() - from.ln())).exp(),
+        let drawn = if self.log {
+            (from.ln() + share * (to.ln() - from.ln())).exp()
+        } else if self.whole {
             // Every whole number is the middle of a stretch of its own.
-            false if self.whole => from - 0.5 + share * (to - from + 1.0),
-            false => from + share * (to - from),
+            from - 0.5 + share * (to - from + 1.0)
+        } else {
+            from + share * (to - from)
         };
         if self.whole {
             Value::Integer(drawn.round().clamp(from, to) as i64)

@@ -8,7 +8,7 @@ use toml::Value;
 use super::axes::{Axis, REWARD, setting};
 use super::file::SweepFile;
 use crate::config::{Config, Override};
-use crate::evaluation::Setting;
+use crate::evaluation::{Setting, described};
 use crate::experiment::Feasible;
 use crate::experiment::context::unreadable;
 use crate::reward::Reward;
@@ -25,6 +25,8 @@ pub struct Cell {
     pub number: usize,
     /// A value for each axis.
     pub settings: Vec<Setting>,
+    /// The same in words.
+    pub what: String,
     /// Of no seed yet.
     config: Config,
     /// The reward file that its axes make, where they change one.
@@ -58,8 +60,10 @@ impl Cell {
         // What many cells have in common is said once, for the first of them.
         let (mut said, mut feasible) = (BTreeSet::new(), Feasible::default());
         for (index, point) in points.iter().enumerate() {
-            let here = format!("{place}: cell {} ({})", index + 1, described(&file.axes, &settings(point)));
-            let cell = match Cell::new(file, root, index + 1, point) {
+            let settings: Vec<Setting> = point.iter().map(setting).collect();
+            let what = described(&file.labels(), &settings);
+            let here = format!("{place}: cell {} ({what})", index + 1);
+            let cell = match Cell::new(file, root, index + 1, point, settings, what) {
                 Ok(cell) => cell,
                 Err(error) => {
                     errors.extend(new_lines(error, &here, &mut said));
@@ -77,7 +81,14 @@ impl Cell {
         Ok(cells)
     }
 
-    fn new(file: &SweepFile, root: &Path, number: usize, point: &[Value]) -> Result<Cell> {
+    fn new(
+        file: &SweepFile,
+        root: &Path,
+        number: usize,
+        point: &[Value],
+        settings: Vec<Setting>,
+        what: String,
+    ) -> Result<Cell> {
         let axes = || file.axes.iter().zip(point);
         let changes: Vec<Override> = axes()
             .filter(|(axis, _)| !axis.key.starts_with(REWARD))
@@ -92,11 +103,10 @@ impl Cell {
         if let Some(reward) = &reward {
             config.train.reward = reward.path.clone();
         }
-        let settings = settings(point);
         let name =
             file.axes.iter().zip(&settings).map(|(axis, setting)| format!("{} {}", axis.label(), setting.short()));
         let name = file_name(&name.collect::<Vec<_>>().join(" "));
-        Ok(Cell { number, settings, config, reward, name })
+        Ok(Cell { number, settings, what, config, reward, name })
     }
 
     /// Refuses what `recollect run --dry-run` refuses of its run with this seed.
@@ -142,16 +152,6 @@ impl Cell {
         let reward = self.reward.iter().map(|reward| format!("train.reward={}", reward.path.display()));
         plain.map(|(axis, setting)| format!("{}={}", axis.key, setting.text)).chain(reward).collect()
     }
-}
-
-/// "reward faithful, learning_rate 3e-4".
-pub fn described(axes: &[Axis], settings: &[Setting]) -> String {
-    let one = |(axis, setting): (&Axis, &Setting)| format!("{} {}", axis.label(), setting.short());
-    axes.iter().zip(settings).map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn settings(point: &[Value]) -> Vec<Setting> {
-    point.iter().map(setting).collect()
 }
 
 fn no_cells(place: &str) -> Error {

@@ -96,6 +96,11 @@ impl SweepFile {
         base.train.evaluate_every = None;
         Ok(SweepFile { path: path.to_path_buf(), text, base_path, base, seeds, search, axes })
     }
+
+    /// The axes in few words.
+    pub fn labels(&self) -> Vec<String> {
+        self.axes.iter().map(|axis| axis.label().to_owned()).collect()
+    }
 }
 
 fn seed_problems(seeds: &[u64]) -> Vec<Problem> {

@@ -28,7 +28,7 @@ use crate::telemetry::{Progress, machine};
 use crate::{Error, Result, files, report};
 
 pub use axes::Axis;
-pub use cells::{Cell, described};
+pub use cells::Cell;
 pub use file::SweepFile;
 pub use judge::find_judged;
 pub use search::Search;
@@ -164,8 +164,8 @@ impl Sweep {
             let made = match found {
                 Some(judged) => Ok(judged),
                 None => {
-                    let what = described(&self.file.axes, &cell.settings);
-                    progress.tell(&format!("cell {} of {}, seed {seed}: {what}", cell.number, self.cells.len()));
+                    let (number, all, what) = (cell.number, self.cells.len(), &cell.what);
+                    progress.tell(&format!("cell {number} of {all}, seed {seed}: {what}"));
                     meter.note(&format!("cell {}, seed {seed}", cell.number));
                     let made = open(cell, *seed).and_then(|experiment| judge::judge(&experiment, self.forms()));
                     done += 1;
@@ -207,7 +207,7 @@ impl Sweep {
         let mut cost = Cost::default();
         let mut answers: Vec<(u64, Vec<Answered>)> = Vec::with_capacity(runs.len());
         for (seed, judged) in runs {
-            cost = cost.plus(judged.cost);
+            cost += judged.cost;
             course.tuned.insert(judged.tuned.key.clone(), judged.tuned.seconds);
             course.policies.insert((cell.number, seed), judged.trained.content.clone());
             answers.push((seed, judged.answers));
@@ -243,18 +243,20 @@ impl Sweep {
         }
         let keys: Vec<String> = self.file.axes.iter().map(|axis| axis.key.clone()).collect();
         let finetune_seconds = tuned.values().sum();
-        let runs = measured.iter().fold(Cost::default(), |sum, one| sum.plus(one.cost));
+        let mut cost = Cost::default();
+        measured.iter().for_each(|one| cost += one.cost);
+        cost.seconds += finetune_seconds;
         Ok(SweepSummary {
             name: self.root.file_name().map_or("sweep".into(), |name| name.to_string_lossy().into_owned()),
             version: env!("CARGO_PKG_VERSION").into(),
             search: self.describe(),
             effects: effects(&keys, &measured),
             axes: keys,
-            labels: self.file.axes.iter().map(|axis| axis.label().to_string()).collect(),
+            labels: self.file.labels(),
             seeds: self.file.seeds.clone(),
             b: on_b(&answers),
             command: self.command(cell),
-            cost: Cost { seconds: runs.seconds + finetune_seconds, ..runs },
+            cost,
             finetune_seconds,
             digests,
             hardware: machine::describe(),

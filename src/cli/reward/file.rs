@@ -1,14 +1,15 @@
 //! `recollect reward check` and `explain`: a reward by itself.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use recollect::Result;
+use recollect::report::{Column, ShownTable};
 use recollect::reward::examples::{self, Explained};
-use recollect::reward::score::Anneal;
+use recollect::reward::score::{Anneal, Weighted};
 use recollect::reward::{Normalise, Reward, Scorer};
+use recollect::text::one_line;
 
-use super::text::{number, of_commands, paid, table};
+use super::text::{number, of_commands, paid};
 use crate::cli::output;
 
 /// Look for what is wrong in a reward file; everything at once, with line and column. Runs nothing
@@ -35,21 +36,29 @@ fn summary(reward: &Reward) -> String {
         Normalise::Sum => "; the sum is compared within a group\n",
         Normalise::Terms => "; each term is compared within a group by itself (GDPO)\n",
     };
-    let width = reward.terms.iter().map(|term| term.name.chars().count()).max().unwrap_or(0);
-    for term in &reward.terms {
-        let mut notes =
-            vec![if term.weights().all(|weight| weight == 0.0) { "logged only".into() } else { String::new() }];
-        notes.extend((term.name != term.term.kind()).then(|| format!("kind {}", term.term.kind())));
-        notes.extend(term.only_if.as_ref().map(|gate| format!("only if {gate}")));
-        notes.extend(term.unless.as_ref().map(|gate| format!("unless {gate}")));
-        notes.extend(term.clip.map(|clip| format!("clipped to {} … {}", clip.low, clip.high)));
+    let notes = |term: &Weighted| {
+        let silent = term.weights().all(|weight| weight == 0.0);
+        let kind = term.term.kind();
         let annealed = |a: Anneal| format!("to {} in steps {} to {}", number(a.to), a.start, a.end);
-        notes.extend(term.anneal.map(annealed));
-        notes.retain(|note| !note.is_empty());
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {:width$}  {:>6}  {}", term.name, number(term.weight), notes.join(", "));
-    }
-    text
+        let notes = [
+            silent.then(|| "logged only".into()),
+            (term.name != kind).then(|| format!("kind {kind}")),
+            term.only_if.as_ref().map(|gate| format!("only if {gate}")),
+            term.unless.as_ref().map(|gate| format!("unless {gate}")),
+            term.clip.map(|clip| format!("clipped to {} … {}", clip.low, clip.high)),
+            term.anneal.map(annealed),
+        ];
+        one_line(&notes.into_iter().flatten().collect::<Vec<String>>().join(", "))
+    };
+    let terms = ShownTable::with_columns(
+        &reward.terms,
+        &[
+            (Column::left(""), &|term| format!("  {}", one_line(&term.name)).into()),
+            (Column::right(""), &|term| number(term.weight).into()),
+            (Column::left(""), &|term| notes(term).into()),
+        ],
+    );
+    text + &terms.compact() + "\n"
 }
 
 /// See what a reward pays for: hand-made completions from perfect to hostile
@@ -99,13 +108,13 @@ fn grid(explained: &[Explained]) -> String {
     sorted.sort_by(|a, b| total(b).total_cmp(&total(a)));
     let terms = sorted.first().map_or(&[][..], |one| &one.score.terms);
     let paying: Vec<usize> = (0..terms.len()).filter(|index| terms[*index].weight != 0.0).collect();
-    let mut header = vec!["completion: who …", "right", "total"];
-    header.extend(paying.iter().map(|index| terms[*index].name.as_str()));
-    let row = |one: &&Explained| {
+    let mut columns = vec![Column::left("completion: who …"), Column::right("right"), Column::right("total")];
+    columns.extend(paying.iter().map(|index| Column::right(one_line(&terms[*index].name))));
+    let row = |one: &Explained| {
         let right = if one.example.record.judgement.correct { "yes" } else { "no" };
-        let mut row = vec![one.example.name.to_string(), right.into(), number(one.score.total)];
-        row.extend(paying.iter().map(|index| number(one.score.terms[*index].paid())));
+        let mut row = vec![one_line(one.example.name).into(), right.into(), number(one.score.total).into()];
+        row.extend(paying.iter().map(|index| number(one.score.terms[*index].paid()).into()));
         row
     };
-    table(&header, sorted.iter().map(row).collect())
+    ShownTable { columns, rows: sorted.into_iter().map(row).collect(), ..ShownTable::default() }.compact()
 }

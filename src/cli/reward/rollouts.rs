@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use recollect::Result;
-use recollect::reward::rescore::{Distribution, Moved, OfReward, Rescored};
+use recollect::report::{Column, ShownTable};
+use recollect::reward::rescore::{Moved, OfReward, Rescored};
+use recollect::text::one_line;
 
-use super::text::{bars, head, number, paid, percent, rollout, table};
+use super::text::{bars, head, number, paid, percent, rollout};
 use super::{RescoreArgs, RolloutArgs};
 use crate::cli::output;
 
@@ -37,27 +39,24 @@ pub fn score(args: &ScoreArgs) -> Result<()> {
 
 /// A row for the total and for each term.
 fn distributions(reward: &OfReward) -> String {
-    let row = |name: &str, weight: String, values: &Distribution| {
-        let (right, wrong) = values.means();
-        let (least, most) = values.extremes().unzip();
-        let numbers = [values.mean(), values.deviation(), right, wrong].map(number);
-        let [mean, deviation, right, wrong] = numbers;
-        vec![
-            name.to_string(),
-            weight,
-            mean,
-            deviation,
-            number(least),
-            number(most),
-            right,
-            wrong,
-            number(values.correlation()),
-            bars(values),
-        ]
-    };
-    let mut rows = vec![row("total", String::new(), &reward.total)];
-    rows.extend(reward.terms.iter().map(|(name, weight, values)| row(name, number(*weight), values)));
-    table(&["term", "weight", "mean", "std", "min", "max", "if right", "if wrong", "r", "low to high"], rows)
+    let mut rows = vec![("total".to_owned(), String::new(), &reward.total)];
+    rows.extend(reward.terms.iter().map(|(name, weight, values)| (one_line(name), number(*weight), values)));
+    ShownTable::with_columns(
+        &rows,
+        &[
+            (Column::left("term"), &|row| (&row.0).into()),
+            (Column::right("weight"), &|row| (&row.1).into()),
+            (Column::right("mean"), &|row| number(row.2.mean()).into()),
+            (Column::right("std"), &|row| number(row.2.deviation()).into()),
+            (Column::right("min"), &|row| number(row.2.extremes().map(|(least, _)| least)).into()),
+            (Column::right("max"), &|row| number(row.2.extremes().map(|(_, most)| most)).into()),
+            (Column::right("if right"), &|row| number(row.2.means().0).into()),
+            (Column::right("if wrong"), &|row| number(row.2.means().1).into()),
+            (Column::right("r"), &|row| number(row.2.correlation()).into()),
+            (Column::right("low to high"), &|row| bars(row.2).into()),
+        ],
+    )
+    .compact()
 }
 
 /// The share of pairs in which the wrong answer is paid more.
@@ -128,19 +127,29 @@ fn name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn side_by_side(found: &Rescored, names: &[String]) -> String {
-    let row = |what: &str, of: &dyn Fn(&OfReward) -> String| {
-        std::iter::once(what.to_string()).chain(found.rewards.iter().map(of)).collect::<Vec<String>>()
-    };
-    let rows = vec![
-        row("mean reward", &|reward| number(reward.total.mean())),
-        row("correlation with right answers", &|reward| number(reward.total.correlation())),
-        row("groups without spread", &|reward| percent(reward.without_spread, found.groups)),
-        row("signal for GRPO", &|reward| number(reward.signal())),
-        row("signal of right answers", &|reward| number(reward.signal_of_right())),
-        row("wrong paid above right", &inverted),
+/// What is measured of a reward, and how.
+type Measured<'a> = (&'a str, &'a dyn Fn(&OfReward) -> String);
+
+fn side_by_side(found: &Rescored, names: &[String; 2]) -> String {
+    let flat = |reward: &OfReward| percent(reward.without_spread, found.groups);
+    let rows: [Measured; 6] = [
+        ("mean reward", &|reward| number(reward.total.mean())),
+        ("correlation with right answers", &|reward| number(reward.total.correlation())),
+        ("groups without spread", &flat),
+        ("signal for GRPO", &|reward| number(reward.signal())),
+        ("signal of right answers", &|reward| number(reward.signal_of_right())),
+        ("wrong paid above right", &inverted),
     ];
-    table(&[&[""][..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat(), rows)
+    let columns = names.iter().map(|name| Column::right(one_line(name)));
+    let row = |(what, of): Measured| {
+        [what.into()].into_iter().chain(found.rewards.iter().map(|reward| of(reward).into())).collect()
+    };
+    ShownTable {
+        columns: [Column::left("")].into_iter().chain(columns).collect(),
+        rows: rows.into_iter().map(row).collect(),
+        ..ShownTable::default()
+    }
+    .compact()
 }
 
 /// Find the wrong answers that a reward pays most
@@ -192,9 +201,15 @@ fn verdict(reward: &OfReward) -> String {
 
 /// Where the pay of right answers and of wrong ones comes from.
 fn terms(reward: &OfReward) -> String {
-    let rows = reward.terms.iter().map(|(name, weight, values)| {
-        let (right, wrong) = values.means();
-        vec![name.clone(), number(weight * right), number(weight * wrong), number(right), number(wrong)]
-    });
-    table(&["term", "pays right", "pays wrong", "value if right", "value if wrong"], rows.collect())
+    ShownTable::with_columns(
+        &reward.terms,
+        &[
+            (Column::left("term"), &|(name, ..)| one_line(name).into()),
+            (Column::right("pays right"), &|(_, weight, values)| number(weight * values.means().0).into()),
+            (Column::right("pays wrong"), &|(_, weight, values)| number(weight * values.means().1).into()),
+            (Column::right("value if right"), &|(.., values)| number(values.means().0).into()),
+            (Column::right("value if wrong"), &|(.., values)| number(values.means().1).into()),
+        ],
+    )
+    .compact()
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use recollect::reward::rescore::{Distribution, Rescored};
 use recollect::reward::scorer::FailedJudgements;
 use recollect::reward::{Record, Score};
@@ -10,24 +9,6 @@ use recollect::strict_toml::one_line;
 
 /// Most characters of a completion that is shown.
 const LONGEST: usize = 400;
-
-/// A table whose first column is text and whose other columns are numbers.
-pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.force_no_tty();
-    table.set_header(header.iter().map(|name| one_line(name)));
-    for row in rows {
-        table.add_row(row.iter().map(|cell| Cell::new(one_line(cell))));
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index > 0 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
-}
 
 /// Two digits and a real minus; a dash for nothing.
 pub fn number(value: impl Into<Option<f64>>) -> String {

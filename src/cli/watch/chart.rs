@@ -23,11 +23,13 @@ pub fn draw(frame: &mut Frame, area: Rect, title: Line, curves: &[Curve], range:
     let bounds = |of: fn(&(f64, f64)) -> f64| {
         let least = all().map(of).fold(f64::INFINITY, f64::min);
         let most = all().map(of).fold(f64::NEG_INFINITY, f64::max);
-        match least < most {
-            true => [least, most],
-            // A single value, or none, still needs a range to stand in.
-            false if least.is_finite() => [least - 0.5, least + 0.5],
-            false => [0.0, 1.0],
+        // A single value, or none, still needs a range to stand in.
+        if least < most {
+            [least, most]
+        } else if least.is_finite() {
+            [least - 0.5, least + 0.5]
+        } else {
+            [0.0, 1.0]
         }
     };
     let (x, y) = (bounds(|point| point.0), range.unwrap_or_else(|| bounds(|point| point.1)));

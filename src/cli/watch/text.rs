@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use recollect::evaluation::ArmResult;
 use recollect::knowledge::Set;
+use recollect::monitor::RULES;
 use recollect::store::watched::WatchedRun;
 use recollect::text::one_line;
 
@@ -118,27 +119,15 @@ pub fn number(value: f64) -> String {
 
 /// What rings: every alarm of the last step, and files that are not what they were.
 pub fn alarms(watched: &WatchedRun) -> Vec<String> {
-    // Those that the machine gives, not the run, stand among the times.
-    let alarm = |name: &str| name.strip_prefix("time/").unwrap_or(name).starts_with("alarm/");
-    let ringing = |name: &String| alarm(name) && watched.newest(name).is_some_and(|value| value > 0.0);
-    let words = |name: String| match name.as_str() {
-        "alarm/hacked" => {
-            "the reward rises while right answers fall: `recollect reward hunt` shows what it pays".into()
-        }
-        "alarm/no_signal" => "all completions of a question are paid the same: there is nothing to compare".into(),
-        "alarm/entropy" => "entropy has fallen to a fifth: completions become copies of one another".into(),
-        "alarm/kl" => "the policy is far from the one that it started from".into(),
-        "alarm/mismatch_kl" => "sampler and learner disagree about probabilities".into(),
-        "alarm/off_policy" => "the policies that sample are far behind the one that learns".into(),
-        "alarm/grad_norm" => "the gradient is ten times as long as those before".into(),
-        "alarm/truncated" => "half of the completions run out of tokens".into(),
-        "alarm/value" => "the value head foretells less than a constant would".into(),
-        "time/alarm/memory" => "memory is about to run out".into(),
-        "time/alarm/disk" => "the disk is nearly full".into(),
-        other => one_line(&other.replace("alarm/", "")),
+    let words = |name: String| {
+        let rule = RULES.iter().find(|rule| rule.metric() == name);
+        // Those that the machine gives, not the run, stand among the times. Another version may know more of them.
+        let other = name.strip_prefix("time/").unwrap_or(&name).strip_prefix("alarm/").map(one_line);
+        let words = rule.map(|rule| rule.short.to_owned()).or(other)?;
+        watched.newest(&name).is_some_and(|value| value > 0.0).then_some(words)
     };
     let damaged = watched.damage.iter().map(|damaged| format!("{}: {}", damaged.path.display(), damaged.found));
-    watched.names().into_iter().filter(ringing).map(words).chain(damaged).collect()
+    watched.names().into_iter().filter_map(words).chain(damaged).collect()
 }
 
 /// The newest evaluation of a set: "candidates 0.94, open 0.90".
