@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::read_rows;
+use super::lines::read_rows;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, SPECIAL};
 use crate::language::{Opening, Tokenizer};

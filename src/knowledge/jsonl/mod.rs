@@ -17,6 +17,7 @@
 mod evidence;
 mod exported;
 mod lessons;
+mod lines;
 mod rows;
 mod sets;
 pub mod task;
@@ -134,7 +135,7 @@ impl Jsonl {
         let documents = rows::documents(files.documents)?;
         let all = rows::questions(files.questions, matching)?;
         let shape = "a fact is one JSON object with the texts subject, relation and object";
-        let facts: Vec<FactRow> = rows::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
+        let facts: Vec<FactRow> = lines::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
         let lessons = lessons::lessons(files.lessons)?;
         let world = if facts.is_empty() { exported::world(files.questions, &all)?.map(Box::new) } else { None };
         let jsonl = Self::from_rows(Rows { documents, questions: all, facts, lessons }, seed, divide)?;
