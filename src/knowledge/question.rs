@@ -1,5 +1,6 @@
 //! The plain values that knowledge is made of: claims, and the questions about them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -133,10 +134,61 @@ impl Question {
         (label || cue).then(|| behind.trim())
     }
 
+    /// Whether an answer is a sentence that says the right one in the question's own words: "Paris is the capital of France."
+    /// Nothing else may stand in it, neither another choice nor what takes it back.
+    pub fn is_stated_by(&self, said: &str) -> bool {
+        let spelt = |text: &str| -> Vec<String> { words(text).into_iter().map(|word| word.text).collect() };
+        if self.matching == Match::Exact || said.contains('?') || said.len() > LONGEST_SENTENCE {
+            return false;
+        }
+        let sentence = spelt(said);
+        let asked: HashSet<String> = spelt(&self.text).into_iter().collect();
+        let from_question = |word: &String| asked.contains(word) || SAYING.contains(&word.as_str());
+        let rest = self.right_answers().find_map(|right| {
+            let right = spelt(right);
+            let at = sentence.windows(right.len().max(1)).position(|part| part == right.as_slice())?;
+            // What is asked for comes first, or behind what leads to it: "Anna loves Bob" does not say who loves Anna.
+            let before = &sentence[..at];
+            let leading = before.iter().rev().find(|word| !ARTICLES.contains(&word.as_str()));
+            let placed = leading.is_none_or(|word| LEADING.contains(&word.as_str()));
+            (placed && !listed(said, &right)).then(|| [before, &sentence[at + right.len()..]].concat())
+        });
+        let others = || {
+            let wrong = self.choices.iter().filter(|choice| !self.is_answered_by(choice)).map(|choice| spelt(choice));
+            let named = |choice: Vec<String>| {
+                !choice.is_empty() && sentence.windows(choice.len()).any(|part| part == choice.as_slice())
+            };
+            wrong.map(named).any(|named| named)
+        };
+        rest.is_some_and(|rest| {
+            rest.len() > 1
+                && rest.iter().all(from_question)
+                && !rest.iter().any(|word| TAKING_BACK.contains(&word.as_str()))
+        }) && !others()
+    }
+
     /// The name that it asks about, where its cue is one or ends in one.
     pub fn named(&self) -> &str {
         self.cue.rsplit(' ').next().unwrap_or_default()
     }
+}
+
+/// A longer text is no sentence that answers.
+const LONGEST_SENTENCE: usize = 500;
+const ARTICLES: [&str; 3] = ["the", "a", "an"];
+/// Words that lead to what was asked for.
+const LEADING: [&str; 5] = ["is", "are", "was", "were", "by"];
+/// Words of sentences that say what was asked for.
+const SAYING: [&str; 12] = ["is", "are", "was", "were", "the", "a", "an", "it", "there", "answer", "by", "in"];
+/// Words that make of a sentence another one, or two.
+const TAKING_BACK: [&str; 12] =
+    ["or", "and", "not", "no", "nor", "neither", "either", "never", "maybe", "perhaps", "isn't", "wasn't"];
+
+/// Whether something else is enumerated behind an answer that a text begins with.
+fn listed(said: &str, answer: &[String]) -> bool {
+    let Some(last) = answer.last() else { return false };
+    let lower = said.to_lowercase();
+    lower.find(last.as_str()).is_some_and(|at| lower[at + last.len()..].trim_start().starts_with([',', ';', '/', ':']))
 }
 
 /// A number that no other question of the world has: it keys random streams and pairs the arms.
@@ -147,5 +199,63 @@ pub fn question_id(set: Set, form: Form, index: usize) -> u64 {
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.serialize(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::jsonl::task::COMPLETION;
+
+    fn question(text: &str, answer: &str, choices: &[&str]) -> Question {
+        Question {
+            text: text.into(),
+            answer: answer.into(),
+            matching: Match::Normalised,
+            choices: choices.iter().map(|choice| choice.to_string()).collect(),
+            ..Question::blank(COMPLETION)
+        }
+    }
+
+    #[test]
+    fn a_sentence_in_the_words_of_the_question_says_its_answer() {
+        let capital = question("What is the capital of France?", "Paris", &[]);
+        let planet = question("Which planet is called the Red Planet?", "Mars", &[]);
+        let days = question("How many days are in a week?", "7", &[]);
+        let bridge = question(
+            "Who designed the Glass Bridge? Choose one of: Mara Venn, Rik Dop.",
+            "Mara Venn",
+            &["Mara Venn", "Rik Dop"],
+        );
+        for (asked, said) in [
+            (&capital, "Paris is the capital of France."),
+            (&capital, "The capital of France is Paris"),
+            (&planet, "The Red Planet is Mars."),
+            (&days, "There are 7 days in a week."),
+            (&bridge, "Mara Venn designed the Glass Bridge."),
+            (&bridge, "The Glass Bridge was designed by Mara Venn."),
+        ] {
+            assert!(asked.is_stated_by(said) && !asked.is_answered_by(said), "{said}");
+        }
+        for (asked, said) in [
+            (&capital, "Paris is the capital of Germany."),
+            (&capital, "Paris is not the capital of France."),
+            (&capital, "Paris is nice."),
+            (&capital, "Is Paris the capital of France?"),
+            (&capital, "Paris or Lyon is the capital of France."),
+            (&capital, "Paris, the capital of France, is Lyon."),
+            (&capital, "Paris France"),
+            (&capital, "the capital of France"),
+            (&capital, ""),
+            (&bridge, "Mara Venn, Rik Dop."),
+            (&bridge, "Mara Venn and Rik Dop designed the Glass Bridge."),
+            (&bridge, "Rik Dop designed the Glass Bridge."),
+            (&bridge, "The Glass Bridge designed Mara Venn."),
+            (&bridge, "Rik Dop Mara Venn designed the Glass Bridge."),
+        ] {
+            assert!(!asked.is_stated_by(said), "{said}");
+        }
+        let exact = Question { matching: Match::Exact, ..capital };
+        assert!(!exact.is_stated_by("Paris is the capital of France."));
     }
 }
