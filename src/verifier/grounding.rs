@@ -25,13 +25,22 @@ pub fn grounding(
     let claims: Vec<&Recitation> = recitations.iter().filter(|recitation| recitation.claim.is_some()).collect();
     let follows = |keep: fn(&&&Recitation) -> bool| {
         let claims = claims.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
-        task.entailed(question, &claims, facts).is_some_and(|said| same_words(&said, answer))
+        task.entailed(question, &claims, facts).is_some_and(|said| same(question, &said, answer))
     };
     Some(match (follows(|_| true), follows(|recitation| recitation.is_true)) {
         (true, true) => Grounding::Known,
         (true, false) => Grounding::Follows,
         (false, _) => Grounding::Guessed,
     })
+}
+
+/// Whether what follows is what was answered. Where not every character counts, another name of the right answer is as good.
+fn same(question: &Question, said: &str, answer: &str) -> bool {
+    let loosely = || {
+        let both_right = question.is_answered_by(said) && question.is_answered_by(answer);
+        both_right || question.matching.any([said].iter(), answer)
+    };
+    same_words(said, answer) || (!question.matching.is_exact() && loosely())
 }
 
 #[cfg(test)]
