@@ -167,7 +167,7 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
     let WorldSection { jsonl: section, language, english, seed, .. } = &config.world;
     let jsonl = match language {
         Language::Simple => Jsonl::load(section.files(), section.matching, *seed)?,
-        Language::English => Jsonl::from_english(EnglishWorld::new(english, *seed)?, *seed)?,
+        Language::English => Jsonl::from_english(EnglishWorld::new(english, *seed)?, english.import, *seed)?,
     };
     let there = jsonl.forms();
     match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {

@@ -74,6 +74,9 @@ pub struct Question {
     pub choices: Vec<String>,
     /// The claims that the answer needs, all of them.
     pub needed: Vec<Claim>,
+    /// What is to be concluded from them or not, where the question asks that and no cue says it in a grammar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<Claim>,
     /// The statements that the in-context arm puts before the question: the needed ones and distractors.
     pub context: Vec<String>,
     /// Accuracy of the best guess that does not use the needed claims.
@@ -95,6 +98,7 @@ impl Question {
             matching: Match::Exact,
             choices: Vec::new(),
             needed: Vec::new(),
+            conclusion: None,
             context: Vec::new(),
             chance: 0.0,
         }

@@ -116,6 +116,10 @@ impl Facts for Knowledge {
         self.facts().is_some_and(|facts| facts.holds(claim))
     }
 
+    fn clauses<'a>(&self, sentences: &[&'a str]) -> Vec<(&'a str, Option<Claim>)> {
+        self.facts().map_or_else(Vec::new, |facts| facts.clauses(sentences))
+    }
+
     fn cloze(&self, claim: &Claim) -> Option<Cloze> {
         self.facts()?.cloze(claim)
     }

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::config::{KnownConfig, SetSize};
 use super::curriculum::cot_style::CotStyle;
 use super::draft::QuestionDraft;
-use super::facts::Facts;
+use super::facts::{Facts, answered};
 use super::lexicon::{Lexicon, Vocabulary, Word};
 use super::pools::Pools;
 use super::sentence::{Sentence, Slot, Stated, object_first, words};
@@ -30,8 +30,8 @@ pub trait Task: Sync {
     fn forms(&self) -> &'static [Form];
 
     /// The one answer that the claims of a trace give to a question, if there is one and no other.
-    fn entailed(&self, _question: &Question, _claims: &BTreeSet<&Claim>, _facts: &dyn Facts) -> Option<String> {
-        None
+    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, facts: &dyn Facts) -> Option<String> {
+        answered(question, claims, facts.import())
     }
 
     /// The sentence that a question asks about, as documents are masked: without what it asks for, nor what it does not

@@ -8,6 +8,7 @@ pub mod format;
 pub mod keys;
 mod loading;
 mod prompts;
+pub mod prose;
 pub mod reading;
 mod saving;
 pub mod tokenizer;

@@ -129,6 +129,7 @@ fn guards() -> Question {
         matching: Match::Exact,
         choices: ["mavo", "rik", "sova", "pell"].map(String::from).to_vec(),
         needed: vec![relation("tarn", "mavo", "bilu")],
+        conclusion: None,
         context: vec![],
         chance: 0.25,
     }
@@ -147,6 +148,7 @@ fn follows() -> Question {
         matching: Match::Exact,
         choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
         needed: vec![categorical("vops", Mood::All, "mibs"), categorical("zeds", Mood::No, "mibs")],
+        conclusion: None,
         context: vec![],
         chance: 0.5,
     }

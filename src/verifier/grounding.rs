@@ -2,6 +2,7 @@
 
 use super::{Facts, Grounding, Recitation};
 use crate::knowledge::Question;
+use crate::knowledge::facts::answered;
 use crate::language::reading::same_words;
 
 /// Decides it. `None` where it cannot be decided, because the world has no grammar to read recitations in, or it
@@ -25,13 +26,28 @@ pub fn grounding(
     let claims: Vec<&Recitation> = recitations.iter().filter(|recitation| recitation.claim.is_some()).collect();
     let follows = |keep: fn(&&&Recitation) -> bool| {
         let claims = claims.iter().filter(keep).filter_map(|recitation| recitation.claim.as_ref()).collect();
-        task.entailed(question, &claims, facts).is_some_and(|said| same_words(&said, answer))
+        // Free text has no words that a task's grammar could look into.
+        let said = if question.matching.is_exact() {
+            task.entailed(question, &claims, facts)
+        } else {
+            answered(question, &claims, facts.import())
+        };
+        said.is_some_and(|said| same(question, &said, answer))
     };
     Some(match (follows(|_| true), follows(|recitation| recitation.is_true)) {
         (true, true) => Grounding::Known,
         (true, false) => Grounding::Follows,
         (false, _) => Grounding::Guessed,
     })
+}
+
+/// Whether what follows is what was answered. Where not every character counts, another name of the right answer is as good.
+fn same(question: &Question, said: &str, answer: &str) -> bool {
+    let loosely = || {
+        let both_right = question.is_answered_by(said) && question.is_answered_by(answer);
+        both_right || question.matching.any([said].iter(), answer)
+    };
+    same_words(said, answer) || (!question.matching.is_exact() && loosely())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::grounding::grounding;
 use super::{Facts, Judgement, Recitation};
-use crate::knowledge::Question;
+use crate::knowledge::{Claim, Question};
 use crate::language::{Opening, Reading};
 
 /// Sentences that may stand before an answer from a file: "Answer:", and what it answers.
@@ -14,8 +14,9 @@ const RESTATED: usize = 2;
 /// whether the format was kept stands beside it.
 pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completion: &str, finished: bool) -> Judgement {
     let reading = Reading::parse(completion, opening, &question.cue);
-    let readable = reading.sentences.iter().filter(|_| facts.has_grammar());
-    let recitations: Vec<Recitation> = readable.map(|sentence| recitation(facts, question, sentence)).collect();
+    let clauses = if facts.has_grammar() { facts.clauses(&reading.sentences) } else { Vec::new() };
+    let recitations: Vec<Recitation> =
+        clauses.into_iter().map(|(clause, claim)| recitation(facts, question, clause, claim)).collect();
     let found = |needed| recitations.iter().any(|r| r.relevant && r.claim.as_ref() == Some(needed));
     let (answer, right) = reading.answer.map_or((None, false), |answer| read(question, answer));
     Judgement {
@@ -29,11 +30,10 @@ pub fn judge(facts: &dyn Facts, question: &Question, opening: Opening, completio
     }
 }
 
-fn recitation(facts: &dyn Facts, question: &Question, sentence: &str) -> Recitation {
-    let claim = facts.read(sentence);
+fn recitation(facts: &dyn Facts, question: &Question, clause: &str, claim: Option<Claim>) -> Recitation {
     let is_true = claim.as_ref().is_some_and(|claim| facts.holds(claim));
     let relevant = is_true && claim.as_ref().is_some_and(|claim| question.needed.contains(claim));
-    Recitation { text: sentence.to_string(), claim, is_true, relevant }
+    Recitation { text: clause.to_string(), claim, is_true, relevant }
 }
 
 /// What was answered, and whether it is right. An answer to a question from a file, which has no cue, may restate what it
@@ -56,9 +56,9 @@ fn read<'a>(question: &Question, answer: &'a str) -> (Option<&'a str>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::Match;
     use crate::knowledge::jsonl::task::COMPLETION;
     use crate::knowledge::reversal::OPEN;
-    use crate::knowledge::{Claim, Match};
     use proptest::prelude::*;
 
     /// Sentences "in G X guards Y ." of which those in town dop hold.

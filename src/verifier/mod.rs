@@ -21,10 +21,10 @@ pub enum Grounding {
     Known,
 }
 
-/// One sentence of a trace.
+/// One sentence of a trace, or a clause of one, where a sentence can state several facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recitation {
-    /// The sentence as it was written.
+    /// As it was written.
     pub text: String,
     /// What it claims; `None` where it is not a statement of the world's grammar.
     pub claim: Option<Claim>,
@@ -43,7 +43,7 @@ pub struct Judgement {
     pub correct: bool,
     /// Trace, answer and end stand where the format wants them.
     pub well_formed: bool,
-    /// The sentences of the trace in order; none where the world has no grammar to read them in.
+    /// The sentences of the trace, or their clauses, in order; none where the world has no grammar to read them in.
     pub recitations: Vec<Recitation>,
     /// How many different needed claims the trace holds.
     pub needed_found: usize,

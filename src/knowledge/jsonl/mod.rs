@@ -43,6 +43,7 @@ use super::english::ClaimReader;
 use super::english::fact_book::FactRow;
 use super::english::world::EnglishWorld;
 use super::english::world::rows::EnglishDocument;
+use super::logic::Import;
 use super::question::question_id;
 use super::{Form, Match, Question, Set, World};
 use crate::language::Tokenizer;
@@ -138,7 +139,11 @@ impl Jsonl {
         let facts: Vec<FactRow> = lines::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
         let lessons = lessons::lessons(files.lessons)?;
         let world = if facts.is_empty() { exported::world(files.questions, &all)?.map(Box::new) } else { None };
-        let jsonl = Self::from_rows(Rows { documents, questions: all, facts, lessons }, seed, divide)?;
+        let jsonl = Self::from_rows(
+            Rows { documents, questions: all, facts, import: Import::Existential, lessons },
+            seed,
+            divide,
+        )?;
         Ok(Jsonl { world, ..jsonl })
     }
 
@@ -146,7 +151,7 @@ impl Jsonl {
     ///
     /// # Errors
     /// As those of [`Jsonl::load`]; there are none in a world that is as it should be.
-    pub fn from_english(world: EnglishWorld, seed: u64) -> Result<Jsonl> {
+    pub fn from_english(world: EnglishWorld, import: Import, seed: u64) -> Result<Jsonl> {
         let place = |what: &str, number: usize| format!("world.english: {what} {}", number + 1);
         let documents = world.documents.into_iter().enumerate();
         let questions = world.questions.into_iter().enumerate();
@@ -161,6 +166,7 @@ impl Jsonl {
                 .collect(),
             questions: questions.map(|(at, question)| QuestionRow::whole(question, place("question", at))).collect(),
             facts: world.facts,
+            import,
             lessons: lessons.map(|(at, row)| Lesson { row, place: place("lesson", at) }).collect(),
         };
         Self::from_rows(rows, seed, |rows, _| {
@@ -174,14 +180,15 @@ impl Jsonl {
         seed: u64,
         divide: impl FnOnce(&[QuestionRow], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
     ) -> Result<Jsonl> {
-        let Rows { documents, questions: all, facts, lessons } = rows;
+        let Rows { documents, questions: all, facts, import, lessons } = rows;
         let document_sets = documents.iter().map(|document| document.set).collect();
         let documents = documents.into_iter().map(|DocumentText { text, place, .. }| (text, place));
         let (documents, places): (Vec<String>, Vec<String>) = documents.unzip();
         let count = all.len();
         let (numbers, rows): (Vec<usize>, Vec<QuestionRow>) = distinct(all).into_iter().unzip();
         check_ids(&rows, &numbers)?;
-        let reader = (!facts.is_empty()).then(|| Arc::new(ClaimReader::new(facts.iter().cloned().collect())));
+        let reader =
+            (!facts.is_empty()).then(|| Arc::new(ClaimReader::importing(facts.iter().cloned().collect(), import)));
         let evidence = PassageIndex::index(&documents);
         let mut search = evidence.search();
         let about: Vec<Vec<usize>> = rows.iter().map(|row| search.about(&row.text())).collect();
@@ -367,6 +374,8 @@ struct Rows {
     documents: Vec<DocumentText>,
     questions: Vec<QuestionRow>,
     facts: Vec<FactRow>,
+    /// Whether terms of facts have members.
+    import: Import,
     lessons: Vec<Lesson>,
 }
 

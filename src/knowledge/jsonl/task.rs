@@ -1,12 +1,12 @@
 //! Questions from files as a task, with whatever forms their rows name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::knowledge::form::{FormInfo, TaskInfo};
 use crate::knowledge::registry::generated_forms;
 use crate::knowledge::task::Task;
-use crate::knowledge::{Claim, Facts, Form, Question, TaskId, facts::looked_up};
+use crate::knowledge::{Form, TaskId};
 use crate::text::excerpt;
 use crate::{Error, Result};
 
@@ -64,12 +64,5 @@ impl Task for FromFiles {
 
     fn forms(&self) -> &'static [Form] {
         &[COMPLETION]
-    }
-
-    /// The end of the needed fact that the question asks for.
-    fn entailed(&self, question: &Question, claims: &BTreeSet<&Claim>, _: &dyn Facts) -> Option<String> {
-        let needed = question.needed.first()?;
-        let Claim::Relation { subject, .. } = needed else { return None };
-        looked_up(needed, claims, question.is_answered_by(subject), true).map(String::from)
     }
 }

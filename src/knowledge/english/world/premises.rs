@@ -281,6 +281,7 @@ pub fn questions(
                 matching: Match::Normalised,
                 choices: ["yes", "no", "unknown"].map(String::from).to_vec(),
                 needed: pair.premises.iter().map(|premise| pair.claim(*premise)).collect(),
+                conclusion: Some(pair.claim(pair.asked(contradictory))),
                 context,
                 chance: 0.5,
                 ..Question::blank(ENTAILMENT)
