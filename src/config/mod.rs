@@ -112,6 +112,7 @@ impl Config {
         for change in changes {
             change.apply(&mut table)?;
         }
+        world::resolve_preset(&mut table).map_err(|error| error.attributed_to(place))?;
         kind::defaults(&table).into_iter().for_each(|default| default.fill(&mut table));
         // Whoever says a part of the style leaves the rest as it is here, which is not quite as it is in pretraining.
         for key in ["cot_style", "habits"] {
@@ -376,6 +377,22 @@ mod tests {
         }
         assert!(parse("[train]\ngroup_size = 1\nalgorithm = 'ppo'", &[]).is_ok(), "nothing is compared within a group");
         assert!(parse(files, &[]).is_ok(), "what files have nothing for is off where nobody asks for it");
+    }
+
+    #[test]
+    fn a_preset_of_a_world_in_english_stands_for_its_fields() {
+        let text =
+            "[world]\nlanguage = 'english'\n[world.english]\npreset = 'fictional-people'\na = { descriptions = 7 }";
+        let config = parse(text, &["train.forms=['completion']"]).unwrap();
+        let english = &config.world.english;
+        assert_eq!((english.a.descriptions, english.b.descriptions, english.articles), (7, 30, 30));
+        assert_eq!(parse(&config.to_toml().unwrap(), &[]).unwrap(), config);
+        let error = line(&text.replace("fictional-people", "people"), &[]);
+        assert!(error.starts_with("x.toml: world.english.preset: found \"people\"; allowed are default, "), "{error}");
+        let beside = line("[world]\nlanguage = 'english'\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']", &[]);
+        assert!(beside.contains("world.jsonl: found files beside a world in English"), "{beside}");
+        let small = line("[world]\nlanguage = 'english'\nenglish = { group_size = 3 }", &[]);
+        assert!(small.starts_with("x.toml: world.english.group_size: found 3; allowed is 5 to 12"), "{small}");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use super::Ranges;
-use crate::Error;
 use crate::knowledge::codebook::CodebookConfig;
 use crate::knowledge::english::world::config::EnglishConfig;
 use crate::knowledge::hierarchy::HierarchyConfig;
@@ -15,6 +15,7 @@ use crate::knowledge::lexicon::LexiconConfig;
 use crate::knowledge::logic::{Import, MAX_TERMS};
 use crate::knowledge::{KnownConfig, Match, SetSize, WorldConfig};
 use crate::language::tokenizer::SMALLEST_TRAINED;
+use crate::{Error, Result};
 
 /// The most facts, chains, codes and families of a set: far more than names can be made for.
 const MOST_ITEMS: usize = 10_000;
@@ -169,6 +170,35 @@ impl Default for KnownSection {
             hierarchy: HierarchyConfig::default(),
             names: BTreeMap::new(),
             tasks: BTreeMap::new(),
+        }
+    }
+}
+
+/// Puts in the place of `world.english.preset` what it stands for; keys beside it count before it.
+pub(super) fn resolve_preset(table: &mut Table) -> Result<()> {
+    let english = table.get_mut("world").and_then(|world| world.get_mut("english")?.as_table_mut());
+    let Some((english, preset)) = english.and_then(|english| english.remove("preset").map(|preset| (english, preset)))
+    else {
+        return Ok(());
+    };
+    let found = preset.as_str().and_then(EnglishConfig::preset);
+    let Some(Ok(all)) = found.map(Table::try_from) else {
+        let remedy = format!("allowed are {}", EnglishConfig::PRESETS.join(", "));
+        return Err(Error::invalid("world.english.preset", format!("found {preset}"), remedy));
+    };
+    let own = std::mem::replace(english, all);
+    overlay(english, own);
+    Ok(())
+}
+
+/// Keys of one table over those of another.
+fn overlay(below: &mut Table, above: Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
         }
     }
 }

@@ -134,6 +134,9 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
             if !files.fact_rows().is_empty() {
                 written.push(jsonl(dir.join("facts.jsonl"), files.fact_rows())?);
             }
+            if !files.forward().is_empty() {
+                written.push(jsonl(dir.join("forward.jsonl"), files.forward())?);
+            }
             if !files.lessons().is_empty() {
                 written.push(jsonl(dir.join("lessons.jsonl"), files.lessons().iter().map(|lesson| &lesson.row))?);
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::codebook::Codebook;
 use super::config::SetSize;
+use super::english::world::asking::FORWARD;
 use super::form::{Form, FormInfo, TaskInfo};
 use super::hierarchy::Hierarchy;
 use super::jsonl::task::{FromFiles, named};
@@ -95,7 +96,8 @@ macro_rules! read_by_name {
 
 read_by_name!(TaskInfo, TASKS.iter().map(|task| task.id()), |_| None);
 // What is none of these is the name that rows of a file gave a form.
-read_by_name!(FormInfo, TASKS.iter().flat_map(|task| task.forms()).copied(), |name| named(name, "").ok());
+read_by_name!(FormInfo, TASKS.iter().flat_map(|task| task.forms()).copied().chain([FORWARD]), |name| named(name, "")
+    .ok());
 
 impl Lexicon {
     /// A lexicon with the words of every task that the config has names for.

@@ -83,6 +83,8 @@ pub struct Jsonl {
     /// What it is made from.
     facts: Vec<FactRow>,
     lessons: Vec<Lesson>,
+    /// Questions in the order of the documents, which are exported and not asked.
+    forward: Vec<Question>,
     /// The forms of the questions, in the order in which they come.
     forms: Vec<Form>,
     /// Made when it is first asked for.
@@ -169,10 +171,16 @@ impl Jsonl {
             import,
             lessons: lessons.map(|(at, row)| Lesson { row, place: place("lesson", at) }).collect(),
         };
-        Self::from_rows(rows, seed, |rows, _| {
+        let jsonl = Self::from_rows(rows, seed, |rows, _| {
             let facts = sets::facts(rows, &vec![Vec::new(); rows.len()]);
             Ok((rows.iter().map(|row| row.question.set).collect(), numbered(&facts, rows.len())))
-        })
+        })?;
+        Ok(Jsonl { forward: world.forward, ..jsonl })
+    }
+
+    /// Questions about A and B in the order in which documents state what they ask, of a world in English.
+    pub fn forward(&self) -> &[Question] {
+        &self.forward
     }
 
     fn from_rows(
@@ -224,6 +232,7 @@ impl Jsonl {
             reader,
             facts,
             lessons,
+            forward: Vec::new(),
             forms,
             watched: Arc::default(),
         })
