@@ -190,11 +190,13 @@ fn key(name: &str, inputs: &serde_json::Value) -> Result<String> {
 // anew, and so is whatever builds on it.
 
 /// By the name of the stage, or by what the names of several begin with (`arm-filler`, `choices-evaluation`).
-const SCHEMAS: [(&str, u32); 12] = [
+const SCHEMAS: [(&str, u32); 14] = [
     ("base", 1),
     ("blank", 1),
     ("whole", 1),
     ("finetune", 1),
+    ("warmup", 1),
+    ("recall", 1),
     ("train", 1),
     ("baseline", 1),
     ("evaluation", 1),
