@@ -97,6 +97,10 @@ impl Facts for Knowledge {
         self.world()?.read(sentence)
     }
 
+    fn clauses<'a>(&self, sentences: &[&'a str]) -> Vec<(&'a str, Option<Claim>)> {
+        self.world().map_or_else(Vec::new, |world| world.clauses(sentences))
+    }
+
     fn holds(&self, claim: &Claim) -> bool {
         self.world().is_some_and(|world| world.holds(claim))
     }

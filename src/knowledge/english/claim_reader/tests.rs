@@ -132,7 +132,7 @@ proptest! {
                 prop_assert_eq!(&claims(&reader, &opened), expected, "{}", opened);
                 let mut letters = said.chars();
                 let capital = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default() + letters.as_str();
-                prop_assert_eq!(reader.read(&capital).as_ref(), Some(&one.claim), "{}", capital);
+                prop_assert_eq!(reader.read(&capital), Some(one.claim.clone()), "{}", capital);
                 prop_assert!(reader.holds(&one.claim));
                 for joint in [" and ", ", while ", "; ", ". "] {
                     let both = format!("{said}{joint}{more}.");
