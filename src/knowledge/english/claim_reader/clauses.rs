@@ -3,11 +3,12 @@
 use super::ReaderIndex;
 use super::fillers::Prose;
 use super::matcher::Matcher;
+use super::openers::{INTERJECTIONS, OPENERS};
 use super::prose_token::{Sign, tokens};
 use super::quantified::behind_words;
 use super::statement::{Statement, boundary, denied};
 use super::talk::{SaidName, Talk};
-use super::word_lists::{DOUBTED, HEDGES, INTERJECTIONS, JOINTS, NO_NAMES, OPENERS, UNSTATED};
+use super::word_lists::{DOUBTED, HEDGES, JOINTS, NO_NAMES, UNSTATED};
 use super::wordings::{GROUP, OBJECT, SUBJECT};
 use crate::knowledge::Claim;
 

@@ -1,6 +1,7 @@
 //! What may fill a slot of a wording: names that documents have, other names, pronouns, and several of them.
 
 use super::ReaderIndex;
+use super::names::NameEnd;
 use super::prose_token::{ProseToken, Sign};
 use super::talk::{SaidName, pronoun};
 use super::word_lists::{HONORIFICS, NO_NAMES, NOBODY, WITHIN_NAMES};
@@ -63,7 +64,7 @@ impl ReaderIndex {
 
     fn known(&self, prose: &Prose, at: usize, slot: usize) -> Vec<(usize, SaidName)> {
         let names = self.names.at(&prose.tokens, &prose.ids, at).into_iter();
-        let called = |(end, name): (usize, &super::names::NameEnd)| {
+        let called = |(end, name): (usize, &NameEnd)| {
             let number = if slot == GROUP { name.group } else { name.entity }?;
             Some((end, SaidName::Known(number)))
         };

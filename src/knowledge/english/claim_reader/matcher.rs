@@ -4,7 +4,7 @@ use super::ReaderIndex;
 use super::fillers::{Filler, Prose};
 use super::prose_token::Sign;
 use super::statement::{Statement, boundary};
-use super::talk::{SaidName, Talk};
+use super::talk::{Pronoun, SaidName, Talk};
 use super::word_lists::{ADVERBS, ADVERBS_OF_TWO, AUXILIARIES, HEDGES};
 use super::wordings::{GROUP, OBJECT, SUBJECT};
 
@@ -294,6 +294,5 @@ impl<'r, 's> Matcher<'r, 's> {
 }
 
 fn is_plural(filler: &Filler) -> bool {
-    use super::talk::Pronoun;
     filler.members.iter().any(|(_, name)| matches!(name, SaidName::Pronoun(Pronoun::Several | Pronoun::Any)))
 }

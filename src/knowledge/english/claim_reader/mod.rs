@@ -5,18 +5,20 @@
 //! `clauses` goes from one statement of a sentence to the next, and `talk` knows whom "she" means.
 //!
 //! A clause is read where all of its words are accounted for: by a wording, by names, or as words that change nothing
-//! (`word_lists`). What is asked, supposed, doubted, quoted or told of somebody else claims nothing.
+//! (`openers`, `word_lists`). What is asked, supposed, doubted, quoted or told of somebody else claims nothing.
 
 mod clauses;
 mod fillers;
 mod matcher;
 mod names;
+mod openers;
 mod prose_token;
 mod quantified;
 mod statement;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod verbs;
 mod word_lists;
 mod wordings;
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::prose_token::{ProseToken, Sign, tokens};
+use super::word_lists::{ADVERBS, NO_NAMES};
 
 /// A word that stands in no name and no wording.
 const NO_WORD: u32 = u32::MAX;
@@ -135,7 +136,7 @@ impl NameTree {
 
 /// A word of everyday English that may be a name as well.
 fn is_common(word: &str) -> bool {
-    super::word_lists::NO_NAMES.contains(&word) || super::word_lists::ADVERBS.contains(&word)
+    NO_NAMES.contains(&word) || ADVERBS.contains(&word)
 }
 
 /// A word with the forms in which it may stand for one or for several.

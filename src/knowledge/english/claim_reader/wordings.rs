@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::names::WordNumbers;
 use super::prose_token::{Sign, tokens};
-use super::word_lists::plain_forms;
+use super::verbs::plain_forms;
 
 /// What a wording leaves open.
 pub const SUBJECT: usize = 0;
