@@ -7,9 +7,10 @@ use candle_core::Device;
 
 use crate::config::Config;
 use crate::exchange::{Actors, Threads, WorkerPool};
+use crate::gguf;
 use crate::interrupt::Interrupt;
 use crate::learner::Algorithm;
-use crate::policy::Policy;
+use crate::policy::{Policy, no_checkpoint};
 use crate::reward::{Normalise, Reward};
 use crate::store::open_run::cache_of;
 use crate::store::{RunDir, StageCache};
@@ -177,12 +178,12 @@ fn missing(config: &Config) -> Vec<Error> {
     let files = documents.chain(jsonl.questions.iter().map(|path| ("world.jsonl.questions", path)));
     let mut errors: Vec<Error> = files.filter_map(|(key, path)| unreadable(key, path)).collect();
     if let Some(base) = config.base.dir() {
-        let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
-        errors.extend(if base.is_dir() {
-            (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)"))
-        } else {
-            Some(absent("base.path", base, "no such directory"))
-        });
+        let whole = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
+        let error = || {
+            let found = if base.is_dir() { "no such checkpoint (it has no config.json)" } else { "no such directory" };
+            no_checkpoint(base).unwrap_or_else(|| absent("base.path", base, found))
+        };
+        errors.extend((!whole && !gguf::is_file(base)).then(error));
     }
     errors
 }
