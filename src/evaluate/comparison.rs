@@ -54,8 +54,8 @@ impl Contender {
         } else if let Some((run, step)) = run_and_step(text)? {
             named(run.policy_at(step)?, Some(run))
         } else {
-            if let Some(error) = no_checkpoint(path) {
-                return Err(error);
+            if let Some((found, remedy)) = no_checkpoint(path) {
+                return Err(Error::invalid(text, found, remedy));
             }
             let found = if path.is_dir() { "no config.json and no run in it" } else { "no such directory" };
             let remedy = "name a checkpoint in the Hugging Face layout, a GGUF file, a run, or RUN@STEP (RUN@0 is fine-tuned only)";

@@ -181,7 +181,12 @@ fn missing(config: &Config) -> Vec<Error> {
         let whole = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
         let error = || {
             let found = if base.is_dir() { "no such checkpoint (it has no config.json)" } else { "no such directory" };
-            no_checkpoint(base).unwrap_or_else(|| absent("base.path", base, found))
+            match no_checkpoint(base) {
+                Some((found, remedy)) => {
+                    Error::invalid(base.display().to_string(), found, format!("base.path names it; {remedy}"))
+                }
+                None => absent("base.path", base, found),
+            }
         };
         errors.extend((!whole && !gguf::is_file(base)).then(error));
     }
@@ -235,7 +240,8 @@ mod tests {
             [
                 "no.jsonl: no such file; world.jsonl.documents names it",
                 "no.jsonl: no such file; world.jsonl.questions names it",
-                "no/base: no such directory; base.path names it",
+                "no/base: no such directory; base.path names it; nothing is fetched from the Hugging Face hub; if it is a \
+                 model there: `hf download no/base --local-dir no/base`",
                 "no.toml: no such file; train.reward names it",
             ]
         );

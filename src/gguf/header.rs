@@ -12,6 +12,8 @@ use crate::{Error, Result};
 const MAGIC: &[u8] = b"GGUF";
 /// Where tensors begin is a multiple of this, unless the file says otherwise.
 const ALIGNMENT: usize = 32;
+/// More than any page.
+const MOST_ALIGNED: i128 = 1 << 20;
 const ALIGNMENT_KEY: &str = "general.alignment";
 /// Lists in lists: no known key has any.
 const DEEPEST: usize = 4;
@@ -67,8 +69,8 @@ pub(super) fn read(place: &str, bytes: &[u8]) -> Result<Header> {
 fn alignment(place: &str, metadata: &BTreeMap<String, MetaValue>) -> Result<usize> {
     match metadata.get(ALIGNMENT_KEY) {
         None => Ok(ALIGNMENT),
-        Some(MetaValue::Whole(whole @ 1..=0x10_0000)) if whole.count_ones() == 1 => Ok(*whole as usize),
-        Some(other) => Err(damaged(place, format!("{ALIGNMENT_KEY} is {other}, no power of two"))),
+        Some(MetaValue::Whole(whole @ 1..=MOST_ALIGNED)) if whole.count_ones() == 1 => Ok(*whole as usize),
+        Some(other) => Err(damaged(place, format!("{ALIGNMENT_KEY} is {other}, no power of two up to {MOST_ALIGNED}"))),
     }
 }
 

@@ -139,7 +139,7 @@ fn read_config(folder: &Path) -> Result<ModelConfig> {
     }
     let path = folder.join(CONFIG);
     match no_checkpoint(folder).filter(|_| !path.exists()) {
-        Some(error) => Err(error),
+        Some((found, remedy)) => Err(Error::invalid(folder.display().to_string(), found, remedy)),
         None => ModelConfig::read(&path),
     }
 }

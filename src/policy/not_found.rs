@@ -3,12 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use crate::Error;
-
 /// What to do about a path under which there is no checkpoint, where that can be said: a directory that holds GGUF files,
 /// one of which has to be named; or the name of a model on the Hugging Face hub, which has to be fetched.
-pub fn no_checkpoint(path: &Path) -> Option<Error> {
-    let place = path.display().to_string();
+/// What was found there, and the remedy.
+pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
     if path.is_dir() {
         let inside = gguf_inside(path);
         let first = inside.first()?;
@@ -16,15 +14,16 @@ pub fn no_checkpoint(path: &Path) -> Option<Error> {
             [] => format!("a directory without config.json, but with {}", name(first)),
             more => format!("a directory without config.json, but with {} and {} more", name(first), more.len()),
         };
-        return Some(Error::invalid(place, found, format!("name the file itself: {}", first.display())));
+        return Some((found, format!("name the file itself: {}", first.display())));
     }
     if path.exists() || !is_of_hub(path) {
         return None;
     }
+    let name = path.display();
     let remedy = format!(
-        "nothing is fetched from the Hugging Face hub; if it is a model there: `hf download {place} --local-dir {place}`"
+        "nothing is fetched from the Hugging Face hub; if it is a model there: `hf download {name} --local-dir {name}`"
     );
-    Some(Error::invalid(place, "no such directory", remedy))
+    Some(("no such directory".into(), remedy))
 }
 
 /// The GGUF files in a directory, sorted.
@@ -63,17 +62,18 @@ mod tests {
     fn a_model_that_is_near_is_named() {
         let home = tempfile::tempdir().unwrap();
         assert!(no_checkpoint(home.path()).is_none());
-        std::fs::write(home.path().join("b.gguf"), "").unwrap();
-        let message = no_checkpoint(home.path()).unwrap().to_string();
         let file = home.path().join("b.gguf");
-        assert!(message.ends_with(&format!("but with b.gguf; name the file itself: {}", file.display())), "{message}");
+        std::fs::write(&file, "").unwrap();
+        let (found, remedy) = no_checkpoint(home.path()).unwrap();
+        assert!(found.ends_with("but with b.gguf"), "{found}");
+        assert_eq!(remedy, format!("name the file itself: {}", file.display()));
         std::fs::write(home.path().join("a.GGUF"), "").unwrap();
-        let message = no_checkpoint(home.path()).unwrap().to_string();
-        assert!(message.contains("but with a.GGUF and 1 more"), "{message}");
+        assert!(no_checkpoint(home.path()).unwrap().0.ends_with("but with a.GGUF and 1 more"));
         assert!(no_checkpoint(&file).is_none(), "it is there");
 
-        let message = no_checkpoint(Path::new("an-owner/a-model-1.5B")).unwrap().to_string();
-        assert!(message.contains("`hf download an-owner/a-model-1.5B --local-dir an-owner/a-model-1.5B`"), "{message}");
+        let (found, remedy) = no_checkpoint(Path::new("an-owner/a-model-1.5B")).unwrap();
+        assert_eq!(found, "no such directory");
+        assert!(remedy.ends_with("`hf download an-owner/a-model-1.5B --local-dir an-owner/a-model-1.5B`"), "{remedy}");
         for path in ["model", "./an-owner/model", "a/b/c", "/an-owner/model", "../model", "src/model", "a b/model"] {
             assert!(no_checkpoint(Path::new(path)).is_none(), "{path}");
         }

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gguf::{Gguf, MetaValue};
 
 /// Keys that are honoured, or change nothing here, behind `tokenizer.`.
-const KNOWN: [&str; 31] = [
+pub(super) const KNOWN: [&str; 31] = [
     "chat_template",
     "chat_templates",
     "huggingface.json",

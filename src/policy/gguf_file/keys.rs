@@ -6,7 +6,7 @@ use crate::gguf::Gguf;
 use crate::gguf::MetaValue;
 
 /// Keys behind the name of the architecture that are honoured.
-const HONOURED: [&str; 25] = [
+pub(super) const HONOURED: [&str; 25] = [
     "vocab_size",
     "context_length",
     "embedding_length",
@@ -34,7 +34,7 @@ const HONOURED: [&str; 25] = [
     "tensor_data_layout",
 ];
 /// Keys that change nothing at one value, beside those that are false, 0 or empty.
-const NEUTRAL_AT_ONE: [&str; 6] = [
+pub(super) const NEUTRAL_AT_ONE: [&str; 6] = [
     "attention.scale",
     "embedding_scale",
     "residual_scale",

@@ -66,3 +66,6 @@ fn demand_alike(gguf: &Gguf, key: &str, has: usize, what: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
