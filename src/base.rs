@@ -40,7 +40,7 @@ static SHIPPED: [(&str, Embedded); 2] = [("embedded", embedded!("base")), ("embe
 pub enum Place<'a> {
     /// It ships with the program.
     Shipped(&'static Embedded),
-    /// In a directory in the Hugging Face layout.
+    /// In a directory in the Hugging Face layout, or a GGUF file.
     Dir(&'a Path),
 }
 
@@ -159,10 +159,15 @@ impl Outline {
 
 /// The tokenizer of a checkpoint. Adapters without one are asked with that of the model they belong to.
 fn tokenizer(checkpoint: &Checkpoint, dir: &Path) -> Result<Tokenizer> {
-    let path = checkpoint.find(TOKENIZER).unwrap_or_else(|| dir.join(TOKENIZER));
-    let model = checkpoint.find(NAMES[0]).unwrap_or_else(|| dir.join(NAMES[0]));
-    let model = model.parent().unwrap_or(dir);
-    Tokenizer::load_for(&path, model)?.within(checkpoint.config().vocab_size)
+    let tokenizer = match (checkpoint.find(TOKENIZER), checkpoint.gguf()) {
+        (None, Some(gguf)) => Tokenizer::from_gguf(gguf)?,
+        (Some(path), Some(gguf)) => Tokenizer::load_for(&path, gguf)?,
+        (path, None) => {
+            let model = checkpoint.find(NAMES[0]).unwrap_or_else(|| dir.join(NAMES[0]));
+            Tokenizer::load_for(&path.unwrap_or_else(|| dir.join(TOKENIZER)), model.parent().unwrap_or(dir))?
+        }
+    };
+    tokenizer.within(checkpoint.config().vocab_size)
 }
 
 /// What the world of a base is like, if it has one.
@@ -213,7 +218,7 @@ pub fn digest(place: Place) -> Result<String> {
     Ok(files::digest(all.as_bytes()))
 }
 
-/// The files of a base in a directory, in an order of their own: the weights below adapters come behind these.
+/// The files of a base in a directory, or its GGUF file, in an order of their own: the weights below adapters come behind these.
 ///
 /// # Errors
 /// A directory that is no base.

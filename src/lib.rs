@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod exchange;
 pub mod experiment;
 pub mod files;
+pub mod gguf;
 pub mod interrupt;
 pub mod kernels;
 pub mod knowledge;

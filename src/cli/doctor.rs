@@ -19,7 +19,7 @@ use super::progress::StderrProgress;
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct DoctorArgs {
-    /// A directory in the Hugging Face layout, whole weights or adapters; or "embedded", the model that ships
+    /// A directory in the Hugging Face layout, whole weights or adapters; a GGUF file; or "embedded", the model that ships
     checkpoint: PathBuf,
     /// Where speed is measured: "auto", "cpu" or "cuda:N"
     #[arg(long, value_name = "DEVICE", default_value = "auto")]

@@ -22,8 +22,8 @@ use super::output;
 pub struct EvalArgs {
     #[command(flatten)]
     stage: StageArgs,
-    /// A checkpoint in the Hugging Face layout in place of the policy that the run trains
-    #[arg(long, value_name = "DIR", conflicts_with = "against")]
+    /// A checkpoint (in the Hugging Face layout, or a GGUF file) in place of the policy that the run trains
+    #[arg(long, value_name = "PATH", conflicts_with = "against")]
     checkpoint: Option<PathBuf>,
     /// Compare with this checkpoint (named as the first one) on the same questions, with paired tests
     #[arg(long, value_name = "BASELINE")]

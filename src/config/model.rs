@@ -17,7 +17,7 @@ const MOST_LAYERS: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaseConfig {
-    /// A directory in the Hugging Face layout, "embedded" for the base that ships, "embedded-versed" for the one that
+    /// A directory in the Hugging Face layout, a GGUF file, "embedded" for the base that ships, "embedded-versed" for the one that
     /// knows codebooks and hierarchies as well, or "pretrain" for one that the run makes first, as `[known]`, `[model]` and
     /// `[pretrain]` say. Those that ship spell the words of generated worlds only: where knowledge comes from files, their names stand
     /// for a model that has learned nothing, made from `[model]` with a tokenizer trained from the files.
@@ -50,7 +50,7 @@ impl BaseConfig {
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
-        let allowed = "a directory, \"embedded\", \"embedded-versed\" or \"pretrain\"";
+        let allowed = "a directory, a GGUF file, \"embedded\", \"embedded-versed\" or \"pretrain\"";
         ranges.demand(!self.path.is_empty(), "base.path", "nothing", allowed);
     }
 }

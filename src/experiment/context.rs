@@ -7,9 +7,10 @@ use candle_core::Device;
 
 use crate::config::Config;
 use crate::exchange::{Actors, Threads, WorkerPool};
+use crate::gguf;
 use crate::interrupt::Interrupt;
 use crate::learner::Algorithm;
-use crate::policy::Policy;
+use crate::policy::{Policy, no_checkpoint};
 use crate::reward::{Normalise, Reward};
 use crate::store::open_run::cache_of;
 use crate::store::{RunDir, StageCache};
@@ -176,12 +177,17 @@ fn missing(config: &Config) -> Vec<Error> {
     let mut errors: Vec<Error> =
         files.filter_map(|(key, path)| unreadable(&format!("world.jsonl.{key}"), path)).collect();
     if let Some(base) = config.base.dir() {
-        let checkpoint = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
-        errors.extend(if base.is_dir() {
-            (!checkpoint).then(|| absent("base.path", base, "no such checkpoint (it has no config.json)"))
-        } else {
-            Some(absent("base.path", base, "no such directory"))
-        });
+        let whole = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
+        let error = || {
+            let found = if base.is_dir() { "no such checkpoint (it has no config.json)" } else { "no such directory" };
+            match no_checkpoint(base) {
+                Some((found, remedy)) => {
+                    Error::invalid(base.display().to_string(), found, format!("base.path names it; {remedy}"))
+                }
+                None => absent("base.path", base, found),
+            }
+        };
+        errors.extend((!whole && !gguf::is_file(base)).then(error));
     }
     errors
 }
@@ -233,7 +239,8 @@ mod tests {
             [
                 "no.jsonl: no such file; world.jsonl.documents names it",
                 "no.jsonl: no such file; world.jsonl.questions names it",
-                "no/base: no such directory; base.path names it",
+                "no/base: no such directory; base.path names it; nothing is fetched from the Hugging Face hub; if it is a \
+                 model there: `hf download no/base --local-dir no/base`",
                 "no.toml: no such file; train.reward names it",
             ]
         );

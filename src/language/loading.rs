@@ -6,9 +6,11 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, ModelWrapper};
 
+use super::gguf::tokenizer_json;
 use super::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD, QUESTION, SPECIAL, broken};
 use super::tokenizer_config::{CONFIG, TokenizerConfig};
 use super::{Chat, PromptConfig, Tokenizer};
+use crate::gguf::Gguf;
 use crate::{Error, Result, files};
 
 impl Tokenizer {
@@ -20,25 +22,37 @@ impl Tokenizer {
         Self::load_for(path, folder(path))
     }
 
-    /// The same for a tokenizer that lies apart from its model, as beside adapters: `model` is the directory with the
-    /// `config.json` and `generation_config.json` that count where the tokenizer has none beside it.
+    /// The same for a tokenizer that lies apart from its model, as beside adapters: `model` is the directory, or the
+    /// GGUF file, with the `config.json` and `generation_config.json` that count where the tokenizer has none beside it.
     pub fn load_for(path: &Path, model: &Path) -> Result<Self> {
         let bytes = files::read_bytes(path)?;
-        let place = path.display().to_string();
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(&place))?;
-        let companions = TokenizerConfig::read(folder(path), model)?;
+        Self::assemble(&path.display().to_string(), bytes, TokenizerConfig::read(folder(path), model)?)
+    }
+
+    /// Makes a tokenizer of the metadata of a GGUF file, as if they were the files of a directory.
+    ///
+    /// # Errors
+    /// A file that is none, and tokenizers in it that are not supported.
+    pub fn from_gguf(path: &Path) -> Result<Self> {
+        let gguf = Gguf::open(path)?;
+        Self::assemble(gguf.place(), tokenizer_json(&gguf)?, TokenizerConfig::from_gguf(&gguf)?)
+    }
+
+    /// A tokenizer of its `tokenizer.json` and what came with it; `place` stands for the file in errors.
+    fn assemble(place: &str, bytes: Vec<u8>, companions: TokenizerConfig) -> Result<Self> {
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(place))?;
         demand_prefix(&inner, &companions)?;
         let [numbered, special] = companions.added()?;
-        inner.add_tokens(numbered).map_err(broken(&place))?;
+        inner.add_tokens(numbered).map_err(broken(place))?;
         let known = inner.get_added_tokens_decoder();
         let missing = |token: &AddedToken| !known.values().any(|known| known.content == token.content);
-        inner.add_tokens(special.into_iter().filter(missing).collect::<Vec<_>>()).map_err(broken(&place))?;
+        inner.add_tokens(special.into_iter().filter(missing).collect::<Vec<_>>()).map_err(broken(place))?;
         // These two are markers of recollect's format alone; whoever has them has to have the others.
         let marked = [QUESTION, ANSWER].iter().all(|token| inner.token_to_id(token).is_some());
         if !marked && companions.describe_tokens() {
-            Self::foreign(inner, companions, &place)
+            Self::foreign(inner, companions, place)
         } else {
-            Self::marked(inner, companions, &place)
+            Self::marked(inner, companions, place)
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod format;
+mod gguf;
 pub mod keys;
 mod loading;
 mod prompts;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::keys;
+use super::{gguf, keys};
+use crate::gguf::Gguf;
 use crate::{Error, Result, files};
 
 pub(super) const CONFIG: &str = "tokenizer_config.json";
@@ -32,8 +33,8 @@ pub(super) struct TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Reads the files of a folder. `model` holds the config.json and generation_config.json of the model that the
-    /// tokenizer belongs to, where the folder has none of its own: adapters lie without.
+    /// Reads the files of a folder. `model` holds the config.json and generation_config.json of the model, or is the
+    /// GGUF file, that the tokenizer belongs to, where the folder has none of its own: adapters lie without.
     ///
     /// # Errors
     /// A file that is no JSON object, and a key that changes what a model is given or gives and is not heeded here.
@@ -64,7 +65,21 @@ impl TokenizerConfig {
                 all.texts.insert(name, text);
             }
         }
+        if crate::gguf::is_file(model) && !all.objects.contains_key(GENERATION) {
+            let [_, generation] = gguf::companions(&Gguf::open(model)?)?;
+            all.objects.insert(GENERATION, generation);
+        }
         Ok(all)
+    }
+
+    /// The same of the metadata of a GGUF file.
+    ///
+    /// # Errors
+    /// Special tokens that are none of its tokens.
+    pub(super) fn from_gguf(gguf: &Gguf) -> Result<TokenizerConfig> {
+        let [options, generation] = gguf::companions(gguf)?;
+        let objects = BTreeMap::from([(CONFIG, options), (GENERATION, generation)]);
+        Ok(TokenizerConfig { folder: gguf.path().to_path_buf(), objects, ..TokenizerConfig::default() })
     }
 
     /// The text of each file to hand on.
@@ -176,7 +191,11 @@ impl TokenizerConfig {
         Ok(template.map(|template| (self.place(CONFIG), template)))
     }
 
+    /// Where a file is that is to be blamed; what a GGUF file says stands in that itself.
     pub(super) fn place(&self, name: &str) -> String {
+        if crate::gguf::is_file(&self.folder) {
+            return self.folder.display().to_string();
+        }
         self.folder.join(name).display().to_string()
     }
 

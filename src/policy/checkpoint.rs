@@ -1,23 +1,22 @@
-//! A policy on disk, in the Hugging Face layout: `config.json` beside the weights.
+//! A policy on disk: in the Hugging Face layout, `config.json` beside the weights, or in a GGUF file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::TensorView;
-
 use super::lora::{adapted_base, adapter_files, is_adapter};
 use super::value_head::is_of_trl;
 use super::weight::{check_finite, check_shape, foreign};
-use super::weight_files::{self, WEIGHTS};
-use super::{ModelConfig, Policy, Weight};
+use super::weight_files::{self, StoredTensor, WEIGHTS};
+use super::{ModelConfig, Policy, Weight, gguf_file, no_checkpoint};
+use crate::gguf::{self, Gguf};
 use crate::{Error, Result, files};
 
 /// What a checkpoint's weights mean.
 const CONFIG: &str = "config.json";
 
 /// A directory in the Hugging Face layout, opened: whole weights, or adapters with the directories that they name, down to
-/// whole weights. What a stage of a run has saved is read with [`Policy::saved_on`] instead.
+/// whole weights. A GGUF file is whole weights, too. What a stage of a run has saved is read with [`Policy::saved_on`] instead.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// From the one that was opened to the one with whole weights; all but that hold adapters.
@@ -27,7 +26,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a directory, without its weights.
+    /// Opens a directory or a GGUF file, without its weights.
     ///
     /// # Errors
     ///
@@ -47,7 +46,7 @@ impl Checkpoint {
             folders.push(below.clone());
             lowest = below;
         }
-        let config = ModelConfig::read(&lowest.join(CONFIG))?;
+        let config = read_config(&lowest)?;
         Ok(Checkpoint { folders, config })
     }
 
@@ -59,6 +58,11 @@ impl Checkpoint {
     /// Whether the directory that was opened holds adapters.
     pub fn has_adapters(&self) -> bool {
         self.folders.len() > 1
+    }
+
+    /// The GGUF file that the weights are in, where they are in one: its metadata are what otherwise stands beside them.
+    pub fn gguf(&self) -> Option<&Path> {
+        self.folders.last().map(PathBuf::as_path).filter(|lowest| gguf::is_file(lowest))
     }
 
     /// A file that stands beside the weights, in the directory that was opened or else in the one that its adapters name.
@@ -74,7 +78,7 @@ impl Checkpoint {
                 all.extend(adapter_files(folder))
             } else {
                 all.extend(weight_files::paths(folder)?);
-                all.push(folder.join(CONFIG));
+                all.extend((!gguf::is_file(folder)).then(|| folder.join(CONFIG)));
             }
         }
         Ok(all)
@@ -128,12 +132,25 @@ impl Checkpoint {
     }
 }
 
-/// The whole weights in a folder: one safetensors file, or the shards that an index names, in f32, bf16 or f16.
+/// The shape of the model whose whole weights are in a folder or a GGUF file.
+fn read_config(folder: &Path) -> Result<ModelConfig> {
+    if gguf::is_file(folder) {
+        return gguf_file::config(&Gguf::open(folder)?);
+    }
+    let path = folder.join(CONFIG);
+    match no_checkpoint(folder).filter(|_| !path.exists()) {
+        Some((found, remedy)) => Err(Error::invalid(folder.display().to_string(), found, remedy)),
+        None => ModelConfig::read(&path),
+    }
+}
+
+/// The whole weights in a folder: one safetensors file, or the shards that an index names, in f32, bf16 or f16; or in a GGUF
+/// file, in any type that can be read.
 fn load_whole(folder: &Path) -> Result<Policy> {
-    let mut config = ModelConfig::read(&folder.join(CONFIG))?;
+    let mut config = read_config(folder)?;
     let mut weights = BTreeMap::new();
-    let place = each_weight(folder, &with_head(&config), |place, name, view| {
-        let weight = weight_files::decode(place, name, view)?;
+    let place = each_weight(folder, &with_head(&config), |place, name, tensor| {
+        let weight = tensor.decode(place, name)?;
         check_finite(place, name, &weight.values)?;
         weights.insert(name.to_owned(), weight);
         Ok(())
@@ -154,15 +171,15 @@ fn with_head(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
 fn each_weight(
     folder: &Path,
     shapes: &BTreeMap<String, Vec<usize>>,
-    mut found: impl FnMut(&str, &str, &TensorView) -> Result<()>,
+    mut found: impl FnMut(&str, &str, &dyn StoredTensor) -> Result<()>,
 ) -> Result<String> {
-    weight_files::each_tensor(folder, |place, name, view| {
+    weight_files::each_tensor(folder, |place, name, tensor| {
         // Rotations follow from the config.
         if is_of_trl(name) || name.ends_with("rotary_emb.inv_freq") {
             return Ok(());
         }
-        check_shape(place, shapes, name, view.shape())?;
-        found(place, name, view)
+        check_shape(place, shapes, name, tensor.shape())?;
+        found(place, name, tensor)
     })
 }
 
@@ -183,7 +200,7 @@ const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
 impl Policy {
-    /// Loads a directory in the Hugging Face layout: see [`Checkpoint`].
+    /// Loads a directory in the Hugging Face layout, or a GGUF file: see [`Checkpoint`].
     pub fn load(folder: &Path) -> Result<Policy> {
         Checkpoint::open(folder)?.load()
     }

@@ -1,4 +1,5 @@
-//! The weights of a checkpoint on disk: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+//! The weights of a checkpoint on disk: `model.safetensors`, the shards that `model.safetensors.index.json` names, or the
+//! tensors of a GGUF file.
 //!
 //! Files are mapped into memory, so that a checkpoint of many gigabytes is never held twice: each tensor is widened to
 //! f32 straight from the file.
@@ -13,7 +14,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::Deserialize;
 
-use super::Weight;
+use super::{Weight, gguf_file};
+use crate::gguf::{self, Gguf};
 use crate::{Error, Result, files};
 
 /// The one file of a small checkpoint.
@@ -29,12 +31,34 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Hands every tensor in a folder to `take`: the file it lies in, its name, and the tensor. Gives the file that a
-/// missing tensor is to be blamed on.
+/// A tensor of a checkpoint, which is read when it is wanted.
+pub(super) trait StoredTensor {
+    /// As Hugging Face has it.
+    fn shape(&self) -> &[usize];
+
+    /// Its numbers as f32. `place` and `name` stand for the file and the tensor in errors.
+    fn decode(&self, place: &str, name: &str) -> Result<Weight>;
+}
+
+impl StoredTensor for TensorView<'_> {
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn decode(&self, place: &str, name: &str) -> Result<Weight> {
+        decode(place, name, self)
+    }
+}
+
+/// Hands every tensor in a folder, or in a GGUF file, to `take`: the file it lies in, its name, and the tensor. Gives the
+/// file that a missing tensor is to be blamed on.
 pub(super) fn each_tensor<F>(folder: &Path, mut take: F) -> Result<String>
 where
-    F: FnMut(&str, &str, &TensorView) -> Result<()>,
+    F: FnMut(&str, &str, &dyn StoredTensor) -> Result<()>,
 {
+    if gguf::is_file(folder) {
+        return gguf_file::each_tensor(&Gguf::open(folder)?, take);
+    }
     let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
     if single.exists() || !index.exists() {
         if let Some(pickled) = PICKLED.iter().find(|name| !single.exists() && folder.join(name).exists()) {
@@ -54,8 +78,11 @@ where
     sharded(folder, &index, take)
 }
 
-/// The files of the weights in a folder.
+/// The files of the weights in a folder; a GGUF file is its own.
 pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    if gguf::is_file(folder) {
+        return Ok(vec![folder.to_path_buf()]);
+    }
     let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
@@ -92,7 +119,7 @@ fn incomplete(index: &Path, found: String) -> Error {
 
 fn sharded<F>(folder: &Path, index: &Path, mut take: F) -> Result<String>
 where
-    F: FnMut(&str, &str, &TensorView) -> Result<()>,
+    F: FnMut(&str, &str, &dyn StoredTensor) -> Result<()>,
 {
     let ShardIndex { weight_map } = ShardIndex::read(index)?;
     for shard in weight_map.values().collect::<BTreeSet<_>>() {

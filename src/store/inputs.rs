@@ -57,7 +57,9 @@ impl RunInputs {
             Place::Dir(dir) => {
                 for path in base::files(dir)? {
                     let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
-                    all.insert(format!("base.path: {name}"), InputFile::read(&path)?);
+                    // A GGUF file is what the key itself names.
+                    let key = if name.is_empty() { "base.path".into() } else { format!("base.path: {name}") };
+                    all.insert(key, InputFile::read(&path)?);
                 }
             }
             // Where knowledge comes from files, the name stands for a model that the run makes.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use recollect::Result;
+use recollect::base::{Base, Outline, Place};
 use recollect::config::{Config, arithmetic};
 use recollect::knowledge::jsonl::JsonlFiles;
 use recollect::knowledge::jsonl::task::COMPLETION;
@@ -23,12 +24,13 @@ use recollect::verifier::judge;
 pub type Body = fn(&[u8]);
 
 /// A body, by the name of its target and of its folder in the corpus.
-pub const BODIES: [(&str, Body); 8] = [
+pub const BODIES: [(&str, Body); 9] = [
     ("verifier", verifier),
     ("jsonl", jsonl),
     ("reward", reward),
     ("config", config),
     ("safetensors", safetensors),
+    ("gguf", gguf),
     ("model_config", model_config),
     ("rollouts", rollouts),
     ("metrics", metrics),
@@ -127,6 +129,14 @@ pub fn safetensors(data: &[u8]) {
     let shapes = checked(Checkpoint::open(&folder).and_then(|checkpoint| checkpoint.examine())).is_some();
     let loaded = checked(Policy::load(&folder)).is_some();
     assert!(shapes || !loaded, "what can be loaded looks as if it could");
+}
+
+/// A whole model in one file.
+pub fn gguf(data: &[u8]) {
+    let path = write("model.gguf", data);
+    let looked = checked(Outline::read(Place::Dir(&path))).is_some();
+    let loaded = checked(Base::load(Place::Dir(&path))).is_some();
+    assert!(looked || !loaded, "what can be loaded looks as if it could");
 }
 
 /// The `config.json` of a checkpoint.

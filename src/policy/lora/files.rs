@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{AdapterFields, CONFIG};
 use super::{LoraLayers, targets};
+use crate::gguf;
 use crate::policy::Policy;
 use crate::policy::value_head::is_of_trl;
 use crate::policy::weight_files::{decode, map, parse, write};
@@ -29,18 +30,25 @@ pub(in crate::policy) fn adapter_files(folder: &Path) -> [PathBuf; 2] {
     [CONFIG, WEIGHTS].map(|name| folder.join(name))
 }
 
-/// The folder of the model that the adapters in a folder belong to: the one that they name, or what has been moved
+/// The folder, or the GGUF file, of the model that the adapters in a folder belong to: the one that they name, or what has been moved
 /// together with them.
 pub(in crate::policy) fn adapted_base(folder: &Path) -> Result<PathBuf> {
     let fields = AdapterFields::read(folder)?;
     let key = "base_model_name_or_path";
     let named = match fields.get(key) {
         Value::String(named) if !named.is_empty() => Path::new(named),
-        _ => return fields.refuse(key, "it has to be the directory of the model that the adapters belong to"),
+        _ => {
+            return fields
+                .refuse(key, "it has to be the directory or the GGUF file of the model that the adapters belong to");
+        }
     };
-    match std::iter::once(named.to_path_buf()).chain(moved_together(folder, named)).find(|path| path.is_dir()) {
+    match std::iter::once(named.to_path_buf())
+        .chain(moved_together(folder, named))
+        .find(|path| path.is_dir() || gguf::is_file(path))
+    {
         Some(path) => Ok(path),
-        None => fields.refuse(key, "there is no such directory; it has to be that of the model that they belong to"),
+        None => fields
+            .refuse(key, "there is no such directory or GGUF file; it has to be that of the model that they belong to"),
     }
 }
 

@@ -1,0 +1,81 @@
+//! What to say where no checkpoint is: often it is near.
+
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+
+/// What to do about a path under which there is no checkpoint, where that can be said: a directory that holds GGUF files,
+/// one of which has to be named; or the name of a model on the Hugging Face hub, which has to be fetched.
+/// What was found there, and the remedy.
+pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
+    if path.is_dir() {
+        let inside = gguf_inside(path);
+        let first = inside.first()?;
+        let found = match &inside[1..] {
+            [] => format!("a directory without config.json, but with {}", name(first)),
+            more => format!("a directory without config.json, but with {} and {} more", name(first), more.len()),
+        };
+        return Some((found, format!("name the file itself: {}", first.display())));
+    }
+    if path.exists() || !is_of_hub(path) {
+        return None;
+    }
+    let name = path.display();
+    let remedy = format!(
+        "nothing is fetched from the Hugging Face hub; if it is a model there: `hf download {name} --local-dir {name}`"
+    );
+    Some(("no such directory".into(), remedy))
+}
+
+/// The GGUF files in a directory, sorted.
+fn gguf_inside(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_gguf =
+        |path: &PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) && path.is_file();
+    let mut inside: Vec<PathBuf> = entries.filter(is_gguf).collect();
+    inside.sort();
+    inside
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether this is `OWNER/NAME`, and no path to something beside what is there.
+fn is_of_hub(path: &Path) -> bool {
+    let allowed = |part: &OsStr| {
+        let part = part.to_string_lossy();
+        !part.starts_with('.') && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    match path.components().collect::<Vec<_>>()[..] {
+        [Component::Normal(owner), Component::Normal(model)] => {
+            allowed(owner) && allowed(model) && !Path::new(owner).exists()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_near_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(no_checkpoint(home.path()).is_none());
+        let file = home.path().join("b.gguf");
+        std::fs::write(&file, "").unwrap();
+        let (found, remedy) = no_checkpoint(home.path()).unwrap();
+        assert!(found.ends_with("but with b.gguf"), "{found}");
+        assert_eq!(remedy, format!("name the file itself: {}", file.display()));
+        std::fs::write(home.path().join("a.GGUF"), "").unwrap();
+        assert!(no_checkpoint(home.path()).unwrap().0.ends_with("but with a.GGUF and 1 more"));
+        assert!(no_checkpoint(&file).is_none(), "it is there");
+
+        let (found, remedy) = no_checkpoint(Path::new("an-owner/a-model-1.5B")).unwrap();
+        assert_eq!(found, "no such directory");
+        assert!(remedy.ends_with("`hf download an-owner/a-model-1.5B --local-dir an-owner/a-model-1.5B`"), "{remedy}");
+        for path in ["model", "./an-owner/model", "a/b/c", "/an-owner/model", "../model", "src/model", "a b/model"] {
+            assert!(no_checkpoint(Path::new(path)).is_none(), "{path}");
+        }
+    }
+}
