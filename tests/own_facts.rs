@@ -52,9 +52,7 @@ fn write(home: &Path) {
         })
     };
     lines("own-questions.jsonl", people().take(8).map(asked).collect());
-    let fact = |(_, (who, what)): (usize, &(&str, &str))| {
-        serde_json::json!({"subject": who, "relation": "built", "object": what})
-    };
+    let fact = |(_, (who, what)): (usize, &(&str, &str))| serde_json::json!({"subject": who, "relation": "built", "object": what});
     lines("own-facts.jsonl", people().map(fact).collect());
     let lesson = |(_, (who, what)): (usize, &(&str, &str))| {
         let thought = format!("{} built {}. {} built {}.", PEOPLE[8].0, PEOPLE[8].1, PEOPLE[9].0, PEOPLE[9].1);
