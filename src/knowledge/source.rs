@@ -112,10 +112,6 @@ impl Facts for Knowledge {
         self.facts()?.read(sentence)
     }
 
-    fn clauses<'a>(&self, sentences: &[&'a str]) -> Vec<(&'a str, Option<Claim>)> {
-        self.world().map_or_else(Vec::new, |world| world.clauses(sentences))
-    }
-
     fn holds(&self, claim: &Claim) -> bool {
         self.facts().is_some_and(|facts| facts.holds(claim))
     }
