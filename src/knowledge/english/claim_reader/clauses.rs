@@ -8,7 +8,7 @@ use super::prose_token::{Sign, tokens};
 use super::quantified::behind_words;
 use super::statement::{Statement, boundary, denied};
 use super::talk::{SaidName, Talk};
-use super::word_lists::{DOUBTED, HEDGES, JOINTS, NO_NAMES, UNSTATED};
+use super::word_lists::{DOUBTED, HEDGES, JOINTS, UNSTATED};
 use super::wordings::{GROUP, OBJECT, SUBJECT};
 use crate::knowledge::Claim;
 
@@ -63,59 +63,12 @@ impl ReaderIndex {
         walk.slices()
     }
 
-    fn number(&self, prose: &mut Prose) {
+    pub fn number(&self, prose: &mut Prose) {
         prose.ids = prose
             .tokens
             .iter()
             .map(|token| if token.sign == Sign::Word { self.words.get(&token.word) } else { u32::MAX })
             .collect();
-    }
-
-    /// Leaves the signs around a quoted name out, and makes one piece of any other quote, or of what follows a quote that is
-    /// not closed.
-    fn unquote(&self, prose: &mut Prose) {
-        if !prose.tokens.iter().any(|token| token.sign == Sign::Quote) {
-            return;
-        }
-        let mut kept = Vec::with_capacity(prose.tokens.len());
-        let mut at = 0;
-        while at < prose.tokens.len() {
-            if prose.tokens[at].sign != Sign::Quote {
-                kept.push(prose.tokens[at].clone());
-                at += 1;
-                continue;
-            }
-            let close =
-                prose.tokens[at + 1..].iter().position(|token| token.sign == Sign::Quote).map(|next| at + 1 + next);
-            let end = close.unwrap_or(prose.tokens.len());
-            let inner = &prose.tokens[at + 1..end];
-            // `"The Long Night,"` is a name with a comma.
-            let bare = inner.len()
-                - inner.iter().rev().take_while(|token| matches!(token.sign, Sign::Comma | Sign::Stop)).count();
-            let behind = at + 1 + bare;
-            let article = usize::from(inner.first().is_some_and(|token| token.is_any(&["the", "a", "an"])));
-            let named = |from: usize| {
-                self.names.at(&prose.tokens, &prose.ids, from).first().is_some_and(|(to, _)| *to == behind)
-            };
-            let small = ["of", "the", "and", "in", "on", "a"];
-            let titled = bare > 0
-                && bare <= 6
-                && inner[..bare]
-                    .iter()
-                    .all(|token| token.sign == Sign::Word && (token.capital || token.is_any(&small)))
-                && !inner[..bare].iter().any(|token| !token.is_any(&small) && NO_NAMES.contains(&token.word.as_str()));
-            if close.is_some() && (named(at + 1) || named(at + 1 + article) || titled) {
-                kept.extend(inner.iter().cloned());
-            } else {
-                let mut quoted = prose.tokens[at].clone();
-                quoted.sign = Sign::Quoted;
-                quoted.end = prose.tokens[end.min(prose.tokens.len() - 1)].end;
-                kept.push(quoted);
-            }
-            at = end + 1;
-        }
-        prose.tokens = kept;
-        self.number(prose);
     }
 }
 
@@ -161,7 +114,7 @@ impl<'s> Walk<'_, 's> {
             let (start, said, went_on) = self.statement(at, joined || from > 0);
             match said {
                 Some(said) => self.keep(start, said, went_on),
-                None => at = self.pass_over(start.max(from)),
+                None => at = self.pass_over(at, start),
             }
             if let Some(last) = self.stretches.last() {
                 at = at.max(last.end);
@@ -185,7 +138,7 @@ impl<'s> Walk<'_, 's> {
         }
         match self.read_at(at, true) {
             Some(said) => (begin, Some(self.said(begin, at, said, denies)), false),
-            None => (begin, None, false),
+            None => (at, None, false),
         }
     }
 
@@ -379,15 +332,21 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// Passes over words that say nothing that can be read, up to where something else may begin.
-    fn pass_over(&mut self, start: usize) -> usize {
-        let mut at = start;
+    fn pass_over(&mut self, start: usize, openers: usize) -> usize {
+        let mut at = openers.min(self.prose.tokens.len());
+        let tried = at;
         let (mut names, mut hedged) = (Vec::new(), false);
         // Whatever stands here belongs to it, a joint as well.
         let mut first = true;
+        let mut named = usize::MAX;
         while let Some(token) = self.prose.tokens.get(at) {
             let ends = !matches!(token.sign, Sign::Word | Sign::Quoted | Sign::Quote) || token.is_any(JOINTS);
             if ends && !first {
-                break;
+                match self.listed(at).filter(|_| named == at) {
+                    Some(end) => (at, named) = (end, end),
+                    None => break,
+                }
+                continue;
             }
             first = false;
             hedged |= token.is_any(HEDGES);
@@ -398,7 +357,7 @@ impl<'s> Walk<'_, 's> {
             {
                 Some((end, entity)) => {
                     names.extend(entity.map(SaidName::Known).filter(|_| names.len() < MOST_NAMES));
-                    at = end;
+                    (at, named) = (end, end);
                 }
                 None => at += 1,
             }
@@ -406,12 +365,21 @@ impl<'s> Walk<'_, 's> {
         let about = !names.is_empty() || self.prose.tokens[start..at].iter().any(|token| token.sign == Sign::Quoted);
         if !names.is_empty() {
             self.talk = Talk { others: names.split_off(1), first: names, term: None };
-        } else if let Some(stranger) = self.stranger(start).filter(|_| self.last.is_none()) {
+        } else if let Some(stranger) = self.stranger(tried).filter(|_| self.last.is_none()) {
             self.talk = Talk { first: vec![stranger], ..Talk::default() };
         }
         self.doubtful = hedged;
         self.stretches.push(Stretch { start, end: at, claim: None, hedged, about });
         at
+    }
+
+    /// The place behind one more name of a list, where nothing else follows it that could be said of it.
+    fn listed(&self, at: usize) -> Option<usize> {
+        let comma = usize::from(self.sign(at)? == Sign::Comma);
+        let and = usize::from(self.is_any(at + comma, &["and"]));
+        let (end, _) = self.index.name_end(&self.prose, at + comma + and).filter(|_| comma + and > 0)?;
+        let more = self.sign(end).is_none_or(|sign| sign != Sign::Word) || self.is_any(end, &["and"]);
+        more.then_some(end)
     }
 
     /// Somebody whom no document names, at the beginning of a sentence.

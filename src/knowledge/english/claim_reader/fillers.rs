@@ -8,7 +8,7 @@ use super::word_lists::{HONORIFICS, NO_NAMES, NOBODY, WITHIN_NAMES};
 use super::wordings::GROUP;
 
 /// Names in one list.
-const LONGEST_LIST: usize = 24;
+const LONGEST_LIST: usize = 16;
 /// Words in a name that nobody knows, by whether it has capitals.
 const LONGEST_NAME: usize = 6;
 const LONGEST_NOUN: usize = 3;
@@ -148,6 +148,10 @@ impl ReaderIndex {
                     list.members.push((end, name));
                     last = end;
                     if joined {
+                        // The whole list, or all but the last, which may begin something else, or the first alone.
+                        if longer.len() > 2 {
+                            longer.remove(1);
+                        }
                         longer.push((end, list.clone()));
                     }
                 }

