@@ -9,7 +9,7 @@ use tokenizers::{AddedToken, ModelWrapper};
 use super::gguf::tokenizer_json;
 use super::tokenizer::{ANSWER, BOS, END_THINK, EOS, PAD, QUESTION, SPECIAL, broken};
 use super::tokenizer_config::{CONFIG, TokenizerConfig};
-use super::{Chat, PromptConfig, Tokenizer};
+use super::{Chat, PromptConfig, Tokenizer, merges};
 use crate::gguf::Gguf;
 use crate::{Error, Result, files};
 
@@ -40,6 +40,7 @@ impl Tokenizer {
 
     /// A tokenizer of its `tokenizer.json` and what came with it; `place` stands for the file in errors.
     fn assemble(place: &str, bytes: Vec<u8>, companions: TokenizerConfig) -> Result<Self> {
+        merges::check(&bytes, place)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(broken(place))?;
         demand_prefix(&inner, &companions)?;
         let [numbered, special] = companions.added()?;

@@ -8,6 +8,7 @@ pub mod format;
 mod gguf;
 pub mod keys;
 mod loading;
+mod merges;
 mod prompts;
 pub mod prose;
 pub mod reading;
