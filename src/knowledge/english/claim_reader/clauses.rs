@@ -3,7 +3,7 @@
 use super::ReaderIndex;
 use super::fillers::Prose;
 use super::matcher::Matcher;
-use super::openers::{INTERJECTIONS, OPENERS};
+use super::openers::{INTERJECTIONS, OPENERS, source};
 use super::prose_token::{Sign, tokens};
 use super::quantified::behind_words;
 use super::statement::{Statement, boundary, denied};
@@ -41,6 +41,8 @@ struct Walk<'r, 's> {
     talk: Talk,
     /// The last stretch is one that nobody states, and what goes on from it is neither.
     doubtful: bool,
+    /// It is a statement, or nothing but names.
+    names_only: bool,
 }
 
 impl ReaderIndex {
@@ -51,8 +53,16 @@ impl ReaderIndex {
         self.unquote(&mut prose);
         let asks = prose.tokens.iter().any(|token| token.sign == Sign::Asks);
         let read = vec![false; prose.tokens.len()];
-        let mut walk =
-            Walk { index: self, prose, read, stretches: Vec::new(), last: None, talk: talk.clone(), doubtful: false };
+        let mut walk = Walk {
+            index: self,
+            prose,
+            read,
+            stretches: Vec::new(),
+            last: None,
+            talk: talk.clone(),
+            doubtful: false,
+            names_only: false,
+        };
         if asks {
             walk.nothing_said();
         } else {
@@ -86,13 +96,9 @@ impl<'s> Walk<'_, 's> {
         let mut names = Vec::new();
         let mut at = 0;
         while at < self.prose.tokens.len() && names.len() < MOST_NAMES {
-            match self.index.name_end(&self.prose, at) {
-                Some((end, Some(number))) => {
-                    names.push(SaidName::Known(number));
-                    at = end;
-                }
-                _ => at += 1,
-            }
+            let name = self.index.name_at(&self.prose, at);
+            names.extend(name.and_then(|(_, name)| name.entity).map(SaidName::Known));
+            at = name.map_or(at + 1, |(end, _)| end);
         }
         if !names.is_empty() {
             self.talk = Talk { others: names.split_off(1), first: names, term: None };
@@ -211,6 +217,13 @@ impl<'s> Walk<'_, 's> {
                 };
                 place = behind;
             }
+            if it
+                && self.sign(place) == Some(Sign::Comma)
+                && self.is_any(place + 1, &["not", "rather", "and", "instead"])
+            {
+                let close = (place + 1..place + 9).find(|at| self.sign(*at) == Some(Sign::Comma));
+                place = close.map_or(place, |close| close + 1);
+            }
             if !self.is_any(place, &["who", "that", "which"]) {
                 continue;
             }
@@ -240,12 +253,14 @@ impl<'s> Walk<'_, 's> {
         if self.stretches.is_empty() {
             return None;
         }
-        let names = if relative && !talk.others.is_empty() { &talk.others } else { &talk.first };
-        if names.is_empty() {
+        // "and who" goes on about the subject, "who" about the last name; and neither about what merely stood before it.
+        let again = at > 0 && self.is_any(at - 1, &["and", "but"]);
+        let names = if relative && !again && !talk.others.is_empty() { &talk.others } else { &talk.first };
+        if names.is_empty() || (relative && !self.names_only) {
             return None;
         }
         let matcher = |start: usize| Matcher::new(self.index, &self.prose, talk, start, false);
-        let said = matcher(at + relative_behind).without_first(names, false, self.is_any(at, &["whose"]));
+        let said = matcher(at + relative_behind).without_first(names, !relative, self.is_any(at, &["whose"]));
         said.or_else(|| self.gapped(at)).map(|said| (said, at))
     }
 
@@ -296,6 +311,9 @@ impl<'s> Walk<'_, 's> {
         {
             return Some((behind_signs(end), denies));
         }
+        if let Some(end) = source(&self.prose, at) {
+            return Some((behind_signs(end), false));
+        }
         // "In 1902,"
         if token.is_any(&["in", "around", "by", "since"]) && tokens.get(at + 1).is_some_and(|next| next.is_number()) {
             return Some((behind_signs(at + 2), false));
@@ -328,7 +346,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.talk = said.talk.clone();
         self.last = Some(said);
-        self.doubtful = doubtful;
+        (self.doubtful, self.names_only) = (doubtful, true);
     }
 
     /// Passes over words that say nothing that can be read, up to where something else may begin.
@@ -338,7 +356,7 @@ impl<'s> Walk<'_, 's> {
         let (mut names, mut hedged) = (Vec::new(), false);
         // Whatever stands here belongs to it, a joint as well.
         let mut first = true;
-        let mut named = usize::MAX;
+        let (mut named, mut called, mut words) = (usize::MAX, false, 0);
         while let Some(token) = self.prose.tokens.get(at) {
             let ends = !matches!(token.sign, Sign::Word | Sign::Quoted | Sign::Quote) || token.is_any(JOINTS);
             if ends && !first {
@@ -350,25 +368,25 @@ impl<'s> Walk<'_, 's> {
             }
             first = false;
             hedged |= token.is_any(HEDGES);
-            match self
-                .index
-                .name_end(&self.prose, at)
-                .filter(|(_, entity)| entity.is_some() && token.sign == Sign::Word)
-            {
-                Some((end, entity)) => {
-                    names.extend(entity.map(SaidName::Known).filter(|_| names.len() < MOST_NAMES));
+            match self.index.name_at(&self.prose, at).filter(|_| token.sign == Sign::Word) {
+                Some((end, name)) => {
+                    called |= name.entity.is_some() || name.term.is_some();
+                    names.extend(name.entity.map(SaidName::Known).filter(|_| names.len() < MOST_NAMES));
                     (at, named) = (end, end);
                 }
-                None => at += 1,
+                None => {
+                    words += usize::from(!token.is_any(&["the", "a", "an"]));
+                    at += 1;
+                }
             }
         }
-        let about = !names.is_empty() || self.prose.tokens[start..at].iter().any(|token| token.sign == Sign::Quoted);
+        let about = called || self.prose.tokens[start..at].iter().any(|token| token.sign == Sign::Quoted);
         if !names.is_empty() {
             self.talk = Talk { others: names.split_off(1), first: names, term: None };
         } else if let Some(stranger) = self.stranger(tried).filter(|_| self.last.is_none()) {
             self.talk = Talk { first: vec![stranger], ..Talk::default() };
         }
-        self.doubtful = hedged;
+        (self.doubtful, self.names_only) = (hedged, words == 0);
         self.stretches.push(Stretch { start, end: at, claim: None, hedged, about });
         at
     }
@@ -377,7 +395,7 @@ impl<'s> Walk<'_, 's> {
     fn listed(&self, at: usize) -> Option<usize> {
         let comma = usize::from(self.sign(at)? == Sign::Comma);
         let and = usize::from(self.is_any(at + comma, &["and"]));
-        let (end, _) = self.index.name_end(&self.prose, at + comma + and).filter(|_| comma + and > 0)?;
+        let (end, _) = self.index.name_at(&self.prose, at + comma + and).filter(|_| comma + and > 0)?;
         let more = self.sign(end).is_none_or(|sign| sign != Sign::Word) || self.is_any(end, &["and"]);
         more.then_some(end)
     }

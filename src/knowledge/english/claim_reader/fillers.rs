@@ -163,10 +163,9 @@ impl ReaderIndex {
         found
     }
 
-    /// The names that begin at a place and are those of something, whatever it is; the place behind the longest.
-    pub fn name_end(&self, prose: &Prose, at: usize) -> Option<(usize, Option<u32>)> {
-        let (end, name) = self.names.at(&prose.tokens, &prose.ids, at).into_iter().next()?;
-        Some((end, name.entity))
+    /// What is called by the longest name that begins at a place, with the place behind it.
+    pub fn name_at(&self, prose: &Prose, at: usize) -> Option<(usize, &NameEnd)> {
+        self.names.at(&prose.tokens, &prose.ids, at).into_iter().next()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ReaderIndex;
 use super::fillers::{Filler, Prose};
-use super::prose_token::Sign;
+use super::prose_token::{ProseToken, Sign};
 use super::statement::{Statement, boundary};
 use super::talk::{Pronoun, SaidName, Talk};
 use super::word_lists::{ADVERBS, ADVERBS_OF_TWO, AUXILIARIES, HEDGES};
@@ -178,6 +178,17 @@ impl<'r, 's> Matcher<'r, 's> {
                 self.step(node, but + 1, &contrast);
             }
         }
+        if token.is("none") && behind(1, "other") && behind(2, "than") {
+            self.step(node, at + 3, &passing(partial));
+        }
+        // "(not designed) by Rik Dop but by Mara Venn"
+        let but = (at + 2..at + 8).find(|but| tokens.get(*but).is_some_and(|token| token.is("but")));
+        let parallel = |but: &usize| partial.negated && tokens.get(but + 1).is_some_and(|next| next.is(&token.word));
+        if let Some(but) = but.filter(parallel) {
+            let mut contrast = Partial { negated: false, ..passing(partial) };
+            contrast.asides.push((at, but));
+            self.step(node, but + 1, &contrast);
+        }
         let negates = token.is("never") || (token.is("not") && partial.auxiliary);
         if negates && !partial.negated {
             self.step(node, at + 1, &Partial { negated: true, ..passing(partial) });
@@ -238,7 +249,7 @@ impl<'r, 's> Matcher<'r, 's> {
             |from: usize, to: usize| !tokens[from..to].iter().any(|token| token.is_any(HEDGES) || token.is("or"));
         if let Some(close) = close.filter(|close| comma && tokens[*close].sign == Sign::Comma && *close > from) {
             // "Mara Venn, Rik Dop, …" is a list, and no aside.
-            let list = self.index.name_end(self.prose, from).is_some_and(|(end, _)| end == close);
+            let list = self.index.name_at(self.prose, from).is_some_and(|(end, _)| end == close);
             if plain(from, close) && !list {
                 let mut next = Partial { aside_last: true, ..partial.clone() };
                 next.asides.push((at, close));
@@ -271,13 +282,8 @@ impl<'r, 's> Matcher<'r, 's> {
 
     /// ", in fact,"
     fn adverb_between_commas(&mut self, node: usize, at: usize, partial: &Partial) {
-        let tokens = &self.prose.tokens;
-        let word = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
-        let one = tokens.get(at + 1).is_some_and(|token| token.is_any(ADVERBS)).then_some(at + 2);
-        let two = ADVERBS_OF_TWO.iter().find(|pair| word(at + 1, pair[0]) && word(at + 2, pair[1])).map(|_| at + 3);
-        let end = one.or(two).filter(|end| tokens.get(*end).is_some_and(|token| token.sign == Sign::Comma));
-        if let Some(end) = end.filter(|_| partial.passed < PASSED) {
-            self.step(node, end + 1, &Partial { passed: partial.passed + 1, aside_last: true, ..partial.clone() });
+        if let Some(end) = between_commas(&self.prose.tokens, at).filter(|_| partial.passed < PASSED) {
+            self.step(node, end, &Partial { passed: partial.passed + 1, aside_last: true, ..partial.clone() });
         }
     }
 
@@ -295,4 +301,13 @@ impl<'r, 's> Matcher<'r, 's> {
 
 fn is_plural(filler: &Filler) -> bool {
     filler.members.iter().any(|(_, name)| matches!(name, SaidName::Pronoun(Pronoun::Several | Pronoun::Any)))
+}
+
+/// The place behind an adverb between two commas.
+pub fn between_commas(tokens: &[ProseToken], at: usize) -> Option<usize> {
+    let comma = |at: usize| tokens.get(at).is_some_and(|token| token.sign == Sign::Comma);
+    let word = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
+    let one = tokens.get(at + 1).is_some_and(|token| token.is_any(ADVERBS)).then_some(at + 2);
+    let two = ADVERBS_OF_TWO.iter().find(|pair| word(at + 1, pair[0]) && word(at + 2, pair[1])).map(|_| at + 3);
+    one.or(two).filter(|end| comma(at) && comma(*end)).map(|end| end + 1)
 }

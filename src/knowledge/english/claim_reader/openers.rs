@@ -1,5 +1,7 @@
 //! What stands before a statement: "So", "I recall that", "Step 2:".
 
+use super::fillers::Prose;
+
 /// What may stand before a statement without changing what it says, longest first where one begins another. Where the
 /// second is true, what follows is denied.
 pub const OPENERS: &[(&str, bool)] = &[
@@ -59,6 +61,7 @@ pub const OPENERS: &[(&str, bool)] = &[
     ("we know that", false),
     ("we know", false),
     ("we have that", false),
+    ("we have", false),
     ("we also know that", false),
     ("we also know", false),
     ("everyone knows that", false),
@@ -213,3 +216,17 @@ pub const INTERJECTIONS: &[&str] = &[
     "recollection",
     "correction",
 ];
+
+/// What states facts: "premise", "document".
+const SOURCES: &[&str] =
+    &["premise", "premises", "fact", "facts", "document", "documents", "statement", "text", "texts", "rule", "passage"];
+
+/// The place behind words that only say where something stands: "the second premise says that".
+pub fn source(prose: &Prose, at: usize) -> Option<usize> {
+    let is = |at: usize, words: &[&str]| prose.tokens.get(at).is_some_and(|token| token.is_any(words));
+    let mut at = at + usize::from(is(at, &["the", "one", "another", "a", "my", "our"]));
+    at += usize::from(is(at, &["first", "second", "third", "other", "next", "last", "relevant", "key"]));
+    let verbs = ["is", "says", "states", "say", "state", "are", "said", "stated"];
+    let said = is(at, SOURCES) && is(at + 1, &verbs) && is(at + 2, &["that"]);
+    said.then_some(at + 3)
+}

@@ -2,10 +2,11 @@
 
 use super::ReaderIndex;
 use super::fillers::Prose;
+use super::matcher::between_commas;
 use super::prose_token::Sign;
 use super::statement::{Statement, boundary};
 use super::talk::{SaidName, Talk};
-use super::word_lists::{ADVERBS, NO_NAMES, PLURAL};
+use super::word_lists::{ADVERBS, ADVERBS_OF_TWO, NO_NAMES, PLURAL};
 use crate::knowledge::{Claim, Mood};
 
 /// How many a statement is about.
@@ -74,7 +75,31 @@ impl ReaderIndex {
         if !self.has_terms {
             return None;
         }
-        self.existing(prose, at, lax).or_else(|| self.predicated(prose, at, talk, lax))
+        let existing = self.existing(prose, at, lax).or_else(|| self.partitive(prose, at, lax));
+        existing.or_else(|| self.predicated(prose, at, talk, lax))
+    }
+
+    /// "of blickets, all are zorps"
+    fn partitive(&self, prose: &Prose, at: usize, lax: bool) -> Option<Statement> {
+        let tokens = &prose.tokens;
+        if !tokens.get(at)?.is_any(&["of", "among"]) {
+            return None;
+        }
+        let place = at + 1 + usize::from(tokens.get(at + 1)?.is_any(&["the", "all"]));
+        let (end, subject) = self.terms(prose, place, false).into_iter().next()?;
+        let place = end + usize::from(tokens.get(end)?.sign == Sign::Comma);
+        let how_many = tokens.get(place)?;
+        let copula = tokens.get(place + 1).filter(|token| token.is_any(&["is", "are"])).map(|_| place + 2)?;
+        let (place, denied) = behind_copula(prose, copula)?;
+        let mood = match (how_many.word.as_str(), denied) {
+            ("all" | "each", false) | ("none", true) => Mood::All,
+            ("none", false) => Mood::No,
+            ("some" | "several", false) => Mood::Some,
+            ("some" | "several", true) => Mood::SomeNot,
+            _ => return None,
+        };
+        let (end, predicates) = self.predicates(prose, place, lax)?;
+        self.about(subject, mood, predicates, end, false)
     }
 
     /// "all blickets are zorps"
@@ -230,8 +255,20 @@ fn is_copula(prose: &Prose, at: usize) -> bool {
 }
 
 /// The place behind adverbs.
-fn skip(prose: &Prose, at: usize) -> usize {
-    at + prose.tokens[at.min(prose.tokens.len())..].iter().take(3).take_while(|token| token.is_any(ADVERBS)).count()
+fn skip(prose: &Prose, mut at: usize) -> usize {
+    let is = |at: usize, word: &str| prose.tokens.get(at).is_some_and(|token| token.is(word));
+    for _ in 0..3 {
+        if prose.tokens.get(at).is_some_and(|token| token.is_any(ADVERBS)) {
+            at += 1;
+        } else if ADVERBS_OF_TWO.iter().any(|pair| is(at, pair[0]) && is(at + 1, pair[1])) {
+            at += 2;
+        } else if let Some(end) = between_commas(&prose.tokens, at) {
+            at = end;
+        } else {
+            break;
+        }
+    }
+    at
 }
 
 /// The place of the predicate, and whether it is denied.
