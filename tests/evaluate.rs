@@ -124,7 +124,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     assert!(read(Arm::FineTuned) < read(Arm::InContext) && read(Arm::InContext) < read(Arm::InContext8));
     assert!(read(Arm::InContext8) < read(Arm::InContextFull) && read(Arm::FineTuned) < read(Arm::Retrieval));
     for row in &all.arms {
-        let scored = row.form != CANDIDATES && row.arm.way() != PromptMode::Restore;
+        let scored = row.form != CANDIDATES && !row.arm.is_asked_by_sentence();
         assert_eq!(row.likelihood.is_some(), scored, "{row:?}");
     }
 

@@ -32,7 +32,9 @@ pub fn defaults(table: &Table) -> Vec<KindDefault> {
     let language = section(table, "world").and_then(|world| world.get("language")?.as_str());
     let free_text = files || language == Some("english");
     let base = BaseConfig { path };
-    let (checkpoint, none) = (base.dir(), || Value::Table(Table::new()));
+    // What recollect has pretrained is of the kind of those that ship.
+    let checkpoint = base.dir().filter(|dir| !dir.join(base::KNOWN).exists());
+    let none = || Value::Table(Table::new());
     let new = |section, key, value| KindDefault { section, key, value };
     let mut all = Vec::new();
     if files {

@@ -50,7 +50,7 @@ impl FromStr for Requirement {
         };
         let form = match form {
             [] => None,
-            [form] => match word::<Form>(form) {
+            [form] => match word::<Form>(form).filter(|form| form.task == task) {
                 Some(form) => Some(form),
                 None => return refuse(form, "a form: candidates, open, open-any, entailment, completion".into()),
             },

@@ -8,7 +8,7 @@ use super::start::Start;
 use crate::evaluate::examiner::{Examined, ask, everything, read};
 use crate::evaluate::prompts::cloze;
 use crate::evaluation::Arm;
-use crate::knowledge::Question;
+use crate::knowledge::{Knowledge, Question};
 use crate::store::stage::Stage;
 use crate::{Result, files, random};
 
@@ -21,6 +21,8 @@ const RECALLED: &str = "answers.jsonl";
 
 /// Lets the policy complete sentences of its documents, a sample of them, and says how many it knows.
 pub(crate) fn tell(experiment: &Experiment, start: &Start, tuned: &Stage) -> Result<()> {
+    // Worlds for the bases that ship are learned as configs for them say.
+    let Knowledge::Files(_) = &start.knowledge else { return Ok(()) };
     let mut asked: Vec<Question> = everything(start);
     // Each fact once, however often it is asked about.
     let mut seen = std::collections::BTreeSet::new();

@@ -140,9 +140,10 @@ mod tests {
                 assert_eq!(serde_json::from_str::<Form>(&text).unwrap(), *form);
             }
         }
-        let error = serde_json::from_str::<Form>("\"opne\"").unwrap_err().to_string();
+        assert_eq!(serde_json::from_str::<Form>("\"capital-cities\"").unwrap().task, JSONL, "rows of a file named it");
+        let error = serde_json::from_str::<Form>("\"Opne\"").unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown variant `opne`, expected one of `candidates`, `open`, `open-any`"),
+            error.starts_with("unknown variant `Opne`, expected one of `candidates`, `open`, `open-any`"),
             "{error}"
         );
     }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use recollect::config::Config;
+use recollect::config::{Config, WarmupConfig};
+use recollect::knowledge::english::world::config::EnglishConfig;
 use recollect::learner::Algorithm;
 use recollect::sweep::Search;
 use syn::{Fields, Item, ItemEnum, ItemStruct, Type};
@@ -104,7 +105,13 @@ impl Reference {
         };
         let values = |text: &str| Table::try_from(config(text)).unwrap();
         // PPO has the sections that the default algorithm has a word for.
-        let defaults = vec![values(""), algorithm("grpo"), algorithm("ppo")];
+        // Sections that are left out where they are as usual.
+        let english = Table::from_iter([("english".to_owned(), Value::try_from(EnglishConfig::default()).unwrap())]);
+        let left_out = [
+            ("world".to_owned(), Value::Table(english)),
+            ("warmup".to_owned(), Value::try_from(WarmupConfig::default()).unwrap()),
+        ];
+        let defaults = vec![values(""), algorithm("grpo"), algorithm("ppo"), Table::from_iter(left_out)];
         let source = Source::read(&root().join("src"));
         Reference { source, defaults, written: values(WRITTEN), sections: Vec::new() }
     }

@@ -40,7 +40,7 @@ fn a_seed_gives_one_world() {
     let bytes =
         [lines(&one.documents), lines(&one.questions), lines(&one.forward), lines(&one.facts), lines(&one.lessons)];
     let digest = bytes.concat().bytes().fold(0, |digest, byte| random::mix(digest ^ u64::from(byte)));
-    assert_eq!(format!("{digest:016x}"), "16d5f96977cbaf14", "the words of worlds have changed");
+    assert_eq!(format!("{digest:016x}"), "28fe221b54e84532", "the words of worlds have changed");
 }
 
 #[test]
