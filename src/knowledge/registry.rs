@@ -123,6 +123,7 @@ impl LexiconConfig {
 mod tests {
     use super::*;
     use crate::knowledge::TaskId;
+    use crate::knowledge::jsonl::task::JSONL;
     use std::collections::HashSet;
 
     #[test]
