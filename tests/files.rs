@@ -35,7 +35,7 @@ fn load(documents: &Path, questions: &Path, seed: u64) -> Jsonl {
 fn leaks_of_the_cases_are_found_and_nothing_else_is() {
     let Some(folder) = cases().map(|folder| folder.join("leak")) else { return };
     let check = |documents: &str, questions: &str| {
-        leak::check(&Knowledge::Files(load(&folder.join(documents), &folder.join(questions), 0)))
+        leak::check(&Knowledge::Files(Box::new(load(&folder.join(documents), &folder.join(questions), 0))))
     };
     for leaky in ["plain", "case", "punct", "nfd", "hyphen", "embedded"] {
         let error = check(&format!("docs_{leaky}.jsonl"), "qs.jsonl").unwrap_err().to_string();

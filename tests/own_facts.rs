@@ -93,7 +93,7 @@ fn load(home: &Path) -> Jsonl {
 fn what_is_recited_of_own_facts_is_judged() {
     let home = home();
     write(home.path());
-    let knowledge = Knowledge::Files(load(home.path()));
+    let knowledge = Knowledge::Files(Box::new(load(home.path())));
     let question: Question = knowledge.questions(Set::B).into_iter().find(|q| q.answer == "Eve Lund").unwrap();
     assert_eq!(question.text, "Who built the Low Dam?\nChoose one of: Eve Lund, Finn Quay, Gus Reed, Hal Stone.");
     assert_eq!((question.form.name, question.needed.len(), question.chance), ("builders", 1, 0.25));

@@ -130,7 +130,7 @@ impl Comparison {
         if self.questions.is_empty() {
             return look_into_files(config);
         }
-        let knowledge = Knowledge::Files(self.asked(config)?);
+        let knowledge = Knowledge::Files(Box::new(self.asked(config)?));
         leak::check(&knowledge)?;
         Ok(notes(&knowledge))
     }
@@ -148,8 +148,11 @@ impl Comparison {
     /// What a contender starts from, which is the contender itself, and its digest.
     fn start(&self, config: &Config, contender: &Contender) -> Result<(Start, String)> {
         let base = Base::load(Place::Dir(&contender.dir))?.asked(&config.prompt)?;
-        let knowledge =
-            if self.questions.is_empty() { knowledge(config)? } else { Knowledge::Files(self.asked(config)?) };
+        let knowledge = if self.questions.is_empty() {
+            knowledge(config)?
+        } else {
+            Knowledge::Files(Box::new(self.asked(config)?))
+        };
         leak::check(&knowledge)?;
         let asked = match &knowledge {
             Knowledge::Generated(_) if config.base.is_made() => {

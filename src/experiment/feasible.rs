@@ -132,7 +132,7 @@ fn files_and_model(config: &Config) -> Result<Made> {
             (model, tokenizer)
         }
     };
-    Ok((model, tokenizer, Knowledge::Files(jsonl)))
+    Ok((model, tokenizer, Knowledge::Files(Box::new(jsonl))))
 }
 
 /// Refuses lessons and documents that may become longer than the model can read.

@@ -94,7 +94,7 @@ impl Start {
         check_room(experiment.longest_completion(), &base, &jsonl)?;
         let base = with_a_name(experiment, base, &content)?;
         let named = BTreeMap::from([(BASE_FILES, content), (WORLD_FILES, files_digest(config)?)]);
-        Ok(Self { base, knowledge: Knowledge::Files(jsonl), digest, made, named })
+        Ok(Self { base, knowledge: Knowledge::Files(Box::new(jsonl)), digest, made, named })
     }
 
     /// The same questions for a policy from elsewhere, which is read with its own tokenizer; and the digest of that policy.
@@ -143,7 +143,7 @@ pub(crate) fn files_digest(config: &Config) -> Result<String> {
 /// The knowledge that the config asks for, to be looked at.
 pub(crate) fn knowledge(config: &Config) -> Result<Knowledge> {
     if config.world.is_free_text() {
-        from_files(config).map(Knowledge::Files)
+        from_files(config).map(|jsonl| Knowledge::Files(Box::new(jsonl)))
     } else {
         let world = if config.base.is_made() {
             World::new(&config.known.known(), &config.world.generated())

@@ -158,11 +158,12 @@ impl Question {
             (placed && !listed(said, &right)).then(|| [before, &sentence[at + right.len()..]].concat())
         });
         let others = || {
-            let wrong = self.choices.iter().filter(|choice| !self.is_answered_by(choice)).map(|choice| spelt(choice));
+            let mut wrong =
+                self.choices.iter().filter(|choice| !self.is_answered_by(choice)).map(|choice| spelt(choice));
             let named = |choice: Vec<String>| {
                 !choice.is_empty() && sentence.windows(choice.len()).any(|part| part == choice.as_slice())
             };
-            wrong.map(named).any(|named| named)
+            wrong.any(named)
         };
         rest.is_some_and(|rest| {
             rest.len() > 1

@@ -12,7 +12,7 @@ pub enum Knowledge {
     /// A world made from a seed, with a grammar in which recited facts can be checked.
     Generated(Box<World>),
     /// Free text: documents to read and prompts to complete.
-    Files(Jsonl),
+    Files(Box<Jsonl>),
 }
 
 impl Knowledge {

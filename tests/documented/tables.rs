@@ -141,7 +141,7 @@ fn the_table_of_answers_is_how_they_are_judged() {
                 assert!(matching == Match::Number && counts.is_empty(), "{row:?} cannot be asked");
                 continue;
             };
-            let (question, knowledge) = (jsonl.questions(Set::B)[0].clone(), Knowledge::Files(jsonl));
+            let (question, knowledge) = (jsonl.questions(Set::B)[0].clone(), Knowledge::Files(Box::new(jsonl)));
             let judgement = judge(&knowledge, &question, Opening::Answer, answered, true);
             assert_eq!(judgement.correct, counts == "yes", "{row:?} by {matching}");
         }

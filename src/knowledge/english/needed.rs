@@ -14,7 +14,7 @@ impl ClaimReader {
     /// The facts that a question needs: those with one end in the question and the other as its answer. None, where that is no
     /// single fact: nothing is then said of whether an answer follows.
     pub fn needed(&self, question: &Question) -> Vec<Claim> {
-        let asked = spaced(&question.text.split("\nChoose one of: ").next().unwrap_or_default());
+        let asked = spaced(question.text.split("\nChoose one of: ").next().unwrap_or_default());
         let book = self.book();
         let named = |canonical: &str| {
             let mut names = book.names.iter().filter(|(_, name)| *name == canonical).map(|(alias, _)| alias);
