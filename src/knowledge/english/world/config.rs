@@ -39,11 +39,15 @@ pub enum EnglishTask {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnglishConfig {
+    /// What documents and questions are about.
     pub tasks: Vec<EnglishTask>,
+    /// What reinforcement learning asks about.
     pub a: EnglishSize,
+    /// What only the evaluation asks about.
     pub b: EnglishSize,
     /// What lessons are about. It has no questions.
     pub c: EnglishSize,
+    /// Questions about each fact in each form.
     pub questions: QuestionCounts,
     /// Members of a group, all of one profession.
     pub group_size: usize,
@@ -51,6 +55,7 @@ pub struct EnglishConfig {
     pub articles: usize,
     /// Whether "all" says that there is one.
     pub import: Import,
+    /// Lessons in how to think.
     pub lessons: LessonCounts,
 }
 
@@ -62,6 +67,7 @@ pub struct EnglishSize {
     pub facts: usize,
     /// Pairs of premises, a multiple of 4.
     pub syllogisms: usize,
+    /// Pairs of kinds of which one is larger, faster or safer.
     pub comparisons: usize,
     /// Pairs of premises that stand in one article.
     pub conclusions: usize,
@@ -77,7 +83,9 @@ pub struct EnglishSize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuestionCounts {
+    /// About set A.
     pub a: usize,
+    /// About set B.
     pub b: usize,
 }
 
