@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::pairs::first_answers;
-use super::record::{Counted, by_run, counted, share};
+use super::record::{RightCount, by_run, counted, share};
 use super::{AgainstBaseline, Answered, Arm, Pairs, Verification};
 use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::exact::{numbers, pass_at_k};
@@ -237,6 +237,6 @@ fn pass_at(group: &[&Answered]) -> BTreeMap<usize, f64> {
 
 fn by_likelihood(group: &[&Answered]) -> Option<ByLikelihood> {
     let is_right = |one: &Answered| one.likeliest.as_ref().map(|choice| *choice == one.expected);
-    let Counted { correct, n, accuracy, interval } = counted(group, is_right)?;
+    let RightCount { correct, n, accuracy, interval } = counted(group, is_right)?;
     Some(ByLikelihood { correct, n, accuracy, low: interval.low, high: interval.high })
 }

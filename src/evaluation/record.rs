@@ -103,7 +103,7 @@ pub(super) fn by_run<'a>(answers: &[&'a Answered]) -> Vec<Vec<&'a Answered>> {
 }
 
 /// So many of so many answers, as a share with its 95 % interval over questions and runs ([`seeds::share`]).
-pub(super) struct Counted {
+pub(super) struct RightCount {
     pub correct: usize,
     pub n: usize,
     pub accuracy: f64,
@@ -111,7 +111,7 @@ pub(super) struct Counted {
 }
 
 /// Counts what is right among the answers of which that can be said; `None` where it can be said of none.
-pub(super) fn counted(answers: &[&Answered], is_right: impl Fn(&Answered) -> Option<bool>) -> Option<Counted> {
+pub(super) fn counted(answers: &[&Answered], is_right: impl Fn(&Answered) -> Option<bool>) -> Option<RightCount> {
     let count = |run: &Vec<&Answered>| {
         let decided = run.iter().filter_map(|one| is_right(one));
         decided.fold((0, 0), |(correct, n), right| (correct + usize::from(right), n + 1))
@@ -120,7 +120,7 @@ pub(super) fn counted(answers: &[&Answered], is_right: impl Fn(&Answered) -> Opt
     let clusters: Vec<(f64, usize)> = runs.iter().filter_map(|(right, n)| Some((share(*right, *n)?, *n))).collect();
     let OverSeeds { interval, .. } = seeds::share(&clusters)?;
     let (correct, n) = runs.iter().fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
-    Some(Counted { correct, n, accuracy: share(correct, n)?, interval })
+    Some(RightCount { correct, n, accuracy: share(correct, n)?, interval })
 }
 
 /// A part of a whole; `None` of nothing.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Counted, counted};
+use super::record::{RightCount, counted};
 use super::{Answered, Arm};
 use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::Interval;
@@ -82,7 +82,7 @@ pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
                 continue;
             }
             rows.extend(groups.into_iter().filter_map(|((arm, at), group)| {
-                let Counted { correct, n, accuracy, interval: Interval { low, high } } =
+                let RightCount { correct, n, accuracy, interval: Interval { low, high } } =
                     counted(&group, |one| Some(one.judgement.correct))?;
                 Some(Scaling { task, form, set, measure, arm, at, correct, n, accuracy, low, high })
             }));

@@ -34,12 +34,12 @@ struct Bar {
     /// The whole row in words.
     words: String,
     #[serde(flatten)]
-    place: Place,
+    place: BarPlace,
 }
 
 /// A share with its interval on a line from 0 to 100 %: in percentages of the line, as CSS wants them, and in words.
 #[derive(Serialize)]
-pub struct Place {
+pub struct BarPlace {
     class: &'static str,
     at: String,
     low: String,
@@ -54,7 +54,7 @@ pub struct Gap {
     label: String,
     chance_at: String,
     chance: String,
-    marks: Vec<Place>,
+    marks: Vec<BarPlace>,
     /// From the baseline to the trained policy.
     arrow: Option<Arrow>,
     before: Option<String>,
@@ -69,15 +69,15 @@ struct Arrow {
     down: bool,
 }
 
-impl Place {
+impl BarPlace {
     /// In the colour of a class.
-    pub fn new(class: &'static str, accuracy: f64, low: f64, high: f64) -> Place {
+    pub fn new(class: &'static str, accuracy: f64, low: f64, high: f64) -> BarPlace {
         let (value, range) = (percent(accuracy), range(low, high));
-        Place { class, at: css(accuracy), low: css(low), spread: css(high - low), value, range }
+        BarPlace { class, at: css(accuracy), low: css(low), spread: css(high - low), value, range }
     }
 
-    fn of_arm(row: &ArmResult) -> Place {
-        Place::new(class(row.arm), row.accuracy, row.low, row.high)
+    fn of_arm(row: &ArmResult) -> BarPlace {
+        BarPlace::new(class(row.arm), row.accuracy, row.low, row.high)
     }
 }
 
@@ -116,7 +116,7 @@ pub fn gaps(summary: &Summary) -> Vec<Gap> {
             label: kind(task, form),
             chance_at: css(chance),
             chance: percent(chance),
-            marks: [before, context, after].into_iter().flatten().map(Place::of_arm).collect(),
+            marks: [before, context, after].into_iter().flatten().map(BarPlace::of_arm).collect(),
             arrow,
             before: value(before),
             after: value(after),
@@ -170,7 +170,7 @@ fn bar(row: &ArmResult) -> Bar {
         range(row.low, row.high),
         percent(row.chance)
     );
-    Bar { label: row.arm.label(), sign: sign(row.against_baseline), words, place: Place::of_arm(row) }
+    Bar { label: row.arm.label(), sign: sign(row.against_baseline), words, place: BarPlace::of_arm(row) }
 }
 
 /// A share as a CSS percentage.

@@ -4,7 +4,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::bars::{self, Place, css};
+use super::bars::{self, BarPlace, css};
 use super::findings::Findings;
 use super::html::fill;
 use super::table::{Column, ShownTable, TableCell, two_lines};
@@ -65,7 +65,7 @@ struct Rail {
     best: bool,
     chance_at: String,
     #[serde(flatten)]
-    place: Place,
+    place: BarPlace,
 }
 
 /// What one axis does.
@@ -78,7 +78,7 @@ struct EffectRow {
 impl Rail {
     fn new(label: String, note: String, best: bool, score: &Pooled) -> Rail {
         let class = if best { "after" } else { "tuned" };
-        let place = Place::new(class, score.accuracy, score.low, score.high);
+        let place = BarPlace::new(class, score.accuracy, score.low, score.high);
         Rail { label, note, best, chance_at: css(score.chance), place }
     }
 }

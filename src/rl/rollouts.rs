@@ -65,7 +65,10 @@ pub fn measure(lines: &[&Record], groups: &[Vec<Option<f64>>], without_spread: u
     gauge!("completions/clipped_ratio").set(share(&|line| line.finish == Finish::Length));
     let sentences: usize = lines.iter().map(|line| line.judgement.recitations.len()).sum();
     let true_ones = lines.iter().flat_map(|line| &line.judgement.recitations).filter(|r| r.is_true).count();
-    gauge!("recited/facts").set(sentences as f64 / lines.len().max(1) as f64);
+    // Where nobody can say what is true, nothing was counted.
+    if sentences > 0 || lines.iter().any(|line| line.judgement.grounding.is_some()) {
+        gauge!("recited/facts").set(sentences as f64 / lines.len().max(1) as f64);
+    }
     // Of nothing, no share is true. Questions from files do not say what they need.
     if sentences > 0 {
         gauge!("recited/true_share").set(true_ones as f64 / sentences as f64);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Tokens;
+use super::TokenList;
 use super::splits::{self, Split};
 use crate::gguf::Gguf;
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 
 /// The parts of a `tokenizer.json` that are of this kind; and whether texts begin with a token of their own where the file
 /// does not say.
-pub(super) fn parts(gguf: &Gguf, tokens: &Tokens) -> Result<(Map<String, Value>, bool)> {
+pub(super) fn parts(gguf: &Gguf, tokens: &TokenList) -> Result<(Map<String, Value>, bool)> {
     let Split { expressions, ignores_merges, begins, composes, .. } = split(gguf)?;
     if gguf.flag(PREFIX)? == Some(true) {
         let remedy = "byte-level tokenizers do without here; choose a model whose tokenizer does";

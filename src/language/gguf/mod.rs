@@ -42,7 +42,7 @@ enum TokenType {
 }
 
 /// The tokens of a file, by their ids.
-struct Tokens<'a> {
+struct TokenList<'a> {
     texts: Vec<&'a str>,
     types: Vec<TokenType>,
 }
@@ -53,7 +53,7 @@ struct Tokens<'a> {
 /// A kind of tokenizer, or a key, that is not supported; tokens that contradict each other.
 pub(super) fn tokenizer_json(gguf: &Gguf) -> Result<Vec<u8>> {
     keys::demand_supported(gguf)?;
-    let tokens = Tokens::read(gguf)?;
+    let tokens = TokenList::read(gguf)?;
     let (mut parts, begins) = match gguf.text(MODEL)? {
         Some("gpt2") => bpe::parts(gguf, &tokens)?,
         Some("llama") => sentencepiece::parts(gguf, &tokens)?,
@@ -75,7 +75,7 @@ pub(super) fn tokenizer_json(gguf: &Gguf) -> Result<Vec<u8>> {
 /// # Errors
 /// Special tokens that the tokenizer does not have.
 pub(super) fn companions(gguf: &Gguf) -> Result<[Map<String, Value>; 2]> {
-    let tokens = Tokens::read(gguf)?;
+    let tokens = TokenList::read(gguf)?;
     let mut options = Map::new();
     for (key, role) in ROLES {
         if let Some(id) = tokens.id(gguf, key)? {
@@ -106,8 +106,8 @@ pub(super) fn companions(gguf: &Gguf) -> Result<[Map<String, Value>; 2]> {
     Ok([options, generation])
 }
 
-impl<'a> Tokens<'a> {
-    fn read(gguf: &'a Gguf) -> Result<Tokens<'a>> {
+impl<'a> TokenList<'a> {
+    fn read(gguf: &'a Gguf) -> Result<TokenList<'a>> {
         let Some(texts) = gguf.texts(TOKENS)? else { return Err(gguf.missing(TOKENS)) };
         let types = match gguf.wholes(TYPES)? {
             None => vec![TokenType::Normal; texts.len()],
@@ -117,7 +117,7 @@ impl<'a> Tokens<'a> {
                 return Err(gguf.refuse(TYPES, format!("a list of {}", types.len()), &remedy));
             }
         };
-        Ok(Tokens { texts, types })
+        Ok(TokenList { texts, types })
     }
 
     /// The token that a key names.
@@ -183,7 +183,7 @@ impl TokenType {
 }
 
 /// Tokens that other programs put around a text; here only prompts say what they begin with.
-fn post_processor(gguf: &Gguf, tokens: &Tokens, begins: bool) -> Result<Value> {
+fn post_processor(gguf: &Gguf, tokens: &TokenList, begins: bool) -> Result<Value> {
     let asked = [("add_bos_token", ROLES[0].0, begins), ("add_eos_token", ROLES[1].0, false)];
     let mut around = [None, None];
     for (token, (flag, key, default)) in around.iter_mut().zip(asked) {

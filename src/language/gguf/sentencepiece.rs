@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde_json::{Map, Value, json};
 
-use super::{TOKENS, TokenType, Tokens};
+use super::{TOKENS, TokenList, TokenType};
 use crate::gguf::Gguf;
 use crate::{Error, Result};
 
@@ -17,7 +17,7 @@ const LONGEST: usize = 1024;
 
 /// The parts of a `tokenizer.json` that are of this kind; and that texts begin with a token of their own where the file does
 /// not say.
-pub(super) fn parts(gguf: &Gguf, tokens: &Tokens) -> Result<(Map<String, Value>, bool)> {
+pub(super) fn parts(gguf: &Gguf, tokens: &TokenList) -> Result<(Map<String, Value>, bool)> {
     let prefixes = gguf.flag(PREFIX)?.unwrap_or(true);
     let vocabulary = tokens.vocabulary(gguf)?;
     let merges = merges(gguf, tokens, &vocabulary)?;
@@ -55,7 +55,7 @@ type Merge<'a> = [&'a str; 2];
 
 /// All pairs of tokens that are one together: the best score first, as transformers orders them when it reads SentencePiece's
 /// own files.
-fn merges<'a>(gguf: &Gguf, tokens: &Tokens<'a>, vocabulary: &Map<String, Value>) -> Result<Vec<Merge<'a>>> {
+fn merges<'a>(gguf: &Gguf, tokens: &TokenList<'a>, vocabulary: &Map<String, Value>) -> Result<Vec<Merge<'a>>> {
     let Some(scores) = gguf.numbers(SCORES)? else { return Err(gguf.missing(SCORES)) };
     if scores.len() != tokens.texts.len() {
         let remedy = format!("there are {} tokens, and each has one", tokens.texts.len());

@@ -1,12 +1,12 @@
 //! Goes through a sentence statement by statement.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::fillers::Prose;
 use super::matcher::Matcher;
 use super::openers::{INTERJECTIONS, OPENERS, source};
 use super::prose_token::{Sign, tokens};
 use super::quantified::behind_words;
-use super::statement::{Statement, boundary, denied};
+use super::statement::{ReadStatement, boundary, denied};
 use super::talk::{SaidName, Talk};
 use super::word_lists::{DOUBTED, HEDGES, JOINTS, UNSTATED};
 use super::wordings::{GROUP, OBJECT, SUBJECT};
@@ -31,13 +31,13 @@ struct Stretch {
 
 /// A sentence on its way.
 struct Walk<'r, 's> {
-    index: &'r ReaderIndex,
+    index: &'r ClaimIndex,
     prose: Prose<'s>,
     /// Words that were read as a statement, or as its opener.
     read: Vec<bool>,
     stretches: Vec<Stretch>,
     /// The last statement of this sentence.
-    last: Option<Statement>,
+    last: Option<ReadStatement>,
     talk: Talk,
     /// The last stretch is one that nobody states, and what goes on from it is neither.
     doubtful: bool,
@@ -45,7 +45,7 @@ struct Walk<'r, 's> {
     names_only: bool,
 }
 
-impl ReaderIndex {
+impl ClaimIndex {
     /// What a sentence claims, in slices that it consists of. `talk` is what was spoken of before, and then what it speaks of.
     pub fn clauses<'a>(&self, sentence: &'a str, talk: &mut Talk) -> Vec<(&'a str, Option<Claim>)> {
         let mut prose = Prose { text: sentence, tokens: tokens(sentence), ids: Vec::new() };
@@ -129,7 +129,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// The statement that begins at a place, where it begins behind its openers, and whether it only goes on from the last.
-    fn statement(&mut self, mut at: usize, joined: bool) -> (usize, Option<Statement>, bool) {
+    fn statement(&mut self, mut at: usize, joined: bool) -> (usize, Option<ReadStatement>, bool) {
         let begin = at;
         let mut denies = false;
         for _ in 0..MOST_OPENERS {
@@ -149,7 +149,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// Notes what was read, and turns it round where it is denied.
-    fn said(&mut self, begin: usize, from: usize, mut said: Statement, denies: bool) -> Statement {
+    fn said(&mut self, begin: usize, from: usize, mut said: ReadStatement, denies: bool) -> ReadStatement {
         let end = said.end.min(self.read.len());
         self.read[begin..from.min(end)].fill(true);
         self.read[from.min(end)..end].fill(true);
@@ -169,7 +169,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// What is stated by the words at a place.
-    fn read_at(&self, at: usize, lax: bool) -> Option<Statement> {
+    fn read_at(&self, at: usize, lax: bool) -> Option<ReadStatement> {
         let (index, prose) = (self.index, &self.prose);
         let matcher = |start: usize| Matcher::new(index, prose, &self.talk, start, lax);
         let plain = matcher(at).whole();
@@ -195,7 +195,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// "it was Mara Venn who designed …", "Mara Venn is the one who designed …"
-    fn cleft(&self, at: usize, lax: bool) -> Option<Statement> {
+    fn cleft(&self, at: usize, lax: bool) -> Option<ReadStatement> {
         let copula = |at: usize| self.is_any(at, &["is", "was", "'s"]);
         let tokens = &self.prose.tokens;
         let it = tokens.get(at)?.is("it") && copula(at + 1);
@@ -246,7 +246,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// What goes on about what was spoken of just before: "and painted …", "who painted …", "and Rik Dop the Owl".
-    fn going_on(&self, at: usize) -> Option<(Statement, usize)> {
+    fn going_on(&self, at: usize) -> Option<(ReadStatement, usize)> {
         let relative = self.is_any(at, &["who", "which", "that", "whose"]);
         let relative_behind = usize::from(relative);
         let talk = &self.talk;
@@ -265,7 +265,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// "Mara Venn designed the Bridge, and Rik Dop the Owl."
-    fn gapped(&self, at: usize) -> Option<Statement> {
+    fn gapped(&self, at: usize) -> Option<ReadStatement> {
         let (relation, subject_first) = self.last.as_ref()?.relation?;
         let slots = if subject_first { [SUBJECT, OBJECT] } else { [OBJECT, SUBJECT] };
         for (end, one) in self.index.single(&self.prose, at, slots[0], false, usize::MAX) {
@@ -280,7 +280,7 @@ impl<'s> Walk<'_, 's> {
                 let claim = self.index.claim(relation, &subject, &object, None);
                 let talk = Talk { first: vec![one.clone()], others: vec![other], term: None };
                 let relation = Some((relation, subject_first));
-                return Some(Statement {
+                return Some(ReadStatement {
                     end,
                     facts: vec![(end, Some(claim))],
                     asides: vec![],
@@ -333,7 +333,7 @@ impl<'s> Walk<'_, 's> {
         None
     }
 
-    fn keep(&mut self, start: usize, said: Statement, went_on: bool) {
+    fn keep(&mut self, start: usize, said: ReadStatement, went_on: bool) {
         let doubtful = went_on && self.doubtful;
         let mut from = start;
         for (cut, claim) in &said.facts {

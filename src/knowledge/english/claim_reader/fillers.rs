@@ -1,6 +1,6 @@
 //! What may fill a slot of a wording: names that documents have, other names, pronouns, and several of them.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::names::NameEnd;
 use super::prose_token::{ProseToken, Sign};
 use super::talk::{SaidName, pronoun};
@@ -40,7 +40,7 @@ impl Filler {
     }
 }
 
-impl ReaderIndex {
+impl ClaimIndex {
     /// The names that begin at a place, each with the place behind it. With `lax`, also those that no document has.
     pub fn single(&self, prose: &Prose, at: usize, slot: usize, lax: bool, first: usize) -> Vec<(usize, SaidName)> {
         let tokens = &prose.tokens;

@@ -1,9 +1,9 @@
 //! Holds the words of a sentence against all wordings at once.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::fillers::{Filler, Prose};
 use super::prose_token::{ProseToken, Sign};
-use super::statement::{Statement, boundary};
+use super::statement::{ReadStatement, boundary};
 use super::talk::{Pronoun, SaidName, Talk};
 use super::word_lists::{ADVERBS, ADVERBS_OF_TWO, AUXILIARIES, HEDGES};
 use super::wordings::{GROUP, OBJECT, SUBJECT};
@@ -21,7 +21,7 @@ pub struct Partial {
     pub slots: [Option<Filler>; 3],
     pub negated: bool,
     /// What a relative clause said on the way.
-    pub inner: Vec<Statement>,
+    pub inner: Vec<ReadStatement>,
     /// Asides that were passed over.
     pub asides: Vec<(usize, usize)>,
     /// Which of subject and object came first.
@@ -34,7 +34,7 @@ pub struct Partial {
 
 /// A search for the statement that begins at a place.
 pub struct Matcher<'r, 's> {
-    pub index: &'r ReaderIndex,
+    pub index: &'r ClaimIndex,
     pub prose: &'r Prose<'s>,
     pub talk: &'r Talk,
     pub start: usize,
@@ -42,23 +42,23 @@ pub struct Matcher<'r, 's> {
     /// A relative clause within another has none of its own.
     pub inner: bool,
     steps: usize,
-    best: Option<Statement>,
+    best: Option<ReadStatement>,
 }
 
 impl<'r, 's> Matcher<'r, 's> {
-    pub fn new(index: &'r ReaderIndex, prose: &'r Prose<'s>, talk: &'r Talk, start: usize, lax: bool) -> Self {
+    pub fn new(index: &'r ClaimIndex, prose: &'r Prose<'s>, talk: &'r Talk, start: usize, lax: bool) -> Self {
         Self { index, prose, talk, start, lax, inner: false, steps: 0, best: None }
     }
 
     /// The statement that begins here with its first word.
-    pub fn whole(mut self) -> Option<Statement> {
+    pub fn whole(mut self) -> Option<ReadStatement> {
         self.step(0, self.start, &Partial::default());
         self.best
     }
 
     /// The statement whose first name was said before: "(Mara Venn) designed …". With `reduced`, also without its "was", and
     /// with `possessive`, what belongs to it: "whose wife is …".
-    pub fn without_first(mut self, said: &[SaidName], reduced: bool, possessive: bool) -> Option<Statement> {
+    pub fn without_first(mut self, said: &[SaidName], reduced: bool, possessive: bool) -> Option<ReadStatement> {
         let members = said.iter().map(|name| (self.start, name.clone())).collect();
         let filler = Filler { members, neither: false, possessive };
         let words = &self.index.words;

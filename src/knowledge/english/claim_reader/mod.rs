@@ -36,11 +36,11 @@ use crate::language::prose;
 
 /// Reads sentences about the facts of a book.
 #[derive(Clone, Debug)]
-pub struct ClaimReader(ReaderIndex, Import);
+pub struct ClaimReader(ClaimIndex, Import);
 
 /// Everything that is looked up while reading.
 #[derive(Clone, Debug)]
-struct ReaderIndex {
+struct ClaimIndex {
     book: FactBook,
     words: WordNumbers,
     names: NameTree,
@@ -66,7 +66,7 @@ impl ClaimReader {
 
     /// A reader where terms have members, or may have none.
     pub fn importing(book: FactBook, import: Import) -> Self {
-        Self(ReaderIndex::new(book), import)
+        Self(ClaimIndex::new(book), import)
     }
 
     pub fn book(&self) -> &FactBook {
@@ -101,7 +101,7 @@ impl Facts for ClaimReader {
     }
 }
 
-impl ReaderIndex {
+impl ClaimIndex {
     fn new(book: FactBook) -> Self {
         let (mut words, mut names, mut wordings) = (WordNumbers::default(), NameTree::default(), WordingTree::new());
         let mut numbers: HashMap<String, usize> = HashMap::new();

@@ -1,10 +1,10 @@
 //! Reads statements about all or some of what a term names.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::fillers::Prose;
 use super::matcher::between_commas;
 use super::prose_token::Sign;
-use super::statement::{Statement, boundary};
+use super::statement::{ReadStatement, boundary};
 use super::talk::{SaidName, Talk};
 use super::word_lists::{ADVERBS, ADVERBS_OF_TWO, NO_NAMES, PLURAL};
 use crate::knowledge::{Claim, Mood};
@@ -69,9 +69,9 @@ const MOST_PREDICATES: usize = 12;
 /// Terms with the place behind them: their number, or what is written.
 type Term = (usize, SaidName);
 
-impl ReaderIndex {
+impl ClaimIndex {
     /// The statement about all or some that begins at a place.
-    pub fn quantified(&self, prose: &Prose, at: usize, talk: &Talk, lax: bool) -> Option<Statement> {
+    pub fn quantified(&self, prose: &Prose, at: usize, talk: &Talk, lax: bool) -> Option<ReadStatement> {
         if !self.has_terms {
             return None;
         }
@@ -80,7 +80,7 @@ impl ReaderIndex {
     }
 
     /// "of blickets, all are zorps"
-    fn partitive(&self, prose: &Prose, at: usize, lax: bool) -> Option<Statement> {
+    fn partitive(&self, prose: &Prose, at: usize, lax: bool) -> Option<ReadStatement> {
         let tokens = &prose.tokens;
         if !tokens.get(at)?.is_any(&["of", "among"]) {
             return None;
@@ -103,7 +103,7 @@ impl ReaderIndex {
     }
 
     /// "all blickets are zorps"
-    fn predicated(&self, prose: &Prose, at: usize, talk: &Talk, lax: bool) -> Option<Statement> {
+    fn predicated(&self, prose: &Prose, at: usize, talk: &Talk, lax: bool) -> Option<ReadStatement> {
         let tokens = &prose.tokens;
         let token = tokens.get(at)?;
         let (mut place, quantifier) = quantifier(prose, at).unwrap_or((at, Quantifier::Bare));
@@ -142,7 +142,7 @@ impl ReaderIndex {
     }
 
     /// "there are blickets that are zorps"
-    fn existing(&self, prose: &Prose, at: usize, lax: bool) -> Option<Statement> {
+    fn existing(&self, prose: &Prose, at: usize, lax: bool) -> Option<ReadStatement> {
         let tokens = &prose.tokens;
         if !tokens.get(at)?.is("there") {
             return None;
@@ -180,7 +180,14 @@ impl ReaderIndex {
         self.about(subject, mood, predicates, end, false)
     }
 
-    fn about(&self, subject: SaidName, mood: Mood, predicates: Vec<Term>, end: usize, only: bool) -> Option<Statement> {
+    fn about(
+        &self,
+        subject: SaidName,
+        mood: Mood,
+        predicates: Vec<Term>,
+        end: usize,
+        only: bool,
+    ) -> Option<ReadStatement> {
         let known = |name: &SaidName| matches!(name, SaidName::Known(_));
         let all_known = known(&subject) && predicates.iter().all(|(_, name)| known(name));
         let count = predicates.len();
@@ -198,7 +205,7 @@ impl ReaderIndex {
             _ => None,
         };
         let talk = Talk { term, ..Talk::default() };
-        Some(Statement { end, facts, asides: Vec::new(), known: all_known, talk, relation: None })
+        Some(ReadStatement { end, facts, asides: Vec::new(), known: all_known, talk, relation: None })
     }
 
     /// The terms that begin at a place, the longest first.

@@ -1,11 +1,11 @@
 //! What stands in quotes: a name, or somebody else's words.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::fillers::Prose;
 use super::prose_token::Sign;
 use super::word_lists::NO_NAMES;
 
-impl ReaderIndex {
+impl ClaimIndex {
     /// Leaves the signs around a quoted name out, and makes one piece of any other quote, or of what follows a quote that is
     /// not closed.
     pub fn unquote(&self, prose: &mut Prose) {

@@ -1,6 +1,6 @@
 //! What a statement says, made of the wording that it has and the names in it.
 
-use super::ReaderIndex;
+use super::ClaimIndex;
 use super::fillers::Prose;
 use super::matcher::{Matcher, Partial};
 use super::prose_token::Sign;
@@ -14,7 +14,7 @@ const MOST_FACTS: usize = 48;
 
 /// A statement that was read.
 #[derive(Clone, Debug)]
-pub struct Statement {
+pub struct ReadStatement {
     /// The place behind it.
     pub end: usize,
     /// What it claims, each with the place behind the words that claim it.
@@ -32,7 +32,7 @@ pub struct Statement {
 /// Where a statement ends whose wording ends at a place: behind what only says when, and before a sign, a joint, or nothing.
 /// With it the group that is named there.
 pub fn boundary(
-    index: &ReaderIndex,
+    index: &ClaimIndex,
     prose: &Prose,
     mut at: usize,
     groups: bool,
@@ -75,7 +75,7 @@ pub fn boundary(
     ends.then_some((at, group))
 }
 
-impl ReaderIndex {
+impl ClaimIndex {
     /// What a followed wording says. `None` where it says nothing of anything that is known.
     pub fn statement(
         &self,
@@ -84,7 +84,7 @@ impl ReaderIndex {
         partial: &Partial,
         end: usize,
         group: Option<SaidName>,
-    ) -> Option<Statement> {
+    ) -> Option<ReadStatement> {
         let tokens = &matcher.prose.tokens;
         let relation = *relations.first()?;
         let ends = [SUBJECT, OBJECT].map(|slot| self.resolved(partial, slot, relation, matcher.talk));
@@ -132,7 +132,7 @@ impl ReaderIndex {
         let first = partial.first.unwrap_or(SUBJECT).min(OBJECT);
         let named = |end: usize| ends[end].iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
         let talk = Talk { first: named(first), others: named(1 - first), term: None };
-        Some(Statement { end, facts, asides, known, talk, relation: Some((relation, first == SUBJECT)) })
+        Some(ReadStatement { end, facts, asides, known, talk, relation: Some((relation, first == SUBJECT)) })
     }
 
     /// The names in a slot, with pronouns replaced by whom they refer to.

@@ -80,7 +80,7 @@ struct KindFact {
 }
 
 /// The kinds of a set, and the sentences that state each fact.
-struct Kinds {
+struct KindTree {
     all: Vec<KindNode>,
     facts: Vec<KindFact>,
     told: Vec<Vec<String>>,
@@ -94,7 +94,7 @@ pub fn make(
     names: &mut NameBook,
     random: &mut Stream,
 ) -> Result<TaskPart> {
-    let mut kinds = Kinds::make(size, names, random)?;
+    let mut kinds = KindTree::make(size, names, random)?;
     let mut documents = Vec::new();
     for family in 0..size {
         for _ in 0..config.articles {
@@ -114,8 +114,8 @@ pub fn make(
     Ok(TaskPart { set, documents, questions, forward: Vec::new(), facts: kinds.rows(set) })
 }
 
-impl Kinds {
-    fn make(families: usize, names: &mut NameBook, random: &mut Stream) -> Result<Kinds> {
+impl KindTree {
+    fn make(families: usize, names: &mut NameBook, random: &mut Stream) -> Result<KindTree> {
         let mut all: Vec<KindNode> = Vec::with_capacity(families * FAMILY);
         for family in 0..families {
             let root = all.len();
@@ -139,7 +139,7 @@ impl Kinds {
             facts.extend(node.traits.iter().map(|has| KindFact { kind, is: None, has: Some(has.clone()) }));
         }
         let told = vec![Vec::new(); facts.len()];
-        Ok(Kinds { all, facts, told })
+        Ok(KindTree { all, facts, told })
     }
 
     fn name(&self, kind: usize) -> &str {
