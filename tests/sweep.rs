@@ -235,6 +235,7 @@ fn halving_trains_the_best_for_longer() {
     let home =
         Home::with(&FOUR.replace("seeds = [0, 3]", "seeds = [0]").replace("[set]", &format!("[search]\n{halving}")));
     let summary = home.run("runs").summary;
+    assert!(summary.failed.is_empty(), "{:?}", summary.failed);
     let told: Vec<(usize, usize)> = summary.ranking.iter().map(|cell| (cell.rung, cell.steps)).collect();
     assert_eq!(told, [(2, 4), (1, 2), (0, 1), (0, 1)]);
     assert_eq!(count(&finished(&home.path("runs/stages")), "train"), 4 + 2 + 1);
