@@ -108,8 +108,9 @@ fn the_table_of_aggregations_is_what_they_do_to_a_short_and_a_long_completion() 
 
 #[test]
 fn the_table_of_arms_has_every_arm_in_its_order() {
-    let rows = CONFIGS.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    let named: Vec<&str> = rows.map(|(name, _)| name).filter(|name| name.parse::<Arm>().is_ok()).collect();
+    let section = CONFIGS.split_once("\n## Every arm\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let named: Vec<&str> = rows.map(|(name, _)| name).collect();
     assert_eq!(named, Arm::ALL.map(Arm::name));
 }
 
