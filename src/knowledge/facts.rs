@@ -23,6 +23,12 @@ pub trait Facts {
         sentences.iter().map(|sentence| (*sentence, self.read(sentence))).collect()
     }
 
+    /// Whether a slice that claims nothing is a remark, such as "That fits.", rather than a statement that nobody can read: it
+    /// names nothing that a fact could hold of. Grammars without remarks have none.
+    fn is_remark(&self, _slice: &str) -> bool {
+        false
+    }
+
     /// Whether the claim is one that the documents state. What merely follows from them does not hold: a recitation
     /// is a fact that was read, not a conclusion.
     fn holds(&self, claim: &Claim) -> bool;

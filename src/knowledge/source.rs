@@ -120,6 +120,10 @@ impl Facts for Knowledge {
         self.facts().map_or_else(Vec::new, |facts| facts.clauses(sentences))
     }
 
+    fn is_remark(&self, slice: &str) -> bool {
+        self.facts().is_some_and(|facts| facts.is_remark(slice))
+    }
+
     fn cloze(&self, claim: &Claim) -> Option<Cloze> {
         self.facts()?.cloze(claim)
     }

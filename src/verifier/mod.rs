@@ -43,7 +43,8 @@ pub struct Judgement {
     pub correct: bool,
     /// Trace, answer and end stand where the format wants them.
     pub well_formed: bool,
-    /// The sentences of the trace, or their clauses, in order; none where the world has no grammar to read them in.
+    /// The sentences of the trace, or their clauses, in order, without remarks in free English; none where the world has no
+    /// grammar to read them in.
     pub recitations: Vec<Recitation>,
     /// How many different needed claims the trace holds.
     pub needed_found: usize,

@@ -73,6 +73,23 @@ impl ClaimIndex {
         walk.slices()
     }
 
+    /// Whether no fact could hold between the things that a text names.
+    pub fn names_no_fact(&self, text: &str) -> bool {
+        let mut prose = Prose { text, tokens: tokens(text), ids: Vec::new() };
+        self.number(&mut prose);
+        let (mut entities, mut terms, mut at) = (Vec::new(), 0, 0);
+        while at < prose.tokens.len() {
+            let Some((end, name)) = self.name_at(&prose, at) else {
+                at += 1;
+                continue;
+            };
+            entities.extend(name.entity);
+            terms += usize::from(name.term.is_some());
+            at = end;
+        }
+        terms < 2 && !self.kinds.could_hold(&entities)
+    }
+
     pub fn number(&self, prose: &mut Prose) {
         prose.ids = prose
             .tokens

@@ -92,6 +92,10 @@ impl Facts for ClaimReader {
         sentences.flat_map(|sentence| self.0.clauses(sentence, &mut talk)).collect()
     }
 
+    fn is_remark(&self, slice: &str) -> bool {
+        self.0.names_no_fact(slice)
+    }
+
     fn cloze(&self, claim: &Claim) -> Option<Cloze> {
         self.0.book.cloze(claim)
     }

@@ -92,6 +92,15 @@ impl Kinds {
         Self { ends, of_names, things }
     }
 
+    /// Whether there is a relation that could hold between two of these names.
+    pub fn could_hold(&self, names: &[u32]) -> bool {
+        let of_kind = |kind| names.iter().filter(|name| self.of_names.get(name) == Some(&kind)).count();
+        self.ends.chunks_exact(2).any(|ends| {
+            let subjects = of_kind(ends[0]);
+            if ends[0] == ends[1] { subjects > 1 } else { subjects > 0 && of_kind(ends[1]) > 0 }
+        })
+    }
+
     fn is_thing(&self, name: &SaidName) -> bool {
         let SaidName::Known(name) = name else { return false };
         self.of_names.get(name).and_then(|kind| self.things.get(kind)).copied().unwrap_or(false)

@@ -169,6 +169,21 @@ fn soup() -> impl Strategy<Value = String> {
 }
 
 #[test]
+fn what_names_nothing_that_a_fact_could_hold_of_is_a_remark() {
+    let (reader, _) = book(&[(0, 0, 0, true), (1, 1, 1, true), (2, 2, 2, true)]);
+    for remark in
+        ["That fits.", "So the answer is Mara Venn.", "Is it Mara Venn or Rik Dop?", "Not the Glass Bridge.", ""]
+    {
+        assert!(reader.is_remark(remark), "{remark}");
+    }
+    for statement in
+        ["Mara Venn, ah, the Glass Bridge.", "Maybe Dop saw the Owl Tower.", "Venn did not design the Glass Bridge."]
+    {
+        assert!(!reader.is_remark(statement), "{statement}");
+    }
+}
+
+#[test]
 fn long_thoughts_come_to_an_end() {
     let terms = FactRow::Categorical(CategoricalFact {
         subject: "blickets".into(),

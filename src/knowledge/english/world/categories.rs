@@ -4,9 +4,8 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::config::EnglishConfig;
 use super::names::{NameBook, capital, pick};
-use super::part::{PartQuestion, TaskPart, each, right_among, stated};
+use super::part::{PartPlan, PartQuestion, TaskPart, right_among, stated};
 use super::premises::plural;
 use crate::Result;
 use crate::knowledge::english::fact_book::{CategoricalFact, FactRow, Relation, WrittenFact};
@@ -87,31 +86,23 @@ struct KindTree {
 }
 
 /// What a set has of it.
-pub fn make(
-    config: &EnglishConfig,
-    set: Set,
-    size: usize,
-    names: &mut NameBook,
-    random: &mut Stream,
-) -> Result<TaskPart> {
-    let mut kinds = KindTree::make(size, names, random)?;
+pub fn make(plan: &mut PartPlan) -> Result<TaskPart> {
+    let mut kinds = KindTree::make(plan.size, plan.names, plan.random)?;
     let mut documents = Vec::new();
-    for family in 0..size {
-        for _ in 0..config.articles {
-            documents.extend(kinds.articles(family, random));
+    for family in 0..plan.size {
+        for _ in 0..plan.config.articles {
+            documents.extend(kinds.articles(family, plan.random));
         }
     }
     let mut questions = Vec::new();
     for kind in 0..kinds.all.len() {
         for form in [REPHRASED, REVERSED, INHERITED, HOLDOUT] {
-            let mut wordings: Vec<usize> = (0..WHAT.len()).collect();
-            wordings.shuffle(random);
-            for wording in wordings.into_iter().take(each(config, set)) {
-                questions.extend(kinds.question(kind, form, wording, random));
+            for wording in plan.wordings(WHAT.len()).into_iter().take(plan.each()) {
+                questions.extend(kinds.question(kind, form, wording, plan.random));
             }
         }
     }
-    Ok(TaskPart { set, documents, questions, forward: Vec::new(), facts: kinds.rows(set) })
+    Ok(TaskPart { set: plan.set, documents, questions, forward: Vec::new(), facts: kinds.rows(plan.set) })
 }
 
 impl KindTree {

@@ -4,9 +4,8 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::config::EnglishConfig;
 use super::names::{NameBook, capital, pick};
-use super::part::{PartQuestion, TaskPart, each};
+use super::part::{PartPlan, PartQuestion, TaskPart};
 use crate::Result;
 use crate::knowledge::codebook::{DECODE, ENCODE};
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
@@ -79,30 +78,22 @@ struct EnglishCode {
 }
 
 /// What a set has of it.
-pub fn make(
-    config: &EnglishConfig,
-    set: Set,
-    size: usize,
-    names: &mut NameBook,
-    random: &mut Stream,
-) -> Result<TaskPart> {
+pub fn make(plan: &mut PartPlan) -> Result<TaskPart> {
     let (mut documents, mut questions, mut facts) = (Vec::new(), Vec::new(), Vec::new());
-    if set == Set::A {
+    if plan.set == Set::A {
         let wordings = WORDINGS.iter().chain(&TURNED).map(|wording| (*wording).to_owned()).collect();
         facts.push(FactRow::Relation(Relation { name: MEANS.into(), wordings }));
     }
-    for _ in 0..size {
-        let mut code = EnglishCode::make(names, random)?;
-        for _ in 0..config.articles {
-            documents.push(code.page(random));
-            documents.push(code.messages(random));
+    for _ in 0..plan.size {
+        let mut code = EnglishCode::make(plan.names, plan.random)?;
+        for _ in 0..plan.config.articles {
+            documents.push(code.page(plan.random));
+            documents.push(code.messages(plan.random));
         }
         for form in [ENCODE, DECODE] {
             for entry in 0..HELD_OUT {
-                let mut wordings: Vec<usize> = (0..TO_CODE.len()).collect();
-                wordings.shuffle(random);
-                for wording in wordings.into_iter().take(each(config, set)) {
-                    questions.push(code.question(entry, form, wording, random));
+                for wording in plan.wordings(TO_CODE.len()).into_iter().take(plan.each()) {
+                    questions.push(code.question(entry, form, wording, plan.random));
                 }
             }
         }
@@ -116,7 +107,7 @@ pub fn make(
             })
         }));
     }
-    Ok(TaskPart { set, documents, questions, forward: Vec::new(), facts })
+    Ok(TaskPart { set: plan.set, documents, questions, forward: Vec::new(), facts })
 }
 
 impl EnglishCode {

@@ -4,9 +4,8 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::config::EnglishConfig;
-use super::names::{NameBook, capital, listed, pick};
-use super::part::{PartQuestion, TaskPart, each, right_among, short_article, stated};
+use super::names::{capital, listed, pick};
+use super::part::{PartPlan, PartQuestion, TaskPart, right_among, short_article, stated};
 use super::premises::plural;
 use crate::Result;
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
@@ -100,39 +99,31 @@ struct ComparedKinds {
 }
 
 /// What a set has of it.
-pub fn make(
-    config: &EnglishConfig,
-    set: Set,
-    size: usize,
-    names: &mut NameBook,
-    random: &mut Stream,
-) -> Result<TaskPart> {
+pub fn make(plan: &mut PartPlan) -> Result<TaskPart> {
     let mut words: Vec<[&str; 2]> =
         OPPOSITES.iter().flat_map(|[one, other]| [[*one, *other], [*other, *one]]).collect();
-    words.shuffle(random);
-    let mut all = Vec::with_capacity(size);
-    for words in words.into_iter().cycle().take(size) {
-        let (subject, object) = (plural(&names.term(random)?), plural(&names.term(random)?));
+    words.shuffle(plan.random);
+    let mut all = Vec::with_capacity(plan.size);
+    for words in words.into_iter().cycle().take(plan.size) {
+        let (subject, object) = (plural(&plan.names.term(plan.random)?), plural(&plan.names.term(plan.random)?));
         all.push(ComparedKinds { words, subject, object, told: Vec::new() });
     }
     let mut documents = Vec::new();
     for one in &mut all {
-        for _ in 0..config.articles {
-            let wording = pick(&WORDINGS, random).replace("{word}", one.words[0]);
+        for _ in 0..plan.config.articles {
+            let wording = pick(&WORDINGS, plan.random).replace("{word}", one.words[0]);
             let sentence = stated(&wording, &one.subject, &one.object);
-            documents.push(short_article(&OPENINGS, std::slice::from_ref(&sentence), &CLOSINGS, random));
+            documents.push(short_article(&OPENINGS, std::slice::from_ref(&sentence), &CLOSINGS, plan.random));
             one.told.push(sentence);
         }
     }
     let mut questions = Vec::new();
     for index in 0..all.len() {
-        let mut wordings: Vec<usize> = (0..QUESTIONS.len()).collect();
-        wordings.shuffle(random);
-        for wording in wordings.into_iter().take(each(config, set)) {
-            questions.push(question(&all, index, QUESTIONS[wording], random));
+        for wording in plan.wordings(QUESTIONS.len()).into_iter().take(plan.each()) {
+            questions.push(question(&all, index, QUESTIONS[wording], plan.random));
         }
     }
-    Ok(TaskPart { set, documents, questions, forward: Vec::new(), facts: facts(&all, set) })
+    Ok(TaskPart { set: plan.set, documents, questions, forward: Vec::new(), facts: facts(&all, plan.set) })
 }
 
 /// One kind is asked for among two; the other one is more of the same than something else, where there is such a kind.

@@ -5,14 +5,13 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::config::EnglishConfig;
-use super::names::{NameBook, capital, pick};
-use super::part::{PartQuestion, TaskPart, each, short_article};
+use super::names::{capital, pick};
+use super::part::{PartPlan, PartQuestion, TaskPart, short_article};
 use super::premises::{CLOSINGS, PremisePair};
 use crate::Result;
 use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
-use crate::knowledge::{Match, Mood, Question, Set};
+use crate::knowledge::{Match, Mood, Question};
 use crate::random::Stream;
 
 const OPENINGS: [&str; 8] = [
@@ -44,32 +43,25 @@ const ASKED: [Mood; 3] = [Mood::All, Mood::No, Mood::Some];
 const TRIES: usize = 10_000;
 
 /// What a set has of it.
-pub fn make(
-    config: &EnglishConfig,
-    set: Set,
-    size: usize,
-    names: &mut NameBook,
-    random: &mut Stream,
-) -> Result<TaskPart> {
-    let mut pairs = Vec::with_capacity(size);
-    for index in 0..size {
-        let (premises, conclusion) = shape(ASKED[index % ASKED.len()], config.import, random);
-        let terms = (0..3).map(|_| names.term(random)).collect::<Result<_>>()?;
-        pairs.push(PremisePair { set, terms, premises, conclusion, import: config.import, told: vec![Vec::new(); 2] });
+pub fn make(plan: &mut PartPlan) -> Result<TaskPart> {
+    let (set, import) = (plan.set, plan.config.import);
+    let mut pairs = Vec::with_capacity(plan.size);
+    for index in 0..plan.size {
+        let (premises, conclusion) = shape(ASKED[index % ASKED.len()], import, plan.random);
+        let terms = (0..3).map(|_| plan.names.term(plan.random)).collect::<Result<_>>()?;
+        pairs.push(PremisePair { set, terms, premises, conclusion, import, told: vec![Vec::new(); 2] });
     }
     let mut documents = Vec::new();
     for pair in &mut pairs {
-        for _ in 0..config.articles {
-            documents.push(article(pair, random));
+        for _ in 0..plan.config.articles {
+            documents.push(article(pair, plan.random));
         }
     }
     let mut questions = Vec::new();
     for (index, pair) in pairs.iter().enumerate() {
-        let mut wordings: Vec<usize> = (0..QUESTIONS.len()).collect();
-        wordings.shuffle(random);
         let other = pairs.get((index + 1) % pairs.len());
-        for wording in wordings.into_iter().take(each(config, set)) {
-            questions.push(question(pair, other, QUESTIONS[wording], random));
+        for wording in plan.wordings(QUESTIONS.len()).into_iter().take(plan.each()) {
+            questions.push(question(pair, other, QUESTIONS[wording], plan.random));
         }
     }
     let facts = pairs.iter().flat_map(PremisePair::rows).collect();

@@ -95,7 +95,7 @@ pub struct QuestionCounts {
 pub struct LessonCounts {
     /// With a thought that recites.
     pub thinking: usize,
-    /// With passages to read; half of them with a thought.
+    /// With passages to read, about people and kinds of which no document says anything; half of them with a thought.
     pub reading: usize,
     /// With the answer alone.
     pub direct: usize,

@@ -4,9 +4,8 @@
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::asking::FORWARD;
-use super::config::EnglishConfig;
-use super::names::{NameBook, capital, pick};
-use super::part::{PartQuestion, TaskPart, each, right_among, short_article, stated};
+use super::names::{capital, pick};
+use super::part::{PartPlan, PartQuestion, TaskPart, right_among, short_article, stated};
 use crate::Result;
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
 use crate::knowledge::question::CANDIDATES as SHOWN;
@@ -158,41 +157,33 @@ impl Described {
 }
 
 /// What a set has of it.
-pub fn make(
-    config: &EnglishConfig,
-    set: Set,
-    size: usize,
-    names: &mut NameBook,
-    random: &mut Stream,
-) -> Result<TaskPart> {
-    let mut all = Vec::with_capacity(size);
-    for index in 0..size {
-        let description = names.description(&ROLES, &FEATS, random)?;
-        let name = names.person(random)?.name;
+pub fn make(plan: &mut PartPlan) -> Result<TaskPart> {
+    let mut all = Vec::with_capacity(plan.size);
+    for index in 0..plan.size {
+        let description = plan.names.description(&ROLES, &FEATS, plan.random)?;
+        let name = plan.names.person(plan.random)?.name;
         all.push(Described { name, description, name_first: index % 2 == 0, told: Vec::new() });
     }
     let mut documents = Vec::new();
     for one in &mut all {
-        for _ in 0..config.articles {
-            let sentence = one.sentence(pick(one.wordings(), random));
-            documents.push(short_article(&OPENINGS, std::slice::from_ref(&sentence), &CLOSINGS, random));
+        for _ in 0..plan.config.articles {
+            let sentence = one.sentence(pick(one.wordings(), plan.random));
+            documents.push(short_article(&OPENINGS, std::slice::from_ref(&sentence), &CLOSINGS, plan.random));
             one.told.push(sentence);
         }
     }
     let (mut questions, mut forward) = (Vec::new(), Vec::new());
     for index in 0..all.len() {
-        let mut wordings: Vec<usize> = (0..WHO.len()).collect();
-        wordings.shuffle(random);
-        for (number, wording) in wordings.into_iter().take(each(config, set).max(1)).enumerate() {
+        for (number, wording) in plan.wordings(WHO.len()).into_iter().take(plan.each().max(1)).enumerate() {
             if number == 0 {
-                forward.push(question(&all, index, FORWARD, wording, random).question);
+                forward.push(question(&all, index, FORWARD, wording, plan.random).question);
             }
-            if number < each(config, set) {
-                questions.push(question(&all, index, CANDIDATES, wording, random));
+            if number < plan.each() {
+                questions.push(question(&all, index, CANDIDATES, wording, plan.random));
             }
         }
     }
-    Ok(TaskPart { set, documents, questions, forward, facts: facts(&all, set) })
+    Ok(TaskPart { set: plan.set, documents, questions, forward, facts: facts(&all, plan.set) })
 }
 
 /// A question for what documents say first, or, forward, for what they say behind it.

@@ -1,16 +1,18 @@
-//! Lessons about set C: how to think about a question, how to read passages, how to answer.
+//! Lessons: how to think about a question and how to answer it, about set C; how to read passages, about people and kinds of
+//! which no document says anything.
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::asking::{FORWARD, context, text};
-use super::config::LessonCounts;
-use super::names::{capital, pick};
-use super::part::{PartQuestion, TaskPart};
+use super::config::EnglishConfig;
+use super::names::{NameBook, capital, pick};
+use super::part::{self, PartQuestion, TaskPart};
 use super::people::People;
 use super::premises::{self, PremisePair};
 use super::rows::LessonRow;
 use super::thoughts::{about_passages, about_people, shown};
+use crate::Result;
 use crate::knowledge::logic::Verdict;
 use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
 use crate::knowledge::{Form, Set};
@@ -45,13 +47,19 @@ enum Kind {
 }
 
 /// All lessons.
+///
+/// # Errors
+///
+/// There are too few names for people whom no document knows.
 pub fn lessons(
     people: &People,
     pairs: &[PremisePair],
     parts: &[TaskPart],
-    counts: &LessonCounts,
+    config: &EnglishConfig,
+    names: &NameBook,
     random: &mut Stream,
-) -> Vec<LessonRow> {
+) -> Result<Vec<LessonRow>> {
+    let counts = &config.lessons;
     let mut kinds = vec![Kind::Thinking; counts.thinking];
     kinds.extend((0..counts.reading).map(|number| Kind::Reading { thought: number % 2 == 0 }));
     kinds.extend(vec![Kind::Direct; counts.direct]);
@@ -59,18 +67,34 @@ pub fn lessons(
     let asked: Vec<&PartQuestion> =
         parts.iter().filter(|part| part.set == Set::C).flat_map(|part| &part.questions).collect();
     let nothing_else = known.is_empty() && pairs.is_empty();
-    let lesson = |kind| {
+    let mut lessons = Vec::new();
+    for kind in kinds {
+        let reads = matches!(kind, Kind::Reading { .. });
         if !asked.is_empty() && (nothing_else || random.random_bool(ABOUT_PARTS)) {
-            return asked.choose(random).map(|question| about_part(question, kind, random));
+            lessons.extend(if reads {
+                part::stranger(config, names.clone(), random)?.map(|question| about_part(&question, kind, random))
+            } else {
+                asked.choose(random).map(|question| about_part(question, kind, random))
+            });
+            continue;
         }
         let share = if pairs.is_empty() { 1.0 } else { ABOUT_PEOPLE };
         if !known.is_empty() && random.random_bool(share) {
-            let index = random.random_range(known.clone());
-            return Some(about_person(people, index, kind, random));
+            lessons.push(if reads {
+                let strangers = People::strangers(config.group_size, names.clone(), random)?;
+                about_person(&strangers, random.random_range(strangers.of(Set::C)), kind, random)
+            } else {
+                about_person(people, random.random_range(known.clone()), kind, random)
+            });
+        } else if reads {
+            let strangers = PremisePair::strangers(config.import, names.clone(), random)?;
+            let strangers: Vec<&PremisePair> = strangers.iter().collect();
+            lessons.extend(strangers.choose(random).map(|pair| about_premises(pair, &strangers, kind, random)));
+        } else {
+            lessons.extend(pairs.choose(random).map(|pair| about_premises(pair, &pairs, kind, random)));
         }
-        pairs.choose(random).map(|pair| about_premises(pair, &pairs, kind, random))
-    };
-    kinds.into_iter().filter_map(lesson).collect()
+    }
+    Ok(lessons)
 }
 
 fn about_person(people: &People, index: usize, kind: Kind, random: &mut Stream) -> LessonRow {

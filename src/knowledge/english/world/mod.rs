@@ -2,7 +2,7 @@
 //! on how to answer, for models that know English already.
 //!
 //! Documents name people before what they did and never the other way round; questions ask for the people. Lessons are about
-//! set C alone, so that nothing of the sets that are measured is in them.
+//! set C and about what no document says, so that nothing of the sets that are measured is in them.
 
 mod articles;
 pub mod asking;
@@ -85,7 +85,7 @@ impl EnglishWorld {
         let mut facts = if people.all.is_empty() { Vec::new() } else { people.rows() };
         facts.extend(pairs.iter().flat_map(PremisePair::rows));
         facts.extend(parts.iter().flat_map(|part| part.facts.iter().cloned()));
-        let lessons = lessons::lessons(&people, &pairs, &parts, &config.lessons, &mut stream("lessons"));
+        let lessons = lessons::lessons(&people, &pairs, &parts, config, &names, &mut stream("lessons"))?;
         Ok(EnglishWorld { documents, questions, forward, facts, lessons })
     }
 }

@@ -90,7 +90,7 @@ const WORDS: [&str; 12] =
 const TRIES: usize = 2000;
 
 /// Gives names, each once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct NameBook {
     used: BTreeSet<String>,
 }

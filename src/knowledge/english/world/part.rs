@@ -1,5 +1,6 @@
 //! What a further task adds to a world in English.
 
+use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::config::{EnglishConfig, EnglishTask};
@@ -32,24 +33,69 @@ pub struct PartQuestion {
     pub others: Vec<String>,
 }
 
+/// What a part is made from.
+pub struct PartPlan<'a> {
+    pub config: &'a EnglishConfig,
+    pub set: Set,
+    /// How much of its task there is.
+    pub size: usize,
+    pub names: &'a mut NameBook,
+    pub random: &'a mut Stream,
+}
+
+impl PartPlan<'_> {
+    /// Questions about each fact: as many as a set has, and two in a set that has lessons only.
+    pub fn each(&self) -> usize {
+        if self.set == Set::C { 2 } else { self.config.questions_of(self.set) }
+    }
+
+    /// The numbers of so many wordings in random order.
+    pub fn wordings(&mut self, count: usize) -> Vec<usize> {
+        let mut wordings: Vec<usize> = (0..count).collect();
+        wordings.shuffle(self.random);
+        wordings
+    }
+}
+
+/// A further task.
+struct FurtherTask {
+    task: EnglishTask,
+    /// Of its stream of random numbers.
+    name: &'static str,
+    make: fn(&mut PartPlan) -> Result<TaskPart>,
+    /// How much of it is as little as questions can be asked about.
+    least: usize,
+}
+
+const FURTHER: [FurtherTask; 5] = [
+    FurtherTask { task: EnglishTask::Comparison, name: "comparisons", make: comparisons::make, least: 4 },
+    FurtherTask { task: EnglishTask::Conclusion, name: "alternatives", make: conclusions::make, least: 6 },
+    FurtherTask { task: EnglishTask::Description, name: "descriptions", make: descriptions::make, least: 8 },
+    FurtherTask { task: EnglishTask::Hierarchy, name: "kinds", make: categories::make, least: 2 },
+    FurtherTask { task: EnglishTask::Codebook, name: "codes", make: codes::make, least: 1 },
+];
+
 /// Further tasks of all sets.
 pub fn parts(config: &EnglishConfig, names: &mut NameBook, stream: &dyn Fn(&str) -> Stream) -> Result<Vec<TaskPart>> {
-    type Make = fn(&EnglishConfig, Set, usize, &mut NameBook, &mut Stream) -> Result<TaskPart>;
-    let further: [(EnglishTask, &str, Make); 5] = [
-        (EnglishTask::Comparison, "comparisons", comparisons::make),
-        (EnglishTask::Conclusion, "alternatives", conclusions::make),
-        (EnglishTask::Description, "descriptions", descriptions::make),
-        (EnglishTask::Hierarchy, "kinds", categories::make),
-        (EnglishTask::Codebook, "codes", codes::make),
-    ];
     let mut parts = Vec::new();
-    for (task, name, make) in further.into_iter().filter(|(task, ..)| config.has(*task)) {
-        let mut random = stream(name);
+    for FurtherTask { task, name, make, .. } in FURTHER.iter().filter(|further| config.has(further.task)) {
+        let random = &mut stream(name);
         for (set, _, size) in config.sets() {
-            parts.push(make(config, set, size.of(task), names, &mut random)?);
+            parts.push(make(&mut PartPlan { config, set, size: size.of(*task), names, random })?);
         }
     }
     Ok(parts)
+}
+
+/// A question of one of the further tasks about what no document says, where there is such a task.
+pub fn stranger(config: &EnglishConfig, mut names: NameBook, random: &mut Stream) -> Result<Option<PartQuestion>> {
+    let asked: Vec<&FurtherTask> =
+        FURTHER.iter().filter(|further| config.has(further.task) && config.c.of(further.task) > 0).collect();
+    let Some(FurtherTask { make, least, .. }) = asked.choose(random) else { return Ok(None) };
+    let mut plan = PartPlan { config, set: Set::C, size: *least, names: &mut names, random };
+    let mut questions = make(&mut plan)?.questions;
+    let chosen = random.random_range(0..questions.len().max(1));
+    Ok((chosen < questions.len()).then(|| questions.swap_remove(chosen)))
 }
 
 /// A sentence from a wording without capital letter and full stop.
@@ -73,9 +119,4 @@ pub fn right_among(right: usize, others: &[usize], count: usize, random: &mut St
     shown.push(right);
     shown.shuffle(random);
     shown
-}
-
-/// Questions about each fact: as many as a set has, and one in a set that has lessons only.
-pub fn each(config: &EnglishConfig, set: Set) -> usize {
-    if set == Set::C { 2 } else { config.questions_of(set) }
 }

@@ -6,7 +6,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::config::EnglishConfig;
 use super::deeds::{DEEDS, DeedKind};
-use super::names::{NameBook, Person, with_article};
+use super::names::{NameBook, Person, capital, with_article};
 use crate::Result;
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
 use crate::knowledge::{Claim, Set};
@@ -47,23 +47,50 @@ pub struct People {
 impl People {
     /// Groups of all sets. No two people share a name, and no two things one.
     pub fn make(config: &EnglishConfig, names: &mut NameBook, random: &mut Stream) -> Result<People> {
-        let (mut groups, mut all) = (Vec::new(), Vec::new());
+        let mut people = People::default();
         for (set, _, size) in config.sets() {
             let mut kinds: Vec<&'static DeedKind> = DEEDS.iter().collect();
             kinds.shuffle(random);
             for kind in kinds.into_iter().cycle().take(size.facts / config.group_size) {
-                let (group, from) = (groups.len(), all.len());
-                let mut things: Vec<String> = Vec::new();
-                for _ in 0..config.group_size {
-                    let person = names.person(random)?;
-                    let object = names.thing(&kind.nouns, &things, random)?;
-                    things.push(object.clone());
-                    all.push(Accomplishment { person, group, object, told: Vec::new() });
-                }
-                groups.push(PersonGroup { name: names.group(random)?, set, kind, members: from..all.len() });
+                people.add_group(set, kind, config.group_size, names, random)?;
             }
         }
-        Ok(People { groups, all })
+        Ok(people)
+    }
+
+    /// A group that no document knows, and sentences of the kind that documents have about them: what is read about them has
+    /// to be read, because it cannot be recalled.
+    pub fn strangers(size: usize, mut names: NameBook, random: &mut Stream) -> Result<People> {
+        let mut people = People::default();
+        if let Some(kind) = DEEDS.choose(random) {
+            people.add_group(Set::C, kind, size, &mut names, random)?;
+        }
+        for index in 0..people.all.len() {
+            let wording = people.any_wording(index, random);
+            let told = capital(&people.worded(index, &wording, people.name(index))) + ".";
+            people.all[index].told.push(told);
+        }
+        Ok(people)
+    }
+
+    fn add_group(
+        &mut self,
+        set: Set,
+        kind: &'static DeedKind,
+        size: usize,
+        names: &mut NameBook,
+        random: &mut Stream,
+    ) -> Result<()> {
+        let (group, from) = (self.groups.len(), self.all.len());
+        let mut things: Vec<String> = Vec::new();
+        for _ in 0..size {
+            let person = names.person(random)?;
+            let object = names.thing(&kind.nouns, &things, random)?;
+            things.push(object.clone());
+            self.all.push(Accomplishment { person, group, object, told: Vec::new() });
+        }
+        self.groups.push(PersonGroup { name: names.group(random)?, set, kind, members: from..self.all.len() });
+        Ok(())
     }
 
     pub fn group_of(&self, index: usize) -> &PersonGroup {

@@ -114,12 +114,28 @@ impl PremisePair {
         for (set, _, size) in config.sets() {
             let until = pairs.len() + size.syllogisms;
             while pairs.len() < until {
-                for ChainShape { premises, conclusion } in square(PREMISES, config.import, random)? {
-                    let terms = (0..=PREMISES).map(|_| names.term(random)).collect::<Result<_>>()?;
-                    let told = vec![Vec::new(); premises.len()];
-                    pairs.push(PremisePair { set, terms, premises, conclusion, import: config.import, told });
-                }
+                pairs.extend(PremisePair::make_square(set, config.import, names, random)?);
             }
+        }
+        Ok(pairs)
+    }
+
+    /// Four pairs that no document knows, and sentences of the kind that documents have about them.
+    pub fn strangers(import: Import, mut names: NameBook, random: &mut Stream) -> Result<Vec<PremisePair>> {
+        let mut pairs = PremisePair::make_square(Set::C, import, &mut names, random)?;
+        for pair in &mut pairs {
+            let told = |premise: &Statement| vec![capital(&pair.any_wording(*premise, random)) + "."];
+            pair.told = pair.premises.iter().map(told).collect();
+        }
+        Ok(pairs)
+    }
+
+    fn make_square(set: Set, import: Import, names: &mut NameBook, random: &mut Stream) -> Result<Vec<PremisePair>> {
+        let mut pairs = Vec::new();
+        for ChainShape { premises, conclusion } in square(PREMISES, import, random)? {
+            let terms = (0..=PREMISES).map(|_| names.term(random)).collect::<Result<_>>()?;
+            let told = vec![Vec::new(); premises.len()];
+            pairs.push(PremisePair { set, terms, premises, conclusion, import, told });
         }
         Ok(pairs)
     }

@@ -86,7 +86,9 @@ mod tests {
             for lesson in &world.lessons {
                 let said = [&lesson.context[..], lesson.thought.as_slice()].concat().join(" ");
                 assert!(!said.contains(['{', '}']), "{name}: {said}");
-                assert!(lesson.context.iter().all(|passage| texts[2].contains(passage.as_str())), "{name}: {said}");
+                // What no document says has to be read.
+                let told = |passage: &String| texts.iter().any(|text| text.contains(passage.as_str()));
+                assert!(!lesson.context.iter().any(told), "{name}: {said}");
             }
             let again = EnglishWorld::new(&EnglishConfig::preset(name).unwrap(), 5).unwrap();
             assert_eq!(world, again, "{name}");
