@@ -78,6 +78,7 @@ impl Feasible {
             Entry::Occupied(there) => Ok(there.into_mut()),
             Entry::Vacant(new) => {
                 let made = if world.is_free_text() { files_and_model(config)? } else { world_and_model(config)? };
+                audit::check(&made.2)?;
                 leak::check(&made.2)?;
                 Ok(new.insert(made))
             }
@@ -113,7 +114,6 @@ fn world_and_model(config: &Config) -> Result<Made> {
         (model, tokenizer, known)
     };
     let world = generated(config, known.as_ref())?;
-    audit::check(&world)?;
     Ok((model, tokenizer, Knowledge::Generated(Box::new(world))))
 }
 

@@ -56,6 +56,7 @@ impl Start {
         } else {
             Self::generated(experiment, made)
         }?;
+        audit::check(&start.knowledge)?;
         leak::check(&start.knowledge)?;
         inputs.write(&experiment.run)?;
         Ok(start)
@@ -71,7 +72,6 @@ impl Start {
         let place = made.as_ref().map_or(config.base.place(), |made| Place::Dir(&made.dir));
         let base = Base::load(place)?.asked(&config.prompt)?;
         let world = generated(config, base.known.as_ref())?;
-        audit::check(&world)?;
         let content = base::digest(place)?;
         let asked = base.tokenizer.prompting();
         let digest = files::digest(format!("{content} {:?} {asked:?}", config.world.generated()).as_bytes());

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::start::{knowledge, notes};
 use crate::config::Config;
-use crate::knowledge::audit::{self, Shortcut};
 use crate::knowledge::jsonl::WorldOrigin;
-use crate::knowledge::{Knowledge, Set, leak};
+use crate::knowledge::shortcut::Shortcut;
+use crate::knowledge::{Knowledge, Set, audit, leak};
 use crate::text::one_line;
 use crate::{Result, files};
 
@@ -32,9 +32,9 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
     let mut text = String::new();
     for part in parts {
         match part {
-            WorldPart::Audit => match &knowledge {
-                Knowledge::Generated(world) => text += &table(&audit::audit(world)),
-                Knowledge::Files(_) => text += "no audit: what would be a shortcut in text from files is not known\n",
+            WorldPart::Audit => match audit::shortcuts(&knowledge)? {
+                Some(shortcuts) => text += &table(&shortcuts),
+                None => text += "no audit: what would be a shortcut in text from files is not known\n",
             },
             _ => {
                 for set in [Some(Set::A), Some(Set::B), None] {
@@ -53,10 +53,8 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
         leak::check(&knowledge)?;
     }
     // A world with a shortcut can be looked at; the exit code still says what it is.
-    if let Knowledge::Generated(world) = &knowledge
-        && parts.contains(&WorldPart::Audit)
-    {
-        audit::check(world)?;
+    if parts.contains(&WorldPart::Audit) {
+        audit::check(&knowledge)?;
     }
     Ok(text)
 }
@@ -128,18 +126,18 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
     if let Some(origin) = origin {
         written.push(origin.write(dir)?);
     }
-    match &knowledge {
-        Knowledge::Generated(world) => written.push(jsonl(dir.join("audit.jsonl"), audit::audit(world))?),
-        Knowledge::Files(files) => {
-            if !files.fact_rows().is_empty() {
-                written.push(jsonl(dir.join("facts.jsonl"), files.fact_rows())?);
-            }
-            if !files.forward().is_empty() {
-                written.push(jsonl(dir.join("forward.jsonl"), files.forward())?);
-            }
-            if !files.lessons().is_empty() {
-                written.push(jsonl(dir.join("lessons.jsonl"), files.lessons().iter().map(|lesson| &lesson.row))?);
-            }
+    if let Some(shortcuts) = audit::shortcuts(&knowledge)? {
+        written.push(jsonl(dir.join("audit.jsonl"), shortcuts)?);
+    }
+    if let Knowledge::Files(files) = &knowledge {
+        if !files.fact_rows().is_empty() {
+            written.push(jsonl(dir.join("facts.jsonl"), files.fact_rows())?);
+        }
+        if !files.forward().is_empty() {
+            written.push(jsonl(dir.join("forward.jsonl"), files.forward())?);
+        }
+        if !files.lessons().is_empty() {
+            written.push(jsonl(dir.join("lessons.jsonl"), files.lessons().iter().map(|lesson| &lesson.row))?);
         }
     }
     Ok(written)

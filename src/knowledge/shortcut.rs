@@ -1,12 +1,51 @@
-//! Cheap rules that might answer questions without knowing anything, and where words stand in the documents.
+//! Cheap rules that might answer questions without knowing anything, how well they do, and where words stand in the documents.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::Question;
+use serde::Serialize;
+
+use super::{Form, Question};
+use crate::statistics::Interval;
+
+/// Standard deviations around chance within which a shortcut passes: one world in about 2,000 fails by bad luck.
+const TOLERANCE: f64 = 3.29;
 
 /// What a rule answers to each question that it is tried on.
 pub type Guesses = Vec<Option<String>>;
+
+/// How well one rule does on set B.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shortcut {
+    pub rule: &'static str,
+    pub form: Form,
+    pub correct: usize,
+    pub n: usize,
+    /// Best accuracy that the rule may have without the knowledge.
+    pub chance: f64,
+    /// Interval around the rule's accuracy.
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Shortcut {
+    /// How well a rule does that made these guesses; `None` where there is nothing to guess.
+    pub fn measured(rule: &'static str, guesses: &Guesses, test: &[Question]) -> Option<Shortcut> {
+        let Question { form, chance: first, .. } = test.first()?;
+        // As a difference from the first, the mean of equal numbers is that number to the last bit.
+        let chance = first + test.iter().map(|q| q.chance - first).sum::<f64>() / test.len() as f64;
+        let right =
+            |(guess, q): &(&Option<String>, &Question)| guess.as_ref().is_some_and(|said| q.is_answered_by(said));
+        let correct = guesses.iter().zip(test).filter(right).count();
+        let Interval { low, high } = Interval::wilson_at(correct as f64 / test.len() as f64, test.len(), TOLERANCE);
+        Some(Shortcut { rule, form, correct, n: test.len(), chance, low, high })
+    }
+
+    /// The rule does no better than chance, as far as can be told.
+    pub fn passes(&self) -> bool {
+        self.low <= self.chance
+    }
+}
 
 /// Questions of one form.
 pub struct Tried<'a> {
@@ -67,11 +106,13 @@ impl DocumentWords {
         }
     }
 
-    fn of(&self, word: &str) -> i64 {
+    /// How often a name is met.
+    pub fn of(&self, word: &str) -> i64 {
         self.count.get(word).copied().unwrap_or(0)
     }
 
-    fn first(&self, word: &str) -> i64 {
+    /// The number of the first document in which it stands.
+    pub fn first(&self, word: &str) -> i64 {
         self.documents.get(word).and_then(|d| d.first()).map_or(i64::from(u32::MAX), |d| *d as i64)
     }
 

@@ -87,6 +87,8 @@ pub struct Jsonl {
     forward: Vec<Question>,
     /// The forms of the questions, in the order in which they come.
     forms: Vec<Form>,
+    /// All of it is that of a world in English.
+    english: bool,
     /// Made when it is first asked for.
     watched: Arc<OnceLock<LeakMatcher>>,
 }
@@ -195,6 +197,8 @@ impl Jsonl {
         let count = all.len();
         let (numbers, rows): (Vec<usize>, Vec<QuestionRow>) = distinct(all).into_iter().unzip();
         check_ids(&rows, &numbers)?;
+        // Questions of a user know neither what they need nor what chance is, and toy worlds have no file of facts.
+        let english = !facts.is_empty() && rows.iter().all(|row| row.exported);
         let reader =
             (!facts.is_empty()).then(|| Arc::new(ClaimReader::importing(facts.iter().cloned().collect(), import)));
         let evidence = PassageIndex::index(&documents);
@@ -234,8 +238,22 @@ impl Jsonl {
             lessons,
             forward: Vec::new(),
             forms,
+            english,
             watched: Arc::default(),
         })
+    }
+
+    /// Whether it is a world in English, made here or exported with its facts: then it is known what may not answer its questions.
+    pub fn is_english(&self) -> bool {
+        self.english
+    }
+
+    /// The texts of files of documents, where nothing else is to be known.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has no rows; a row that is no document, by file and line.
+    pub fn texts(documents: &[PathBuf]) -> Result<Vec<String>> {
+        Ok(rows::documents(documents)?.into_iter().map(|document| document.text).collect())
     }
 
     /// The forms of the questions, in the order in which they come.

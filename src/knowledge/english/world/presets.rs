@@ -56,8 +56,7 @@ mod tests {
     use crate::knowledge::english::fact_book::FactRow;
     use crate::knowledge::jsonl::task::COMPLETION;
     use crate::knowledge::logic::{Import, Verdict, decided};
-    use crate::knowledge::{Claim, Mood, Question, Set};
-    use crate::statistics::Interval;
+    use crate::knowledge::{Claim, Mood, Set};
 
     fn worlds() -> Vec<(&'static str, EnglishWorld)> {
         let made = |name| (name, EnglishWorld::new(&EnglishConfig::preset(name).unwrap(), 5).unwrap());
@@ -122,24 +121,6 @@ mod tests {
             let lessons = serde_json::to_string(&world.lessons).unwrap().to_lowercase();
             let told = a.union(&b).find(|one| has(&lessons, &one.to_lowercase()));
             assert!(told.is_none(), "{name}: {told:?}");
-        }
-    }
-
-    #[test]
-    fn no_rule_of_thumb_about_their_choices_works() {
-        let rules: [fn(&Question) -> usize; 3] =
-            [|_| 0, |q| q.choices.len() - 1, |q| (0..q.choices.len()).max_by_key(|at| q.choices[*at].len()).unwrap()];
-        for (name, world) in worlds() {
-            let forms: BTreeSet<_> = world.questions.iter().map(|q| q.form).collect();
-            for form in forms {
-                let of: Vec<&Question> = world.questions.iter().filter(|q| q.form == form && q.set == Set::B).collect();
-                let chance = of.iter().map(|q| q.chance).sum::<f64>() / of.len() as f64;
-                for (number, rule) in rules.iter().enumerate() {
-                    let right = of.iter().filter(|q| q.is_answered_by(&q.choices[rule(q)])).count();
-                    let low = Interval::wilson_at(right as f64 / of.len() as f64, of.len(), 3.29).low;
-                    assert!(low <= chance, "{name} {form} rule {number}: {right} of {}", of.len());
-                }
-            }
         }
     }
 
