@@ -146,3 +146,39 @@ fn ten_facts_go_through_the_whole_experiment() {
     let metrics = read_metrics(&home.path().join("run/metrics.jsonl")).unwrap();
     assert!(!metrics.is_empty());
 }
+
+#[test]
+fn facts_are_proposed_for_own_documents_and_judge_recitations_as_they_are() {
+    let home = home();
+    write(home.path());
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let mut set: Vec<String> = ["documents", "questions"]
+        .iter()
+        .map(|name| format!("world.jsonl.{name}=['{}']", at(&format!("own-{name}.jsonl"))))
+        .collect();
+    set.push(format!("base.path={}", at("model")));
+    let config = Config::parse("[train]\nforms = ['builders']", "own", "own", &set).unwrap();
+    let proposal = experiment::propose_facts(&config).unwrap();
+    assert_eq!((proposal.relations, proposal.facts, proposal.stating, proposal.sentences), (1, 10, 10, 20));
+    // What somebody has written is not overwritten; what is there already is left.
+    let path = home.path().join("own-facts.jsonl");
+    let refused = experiment::write_facts(&proposal, &path).unwrap_err().to_string();
+    assert!(refused.ends_with("there is another file of this name; name another one, or remove it"), "{refused}");
+    fs::remove_file(&path).unwrap();
+    experiment::write_facts(&proposal, &path).unwrap();
+    experiment::write_facts(&proposal, &path).unwrap();
+    let knowledge = Knowledge::Files(Box::new(load(home.path())));
+    let question = knowledge.questions(Set::B).into_iter().find(|q| q.answer == "Eve Lund").unwrap();
+    assert_eq!(question.needed.len(), 1);
+    let said = "The New Pier was built by Finn Quay. Eve Lund built the Low Dam.</think><answer> Eve Lund <eos>";
+    let judged: Judgement = judge(&knowledge, &question, Opening::Think, said, true);
+    assert!(judged.correct && judged.needed_found == 1, "{judged:?}");
+    assert_eq!(judged.recitations.iter().map(|said| said.is_true).collect::<Vec<_>>(), [true, true]);
+    let shown = experiment::proposed(&proposal, None, 2).unwrap();
+    assert!(shown.starts_with("{\"relation\":\"built\",\"wordings\":["), "{shown}");
+    assert!(shown.contains("and 9 more") && shown.contains("In those years Ada Pell built"), "{shown}");
+    let next = "10 facts (relations: 1), stated in 10 of 20 sentences; look through them, then set world.jsonl.facts = [";
+    assert!(experiment::proposed(&proposal, Some(&path), 2).unwrap().contains(next));
+    let generated = experiment::propose_facts(&Config::default()).unwrap_err().to_string();
+    assert!(generated.starts_with("world: it is generated, and what it states is known; "), "{generated}");
+}

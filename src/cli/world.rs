@@ -23,6 +23,9 @@ pub struct WorldArgs {
     /// Write everything into this directory instead of printing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["show", "limit"])]
     export: Option<PathBuf>,
+    /// Propose the facts that your own documents state, for you to check: print them, or write them into a new file
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["show", "export"])]
+    propose_facts: Option<Option<PathBuf>>,
 }
 
 const HELP: &str = "\
@@ -32,10 +35,19 @@ a single premise. A world in which one of them beats chance is refused.
 Examples:
   recollect world configs/quickstart.toml
   recollect world configs/quickstart.toml --show documents --show questions --limit 5
-  recollect world configs/quickstart.toml --set world.seed=1 --export /tmp/world";
+  recollect world configs/quickstart.toml --set world.seed=1 --export /tmp/world
+  recollect world own.toml --propose-facts facts.jsonl         what your documents state, to be checked by you";
 
 pub fn main(args: &WorldArgs) -> Result<()> {
     let config = args.config.resolve()?;
+    if let Some(file) = &args.propose_facts {
+        let proposal = experiment::propose_facts(&config)?;
+        if let Some(file) = file {
+            experiment::write_facts(&proposal, file)?;
+            output::wrote(file)?;
+        }
+        return output::say(&experiment::proposed(&proposal, file.as_deref(), args.limit)?);
+    }
     match &args.export {
         Some(dir) => experiment::export_world(&config, dir)?.iter().try_for_each(|path| output::wrote(path)),
         None => output::say(&experiment::world(&config, &args.show, args.limit)?),

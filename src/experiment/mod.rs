@@ -16,7 +16,7 @@ pub use feasible::{Feasible, can_pretrain, can_run};
 pub use finetune::finetune;
 pub use pretrain::pretrain;
 pub use start::{Start, look_into_files};
-pub use world::{WorldPart, export_world, world};
+pub use world::{WorldPart, export_world, propose_facts, proposed, world, write_facts};
 
 use crate::Result;
 use crate::config::Config;

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::start::{knowledge, notes};
 use crate::config::Config;
+use crate::knowledge::english::{Proposal, propose};
 use crate::knowledge::jsonl::WorldOrigin;
 use crate::knowledge::shortcut::Shortcut;
-use crate::knowledge::{Knowledge, Set, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, Set, audit, leak};
 use crate::text::one_line;
-use crate::{Result, files};
+use crate::{Error, Result, files};
 
 /// A part of a world that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,4 +147,69 @@ pub fn export_world(config: &Config, dir: &Path) -> Result<Vec<PathBuf>> {
 fn jsonl(path: PathBuf, rows: impl IntoIterator<Item = impl Serialize>) -> Result<PathBuf> {
     files::write_jsonl(&path, rows)?;
     Ok(path)
+}
+
+/// What the documents of a config seem to state, as rows of a file of facts for a person to check.
+///
+/// # Errors
+/// A world that is generated, whose facts are known; documents that cannot be read.
+pub fn propose_facts(config: &Config) -> Result<Proposal> {
+    if config.world.is_jsonl() {
+        return Ok(propose(&Jsonl::texts(&config.world.jsonl.documents)?));
+    }
+    let remedy = "nothing needs to be proposed; facts are proposed for documents of your own (world.jsonl.documents)";
+    Err(Error::invalid("world", "it is generated, and what it states is known", remedy))
+}
+
+/// Writes proposed facts into a file, for `world.jsonl.facts`. What somebody has checked is not overwritten.
+///
+/// # Errors
+/// There is no fact; a file that says something else is there; it cannot be written.
+pub fn write_facts(proposal: &Proposal, path: &Path) -> Result<()> {
+    let place = || path.display().to_string();
+    if proposal.facts == 0 {
+        let found = format!("no fact was found in {} sentences", proposal.sentences);
+        return Err(Error::invalid(place(), found, "write the facts by hand, as configs/README.md says"));
+    }
+    let rows = files::to_jsonl(path, &proposal.rows)?;
+    if path.symlink_metadata().is_ok() {
+        if files::read_bytes(path)? == rows {
+            return Ok(());
+        }
+        return Err(Error::invalid(place(), "there is another file of this name", "name another one, or remove it"));
+    }
+    files::write_atomic(path, &rows)
+}
+
+/// A proposal as text: at most `limit` of its rows, unless they were written into a file, and of the sentences in which nothing
+/// was found; and what to do next.
+///
+/// # Errors
+/// What cannot be written as JSON.
+pub fn proposed(proposal: &Proposal, file: Option<&Path>, limit: usize) -> Result<String> {
+    let Proposal { rows, relations, facts, sentences, stating, others } = proposal;
+    let mut text = String::new();
+    let more = |all: usize| if all > limit { format!("  and {} more\n", all - limit) } else { String::new() };
+    if file.is_none() {
+        for row in rows.iter().take(limit) {
+            text += &format!("{}\n", one_line(&String::from_utf8_lossy(&files::to_json("facts", row)?)));
+        }
+        text += &format!("{}\n", more(rows.len()));
+    }
+    if !others.is_empty() {
+        text += "nothing was found in\n";
+        others.iter().take(limit).for_each(|other| text += &format!("  {}\n", one_line(other)));
+        text += &format!("{}\n", more(others.len()));
+    }
+    text += &format!("{facts} facts (relations: {relations}), stated in {stating} of {sentences} sentences; ");
+    text += &match file {
+        _ if *facts == 0 => "write them by hand, as configs/README.md says\n".to_owned(),
+        Some(file) => {
+            let name = one_line(&file.to_string_lossy());
+            format!("look through them, then set world.jsonl.facts = [\"{name}\"]\n")
+        }
+        None => "write them with --propose-facts FILE, look through them, then set world.jsonl.facts = [\"FILE\"]\n"
+            .to_owned(),
+    };
+    Ok(text)
 }

@@ -12,15 +12,15 @@ mod fillers;
 mod matcher;
 mod names;
 mod openers;
-mod prose_token;
+pub(super) mod prose_token;
 mod quantified;
 mod quotes;
 mod statement;
 mod talk;
 #[cfg(test)]
 mod tests;
-mod verbs;
-mod word_lists;
+pub(super) mod verbs;
+pub(super) mod word_lists;
 mod wordings;
 
 use std::collections::{BTreeSet, HashMap};
