@@ -177,7 +177,8 @@ fn facts_are_proposed_for_own_documents_and_judge_recitations_as_they_are() {
     let shown = experiment::proposed(&proposal, None, 2).unwrap();
     assert!(shown.starts_with("{\"relation\":\"built\",\"wordings\":["), "{shown}");
     assert!(shown.contains("and 9 more") && shown.contains("In those years Ada Pell built"), "{shown}");
-    let next = "10 facts (relations: 1), stated in 10 of 20 sentences; look through them, then set world.jsonl.facts = [";
+    let next =
+        "10 facts (relations: 1), stated in 10 of 20 sentences; look through them, then set world.jsonl.facts = [";
     assert!(experiment::proposed(&proposal, Some(&path), 2).unwrap().contains(next));
     let generated = experiment::propose_facts(&Config::default()).unwrap_err().to_string();
     assert!(generated.starts_with("world: it is generated, and what it states is known; "), "{generated}");

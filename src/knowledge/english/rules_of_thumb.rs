@@ -34,7 +34,8 @@ pub fn shortcuts(fit: &[Question], test: &[Question], documents: &[String]) -> R
             questions.iter().filter(|q| q.form == form && !q.choices.is_empty()).cloned().collect()
         };
         let (fit, test) = (of(fit), of(test));
-        let mut rules = by_look(&fit, &test);
+        shortcuts.extend(by_look(&fit, &test));
+        let mut rules: Vec<TriedRule> = Vec::new();
         // Where all questions have the same choices, as "yes, no, unknown", their places and lengths are those of answers.
         if test.iter().any(|q| q.choices != test[0].choices) {
             rules.extend(by_place(&fit, &test));
@@ -52,17 +53,31 @@ type TriedRule = (&'static str, Guesses);
 /// What a rule looks at of a question; `None` where there is nothing of the kind.
 type LookAt = fn(&Question) -> Option<String>;
 
-/// What is usually right of questions that look the same to a rule.
-fn by_look(fit: &[Question], test: &[Question]) -> Vec<TriedRule> {
-    let rules: [(&'static str, LookAt); 5] = [
-        ("majority answer", |_| Some(String::new())),
-        ("first words of the question", first_words),
-        ("conclusion alone", |q| asked_mood(q).filter(|mood| !mood.is_empty())),
-        ("first premise alone", |q| premise(q, q.needed.first()?)),
-        ("last premise alone", |q| premise(q, q.needed.last()?)),
-    ];
-    let there = rules.into_iter().filter(|(_, look)| test.iter().any(|q| look(q).is_some()));
-    there.map(|(rule, look)| (rule, learned(fit, test, look))).collect()
+const LOOKS: [(&str, LookAt); 5] = [
+    ("majority answer", |_| Some(String::new())),
+    ("first words of the question", first_words),
+    ("conclusion alone", |q| asked_mood(q).filter(|mood| !mood.is_empty())),
+    (FIRST_PREMISE, |q| premise(q, q.needed.first()?)),
+    (LAST_PREMISE, |q| premise(q, q.needed.last()?)),
+];
+const FIRST_PREMISE: &str = "first premise alone";
+const LAST_PREMISE: &str = "last premise alone";
+
+/// How far the answer that is usually right of questions that look the same is right.
+fn by_look(fit: &[Question], test: &[Question]) -> Vec<Shortcut> {
+    let there = LOOKS.into_iter().filter(|(_, look)| test.iter().any(|q| look(q).is_some()));
+    let measured = |(rule, look): (&'static str, LookAt)| {
+        let mut shortcut = Shortcut::measured(rule, &learned(fit, test, look), test)?;
+        // Where statements are chosen from, one premise tells a part of what follows by logic alone: of "no" nothing follows but
+        // "no". It may tell as much as on A, and no more.
+        let chooses = test.iter().all(|q| q.conclusion.is_none());
+        if chooses && [FIRST_PREMISE, LAST_PREMISE].contains(&rule) {
+            let told = Shortcut::measured(rule, &learned(fit, fit, look), fit)?;
+            shortcut.chance = shortcut.chance.max(told.correct as f64 / told.n as f64);
+        }
+        Some(shortcut)
+    };
+    there.filter_map(measured).collect()
 }
 
 /// The answer that was most common on A among questions that look the same.

@@ -26,6 +26,8 @@ const APART: [&str; 24] = [
     "plus", "whom", "than", "he", "she", "it", "they", "him", "her", "them", "whose",
 ];
 const SINGULAR: [&str; 3] = ["he", "she", "it"];
+const PLACING: [&str; 12] =
+    ["in", "on", "at", "near", "by", "between", "along", "behind", "north", "south", "east", "west"];
 const OWNERS: [&str; 4] = ["his", "her", "its", "their"];
 
 /// How a statement is worded.
@@ -123,7 +125,10 @@ impl<'a> SentenceScan<'a> {
                 at = mention.to;
                 continue;
             }
-            if token.sign == Sign::Asks || token.is_any(UNSTATED) || token.is_any(HEDGES) || token.is_any(&DENYING) {
+            // "Korstad lies on the coast" is no lie.
+            let stands = token.is_any(&["lie", "lies"]) && self.is_any(at + 1, &PLACING);
+            let unstated = token.is_any(UNSTATED) && !stands;
+            if token.sign == Sign::Asks || unstated || token.is_any(HEDGES) || token.is_any(&DENYING) {
                 return false;
             }
             at += 1;
