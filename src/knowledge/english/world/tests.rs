@@ -156,7 +156,7 @@ fn lessons_are_about_set_c_or_what_no_document_says_and_differ() {
 fn no_shortcut_answers_questions_of_any_preset() {
     let mut wrong = Vec::new();
     for name in EnglishConfig::PRESETS {
-        for seed in [5, 7, 8] {
+        for seed in [0, 5] {
             let world = EnglishWorld::new(&EnglishConfig::preset(name).unwrap(), seed).unwrap();
             let (fit, test): (Vec<Question>, Vec<Question>) =
                 world.questions.into_iter().partition(|question| question.set == Set::A);
