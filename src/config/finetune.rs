@@ -44,6 +44,10 @@ pub struct FinetuneConfig {
     pub replay: f64,
     /// Kinds of those lessons by how often they come.
     pub mixture: Mixture,
+    /// Share of the sequences that are texts which the base wrote before it was trained (`[own_text]`), against forgetting;
+    /// with files and worlds in English only. 0.1 for a checkpoint from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_text: Option<f64>,
     /// What lessons and documents are like.
     #[serde(alias = "habits")]
     pub cot_style: CotStyle,
@@ -75,6 +79,7 @@ impl Default for FinetuneConfig {
             adam: AdamConfig::default(),
             replay: 0.55,
             mixture: Mixture::rehearsal(),
+            own_text: None,
             cot_style: CotStyle { restated: RESTATED, ..CotStyle::default() },
             objective: DocumentObjective::NextToken,
             augmentation: None,
@@ -90,6 +95,7 @@ impl FinetuneConfig {
         ranges.count("finetune.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
         self.optimizer_keys().check(ranges);
         ranges.within("finetune.replay", self.replay, 0.0..=1.0);
+        ranges.within("finetune.own_text", self.own_text.unwrap_or(0.0), 0.0..=1.0);
         ranges.mixture("finetune.mixture", &self.mixture);
         ranges.cot_style("finetune.cot_style", &self.cot_style);
         self.augmentation.iter().for_each(|augmentation| augmentation.check(ranges));

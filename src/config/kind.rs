@@ -17,6 +17,9 @@ const RATES: [(&str, f64); 3] = [("finetune", 3e-4), ("warmup", 1e-4), ("train",
 /// How much more adapters take.
 const ADAPTERS: f64 = 5.0;
 
+/// Share of the sequences that are the checkpoint's own text, where nothing else is there to replay.
+const OWN_TEXT: f64 = 0.1;
+
 /// A key with the value that it has where a config leaves it out.
 pub struct KindDefault {
     section: &'static str,
@@ -46,6 +49,9 @@ pub fn defaults(table: &Table) -> Vec<KindDefault> {
     if free_text || checkpoint.is_some() {
         // There is no structure to keep.
         all.extend([new("finetune", "scales", none()), new("train", "scales", none())]);
+    }
+    if free_text && checkpoint.is_some() {
+        all.extend(["finetune", "warmup"].map(|section| new(section, "own_text", OWN_TEXT.into())));
     }
     if let Some(shape) = checkpoint.and_then(|_| base::shape(base.place()).ok()) {
         let adapters = if table.contains_key("lora") { ADAPTERS } else { 1.0 };
@@ -146,5 +152,13 @@ mod tests {
         write(256);
         assert!(rate("") > 1.5 * large);
         assert_eq!(rate("[finetune]\nlearning_rate = 1e-6"), 1e-6);
+        let own = |more: &str| {
+            let table = filled(&format!("[base]\npath = '{}'\n{more}", dir.path().display()));
+            ["finetune", "warmup"].map(|section| table.get(section)?.get("own_text")?.as_float())
+        };
+        let english = "[world]\nlanguage = 'english'";
+        assert_eq!(own(english), [Some(0.1), None]);
+        assert_eq!(own(&format!("{english}\n[warmup]\n[finetune]\nown_text = 0.0")), [Some(0.0), Some(0.1)]);
+        assert_eq!(own(""), [None, None], "a generated world has lessons to replay");
     }
 }

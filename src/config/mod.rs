@@ -14,6 +14,7 @@ mod model;
 mod off_at_zero;
 mod optimizer;
 mod overrides;
+mod own_text;
 mod pretrain;
 mod ranges;
 mod run;
@@ -32,6 +33,7 @@ pub use kind::of_kind;
 pub use model::{BaseConfig, ModelSection};
 pub use optimizer::{AdamConfig, OptimizerKeys};
 pub use overrides::Override;
+pub use own_text::OwnTextConfig;
 pub use pretrain::PretrainConfig;
 pub use ranges::Ranges;
 pub use run::RunConfig;
@@ -70,6 +72,10 @@ pub struct Config {
     pub lora: Option<LoraConfig>,
     /// How a base model is made.
     pub pretrain: PretrainConfig,
+    /// Texts of the base's own, against forgetting.
+    // Left out where it is the usual one: such a run is the run that it was before this section existed.
+    #[serde(skip_serializing_if = "OwnTextConfig::is_usual")]
+    pub own_text: OwnTextConfig,
     /// Learning the documents of A and B.
     pub finetune: FinetuneConfig,
     /// Lessons in how to think, after the documents; without this section there are none.
@@ -149,6 +155,7 @@ impl Config {
             ranges.demand(false, &format!("lora.{key}"), found, allowed);
         }
         self.pretrain.check(&mut ranges);
+        self.own_text.check(&mut ranges);
         self.finetune.check(&mut ranges);
         self.warmup.iter().for_each(|warmup| warmup.check(&mut ranges));
         self.train.check(&mut ranges);
@@ -195,6 +202,15 @@ impl Config {
         let none = "0 with world.jsonl, because files hold no lessons to replay";
         ranges.demand(!files || self.finetune.replay == 0.0, "finetune.replay", self.finetune.replay, none);
         ranges.demand(!files || self.train.replay_tokens == 0, "train.replay_tokens", self.train.replay_tokens, none);
+        let own = self.finetune.own_text.unwrap_or(0.0);
+        let unused = "0 in a generated world, whose base has lessons to replay (finetune.replay)";
+        ranges.demand(files || own == 0.0, "finetune.own_text", own, unused);
+    }
+
+    /// Whether training replays texts of the base's own.
+    pub fn replays_own_text(&self) -> bool {
+        let shares = [self.finetune.own_text, self.warmup.as_ref().and_then(|warmup| warmup.own_text)];
+        shares.into_iter().flatten().any(|share| share > 0.0)
     }
 
     /// The key that says how long the longest completion is, and how long in tokens: where nothing is trained, what
@@ -268,7 +284,9 @@ mod tests {
                     evaluate_every = 0\nalgorithm = {preset = 'grpo', clip = 0.2}\nadam = { beta1 = 0.8 }\n[finetune]\n\
                     replay = 0\nscales = {}\n[world.jsonl]\ndocuments = ['a']\nquestions = ['b']\n[lora]\nrank = 8\n\
                     target_modules = ['q_proj', 'v_proj']";
-        for text in ["", rare, "[run]\nseeds = [4, 0]", "[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04"] {
+        let own =
+            "[world.jsonl]\ndocuments = ['a']\nquestions = ['b']\n[finetune]\nown_text = 0\n[own_text]\ntexts = 20";
+        for text in ["", rare, own, "[run]\nseeds = [4, 0]", "[prompt]\nsystem = 'Be brief.'\ndate = 2025-03-04"] {
             let config = parse(text, &[]).unwrap();
             assert_eq!(parse(&config.to_toml().unwrap(), &[]).unwrap(), config);
         }
@@ -351,6 +369,8 @@ mod tests {
             ("[pretrain.adam]\nepsilon = 0", "pretrain.adam.epsilon: found 0; allowed is a number from 1e-30 to 1"),
             ("[pretrain]\nphases = [{ cot_style = { kinds = 2.0 } }]", "pretrain.phases.cot_style.kinds: found 2; "),
             ("[finetune]\nreplay = 1.5", "finetune.replay: found 1.5"),
+            ("[finetune]\nown_text = 0.1", "finetune.own_text: found 0.1; allowed is 0 in a generated world"),
+            ("[own_text]\ntexts = 16", "own_text.held_back: found 16; allowed is fewer than own_text.texts"),
             ("[finetune.scales]\n'model.norm' = -1.0", "finetune.scales.\"model.norm\": found -1; allowed is"),
             ("[world.jsonl]\nvocabulary = 100", "world.jsonl.vocabulary: found 100; allowed is 263 or more"),
             (

@@ -20,6 +20,10 @@ pub struct WarmupConfig {
     pub tokens_per_step: usize,
     /// Share of the sequences that are not lessons but documents again.
     pub documents: f64,
+    /// Share of the sequences that are texts which the base wrote before it was trained (`[own_text]`), against forgetting.
+    /// 0.1 for a checkpoint from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_text: Option<f64>,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Shares of it for variables whose names begin so.
@@ -44,6 +48,7 @@ impl Default for WarmupConfig {
             steps: 60,
             tokens_per_step: 2048,
             documents: 0.4,
+            own_text: None,
             learning_rate: 1e-4,
             scales: Scales::default(),
             warmup_steps: 5,
@@ -62,6 +67,7 @@ impl WarmupConfig {
         ranges.count("warmup.steps", self.steps, 1..=MOST_STEPS);
         ranges.count("warmup.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);
         ranges.within("warmup.documents", self.documents, 0.0..=1.0);
+        ranges.within("warmup.own_text", self.own_text.unwrap_or(0.0), 0.0..=1.0);
         self.optimizer_keys().check(ranges);
     }
 }

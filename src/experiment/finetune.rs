@@ -4,9 +4,10 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
+use super::own_text::{self, Replay};
 use super::start::Start;
 use super::{recall, warmup};
-use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, FinetuneConfig};
+use crate::config::{Augmentation, AugmentationKind, Config, DocumentObjective, FinetuneConfig, OwnTextConfig};
 use crate::evaluate::examiner::{Examiner, workers_of};
 use crate::evaluation::{Answered, Arm};
 use crate::experiment::Experiment;
@@ -42,6 +43,8 @@ struct Inputs<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     lora: Option<&'a LoraConfig>,
     finetune: &'a FinetuneConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_text: Option<&'a OwnTextConfig>,
 }
 
 /// Name of the stage.
@@ -50,7 +53,8 @@ pub(crate) const FINETUNE: &str = "finetune";
 /// What the fine-tuned policy depends on.
 fn inputs<'a>(experiment: &'a Experiment, start: &'a Start) -> impl Serialize + 'a {
     let Config { run, finetune, lora, .. } = &experiment.config;
-    Inputs { start: &start.digest, precision: run.precision, lora: lora.as_ref(), finetune }
+    let own_text = own_text::inputs(experiment, finetune.own_text);
+    Inputs { start: &start.digest, precision: run.precision, lora: lora.as_ref(), finetune, own_text }
 }
 
 /// The policy that reinforcement learning starts from, where it is made already.
@@ -73,6 +77,7 @@ pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<
 fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
     let lora = experiment.config.lora.as_ref();
+    let own_text = Replay::new(experiment, start, finetune.own_text)?;
     experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
         if let Some(words) = config::of_kind(&experiment.config) {
             experiment.progress.tell(&words);
@@ -98,7 +103,10 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
             Knowledge::Files(jsonl) => {
                 let longest = start.base.policy.config.longest_sequence();
                 let lessons = jsonl.document_sequences(&start.base.tokenizer, longest)?;
-                plan.teach(experiment, fresh, |_, random| Ok(lessons[random.random_range(0..lessons.len())].clone()))?
+                plan.teach(experiment, fresh, |_, random| {
+                    let own = own_text.draw(random);
+                    Ok(own.unwrap_or_else(|| &lessons[random.random_range(0..lessons.len())]).clone())
+                })?
             }
         };
         plan.checkpoints.remove()?;

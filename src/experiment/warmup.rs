@@ -1,10 +1,13 @@
 //! Teaches how questions are thought about, by lessons about set C, before reinforcement learning.
 
 use rand::Rng;
+use serde::Serialize;
 
+use super::own_text::{self, Replay};
 use super::pretrain::{KEPT, LessonPlan};
 use super::start::Start;
 use crate::base::{self, Saved};
+use crate::config::{OwnTextConfig, WarmupConfig};
 use crate::experiment::Experiment;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::{Jsonl, Knowledge};
@@ -15,9 +18,22 @@ use crate::{Error, Result};
 /// Name of the stage.
 const WARMUP: &str = "warmup";
 
+/// The section, with that of own texts where some are replayed.
+#[derive(Serialize)]
+struct Section {
+    #[serde(flatten)]
+    warmup: WarmupConfig,
+    #[serde(rename = "own_text_written", skip_serializing_if = "Option::is_none")]
+    written: Option<OwnTextConfig>,
+}
+
 /// What the warmed-up policy depends on.
-fn inputs(experiment: &Experiment, jsonl: &Jsonl, tuned: &Stage) -> Result<impl serde::Serialize + use<>> {
-    let warmup = experiment.config.warmup.clone();
+fn inputs(experiment: &Experiment, jsonl: &Jsonl, tuned: &Stage) -> Result<impl Serialize + use<>> {
+    let section = |warmup: &WarmupConfig| {
+        let written = own_text::inputs(experiment, warmup.own_text).cloned();
+        Section { warmup: warmup.clone(), written }
+    };
+    let warmup = experiment.config.warmup.as_ref().map(section);
     Ok((tuned.content.clone(), jsonl.lessons_digest()?, warmup, experiment.config.run.precision))
 }
 
@@ -37,6 +53,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         let remedy = "give world.jsonl.lessons, or take the section out";
         return Err(Error::invalid("warmup", "no lessons in this world", remedy));
     }
+    let own_text = Replay::new(experiment, start, warmup.own_text)?;
     experiment.cache.get_or_make(WARMUP, &inputs(experiment, jsonl, &tuned)?, |dir| {
         let tokenizer = &start.base.tokenizer;
         let longest = start.base.policy.config.longest_sequence();
@@ -54,10 +71,27 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         };
         let fresh = || start.base.successor(Saved::within(&tuned.dir));
         let policy = plan.teach(experiment, fresh, |_, random| {
+            if let Some(own) = own_text.draw(random) {
+                return Ok(own.clone());
+            }
             let from = if random.random_bool(warmup.documents) { &documents } else { &lessons };
             Ok(from[random.random_range(0..from.len())].clone())
         })?;
         plan.checkpoints.remove()?;
         base::save(dir, &policy, tokenizer, start.base.known.as_ref())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warm_up_without_own_text_is_the_stage_that_it_was() {
+        let warmup = WarmupConfig::default();
+        let alone = Section { warmup: warmup.clone(), written: None };
+        assert_eq!(serde_json::to_value(&alone).unwrap(), serde_json::to_value(&warmup).unwrap());
+        let beside = Section { written: Some(OwnTextConfig::default()), ..alone };
+        assert_ne!(serde_json::to_value(&beside).unwrap(), serde_json::to_value(&warmup).unwrap());
+    }
 }

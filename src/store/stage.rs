@@ -190,13 +190,15 @@ fn key(name: &str, inputs: &serde_json::Value) -> Result<String> {
 // anew, and so is whatever builds on it.
 
 /// By the name of the stage, or by what the names of several begin with (`arm-filler`, `choices-evaluation`).
-const SCHEMAS: [(&str, u32); 14] = [
+const SCHEMAS: [(&str, u32); 16] = [
     ("base", 1),
     ("blank", 1),
     ("whole", 1),
+    ("own-text", 1),
     ("finetune", 1),
     ("warmup", 1),
     ("recall", 1),
+    ("perplexity", 1),
     ("train", 1),
     ("baseline", 1),
     ("evaluation", 1),
@@ -327,8 +329,8 @@ mod tests {
 
     #[test]
     fn every_stage_has_its_number_and_no_other_name_has_one() {
-        let pinned = "base 1, blank 1, whole 1, finetune 1, warmup 1, recall 1, train 1, baseline 1, evaluation 1, arm 1, choices 1, \
-                      held-out 1, baseline-on-b 1, winner-on-b 1";
+        let pinned = "base 1, blank 1, whole 1, own-text 1, finetune 1, warmup 1, recall 1, perplexity 1, train 1, baseline 1, \
+                      evaluation 1, arm 1, choices 1, held-out 1, baseline-on-b 1, winner-on-b 1";
         let table: Vec<String> = SCHEMAS.iter().map(|(name, number)| format!("{name} {number}")).collect();
         assert_eq!(table.join(", "), pinned, "whoever raises a number changes this line as well");
         for name in ["finetune", "arm-filler-after-rl", "choices-evaluation", "baseline-on-b"] {

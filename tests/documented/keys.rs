@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use recollect::config::{Config, WarmupConfig};
+use recollect::config::{Config, OwnTextConfig, WarmupConfig};
 use recollect::knowledge::english::world::config::EnglishConfig;
 use recollect::learner::Algorithm;
 use recollect::sweep::Search;
@@ -110,6 +110,7 @@ impl Reference {
         let left_out = [
             ("world".to_owned(), Value::Table(english)),
             ("warmup".to_owned(), Value::try_from(WarmupConfig::default()).unwrap()),
+            ("own_text".to_owned(), Value::try_from(OwnTextConfig::default()).unwrap()),
         ];
         let defaults = vec![values(""), algorithm("grpo"), algorithm("ppo"), Table::from_iter(left_out)];
         let source = Source::read(&root().join("src"));

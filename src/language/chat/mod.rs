@@ -116,9 +116,7 @@ impl Chat {
             Opening::Answer => (&config.answer, false),
         };
         let content = context.iter().map(String::as_str).chain([question, "", task]).collect::<Vec<_>>().join("\n");
-        let system = (!config.system.is_empty()).then(|| context! { role => "system", content => &config.system });
-        let messages: Vec<Value> = system.into_iter().chain([context! { role => "user", content }]).collect();
-        let messages = Value::from(messages);
+        let messages = messages(config, &content);
         let turn = self.render(&messages, thinking, true)?;
         // Only what begins the model's own turn says whether a thought is open: a question may quote the markers.
         let own = match self.render(&messages, thinking, false) {
@@ -134,6 +132,35 @@ impl Chat {
             Opening::Answer => turn + ANSWER,
         })
     }
+}
+
+/// What stands in the place of a message to find where that begins.
+const PLACE: &str = "message-of-the-user";
+
+impl Chat {
+    /// A conversation up to where the user begins to speak: a model that goes on from there asks something. `None` where the
+    /// template does not write messages down as they are.
+    ///
+    /// # Errors
+    /// What the template raises.
+    pub fn opening(&self, config: &PromptConfig) -> Result<Option<String>> {
+        let turn = self.render(&messages(config, PLACE), true, false)?;
+        Ok(turn.split_once(PLACE).map(|(before, _)| before.to_owned()))
+    }
+
+    /// A message of the user, as it is, with the beginning of the model's turn.
+    ///
+    /// # Errors
+    /// What the template raises.
+    pub fn turn(&self, config: &PromptConfig, message: &str) -> Result<String> {
+        self.render(&messages(config, message), true, true)
+    }
+}
+
+/// What the system says, where the config has it say something, and a message of the user.
+fn messages(config: &PromptConfig, content: &str) -> Value {
+    let system = (!config.system.is_empty()).then(|| context! { role => "system", content => &config.system });
+    Value::from(system.into_iter().chain([context! { role => "user", content }]).collect::<Vec<Value>>())
 }
 
 /// What may mention tags without being one (comments, raw blocks), the tags that are looked for, and whatever else stands in
@@ -213,6 +240,17 @@ mod tests {
         let config = PromptConfig { system: "Be brief.".into(), think: "Think.".into(), ..PromptConfig::default() };
         let prompt = chat(template).prompt(&config, &[], "What is B?", Opening::Think).unwrap();
         assert_eq!(prompt, "[system] Be brief.\n[user] What is B?\n\nThink.\n[model] <think>");
+    }
+
+    #[test]
+    fn a_model_that_writes_both_sides_begins_where_the_user_speaks() {
+        let chat = chat(TEMPLATE);
+        let config = PromptConfig { system: "Be brief.".into(), ..PromptConfig::default() };
+        let opening = chat.opening(&config).unwrap().unwrap();
+        assert_eq!(opening, "<s><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n");
+        let turn = chat.turn(&config, "Why?").unwrap();
+        assert_eq!(turn, format!("{opening}Why?<|im_end|>\n<|im_start|>assistant\n"));
+        assert_eq!(self::chat("{{ messages[0].content | upper }}").opening(&config).unwrap(), None);
     }
 
     #[test]
