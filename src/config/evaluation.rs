@@ -1,5 +1,7 @@
 //! `[evaluation]`: measuring every arm on the questions of A and B; `[arms]`: which ways of answering those are.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
@@ -24,6 +26,10 @@ pub struct EvaluationConfig {
     /// Questions of each task, form and set that an evaluation during training asks; 0 for all.
     #[serde(with = "off_at_zero")]
     pub questions_during_training: Option<usize>,
+    /// A file of text that no training sees, a `.jsonl` with a `text` in each row or plain text. Its perplexity before and after
+    /// training measures what is forgotten, in place of that of texts which the base wrote (`own_text.held_back`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<PathBuf>,
 }
 
 impl Default for EvaluationConfig {
@@ -34,6 +40,7 @@ impl Default for EvaluationConfig {
             max_new_tokens: 96,
             temperature: 0.5,
             questions_during_training: Some(50),
+            held_back: None,
         }
     }
 }
@@ -41,7 +48,12 @@ impl Default for EvaluationConfig {
 impl EvaluationConfig {
     /// What evaluations on the way of a training depend on: a question is asked once there.
     pub fn during_training(&self) -> EvaluationConfig {
-        EvaluationConfig { samples: 1, ..self.clone() }
+        EvaluationConfig { samples: 1, ..self.asking() }
+    }
+
+    /// What answers to questions depend on: nothing that is measured beside them.
+    pub fn asking(&self) -> EvaluationConfig {
+        EvaluationConfig { held_back: None, ..self.clone() }
     }
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
@@ -53,6 +65,8 @@ impl EvaluationConfig {
             ranges.demand(within, "evaluation.temperature", self.temperature, allowed);
         }
         let asked = self.questions_during_training.unwrap_or(0);
+        let named = self.held_back.as_ref().is_none_or(|path| !path.as_os_str().is_empty());
+        ranges.demand(named, "evaluation.held_back", "nothing", "a file of text, or the key left out");
         ranges.count("evaluation.questions_during_training", asked, 0..=MOST_STEPS);
     }
 }

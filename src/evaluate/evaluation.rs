@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cost::{self, Spent};
 use super::examiner::{Examined, OpenPool, Respondent, read_seconds, workers};
+use super::forgetting::Forgetting;
 use super::made_run::MadeRun;
 use super::measuring::{Measuring, Substitute};
 use super::prompts::has_passages;
@@ -67,6 +68,8 @@ fn measure(
     let parameters = start.base.policy.config.parameter_count();
     let documents = cost::of_documents(&experiment.config, parameters);
     evaluation.put(&workers, &start, Training::Documents, Examined::new(&tuned, 0), documents)?;
+    let mut forgetting = Forgetting::begin(experiment, &start, &mut evaluation.manifest)?;
+    forgetting.measure_and_tell("fine-tuned", Examined::new(&tuned, 0), &mut evaluation.manifest)?;
     if evaluation.asks(Training::Rl) {
         let steps = experiment.config.train.steps as u64;
         match opened()?.zip(substitute) {
@@ -83,7 +86,9 @@ fn measure(
                 }
                 evaluation.manifest.add(TRAIN, &trained);
                 let spent = documents.plus(cost::of_reinforcement(experiment, &start, &trained)?);
-                evaluation.put(&workers, &start, Training::Rl, Examined::new(&trained, steps), spent)?;
+                let policy = Examined::new(&trained, steps);
+                evaluation.put(&workers, &start, Training::Rl, policy, spent)?;
+                forgetting.measure_and_tell("after RL", policy, &mut evaluation.manifest)?;
             }
         }
     }
@@ -229,14 +234,15 @@ impl<'a> Evaluation<'a> {
         let (config, mut respondent) = (&experiment.config, Respondent::new(experiment, start, policy, open_pool));
         let mut earlier: Option<Stage> = None;
         if wanted.iter().any(|arm| together.contains(arm) || of_thoughts(arm)) {
-            let inputs = (policy.content, &start.digest, &config.evaluation, &together);
+            let inputs = (policy.content, &start.digest, config.evaluation.asking(), &together);
             let stage = respondent.examine(name, &inputs, name, &together, None)?;
             self.note(start, name, policy, &stage, spent)?;
             earlier = Some(stage);
         }
         for arm in wanted.iter().filter(|arm| !together.contains(arm)) {
             let from = earlier.as_ref().filter(|_| of_thoughts(arm)).map(|stage| &stage.content);
-            let inputs = (policy.content, &start.digest, &config.evaluation, arm, config.arms.passages, from);
+            let asking = config.evaluation.asking();
+            let inputs = (policy.content, &start.digest, asking, arm, config.arms.passages, from);
             let stage = respondent.examine(&format!("arm-{arm}"), &inputs, arm.name(), &[*arm], earlier.as_ref())?;
             self.note(start, &format!("arm {arm}"), policy, &stage, spent)?;
         }

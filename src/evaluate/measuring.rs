@@ -89,8 +89,8 @@ impl Measuring {
         };
         demand_same(&run, &config)?;
         run.dir()?.demand_one(&config)?;
-        let asks_the_same =
-            substitute.is_none() && (&config.arms, &config.evaluation) == (&run.config.arms, &run.config.evaluation);
+        let own = run.settled_config();
+        let asks_the_same = substitute.is_none() && (&config.arms, &config.evaluation) == (&own.arms, &own.evaluation);
         let place = match (elsewhere, asks_the_same) {
             (true, _) => free(&config.run.dir)?.to_path_buf(),
             (false, true) => run.root.clone(),

@@ -4,6 +4,7 @@ mod comparison;
 mod cost;
 mod evaluation;
 pub mod examiner;
+mod forgetting;
 mod leaks;
 mod likelihood;
 mod made_run;

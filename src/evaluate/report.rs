@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::examiner;
 use super::likelihood::read_choices;
+use super::{examiner, forgetting};
 use crate::config::Config;
 use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunInfo, RunResult, StageTime, Summary, merge_runs};
 use crate::rl::train::{self, TRAIN};
@@ -114,6 +114,7 @@ fn answers(run: &Path) -> Result<(Manifest, Vec<Answered>)> {
 
 fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) -> Result<RunInfo> {
     let costs = manifest.arms.iter().filter_map(|arm| Some((*arm, cost(*arm, answered, &manifest)?))).collect();
+    let perplexity = forgetting::measured(&manifest)?;
     let mut digests = manifest.digests;
     digests.insert("config".into(), config.digest()?);
     let seeds = [
@@ -136,6 +137,7 @@ fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) 
         costs,
         duplicates: manifest.duplicates,
         touched: manifest.touched,
+        perplexity,
     })
 }
 

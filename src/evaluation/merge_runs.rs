@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::perplexity::{PolicyPerplexity, together};
 use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageTime, Summary, TrainingPoint};
 
 /// What one of the runs has to say.
@@ -55,6 +56,7 @@ fn info(name: &str, config: &str, runs: &[&RunInfo]) -> RunInfo {
         }
     }
     let first = runs.first().copied().cloned().unwrap_or_default();
+    let perplexity: Vec<&[PolicyPerplexity]> = runs.iter().map(|run| &run.perplexity[..]).collect();
     let hardware: BTreeSet<&str> = runs.iter().map(|run| run.hardware.as_str()).collect();
     RunInfo {
         name: name.to_owned(),
@@ -67,6 +69,7 @@ fn info(name: &str, config: &str, runs: &[&RunInfo]) -> RunInfo {
         hardware: hardware.into_iter().collect::<Vec<_>>().join("; "),
         costs: costs(runs),
         duplicates: runs.iter().map(|run| run.duplicates).max().unwrap_or(0),
+        perplexity: together(&perplexity),
         touched: runs.iter().map(|run| run.touched).max().unwrap_or_default(),
         ..first
     }

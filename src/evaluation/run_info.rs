@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, ArmResult};
+use super::{Arm, ArmResult, PolicyPerplexity};
 
 /// What someone needs to know to trust a summary, and to make it again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,10 @@ pub struct RunInfo {
     /// What is known of set B and reinforcement learning.
     #[serde(default)]
     pub touched: Touched,
+    /// Perplexity of held-back text under the base and the policies after it, in this order; nothing where it was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub perplexity: Vec<PolicyPerplexity>,
 }
 
 /// What reinforcement learning has had to do with the questions of set B.

@@ -176,6 +176,7 @@ fn missing(config: &Config) -> Vec<Error> {
     let files = config.world.jsonl.keyed();
     let mut errors: Vec<Error> =
         files.filter_map(|(key, path)| unreadable(&format!("world.jsonl.{key}"), path)).collect();
+    errors.extend(config.evaluation.held_back.iter().filter_map(|path| unreadable("evaluation.held_back", path)));
     if let Some(base) = config.base.dir() {
         let whole = ["config.json", "adapter_config.json"].iter().any(|name| base.join(name).exists());
         let error = || {

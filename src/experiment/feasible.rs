@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::iter;
 
+use super::held_back;
 use super::start::{check_positions, from_files, generated};
 use crate::base::{Outline, Place};
 use crate::config::Config;
@@ -65,6 +66,9 @@ impl Feasible {
         }
         check_memory(config, whole_memory())?;
         let (model, tokenizer, knowledge) = self.made(config)?;
+        for text in config.evaluation.held_back.iter().map(|path| held_back::texts(path)).collect::<Result<Vec<_>>>()? {
+            text.iter().try_for_each(|text| tokenizer.encode(text).map(drop))?;
+        }
         if let Knowledge::Generated(_) = knowledge {
             check_lessons(config, model.longest_sequence())?;
         }

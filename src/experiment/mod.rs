@@ -4,6 +4,7 @@
 pub(crate) mod context;
 mod feasible;
 pub mod finetune;
+pub(crate) mod held_back;
 pub(crate) mod own_text;
 pub mod pretrain;
 mod recall;

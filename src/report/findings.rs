@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::forgetting::forgetting;
 use super::words::{p_value, percent, range};
 use crate::evaluation::{AgainstBaseline, Arm, Pooled, Summary, Touched};
 use crate::knowledge::Set;
@@ -16,7 +17,7 @@ pub struct Findings {
     /// Why the lead may be believed: what is recited, and what the controls say.
     pub evidence: Vec<String>,
     /// Lines of their own, which are found by whoever looks for them: how many rows of the files were not asked because they
-    /// are equal to others, what failed.
+    /// are equal to others, what is forgotten, what failed.
     pub notes: Vec<String>,
 }
 
@@ -46,7 +47,8 @@ const FROM_FILES: &str = "The questions come from files, and the accuracy is wha
 impl Findings {
     /// Tells the result of a run. An arm that was not evaluated is not spoken of.
     pub fn new(summary: &Summary) -> Findings {
-        let notes = equal_questions(summary.run.duplicates).into_iter().collect();
+        let equal = equal_questions(summary.run.duplicates).into_iter();
+        let notes = equal.chain(forgetting(&summary.run.perplexity)).collect();
         let Some(set) = summary.headline_set() else {
             return Findings { headline: "No question was answered in this run".into(), notes, ..Findings::default() };
         };

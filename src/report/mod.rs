@@ -7,6 +7,7 @@ mod curves;
 mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod forgetting;
 mod html;
 mod plot;
 mod reader;
@@ -17,6 +18,7 @@ mod text;
 mod words;
 
 pub use findings::{Findings, equal_questions};
+pub use forgetting::forgetting;
 pub use html::page;
 pub use sweep::sweep_page;
 #[cfg(feature = "cli")]

@@ -32,6 +32,9 @@ pub struct Manifest {
     pub answers: Vec<String>,
     /// Names of the stages that hold which choices are the likeliest.
     pub choices: Vec<String>,
+    /// Names of the stages that hold the perplexity of held-back text, in the order of the policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub perplexity: Vec<String>,
     /// Wall-clock seconds that the questions of an arm took.
     pub seconds: BTreeMap<Arm, f64>,
     /// Floating-point operations that went into the policy of an arm, where that is known.
@@ -115,8 +118,8 @@ impl Manifest {
     /// Whether both tell the same of an evaluation; when and where it was made aside.
     pub fn tells_the_same(&self, other: &Manifest) -> bool {
         let told = |of: &Manifest| {
-            let Manifest { digests, arms, answers, choices, duplicates, touched, .. } = of.clone();
-            (digests, arms, answers, choices, duplicates, touched)
+            let Manifest { digests, arms, answers, choices, perplexity, duplicates, touched, .. } = of.clone();
+            (digests, arms, answers, choices, perplexity, duplicates, touched)
         };
         told(self) == told(other)
     }
@@ -139,7 +142,10 @@ impl Manifest {
         let mut manifest = Manifest::at(run)?.unwrap_or_default();
         match manifest.digests.get(name) {
             Some(there) if *there == stage.content => return Ok(()),
-            Some(_) => (manifest.arms, manifest.answers, manifest.choices) = Default::default(),
+            Some(_) => {
+                (manifest.arms, manifest.answers, manifest.choices) = Default::default();
+                manifest.perplexity.clear();
+            }
             None => {}
         }
         manifest.add(name, stage);

@@ -143,6 +143,8 @@ fn goes_on(key: &str, stored: &Config, config: &Config) -> bool {
     match key {
         "train.steps" => config.train.steps > stored.train.steps,
         "world.jsonl.documents" | "world.jsonl.questions" => true,
+        // It is measured beside the answers, and its perplexity is kept by what is in it.
+        "evaluation.held_back" => true,
         "base.path" => stored.base.dir().is_some() && config.base.dir().is_some(),
         // What it pays is known to checkpoints alone, so another file is another run unless it took this one's place.
         "train.reward" => {

@@ -24,6 +24,7 @@ pub fn settle(config: &mut Config, run: &Path, changed: impl Fn(&str) -> bool) {
     jsonl.documents.iter_mut().for_each(|path| settle("world.jsonl.documents", path));
     jsonl.questions.iter_mut().for_each(|path| settle("world.jsonl.questions", path));
     settle("train.reward", &mut config.train.reward);
+    config.evaluation.held_back.iter_mut().for_each(|path| settle("evaluation.held_back", path));
     if let Some(there) = config.base.dir().and_then(found).filter(|_| !changed("base.path")) {
         config.base.path = there.display().to_string();
     }

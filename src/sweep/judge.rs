@@ -28,7 +28,7 @@ pub fn judge(experiment: &Experiment, forms: &[Form]) -> Result<Judged> {
     let (division, questions) = held_out(experiment, &start, forms)?;
     let tuned = learn_documents(experiment, &start)?;
     let trained = reinforce(experiment, &start, &tuned)?;
-    let inputs = (&trained.content, &start.digest, &experiment.config.evaluation, ids(&questions));
+    let inputs = (&trained.content, &start.digest, experiment.config.evaluation.asking(), ids(&questions));
     let answers = experiment.cache.get_or_make(JUDGING, &inputs, |dir| {
         let step = experiment.config.train.steps as u64;
         let policy = Examined::new(&trained, step);
@@ -45,7 +45,7 @@ pub fn find_judged(experiment: &Experiment, forms: &[Form]) -> Result<Option<Jud
     let Some(tuned) = finetune::find(experiment, &start)? else { return Ok(None) };
     let Some(trained) = cache.find(TRAIN, &train::inputs(experiment, &start, &tuned)?)? else { return Ok(None) };
     let (division, questions) = held_out(experiment, &start, forms)?;
-    let inputs = (&trained.content, &start.digest, &experiment.config.evaluation, ids(&questions));
+    let inputs = (&trained.content, &start.digest, experiment.config.evaluation.asking(), ids(&questions));
     let answers = cache.find(JUDGING, &inputs)?;
     answers.map(|answers| judged(experiment, &division, tuned, trained, &answers)).transpose()
 }
@@ -60,7 +60,7 @@ pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answe
     let trained = reinforce(experiment, &start, &tuned)?;
     let steps = experiment.config.train.steps as u64;
     let answers = |name: &str, arm: Arm, policy: &Stage, step: u64| -> Result<Vec<Answered>> {
-        let inputs = (&policy.content, &start.digest, &experiment.config.evaluation, arm, ids(&questions));
+        let inputs = (&policy.content, &start.digest, experiment.config.evaluation.asking(), arm, ids(&questions));
         let stage = experiment.cache.get_or_make(name, &inputs, |dir| {
             let policy = Examined::new(policy, step);
             files::write_jsonl(&dir.join(ANSWERS), &ask(experiment, &start, name, &[arm], policy, &questions)?)

@@ -33,6 +33,7 @@ use std::sync::{Arc, OnceLock};
 use self::evidence::PassageIndex;
 pub use self::exported::WorldOrigin;
 pub use self::lessons::{Lesson, LessonRow};
+pub(crate) use self::lines::read_rows;
 pub(super) use self::rows::words;
 use self::rows::{DocumentText, QuestionRow};
 use self::task::COMPLETION;
