@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use recollect::telemetry::{Meter, Progress};
+use recollect::telemetry::{Meter, Pace, Progress};
 use recollect::text::one_line;
 
 /// Between two plain lines of one piece of work.
@@ -62,7 +62,7 @@ impl BarMeter {
 
 impl Meter for BarMeter {
     fn set(&mut self, done: u64) {
-        self.work.done = done;
+        self.work.set(done);
         self.bar.set_position(done);
         self.bar.set_message(self.work.state());
     }
@@ -88,7 +88,7 @@ struct PlainMeter {
 
 impl Meter for PlainMeter {
     fn set(&mut self, done: u64) {
-        self.work.done = done;
+        self.work.set(done);
         let now = Instant::now();
         if now >= self.next && done < self.work.total {
             self.next = now + EVERY;
@@ -117,22 +117,29 @@ struct TaskProgress {
     total: u64,
     note: String,
     started: Instant,
+    /// How fast its newer units were done.
+    pace: Pace,
 }
 
 impl TaskProgress {
     fn new(name: &str, unit: &str, done: u64, total: u64) -> TaskProgress {
         let (name, unit) = (one_line(name), one_line(unit));
-        TaskProgress { name, unit, before: done, done, total, note: String::new(), started: Instant::now() }
+        let pace = Pace::new(done);
+        TaskProgress { name, unit, before: done, done, total, note: String::new(), started: Instant::now(), pace }
+    }
+
+    fn set(&mut self, done: u64) {
+        self.set_after(done, self.started.elapsed());
+    }
+
+    fn set_after(&mut self, done: u64, elapsed: Duration) {
+        self.done = done;
+        self.pace.mark(done, elapsed);
     }
 
     fn state(&self) -> String {
-        self.state_after(self.started.elapsed())
-    }
-
-    fn state_after(&self, elapsed: Duration) -> String {
         let mut parts = vec![format!("{}/{} {}", self.done, self.total, self.unit)];
-        let rate = self.rate(elapsed);
-        if rate > 0.0 {
+        if let Some(rate) = self.pace.rate() {
             parts.push(format!("{}/s", three_digits(rate)));
             let left = self.total.saturating_sub(self.done) as f64 / rate;
             parts.push(format!("{} left", span(left)));
@@ -193,31 +200,34 @@ fn print_line(text: &str) {
 mod tests {
     use super::*;
 
-    fn work(before: u64, done: u64) -> TaskProgress {
+    fn work(before: u64, done: u64, seconds: u64) -> TaskProgress {
         let mut work = TaskProgress::new("fine-tuning", "steps", before, 900);
-        work.done = done;
+        work.set_after(done, Duration::from_secs(seconds));
         work
     }
 
     #[test]
     fn says_how_far_how_fast_and_how_long_still() {
-        let mut going = work(0, 300);
-        assert_eq!(going.state_after(Duration::from_secs(40)), "300/900 steps, 7.50/s, 1 min 20 s left");
-        going.note = "loss 0.41".into();
-        assert_eq!(going.state_after(Duration::ZERO), "300/900 steps, loss 0.41");
+        let mut going = work(0, 300, 40);
+        assert_eq!(going.state(), "300/900 steps, 7.50/s, 1 min 20 s left");
+        // The first ones were slow.
+        going.set_after(400, Duration::from_secs(45));
+        assert_eq!(going.state(), "400/900 steps, 20.0/s, 25 s left");
+        let mut begun = work(0, 0, 0);
+        begun.note = "loss 0.41".into();
+        assert_eq!(begun.state(), "0/900 steps, loss 0.41");
     }
 
     #[test]
     fn the_rate_is_that_of_this_run() {
-        let resumed = work(600, 700);
-        assert_eq!(resumed.state_after(Duration::from_secs(100)), "700/900 steps, 1.00/s, 3 min 20 s left");
-        assert_eq!(work(600, 600).state_after(Duration::from_secs(9)), "600/900 steps");
+        assert_eq!(work(600, 700, 100).state(), "700/900 steps, 1.00/s, 3 min 20 s left");
+        assert_eq!(work(600, 600, 9).state(), "600/900 steps");
     }
 
     #[test]
     fn ends_with_what_was_done() {
-        assert_eq!(work(0, 900).outcome_after(Duration::from_secs(9)), "900 steps in 9 s, 100/s");
-        assert_eq!(work(0, 90).outcome_after(Duration::from_secs(9)), "stopped at 90/900 steps in 9 s, 10.0/s");
+        assert_eq!(work(0, 900, 9).outcome_after(Duration::from_secs(9)), "900 steps in 9 s, 100/s");
+        assert_eq!(work(0, 90, 9).outcome_after(Duration::from_secs(9)), "stopped at 90/900 steps in 9 s, 10.0/s");
     }
 
     #[test]

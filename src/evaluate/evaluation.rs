@@ -237,6 +237,7 @@ impl<'a> Evaluation<'a> {
             let inputs = (policy.content, &start.digest, config.evaluation.asking(), &together);
             let stage = respondent.examine(name, &inputs, name, &together, None)?;
             self.note(start, name, policy, &stage, spent)?;
+            experiment.budget.answered(training, &stage)?;
             earlier = Some(stage);
         }
         for arm in wanted.iter().filter(|arm| !together.contains(arm)) {
@@ -245,6 +246,7 @@ impl<'a> Evaluation<'a> {
             let inputs = (policy.content, &start.digest, asking, arm, config.arms.passages, from);
             let stage = respondent.examine(&format!("arm-{arm}"), &inputs, arm.name(), &[*arm], earlier.as_ref())?;
             self.note(start, &format!("arm {arm}"), policy, &stage, spent)?;
+            experiment.budget.answered(training, &stage)?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::likelihood::read_choices;
 use super::{examiner, forgetting};
 use crate::config::Config;
 use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunInfo, RunResult, StageTime, Summary, merge_runs};
+use crate::experiment::budget::estimates;
 use crate::rl::train::{self, TRAIN};
 use crate::store::RunDir;
 use crate::store::manifest::Manifest;
@@ -114,7 +115,7 @@ fn answers(run: &Path) -> Result<(Manifest, Vec<Answered>)> {
 
 fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) -> Result<RunInfo> {
     let costs = manifest.arms.iter().filter_map(|arm| Some((*arm, cost(*arm, answered, &manifest)?))).collect();
-    let perplexity = forgetting::measured(&manifest)?;
+    let (perplexity, budget) = (forgetting::measured(&manifest)?, estimates(run)?);
     let mut digests = manifest.digests;
     digests.insert("config".into(), config.digest()?);
     let seeds = [
@@ -138,6 +139,7 @@ fn info(run: &Path, config: &Config, manifest: Manifest, answered: &[Answered]) 
         duplicates: manifest.duplicates,
         touched: manifest.touched,
         perplexity,
+        budget,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::perplexity::{PolicyPerplexity, together};
-use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageTime, Summary, TrainingPoint};
+use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageBudget, StageTime, Summary, TrainingPoint};
 
 /// What one of the runs has to say.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +70,25 @@ fn info(name: &str, config: &str, runs: &[&RunInfo]) -> RunInfo {
         costs: costs(runs),
         duplicates: runs.iter().map(|run| run.duplicates).max().unwrap_or(0),
         perplexity: together(&perplexity),
+        budget: budget(runs),
         touched: runs.iter().map(|run| run.touched).max().unwrap_or_default(),
         ..first
     }
+}
+
+/// What each stage was thought to take and took, in all runs that know both.
+fn budget(runs: &[&RunInfo]) -> Vec<StageBudget> {
+    let mut all: Vec<StageBudget> = Vec::new();
+    for stage in runs.iter().flat_map(|run| &run.budget).filter(|stage| stage.took.is_some()) {
+        match all.iter_mut().find(|other| other.stage == stage.stage) {
+            Some(other) => {
+                other.estimated += stage.estimated;
+                other.took = other.took.zip(stage.took).map(|(one, other)| one + other);
+            }
+            None => all.push(stage.clone()),
+        }
+    }
+    all
 }
 
 /// Named values of all runs: under its own name what is the same in all, under that of its run what is not.

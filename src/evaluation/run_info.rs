@@ -43,6 +43,9 @@ pub struct RunInfo {
     /// measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub perplexity: Vec<PolicyPerplexity>,
+    /// What stages were estimated to take, and took, where that was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<StageBudget>,
 }
 
 /// What reinforcement learning has had to do with the questions of set B.
@@ -75,6 +78,16 @@ pub struct ArmCost {
 pub struct StageTime {
     pub name: String,
     pub seconds: f64,
+}
+
+/// What a stage was thought to take when the run began, and what it took, in wall-clock seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageBudget {
+    pub stage: String,
+    pub estimated: f64,
+    /// Absent where it is not done, or was made by another run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<f64>,
 }
 
 /// How a run went, step by step.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
+use super::budget::Budget;
 use crate::config::Config;
 use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::gguf;
@@ -31,6 +32,8 @@ pub struct Experiment {
     pub progress: Arc<dyn Progress>,
     /// Who samples.
     pub actors: Arc<dyn Actors>,
+    /// What a whole run is thought to take.
+    pub budget: Budget,
 }
 
 impl Experiment {
@@ -75,7 +78,8 @@ impl Experiment {
         let run = RunDir::go_on(root, &written)?;
         let root = config.run.cache.clone().unwrap_or_else(|| run.stages());
         let cache = StageCache::new(root, &interrupt).on(&device);
-        Ok(Experiment { config, reward, run, device, cache, interrupt, progress, actors: Arc::new(Threads) })
+        let (actors, budget) = (Arc::new(Threads), Budget::default());
+        Ok(Experiment { config, reward, run, device, cache, interrupt, progress, actors, budget })
     }
 
     /// What a completion is worth.

@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
+use super::budget::{FINETUNING, Part};
 use super::own_text::{self, Replay};
 use super::start::Start;
 use super::{recall, warmup};
@@ -78,7 +79,7 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let finetune = &experiment.config.finetune;
     let lora = experiment.config.lora.as_ref();
     let own_text = Replay::new(experiment, start, finetune.own_text)?;
-    experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
+    let stage = experiment.cache.get_or_make(FINETUNE, &inputs(experiment, start), |dir| {
         if let Some(words) = config::of_kind(&experiment.config) {
             experiment.progress.tell(&words);
         }
@@ -90,6 +91,7 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
             keys: finetune.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, "finetune", &start.digest[..16], KEPT),
             tokenizer: &start.base.tokenizer,
+            told: &|seen| experiment.budget.stepped(experiment, start, Part::Finetuning, seen),
         };
         let fresh = || match lora {
             Some(lora) => start.base.policy.clone().with_lora(lora, finetune.seed),
@@ -111,7 +113,13 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
         };
         plan.checkpoints.remove()?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())
-    })
+    })?;
+    if stage.reused {
+        experiment.budget.learned_before(finetune.steps.saturating_mul(finetune.tokens_per_step), &stage);
+    } else {
+        experiment.budget.took(FINETUNING, &stage)?;
+    }
+    Ok(stage)
 }
 
 /// The documents of a world as lessons, among lessons of the base, with whatever remedy the config applies to them.

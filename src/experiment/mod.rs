@@ -1,6 +1,7 @@
 //! The order of stages: from the base to the report. Each takes what it needs from the experiment, makes its part once and
 //! leaves it in the run directory; a stage whose inputs have not changed is not made again.
 
+pub(crate) mod budget;
 pub(crate) mod context;
 mod feasible;
 pub mod finetune;
@@ -32,6 +33,7 @@ pub fn run(experiment: &Experiment) -> Result<Reported> {
     if !experiment.config.run.seeds.is_empty() {
         return run_seeds(experiment);
     }
+    experiment.budget.begin(experiment.run.root())?;
     evaluate(experiment)?;
     report(experiment.run.root())
 }
@@ -43,6 +45,7 @@ fn run_seeds(experiment: &Experiment) -> Result<Reported> {
         experiment.progress.tell(&format!("seed {seed}, run {} of {}", done + 1, seeds.len()));
         let config = with_seed(&experiment.config, *seed);
         let of_seed = experiment.child(&experiment.run.of_seed(*seed), config, Purpose::Train)?;
+        of_seed.budget.begin(of_seed.run.root())?;
         evaluate(&of_seed)?;
         report(of_seed.run.root())?;
     }

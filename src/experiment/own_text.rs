@@ -16,15 +16,14 @@ use crate::language::Tokenizer;
 use crate::random::Stream;
 use crate::rollout::Request;
 use crate::store::stage::Stage;
-use crate::telemetry::Meter;
 use crate::{Error, Result, files};
 
 /// Name of the stage.
 pub(crate) const OWN_TEXT: &str = "own-text";
 /// File in the stage's directory.
 const TEXTS: &str = "texts.jsonl";
-/// Texts that are written between two looks at whether the run is to stop.
-const TOGETHER: usize = 32;
+/// Texts that are written between two looks at the progress.
+const TOGETHER: usize = 16;
 
 /// One text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +60,9 @@ impl Replay {
         let share = share.unwrap_or(0.0);
         let mut texts = Vec::new();
         if share > 0.0 {
-            let written = read(&write(experiment, start)?)?;
+            let stage = write(experiment, start)?;
+            let written = read(&stage)?;
+            experiment.budget.wrote(&written, &stage);
             texts.extend(written.iter().filter(|text| !text.held_back).map(WrittenText::sequence));
             if texts.is_empty() {
                 let remedy = "raise own_text.texts, or set the shares of own text in [finetune] and [warmup] to 0";
@@ -96,7 +97,7 @@ pub(crate) fn write(experiment: &Experiment, start: &Start) -> Result<Stage> {
         let (began, mut texts) = (Instant::now(), Vec::new());
         for first in (0..config.own_text.texts).step_by(TOGETHER) {
             let until = (first + TOGETHER).min(config.own_text.texts);
-            texts.extend(writer.write(&(first..until).collect::<Vec<_>>(), meter.as_mut())?);
+            texts.extend(writer.write(&(first..until).collect::<Vec<_>>())?);
             meter.set(until as u64);
             let tokens: usize = texts.iter().map(|text: &WrittenText| text.tokens.len() - text.given).sum();
             let rate = tokens as f64 / began.elapsed().as_secs_f64().max(1e-9);
@@ -123,22 +124,18 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// The texts with these numbers. One that has no room, or in which nobody asks anything, is left out.
-    fn write(&mut self, numbers: &[usize], meter: &mut dyn Meter) -> Result<Vec<WrittenText>> {
+    fn write(&mut self, numbers: &[usize]) -> Result<Vec<WrittenText>> {
         let prompting = self.tokenizer.prompting();
         let chat = self.tokenizer.chat();
         let opening = chat.map_or(Ok(None), |chat| chat.opening(&prompting))?;
         let opened = opening.map(|text| self.tokenizer.encode(&text)).transpose()?.filter(|tokens| !tokens.is_empty());
         let (Some(chat), Some(opening)) = (chat, opened) else {
             let begun = numbers.iter().map(|number| (*number, vec![self.tokenizer.bos()])).collect();
-            return self
-                .go_on(begun, 0, meter)?
-                .into_iter()
-                .map(|(number, tokens)| self.text(number, tokens, 1))
-                .collect();
+            return self.go_on(begun, 0)?.into_iter().map(|(number, tokens)| self.text(number, tokens, 1)).collect();
         };
         let begun = numbers.iter().map(|number| (*number, opening.clone())).collect();
         let mut asked = Vec::new();
-        for (number, tokens) in self.go_on(begun, 0, meter)? {
+        for (number, tokens) in self.go_on(begun, 0)? {
             let question = tokens[opening.len()..].iter().filter(|token| !self.tokenizer.ends().contains(token));
             let question = self.tokenizer.decode(&question.copied().collect::<Vec<_>>())?;
             if !question.trim().is_empty() {
@@ -146,7 +143,7 @@ impl Writer<'_> {
             }
         }
         let given = |tokens: &[u32]| tokens.iter().zip(&opening).take_while(|(one, other)| one == other).count();
-        let answered = self.go_on(asked, 1, meter)?;
+        let answered = self.go_on(asked, 1)?;
         answered
             .into_iter()
             .map(|(number, tokens)| {
@@ -157,12 +154,7 @@ impl Writer<'_> {
     }
 
     /// Lets texts go on from where they are. `part` tells the first stretch of a text from the second.
-    fn go_on(
-        &mut self,
-        mut begun: Vec<(usize, Vec<u32>)>,
-        part: u64,
-        meter: &mut dyn Meter,
-    ) -> Result<Vec<(usize, Vec<u32>)>> {
+    fn go_on(&mut self, mut begun: Vec<(usize, Vec<u32>)>, part: u64) -> Result<Vec<(usize, Vec<u32>)>> {
         begun.retain(|(_, tokens)| tokens.len() < self.longest);
         let request = |(number, tokens): &(usize, Vec<u32>)| Request {
             prompt: tokens.clone(),
@@ -174,15 +166,7 @@ impl Writer<'_> {
             key: [part, *number as u64],
         };
         let requests = begun.iter().map(request).collect();
-        let (first, mut ended) = (begun.iter().map(|(number, _)| *number).min().unwrap_or(0), 0);
-        let heard = &mut |_, _: &_| {
-            ended += 1;
-            // The first half of a conversation is no text yet.
-            if part > 0 || self.tokenizer.chat().is_none() {
-                meter.set((first + ended) as u64);
-            }
-        };
-        for completion in self.pool.generate_with(requests, heard)? {
+        for completion in self.pool.generate(requests)? {
             begun[completion.request].1.extend(completion.tokens);
         }
         Ok(begun)
@@ -208,10 +192,9 @@ mod tests {
         pool.publish(&base.policy.snapshot(0).unwrap()).unwrap();
         let mut writer = Writer { tokenizer: &base.tokenizer, config: &config, longest: 64, pool };
         let numbers: Vec<usize> = (0..texts).collect();
-        let mut meter = crate::telemetry::Silent;
-        let all = writer.write(&numbers, &mut meter).unwrap();
+        let all = writer.write(&numbers).unwrap();
         // Each text is what it is, whichever others are written beside it.
-        assert_eq!(writer.write(&numbers[2..], &mut meter).unwrap(), all[2..]);
+        assert_eq!(writer.write(&numbers[2..]).unwrap(), all[2..]);
         all
     }
 

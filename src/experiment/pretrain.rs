@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Experiment;
+use super::budget::FirstSteps;
 use crate::config::OptimizerKeys;
 use crate::knowledge::World;
 use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
@@ -42,6 +43,7 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
             keys: pretrain.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, "base", &pretrain.seed.to_string(), KEPT),
             tokenizer: &tokenizer,
+            told: &|_| Ok(()),
         };
         let policy = plan.teach(
             experiment,
@@ -68,6 +70,8 @@ pub struct LessonPlan<'a> {
     pub checkpoints: Checkpoints,
     /// Saved beside the weights, so that other programs can use a checkpoint.
     pub tokenizer: &'a Tokenizer,
+    /// Hears of the first steps, by which the whole run is estimated.
+    pub(super) told: &'a dyn Fn(&FirstSteps) -> Result<()>,
 }
 
 /// Steps between two checkpoints: a minute's work of a small model.
@@ -78,6 +82,8 @@ const CHECKPOINT_AFTER: Duration = Duration::from_secs(600);
 pub const KEPT: usize = 2;
 /// Steps over which the loss that is shown is averaged.
 const SHOWN: f64 = 50.0;
+/// Steps by which a run is estimated, the first of which is not counted.
+const ESTIMATED_BY: usize = 4;
 
 impl LessonPlan<'_> {
     /// Trains `fresh` (or goes on from a checkpoint) on what `lesson` makes for each step.
@@ -98,6 +104,7 @@ impl LessonPlan<'_> {
         let mut meter = experiment.progress.begin(self.name, "steps", first as u64, self.steps as u64);
         let mut shown: Option<f64> = None;
         let mut saved = Instant::now();
+        let (mut warm, mut learned) = (Instant::now(), 0);
         for step in first..self.steps {
             let mut random = random::stream(self.seed, &[step as u64]);
             let mut lessons = Vec::new();
@@ -116,6 +123,15 @@ impl LessonPlan<'_> {
             shown = Some(loss);
             meter.set(step as u64 + 1);
             meter.note(&format!("loss {loss:.3}"));
+            let done = step + 1;
+            if step == first {
+                warm = Instant::now();
+            } else if done <= first + ESTIMATED_BY {
+                learned += fit.tokens;
+                if done == self.steps.min(first + ESTIMATED_BY) {
+                    (self.told)(&FirstSteps { done, tokens: learned, seconds: warm.elapsed().as_secs_f64() })?;
+                }
+            }
             self.keep(experiment, step + 1, &policy, &optimizer, &mut saved)?;
         }
         Ok(policy)

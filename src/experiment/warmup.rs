@@ -3,6 +3,7 @@
 use rand::Rng;
 use serde::Serialize;
 
+use super::budget::{Part, WARMING_UP};
 use super::own_text::{self, Replay};
 use super::pretrain::{KEPT, LessonPlan};
 use super::start::Start;
@@ -54,7 +55,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         return Err(Error::invalid("warmup", "no lessons in this world", remedy));
     }
     let own_text = Replay::new(experiment, start, warmup.own_text)?;
-    experiment.cache.get_or_make(WARMUP, &inputs(experiment, jsonl, &tuned)?, |dir| {
+    let stage = experiment.cache.get_or_make(WARMUP, &inputs(experiment, jsonl, &tuned)?, |dir| {
         let tokenizer = &start.base.tokenizer;
         let longest = start.base.policy.config.longest_sequence();
         let lessons: Result<Vec<TrainingSequence>> =
@@ -68,6 +69,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
             keys: warmup.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, WARMUP, &tuned.content[..16], KEPT),
             tokenizer,
+            told: &|seen| experiment.budget.stepped(experiment, start, Part::WarmingUp, seen),
         };
         let fresh = || start.base.successor(Saved::within(&tuned.dir));
         let policy = plan.teach(experiment, fresh, |_, random| {
@@ -79,7 +81,13 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         })?;
         plan.checkpoints.remove()?;
         base::save(dir, &policy, tokenizer, start.base.known.as_ref())
-    })
+    })?;
+    if stage.reused {
+        experiment.budget.learned_before(warmup.steps.saturating_mul(warmup.tokens_per_step), &stage);
+    } else {
+        experiment.budget.took(WARMING_UP, &stage)?;
+    }
+    Ok(stage)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::table::{Column, ShownTable, TableCell, two_lines};
 use super::words::{grouped, kind, operations, p_value, percent, points, range, seconds, set_purpose};
 #[cfg(feature = "cli")]
 use crate::evaluation::MatchedArms;
-use crate::evaluation::{Arm, ArmResult, Pooled, RunInfo, Scaling, Summary};
+use crate::evaluation::{Arm, ArmResult, Pooled, RunInfo, Scaling, StageBudget, Summary};
 use crate::knowledge::{Form, Set, TaskId};
 
 /// Most kinds of questions that find room beside each other in a terminal.
@@ -322,6 +322,11 @@ pub(super) fn provenance(run: &RunInfo) -> ShownTable {
     facts.extend([("peak memory".into(), memory), ("hardware".into(), run.hardware.clone())]);
     facts.extend(run.stages.iter().map(|stage| (format!("time of {}", stage.name), seconds(stage.seconds))));
     facts.extend(total);
+    let planned = |stage: &StageBudget| {
+        let took = stage.took.map_or("not known".into(), seconds);
+        (format!("estimate for {}", stage.stage), format!("{}, took {took}", seconds(stage.estimated)))
+    };
+    facts.extend(run.budget.iter().map(planned));
     facts.extend(run.digests.iter().map(|(of, digest)| (format!("SHA-256 of the {of}"), digest.clone())));
     ShownTable::facts(facts)
 }

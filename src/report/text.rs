@@ -8,9 +8,9 @@ use super::tables;
 use super::words::legend;
 #[cfg(feature = "cli")]
 use super::words::{percent, seconds};
-#[cfg(feature = "cli")]
-use crate::evaluation::Arm;
 use crate::evaluation::Summary;
+#[cfg(feature = "cli")]
+use crate::evaluation::{Arm, StageBudget};
 use crate::text::printable;
 
 /// Columns of a line of text.
@@ -29,8 +29,19 @@ pub fn table(summary: &Summary, styled: bool) -> String {
     };
     let (answering, all) = summary.run.answering();
     let took = format!("Answering took {} of {}: {}.", seconds(answering), seconds(all), percent(answering / all));
+    let took = (answering > 0.0).then_some(took);
+    let closing = took.into_iter().chain(estimated(&summary.run.budget)).collect::<Vec<_>>().join("\n\n");
     let legends = [costs, legend(&summary.run)];
-    terminal(&tables, &legends, Findings::new(summary), (answering > 0.0).then_some(took), styled)
+    terminal(&tables, &legends, Findings::new(summary), (!closing.is_empty()).then_some(closing), styled)
+}
+
+/// What stages were thought to take and took, where both are known.
+#[cfg(feature = "cli")]
+fn estimated(stages: &[StageBudget]) -> Option<String> {
+    let both =
+        |stage: &StageBudget| Some(format!("{} {} / {}", stage.stage, seconds(stage.estimated), seconds(stage.took?)));
+    let all: Vec<String> = stages.iter().filter_map(both).collect();
+    (!all.is_empty()).then(|| wrap(&format!("Estimated / took: {}.", all.join(", "))))
 }
 
 /// The two policies of an evaluation, asked the same way.
@@ -143,6 +154,14 @@ mod tests {
         assert!(text.contains(&format!("{}+", percent(row.accuracy))), "{text}");
         let text = table(&Summary::new(&[], Curves::default(), RunInfo::default()), false);
         assert_eq!(text, "No question was answered in this run.\n");
+        let mut summary = fixture::summary();
+        let stage = |stage: &str, took| StageBudget { stage: stage.into(), estimated: 1020.0, took };
+        summary.run.budget = vec![stage("fine-tuning", Some(980.0)), stage("warm-up", None)];
+        let text = table(&summary, false);
+        assert!(text.ends_with("\n\nEstimated / took: fine-tuning 17 min 00 s / 16 min 20 s.\n"), "{text}");
+        let text = markdown(&summary);
+        assert!(text.contains("| estimate for fine-tuning | 17 min 00 s, took 16 min 20 s |"), "{text}");
+        assert!(text.contains("| estimate for warm-up | 17 min 00 s, took not known |"), "{text}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ const ROLLOUTS: &str = "rollouts";
 /// ```text
 /// config.toml                 the resolved config; the mark of a run directory
 /// inputs.json                 digests of the files that it was made from
+/// budget.json                 what its stages were estimated to take, and took
 /// world/                      documents, questions, answers and the audit, to be read by people
 /// stages/<name>-<key>/        finished stages
 /// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off

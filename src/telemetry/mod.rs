@@ -4,11 +4,13 @@
 pub mod machine;
 pub mod meaning;
 pub mod metrics_file;
+pub mod pace;
 pub mod progress;
 pub mod recorder;
 pub mod tensorboard;
 
 pub use metrics_file::{MetricsLine, MetricsTail, read_metrics};
+pub use pace::Pace;
 pub use progress::{Meter, Progress, Silent};
 pub use recorder::JsonlRecorder;
 pub use tensorboard::TensorBoard;

@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn a_model_that_writes_both_sides_begins_where_the_user_speaks() {
         let chat = chat(TEMPLATE);
-        let config = PromptConfig { system: "Be brief.".into(), ..PromptConfig::default() };
+        let config = PromptConfig::default();
         let opening = chat.opening(&config).unwrap().unwrap();
-        assert_eq!(opening, "<s><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n");
+        assert_eq!(opening, "<s><|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\n");
         let turn = chat.turn(&config, "Why?").unwrap();
         assert_eq!(turn, format!("{opening}Why?<|im_end|>\n<|im_start|>assistant\n"));
         assert_eq!(self::chat("{{ messages[0].content | upper }}").opening(&config).unwrap(), None);
