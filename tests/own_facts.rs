@@ -128,9 +128,11 @@ fn ten_facts_go_through_the_whole_experiment() {
     let text = "[finetune]\nsteps = 3\ntokens_per_step = 200\n[warmup]\nsteps = 2\ntokens_per_step = 200\n[train]\nsteps = 2\n\
                 forms = ['builders']\nquestions_per_step = 2\ngroup_size = 2\nmax_new_tokens = 8\n\
                 [train.algorithm]\npreset = 'grpo'\ngradient_on = 'trace'\n[evaluation]\nmax_new_tokens = 8\n\
+                [own_text]\ntexts = 6\nmax_new_tokens = 8\nheld_back = 2\n\
                 [arms]\nask = ['fine-tuned', 'forward-recall', 'thinking-before-rl', 'after-rl']";
     let config = Config::parse(text, "own", "own", &set).unwrap();
     assert!(config.finetune.scales.is_empty() && config.train.replay_tokens == 0, "as the base suggests");
+    assert_eq!((config.finetune.own_text, config.warmup.as_ref().unwrap().own_text), (Some(0.1), Some(0.1)));
     let heard = Heard::default();
     let experiment = Experiment::open(config, Interrupt::default(), Box::new(heard.clone())).unwrap();
     let reported = experiment::run(&experiment).unwrap();
@@ -142,7 +144,12 @@ fn ten_facts_go_through_the_whole_experiment() {
     let stages: Vec<PathBuf> =
         fs::read_dir(home.path().join("run/stages")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let made = |name: &str| stages.iter().any(|path| path.file_name().unwrap().to_string_lossy().starts_with(name));
-    assert!(made("warmup-") && made("recall-") && made("finetune-"), "{stages:?}");
+    assert!(made("warmup-") && made("recall-") && made("finetune-") && made("own-text-"), "{stages:?}");
+    let perplexity = &reported.summary.run.perplexity;
+    let policies: Vec<&str> = perplexity.iter().map(|row| row.policy.as_str()).collect();
+    assert_eq!(policies, ["before training", "fine-tuned", "after RL"]);
+    assert!(perplexity.iter().all(|row| row.score.tokens == perplexity[0].score.tokens && row.perplexity > 1.0));
+    assert!(heard.contains("Perplexity on held-back text: ") && heard.contains(" after RL ("), "{heard}");
     let metrics = read_metrics(&home.path().join("run/metrics.jsonl")).unwrap();
     assert!(!metrics.is_empty());
 }
