@@ -75,6 +75,22 @@ impl<'a> Place<'a> {
 /// A directory that this run has saved, in training on its base. Adapters in it belong to the weights of that base, by
 /// whatever path they name these: what comes from elsewhere is opened with [`Base::load`], once, with its own tokenizer and
 /// the weights that it names.
+///
+/// ```
+/// use recollect::{Result, base::{Base, Saved}, policy::Policy};
+/// fn trained(base: &Base, stage: &std::path::Path) -> Result<Policy> {
+///     base.successor(Saved::within(stage))
+/// }
+/// ```
+///
+/// Any other directory is no successor of a base:
+///
+/// ```compile_fail,E0308
+/// use recollect::{Result, base::Base, policy::Policy};
+/// fn trained(base: &Base, anything: &std::path::Path) -> Result<Policy> {
+///     base.successor(anything)
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Saved<'a>(&'a Path);
 
