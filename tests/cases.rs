@@ -75,16 +75,19 @@ fn a_checkpoint_is_asked_with_its_own_tokenizer() {
     assert!(!said.is_empty() && said.values().all(|answer| answer == "w10 w11 <eos>"), "{said:?}");
 }
 
-/// Greedy answers do not depend on who asks.
+/// Greedy answers do not depend on who asks: of adapters, and of the same run without any.
 #[test]
 fn adapters_of_a_run_answer_in_a_comparison_as_in_the_run() {
     let Some(home) = Home::new() else { return };
-    home.does(&["run", "cases/lora-twice/run.toml", "--set", "train.reward=reward.toml"]);
-    home.does(&["eval", "runs/run", "--against", "runs/run@0"]);
-    for arm in ["fine-tuned", "direct-after-rl"] {
-        let said = home.answers("runs/run", arm);
-        assert_eq!(said.len(), 8);
-        assert_eq!(home.answers("runs/run-against-run-at-0", arm), said, "{arm}");
+    for name in ["run", "full"] {
+        let run = format!("runs/{name}");
+        home.does(&["run", &format!("cases/lora-twice/{name}.toml"), "--set", "train.reward=reward.toml"]);
+        home.does(&["eval", &run, "--against", &format!("{run}@0")]);
+        for arm in ["fine-tuned", "direct-after-rl"] {
+            let said = home.answers(&run, arm);
+            assert_eq!(said.len(), 8);
+            assert_eq!(home.answers(&format!("{run}-against-{name}-at-0"), arm), said, "{name}: {arm}");
+        }
     }
 }
 

@@ -54,6 +54,25 @@ fn leaks_of_the_cases_are_found_and_nothing_else_is() {
 }
 
 #[test]
+fn the_innocent_document_of_the_cases_is_refused_by_no_command() {
+    let Some(folder) = cases().map(|folder| folder.join("leak")) else { return };
+    let home = Home::new(&[("r.toml", REWARD)]);
+    let at = |name: &str| home.0.path().join(name).display().to_string();
+    let (reward, run) = (format!("train.reward={}", at("r.toml")), format!("run.dir={}", at("run")));
+    let small = ["finetune.steps=1", "finetune.tokens_per_step=64", &reward, &run];
+    for command in [&["world"][..], &["run", "--dry-run"], &["finetune"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_recollect"))
+            .args(command)
+            .arg("leak_repro.toml")
+            .args(small.iter().flat_map(|change| ["--set", change]))
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn rows_of_the_cases_are_read_or_refused_for_what_is_wrong_with_them() {
     let Some(folder) = cases().map(|folder| folder.join("jsonl")) else { return };
     let read = |name: &str| {
