@@ -204,6 +204,20 @@ fn a_dry_run_prints_a_config_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_prints_the_texts_that_a_question_is_put_in() {
+    let home = Home::with_config("");
+    let output = home.recollect(&["run", "x.toml", "--dry-run", "--set", "prompt.system=Be brief."]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (_, section) = text.split_once("\n[prompt]\n").unwrap_or_else(|| panic!("{text}"));
+    let section = section.split("\n[").next().unwrap();
+    for beginning in ["system = \"Be brief.\"", "think = \"Think first", "answer = \"Write <answer>"] {
+        assert!(section.lines().any(|line| line.starts_with(beginning)), "{beginning}: {section}");
+    }
+}
+
+#[test]
 fn wrong_usage_has_an_exit_code_of_its_own() {
     let home = Home::with_config("");
     assert_eq!(home.recollect(&["rnu", "x.toml"]).status.code(), Some(2));
