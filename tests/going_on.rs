@@ -146,6 +146,29 @@ fn a_run_that_was_moved_goes_on_from_any_working_directory() {
     assert!(!home.path("runs/a").exists() && !elsewhere.join("cache").exists() && !other.path().join("cache").exists());
 }
 
+#[test]
+fn a_copy_of_a_run_is_evaluated_from_any_working_directory_and_leaves_the_run_alone() {
+    let home = Home::new(&[]);
+    let (here, elsewhere) = (home.path(""), home.path("else/where"));
+    fs::create_dir_all(&elsewhere).unwrap();
+    let set = ["base.path=base", "train.reward=reward.toml", "run.dir=runs/a", "train.steps=2", "run.workers=2"];
+    let train: Vec<&str> =
+        ["train", "tiny.toml"].into_iter().chain(set.iter().flat_map(|set| ["--set", set])).collect();
+    does(&here, &train);
+    let (run, copied) = (home.path("runs/a"), home.path("else/b"));
+    for (path, bytes) in everything(&run) {
+        let to = copied.join(Path::new(&path).strip_prefix(&run).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, bytes).unwrap();
+    }
+    let before = everything(&run);
+    let eval = ["eval", "../b", "--arms", "direct-after-rl", "--set", "run.workers=1"];
+    let words = does(&elsewhere, &eval);
+    let place = words.lines().find_map(|line| line.strip_prefix("wrote ")).unwrap_or_else(|| panic!("{words}"));
+    assert!(elsewhere.join(place).canonicalize().unwrap().starts_with(copied.canonicalize().unwrap()), "{place}");
+    assert!(everything(&run) == before, "something of the run was changed");
+}
+
 /// What is left by a run whose stages are in a cache.
 fn left_by_moved(run: &Path, cache: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::rename(cache, run.join("stages")).unwrap();
