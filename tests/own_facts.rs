@@ -103,10 +103,13 @@ fn what_is_recited_of_own_facts_is_judged() {
     assert!(right.correct && right.well_formed && right.needed_found == 1);
     assert_eq!(right.recitations.iter().map(|said| said.is_true).collect::<Vec<_>>(), [true, true]);
     assert_eq!(right.grounding, Some(Grounding::Known));
-    let swapped = judged("Finn Quay built the Low Dam. I wonder. </think><answer> Finn Quay <eos>");
+    let swapped = judged(
+        "Finn Quay built the Low Dam. I wonder. Maybe Gus Reed built the Low Dam. </think><answer> Finn Quay <eos>",
+    );
     assert_eq!((swapped.correct, swapped.grounding), (false, Some(Grounding::Follows)));
     assert!(!swapped.recitations[0].is_true && swapped.recitations[0].claim.is_some());
-    assert!(swapped.recitations[1].claim.is_none(), "nobody can say whether that is true");
+    assert!(swapped.recitations[1].claim.is_none(), "what is supposed claims nothing");
+    assert_eq!(swapped.recitations.len(), 2, "a remark is no recitation");
     assert_eq!(judged("Hm. </think><answer> Eve Lund <eos>").grounding, Some(Grounding::Guessed));
 }
 

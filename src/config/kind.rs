@@ -13,7 +13,7 @@ use crate::base;
 /// Parameters of the model that the rates were measured with.
 const MEASURED: f64 = 135e6;
 /// Peak learning rates there of documents, lessons and reinforcement learning.
-const RATES: [(&str, f64); 3] = [("finetune", 3e-4), ("warmup", 1e-4), ("train", 2e-5)];
+const RATES: [(&str, f64); 3] = [("finetune", 3e-4), ("warmup", 2e-4), ("train", 4e-5)];
 /// How much more adapters take.
 const ADAPTERS: f64 = 5.0;
 

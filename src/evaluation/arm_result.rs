@@ -153,8 +153,9 @@ fn correct_for_arms(rows: &mut [ArmResult]) {
 /// See [`ArmResult::gap_closed`].
 pub(super) fn gap_closed(arm: Arm, accuracy: f64, baseline: Option<f64>, in_context: Option<f64>) -> Option<f64> {
     let (baseline, in_context) = (baseline?, in_context?);
-    let is_an_end = [Arm::FineTuned, Arm::InContext].contains(&arm);
-    (!is_an_end && in_context > baseline).then(|| (accuracy - baseline) / (in_context - baseline))
+    // The first two are its ends, and the third is another question.
+    let beside = [Arm::FineTuned, Arm::InContext, Arm::ForwardRecall].contains(&arm);
+    (!beside && in_context > baseline).then(|| (accuracy - baseline) / (in_context - baseline))
 }
 
 fn row(group: &[&Answered], baseline: &BTreeMap<u64, bool>) -> Option<ArmResult> {

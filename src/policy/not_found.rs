@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 /// What to do about a path under which there is no checkpoint, where that can be said: a directory that holds GGUF files,
-/// one of which has to be named; or the name of a model on the Hugging Face hub, which has to be fetched.
+/// one of which has to be named; a GGUF file that is not there; or the name of a model on the Hugging Face hub, which has to
+/// be fetched.
 /// What was found there, and the remedy.
 pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
     if path.is_dir() {
@@ -16,7 +17,15 @@ pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
         };
         return Some((found, format!("name the file itself: {}", first.display())));
     }
-    if path.exists() || !is_of_hub(path) {
+    if path.exists() {
+        return None;
+    }
+    if has_gguf_ending(path) {
+        let remedy =
+            "fetch it first (a config that ships says how in its first lines), or name another file or directory";
+        return Some(("no such file".into(), remedy.into()));
+    }
+    if !is_of_hub(path) {
         return None;
     }
     let name = path.display();
@@ -29,11 +38,13 @@ pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
 /// The GGUF files in a directory, sorted.
 fn gguf_inside(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_gguf =
-        |path: &PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) && path.is_file();
-    let mut inside: Vec<PathBuf> = entries.filter(is_gguf).collect();
+    let mut inside: Vec<PathBuf> = entries.filter(|path| has_gguf_ending(path) && path.is_file()).collect();
     inside.sort();
     inside
+}
+
+fn has_gguf_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
 }
 
 fn name(path: &Path) -> String {
@@ -70,6 +81,9 @@ mod tests {
         std::fs::write(home.path().join("a.GGUF"), "").unwrap();
         assert!(no_checkpoint(home.path()).unwrap().0.ends_with("but with a.GGUF and 1 more"));
         assert!(no_checkpoint(&file).is_none(), "it is there");
+
+        let (found, remedy) = no_checkpoint(Path::new("models/away.gguf")).unwrap();
+        assert!(found == "no such file" && remedy.starts_with("fetch it first"), "{found}; {remedy}");
 
         let (found, remedy) = no_checkpoint(Path::new("an-owner/a-model-1.5B")).unwrap();
         assert_eq!(found, "no such directory");

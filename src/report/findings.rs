@@ -158,9 +158,16 @@ impl HeadlineNumbers<'_> {
         let aside = [from, interval, test].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let (only, verdict) = match change(&arm) {
             VsBaseline::Better => {
-                let gap = arm.gap_closed.map_or(String::new(), |gap| {
-                    format!(" That closes {} of the gap between the baseline and answering in context.", percent(gap))
-                });
+                let gap = match arm.gap_closed {
+                    Some(gap) if gap > 1.0 => " That is more than with the documents in its prompt.".into(),
+                    Some(gap) => {
+                        format!(
+                            " That closes {} of the gap between the baseline and answering in context.",
+                            percent(gap)
+                        )
+                    }
+                    None => String::new(),
+                };
                 ("", format!("right ({aside}).{gap}"))
             }
             VsBaseline::Worse => ("only ", format!("right ({aside}).")),
@@ -304,6 +311,13 @@ mod tests {
         ] {
             assert!(sentence.contains(words), "{sentence}");
         }
+    }
+
+    #[test]
+    fn more_than_the_whole_gap_is_said_in_words() {
+        let better = changed(|one| one.judgement.correct |= one.arm == Arm::AfterRl);
+        let story = told(&better, RunInfo::default());
+        assert!(story.lead[2].ends_with("That is more than with the documents in its prompt."), "{}", story.lead[2]);
     }
 
     #[test]

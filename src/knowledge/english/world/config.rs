@@ -131,7 +131,7 @@ impl Default for QuestionCounts {
 
 impl Default for LessonCounts {
     fn default() -> Self {
-        Self { thinking: 200, reading: 120, direct: 20 }
+        Self { thinking: 160, reading: 480, direct: 20 }
     }
 }
 

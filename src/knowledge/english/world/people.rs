@@ -148,7 +148,8 @@ impl People {
         let mut rows: Vec<FactRow> = Vec::new();
         let wordings = DEEDS.iter().map(|kind| (kind.past, [kind.wordings(), kind.passive()].concat()));
         let of = |list: &[&str]| list.iter().map(|wording| (*wording).to_owned()).collect::<Vec<_>>();
-        for (name, wordings) in wordings.chain([(BELONGS, of(&MEMBERSHIP)), (IS_A, of(&PROFESSION))]) {
+        let belongs = [of(&MEMBERSHIP), of(&MEMBERS_LISTED)].concat();
+        for (name, wordings) in wordings.chain([(BELONGS, belongs), (IS_A, of(&PROFESSION))]) {
             rows.push(FactRow::Relation(Relation { name: name.into(), wordings }));
         }
         for (index, one) in self.all.iter().enumerate() {
@@ -175,6 +176,15 @@ pub const MEMBERSHIP: [&str; 5] = [
     "{subject} is one of the members of {object}",
     "{subject} joined {object} years ago",
     "{subject} has a seat in {object}",
+];
+
+/// How documents and thoughts say who is in a group, with all of them in the place of the subject.
+const MEMBERS_LISTED: [&str; 5] = [
+    "{object} consists of {subject}",
+    "the members of {object} are {subject}",
+    "{object} has {subject}",
+    "{subject} make up {object}",
+    "{subject} belong to {object}",
 ];
 
 /// How documents say what somebody is by profession. The article before the profession is either.
