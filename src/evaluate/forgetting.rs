@@ -121,11 +121,11 @@ mod tests {
 
     use super::*;
     use crate::config::ModelSection;
-    use crate::experiment::held_back::Piece;
+    use crate::experiment::held_back::ScoredText;
     use crate::policy::InitConfig;
 
     /// The sum of `-log p` over tokens behind what is given, by a softmax over all logits.
-    fn plainly(policy: &Policy, piece: &Piece) -> f64 {
+    fn plainly(policy: &Policy, piece: &ScoredText) -> f64 {
         let tokens = [&piece.given[..], &piece.text].concat();
         let logits = policy.logits(&tokens, &[tokens.len()].into_iter().collect()).unwrap().to_vec2::<f32>().unwrap();
         let of_token = |at: usize| {
@@ -142,7 +142,7 @@ mod tests {
         let model = ModelSection { num_attention_heads: 2, num_key_value_heads: 2, head_dim: 8, ..model };
         let init = InitConfig { embedding_std: 0.3, matrix_gain: 1.0, structured: None };
         let policy = Policy::initialise(Arc::new(model.with_vocabulary(20)), &init, 3).unwrap();
-        let piece = |given: &[u32], text: &[u32]| Piece { given: given.to_vec(), text: text.to_vec() };
+        let piece = |given: &[u32], text: &[u32]| ScoredText { given: given.to_vec(), text: text.to_vec() };
         let pieces = vec![piece(&[1], &[4, 7, 7, 2]), piece(&[1], &[19]), piece(&[1, 5], &[6, 0, 11])];
         let expected: f64 = pieces.iter().map(|piece| plainly(&policy, piece)).sum();
         let text = HeldBack { digest: String::new(), pieces, characters: 30 };

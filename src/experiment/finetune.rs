@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 
-use super::budget::{FINETUNING, Part};
+use super::budget::{FINETUNING, TrainingStage};
 use super::own_text::{self, Replay};
 use super::start::Start;
 use super::{recall, warmup};
@@ -91,7 +91,7 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
             keys: finetune.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, "finetune", &start.digest[..16], KEPT),
             tokenizer: &start.base.tokenizer,
-            told: &|seen| experiment.budget.stepped(experiment, start, Part::Finetuning, seen),
+            told: &|seen| experiment.budget.stepped(experiment, start, TrainingStage::Finetuning, seen),
         };
         let fresh = || match lora {
             Some(lora) => start.base.policy.clone().with_lora(lora, finetune.seed),

@@ -18,13 +18,13 @@ pub(crate) const WINDOW: usize = 2048;
 pub(crate) struct HeldBack {
     /// Tells it from other texts.
     pub digest: String,
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<ScoredText>,
     /// Of all pieces.
     pub characters: u64,
 }
 
 /// Tokens that are predicted, each from those before it, and what stands before all of them. None is empty.
-pub(crate) struct Piece {
+pub(crate) struct ScoredText {
     pub given: Vec<u32>,
     pub text: Vec<u32>,
 }
@@ -60,7 +60,7 @@ impl HeldBack {
         for written in own_text::read(&stage)?.into_iter().filter(|text| text.held_back) {
             let (given, text) = written.tokens.split_at(written.given);
             characters += written.text.chars().count() as u64;
-            pieces.push(Piece { given: given.to_vec(), text: text.to_vec() });
+            pieces.push(ScoredText { given: given.to_vec(), text: text.to_vec() });
         }
         Ok((!pieces.is_empty()).then_some(HeldBack { digest: stage.content, pieces, characters }))
     }
@@ -89,10 +89,10 @@ pub(crate) fn texts(path: &Path) -> Result<Vec<String>> {
 }
 
 /// A text in stretches of at most `window` tokens, each behind the token that every text begins with.
-fn windows(tokenizer: &Tokenizer, text: &str, window: usize) -> Result<Vec<Piece>> {
+fn windows(tokenizer: &Tokenizer, text: &str, window: usize) -> Result<Vec<ScoredText>> {
     let tokens = tokenizer.encode(text)?;
     let stretches = tokens.chunks(window.saturating_sub(1).max(1));
-    Ok(stretches.map(|text| Piece { given: vec![tokenizer.bos()], text: text.to_vec() }).collect())
+    Ok(stretches.map(|text| ScoredText { given: vec![tokenizer.bos()], text: text.to_vec() }).collect())
 }
 
 #[cfg(test)]

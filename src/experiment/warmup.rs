@@ -3,7 +3,7 @@
 use rand::Rng;
 use serde::Serialize;
 
-use super::budget::{Part, WARMING_UP};
+use super::budget::{TrainingStage, WARMING_UP};
 use super::own_text::{self, Replay};
 use super::pretrain::{KEPT, LessonPlan};
 use super::start::Start;
@@ -69,7 +69,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
             keys: warmup.optimizer_keys(),
             checkpoints: Checkpoints::new(&experiment.run, WARMUP, &tuned.content[..16], KEPT),
             tokenizer,
-            told: &|seen| experiment.budget.stepped(experiment, start, Part::WarmingUp, seen),
+            told: &|seen| experiment.budget.stepped(experiment, start, TrainingStage::WarmingUp, seen),
         };
         let fresh = || start.base.successor(Saved::within(&tuned.dir));
         let policy = plan.teach(experiment, fresh, |_, random| {

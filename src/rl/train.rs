@@ -9,7 +9,7 @@ use super::training_loop::TrainingLoop;
 use crate::base::{self, Saved};
 use crate::config::RunConfig;
 use crate::evaluation::Curves;
-use crate::experiment::budget::{LEARNING, Part};
+use crate::experiment::budget::{LEARNING, TrainingStage};
 use crate::experiment::finetune::{FINETUNE, learn_documents};
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::Division;
@@ -89,7 +89,7 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         forecasts.iter().flatten().for_each(|words| experiment.progress.tell(words));
         let checkpoints = Checkpoints::new(&experiment.run, TRAIN, &trainer.key(tuned)?, config.train.keep_last);
         let (policy, resumed) = trainer.resume(tuned, &checkpoints)?;
-        experiment.budget.tell(experiment, start, Part::Learning, resumed.step)?;
+        experiment.budget.tell(experiment, start, TrainingStage::Learning, resumed.step)?;
         let curves = TrainingLoop::new(&trainer, &policy, &checkpoints, resumed)?.run()?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
         files::write_json(&dir.join(CURVES), &curves)

@@ -18,7 +18,7 @@ pub(super) struct Workload {
 
 /// Tokens a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Speed {
+pub(super) struct MeasuredRates {
     pub learned: f64,
     pub sampled: f64,
 }
@@ -39,7 +39,7 @@ impl Rate {
 
 impl Workload {
     /// How long it takes.
-    pub fn seconds(&self, speed: Speed) -> f64 {
+    pub fn seconds(&self, speed: MeasuredRates) -> f64 {
         (self.learned + READING * self.read) / speed.learned + self.sampled / speed.sampled
     }
 }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_stage_takes_what_its_tokens_take() {
-        let speed = Speed { learned: 100.0, sampled: 50.0 };
+        let speed = MeasuredRates { learned: 100.0, sampled: 50.0 };
         let stage = Workload { learned: 1000.0, read: 300.0, sampled: 500.0, ..Workload::default() };
         assert!((stage.seconds(speed) - 21.0).abs() < 1e-9);
         assert_eq!(sampling(300.0, 500.0, 11.0, Some(100.0)), Rate { tokens: 500.0, seconds: 10.0 });

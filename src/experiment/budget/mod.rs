@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use self::estimate::{Rate, Speed, Workload, in_words, sampling};
+use self::estimate::{MeasuredRates, Rate, Workload, in_words, sampling};
 use self::workload::Lengths;
 use super::start::Start;
 use super::{Experiment, own_text};
@@ -34,7 +34,7 @@ const AFTER: &str = "questions after RL";
 
 /// The stage of training in which an estimate is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum TrainingStage {
     Finetuning,
     WarmingUp,
     Learning,
@@ -162,7 +162,13 @@ impl Budget {
     }
 
     /// Some steps of a stage were made: so many tokens were learned in so many seconds.
-    pub(crate) fn stepped(&self, experiment: &Experiment, start: &Start, part: Part, seen: &FirstSteps) -> Result<()> {
+    pub(crate) fn stepped(
+        &self,
+        experiment: &Experiment,
+        start: &Start,
+        part: TrainingStage,
+        seen: &FirstSteps,
+    ) -> Result<()> {
         let FirstSteps { done, tokens, seconds } = *seen;
         self.change(|known| known.learned = Rate { tokens: tokens as f64, seconds });
         let due = self.known().as_ref().is_some_and(|known| !known.told);
@@ -170,7 +176,7 @@ impl Budget {
     }
 
     /// Says how long the stages from this one on will take, of which so many steps are done.
-    pub(crate) fn tell(&self, experiment: &Experiment, start: &Start, part: Part, done: usize) -> Result<()> {
+    pub(crate) fn tell(&self, experiment: &Experiment, start: &Start, part: TrainingStage, done: usize) -> Result<()> {
         let unmeasured = self.known().as_ref().is_some_and(|known| known.sampled.per_second().is_none());
         if unmeasured {
             let measured = sample(experiment, start)?;
@@ -179,7 +185,7 @@ impl Budget {
         let mut known = self.known();
         let Some(known) = known.as_mut() else { return Ok(()) };
         let Some((learned, sampled)) = known.learning().zip(known.sampled.per_second()) else { return Ok(()) };
-        let speed = Speed { learned, sampled };
+        let speed = MeasuredRates { learned, sampled };
         let stages = workload::remaining(experiment, start, part, done, known.lengths)?;
         let timed = |stage: Workload| {
             let seconds = stage.seconds(speed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::estimate::{Workload, questions};
-use super::{AFTER, BEFORE, FINETUNING, LEARNING, Part, WARMING_UP};
+use super::{AFTER, BEFORE, FINETUNING, LEARNING, TrainingStage, WARMING_UP};
 use crate::Result;
 use crate::config::Config;
 use crate::evaluate::prompts::has_passages;
@@ -38,7 +38,7 @@ struct Asked {
 pub(super) fn remaining(
     experiment: &Experiment,
     start: &Start,
-    part: Part,
+    part: TrainingStage,
     done: usize,
     measured: Lengths,
 ) -> Result<Vec<Workload>> {
@@ -55,19 +55,19 @@ pub(super) fn remaining(
         learned: steps.saturating_sub(done) as f64 * tokens as f64,
         ..Workload::default()
     };
-    if part == Part::Finetuning {
+    if part == TrainingStage::Finetuning {
         stages.push(lessons(FINETUNING, config.finetune.steps, config.finetune.tokens_per_step, done));
     }
-    if let Some(warmup) = config.warmup.as_ref().filter(|_| part != Part::Learning) {
-        let done = if part == Part::WarmingUp { done } else { 0 };
+    if let Some(warmup) = config.warmup.as_ref().filter(|_| part != TrainingStage::Learning) {
+        let done = if part == TrainingStage::WarmingUp { done } else { 0 };
         stages.push(lessons(WARMING_UP, warmup.steps, warmup.tokens_per_step, done));
     }
-    if part != Part::Learning {
+    if part != TrainingStage::Learning {
         stages.extend(answering(start, config, BEFORE, Training::Documents, &asked, lengths));
     }
     let reinforced = answering(start, config, AFTER, Training::Rl, &asked, lengths);
     if reinforced.is_some() {
-        let done = if part == Part::Learning { done } else { 0 };
+        let done = if part == TrainingStage::Learning { done } else { 0 };
         stages.push(learning(config, &asked, lengths, done)?);
     }
     stages.extend(reinforced);
