@@ -25,6 +25,7 @@ pub mod report;
 pub mod reward;
 pub mod rl;
 pub mod rollout;
+pub mod shipped;
 pub mod statistics;
 pub mod store;
 pub mod strict_toml;

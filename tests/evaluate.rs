@@ -378,6 +378,7 @@ fn whatever_is_asked_of_a_run_it_stays_as_it_is_and_trains_nothing() {
     }
     let of_samples = places.iter().find(|place| place.contains("/samples-2")).unwrap();
     assert!(home.report(of_samples).arms.iter().any(|row| row.n == 2 * row.questions));
+    assert!(fs::read_to_string(home.path(of_samples).join("report.md")).unwrap().contains("after-rl@2-majority"));
     home.does(&["report", of_samples]);
     assert!(!home.path("runs/aside/stages").exists());
     // Its own evaluation says what it said.

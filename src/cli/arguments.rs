@@ -22,7 +22,7 @@ use super::progress::StderrProgress;
 /// A config file and changes to it.
 #[derive(Clone, clap::Args)]
 pub struct ConfigArgs {
-    /// The config, a TOML file (see configs/), or the directory of a run to go on with
+    /// The config, a TOML file, one that ships by its name (quickstart, tasks, …; see configs/), or the directory of a run
     pub config: PathBuf,
     /// Change one key, for example --set train.steps=300; can be given several times, the last one wins
     #[arg(long = "set", value_name = "KEY=VALUE")]

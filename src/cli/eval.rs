@@ -46,7 +46,7 @@ pub struct EvalArgs {
     require: RequireArgs,
 }
 
-const CONFIG: &str = "The config, a TOML file (see configs/), the directory of a run, or RUN@STEP (RUN@0 is fine-tuned \
+const CONFIG: &str = "The config, a TOML file or one that ships by its name, the directory of a run, or RUN@STEP (RUN@0 is fine-tuned \
     only); with --against a checkpoint: a directory in the Hugging Face layout, a run, or RUN@STEP";
 
 fn help() -> String {

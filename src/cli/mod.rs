@@ -2,8 +2,13 @@
 
 pub mod arguments;
 pub mod arms;
+pub mod ask;
+pub mod compare;
+pub mod config;
 pub mod doctor;
 pub mod eval;
+pub mod export;
+pub mod init;
 pub mod output;
 pub mod progress;
 pub mod report;
@@ -34,6 +39,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  recollect init mine                                    begin an experiment of your own
   recollect run configs/quickstart.toml                  the whole experiment, left in runs/quickstart/
   recollect run configs/quickstart.toml --dry-run        what would be run, and what it adds up to
   recollect run configs/quickstart.toml --set run.seed=1 --set run.dir=runs/seed-1
@@ -41,14 +47,20 @@ Examples:
   recollect doctor path/to/checkpoint                    whether a model works here, how much it takes, how fast it is
   recollect watch runs/quickstart                        how it is going, from another terminal
   recollect report runs/quickstart                       write the report again
+  recollect ask runs/quickstart                          ask its policy something, and read what it thinks
   recollect reward explain rewards/faithful.toml         what a reward pays for
+  recollect export runs/quickstart models/recalls        take the policy away, as transformers loads it
   recollect sweep configs/sweep.toml                     which reward, learning rate and group size is best
+  recollect config train.group_size                      what a key means, takes and is unless told
+
+Configs and rewards that ship are named without a file: `recollect run quickstart`, `--set train.reward=recall`.
 
 Ctrl-C stops after the step that is going on; the same command goes on from there.
 Exit codes: 0 done, 1 something is wrong (one line says what), 2 wrong usage, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     World(world::WorldArgs),
     Doctor(doctor::DoctorArgs),
@@ -60,13 +72,18 @@ enum Command {
     Eval(eval::EvalArgs),
     Watch(watch::WatchArgs),
     Report(report::ReportArgs),
+    Compare(compare::CompareRunsArgs),
+    Ask(ask::AskArgs),
+    Export(export::ExportArgs),
     Reward(reward::RewardArgs),
     Sweep(sweep::SweepArgs),
+    Config(config::ConfigReferenceArgs),
 }
 
 /// Reads the command line and does what it says.
 pub fn run() -> Result<()> {
     match parse()?.command {
+        Command::Init(args) => init::main(&args),
         Command::Run(args) => run::main(&args),
         Command::World(args) => world::main(&args),
         Command::Doctor(args) => doctor::main(&args),
@@ -76,8 +93,12 @@ pub fn run() -> Result<()> {
         Command::Eval(args) => eval::main(&args),
         Command::Watch(args) => watch::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Compare(args) => compare::main(&args),
+        Command::Ask(args) => ask::main(&args),
+        Command::Export(args) => export::main(&args),
         Command::Reward(args) => reward::main(&args),
         Command::Sweep(args) => sweep::main(&args),
+        Command::Config(args) => config::main(&args),
     }
 }
 

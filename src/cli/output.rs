@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use recollect::evaluate::Reported;
-use recollect::report::table;
+use recollect::report::{percent, table};
 use recollect::store::history::Damaged;
 use recollect::text::{one_line, printable};
 use recollect::{Error, Result};
@@ -60,7 +60,11 @@ pub fn shown(path: &Path) -> String {
 /// Prints what a report says and where it was written.
 pub fn reported(report: &Reported) -> Result<()> {
     say_styled(&table(&report.summary, io::stdout().is_terminal()))?;
-    report.files.iter().try_for_each(|path| wrote(path))
+    report.files.iter().try_for_each(|path| wrote(path))?;
+    let Some(policy) = &report.policy else { return Ok(()) };
+    say(&format!("the policy after RL is in {}", shown(policy)))?;
+    let Some((step, share)) = report.best else { return Ok(()) };
+    say(&format!("of those on the way, the one after step {step} (@{step}) answered most about A: {}", percent(share)))
 }
 
 /// Tells of files that are not what they were when they were written.

@@ -18,7 +18,7 @@ use super::progress::StderrProgress;
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct SweepArgs {
-    /// The sweep, a TOML file (see configs/sweep.toml)
+    /// The sweep, a TOML file, or "sweep" for the one that ships (see configs/sweep.toml)
     sweep: PathBuf,
     /// Change one key of the config that the sweep names, for example --set train.steps=50
     #[arg(long = "set", value_name = "KEY=VALUE")]

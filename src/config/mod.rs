@@ -1,12 +1,14 @@
 //! The config of a run: one TOML file, a section per stage, and overrides on the command line.
 //!
-//! A section lives in a file of its own, with its defaults and the ranges of its values. Paths are relative to
-//! the working directory; those of a run that is there, to the one where it was last worked on ([`crate::store::paths`]).
+//! A section lives in a file of its own, with its defaults and the ranges of its values. Paths of what
+//! is read lead beside the file where it has such a file, otherwise from the working directory; those of a run that is there,
+//! from where it was last worked on ([`crate::store::paths`]).
 
 pub mod arithmetic;
 mod evaluation;
 mod finetune;
 pub mod footprint;
+mod foreign;
 #[cfg(test)]
 mod hostile;
 mod kind;
@@ -17,6 +19,7 @@ mod overrides;
 mod own_text;
 mod pretrain;
 mod ranges;
+pub mod reference;
 mod run;
 mod train;
 mod warmup;
@@ -45,7 +48,7 @@ use crate::knowledge::Form;
 use crate::knowledge::registry::{generated, generated_forms};
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
-use crate::{Error, Result, files, strict_toml};
+use crate::{Error, Result, files, shipped, strict_toml};
 
 /// Longer texts around a question than this leave no room for it.
 const LONGEST_PROMPT: usize = 20_000;
@@ -90,13 +93,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a config file and applies overrides (`train.steps=300`) in their order. Everything that is wrong is reported,
+    /// Reads a config file, or one that ships, and applies overrides (`train.steps=300`) in their order. Everything that is wrong is reported,
     /// a line each. A run directory that is not named is `runs/` and the name of the file.
     ///
     /// # Errors
     /// A file that cannot be read; everything that is wrong with it.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Config> {
-        let text = files::read_small(path)?;
+        let text = shipped::config_text(path)?;
         let name = path.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
         Config::parse(&text, &path.display().to_string(), &name, overrides)
     }
@@ -125,7 +128,8 @@ impl Config {
             let style = table.get_mut("finetune").and_then(|finetune| finetune.get_mut(key)?.as_table_mut());
             style.map(|style| style.entry("restated").or_insert(f64::from(finetune::RESTATED).into()));
         }
-        let (config, mut problems) = strict_toml::decode::<Config>(&table);
+        let (config, problems) = strict_toml::decode::<Config>(&table);
+        let mut problems: Vec<_> = problems.into_iter().map(foreign::translated).collect();
         let in_ranges = config.as_ref().map(Config::problems).unwrap_or_default();
         problems.extend(in_ranges);
         // The last change of a key is the one that counts, so it is the one to blame.

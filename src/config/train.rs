@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
+use super::foreign::translated;
 use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
@@ -205,7 +206,8 @@ impl AlgorithmChoice {
                 Error::invalid("train.algorithm", name, allowed)
             }),
             AlgorithmChoice::Custom(table) => learner::Algorithm::from_table(table).map_err(|problems| {
-                Error::Several(problems.into_iter().map(|problem| problem.at("train.algorithm")).collect())
+                let told = |problem| translated(problem).at("train.algorithm");
+                Error::Several(problems.into_iter().map(told).collect())
             }),
         }
     }

@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 use super::cost::Spent;
 use super::evaluation::{Evaluation, Trains};
 use super::examiner::{Examined, workers};
-use super::made_run::{MadeRun, run_and_step};
+use super::made_run::{MadeRun, find_checkpoint};
 use crate::base::{self, Base, Place};
 use crate::config::Config;
 use crate::evaluation::{Touched, Training};
 use crate::experiment::start::{Start, check_room, knowledge, look_into_files, notes};
 use crate::experiment::{Experiment, Purpose, preflight_to_measure};
-use crate::gguf;
 use crate::interrupt::Interrupt;
 use crate::knowledge::jsonl::JsonlFiles;
 use crate::knowledge::{Jsonl, Knowledge, Set, leak};
-use crate::policy::no_checkpoint;
-use crate::store::seal;
 use crate::telemetry::Progress;
 use crate::{Error, Result, files};
 
@@ -41,29 +38,10 @@ struct Contender {
 }
 
 impl Contender {
-    /// Finds what a text names: a directory in the Hugging Face layout or a GGUF file; a run, for the policy that it trained; or
-    /// `RUN@STEP`, for a checkpoint on the way, of which `RUN@0` is the fine-tuned policy before the first step.
+    /// Finds what a text names.
     fn find(text: &str) -> Result<Contender> {
-        let path = Path::new(text);
-        let named = |dir: PathBuf, run: Option<MadeRun>| Contender { name: text.to_owned(), dir, run };
-        let contender = if let Some(run) = MadeRun::at(path)? {
-            named(run.policy()?, Some(run))
-        } else if gguf::is_file(path)
-            || ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file())
-        {
-            named(path.to_path_buf(), None)
-        } else if let Some((run, step)) = run_and_step(text)? {
-            named(run.policy_at(step)?, Some(run))
-        } else {
-            if let Some((found, remedy)) = no_checkpoint(path) {
-                return Err(Error::invalid(text, found, remedy));
-            }
-            let found = if path.is_dir() { "no config.json and no run in it" } else { "no such directory" };
-            let remedy = "name a checkpoint in the Hugging Face layout, a GGUF file, a run, or RUN@STEP (RUN@0 is fine-tuned only)";
-            return Err(Error::invalid(text, found, remedy));
-        };
-        seal::verify(&contender.dir)?;
-        Ok(contender)
+        let (dir, run) = find_checkpoint(text)?;
+        Ok(Contender { name: text.to_owned(), dir, run })
     }
 
     /// In the name of a directory.

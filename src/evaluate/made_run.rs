@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::Place;
 use crate::config::Config;
 use crate::experiment::Experiment;
 use crate::experiment::finetune::FINETUNE;
 use crate::experiment::start::{BASE_AND_WORLD, Start};
+use crate::gguf;
+use crate::policy::no_checkpoint;
 use crate::rl::train::TRAIN;
 use crate::store::manifest::{BASE, Manifest};
 use crate::store::stage::Stage;
@@ -103,6 +106,62 @@ impl MadeRun {
     /// Whether it was made from this base and this world.
     pub fn is_of(&self, start: &Start) -> bool {
         self.manifest.digests.get(BASE_AND_WORLD) == Some(&start.digest)
+    }
+}
+
+/// Finds what a text names: a directory in the Hugging Face layout or a GGUF file; a run, for the policy that it trained; or
+/// `RUN@STEP`, for a checkpoint on the way, of which `RUN@0` is the fine-tuned policy before the first step. Gives the directory,
+/// and the run where that is named.
+///
+/// # Errors
+/// A name that is none, and files that are not what they were.
+pub(crate) fn find_checkpoint(text: &str) -> Result<(PathBuf, Option<MadeRun>)> {
+    let path = Path::new(text);
+    let (dir, run) = if let Some(run) = MadeRun::at(path)? {
+        (run.policy()?, Some(run))
+    } else if gguf::is_file(path) || ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file())
+    {
+        (path.to_path_buf(), None)
+    } else if let Some((run, step)) = run_and_step(text)? {
+        (run.policy_at(step)?, Some(run))
+    } else {
+        if let Some((found, remedy)) = no_checkpoint(path) {
+            return Err(Error::invalid(text, found, remedy));
+        }
+        let found = if path.is_dir() { "no config.json and no run in it" } else { "no such directory" };
+        let remedy =
+            "name a checkpoint in the Hugging Face layout, a GGUF file, a run, or RUN@STEP (RUN@0 is fine-tuned only)";
+        return Err(Error::invalid(text, found, remedy));
+    };
+    seal::verify(&dir)?;
+    Ok((dir, run))
+}
+
+/// A policy by the name that people give it: as [`find_checkpoint`] takes it, or a base that ships.
+pub(crate) struct NamedPolicy {
+    /// `None` for one that ships.
+    dir: Option<PathBuf>,
+    /// The run that it belongs to.
+    pub run: Option<MadeRun>,
+}
+
+impl NamedPolicy {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// As those of [`find_checkpoint`].
+    pub fn find(named: &str) -> Result<NamedPolicy> {
+        if matches!(Place::from_name(named), Place::Shipped(_)) {
+            return Ok(NamedPolicy { dir: None, run: None });
+        }
+        let (dir, run) = find_checkpoint(named)?;
+        let run = run.map_or_else(|| MadeRun::around(&dir), |run| Ok(Some(run)))?;
+        Ok(NamedPolicy { dir: Some(dir), run })
+    }
+
+    /// Where its files are, by the name that it was found by.
+    pub fn place<'a>(&'a self, named: &'a str) -> Place<'a> {
+        self.dir.as_deref().map_or(Place::from_name(named), Place::Dir)
     }
 }
 

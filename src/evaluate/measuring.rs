@@ -26,7 +26,15 @@ const NAME: usize = 48;
 
 /// Keys whose values may differ from those that a run was made with: what is asked of it, and where files are, whose
 /// content is looked at.
-const FREE: [&str; 5] = ["evaluation.", "base.path", "world.jsonl.documents", "world.jsonl.questions", "train.reward"];
+const FREE: [&str; 7] = [
+    "evaluation.",
+    "base.path",
+    "world.jsonl.documents",
+    "world.jsonl.questions",
+    "world.jsonl.facts",
+    "world.jsonl.lessons",
+    "train.reward",
+];
 
 /// An evaluation that can be made.
 #[derive(Clone, Debug)]

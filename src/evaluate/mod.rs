@@ -1,9 +1,11 @@
 //! Puts questions to policies, arm by arm, and keeps what they answer.
 
+mod asking;
 mod comparison;
 mod cost;
 mod evaluation;
 pub mod examiner;
+mod export;
 mod forgetting;
 mod leaks;
 mod likelihood;
@@ -15,7 +17,9 @@ pub(crate) mod prompts;
 mod report;
 mod trainings;
 
+pub use asking::{AskOptions, AskedPolicy, GivenAnswer, GivenAnswers};
 pub use comparison::{Comparison, compare};
 pub use evaluation::{eval, evaluate};
+pub use export::{Exported, export};
 pub use measuring::Measuring;
-pub use report::{Reported, report, report_together};
+pub use report::{Reported, report, report_together, side_by_side};

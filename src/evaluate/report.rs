@@ -1,21 +1,30 @@
 //! Puts what a run left behind into a table, a page and a JSON.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use super::likelihood::read_choices;
 use super::{examiner, forgetting};
 use crate::config::Config;
 use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunInfo, RunResult, StageTime, Summary, merge_runs};
 use crate::experiment::budget::estimates;
+use crate::knowledge::Set;
+use crate::report::RunBeside;
 use crate::rl::train::{self, TRAIN};
-use crate::store::RunDir;
 use crate::store::manifest::Manifest;
+use crate::store::stage::Stage;
+use crate::store::{RunDir, checkpoint};
 use crate::{Error, Result, files};
 
 /// A report and where it was written.
 pub struct Reported {
     pub summary: Summary,
     pub files: Vec<PathBuf>,
+    /// The policy after reinforcement learning, where the run has one of its own.
+    pub policy: Option<PathBuf>,
+    /// The checkpoint on the way that answered most questions of set A, where that is not the last step's, as `RUN@STEP` names
+    /// it: the step, and the share of right answers.
+    pub best: Option<(u64, f64)>,
 }
 
 /// Writes `report.json`, `report.md` and `report.html` of a run that was evaluated, or of all the seeds of one.
@@ -29,7 +38,28 @@ pub fn report(run: &Path) -> Result<Reported> {
         return put_together(&runs, Some(run.root()), &config.to_toml()?);
     }
     let RunResult { answered, curves, info } = one(&run, &config)?;
-    write(run.root(), Summary::new(&answered, curves, info), &answered)
+    let reported = write(run.root(), Summary::new(&answered, curves, info), &answered)?;
+    // Of what is asked of a run beside its own evaluation, the policy is the run's.
+    let own = |stage: &Stage| {
+        stage.dir.starts_with(run.root()) && !stage.dir.components().any(|part| part == Component::ParentDir)
+    };
+    let policy = Manifest::read(run.root())?.find(TRAIN)?.filter(own).map(|stage| stage.dir);
+    let best = best(&reported.summary.curves).filter(|(step, _)| {
+        let named = checkpoint::named(&format!("{}@{step}", run.root().display()));
+        *step != config.train.steps as u64 && named.is_ok()
+    });
+    Ok(Reported { policy, best, ..reported })
+}
+
+/// The step on the way at which most questions of set A were answered right, the first of several, and their share.
+fn best(curves: &Curves) -> Option<(u64, f64)> {
+    let mut steps: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for row in curves.evaluation.iter().filter(|row| row.set == Set::A && row.step > 0) {
+        let (right, n) = steps.entry(row.step).or_default();
+        (*right, *n) = (*right + row.correct, *n + row.n);
+    }
+    let shares = steps.into_iter().map(|(step, (right, n))| (step, right as f64 / n.max(1) as f64));
+    shares.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
 /// Puts runs of one experiment with different seeds together, and writes what they say together into a directory, if
@@ -39,6 +69,19 @@ pub fn report(run: &Path) -> Result<Reported> {
 pub fn report_together(runs: &[PathBuf], into: Option<&Path>) -> Result<Reported> {
     let config = runs.first().map_or(Ok(String::new()), |run| RunDir::read(run)?.1.to_toml())?;
     put_together(runs, into, &config)
+}
+
+/// Different runs, to be shown side by side.
+///
+/// # Errors
+/// A run that was not evaluated; a file that is not what it was.
+pub fn side_by_side(runs: &[PathBuf]) -> Result<Vec<RunBeside>> {
+    let beside = |path: &PathBuf| {
+        let (run, config) = RunDir::read(path)?;
+        let RunResult { answered, curves, .. } = one(&run, &config)?;
+        Ok(RunBeside { name: path.display().to_string(), config: config.identity()?, answered, curves })
+    };
+    runs.iter().map(beside).collect()
 }
 
 fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<Reported> {
@@ -59,7 +102,7 @@ fn put_together(runs: &[PathBuf], into: Option<&Path>, config: &str) -> Result<R
             files::create_dir(folder)?;
             write(folder, summary, &answered)
         }
-        None => Ok(Reported { summary, files: Vec::new() }),
+        None => Ok(Reported { summary, files: Vec::new(), policy: None, best: None }),
     }
 }
 
@@ -95,7 +138,7 @@ fn write(folder: &Path, summary: Summary, answered: &[Answered]) -> Result<Repor
     files::write_atomic(&html, crate::report::page(&summary, answered)?.as_bytes())?;
     files::write_atomic(&md, crate::report::markdown(&summary).as_bytes())?;
     files::write_json_pretty(&json, &summary)?;
-    Ok(Reported { summary, files: vec![html, md, json] })
+    Ok(Reported { summary, files: vec![html, md, json], policy: None, best: None })
 }
 
 /// Every answer of a run to what was asked for.

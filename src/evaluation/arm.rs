@@ -297,6 +297,11 @@ impl Arm {
         matches!(self.way(), PromptMode::Think | PromptMode::Swapped | PromptMode::RetrievedWhileThinking)
     }
 
+    /// Passages are searched for it.
+    pub fn is_retrieval(self) -> bool {
+        matches!(self.way(), PromptMode::Oracle | PromptMode::Retrieved | PromptMode::RetrievedWhileThinking)
+    }
+
     /// It is asked by a sentence of the documents, and not by the question.
     pub fn is_asked_by_sentence(self) -> bool {
         matches!(self.way(), PromptMode::Restore | PromptMode::Forward)

@@ -8,7 +8,6 @@ use super::pairs::first_answers;
 use super::record::{RightCount, by_run, counted, share};
 use super::{AgainstBaseline, Answered, Arm, Pairs, Verification};
 use crate::knowledge::{Form, Set, TaskId};
-use crate::statistics::exact::{numbers, pass_at_k};
 use crate::statistics::seeds::{self, OverSeeds};
 use crate::verifier::Grounding;
 
@@ -58,10 +57,6 @@ pub struct ArmResult {
     pub correct_known: Option<usize>,
     /// Mean number of sampled tokens.
     pub mean_tokens: f64,
-    /// How often at least one of so many answers to a question is right, estimated without bias; only where every question
-    /// was answered several times.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pass_at: BTreeMap<usize, f64>,
     /// How thoughts lead to answers. Absent for arms that do not think, and where thoughts cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -199,7 +194,6 @@ fn row(group: &[&Answered], baseline: &BTreeMap<u64, bool>) -> Option<ArmResult>
         correct_known: (first.arm.thinks() && group.iter().any(|one| one.judgement.grounding.is_some()))
             .then(|| count(|one| one.judgement.correct && one.judgement.grounding == Some(Grounding::Known))),
         mean_tokens: sum(|one| one.tokens) as f64 / n as f64,
-        pass_at: pass_at(group),
         verification: Some(group).filter(|_| first.arm.thinks()).and_then(Verification::from_answers),
         likelihood: by_likelihood(group),
         gap_closed: None,
@@ -215,25 +209,6 @@ fn in_run(group: &[&Answered], baseline: &BTreeMap<u64, bool>) -> Option<InRun> 
         questions: group.iter().map(|one| one.question).collect::<BTreeSet<_>>().len(),
         pairs: Some(pairs).filter(|pairs| pairs.n > 0),
     })
-}
-
-/// Where every question was answered equally often, and more than once.
-fn pass_at(group: &[&Answered]) -> BTreeMap<usize, f64> {
-    let mut tries: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-    for one in group {
-        let (right, n) = tries.entry(one.question).or_default();
-        *right += usize::from(one.judgement.correct);
-        *n += 1;
-    }
-    let samples = tries.values().next().map_or(0, |(_, n)| *n);
-    if samples < 2 || tries.values().any(|(_, n)| *n != samples) {
-        return BTreeMap::new();
-    }
-    let mean = |k: usize| {
-        let each: Option<Vec<f64>> = tries.values().map(|(right, n)| pass_at_k(*n, *right, k)).collect();
-        each.map(|each| (k, each.iter().sum::<f64>() / each.len() as f64))
-    };
-    numbers(samples).into_iter().filter_map(mean).collect()
 }
 
 fn by_likelihood(group: &[&Answered]) -> Option<ByLikelihood> {

@@ -3,6 +3,8 @@
 
 pub mod arm;
 pub mod arm_result;
+pub mod at_k;
+pub mod beside;
 pub mod by_task;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -19,6 +21,8 @@ pub mod verification;
 
 pub use arm::{Arm, ExtraPassages, PromptMode, Training};
 pub use arm_result::{ArmResult, InRun, tally};
+pub use at_k::{AtK, EqualTokens, Selection, at_equal_tokens, at_k};
+pub use beside::{ArmBeside, BesideFirst, beside};
 pub use by_task::{Pooled, TaskResult};
 pub use merge_runs::{RunResult, merge_runs};
 pub use pairs::{AgainstBaseline, MatchedArms, Pairs, matched_arms};

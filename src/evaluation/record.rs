@@ -95,6 +95,16 @@ pub struct AnswerText {
     pub prompt_tokens: usize,
 }
 
+/// The answers of each arm at the last step at which it was evaluated.
+pub(super) fn of_last_step(answered: &[Answered]) -> Vec<&Answered> {
+    let mut last: BTreeMap<Arm, u64> = BTreeMap::new();
+    for one in answered {
+        let step = last.entry(one.arm).or_default();
+        *step = one.step.max(*step);
+    }
+    answered.iter().filter(|one| last.get(&one.arm) == Some(&one.step)).collect()
+}
+
 /// The answers of each run.
 pub(super) fn by_run<'a>(answers: &[&'a Answered]) -> Vec<Vec<&'a Answered>> {
     let mut runs: BTreeMap<usize, Vec<&Answered>> = BTreeMap::new();

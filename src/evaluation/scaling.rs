@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{RightCount, counted};
+use super::record::{RightCount, counted, of_last_step};
 use super::{Answered, Arm};
 use crate::knowledge::{Form, Set, TaskId};
 use crate::statistics::Interval;
@@ -64,15 +64,11 @@ type Groups<'a> = BTreeMap<(Arm, usize), Vec<&'a Answered>>;
 /// A row for each arm and each number of facts or choices, for kinds of questions that differ in it. The last step at
 /// which an arm was evaluated counts, and the first answer to each question.
 pub fn scaling(answered: &[Answered]) -> Vec<Scaling> {
-    let mut last: BTreeMap<Arm, u64> = BTreeMap::new();
-    for one in answered {
-        let step = last.entry(one.arm).or_default();
-        *step = one.step.max(*step);
-    }
+    let answers = of_last_step(answered);
     let mut rows = Vec::new();
     for measure in Measure::ALL {
         let mut kinds: BTreeMap<(TaskId, Form, Set), Groups> = BTreeMap::new();
-        for one in answered.iter().filter(|one| one.sample == 0 && last.get(&one.arm) == Some(&one.step)) {
+        for one in answers.iter().filter(|one| one.sample == 0) {
             let Some(at) = measure.of(one) else { continue };
             kinds.entry((one.task, one.form, one.set)).or_default().entry((one.arm, at)).or_default().push(one);
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::arm_result::latest;
 use super::by_task::{Pool, by_task};
 use super::{
-    Answered, Arm, ArmResult, Curves, MatchedArms, Pooled, RunInfo, Scaling, TaskResult, matched_arms, scaling, tally,
+    Answered, Arm, ArmResult, AtK, Curves, MatchedArms, Pooled, RunInfo, Scaling, TaskResult, at_k, matched_arms,
+    scaling, tally,
 };
 use crate::knowledge::{Form, Set, TaskId};
 
@@ -26,6 +27,9 @@ pub struct Summary {
     /// Accuracy by how much an answer takes, where questions of a kind differ in that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaling: Vec<Scaling>,
+    /// Accuracy against tokens, where questions were answered several times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_k: Vec<AtK>,
     pub curves: Curves,
 }
 
@@ -34,7 +38,8 @@ impl Summary {
     pub fn new(answered: &[Answered], curves: Curves, run: RunInfo) -> Summary {
         let arms = tally(answered);
         let by_task = by_task(&latest(&arms));
-        Summary { run, arms, by_task, matched_arms: matched_arms(answered), scaling: scaling(answered), curves }
+        let (matched_arms, scaling, at_k) = (matched_arms(answered), scaling(answered), at_k(answered));
+        Summary { run, arms, by_task, matched_arms, scaling, at_k, curves }
     }
 
     /// The numbers of answers alone.

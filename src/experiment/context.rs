@@ -16,7 +16,7 @@ use crate::reward::{Normalise, Reward};
 use crate::store::open_run::cache_of;
 use crate::store::{RunDir, StageCache};
 use crate::telemetry::Progress;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, shipped};
 
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
 pub struct Experiment {
@@ -137,7 +137,7 @@ pub enum Purpose {
 pub fn preflight(config: &Config) -> Result<Reward> {
     let mut errors = missing(config);
     let file = &config.train.reward;
-    errors.extend(unreadable("train.reward", file));
+    errors.extend(unreadable_reward(file));
     errors.extend(unresolved(config));
     Error::all(errors)?;
     let reward = Reward::load(file)?;
@@ -214,6 +214,20 @@ pub(crate) fn unreadable(key: &str, path: &Path) -> Option<Error> {
     })
 }
 
+/// Why a reward cannot be read that is in no file and does not ship either.
+pub(crate) fn unreadable_reward(path: &Path) -> Option<Error> {
+    const KEY: &str = "train.reward";
+    match shipped::reward(path) {
+        Some(_) => None,
+        None if path.exists() => unreadable(KEY, path),
+        None => {
+            let shipping = shipped::rewards().collect::<Vec<_>>().join(", ");
+            let remedy = format!("{KEY} names it; those that ship are {shipping}");
+            Some(Error::invalid(path.display().to_string(), "no such file", remedy))
+        }
+    }
+}
+
 /// Refuses a reward, of this file, that an algorithm cannot learn from.
 pub(crate) fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Result<()> {
     if algorithm.gae().is_some() && reward.normalise == Normalise::Terms {
@@ -246,7 +260,8 @@ mod tests {
                 "no.jsonl: no such file; world.jsonl.questions names it",
                 "no/base: no such directory; base.path names it; nothing is fetched from the Hugging Face hub; if it is a \
                  model there: `hf download no/base --local-dir no/base`",
-                "no.toml: no such file; train.reward names it",
+                "no.toml: no such file; train.reward names it; those that ship are recall, correct, faithful, concise, \
+                 exploratory, english, hackable",
             ]
         );
     }

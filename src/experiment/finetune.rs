@@ -114,11 +114,7 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
         plan.checkpoints.remove()?;
         base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())
     })?;
-    if stage.reused {
-        experiment.budget.learned_before(finetune.steps.saturating_mul(finetune.tokens_per_step), &stage);
-    } else {
-        experiment.budget.took(FINETUNING, &stage)?;
-    }
+    experiment.budget.learned(FINETUNING, finetune.steps.saturating_mul(finetune.tokens_per_step), &stage)?;
     Ok(stage)
 }
 

@@ -82,11 +82,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         plan.checkpoints.remove()?;
         base::save(dir, &policy, tokenizer, start.base.known.as_ref())
     })?;
-    if stage.reused {
-        experiment.budget.learned_before(warmup.steps.saturating_mul(warmup.tokens_per_step), &stage);
-    } else {
-        experiment.budget.took(WARMING_UP, &stage)?;
-    }
+    experiment.budget.learned(WARMING_UP, warmup.steps.saturating_mul(warmup.tokens_per_step), &stage)?;
     Ok(stage)
 }
 

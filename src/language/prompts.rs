@@ -5,6 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::format::Opening;
 use super::tokenizer::{ANSWER, END_THINK};
 use crate::{Error, Result};
 
@@ -40,6 +41,15 @@ impl Default for PromptConfig {
 }
 
 impl PromptConfig {
+    /// What the user says: what stands before a question, the question, and what is to be done with it.
+    pub fn content(&self, context: &[String], question: &str, opening: Opening) -> String {
+        let task = match opening {
+            Opening::Think => &self.think,
+            Opening::Answer => &self.answer,
+        };
+        context.iter().map(String::as_str).chain([question, "", task]).collect::<Vec<_>>().join("\n")
+    }
+
     /// Refuses texts that would go nowhere, where questions are put in the plain format.
     pub(super) fn demand_default(&self) -> Result<()> {
         let default = PromptConfig::default();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::lora::{adapted_base, adapter_files, is_adapter};
 use super::value_head::is_of_trl;
 use super::weight::{check_finite, check_shape, foreign};
-use super::weight_files::{self, StoredTensor, WEIGHTS};
+use super::weight_files::{self, StoredPrecision, StoredTensor, WEIGHTS};
 use super::{ModelConfig, Policy, Weight, gguf_file, no_checkpoint};
 use crate::gguf::{self, Gguf};
 use crate::{Error, Result, files};
@@ -221,8 +221,16 @@ impl Policy {
         if let Some(lora) = &self.lora {
             return self.save_adapters(lora, folder);
         }
-        weight_files::write(&folder.join(WEIGHTS), &self.weights()?)?;
-        files::write_atomic(&folder.join(CONFIG), self.config.to_json().as_bytes())
+        self.save_whole(folder, StoredPrecision::F32)
+    }
+
+    /// Saves whole weights, without a value head.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save_whole(&self, folder: &Path, precision: StoredPrecision) -> Result<()> {
+        weight_files::write(&folder.join(WEIGHTS), &self.weights()?, precision)?;
+        files::write_atomic(&folder.join(CONFIG), self.config.to_json(precision.dtype()).as_bytes())
     }
 }
 
@@ -370,7 +378,7 @@ mod tests {
             message(&|folder| {
                 let mut config = tiny(Family::Qwen3, true);
                 change(&mut config);
-                fs::write(folder.join(CONFIG), config.to_json()).unwrap();
+                fs::write(folder.join(CONFIG), config.to_json("float32")).unwrap();
             })
         };
         assert!(message(&|folder| fs::remove_file(folder.join(WEIGHTS)).unwrap()).contains("cannot read"));
@@ -405,7 +413,7 @@ mod tests {
     fn add(policy: &Policy, folder: &Path, tensors: &[(&str, Weight)]) {
         let mut weights = policy.weights().unwrap();
         weights.extend(tensors.iter().map(|(name, weight)| (name.to_string(), weight.clone())));
-        weight_files::write(&folder.join(WEIGHTS), &weights).unwrap();
+        weight_files::write(&folder.join(WEIGHTS), &weights, StoredPrecision::F32).unwrap();
     }
 
     #[test]

@@ -33,3 +33,4 @@ pub use snapshot::Snapshot;
 pub use structured::{Anchor, Code, Gates, Head, Structured};
 pub use value_head::ValueHead;
 pub use weight::Weight;
+pub use weight_files::StoredPrecision;

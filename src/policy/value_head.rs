@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 
 use super::weight::{Weight, check_finite, check_shape};
-use super::weight_files::{self, decode, map, parse};
+use super::weight_files::{self, StoredPrecision, decode, map, parse};
 use crate::{Error, Result};
 
 /// How the names of a head's variables begin.
@@ -89,7 +89,7 @@ impl ValueHead {
             let values = variable.flatten_all()?.to_vec1()?;
             weights.insert(name.to_owned(), Weight { shape: variable.dims().to_vec(), values });
         }
-        weight_files::write(&folder.join(FILE), &weights)
+        weight_files::write(&folder.join(FILE), &weights, StoredPrecision::F32)
     }
 }
 

@@ -167,32 +167,71 @@ pub(super) fn decode(place: &str, name: &str, view: &TensorView) -> Result<Weigh
     Ok(Weight { shape: view.shape().to_vec(), values })
 }
 
-/// Writes weights as f32, in the order of their names, one after the other; the file is whole or not there.
-pub(super) fn write(path: &Path, weights: &BTreeMap<String, Weight>) -> Result<()> {
+/// How the numbers of a checkpoint are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoredPrecision {
+    /// As they are computed with.
+    #[default]
+    F32,
+    /// Rounded to eight bits of mantissa, in half of the room.
+    Bf16,
+}
+
+impl StoredPrecision {
+    /// As `config.json` has it.
+    pub fn dtype(self) -> &'static str {
+        match self {
+            StoredPrecision::F32 => "float32",
+            StoredPrecision::Bf16 => "bfloat16",
+        }
+    }
+}
+
+/// A weight as it is written.
+struct StoredWeight<'a> {
+    weight: &'a Weight,
+    precision: StoredPrecision,
+}
+
+/// Writes weights in the order of their names, one after the other; the file is whole or not there.
+pub(super) fn write(path: &Path, weights: &BTreeMap<String, Weight>, precision: StoredPrecision) -> Result<()> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    files::demand_room(path, weights.values().map(|weight| weight.data_len() as u64).sum())?;
+    let written = || weights.iter().map(|(name, weight)| (name, StoredWeight { weight, precision }));
+    files::demand_room(path, written().map(|(_, one)| (&one).data_len() as u64).sum())?;
+    let all: BTreeMap<&String, StoredWeight> = written().collect();
     files::write_atomic_with(path, |beside| {
-        safetensors::serialize_to_file(weights, Some(metadata), beside).map_err(|error| match error {
+        safetensors::serialize_to_file(&all, Some(metadata), beside).map_err(|error| match error {
             SafeTensorError::IoError(source) => Error::io(path, "write")(source),
             error => Error::invalid(path.display().to_string(), error.to_string(), "the weights cannot be written"),
         })
     })
 }
 
-impl View for &Weight {
+impl View for &StoredWeight<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        match self.precision {
+            StoredPrecision::F32 => Dtype::F32,
+            StoredPrecision::Bf16 => Dtype::BF16,
+        }
     }
 
     fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.weight.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+        let values = self.weight.values.iter();
+        match self.precision {
+            StoredPrecision::F32 => values.flat_map(|value| value.to_le_bytes()).collect(),
+            StoredPrecision::Bf16 => values.flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        }
     }
 
     fn data_len(&self) -> usize {
-        self.values.len() * size_of::<f32>()
+        let bytes = match self.precision {
+            StoredPrecision::F32 => size_of::<f32>(),
+            StoredPrecision::Bf16 => size_of::<bf16>(),
+        };
+        self.weight.values.len() * bytes
     }
 }

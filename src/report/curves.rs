@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plot::{Band, Plot, PlotLine, Point};
 use super::words::{kind, percent};
-use crate::evaluation::{Arm, ArmResult, Measure, Scaling, Summary, TrainingPoint};
+use crate::evaluation::{Arm, ArmResult, AtK, Curves, Measure, Scaling, Summary, TrainingPoint};
 use crate::knowledge::Set;
 use crate::statistics::Interval;
 
@@ -33,8 +33,7 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         let rows: Vec<&ArmResult> = rows.iter().copied().filter(|row| (row.task, row.form) == (task, form)).collect();
         let chance = rows.first().map(|row| ("chance", row.chance));
         let lines = by_set(&rows, |rows| proportion(rows, |row| (row.correct, row.n), |row| row.questions));
-        let plot = Plot { x_label: "step", y_label: "answers right", percent: true, reference: chance, lines };
-        figure(kind(task, form), "", plot)
+        figure(kind(task, form), "", Plot { reference: chance, ..plot("step", "answers right", true, lines) })
     });
     // Facts of one answer are not independent, so no interval is claimed for them.
     let truth = by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0));
@@ -44,18 +43,49 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         let tokens: f64 = rows.iter().map(|row| row.mean_tokens * row.n as f64).sum();
         (n > 0).then(|| (tokens / n as f64, None))
     });
-    let plot = |y_label, percent, lines| Plot { x_label: "step", y_label, percent, reference: None, lines };
     let rest = [
-        ("Recited facts that are true", "over all kinds of questions", plot("true", true, truth)),
+        ("Recited facts that are true", "over all kinds of questions", plot("step", "true", true, truth)),
         (
             "Reward",
             "of the rollouts that train; thin: every step, thick: moving mean",
-            plot("mean reward", false, reward),
+            plot("step", "mean reward", false, reward),
         ),
-        ("Length", "trace and answer, over all kinds of questions", plot("tokens per answer", false, length)),
+        ("Length", "trace and answer, over all kinds of questions", plot("step", "tokens per answer", false, length)),
     ]
     .map(|(title, note, plot)| figure(title.into(), note, plot));
     accuracy.chain(rest.into_iter().flatten()).collect()
+}
+
+/// The curves of several runs, each with the style of its line: right answers about each set, reward, and length.
+pub(super) fn side_by_side(runs: &[(&'static str, &Curves)]) -> Vec<Figure> {
+    let on_the_way = |curves: &Curves, set: Set| -> Vec<Point> {
+        let mut steps: BTreeMap<u64, Vec<&ArmResult>> = BTreeMap::new();
+        for row in curves.evaluation.iter().filter(|row| row.set == set && row.arm != Arm::SwappedTraces) {
+            steps.entry(row.step).or_default().push(row);
+        }
+        let share = |rows: &[&ArmResult]| proportion(rows, |row| (row.correct, row.n), |row| row.questions);
+        steps
+            .into_iter()
+            .filter_map(|(step, rows)| Some(Point { x: step as f64, y: share(&rows)?.0, band: None }))
+            .collect()
+    };
+    let lines = |points: &dyn Fn(&Curves) -> Vec<Point>| {
+        let line = |(class, curves): &(&'static str, &Curves)| PlotLine { label: "", class, points: points(curves) };
+        runs.iter().map(line).filter(|line| !line.points.is_empty()).collect::<Vec<_>>()
+    };
+    let mean = |pick: fn(&TrainingPoint) -> Option<f64>| {
+        move |curves: &Curves| smoothed(&curves.training, pick).pop().map_or(Vec::new(), |line| line.points)
+    };
+    let right = |set| lines(&move |curves: &Curves| on_the_way(curves, set));
+    [
+        ("Right answers about set A", plot("step", "answers right", true, right(Set::A))),
+        ("Right answers about set B", plot("step", "answers right", true, right(Set::B))),
+        ("Reward", plot("step", "mean reward", false, lines(&mean(|point| point.reward)))),
+        ("Length", plot("step", "tokens per completion", false, lines(&mean(|point| point.mean_length)))),
+    ]
+    .into_iter()
+    .filter_map(|(title, plot)| figure(title.into(), "", plot))
+    .collect()
 }
 
 /// Accuracy by what an answer takes, for kinds of questions that differ in it: the arms that the headline speaks of, on its
@@ -77,10 +107,44 @@ pub fn scaling(summary: &Summary) -> Vec<Figure> {
             Measure::FactsNeeded => ("facts", "by the number of facts that an answer needs"),
             Measure::Choices => ("choices", "by the number of choices that fit"),
         };
-        let plot = Plot { x_label, y_label: "answers right", percent: true, reference: None, lines };
-        figure(kind(task, form), note, plot)
+        figure(kind(task, form), note, plot(x_label, "answers right", true, lines))
     };
     plots.into_iter().filter_map(of).collect()
+}
+
+/// Accuracy against the tokens that are sampled for a question, on the headline's set, where questions were answered several
+/// times: the policy before and after, at once, in context and with retrieval. Of the selections one is drawn, the grounded one
+/// where what is recited can be read.
+pub fn tokens(summary: &Summary) -> Vec<Figure> {
+    let Some(set) = summary.headline_set() else { return Vec::new() };
+    let rows: Vec<&AtK> = summary.at_k.iter().filter(|row| row.set == set && row.selection.answers()).collect();
+    let kinds: BTreeSet<_> = rows.iter().map(|row| (row.task, row.form)).collect();
+    let class = |arm: Arm| match arm {
+        Arm::FineTuned => Some("c"),
+        Arm::ThinkingBeforeRl => Some("a"),
+        Arm::InContext => Some("d"),
+        Arm::AfterRl => Some("b"),
+        arm => arm.is_retrieval().then_some("e"),
+    };
+    let of = |(task, form)| {
+        // Grounded stands behind majority, and takes its place.
+        let mut lines: BTreeMap<Arm, BTreeMap<usize, &AtK>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| (row.task, row.form) == (task, form)) {
+            lines.entry(row.arm).or_default().insert(row.k, row);
+        }
+        let line = |(arm, of_arm): (Arm, BTreeMap<usize, &AtK>)| {
+            let point = |row: &AtK| Point { x: row.tokens, y: row.accuracy, band: Some((row.low, row.high)) };
+            Some(PlotLine { label: "", class: class(arm)?, points: of_arm.into_values().map(point).collect() })
+        };
+        let lines = lines.into_iter().filter_map(line).collect();
+        let plot = plot("tokens sampled for a question", "answers right", true, lines);
+        figure(kind(task, form), "", Plot { logarithmic: true, ..plot })
+    };
+    kinds.into_iter().filter_map(of).collect()
+}
+
+fn plot(x_label: &'static str, y_label: &'static str, percent: bool, lines: Vec<PlotLine>) -> Plot {
+    Plot { x_label, y_label, logarithmic: false, percent, reference: None, lines }
 }
 
 fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
@@ -91,8 +155,11 @@ fn figure(title: String, note: &'static str, plot: Plot) -> Option<Figure> {
         Some(format!("set {set} from {} at {x} {} to {} at {x} {}", say(first.y), first.x, say(last.y), last.x))
     });
     let ends: Vec<String> = ends.collect();
-    let description =
-        if ends.is_empty() { format!("{title}, {note}") } else { format!("{title}: {}", ends.join("; ")) };
+    let description = if ends.is_empty() {
+        [title.as_str(), note].join(", ").trim_end_matches(", ").to_owned()
+    } else {
+        format!("{title}: {}", ends.join("; "))
+    };
     let svg = plot.svg(&HtmlEscape(&description).to_string())?;
     Some(Figure { title, note, svg })
 }
@@ -146,7 +213,7 @@ fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::evaluation::{Curves, RunInfo};
+    use crate::evaluation::{Answered, RunInfo};
     use crate::knowledge::syllogism::ENTAILMENT;
 
     #[test]
@@ -160,6 +227,22 @@ mod tests {
         let svg = &figures[0].svg;
         assert!(svg.contains("line-d") && svg.contains("band-b") && svg.contains(">facts</text>"), "{svg}");
         assert!(scaling(&fixture::summary()).is_empty());
+    }
+
+    #[test]
+    fn several_thoughts_have_a_figure_against_their_tokens() {
+        let once = fixture::answers();
+        let again = |sample| once.iter().cloned().map(move |one| Answered { sample, ..one });
+        let twice: Vec<Answered> = (0..2).flat_map(again).collect();
+        let figures = tokens(&Summary::new(&twice, Curves::default(), RunInfo::default()));
+        assert_eq!(figures.len(), 3, "one for each kind of question");
+        let svg = &figures[0].svg;
+        assert_eq!(
+            (svg.matches("dot-a").count(), svg.matches("dot-b").count(), svg.matches("dot-e").count()),
+            (2, 2, 0)
+        );
+        assert!(svg.contains("tokens sampled for a question") && svg.contains("aria-label=\"reversal"), "{svg}");
+        assert!(tokens(&fixture::summary()).is_empty());
     }
 
     #[test]

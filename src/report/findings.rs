@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::forgetting::forgetting;
-use super::words::{p_value, percent, range};
-use crate::evaluation::{AgainstBaseline, Arm, Pooled, Summary, Touched};
+use super::words::{kind, p_value, percent, range, whole_percent};
+use crate::evaluation::{AgainstBaseline, Arm, AtK, EqualTokens, Pooled, Summary, Touched, at_equal_tokens};
 use crate::knowledge::Set;
 
 /// A result in plain words, made once: terminal, Markdown and page set them each in its own way.
@@ -55,7 +55,8 @@ impl Findings {
         let (fine_tuned, after) = (summary.pooled(Arm::FineTuned, set), summary.pooled(Arm::AfterRl, set));
         let numbers = HeadlineNumbers { summary, set, touched: summary.run.touched, fine_tuned, after };
         let from_files = summary.latest().any(|row| row.task.free_text).then(|| FROM_FILES.to_owned());
-        let evidence = [numbers.recitation(), numbers.controls(), numbers.seen(), from_files];
+        let evidence =
+            [numbers.recitation(), numbers.controls(), numbers.at_equal_tokens(), numbers.seen(), from_files];
         Findings {
             headline: numbers.headline(),
             lead: [numbers.baseline(), numbers.context(), numbers.learning()].into_iter().flatten().collect(),
@@ -204,6 +205,28 @@ impl HeadlineNumbers<'_> {
                  carries over."
             )),
         }
+    }
+
+    /// What reinforcement learning buys beyond tokens, where the policy before it was asked several times.
+    fn at_equal_tokens(&self) -> Option<String> {
+        let told = |pair: &EqualTokens| {
+            let of = |row: &AtK| {
+                let gap = row.gap_closed.map(|gap| format!(", {} of the gap", whole_percent(gap)));
+                let share = percent(row.accuracy);
+                format!("{share} with {:.0} tokens{}", row.tokens, gap.unwrap_or_default())
+            };
+            let fewer = if pair.is_fair() { "" } else { ", which are fewer" };
+            let (after, before) = (of(pair.after), of(pair.before));
+            let kind = kind(pair.after.task, pair.after.form);
+            // Some of them are questions themselves.
+            let colon = if kind.ends_with('?') { "" } else { ":" };
+            format!("{kind}{colon} {after}, against {before} ({}{fewer})", pair.before.name())
+        };
+        let pairs: Vec<String> = at_equal_tokens(&self.summary.at_k, self.set).iter().map(told).collect();
+        (!pairs.is_empty()).then(|| {
+            let words = "After reinforcement learning, against the policy before it at equal tokens:";
+            format!("{words} {}.", pairs.join("; "))
+        })
     }
 
     fn controls(&self) -> Option<String> {

@@ -5,18 +5,19 @@ use minijinja::{Environment, context};
 
 use super::findings::Findings;
 use super::reader::Reader;
-use super::words::{grouped, legend, set_purpose};
+use super::words::{legend, set_purpose};
 use super::{bars, curves, tables};
 use crate::evaluation::{Answered, Arm, Summary};
-use crate::text::printable;
+use crate::text::{grouped, printable};
 use crate::{Error, Result};
 
 /// Pages and what they are made of. A name that ends in `.html` turns escaping on.
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("page/base.html")),
     ("parts.html", include_str!("page/parts.html")),
     ("run.html", include_str!("page/run.html")),
     ("sweep.html", include_str!("page/sweep.html")),
+    ("compare.html", include_str!("page/compare.html")),
     ("page.css", include_str!("page/page.css")),
     ("page.js", include_str!("page/page.js")),
     ("reader.js", include_str!("page/reader.js")),
@@ -42,6 +43,10 @@ pub fn page(summary: &Summary, answered: &[Answered]) -> Result<String> {
         arms => Serde(tables::arms(summary)),
         figures => Serde(curves::figures(summary)),
         scaling => Serde(curves::scaling(summary)),
+        tokens => Serde(curves::tokens(summary)),
+        at_k => Serde(tables::at_k(&summary.at_k)),
+        at_k_legend => tables::AT_K_LEGEND,
+        retrieval => summary.arms.iter().any(|row| row.arm.is_retrieval()),
         in_context => summary.arms.iter().any(|row| row.arm == Arm::InContext),
         recited => Serde(tables::recited(summary)),
         results => Serde(tables::results(&summary.arms)),

@@ -3,6 +3,8 @@
 //! [`SweepSummary`](crate::evaluation::SweepSummary) alone; the page also holds the recorded answers.
 
 mod bars;
+mod card;
+mod compare;
 mod curves;
 mod findings;
 #[cfg(test)]
@@ -17,6 +19,10 @@ mod tables;
 mod text;
 mod words;
 
+pub use card::{ModelCard, model_card};
+#[cfg(feature = "cli")]
+pub use compare::compare_table;
+pub use compare::{RunBeside, compare_page};
 pub use findings::{Findings, equal_questions};
 pub use forgetting::forgetting;
 pub use html::page;
@@ -27,3 +33,5 @@ pub use table::{Column, ColumnOf, ShownTable, TableCell};
 pub use text::markdown;
 #[cfg(feature = "cli")]
 pub use text::{matched_arms_table, table};
+#[cfg(feature = "cli")]
+pub use words::percent;

@@ -19,6 +19,8 @@ pub struct Plot {
     pub x_label: &'static str,
     /// What the vertical axis counts.
     pub y_label: &'static str,
+    /// The horizontal axis is logarithmic, and each point, of which there are few, is marked.
+    pub logarithmic: bool,
     /// Values are shares: the axis is 0 to 100 %.
     pub percent: bool,
     /// A horizontal line with its name.
@@ -49,12 +51,15 @@ pub type Band = Option<(f64, f64)>;
 
 /// From values to places in the drawing.
 struct Scale {
+    /// Of logarithms, where that axis is logarithmic.
     x: (f64, f64),
+    logarithmic: bool,
     y: (f64, f64),
 }
 
 impl Scale {
     fn x(&self, value: f64) -> f64 {
+        let value = if self.logarithmic { value.ln() } else { value };
         LEFT + (value - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - LEFT - RIGHT)
     }
 
@@ -83,7 +88,8 @@ impl Plot {
 
     fn scale(&self) -> Option<Scale> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let x = extent(points().map(|point| point.x))?;
+        let logarithmic = self.logarithmic;
+        let x = extent(points().map(|point| if logarithmic { point.x.ln() } else { point.x }))?;
         let y = extent(points().flat_map(|point| {
             let (low, high) = point.band.unwrap_or((point.y, point.y));
             [low, high]
@@ -94,7 +100,7 @@ impl Plot {
             let step = tick_step(y.0.min(0.0), y.1);
             ((y.0.min(0.0) / step).floor() * step, (y.1 / step).ceil() * step)
         };
-        Some(Scale { x: widen(x), y: widen(y) })
+        Some(Scale { x: widen(x), logarithmic, y: widen(y) })
     }
 
     fn axes(&self, svg: &mut String, scale: &Scale) {
@@ -105,7 +111,8 @@ impl Plot {
             let text = if self.percent { format!("{:.0} %", value * 100.0) } else { number(value, scale.y) };
             words(svg, "tick", (LEFT - 6.0, y + 4.0), "end", &text);
         }
-        for value in ticks(scale.x, None).into_iter().filter(|value| value.fract() == 0.0) {
+        let along = if self.logarithmic { decades(scale.x) } else { ticks(scale.x, None) };
+        for value in along.into_iter().filter(|value| value.fract() == 0.0) {
             words(svg, "tick", (scale.x(value), bottom + 16.0), "middle", &format!("{value:.0}"));
         }
         horizontal(svg, "axis", bottom);
@@ -151,8 +158,9 @@ fn words(svg: &mut String, class: &str, (x, y): (f64, f64), anchor: &str, text: 
 fn polyline(svg: &mut String, line: &PlotLine, scale: &Scale) {
     let path = path(line.points.iter().map(|point| (point.x, point.y)), scale);
     put(svg, format_args!("<polyline class=\"line line-{}\" points=\"{path}\"/>", line.class));
-    if let [only] = line.points.as_slice() {
-        let (x, y) = (scale.x(only.x), scale.y(only.y));
+    let marked = if scale.logarithmic || line.points.len() == 1 { &line.points[..] } else { &[] };
+    for point in marked {
+        let (x, y) = (scale.x(point.x), scale.y(point.y));
         put(svg, format_args!("<circle class=\"dot dot-{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>", line.class));
     }
 }
@@ -195,6 +203,13 @@ fn ticks((low, high): (f64, f64), step: Option<f64>) -> Vec<f64> {
     (first..=last).map(|index| index as f64 * step).collect()
 }
 
+/// 1, 2, 5, 10 and so on between two logarithms.
+fn decades((low, high): (f64, f64)) -> Vec<f64> {
+    let powers = (0..18).map(|power| 10f64.powi(power));
+    let all = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * power));
+    all.filter(|value| (low - 1e-9..=high + 1e-9).contains(&value.ln())).collect()
+}
+
 /// As many decimals as the ticks need.
 fn number(value: f64, (low, high): (f64, f64)) -> String {
     let decimals = (-tick_step(low, high).log10().floor()).max(0.0) as usize;
@@ -213,7 +228,8 @@ mod tests {
     fn plot(values: &[f64]) -> Plot {
         let points = values.iter().enumerate().map(|(x, &y)| Point { x: x as f64, y, band: Some((y - 0.1, y + 0.1)) });
         let line = PlotLine { label: "B", class: "b", points: points.collect() };
-        Plot { x_label: "step", y_label: "answers right", percent: false, reference: None, lines: vec![line] }
+        let (x_label, y_label) = ("step", "answers right");
+        Plot { x_label, y_label, logarithmic: false, percent: false, reference: None, lines: vec![line] }
     }
 
     #[test]
@@ -234,10 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn as_many_times_more_is_as_far_on_a_logarithmic_axis() {
+        let mut plot = Plot { logarithmic: true, ..plot(&[0.5; 3]) };
+        plot.lines[0].points.iter_mut().zip([10.0, 40.0, 160.0]).for_each(|(point, x)| point.x = x);
+        let svg = plot.svg("x").unwrap();
+        let places: Vec<f64> =
+            svg.split("cx=\"").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(places.len(), 3, "each is marked");
+        assert!((places[1] - places[0] - (places[2] - places[1])).abs() < 0.11, "{places:?}");
+        assert!(svg.contains(">20</text>") && svg.contains(">100</text>") && !svg.contains(">0</text>"), "{svg}");
+    }
+
+    #[test]
     fn ticks_are_round() {
         assert_eq!(ticks((0.0, 200.0), None), [0.0, 50.0, 100.0, 150.0, 200.0]);
         assert_eq!(ticks((0.0, 60.0), None), [0.0, 20.0, 40.0, 60.0]);
         assert_eq!(number(0.2, (0.0, 1.0)), "0.2");
         assert_eq!(ticks((0.0, 1.0), Some(0.25)).len(), 5);
+        assert_eq!(decades((6f64.ln(), 200f64.ln())), [10.0, 20.0, 50.0, 100.0, 200.0]);
     }
 }

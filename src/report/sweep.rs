@@ -9,10 +9,11 @@ use super::findings::Findings;
 use super::html::fill;
 use super::table::{Column, ShownTable, TableCell, two_lines};
 use super::tables;
-use super::words::{grouped, kind, p_value, percent, points, range, seconds};
+use super::words::{kind, p_value, percent, points, range, seconds};
 use crate::Result;
 use crate::evaluation::sweep::{Lead, OnB, RankedCell};
 use crate::evaluation::{Pooled, Summary, SweepSummary, described};
+use crate::text::grouped;
 
 /// Cells in the picture; all of them are in the table.
 const PICTURED: usize = 24;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::bars::class;
 use super::table::{Column, ShownTable, TableCell, two_lines};
-use super::words::{grouped, kind, operations, p_value, percent, points, range, seconds, set_purpose};
+use super::words::{kind, operations, p_value, percent, points, range, seconds, set_purpose, whole_percent};
+use crate::evaluation::{Arm, ArmResult, AtK, Pooled, RunInfo, Scaling, StageBudget, Summary};
 #[cfg(feature = "cli")]
-use crate::evaluation::MatchedArms;
-use crate::evaluation::{Arm, ArmResult, Pooled, RunInfo, Scaling, StageBudget, Summary};
+use crate::evaluation::{MatchedArms, Selection};
 use crate::knowledge::{Form, Set, TaskId};
+use crate::text::grouped;
 
 /// Most kinds of questions that find room beside each other in a terminal.
 #[cfg(feature = "cli")]
@@ -90,11 +91,6 @@ fn of_set(summary: &Summary, set: Set, by_form: bool) -> ShownTable {
     let title = format!("Set {set}{}", if by_form { "" } else { " by task" });
     ShownTable { columns, rows: arms.into_iter().map(row).collect(), ..ShownTable::default() }
         .titled(title, set_purpose(set, &summary.run))
-}
-
-/// A share that may be below 0 or above 1.
-fn whole_percent(share: f64) -> String {
-    format!("{}\u{a0}%", (100.0 * share).round() + 0.0)
 }
 
 /// What stands in tables of arms beside right answers.
@@ -258,6 +254,57 @@ pub(super) fn scaling(rows: &[Scaling]) -> ShownTable {
         ],
     )
 }
+
+/// Accuracy against tokens, where questions were answered several times.
+pub(super) fn at_k(rows: &[AtK]) -> ShownTable {
+    ShownTable::with_columns(
+        rows,
+        &[
+            (Column::left("arm"), &|row| TableCell::from(row.name()).with_dot(class(row.arm))),
+            (Column::left("questions"), &|row| kind(row.task, row.form).into()),
+            (Column::left("set"), &|row| row.set.into()),
+            (Column::right("of"), &|row| row.questions.into()),
+            (Column::right("tokens"), &|row| format!("{:.1}", row.tokens).into()),
+            (Column::right("share"), &|row| TableCell::share(row.accuracy, row.low, row.high, None)),
+            (Column::right("gap closed"), &|row| TableCell::optional(row.gap_closed.map(whole_percent))),
+        ],
+    )
+}
+
+/// The same for a terminal: the arms that think about the headline's set, a column for each kind of question.
+#[cfg(feature = "cli")]
+pub(super) fn thoughts(summary: &Summary) -> ShownTable {
+    let rows: Vec<&AtK> =
+        summary.at_k.iter().filter(|row| row.arm.thinks() && Some(row.set) == summary.headline_set()).collect();
+    let kinds: BTreeSet<(TaskId, Form)> = rows.iter().map(|row| (row.task, row.form)).collect();
+    let ways: BTreeSet<(Arm, usize, Selection)> = rows.iter().map(|row| (row.arm, row.k, row.selection)).collect();
+    if kinds.len() > KINDS {
+        return ShownTable::default();
+    }
+    let line = |way: &(Arm, usize, Selection)| {
+        let of: Vec<&AtK> = rows.iter().copied().filter(|row| (row.arm, row.k, row.selection) == *way).collect();
+        let name = of.first().map_or_else(String::new, |row| row.name());
+        let tokens = of.iter().map(|row| row.tokens).sum::<f64>() / of.len().max(1) as f64;
+        let share = |kind: &(TaskId, Form)| {
+            let row = of.iter().find(|row| (row.task, row.form) == *kind);
+            TableCell::or_dash(row.map(|row| TableCell::share(row.accuracy, row.low, row.high, None)))
+        };
+        let mut cells = vec![TableCell::from(name).with_dot(class(way.0))];
+        cells.extend(kinds.iter().map(share));
+        cells.push(format!("{tokens:.0}").into());
+        cells
+    };
+    let mut columns = vec![Column::left("thoughts for a question")];
+    columns.extend(kinds.iter().map(|(task, form)| Column::right(format!("{task}\n{form}"))));
+    columns.push(Column::right("tokens"));
+    ShownTable { columns, rows: ways.iter().map(line).collect(), ..ShownTable::default() }
+        .titled("Several thoughts for a question", "")
+}
+
+/// What stands in tables of several completions for a question.
+pub(super) const AT_K_LEGEND: &str = "@k: k completions for a question. majority: what most of them say. grounded: what most \
+    of those say whose answer follows from what they recited, true or not. any: a bound, one of them is right. Tokens: \
+    sampled for a question, in the mean.";
 
 /// The arms that answered: what each of them is, and what it takes where that is known.
 pub(super) fn arms(summary: &Summary) -> ShownTable {

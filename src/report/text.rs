@@ -12,6 +12,8 @@ use crate::evaluation::Summary;
 #[cfg(feature = "cli")]
 use crate::evaluation::{Arm, StageBudget};
 use crate::text::printable;
+#[cfg(feature = "cli")]
+use crate::text::wrapped;
 
 /// Columns of a line of text.
 #[cfg(feature = "cli")]
@@ -22,16 +24,18 @@ const WIDTH: usize = 96;
 /// terminal; without it the text is plain.
 #[cfg(feature = "cli")]
 pub fn table(summary: &Summary, styled: bool) -> String {
-    let (tables, costs) = if summary.arms.iter().all(|row| Arm::STANDARD.contains(&row.arm)) {
+    let (mut tables, costs) = if summary.arms.iter().all(|row| Arm::STANDARD.contains(&row.arm)) {
         (vec![tables::by_kind(summary)], String::new())
     } else {
         ([tables::by_arm(summary), tables::likelihood(summary)].concat(), tables::costs_legend(summary))
     };
+    tables.push(tables::thoughts(summary));
+    let at_k = if summary.at_k.is_empty() { "" } else { tables::AT_K_LEGEND };
     let (answering, all) = summary.run.answering();
     let took = format!("Answering took {} of {}: {}.", seconds(answering), seconds(all), percent(answering / all));
     let took = (answering > 0.0).then_some(took);
     let closing = took.into_iter().chain(estimated(&summary.run.budget)).collect::<Vec<_>>().join("\n\n");
-    let legends = [costs, legend(&summary.run)];
+    let legends = [costs, legend(&summary.run), at_k.to_owned()];
     terminal(&tables, &legends, Findings::new(summary), (!closing.is_empty()).then_some(closing), styled)
 }
 
@@ -41,7 +45,7 @@ fn estimated(stages: &[StageBudget]) -> Option<String> {
     let both =
         |stage: &StageBudget| Some(format!("{} {} / {}", stage.stage, seconds(stage.estimated), seconds(stage.took?)));
     let all: Vec<String> = stages.iter().filter_map(both).collect();
-    (!all.is_empty()).then(|| wrap(&format!("Estimated / took: {}.", all.join(", "))))
+    (!all.is_empty()).then(|| wrapped(&format!("Estimated / took: {}.", all.join(", ")), WIDTH))
 }
 
 /// The two policies of an evaluation, asked the same way.
@@ -53,7 +57,7 @@ pub fn matched_arms_table(summary: &Summary) -> String {
     let legend = "Right answers in percent. difference: of the checkpoint from the baseline in points, with its 95 % \
                   interval (paired bootstrap); won, lost: questions that only the checkpoint, only the baseline got right; \
                   exact McNemar test with Holm's correction over all rows.";
-    format!("{}\n\n{}", tables::matched_arms(&summary.matched_arms).terminal(false), wrap(legend))
+    format!("{}\n\n{}", tables::matched_arms(&summary.matched_arms).terminal(false), wrapped(legend, WIDTH))
 }
 
 /// Tables with what their numbers are, what these say, and whatever comes last and is not to be broken.
@@ -74,24 +78,8 @@ pub(super) fn terminal(
     let told = if lead.is_empty() { headline + "." } else { lead.join(" ") };
     let legends = legends.iter().filter(|_| !shown.is_empty()).cloned();
     let paragraphs = legends.chain([told, evidence.join(" ")]).chain(notes).filter(|words| !words.is_empty());
-    let parts = shown.iter().map(titled).chain(paragraphs.map(|words| wrap(&words))).chain(closing);
+    let parts = shown.iter().map(titled).chain(paragraphs.map(|words| wrapped(&words, WIDTH))).chain(closing);
     parts.collect::<Vec<_>>().join("\n\n") + "\n"
-}
-
-/// Text in lines of at most `WIDTH` characters.
-#[cfg(feature = "cli")]
-fn wrap(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
 }
 
 /// What the page tells and all of its numbers, without curves and traces.
@@ -115,6 +103,7 @@ pub fn markdown(summary: &Summary) -> String {
     section(&by_kind.title, &by_kind, &format!("{} {}", legend(&summary.run), tables::costs_legend(summary)));
     section("Every number", &tables::results(&summary.arms), tables::RESULTS_LEGEND);
     section("What it recites", &tables::recited(summary), "");
+    section("Accuracy against tokens", &tables::at_k(&summary.at_k), tables::AT_K_LEGEND);
     section("What makes it harder", &tables::scaling(&summary.scaling), "");
     section("The arms", &tables::arms(summary), "Tokens are the mean for an answer, seconds those for all answers.");
     section("Provenance", &tables::provenance(&summary.run), "");
@@ -181,6 +170,22 @@ mod tests {
         // Three ways that both were asked, three kinds of questions, two sets.
         assert_eq!(text.matches("thinking before RL,").count(), 6, "{text}");
         assert!(text.contains("direct after RL") && widest(&text) <= 110, "{text}");
+    }
+
+    #[test]
+    fn several_thoughts_for_a_question_have_a_table_and_a_sentence_at_equal_tokens() {
+        let once = fixture::answers();
+        let again = |sample| once.iter().cloned().map(move |one| Answered { sample, ..one });
+        let summary = Summary::new(&(0..4).flat_map(again).collect::<Vec<_>>(), Curves::default(), RunInfo::default());
+        let text = table(&summary, false);
+        assert!(widest(&text) <= 100, "{text}");
+        let unbroken = text.replace('\n', " ");
+        for words in ["after-rl@4-majority", "thinking-before-rl@2-any", "any: a bound", "at equal tokens: reversal,"] {
+            assert!(unbroken.contains(words), "{words} is missing in\n{text}");
+        }
+        assert!(markdown(&summary).contains("| in-context@4-any | reversal, candidates shown | B |"));
+        let text = table(&fixture::summary(), false);
+        assert!(!text.contains("@") && !text.contains("equal tokens"), "{text}");
     }
 
     #[test]

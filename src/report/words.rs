@@ -14,6 +14,11 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A share that may be below 0 or above 1.
+pub fn whole_percent(share: f64) -> String {
+    format!("{}\u{a0}%", (100.0 * share).round() + 0.0)
+}
+
 /// An interval of shares in percent: "76–87".
 pub fn range(low: f64, high: f64) -> String {
     format!("{:.0}–{:.0}", low * 100.0, high * 100.0)
@@ -75,19 +80,6 @@ pub fn set_purpose(set: Set, run: &RunInfo) -> &'static str {
     }
 }
 
-/// A number with its thousands apart: "598 400".
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Floating-point operations: "32.1 T".
 pub fn operations(count: f64) -> String {
     const UNITS: [&str; 8] = ["", " k", " M", " G", " T", " P", " E", " Z"];
@@ -124,7 +116,6 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!([5, 999, 1_000, 598_400].map(grouped), ["5", "999", "1\u{202f}000", "598\u{202f}400"]);
         assert_eq!([0.25, 59.96, 245.2, 7_260.0].map(seconds), ["0.2 s", "1 min 00 s", "4 min 05 s", "2 h 01 min"]);
         assert_eq!([5.0, 31.24e12, 999.6e12, 123.4e30].map(operations), ["5.00", "31.2 T", "1.00 P", "123400000000 Z"]);
         assert_eq!([0.032, -0.0074, -0.0001].map(points), ["+3.2", "−0.7", "0.0"]);

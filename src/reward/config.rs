@@ -28,7 +28,7 @@ use super::score::{Anneal, Normalise, ValueRange};
 use super::{Reward, Term, Weighted};
 use crate::strict_toml::{self, MOST_PROBLEMS, Problem, TomlSpans};
 use crate::text::is_hidden;
-use crate::{Error, Result, files};
+use crate::{Error, Result, shipped};
 
 /// The largest weight either way, so that totals and their spread stay far from overflow.
 const LARGEST_WEIGHT: f64 = 1e6;
@@ -70,9 +70,12 @@ impl Default for Common {
 }
 
 impl Reward {
-    /// Reads a reward file. Everything that is wrong in it is reported, a line each.
+    /// Reads a reward file, or one that ships. Everything that is wrong in it is reported, a line each.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read; everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Reward> {
-        Reward::parse(&files::read_small(path)?, &path.display().to_string())
+        Reward::parse(&shipped::reward_text(path)?, &path.display().to_string())
     }
 
     /// The same from text; `place` stands for the file in errors.
@@ -274,6 +277,7 @@ mod tests {
         for &kind in Term::KINDS {
             let needs = match kind {
                 "length" => "limit = 9",
+                "regex" => "pattern = 'x'",
                 "external" => "command = ['true']",
                 _ => "",
             };
@@ -379,7 +383,7 @@ mod tests {
             (
                 "[[term]]\nweight = 1",
                 "1, column 1: term 1: kind: missing; allowed are correct, format, recitation, relevance, groundedness, \
-                 length, repetition, truncated, external",
+                 length, repetition, truncated, regex, external",
             ),
         ] {
             assert_eq!(line(text), format!("r.toml: line {expected}"));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::External;
-use super::terms::{Correct, Groundedness, Length, Relevance, Repetition, share};
+use super::terms::{Correct, Groundedness, Length, RegexTerm, Relevance, Repetition, share};
 use crate::knowledge::Match;
 use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
@@ -64,6 +64,8 @@ pub enum Term {
     /// 1 if the completion ran out of tokens, else 0. A negative weight punishes it.
     #[serde(deserialize_with = "no_keys")]
     Truncated,
+    /// 1 where a regular expression is found.
+    Regex(RegexTerm),
     /// What a command of the user says.
     External(External),
 }
@@ -93,6 +95,7 @@ impl Term {
             Term::Length(length) => length.value(evidence.tokens),
             Term::Repetition(repetition) => repetition.value(evidence.completion),
             Term::Truncated => f64::from(!evidence.finished),
+            Term::Regex(regex) => regex.value(evidence.completion, judgement.answer.as_deref()),
             Term::External(_) => return None,
         })
     }
@@ -102,6 +105,7 @@ impl Term {
         match self {
             Term::Length(length) => length.problems(),
             Term::Repetition(repetition) => repetition.problems(),
+            Term::Regex(regex) => regex.problems(),
             Term::External(external) => external.problems(),
             _ => Vec::new(),
         }
@@ -172,7 +176,11 @@ pub(super) mod tests {
         let relevance = counts.map(|count| Term::Relevance(Relevance { count }));
         let grounded = [Claims::Recited, Claims::True].map(|claims| Term::Groundedness(Groundedness { claims }));
         let fixed: Vec<Term> = plain.chain(correct).chain(relevance).chain(grounded).collect();
-        prop_oneof![4 => prop::sample::select(fixed), 1 => length, 1 => repetition]
+        let regex = prop::sample::select(vec!["[", "a", "^[^.]+$", r"(a|é)+\s"]).prop_map(|pattern| {
+            let read = format!("pattern = '{pattern}'\nof = 'trace'").parse::<toml::Table>().unwrap();
+            Term::Regex(read.try_into().unwrap())
+        });
+        prop_oneof![4 => prop::sample::select(fixed), 1 => length, 1 => repetition, 1 => regex]
     }
 
     /// Texts that a policy, or somebody who wishes the reward ill, may write.

@@ -14,7 +14,7 @@ use crate::reward::{Reward, Score, Scorer, TermInput};
 use crate::store::inputs;
 use crate::strict_toml::one_line;
 use crate::telemetry::Progress;
-use crate::{Result, files};
+use crate::{Result, files, shipped};
 
 /// A reward at work, and the file that it came from.
 pub struct LiveReward {
@@ -52,7 +52,7 @@ impl RewardNote {
         if self.digest == digest {
             return Ok(());
         }
-        let file = files::digest_file(path)?;
+        let file = files::digest(shipped::reward_text(path)?.as_bytes());
         // What an older note knows is what the reward pays, not how its file was written.
         let (then, now) = if self.file.is_empty() { (&self.digest, &digest) } else { (&self.file, &file) };
         let remedy = "put it back, set train.reload_reward = true";
@@ -69,7 +69,7 @@ impl LiveReward {
         note.demand_same(experiment)?;
         let digest = digest(experiment.reward()?)?;
         note.changes += u64::from(!note.digest.is_empty() && note.digest != digest);
-        (note.digest, note.file) = (digest, files::digest_file(&path)?);
+        (note.digest, note.file) = (digest, files::digest(shipped::reward_text(&path)?.as_bytes()));
         let scorer = Scorer::open(experiment.reward()?)?;
         // The file is read before the first step: it may have changed since the run began.
         let (seen, told, algorithm) = (String::new(), Vec::new(), config.algorithm.resolve()?);

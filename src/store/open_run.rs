@@ -8,7 +8,7 @@ use super::run_dir::CONFIG;
 use super::{RunDir, paths};
 use crate::config::{Config, Override};
 use crate::language::{Day, PromptConfig};
-use crate::{Error, Result, files, strict_toml};
+use crate::{Error, Result, files, shipped, strict_toml};
 
 const LOCK: &str = "run.lock";
 
@@ -18,12 +18,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, a line each.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config> {
+        let changed = |key: &str| overrides.iter().any(|text| Override::parse(text).is_ok_and(|c| c.sets(key)));
         if !path.join(CONFIG).is_file() {
-            return Config::read(path, overrides);
+            let mut config = Config::read(path, overrides)?;
+            paths::settle_beside(&mut config, path, changed);
+            return Ok(config);
         }
         let mut config = Config::read(&path.join(CONFIG), overrides)?;
         // A run may have been moved since, or is gone on with from another working directory.
-        let changed = |key: &str| overrides.iter().any(|text| Override::parse(text).is_ok_and(|c| c.sets(key)));
         if !changed("run.dir") {
             config.run.dir = path.to_path_buf();
         }
@@ -142,14 +144,14 @@ fn goes_on(key: &str, stored: &Config, config: &Config) -> bool {
     let same = |there: &Path, here: &Path| std::path::absolute(there).ok() == std::path::absolute(here).ok();
     match key {
         "train.steps" => config.train.steps > stored.train.steps,
-        "world.jsonl.documents" | "world.jsonl.questions" => true,
+        "world.jsonl.documents" | "world.jsonl.questions" | "world.jsonl.facts" | "world.jsonl.lessons" => true,
         // It is measured beside the answers, and its perplexity is kept by what is in it.
         "evaluation.held_back" => true,
         "base.path" => stored.base.dir().is_some() && config.base.dir().is_some(),
         // What it pays is known to checkpoints alone, so another file is another run unless it took this one's place.
         "train.reward" => {
             let (there, here) = (&stored.train.reward, &config.train.reward);
-            same(there, here) || !there.exists()
+            same(there, here) || (!there.exists() && shipped::reward(there).is_none())
         }
         "train.from" => {
             let step = |config: &Config| {

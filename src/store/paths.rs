@@ -14,20 +14,8 @@ use crate::config::Config;
 /// the caller is.
 pub fn settle(config: &mut Config, run: &Path, changed: impl Fn(&str) -> bool) {
     let folders = folders(run);
-    let found = |path: &Path| folders.iter().map(|folder| folder.join(path)).find(|there| there.exists());
-    let settle = |key: &str, path: &mut PathBuf| {
-        if let Some(there) = found(path).filter(|_| !changed(key)) {
-            *path = there;
-        }
-    };
-    let jsonl = &mut config.world.jsonl;
-    jsonl.documents.iter_mut().for_each(|path| settle("world.jsonl.documents", path));
-    jsonl.questions.iter_mut().for_each(|path| settle("world.jsonl.questions", path));
-    settle("train.reward", &mut config.train.reward);
-    config.evaluation.held_back.iter_mut().for_each(|path| settle("evaluation.held_back", path));
-    if let Some(there) = config.base.dir().and_then(found).filter(|_| !changed("base.path")) {
-        config.base.path = there.display().to_string();
-    }
+    let found = |path: &Path| find(&folders, path);
+    settle_inputs(config, &folders, &changed);
     if let Some((trunk, step)) = config.train.from.as_deref().and_then(|from| from.rsplit_once('@'))
         && let Some(there) = found(Path::new(trunk)).filter(|_| !changed("train.from"))
     {
@@ -47,6 +35,41 @@ pub fn settle(config: &mut Config, run: &Path, changed: impl Fn(&str) -> bool) {
             *cache = stages;
         }
     }
+}
+
+/// Makes the relative paths of what a config file names lead beside that file, where there is such a file; the others lead
+/// from the working directory.
+pub fn settle_beside(config: &mut Config, file: &Path, changed: impl Fn(&str) -> bool) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    settle_inputs(config, &folder.map(Path::to_path_buf).into_iter().collect::<Vec<_>>(), &changed);
+}
+
+/// The same of what a run reads, in the first of these directories that has it.
+fn settle_inputs(config: &mut Config, folders: &[PathBuf], changed: &impl Fn(&str) -> bool) {
+    let settle = |key: &str, path: &mut PathBuf| {
+        if let Some(there) = find(folders, path).filter(|_| !changed(key)) {
+            *path = there;
+        }
+    };
+    let jsonl = &mut config.world.jsonl;
+    for (key, paths) in [
+        ("world.jsonl.documents", &mut jsonl.documents),
+        ("world.jsonl.questions", &mut jsonl.questions),
+        ("world.jsonl.facts", &mut jsonl.facts),
+        ("world.jsonl.lessons", &mut jsonl.lessons),
+    ] {
+        paths.iter_mut().for_each(|path| settle(key, path));
+    }
+    settle("train.reward", &mut config.train.reward);
+    config.evaluation.held_back.iter_mut().for_each(|path| settle("evaluation.held_back", path));
+    let base = config.base.dir().and_then(|base| find(folders, base));
+    if let Some(there) = base.filter(|_| !changed("base.path")) {
+        config.base.path = there.display().to_string();
+    }
+}
+
+fn find(folders: &[PathBuf], path: &Path) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(path)).find(|there| there.exists())
 }
 
 /// The directories that relative paths may begin in, the likeliest first. "" is the working directory, in which everything
@@ -97,6 +120,26 @@ mod tests {
         fs::create_dir_all(run.stages()).unwrap();
         settle(&mut inside, &inner, |_| false);
         assert_eq!(inside.run.cache, Some(run.stages()));
+    }
+
+    #[test]
+    fn what_a_config_names_is_looked_for_beside_it_first() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        let text = "[world.jsonl]\ndocuments = ['here.jsonl']\nquestions = ['nowhere.jsonl']\n[train]\nreward = 'r.toml'\n\
+                    forms = ['completion']\n[finetune]\nreplay = 0\n[base]\npath = 'base'\n";
+        fs::write(at("own.toml"), text.replace("\n[finetune]", "\nreplay_tokens = 0\n[finetune]")).unwrap();
+        fs::write(at("here.jsonl"), "").unwrap();
+        fs::write(at("r.toml"), "").unwrap();
+        fs::create_dir(at("base")).unwrap();
+        let config = Config::load(&at("own.toml"), &[]).unwrap();
+        assert_eq!((&config.world.jsonl.documents[0], &config.train.reward), (&at("here.jsonl"), &at("r.toml")));
+        assert_eq!(
+            (config.world.jsonl.questions[0].as_path(), config.base.dir()),
+            (Path::new("nowhere.jsonl"), Some(at("base").as_path()))
+        );
+        let set = Config::load(&at("own.toml"), &["train.reward=r.toml".into()]).unwrap();
+        assert_eq!(set.train.reward, Path::new("r.toml"), "what the caller says is relative to where the caller is");
     }
 
     #[test]

@@ -10,10 +10,10 @@ use super::file::SweepFile;
 use crate::config::{Config, Override};
 use crate::evaluation::{Setting, described};
 use crate::experiment::Feasible;
-use crate::experiment::context::unreadable;
+use crate::experiment::context::unreadable_reward;
 use crate::reward::Reward;
 use crate::strict_toml::{Problem, one_line, parse};
-use crate::{Error, Result, files, reward};
+use crate::{Error, Result, files, reward, shipped};
 
 /// The longest part of a directory's name that says what is in it.
 const LONGEST_NAME: usize = 80;
@@ -162,8 +162,8 @@ fn no_cells(place: &str) -> Error {
 /// more cells finds what it made before.
 fn reward_file(config: &Config, root: &Path, changes: &[(&str, Value)]) -> Result<CellReward> {
     let path = &config.train.reward;
-    Error::all(unreadable("train.reward", path).into_iter().collect())?;
-    let text = reward::changed(&files::read_text(path)?, &path.display().to_string(), changes)?;
+    Error::all(unreadable_reward(path).into_iter().collect())?;
+    let text = reward::changed(&shipped::reward_text(path)?, &path.display().to_string(), changes)?;
     let with: Vec<String> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     let text = format!("# {}, with {}.\n\n{text}", path.display(), one_line(&with.join(", ")));
     let stem = path.file_stem().map_or("reward".into(), |stem| stem.to_string_lossy().into_owned());

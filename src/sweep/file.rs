@@ -9,7 +9,7 @@ use super::axes::{Axis, REWARD};
 use super::search::{Search, SearchMethod};
 use crate::config::{Config, Override};
 use crate::strict_toml::{self, Problem};
-use crate::{Error, Result, files};
+use crate::{Error, Result, shipped};
 
 /// Share of A that judges where the config holds nothing out.
 const HELD_OUT: f64 = 0.25;
@@ -50,7 +50,7 @@ impl SweepFile {
     /// Reads a sweep and the config that it names. `changes` (`train.steps=50`) go to that config, after what the sweep
     /// itself sets. Everything that is wrong is reported, a line each.
     pub fn load(path: &Path, changes: &[String]) -> Result<SweepFile> {
-        let text = files::read_small(path)?;
+        let text = shipped::config_text(path)?;
         let place = path.display().to_string();
         let (written, mut problems) = strict_toml::decode::<SweepTable>(&strict_toml::parse(&text, &place)?);
         let Some(SweepTable { base: base_path, seeds, search, set, axes }) = written else {
@@ -81,7 +81,7 @@ impl SweepFile {
         }
         Error::all(errors)?;
         let base_place = base_path.display().to_string();
-        let table = strict_toml::parse(&files::read_small(&base_path)?, &base_place)?;
+        let table = strict_toml::parse(&shipped::config_text(&base_path)?, &base_place)?;
         let name = path.file_stem().map_or("sweep".into(), |stem| stem.to_string_lossy().into_owned());
         let mut base = Config::with_changes(table, &base_place, &name, &all_changes)?;
         let refused = axes.iter().filter_map(|axis| {

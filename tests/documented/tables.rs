@@ -166,6 +166,7 @@ fn the_defaults_of_terms_are_what_the_table_says() {
         let kind = if of == "every term" { "correct" } else { of };
         let required = match kind {
             "length" => "limit = 9",
+            "regex" => "pattern = 'x'",
             "external" => "command = ['true']",
             _ => "",
         };

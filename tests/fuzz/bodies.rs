@@ -144,7 +144,7 @@ pub fn model_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some(config) = checked(ModelConfig::parse("config.json", text)) else { return };
     assert!(config.parameter_count() > 0);
-    assert_eq!(checked(ModelConfig::parse("config.json", &config.to_json())), Some(config));
+    assert_eq!(checked(ModelConfig::parse("config.json", &config.to_json("float32"))), Some(config));
 }
 
 /// Recorded rollouts, scored again.

@@ -15,12 +15,12 @@ use crate::cli::output;
 /// Look for what is wrong in a reward file; everything at once, with line and column. Runs nothing
 #[derive(clap::Args)]
 pub struct CheckArgs {
-    /// The reward, a TOML file (see rewards/)
+    /// The reward, a TOML file, or one that ships by its name (recall, correct, …; see rewards/)
     reward: PathBuf,
 }
 
 pub fn check(args: &CheckArgs) -> Result<()> {
-    let reward = super::load(&args.reward)?;
+    let reward = Reward::load(&args.reward)?;
     let mut programs = String::new();
     for (name, external) in reward.externals() {
         programs += &format!("{name} would run {}, which was not started\n", output::shown(&external.find(name)?));
@@ -64,7 +64,7 @@ fn summary(reward: &Reward) -> String {
 /// See what a reward pays for: hand-made completions from perfect to hostile
 #[derive(clap::Args)]
 pub struct ExplainArgs {
-    /// The reward, a TOML file (see rewards/)
+    /// The reward, a TOML file, or one that ships by its name (recall, correct, …; see rewards/)
     reward: PathBuf,
     /// Print the completions as well
     #[arg(long)]
@@ -72,7 +72,7 @@ pub struct ExplainArgs {
 }
 
 pub fn explain(args: &ExplainArgs) -> Result<()> {
-    let scorer = Scorer::open(&super::load(&args.reward)?)?;
+    let scorer = Scorer::open(&Reward::load(&args.reward)?)?;
     let explained = examples::explain(&scorer);
     let mut text = String::new();
     for of_question in explained.chunk_by(|a, b| a.example.record.question == b.example.record.question) {

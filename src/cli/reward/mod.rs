@@ -1,16 +1,17 @@
 //! `recollect reward`.
 
 mod file;
+mod init;
 mod rollouts;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
+use recollect::Result;
 use recollect::reward::Reward;
 use recollect::reward::rescore::{Options, Rescored, rescore};
 use recollect::store::history;
-use recollect::{Error, Result};
 
 use super::output;
 use super::progress::StderrProgress;
@@ -24,10 +25,11 @@ pub struct RewardArgs {
 }
 
 const HELP: &str = "\
-A reward is a TOML file of terms with weights (see rewards/). Rollouts are what a run wrote: its directory, its
+A reward is a TOML file of terms with weights (see rewards/), or one that ships by its name. Rollouts are what a run wrote: its directory, its
 rollouts/ or single step-*.jsonl files.
 
 Examples:
+  recollect reward init mine --python
   recollect reward check rewards/mine.toml
   recollect reward explain rewards/mine.toml
   recollect reward score rewards/mine.toml runs/quickstart
@@ -36,6 +38,7 @@ Examples:
 
 #[derive(Subcommand)]
 enum RewardCommand {
+    Init(init::RewardInitArgs),
     Check(file::CheckArgs),
     Explain(file::ExplainArgs),
     Score(rollouts::ScoreArgs),
@@ -60,7 +63,7 @@ struct RolloutArgs {
 /// One reward on rollouts.
 #[derive(clap::Args)]
 struct RescoreArgs {
-    /// The reward, a TOML file (see rewards/)
+    /// The reward, a TOML file, or one that ships by its name (recall, correct, …; see rewards/)
     reward: PathBuf,
     #[command(flatten)]
     rollouts: RolloutArgs,
@@ -68,7 +71,7 @@ struct RescoreArgs {
 
 impl RescoreArgs {
     fn rescore(&self) -> Result<Rescored> {
-        self.rollouts.rescore(&[load(&self.reward)?])
+        self.rollouts.rescore(&[Reward::load(&self.reward)?])
     }
 }
 
@@ -85,17 +88,11 @@ impl RolloutArgs {
 
 pub fn main(args: &RewardArgs) -> Result<()> {
     match &args.job {
+        RewardCommand::Init(args) => init::init(args),
         RewardCommand::Check(args) => file::check(args),
         RewardCommand::Explain(args) => file::explain(args),
         RewardCommand::Score(args) => rollouts::score(args),
         RewardCommand::Compare(args) => rollouts::compare(args),
         RewardCommand::Hunt(args) => rollouts::hunt(args),
     }
-}
-
-fn load(path: &Path) -> Result<Reward> {
-    if !path.is_file() {
-        return Err(Error::invalid(path.display().to_string(), "no such file", "name a reward file (see rewards/)"));
-    }
-    Reward::load(path)
 }

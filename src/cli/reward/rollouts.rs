@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use recollect::Result;
 use recollect::report::{Column, ShownTable};
+use recollect::reward::Reward;
 use recollect::reward::rescore::{Moved, OfReward, Rescored};
 use recollect::text::one_line;
 
@@ -109,7 +110,7 @@ Example:
   recollect reward compare rewards/correct.toml rewards/faithful.toml runs/quickstart";
 
 pub fn compare(args: &CompareArgs) -> Result<()> {
-    let found = args.rollouts.rescore(&[super::load(&args.a)?, super::load(&args.b)?])?;
+    let found = args.rollouts.rescore(&[Reward::load(&args.a)?, Reward::load(&args.b)?])?;
     let names = [name(&args.a), name(&args.b)];
     let mut text = format!("{}\n{}\n\n", head(&found), side_by_side(&found, &names));
     for (name, reward) in names.iter().zip(&found.rewards) {

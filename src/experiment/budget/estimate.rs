@@ -1,5 +1,7 @@
 //! How long stages will take, by the tokens that they learn, read and sample and by how fast this machine is.
 
+use crate::text::grouped;
+
 /// Reading a token without learning from it takes this part of what learning it takes: one pass through the model for three.
 const READING: f64 = 1.0 / 3.0;
 
@@ -69,17 +71,9 @@ fn span(seconds: f64) -> String {
     }
 }
 
-/// "1,200 questions".
+/// "1 200 questions".
 pub(super) fn questions(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text + if count == 1 { " question" } else { " questions" }
+    grouped(count as u64) + if count == 1 { " question" } else { " questions" }
 }
 
 #[cfg(test)]
@@ -110,7 +104,7 @@ mod tests {
             stage(&questions(1200), 0.7),
         ];
         let words = "about 1 h 48 min: fine-tuning 17 min, warm-up 23 min, 720 questions 9 min, reinforcement learning 58 min, \
-                     1,200 questions 42 s";
+                     1\u{202f}200 questions 42 s";
         assert_eq!(in_words(&all), words);
         assert_eq!(questions(1), "1 question");
     }

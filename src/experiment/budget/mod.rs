@@ -108,10 +108,14 @@ impl Budget {
         }
     }
 
-    /// A stage was made before: so many tokens were learned in its time.
-    pub(crate) fn learned_before(&self, tokens: usize, stage: &Stage) {
+    /// A stage that learns so many tokens is done, now or before: then they were learned in its time.
+    pub(crate) fn learned(&self, name: &str, tokens: usize, stage: &Stage) -> Result<()> {
+        if !stage.reused {
+            return self.took(name, stage);
+        }
         let rate = Rate { tokens: tokens as f64, seconds: stage.seconds };
         self.change(|known| known.learned_before = rate);
+        Ok(())
     }
 
     /// The base has written so many tokens of its own.

@@ -111,12 +111,8 @@ impl Chat {
         question: &str,
         opening: Opening,
     ) -> Result<String> {
-        let (task, thinking) = match opening {
-            Opening::Think => (&config.think, true),
-            Opening::Answer => (&config.answer, false),
-        };
-        let content = context.iter().map(String::as_str).chain([question, "", task]).collect::<Vec<_>>().join("\n");
-        let messages = messages(config, &content);
+        let thinking = opening == Opening::Think;
+        let messages = messages(config, &config.content(context, question, opening));
         let turn = self.render(&messages, thinking, true)?;
         // Only what begins the model's own turn says whether a thought is open: a question may quote the markers.
         let own = match self.render(&messages, thinking, false) {

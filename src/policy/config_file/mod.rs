@@ -70,14 +70,15 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// The text of a `config.json` from which transformers and this program build the same model.
-    pub fn to_json(&self) -> String {
+    /// The text of a `config.json` from which transformers and this program build the same model, whose numbers are stored as
+    /// `dtype`.
+    pub fn to_json(&self, dtype: &str) -> String {
         let mut fields = json!({
             "architectures": [self.family.architecture()],
             "hidden_act": "silu",
             // Older and newer releases of transformers look for the rotations in different places.
             "rope_parameters": self.rope_scaling.map_or(json!({ "rope_type": "default" }), |scaling| json!(scaling)),
-            "dtype": "float32",
+            "dtype": dtype,
         });
         fields["rope_parameters"]["rope_theta"] = self.rope_theta.into();
         if let (Some(fields), Ok(Value::Object(sizes))) = (fields.as_object_mut(), serde_json::to_value(self)) {
@@ -155,9 +156,9 @@ mod tests {
             scaled(RopeScaling::Yarn(yarn)),
             scaled(RopeScaling::Yarn(Yarn { attention_factor: Some(1.25), ..yarn })),
         ] {
-            assert_eq!(read(&config.to_json()).unwrap(), config);
+            assert_eq!(read(&config.to_json("float32")).unwrap(), config);
         }
-        let fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json()).unwrap();
+        let fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json("float32")).unwrap();
         assert_eq!(fields["architectures"][0], "Qwen3ForCausalLM");
         assert_eq!(fields["model_type"], "qwen3");
         assert_eq!(fields["rope_theta"], 10000.0);
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn of_two_descriptions_of_rotations_the_one_counts_that_transformers_takes() {
         let both = |scaling: Value, parameters: Value, first: Value| {
-            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json()).unwrap();
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json("float32")).unwrap();
             fields["rope_theta"] = 7e3.into();
             (fields["rope_scaling"], fields["rope_parameters"]) = (scaling, parameters);
             fields["original_max_position_embeddings"] = first;
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn windows_are_refused_only_where_a_layer_has_one() {
         let qwen = |changes: Value| {
-            let mut fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json()).unwrap();
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Qwen3, true).to_json("float32")).unwrap();
             fields.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
             read(&fields.to_string())
         };
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn key_heads_that_are_left_out_are_a_constant_and_null_is_as_many_as_queries() {
         let heads = |family: &str, key_heads: Option<Value>| {
-            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json()).unwrap();
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Llama, true).to_json("float32")).unwrap();
             (fields["model_type"], fields["num_attention_heads"]) = (family.into(), 32.into());
             match key_heads {
                 Some(heads) => fields["num_key_value_heads"] = heads,
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn a_sliding_window_limits_the_length() {
         let window = |family: &str, window: Option<Value>| {
-            let mut fields: Value = serde_json::from_str(&tiny(Family::Mistral, true).to_json()).unwrap();
+            let mut fields: Value = serde_json::from_str(&tiny(Family::Mistral, true).to_json("float32")).unwrap();
             fields["model_type"] = family.into();
             match window {
                 Some(window) => fields["sliding_window"] = window,

@@ -11,7 +11,7 @@ use super::{LoraLayers, targets};
 use crate::gguf;
 use crate::policy::Policy;
 use crate::policy::value_head::is_of_trl;
-use crate::policy::weight_files::{decode, map, parse, write};
+use crate::policy::weight_files::{StoredPrecision, decode, map, parse, write};
 use crate::{Error, Result, files};
 
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -88,7 +88,7 @@ impl Policy {
     /// absolute path, so that it does not matter from where they are loaded.
     pub(in crate::policy) fn save_adapters(&self, lora: &LoraLayers, folder: &Path) -> Result<()> {
         let adapters = self.weights()?.into_iter().map(|(name, weight)| (format!("{PREFIX}{name}"), weight)).collect();
-        write(&folder.join(WEIGHTS), &adapters)?;
+        write(&folder.join(WEIGHTS), &adapters, StoredPrecision::F32)?;
         let base = match &self.origin {
             Some(origin) => Some(std::path::absolute(origin).map_err(Error::io(origin, "find"))?),
             None => None,
@@ -274,7 +274,7 @@ mod tests {
         for name in ["v_head.summary.weight", "base_model.model.v_head.summary.bias"] {
             weights.insert(name.into(), crate::policy::Weight { shape: vec![1], values: vec![0.5] });
         }
-        write(&path, &weights).unwrap();
+        write(&path, &weights, StoredPrecision::F32).unwrap();
         let again = Policy::saved_on(home.path(), || Ok(policy.clone())).unwrap();
         assert_eq!(again.weights().unwrap(), policy.weights().unwrap());
     }

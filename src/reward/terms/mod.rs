@@ -1,10 +1,12 @@
 //! The terms that have parameters.
 
 pub mod correct;
+pub mod pattern;
 pub mod recited;
 pub mod wording;
 
 pub use correct::{Correct, Credit};
+pub use pattern::{MatchedPart, RegexTerm, SearchPattern};
 pub use recited::{Claims, Counted, Groundedness, Relevance};
 pub use wording::{Length, LengthShape, Repetition};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
-use crate::policy::weight_files;
+use crate::policy::weight_files::{self, StoredPrecision};
 use crate::policy::{ModelConfig, Policy, Weight};
 
 /// What PEFT makes of each case.
@@ -87,7 +87,7 @@ fn logits(golden: &Golden, case: &Case) -> Result<Vec<f32>> {
             weights.insert(format!("base_model.model.{name}"), drawn(&name, shape));
         }
     }
-    weight_files::write(&home.path().join("adapter_model.safetensors"), &weights)?;
+    weight_files::write(&home.path().join("adapter_model.safetensors"), &weights, StoredPrecision::F32)?;
     let policy = Policy::load(home.path())?;
     let last = |policy: &Policy| -> Result<Vec<f32>> {
         let logits = policy.logits(&golden.tokens, &[golden.tokens.len()].into_iter().collect())?;

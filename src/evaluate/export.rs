@@ -1,0 +1,60 @@
+//! Takes a policy away from its run: whole weights in the Hugging Face layout, with a card that says what it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::made_run::{MadeRun, NamedPolicy};
+use crate::base::{Base, TOKENIZER};
+use crate::evaluation::Summary;
+use crate::language::Opening;
+use crate::policy::StoredPrecision;
+use crate::report::{ModelCard, model_card};
+use crate::{Error, Result, files};
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    pub files: Vec<PathBuf>,
+    pub parameters: usize,
+}
+
+/// Writes the policy of that name (as [`super::AskedPolicy::open`] takes it) into a directory of its own. Adapters are added to
+/// the weights that they belong to; a value head stays behind.
+///
+/// # Errors
+/// A name that is none; a directory that holds something; a file that cannot be written.
+pub fn export(named: &str, into: &Path, precision: StoredPrecision) -> Result<Exported> {
+    if fs::read_dir(into).is_ok_and(|mut there| there.next().is_some()) || into.is_file() {
+        let remedy = "name a directory that is not there yet";
+        return Err(Error::invalid(into.display().to_string(), "something is there already", remedy));
+    }
+    let found = NamedPolicy::find(named)?;
+    let config = found.run.as_ref().map(MadeRun::settled_config);
+    let base = Base::load(found.place(named))?;
+    files::create_dir(into)?;
+    base.policy.save_whole(into, precision)?;
+    base.tokenizer.save(&into.join(TOKENIZER))?;
+    let prompts = config.as_ref().map(|config| config.prompt.clone()).unwrap_or_default();
+    let asked = Base { tokenizer: base.tokenizer.with_prompts(&prompts)?, ..base };
+    let card = ModelCard {
+        name: into.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned()),
+        parameters: asked.policy.config.parameter_count() as u64,
+        dtype: precision.dtype(),
+        made_from: config.as_ref().map(|config| config.base.path.clone()),
+        prompt: asked.tokenizer.prompt(&[], "QUESTION", Opening::Think)?,
+    };
+    let summary = found.run.as_ref().map_or(Ok(None), results)?;
+    files::write_atomic(&into.join("README.md"), model_card(&card, summary.as_ref()).as_bytes())?;
+    let mut written: Vec<PathBuf> = fs::read_dir(into)
+        .map_err(Error::io(into, "read"))?
+        .map(|entry| entry.map(|entry| entry.path()).map_err(Error::io(into, "read")))
+        .collect::<Result<_>>()?;
+    written.sort();
+    Ok(Exported { files: written, parameters: asked.policy.config.parameter_count() })
+}
+
+/// The results of a run, where it has a report.
+fn results(run: &MadeRun) -> Result<Option<Summary>> {
+    let dir = run.dir()?;
+    files::read_json_if_there(&dir.report_json(), "write it again with `recollect report`")
+}

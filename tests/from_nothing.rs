@@ -1,0 +1,220 @@
+//! A new user with the program alone: an empty folder, no clone, and every step of a first day from `init` to another reward.
+
+#[path = "support/foreign.rs"]
+mod foreign;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use std::io::Write;
+
+use recollect::policy::Policy;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        command.args(arguments).current_dir(self.0.path());
+        command
+    }
+
+    fn recollect(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// What it prints, where it does what it is told.
+    fn does(&self, arguments: &[&str]) -> String {
+        let output = self.recollect(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Its one line of error, where it does not.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.recollect(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+/// So little that it takes seconds.
+const SHORT: [&str; 18] = [
+    "--set",
+    "finetune.steps=2",
+    "--set",
+    "train.steps=2",
+    "--set",
+    "train.questions_per_step=3",
+    "--set",
+    "train.group_size=2",
+    "--set",
+    "train.evaluate_every=0",
+    "--set",
+    "world.a={facts=10, chains=4, documents=20}",
+    "--set",
+    "world.b={facts=10, chains=4, documents=20}",
+    "--set",
+    "evaluation.max_new_tokens=24",
+    "--set",
+    "train.max_new_tokens=24",
+];
+
+#[test]
+fn from_an_empty_folder_to_another_reward() {
+    let folder = Folder::new();
+    let said = folder.does(&["init", "mine"]);
+    assert!(
+        said.contains("wrote mine/quickstart.toml") && said.contains("recollect run mine/quickstart.toml"),
+        "{said}"
+    );
+    let error = folder.fails(&["init", "mine"]);
+    assert!(error.contains("mine/quickstart.toml: there already"), "{error}");
+    let said = folder.does(&[&["run", "mine/quickstart.toml"][..], &SHORT].concat());
+    assert!(folder.path("runs/quickstart/report.html").exists());
+    let trained = stage(&folder, "train-");
+    assert!(said.contains("the policy after RL is in runs/quickstart/stages/train-"), "{said}");
+
+    // A question of its world is right or wrong, and what is recited is marked.
+    let answers = fs::read_to_string(stage(&folder, "evaluation-").join("answers.jsonl")).unwrap();
+    let row: serde_json::Value = serde_json::from_str(answers.lines().next().unwrap()).unwrap();
+    let question = row["asked"].as_str().unwrap();
+    let said = folder.does(&["ask", "runs/quickstart", question, "-k", "3"]);
+    assert!(said.contains("The model sees") && said.contains(question) && said.contains("2 of 3"), "{said}");
+    assert!(said.contains("(right)") || said.contains("(wrong: it is"), "{said}");
+    let said = folder.does(&["ask", "runs/quickstart@0", question, "--direct"]);
+    assert!(!said.contains("1 of") && said.contains('→'), "{said}");
+    let mut child =
+        folder.command(&["ask", "runs/quickstart"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("nobody knows these words\n\n{question}\n").as_bytes()).unwrap();
+    let said = child.wait_with_output().unwrap();
+    assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).matches("The model sees").count() == 1);
+
+    // Its policy, as others load it.
+    let said = folder.does(&["export", "runs/quickstart", "away"]);
+    assert!(said.contains("wrote away/README.md") && said.contains("wrote away/model.safetensors"), "{said}");
+    folder.does(&["export", "runs/quickstart", "half", "--dtype", "bf16"]);
+    let weights = |path: PathBuf| Policy::load(&path).unwrap().weights().unwrap();
+    let (own, away, half) = (weights(trained), weights(folder.path("away")), weights(folder.path("half")));
+    assert_eq!(own, away);
+    for (name, weight) in &own {
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= a.abs() / 256.0;
+        assert!(weight.values.iter().zip(&half[name].values).all(near), "{name} is rounded to eight bits");
+    }
+    let sizes = ["away", "half"].map(|dir| fs::metadata(folder.path(dir).join("model.safetensors")).unwrap().len());
+    assert!(
+        sizes[1] < sizes[0] * 6 / 10
+            && fs::read_to_string(folder.path("half/config.json")).unwrap().contains("\"bfloat16\"")
+    );
+    let card = fs::read_to_string(folder.path("away/README.md")).unwrap();
+    assert!(card.contains("QUESTION") && card.contains("after RL") && card.contains("finetune"), "{card}");
+    let error = folder.fails(&["export", "runs/quickstart", "away"]);
+    assert!(error.contains("away: something is there already"), "{error}");
+    folder.does(&["ask", "half", question]);
+
+    // Another reward on its rollouts, and then in a training of its own, from the same fine-tuning.
+    let reward = folder.path("mine/reward.toml");
+    fs::write(folder.path("mine/other.toml"), fs::read_to_string(reward).unwrap().replace("0.5", "0.25")).unwrap();
+    folder.does(&["reward", "score", "mine/other.toml", "runs/quickstart"]);
+    folder.does(&["reward", "explain", "faithful"]);
+    let other = [
+        "--set",
+        "train.reward=mine/other.toml",
+        "--set",
+        "run.dir=runs/other",
+        "--set",
+        "run.cache=runs/quickstart/stages",
+    ];
+    let output = folder.recollect(&[&["train", "mine/quickstart.toml"][..], &SHORT, &other].concat());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !told.contains("fine-tuning"), "{told}");
+}
+
+fn stage(folder: &Folder, name: &str) -> PathBuf {
+    let stages = fs::read_dir(folder.path("runs/quickstart/stages")).unwrap().map(|entry| entry.unwrap().path());
+    stages.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with(name)).unwrap()
+}
+
+#[test]
+fn what_ships_is_named_without_a_file_and_a_file_comes_first() {
+    let folder = Folder::new();
+    let said = folder.does(&["run", "quickstart", "--dry-run"]);
+    assert!(said.contains("dir = \"runs/quickstart\"") && said.contains("reward = \"rewards/recall.toml\""), "{said}");
+    folder.does(&["run", "configs/tasks.toml", "--dry-run", "--set", "train.reward=faithful"]);
+    let error = folder.fails(&["run", "quickstrat"]);
+    assert!(
+        error.starts_with("error: quickstrat: no such file; name a file, or one that ships: quickstart, "),
+        "{error}"
+    );
+    let error = folder.fails(&["run", "quickstart", "--dry-run", "--set", "train.reward=recal"]);
+    assert!(error.contains("train.reward names it; those that ship are recall, "), "{error}");
+    let error = folder.fails(&["reward", "check", "recal"]);
+    assert!(error.contains("recal: no such file; name a file, or one that ships: recall, "), "{error}");
+    fs::write(folder.path("quickstart"), "[train]\nsteps = 7\n").unwrap();
+    assert!(folder.does(&["run", "quickstart", "--dry-run"]).contains("steps = 7"));
+}
+
+#[test]
+fn own_documents_need_no_key_but_their_files_and_the_example_is_whole() {
+    let folder = Folder::new();
+    folder.does(&["init", "mine", "--from", "documents"]);
+    let home = foreign::home();
+    let model = format!("base.path={}", home.path().join("model").display());
+    // From elsewhere, too: what the config names lies beside it.
+    let short = ["--set", &model, "--set", "prompt.think=''", "--set", "prompt.answer=''"];
+    let said = folder.does(&[&["run", "mine/documents.toml", "--dry-run"][..], &short].concat());
+    assert!(said.contains("mine/facts.jsonl") && said.contains("mine/reward.toml"), "{said}");
+    let said = folder.does(&[&["world", "mine/documents.toml"][..], &short[..2]].concat());
+    assert!(said.contains("audit") || said.contains("questions"), "{said}");
+    folder.does(&["init", "english", "--from", "checkpoint"]);
+    let error = folder.fails(&["run", "english/smollm2.toml", "--dry-run"]);
+    assert!(error.contains("base.path names it") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_judge_in_python_is_written_whole() {
+    let folder = Folder::new();
+    let said = folder.does(&["reward", "init", "mine", "--python"]);
+    assert!(said.contains("wrote mine/judge.py") && said.contains("reward explain mine/reward.toml"), "{said}");
+    assert!(folder.fails(&["reward", "init", "mine"]).contains("mine/reward.toml: there already"));
+    folder.does(&["reward", "check", "mine/reward.toml"]);
+    folder.does(&["run", "quickstart", "--dry-run", "--set", "train.reward=mine/reward.toml"]);
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: there is no python3 here");
+        return;
+    }
+    let said = folder.does(&["reward", "explain", "mine/reward.toml"]);
+    assert!(said.contains("judge") && said.contains("recites the fact and answers"), "{said}");
+    let tested = Command::new("python3")
+        .args(["-m", "unittest", "test_judge"])
+        .current_dir(folder.path("mine"))
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+}
+
+#[test]
+fn every_key_is_told_and_so_is_what_other_trainers_call_it() {
+    let folder = Folder::new();
+    let said = folder.does(&["config"]);
+    assert!(said.contains("[train.algorithm]") && said.lines().all(|line| line.chars().count() <= 100), "{said}");
+    let said = folder.does(&["config", "train.group_size"]);
+    assert!(said.contains("group_size = 16") && said.contains("takes: whole number"), "{said}");
+    let said = folder.does(&["config", "train.algorithm"]);
+    assert!(said.contains("Presets") && said.contains("dr_grpo") && said.contains("tis_cap"), "{said}");
+    let schema: serde_json::Value = serde_json::from_str(&folder.does(&["config", "--schema"])).unwrap();
+    assert_eq!(schema["properties"]["train"]["properties"]["group_size"]["default"], 16);
+    let error = folder.fails(&["config", "train.group_sise"]);
+    assert!(error.contains("did you mean train.group_size?"), "{error}");
+    let error = folder.fails(&["run", "quickstart", "--set", "train.num_generations=8"]);
+    assert!(error.contains("unknown key; here that is train.group_size"), "{error}");
+}
