@@ -56,8 +56,9 @@ pub fn compare_page(runs: &[RunBeside]) -> Result<String> {
         kind => "comparison",
         name => runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),
         findings => Serde(findings),
-        differences => Serde(differences),
-        arms => Serde(arms),
+        // A page has them under headings of its own.
+        differences => Serde(ShownTable { title: String::new(), ..differences }),
+        arms => Serde(ShownTable { title: String::new(), ..arms }),
         legend => LEGEND,
         keys => Serde(keys(runs)),
         figures => Serde(figures(runs)),
