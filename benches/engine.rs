@@ -19,7 +19,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
 use recollect::config::ModelSection;
 use recollect::policy::{InitConfig, ModelConfig, Policy, Snapshot};
-use recollect::rollout::{Engine, PackedWeights, Request};
+use recollect::rollout::{Engine, PackedWeights, Request, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::{Result, kernels};
 
@@ -67,7 +67,7 @@ fn requests(snapshot: &Snapshot, count: usize, prompt: usize, new: usize) -> Vec
     let request = |number: usize| Request {
         prompt: (0..prompt).map(|at| word(number, at)).collect(),
         samples: 1,
-        temperature: 1.0,
+        sampling: SamplingParams::at(1.0),
         max_new_tokens: new,
         stop: Vec::new(),
         seed: 0,

@@ -21,7 +21,7 @@ use gemm::Parallelism;
 
 use candle_core::{Device, Tensor, Var};
 use recollect::Result;
-use recollect::kernels::{self, AdamW, Heads, Moments, Positions, Precision, Value};
+use recollect::kernels::{self, AdamW, Heads, Moments, Positions, Precision, PredictedTokens, Value};
 use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::{Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
@@ -218,7 +218,9 @@ fn each_kernel(criterion: &mut Criterion, shape: &Shape) -> Result<()> {
     time("linear gate up", &|| kernels::linear(&x, &[&gate, &up], &[], Precision::F32))?;
     time("swiglu", &|| kernels::swiglu(&gate_up))?;
     time("linear down", &|| kernels::linear(&activation, &[&down], &[], Precision::F32))?;
-    time("log_prob", &|| kernels::log_prob(&x, &table, &rows, &tokens, Precision::F32))?;
+    time("log_prob", &|| {
+        kernels::log_prob(&x, &table, PredictedTokens { rows: &rows, targets: &tokens, masks: &[] }, Precision::F32)
+    })?;
     group.finish();
 
     let parameters: usize = config.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum();

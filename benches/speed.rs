@@ -25,7 +25,7 @@ use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
 use recollect::reward::{Reward, TermInput};
-use recollect::rollout::{Completion, Request, SLOTS};
+use recollect::rollout::{Completion, Request, SLOTS, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::verifier::judge;
 use recollect::{Result, kernels, random};
@@ -118,7 +118,7 @@ fn requests(prompts: impl Iterator<Item = Vec<u32>>) -> Vec<Request> {
     let request = |(index, prompt)| Request {
         prompt,
         samples: GROUP_SIZE,
-        temperature: 1.0,
+        sampling: SamplingParams::at(1.0),
         max_new_tokens: NEW_TOKENS,
         stop: vec![NEVER],
         seed: 0,
@@ -187,6 +187,7 @@ impl<'a> Lab<'a> {
                 prompt: &self.requests[completion.request].prompt,
                 tokens: &completion.tokens,
                 sampler_logprobs: &completion.log_probs,
+                sampling_mask: &completion.sampling_mask,
                 old_logprobs: None,
                 advantage,
                 gae: None,

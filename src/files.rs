@@ -152,9 +152,41 @@ fn kind(data: &Metadata) -> &'static str {
     "a device"
 }
 
+/// Opens a file to read; one whose name ends in `.zst` is decompressed on the way.
+pub fn open_text(path: &Path) -> Result<Box<dyn Read>> {
+    let file = open(path)?;
+    if !is_compressed(path) {
+        return Ok(Box::new(file));
+    }
+    let decoder = zstd::Decoder::new(file).map_err(Error::io(path, "read"))?;
+    Ok(Box::new(decoder))
+}
+
+/// Whether a file is compressed, by its name.
+pub fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "zst")
+}
+
+/// How many bytes of text a file holds: of a compressed one what its beginning says.
+pub fn text_size(path: &Path) -> Result<u64> {
+    let mut file = open(path)?;
+    let there = file.metadata().map_err(Error::io(path, "read"))?.len();
+    if !is_compressed(path) {
+        return Ok(there);
+    }
+    let mut header = Vec::new();
+    file.by_ref().take(32).read_to_end(&mut header).map_err(Error::io(path, "read"))?;
+    Ok(zstd::zstd_safe::get_frame_content_size(&header).ok().flatten().unwrap_or(there))
+}
+
+/// Text as it stands in a compressed file.
+pub fn compressed(path: &Path, text: &[u8]) -> Result<Vec<u8>> {
+    zstd::bulk::compress(text, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(Error::io(path, "write"))
+}
+
 /// Reads a whole file as text.
 pub fn read_text(path: &Path) -> Result<String> {
-    let (mut file, mut text) = (open(path)?, String::new());
+    let (mut file, mut text) = (open_text(path)?, String::new());
     file.read_to_string(&mut text).map_err(Error::io(path, "read"))?;
     Ok(text)
 }

@@ -25,6 +25,8 @@ pub mod report;
 pub mod reward;
 pub mod rl;
 pub mod rollout;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod shipped;
 pub mod statistics;
 pub mod store;

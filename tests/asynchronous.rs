@@ -4,6 +4,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 

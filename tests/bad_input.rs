@@ -1,11 +1,15 @@
 //! Bad input gets one clear line on stderr and an exit code that is not 0, and nothing is overwritten.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
+use program::recollect;
 use recollect::base::Base;
 use recollect::config::Config;
 use recollect::files;
@@ -36,7 +40,7 @@ impl Home {
     }
 
     fn recollect(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
+        recollect().args(arguments).current_dir(self.0.path()).output().unwrap()
     }
 
     /// Runs what must fail before it begins, and returns the lines that it said.

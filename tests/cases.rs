@@ -2,6 +2,10 @@
 //! `tests/files.rs` and `tests/opened.rs` have those of the verifier, of leaks and of PEFT.
 #![cfg(unix)]
 
+#[path = "support/program.rs"]
+mod program;
+
+use program::recollect;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +35,7 @@ impl Home {
     }
 
     fn does(&self, arguments: &[&str]) {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.path("")).output().unwrap();
+        let output = recollect().args(arguments).current_dir(self.path("")).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -86,6 +89,7 @@ fn positions_that_are_not_asked_for_take_no_memory() {
         .args(["-c", "ulimit -v 4000000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_recollect"), "eval", "far"])
         .args(questions.iter().chain(&set))
         .current_dir(home.path(""))
+        .env("RECOLLECT_CACHE", "off")
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -8,7 +8,7 @@ use std::process::Command;
 use recollect::Result;
 use recollect::kernels::Rope;
 use recollect::policy::{ModelConfig, Policy};
-use recollect::rollout::{Engine, Request};
+use recollect::rollout::{Engine, Request, SamplingParams};
 use serde_json::{Map, Value, json};
 
 #[path = "support/config_golden.rs"]
@@ -55,7 +55,15 @@ fn sampled_alike(policy: &Policy, sequence: &[u32], logits: &[f32]) {
     let mut engine = Engine::new(&policy.config, 1, sequence.len() + 1).unwrap();
     engine.load(&policy.snapshot(0).unwrap()).unwrap();
     let (prompt, stop) = (sequence.to_vec(), Vec::new());
-    let request = Request { prompt, samples: 1, temperature: 0.0, max_new_tokens: 1, stop, seed: 0, key: [0, 0] };
+    let request = Request {
+        prompt,
+        samples: 1,
+        sampling: SamplingParams::greedy(),
+        max_new_tokens: 1,
+        stop,
+        seed: 0,
+        key: [0, 0],
+    };
     let said = &engine.generate(&[request]).unwrap()[0];
     let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
     let expected = logits[said.tokens[0] as usize] - sum.ln();
@@ -205,7 +213,7 @@ fn positions_that_nobody_uses_cost_nothing() {
     let request = Request {
         prompt: sequence,
         samples: 2,
-        temperature: 1.0,
+        sampling: SamplingParams::at(1.0),
         max_new_tokens: 5,
         stop: Vec::new(),
         seed: 0,

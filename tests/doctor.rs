@@ -2,17 +2,20 @@
 
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "support/program.rs"]
+mod program;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use program::recollect;
 use recollect::base::Place;
 use recollect::doctor::{Severity, examine};
 use recollect::telemetry::Silent;
 
 fn doctor(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_recollect")).arg("doctor").args(arguments).output().unwrap()
+    recollect().arg("doctor").args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

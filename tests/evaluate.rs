@@ -1,13 +1,16 @@
 //! Evaluation through the program: every arm, two checkpoints against each other, and what must not have trained.
 
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use program::recollect;
 use recollect::config::Config;
 use recollect::evaluation::{Arm, PromptMode, Summary, Touched, Training};
 use recollect::experiment::{self, Experiment};
@@ -49,7 +52,7 @@ impl Home {
     }
 
     fn recollect_in(&self, folder: &str, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.path(folder)).output().unwrap()
+        recollect().args(arguments).current_dir(self.path(folder)).output().unwrap()
     }
 
     fn does(&self, arguments: &[&str]) -> String {

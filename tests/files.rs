@@ -1,10 +1,14 @@
 //! Documents and questions from files: which answers count, what is refused as a leak, and that every command says the same.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
+use program::recollect;
 use recollect::config::Config;
 use recollect::evaluation::Summary;
 use recollect::knowledge::jsonl::JsonlFiles;
@@ -61,7 +65,7 @@ fn the_innocent_document_of_the_cases_is_refused_by_no_command() {
     let (reward, run) = (format!("train.reward={}", at("r.toml")), format!("run.dir={}", at("run")));
     let small = ["finetune.steps=1", "finetune.tokens_per_step=64", &reward, &run];
     for command in [&["world"][..], &["run", "--dry-run"], &["finetune"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_recollect"))
+        let output = recollect()
             .args(command)
             .arg("leak_repro.toml")
             .args(small.iter().flat_map(|change| ["--set", change]))
@@ -110,7 +114,7 @@ impl Home {
     }
 
     fn recollect(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
+        recollect().args(arguments).current_dir(self.0.path()).output().unwrap()
     }
 
     fn does(&self, arguments: &[&str]) -> String {

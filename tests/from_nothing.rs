@@ -2,13 +2,15 @@
 
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "support/program.rs"]
+mod program;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use std::io::Write;
-
+use program::recollect;
 use recollect::policy::Policy;
 
 struct Folder(tempfile::TempDir);
@@ -23,8 +25,9 @@ impl Folder {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_recollect"));
-        command.args(arguments).current_dir(self.0.path());
+        let mut command = recollect();
+        // The cache of this machine: that of this folder alone.
+        command.args(arguments).current_dir(self.0.path()).env("RECOLLECT_CACHE", self.path("cache"));
         command
     }
 
@@ -126,17 +129,25 @@ fn from_an_empty_folder_to_another_reward() {
     fs::write(folder.path("mine/other.toml"), fs::read_to_string(reward).unwrap().replace("0.5", "0.25")).unwrap();
     folder.does(&["reward", "score", "mine/other.toml", "runs/quickstart"]);
     folder.does(&["reward", "explain", "faithful"]);
-    let other = [
-        "--set",
-        "train.reward=mine/other.toml",
-        "--set",
-        "run.dir=runs/other",
-        "--set",
-        "run.cache=runs/quickstart/stages",
-    ];
-    let output = folder.recollect(&[&["train", "mine/quickstart.toml"][..], &SHORT, &other].concat());
+    let other = ["--set", "train.reward=mine/other.toml", "--set", "run.dir=runs/other"];
+    let output = folder.recollect(&[&["run", "mine/quickstart.toml"][..], &SHORT, &other].concat());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !told.contains("fine-tuning"), "{told}");
+    assert!(told.contains("that of an earlier run of this machine"), "{told}");
+
+    // What they share is shown, and nobody needs it.
+    let said = folder.does(&["cache"]);
+    assert!(said.contains("finetune-") && said.contains("baseline-") && said.contains("in all"), "{said}");
+    assert!(!said.contains("train-"), "{said}");
+    assert!(folder.does(&["cache", "--remove", "30"]).contains("nothing to remove"));
+    assert!(folder.does(&["cache", "--remove", "0"]).contains("removed"));
+    assert!(folder.does(&["cache"]).contains("empty"));
+    folder.does(&["report", "runs/other"]);
+    folder.does(&["ask", "runs/other@0", question, "--direct"]);
+
+    // The two beside each other.
+    let said = folder.does(&["compare", "runs/quickstart", "runs/other"]);
+    assert!(said.contains("train.reward") && said.contains("after RL"), "{said}");
 }
 
 fn stage(folder: &Folder, name: &str) -> PathBuf {
@@ -217,4 +228,54 @@ fn every_key_is_told_and_so_is_what_other_trainers_call_it() {
     assert!(error.contains("did you mean train.group_size?"), "{error}");
     let error = folder.fails(&["run", "quickstart", "--set", "train.num_generations=8"]);
     assert!(error.contains("unknown key; here that is train.group_size"), "{error}");
+}
+
+/// A Python with lm-evaluation-harness, where there is one.
+fn harness() -> Option<PathBuf> {
+    let named = ["RECOLLECT_PYTHON", "RECOLLECT_PYTHON_LIGHT"].into_iter().find_map(std::env::var_os)?;
+    let has = |python: &PathBuf| {
+        let found = Command::new(python).args(["-c", "import lm_eval, transformers, tenacity"]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    Some(PathBuf::from(named)).filter(has)
+}
+
+#[test]
+fn what_is_served_is_measured_by_lm_evaluation_harness() {
+    let Some(python) = harness() else {
+        eprintln!("skipped: RECOLLECT_PYTHON names no Python with lm_eval[api] and transformers");
+        return;
+    };
+    let folder = Folder::new();
+    folder.does(&["world", "quickstart", "--export-lm-eval", "tasks"]);
+    folder.does(&["export", "embedded", "base"]);
+    let mut server = folder.command(&["serve", "embedded", "--port", "0"]);
+    let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let model = format!(
+        "model=embedded,base_url=http://{address}/v1/completions,tokenizer={},num_concurrent=8,max_length=256",
+        folder.path("base").display()
+    );
+    let mut harness = Command::new(python);
+    harness.args(["-m", "lm_eval", "--model", "local-completions", "--model_args", &model]);
+    harness.args(["--include_path", "tasks", "--output_path", "measured", "--limit", "12"]);
+    harness.args(["--tasks", "recollect_candidates_in_context,recollect_candidates_choices"]);
+    let output = harness.current_dir(folder.path("")).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let measured = fs::read_dir(folder.path("measured")).unwrap().next().unwrap().unwrap().path();
+    let results = fs::read_dir(measured).unwrap().map(|entry| entry.unwrap().path());
+    let results = results.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&fs::read_to_string(results).unwrap()).unwrap();
+    let share = |task: &str| {
+        let of_task = results["results"][task].as_object().unwrap();
+        let named = |name: &&String| name.starts_with("exact_match") || name.starts_with("acc,");
+        of_task[of_task.keys().find(named).unwrap()].as_f64().unwrap()
+    };
+    // The base reads, and knows nothing of this world.
+    assert!(share("recollect_candidates_in_context") > 0.7, "{results}");
+    assert!(share("recollect_candidates_choices") < 0.8, "{results}");
 }

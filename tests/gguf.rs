@@ -16,9 +16,9 @@ use recollect::experiment::Experiment;
 use recollect::gguf::Gguf;
 use recollect::interrupt::Interrupt;
 use recollect::language::{Opening, Tokenizer};
-use recollect::policy::{Checkpoint, Policy};
+use recollect::policy::{Checkpoint, GgufPrecision, Policy};
 use recollect::rl;
-use recollect::rollout::{Engine, Request};
+use recollect::rollout::{Engine, Request, SamplingParams};
 use recollect::telemetry::Silent;
 
 const CASES: [&str; 5] = ["llama-tied", "llama-untied-q8", "llama-sentencepiece", "qwen2", "qwen3"];
@@ -65,7 +65,7 @@ fn check(path: &Path, tolerance: f32) {
     let request = |(prompt, continuation): (&Vec<u32>, &Vec<u32>)| Request {
         prompt: prompt.clone(),
         samples: 1,
-        temperature: 0.0,
+        sampling: SamplingParams::greedy(),
         max_new_tokens: continuation.len(),
         stop: Vec::new(),
         seed: 0,
@@ -118,6 +118,43 @@ fn what_is_saved_is_a_directory_with_the_same_model_and_tokenizer() {
             .map(|file| home.path().join(file).is_file())
             .collect();
         assert_eq!(files, [true; 4]);
+    }
+}
+
+#[test]
+fn what_is_exported_as_a_file_is_the_same_model_and_tokenizer() {
+    for name in CASES {
+        let (base, truth) = read(&golden(&format!("{name}.gguf")));
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("model.gguf");
+        let metadata = base.tokenizer.gguf_metadata(base.policy.config.vocab_size);
+        if name == "llama-sentencepiece" {
+            let message = metadata.err().unwrap().to_string();
+            assert!(message.contains("no byte-level BPE") && message.contains("convert_hf_to_gguf.py"), "{message}");
+            continue;
+        }
+        let metadata = metadata.unwrap();
+        for (precision, tolerance) in
+            [(GgufPrecision::F32, 0.0), (GgufPrecision::Bf16, 0.004), (GgufPrecision::Q8_0, 0.01)]
+        {
+            base.policy.save_gguf(&path, "tiny", metadata.clone(), precision).unwrap();
+            let again = Base::load(Place::Dir(&path)).unwrap();
+            assert_eq!(again.policy.config, base.policy.config);
+            let (before, after) = (base.policy.weights().unwrap(), again.policy.weights().unwrap());
+            assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+            for (weight, one) in &before {
+                let most = one.values.iter().fold(0f32, |most, value| most.max(value.abs()));
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= tolerance * most;
+                assert!(one.values.iter().zip(&after[weight].values).all(near), "{name}: {weight}");
+            }
+            let (before, after) = (&base.tokenizer, &again.tokenizer);
+            assert_eq!((after.bos(), after.ends()), (before.bos(), before.ends()));
+            for (text, ids) in &truth.texts {
+                assert_eq!(&after.encode(text).unwrap(), ids, "{name}: {text:?}");
+            }
+            let prompt = |tokenizer: &Tokenizer| tokenizer.prompt(&[], "Who was it?", Opening::Answer).unwrap();
+            assert_eq!(prompt(before), prompt(after));
+        }
     }
 }
 

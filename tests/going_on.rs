@@ -5,13 +5,16 @@
 mod home;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 
+use program::recollect;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use home::Home;
 use left::{left_by, same};
@@ -22,14 +25,14 @@ fn said(output: &Output) -> String {
 
 /// Runs the program in a directory.
 fn does(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(dir).output().unwrap();
+    let output = recollect().args(arguments).current_dir(dir).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     said(&output)
 }
 
 /// The last line of stderr of what must fail.
 fn fails(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(dir).output().unwrap();
+    let output = recollect().args(arguments).current_dir(dir).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
     String::from_utf8(output.stderr).unwrap().trim_end().lines().last().unwrap().to_owned()
 }

@@ -1,11 +1,15 @@
 //! Files and names that are meant to do harm: what they say never steers a terminal, what is no file is not waited for,
 //! a link is not written through, errors stay short, and an output that cannot be written is an error.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use program::recollect;
 use recollect::text::is_hidden;
 
 /// Commands to a terminal in both ways of writing them, an override and an isolate of direction, and a line separator.
@@ -37,7 +41,7 @@ impl Home {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        let mut command = recollect();
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }

@@ -3,9 +3,12 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 
+use program::recollect;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -134,7 +137,7 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
     let reward = home.path("reward.toml").display().to_string();
     let run = home.path("run").display().to_string();
     let recollect = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).output().unwrap();
+        let output = recollect().args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -197,7 +200,7 @@ fn a_judge_whose_replies_come_late_and_in_any_order_leaves_the_same_bytes() {
 fn nothing_is_executed_before_there_is_something_to_judge() {
     let home = judged("touch \"${0%judge.sh}ran\"; exit 1\n", "");
     let reward = home.path("reward.toml").display().to_string();
-    let check = || Command::new(env!("CARGO_BIN_EXE_recollect")).args(["reward", "check", &reward]).output().unwrap();
+    let check = || recollect().args(["reward", "check", &reward]).output().unwrap();
     let output = check();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("judge would run ") && said.contains("was not started"), "{said}");

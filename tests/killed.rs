@@ -8,13 +8,16 @@
 mod home;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 
+use program::recollect;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -59,7 +62,7 @@ fn nor_where_metrics_are_edited_and_the_run_is_moved_in_between() {
         fs::create_dir_all(home.path("moved")).unwrap();
         fs::rename(home.path(name), &moved).unwrap();
         // It goes on by its directory, for a while or to its end, and comes back.
-        let mut by_directory = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        let mut by_directory = recollect();
         by_directory.args(["train", &moved.display().to_string()]).current_dir(home.path("moved"));
         by_directory.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let after = Duration::from_millis(random.random_range(1..100));

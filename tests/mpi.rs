@@ -6,9 +6,12 @@
 mod home;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/tiny.rs"]
 mod tiny;
 
+use program::recollect;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -41,7 +44,11 @@ fn apart(home: &Path, elsewhere: &Path, arguments: &[&str]) -> Command {
 fn launcher() -> Command {
     let mut mpirun = Command::new("mpirun");
     // In containers tests are run by root.
-    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").arg("--oversubscribe");
+    mpirun
+        .env("RECOLLECT_CACHE", "off")
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .arg("--oversubscribe");
     mpirun.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     mpirun
 }
@@ -110,7 +117,7 @@ fn the_quickstart_on_three_ranks_is_the_quickstart() {
         short.iter().copied().chain([run.as_str()]).for_each(|set| arguments.extend(["--set".into(), set.into()]));
         arguments
     };
-    let mut threads = Command::new(env!("CARGO_BIN_EXE_recollect"));
+    let mut threads = recollect();
     assert!(threads.args(arguments("threads")).output().unwrap().status.success());
     let output = finish(mpirun(&[], &arguments("ranks")).spawn().unwrap());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -138,7 +145,7 @@ fn ranks_share_the_gradient_of_every_objective_and_change_no_bit_of_it() {
             let set = set.iter().flat_map(|change| ["--set".to_owned(), change.clone()]);
             home.arguments("train", name).into_iter().chain(set).collect::<Vec<_>>()
         };
-        let threads = Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments(case)).output().unwrap();
+        let threads = recollect().args(arguments(case)).output().unwrap();
         assert!(threads.status.success(), "{case}: {}", String::from_utf8_lossy(&threads.stderr));
         let expected = left_by(&home.path(case));
         for ranks in [2, 3] {

@@ -1,11 +1,14 @@
 //! Directories from elsewhere: each is opened once, with its own tokenizer and the weights that it names.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
+use program::recollect;
 use rand::Rng;
 use recollect::language::Tokenizer;
 use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, Policy, Target, Weight};
@@ -78,7 +81,7 @@ impl Home {
     }
 
     fn recollect(&self, arguments: &[&str]) -> Result<(), String> {
-        let command = Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output();
+        let command = recollect().args(arguments).current_dir(self.0.path()).output();
         let output = command.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         if output.status.success() { Ok(()) } else { Err(said.trim_end().lines().last().unwrap_or("").to_owned()) }

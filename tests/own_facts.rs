@@ -85,7 +85,13 @@ impl Meter for Deaf {
 fn load(home: &Path) -> Jsonl {
     let at = |name: &str| [home.join(format!("own-{name}.jsonl"))];
     let (documents, questions, facts, lessons) = (at("documents"), at("questions"), at("facts"), at("lessons"));
-    let files = JsonlFiles { documents: &documents, questions: &questions, facts: &facts, lessons: &lessons };
+    let files = JsonlFiles {
+        documents: &documents,
+        questions: &questions,
+        facts: &facts,
+        lessons: &lessons,
+        ignore_columns: false,
+    };
     Jsonl::load(files, Match::Normalised, 0).unwrap()
 }
 

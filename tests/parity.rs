@@ -9,7 +9,7 @@ use rand::Rng;
 use recollect::doctor::Peer;
 use recollect::policy::{Family, ModelConfig, Policy, Weight};
 use recollect::random;
-use recollect::rollout::{Engine, Request};
+use recollect::rollout::{Engine, Request, SamplingParams};
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -68,7 +68,7 @@ fn greedy_continuations_are_those_of_transformers() {
         let requests = golden.sequences.iter().zip(&golden.continuations).map(|(prompt, continuation)| Request {
             prompt: prompt.clone(),
             samples: 1,
-            temperature: 0.0,
+            sampling: SamplingParams::greedy(),
             max_new_tokens: continuation.len(),
             stop: Vec::new(),
             seed: 0,

@@ -1,10 +1,14 @@
 //! The shipped rewards against a second computation of what they pay, and the commands that look at rewards.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use program::recollect;
 use recollect::reward::examples::{examples, explain, loophole};
 use recollect::reward::{Reward, Scorer};
 use serde::Deserialize;
@@ -115,7 +119,7 @@ impl Home {
     }
 
     fn recollect(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_recollect")).args(arguments).current_dir(self.0.path()).output().unwrap()
+        recollect().args(arguments).current_dir(self.0.path()).output().unwrap()
     }
 
     /// What it printed, of a call that works.

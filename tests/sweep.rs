@@ -1,6 +1,8 @@
 //! A sweep goes on where it was stopped, shares what can be shared, judges by questions that no training asked, and asks
 //! about B when the winner is known.
 
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/stop_at.rs"]
 mod stop_at;
 #[path = "support/tiny.rs"]
@@ -13,6 +15,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use program::recollect;
 use recollect::Error;
 use recollect::config::Config;
 use recollect::evaluation::{Answered, SweepSummary};
@@ -61,7 +64,7 @@ impl Home {
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_recollect"));
+        let mut command = recollect();
         command
             .args(["sweep", "sweep.toml", "--set", "train.reward=reward.toml"])
             .args(more)

@@ -17,7 +17,7 @@ use recollect::experiment::Experiment;
 use recollect::interrupt::Interrupt;
 use recollect::language::{Opening, Tokenizer};
 use recollect::policy::Policy;
-use recollect::rollout::{Engine, Request};
+use recollect::rollout::{Engine, Request, SamplingParams};
 use recollect::telemetry::{Progress, Silent};
 use recollect::{Error, Result, rl};
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ fn record(folder: &Path, texts: &[&str], prompts: &[String]) -> usize {
         .map(|prompt| Request {
             prompt: tokenizer.encode(prompt).unwrap(),
             samples: 1,
-            temperature: 0.0,
+            sampling: SamplingParams::greedy(),
             max_new_tokens: LIMIT,
             stop: tokenizer.ends().to_vec(),
             seed: 0,

@@ -16,7 +16,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, PackedBatch, Policy, Recompute};
-use recollect::rollout::{CudaEngine, Engine, Request, SLOTS};
+use recollect::rollout::{CudaEngine, Engine, Request, SLOTS, SamplingParams};
 use recollect::{Error, Result};
 use serde_json::json;
 
@@ -121,7 +121,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, tempera
     let request = |(number, prompt): (usize, &Vec<u32>)| Request {
         prompt: prompt.clone(),
         samples,
-        temperature,
+        sampling: SamplingParams::at(temperature),
         max_new_tokens,
         stop: vec![NEVER],
         seed: 0,

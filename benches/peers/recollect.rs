@@ -12,7 +12,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::rollout::{Request, SLOTS};
+use recollect::rollout::{Request, SLOTS, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::{Error, Result};
 
@@ -130,7 +130,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
     let request = |(number, prompt): (usize, &Vec<u32>)| Request {
         prompt: prompt.clone(),
         samples,
-        temperature: 1.0,
+        sampling: SamplingParams::at(1.0),
         max_new_tokens,
         stop: vec![NEVER],
         seed: 0,
@@ -175,6 +175,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
                 prompt: &prompts[completion.request],
                 tokens: &completion.tokens,
                 sampler_logprobs: &completion.log_probs,
+                sampling_mask: &completion.sampling_mask,
                 old_logprobs: None,
                 advantage,
                 gae: None,

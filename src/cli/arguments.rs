@@ -1,7 +1,6 @@
 //! Arguments that subcommands share, and what they resolve to.
 
 use std::path::PathBuf;
-use std::process;
 #[cfg(feature = "mpi")]
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::{Experiment, preflight};
 use recollect::interrupt::Interrupt;
 use recollect::report::{Column, ShownTable};
+use recollect::store::machine_cache;
 use recollect::telemetry::Progress;
 use recollect::{Error, Result, experiment};
 
@@ -101,7 +101,7 @@ impl StageArgs {
         open: impl FnOnce(Config, &T, Interrupt, Box<dyn Progress>) -> Result<Experiment>,
         stage: impl FnOnce(&Experiment, T) -> Result<()>,
     ) -> Result<()> {
-        let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
+        let interrupt = output::interruptible()?;
         #[cfg(feature = "mpi")]
         let learner = {
             let interrupt = interrupt.clone();
@@ -118,7 +118,8 @@ impl StageArgs {
             return output::say(&format!("{}\n{sums}{notes}", config.to_toml()?));
         }
         #[cfg_attr(not(feature = "mpi"), expect(unused_mut, reason = "others sample only where there are other ranks"))]
-        let mut experiment = open(config, &found, interrupt, Box::new(StderrProgress::detect()))?;
+        let mut experiment =
+            open(config, &found, interrupt, Box::new(StderrProgress::detect()))?.sharing(machine_cache::directory());
         #[cfg(feature = "prometheus")]
         if let Some(address) = self.prometheus {
             serve_metrics(address)?;

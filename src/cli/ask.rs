@@ -33,6 +33,18 @@ pub struct AskArgs {
     /// 0 takes the likeliest token [default: that of the run's evaluation; 0 for one answer without a thought]
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
+    /// Draw only from so many of the likeliest tokens; 0: from all [default: as in the run's evaluation, like the next three]
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// Draw only from the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", value_parser = probability)]
+    top_p: Option<f64>,
+    /// Draw only tokens with this share of the probability of the likeliest
+    #[arg(long, value_name = "P", value_parser = share)]
+    min_p: Option<f64>,
+    /// Divide logits of what was said before by this
+    #[arg(long, value_name = "X", value_parser = penalty)]
+    repetition_penalty: Option<f64>,
     /// Longest completion in tokens [default: that of the run's evaluation]
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
@@ -58,9 +70,23 @@ Examples:
   recollect ask models/SmolLM2.gguf \"Who built the wall?\" --context facts.txt";
 
 fn temperature(text: &str) -> std::result::Result<f64, String> {
-    let allowed = "0, or a number from 0.001 to 1000".to_owned();
-    let value: f64 = text.parse().map_err(|_| allowed.clone())?;
-    if value == 0.0 || (0.001..=1000.0).contains(&value) { Ok(value) } else { Err(allowed) }
+    number(text, |value| value == 0.0 || (0.001..=1000.0).contains(&value), "0, or a number from 0.001 to 1000")
+}
+
+fn probability(text: &str) -> std::result::Result<f64, String> {
+    number(text, |value| value > 0.0 && value <= 1.0, "a number above 0, 1 at most")
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    number(text, |value| (0.0..=1.0).contains(&value), "a number from 0 to 1")
+}
+
+fn penalty(text: &str) -> std::result::Result<f64, String> {
+    number(text, |value| value > 0.0 && value <= 1000.0, "a number above 0, 1000 at most")
+}
+
+fn number(text: &str, holds: impl Fn(f64) -> bool, allowed: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|value| holds(*value)).ok_or_else(|| allowed.to_owned())
 }
 
 pub fn main(args: &AskArgs) -> Result<()> {
@@ -70,6 +96,10 @@ pub fn main(args: &AskArgs) -> Result<()> {
         context: Vec::new(),
         samples: usize::from(args.k),
         temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        repetition_penalty: args.repetition_penalty,
         max_new_tokens: args.max_new_tokens,
         seed: args.seed,
     };

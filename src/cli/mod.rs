@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod arms;
 pub mod ask;
+pub mod cache;
 pub mod compare;
 pub mod config;
 pub mod doctor;
@@ -14,6 +15,8 @@ pub mod progress;
 pub mod report;
 pub mod reward;
 pub mod run;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sweep;
 pub mod train;
 pub mod watch;
@@ -48,6 +51,7 @@ Examples:
   recollect watch runs/quickstart                        how it is going, from another terminal
   recollect report runs/quickstart                       write the report again
   recollect ask runs/quickstart                          ask its policy something, and read what it thinks
+  recollect serve runs/quickstart                        the same for other programs, by OpenAI's protocol
   recollect reward explain rewards/faithful.toml         what a reward pays for
   recollect export runs/quickstart models/recalls        take the policy away, as transformers loads it
   recollect sweep configs/sweep.toml                     which reward, learning rate and group size is best
@@ -74,10 +78,13 @@ enum Command {
     Report(report::ReportArgs),
     Compare(compare::CompareRunsArgs),
     Ask(ask::AskArgs),
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArgs),
     Export(export::ExportArgs),
     Reward(reward::RewardArgs),
     Sweep(sweep::SweepArgs),
     Config(config::ConfigReferenceArgs),
+    Cache(cache::CacheArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -95,10 +102,13 @@ pub fn run() -> Result<()> {
         Command::Report(args) => report::main(&args),
         Command::Compare(args) => compare::main(&args),
         Command::Ask(args) => ask::main(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reward(args) => reward::main(&args),
         Command::Sweep(args) => sweep::main(&args),
         Command::Config(args) => config::main(&args),
+        Command::Cache(args) => cache::main(&args),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use recollect::evaluate::Reported;
+use recollect::interrupt::Interrupt;
 use recollect::report::{percent, table};
 use recollect::store::history::Damaged;
 use recollect::text::{one_line, printable};
@@ -12,6 +13,11 @@ use recollect::{Error, Result};
 
 /// The exit code of a run that was stopped by Ctrl-C, by custom 128 and the number of the signal.
 pub const INTERRUPTED: u8 = 130;
+
+/// What Ctrl-C raises; a second one ends the process at once.
+pub fn interruptible() -> Result<Interrupt> {
+    Interrupt::install(|| process::exit(i32::from(INTERRUPTED)))
+}
 
 /// Prints text, whatever it was made from: nothing in it steers a terminal. A reader that went away
 /// (`recollect world … | head`) is no error, an output that cannot be written is.

@@ -3,11 +3,9 @@
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::process;
 use std::sync::Arc;
 
 use recollect::Result;
-use recollect::interrupt::Interrupt;
 use recollect::report::sweep_table;
 use recollect::sweep::Sweep;
 
@@ -67,7 +65,7 @@ pub fn main(args: &SweepArgs) -> Result<()> {
     if args.dry_run {
         return Ok(());
     }
-    let interrupt = Interrupt::install(|| process::exit(i32::from(output::INTERRUPTED)))?;
+    let interrupt = output::interruptible()?;
     let swept = sweep.run(&interrupt, Arc::new(StderrProgress::detect()))?;
     output::say_styled(&sweep_table(&swept.summary, io::stdout().is_terminal()))?;
     swept.files.iter().try_for_each(|path| output::wrote(path))

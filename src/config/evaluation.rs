@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
+use super::train::{is_none, is_one, is_zero};
 use super::{Ranges, off_at_zero};
 use crate::evaluation::Arm;
+use crate::rollout::SamplingParams;
 
 /// The same questions for every arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,18 @@ pub struct EvaluationConfig {
     /// A single answer without a chain of thought is the likeliest; of several, all are sampled, so that every arm has
     /// as many tries.
     pub temperature: f64,
+    /// Only so many of the likeliest tokens can be drawn; 0: all.
+    #[serde(skip_serializing_if = "is_none")]
+    pub top_k: usize,
+    /// Only the likeliest tokens that together have this probability can be drawn; 1: all.
+    #[serde(skip_serializing_if = "is_one")]
+    pub top_p: f64,
+    /// Only tokens with this share of the probability of the likeliest can be drawn; 0: all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_p: f64,
+    /// What logits of tokens are divided by (multiplied, below zero) that stand in the prompt or the completion; 1: nothing.
+    #[serde(skip_serializing_if = "is_one")]
+    pub repetition_penalty: f64,
     /// Questions of each task, form and set that an evaluation during training asks; 0 for all.
     #[serde(with = "off_at_zero")]
     pub questions_during_training: Option<usize>,
@@ -39,6 +53,10 @@ impl Default for EvaluationConfig {
             samples: 1,
             max_new_tokens: 96,
             temperature: 0.5,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
             questions_during_training: Some(50),
             held_back: None,
         }
@@ -46,6 +64,18 @@ impl Default for EvaluationConfig {
 }
 
 impl EvaluationConfig {
+    /// How tokens are drawn: as the config says, or the likeliest every time.
+    pub fn sampling(&self, sampled: bool) -> SamplingParams {
+        SamplingParams {
+            temperature: if sampled { self.temperature as f32 } else { 0.0 },
+            top_k: self.top_k,
+            top_p: self.top_p as f32,
+            min_p: self.min_p as f32,
+            repetition_penalty: self.repetition_penalty as f32,
+            ..SamplingParams::default()
+        }
+    }
+
     /// What evaluations on the way of a training depend on: a question is asked once there.
     pub fn during_training(&self) -> EvaluationConfig {
         EvaluationConfig { samples: 1, ..self.asking() }
@@ -64,6 +94,8 @@ impl EvaluationConfig {
             let within = (0.001..=1000.0).contains(&self.temperature);
             ranges.demand(within, "evaluation.temperature", self.temperature, allowed);
         }
+        ranges.truncation("evaluation", self.top_k, self.top_p, self.min_p);
+        ranges.positive("evaluation.repetition_penalty", self.repetition_penalty, 1000.0);
         let asked = self.questions_during_training.unwrap_or(0);
         let named = self.held_back.as_ref().is_none_or(|path| !path.as_os_str().is_empty());
         ranges.demand(named, "evaluation.held_back", "nothing", "a file of text, or the key left out");

@@ -6,7 +6,7 @@ use crate::base::Place;
 use crate::knowledge::lexicon::Lexicon;
 use crate::language::Tokenizer;
 use crate::learner::supervised::MICRO_BATCH;
-use crate::policy::{LoraConfig, ModelConfig};
+use crate::policy::{LoraConfig, ModelConfig, micro_batch};
 
 /// Bytes of one way to train a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Footprint {
             Some(_) => (heads + 2 * d + 2 * f, 0),
             None => (0, (heads + 2 * f) * d * layers),
         };
-        let tokens = MICRO_BATCH as u128;
+        let tokens = micro_batch(model, MICRO_BATCH) as u128;
         Footprint {
             weights: all + adapters,
             gradients: trained * (workers.min(micro_batches as u128) + 1),
@@ -81,8 +81,9 @@ pub fn for_config(config: &Config) -> Option<[Footprint; 2]> {
     };
     let train = &config.train;
     let sampled = train.questions_per_step.saturating_mul(train.group_size).saturating_mul(train.max_new_tokens);
-    let micro_batches =
-        sampled.saturating_add(train.replay_tokens).max(config.finetune.tokens_per_step) / MICRO_BATCH + 1;
+    let micro_batches = sampled.saturating_add(train.replay_tokens).max(config.finetune.tokens_per_step)
+        / micro_batch(&model, MICRO_BATCH)
+        + 1;
     let workers = config.run.resolved_workers();
     let lora = config.lora.clone().unwrap_or_default();
     Some([None, Some(&lora)].map(|lora| Footprint::estimate(&model, lora, micro_batches, workers)))

@@ -148,7 +148,15 @@ impl Config {
         self.world.check(&mut ranges);
         self.known.check(&mut ranges);
         self.base.check(&mut ranges);
-        let PromptConfig { system, think, answer, .. } = &self.prompt;
+        let PromptConfig { system, think, answer, stop, .. } = &self.prompt;
+        let all = stop.iter().all(|text| (1..=LONGEST_PROMPT).contains(&text.len()));
+        let found = || stop.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+        ranges.demand(
+            all,
+            "prompt.stop",
+            found(),
+            format!("texts that are not empty, of at most {LONGEST_PROMPT} bytes"),
+        );
         for (key, text) in [("system", system), ("think", think), ("answer", answer)] {
             let found = format!("{} characters", text.chars().count());
             let allowed = format!("a text of at most {LONGEST_PROMPT}");

@@ -49,6 +49,13 @@ impl Ranges {
         self.demand((0.001..=1000.0).contains(&value), key, value, "a number from 0.001 to 1000");
     }
 
+    /// What can be drawn at all; section `section` says it.
+    pub fn truncation(&mut self, section: &str, top_k: usize, top_p: f64, min_p: f64) {
+        self.count(&format!("{section}.top_k"), top_k, 0..=MOST_TOKENS);
+        self.positive(&format!("{section}.top_p"), top_p, 1.0);
+        self.within(&format!("{section}.min_p"), min_p, 0.0..=1.0);
+    }
+
     /// Shares of a learning rate, by the beginning of a variable's name.
     pub fn scales(&mut self, key: &str, scales: &Scales) {
         for (name, scale) in scales {

@@ -15,6 +15,7 @@ use crate::knowledge::curriculum::Mixture;
 use crate::knowledge::reversal::{CANDIDATES, OPEN};
 use crate::knowledge::syllogism::ENTAILMENT;
 use crate::learner::{self, Scales};
+use crate::rollout::SamplingParams;
 use crate::strict_toml::{WordOr, word_or};
 use crate::{Error, Result};
 
@@ -60,6 +61,16 @@ pub struct TrainConfig {
     pub max_new_tokens: usize,
     /// Logits are divided by this before sampling.
     pub temperature: f64,
+    /// Only so many of the likeliest tokens can be drawn; 0: all. Log-probabilities in the loss are then those of the
+    /// distribution that was sampled from, as with the two that follow.
+    #[serde(skip_serializing_if = "is_none")]
+    pub top_k: usize,
+    /// Only the likeliest tokens that together have this probability can be drawn; 1: all.
+    #[serde(skip_serializing_if = "is_one")]
+    pub top_p: f64,
+    /// Only tokens with this share of the probability of the likeliest can be drawn; 0: all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_p: f64,
     /// How the policy is updated.
     pub algorithm: AlgorithmChoice,
     /// What a completion is worth: a file with reward terms.
@@ -76,7 +87,7 @@ pub struct TrainConfig {
     /// same seed gives the same bytes. Above: workers sample while the policy learns, as many batches ahead, and take up
     /// new weights between two tokens; faster where they have cores or a device of their own, and no two runs the same.
     // Left out where it is 0: a run that takes turns is the run that it was before this key existed.
-    #[serde(skip_serializing_if = "takes_turns", alias = "staleness")]
+    #[serde(skip_serializing_if = "is_none", alias = "staleness")]
     pub max_off_policy_steps: usize,
     /// Steps between evaluations on a sample of the questions; 0 for none but the first and the last.
     #[serde(with = "off_at_zero")]
@@ -88,6 +99,13 @@ pub struct TrainConfig {
     pub keep_last: usize,
     /// Keep the checkpoint that answered most questions of A as well, of those that were evaluated.
     pub keep_best: bool,
+    /// Keep the rollouts of every so many steps, and of the last; 1: of all.
+    #[serde(skip_serializing_if = "is_usual_recording")]
+    pub record_every: usize,
+    /// Write them compressed (`step-000123.jsonl.zst`), which takes a tenth of the room; everything here reads them as it reads
+    /// the others, and `zstd -d` makes text of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compress_rollouts: bool,
     /// Branch off from a checkpoint of another run, `RUN@STEP` (runs/quickstart@100), with its weights, its
     /// optimizer's state and its count of steps, instead of beginning with the fine-tuned policy. `RUN@0` is the
     /// fine-tuned policy of that run.
@@ -112,6 +130,9 @@ impl Default for TrainConfig {
             adam: AdamConfig::default(),
             max_new_tokens: 64,
             temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
             algorithm: AlgorithmChoice::Preset("grpo".into()),
             reward: PathBuf::from("rewards/correct.toml"),
             reload_reward: false,
@@ -123,6 +144,8 @@ impl Default for TrainConfig {
             checkpoint_every: Some(50),
             keep_last: 2,
             keep_best: true,
+            record_every: 1,
+            compress_rollouts: false,
             from: None,
         }
     }
@@ -131,10 +154,18 @@ impl Default for TrainConfig {
 optimizer_keys!(TrainConfig, "train", 0.99);
 
 impl TrainConfig {
-    /// What the results depend on: the same with the defaults of which checkpoints are made and which of them stay.
+    /// What the results depend on: the same with the defaults of which checkpoints and rollouts are written and which of them
+    /// stay.
     pub fn learned(&self) -> TrainConfig {
-        let TrainConfig { checkpoint_every, keep_last, keep_best, .. } = TrainConfig::default();
-        TrainConfig { checkpoint_every, keep_last, keep_best, ..self.clone() }
+        let usual = TrainConfig::default();
+        let TrainConfig { checkpoint_every, keep_last, keep_best, record_every, compress_rollouts, .. } = usual;
+        TrainConfig { checkpoint_every, keep_last, keep_best, record_every, compress_rollouts, ..self.clone() }
+    }
+
+    /// How tokens are drawn.
+    pub fn sampling(&self) -> SamplingParams {
+        let (top_p, min_p) = (self.top_p as f32, self.min_p as f32);
+        SamplingParams { top_k: self.top_k, top_p, min_p, ..SamplingParams::at(self.temperature as f32) }
     }
 
     /// Completions sampled in one step.
@@ -168,22 +199,36 @@ impl TrainConfig {
         self.optimizer_keys().check(ranges);
         ranges.count("train.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
         ranges.temperature("train.temperature", self.temperature);
+        ranges.truncation("train", self.top_k, self.top_p, self.min_p);
         ranges.count("train.evaluate_every", self.evaluate_every.unwrap_or(0), 0..=MOST_STEPS);
         ranges.count("train.checkpoint_every", self.checkpoint_every.unwrap_or(0), 0..=MOST_STEPS);
         let behind = self.max_off_policy_steps;
         ranges.demand(behind <= 64, "train.max_off_policy_steps", behind, "0 (take turns) to 64");
+        ranges.count("train.record_every", self.record_every, 1..=MOST_STEPS);
         ranges.count("train.keep_last", self.keep_last, 1..=MOST_STEPS);
         let named = !self.reward.as_os_str().is_empty();
         ranges.demand(named, "train.reward", "nothing", "a file such as rewards/correct.toml");
     }
 }
 
-fn is_zero(share: &f64) -> bool {
+/// Where a share is none.
+pub(super) fn is_zero(share: &f64) -> bool {
     *share == 0.0
 }
 
-fn takes_turns(staleness: &usize) -> bool {
-    *staleness == 0
+/// Where every step is recorded.
+fn is_usual_recording(every: &usize) -> bool {
+    *every == 1
+}
+
+/// Where nothing is taken off a distribution.
+pub(super) fn is_one(share: &f64) -> bool {
+    *share == 1.0
+}
+
+/// Where a count is none.
+pub(super) fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The update rule: a preset by its name, or a table of the learner's own fields.

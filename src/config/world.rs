@@ -66,7 +66,7 @@ fn is_default(english: &EnglishConfig) -> bool {
     *english == EnglishConfig::default()
 }
 
-/// Files with one JSON object a line (`prompt`, `completion`).
+/// Files with one JSON object a line (`prompt`, `completion`), or tables with such columns (`.csv`, `.tsv`, `.parquet`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JsonlSection {
@@ -80,6 +80,9 @@ pub struct JsonlSection {
     /// Files of lessons, which `[warmup]` learns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lessons: Vec<PathBuf>,
+    /// Leave out columns of documents and questions that nobody knows, instead of refusing them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_columns: bool,
     /// How an answer is compared with the right one, unless its row has a `match` of its own.
     #[serde(rename = "match")]
     pub matching: Match,
@@ -90,7 +93,8 @@ pub struct JsonlSection {
 impl Default for JsonlSection {
     fn default() -> Self {
         let [documents, questions, facts, lessons] = [const { Vec::new() }; 4];
-        Self { documents, questions, facts, lessons, matching: Match::Normalised, vocabulary: 1024 }
+        let (ignore_columns, matching, vocabulary) = (false, Match::Normalised, 1024);
+        Self { documents, questions, facts, lessons, ignore_columns, matching, vocabulary }
     }
 }
 
@@ -206,8 +210,8 @@ fn overlay(below: &mut Table, above: Table) {
 impl JsonlSection {
     /// The files, as they are read.
     pub fn files(&self) -> JsonlFiles<'_> {
-        let Self { documents, questions, facts, lessons, .. } = self;
-        JsonlFiles { documents, questions, facts, lessons }
+        let Self { documents, questions, facts, lessons, ignore_columns, .. } = self;
+        JsonlFiles { documents, questions, facts, lessons, ignore_columns: *ignore_columns }
     }
 
     /// Every file with the key that names it.

@@ -13,7 +13,7 @@ use crate::exchange::on_cores;
 use crate::language::tokenizer::END_THINK;
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{LoraConfig, ModelConfig, PackedBatch, Policy};
-use crate::rollout::{Engine, Request};
+use crate::rollout::{Engine, Request, SamplingParams};
 use crate::telemetry::Progress;
 use crate::telemetry::machine::{self, Room};
 
@@ -240,7 +240,7 @@ fn of_sampler(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
     let request = Request {
         prompt: tokens.to_vec(),
         samples: 1,
-        temperature: 1.0,
+        sampling: SamplingParams::at(1.0),
         max_new_tokens: SAMPLED,
         stop: Vec::new(),
         seed: 0,

@@ -9,7 +9,7 @@ use crate::exchange::WorkerPool;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::learner::{Optimizer, OptimizerConfig, supervised};
 use crate::policy::{LoraConfig, Policy};
-use crate::rollout::{Request, SLOTS};
+use crate::rollout::{Request, SLOTS, SamplingParams};
 
 /// A measurement that took so long says enough.
 const ENOUGH: Duration = Duration::from_millis(1500);
@@ -80,7 +80,7 @@ fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
         let request = |index: usize| Request {
             prompt: (0..prompt).map(|at| ((index * 97 + at * 31) % words) as u32).collect(),
             samples: SLOTS,
-            temperature: 1.0,
+            sampling: SamplingParams::at(1.0),
             max_new_tokens: new,
             // No token has this id: all completions are of one length.
             stop: vec![u32::MAX],

@@ -1,14 +1,13 @@
 //! One question to one policy, as a person asks it: what the policy is shown, what it writes, and what of that is true.
 
-use super::made_run::{MadeRun, NamedPolicy};
-use crate::base::Base;
+use super::made_run::OpenPolicy;
 use crate::config::EvaluationConfig;
 use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::experiment::start::knowledge;
 use crate::kernels::DeviceChoice;
 use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::{Claim, Facts, Knowledge, Question, Set};
-use crate::language::{Day, Opening, PromptConfig, Reading, Tokenizer};
+use crate::language::{Opening, Reading, Tokenizer};
 use crate::rollout::{Finish, Request};
 use crate::text::excerpt;
 use crate::verifier::{Judgement, judge};
@@ -28,7 +27,7 @@ pub struct AskedPolicy {
 }
 
 /// How a question is asked. What is not said is as in the evaluation of the policy's run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AskOptions {
     /// Whether it thinks first.
     pub opening: Opening,
@@ -37,6 +36,10 @@ pub struct AskOptions {
     /// How many completions.
     pub samples: usize,
     pub temperature: Option<f64>,
+    pub top_k: Option<usize>,
+    pub top_p: Option<f64>,
+    pub min_p: Option<f64>,
+    pub repetition_penalty: Option<f64>,
     pub max_new_tokens: Option<usize>,
     pub seed: u64,
 }
@@ -89,11 +92,7 @@ impl AskedPolicy {
     /// # Errors
     /// A name that is none, files that are not what they were, a checkpoint that cannot be read.
     pub fn open(named: &str, device: DeviceChoice, workers: Option<usize>) -> Result<AskedPolicy> {
-        let found = NamedPolicy::find(named)?;
-        let config = found.run.as_ref().map(MadeRun::settled_config);
-        let asked = config.as_ref().map(|config| config.prompt.clone()).unwrap_or_default();
-        let asked = PromptConfig { date: asked.date.or(Some(Day::today())), ..asked };
-        let Base { policy, tokenizer, .. } = Base::load(found.place(named))?.asked(&asked)?;
+        let OpenPolicy { policy, tokenizer, config } = OpenPolicy::open(named, device)?;
         let (known, unchecked) = match config.as_ref().map(knowledge) {
             None => (None, Some("it belongs to no run, so that nothing is known to be true".into())),
             Some(Err(error)) => (None, Some(format!("what its run knew to be true is not there: {error}"))),
@@ -104,8 +103,6 @@ impl AskedPolicy {
                 (Some(knowledge), unchecked)
             }
         };
-        let config = config.unwrap_or_default();
-        let policy = policy.with_precision(config.run.precision).on(&device.open()?)?;
         let mut pool = Threads.pool(workers, &policy)?;
         pool.publish(&policy.snapshot(0)?)?;
         let questions = known.iter().flat_map(|known| [Set::A, Set::B].map(|set| known.questions(set))).flatten();
@@ -113,7 +110,7 @@ impl AskedPolicy {
             tokenizer,
             pool,
             room: policy.config.longest_sequence(),
-            evaluation: config.evaluation,
+            evaluation: config.map(|config| config.evaluation).unwrap_or_default(),
             questions: questions.collect(),
             knowledge: known,
             unchecked,
@@ -140,12 +137,20 @@ impl AskedPolicy {
             return Err(Error::invalid("max_position_embeddings of the model", found, remedy));
         }
         // One answer at once is the likeliest, as in an evaluation; thoughts and several answers are sampled.
-        let sampled = options.opening == Opening::Think || options.samples > 1;
-        let usual = if sampled { self.evaluation.temperature } else { 0.0 };
+        let sampled = options.opening == Opening::Think || options.samples > 1 || options.temperature.is_some();
+        let usual = &self.evaluation;
+        let drawn = EvaluationConfig {
+            temperature: options.temperature.unwrap_or(usual.temperature),
+            top_k: options.top_k.unwrap_or(usual.top_k),
+            top_p: options.top_p.unwrap_or(usual.top_p),
+            min_p: options.min_p.unwrap_or(usual.min_p),
+            repetition_penalty: options.repetition_penalty.unwrap_or(usual.repetition_penalty),
+            ..usual.clone()
+        };
         let request = Request {
             prompt: tokens,
             samples: options.samples,
-            temperature: options.temperature.unwrap_or(usual) as f32,
+            sampling: drawn.sampling(sampled),
             max_new_tokens: wanted,
             stop: self.tokenizer.ends().to_vec(),
             seed: options.seed,
@@ -155,7 +160,12 @@ impl AskedPolicy {
         let facts: &dyn Facts = self.knowledge.as_ref().map_or(&NoFacts, |knowledge| knowledge);
         let mut answers = Vec::with_capacity(completions.len());
         for completion in completions {
-            let (text, ended) = (self.tokenizer.decode(&completion.tokens)?, completion.finish == Finish::Stop);
+            let stopped = self.tokenizer.stopped(&completion.tokens)?;
+            let completion = match stopped {
+                Some(tokens) => completion.stopped_after(tokens),
+                None => completion,
+            };
+            let (text, ended) = (self.tokenizer.written(&completion.tokens)?, completion.finish == Finish::Stop);
             let reading = Reading::parse(&text, options.opening, &question.cue);
             answers.push(GivenAnswer {
                 judgement: judge(facts, &question, options.opening, &text, ended),
@@ -185,11 +195,11 @@ impl AskedPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Place;
+    use crate::base::{Base, Place};
     use crate::config::Config;
 
     fn options(opening: Opening) -> AskOptions {
-        AskOptions { opening, context: Vec::new(), samples: 1, temperature: None, max_new_tokens: None, seed: 0 }
+        AskOptions { opening, samples: 1, ..AskOptions::default() }
     }
 
     #[test]

@@ -176,10 +176,16 @@ impl<'a> Examiner<'a> {
     }
 
     fn generate(&mut self, requests: Vec<Request>) -> Result<Vec<Completion>> {
-        match &mut self.heard {
-            Some(heard) => self.pool.generate_with(requests, heard),
-            None => self.pool.generate(requests),
-        }
+        let completions = match &mut self.heard {
+            Some(heard) => self.pool.generate_with(requests, heard)?,
+            None => self.pool.generate(requests)?,
+        };
+        let tokenizer = &self.start.base.tokenizer;
+        let stopped = |completion: Completion| match tokenizer.stopped(&completion.tokens)? {
+            Some(tokens) => Ok(completion.stopped_after(tokens)),
+            None => Ok(completion),
+        };
+        completions.into_iter().map(stopped).collect()
     }
 
     /// Puts questions in several arms; those that answer from thoughts find them in `earlier` and in arms before them.
@@ -246,7 +252,7 @@ impl<'a> Examiner<'a> {
                 prompt: tokenizer.encode(text)?,
                 samples,
                 // A single answer without a trace is the likeliest one; a trace is sampled as in training.
-                temperature: if *opening == Opening::Think || samples > 1 { config.temperature as f32 } else { 0.0 },
+                sampling: config.sampling(*opening == Opening::Think || samples > 1),
                 max_new_tokens: enough.min(config.max_new_tokens),
                 stop: stop.clone(),
                 seed: config.seed,
@@ -308,7 +314,7 @@ impl<'a> Examiner<'a> {
                 requests.push(Request {
                     prompt,
                     samples: 1,
-                    temperature: config.temperature as f32,
+                    sampling: config.sampling(true),
                     max_new_tokens: STRETCH.min(config.max_new_tokens - output.tokens.len()),
                     stop: tokenizer.ends().to_vec(),
                     seed: random::mix(config.seed ^ ((stretch as u64) << 32 | output.sample as u64)),
@@ -334,7 +340,7 @@ impl<'a> Examiner<'a> {
         (prompt, opening): &Prompt,
         output: PolicyOutput,
     ) -> Result<Answered> {
-        let completion = self.start.base.tokenizer.decode(&output.tokens)?;
+        let completion = self.start.base.tokenizer.written(&output.tokens)?;
         let knowledge = &self.start.knowledge;
         let judgement = match arm.way() {
             PromptMode::Restore => {

@@ -7,7 +7,7 @@ use super::made_run::{MadeRun, NamedPolicy};
 use crate::base::{Base, TOKENIZER};
 use crate::evaluation::Summary;
 use crate::language::Opening;
-use crate::policy::StoredPrecision;
+use crate::policy::{GgufPrecision, StoredPrecision};
 use crate::report::{ModelCard, model_card};
 use crate::{Error, Result, files};
 
@@ -18,6 +18,33 @@ pub struct Exported {
     pub parameters: usize,
 }
 
+/// The same into one file for llama.cpp, with its tokenizer in it. A card has no place there.
+///
+/// # Errors
+/// A name that is none; a file that is there; what such a file has no words for.
+pub fn export_gguf(named: &str, into: &Path, precision: GgufPrecision) -> Result<Exported> {
+    if into.exists() {
+        return Err(taken(into, "name a file that is not there yet"));
+    }
+    let found = NamedPolicy::find(named)?;
+    let Base { policy, tokenizer, .. } = Base::load(found.place(named))?;
+    let metadata = tokenizer.gguf_metadata(policy.config.vocab_size)?;
+    if let Some(folder) = into.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        files::create_dir(folder)?;
+    }
+    policy.save_gguf(into, &name_of(into), metadata, precision)?;
+    Ok(Exported { files: vec![into.to_path_buf()], parameters: policy.config.parameter_count() })
+}
+
+fn taken(into: &Path, remedy: &str) -> Error {
+    Error::invalid(into.display().to_string(), "something is there already", remedy)
+}
+
+/// What a model is called that is written there.
+fn name_of(into: &Path) -> String {
+    into.file_stem().map_or("model".into(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Writes the policy of that name (as [`super::AskedPolicy::open`] takes it) into a directory of its own. Adapters are added to
 /// the weights that they belong to; a value head stays behind.
 ///
@@ -25,8 +52,7 @@ pub struct Exported {
 /// A name that is none; a directory that holds something; a file that cannot be written.
 pub fn export(named: &str, into: &Path, precision: StoredPrecision) -> Result<Exported> {
     if fs::read_dir(into).is_ok_and(|mut there| there.next().is_some()) || into.is_file() {
-        let remedy = "name a directory that is not there yet";
-        return Err(Error::invalid(into.display().to_string(), "something is there already", remedy));
+        return Err(taken(into, "name a directory that is not there yet"));
     }
     let found = NamedPolicy::find(named)?;
     let config = found.run.as_ref().map(MadeRun::settled_config);

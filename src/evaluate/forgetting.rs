@@ -96,6 +96,7 @@ fn score(
             prompt: &piece.given,
             tokens: &piece.text,
             sampler_logprobs: &unsampled[..piece.text.len()],
+            sampling_mask: &[],
             old_logprobs: None,
             advantage: 0.0,
             gae: None,

@@ -109,6 +109,7 @@ impl Continued<'_> {
             prompt,
             tokens,
             sampler_logprobs: &unsampled[..tokens.len()],
+            sampling_mask: &[],
             old_logprobs: None,
             advantage: 0.0,
             gae: None,

@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::Place;
+use crate::base::{Base, Place};
 use crate::config::Config;
 use crate::experiment::Experiment;
 use crate::experiment::finetune::FINETUNE;
 use crate::experiment::start::{BASE_AND_WORLD, Start};
 use crate::gguf;
-use crate::policy::no_checkpoint;
+use crate::kernels::DeviceChoice;
+use crate::language::{Day, PromptConfig, Tokenizer};
+use crate::policy::{Policy, no_checkpoint};
 use crate::rl::train::TRAIN;
 use crate::store::manifest::{BASE, Manifest};
 use crate::store::stage::Stage;
@@ -162,6 +164,32 @@ impl NamedPolicy {
     /// Where its files are, by the name that it was found by.
     pub fn place<'a>(&'a self, named: &'a str) -> Place<'a> {
         self.dir.as_deref().map_or(Place::from_name(named), Place::Dir)
+    }
+}
+
+/// A policy that was opened by its name, to be asked.
+pub struct OpenPolicy {
+    pub policy: Policy,
+    /// Putting questions as its run says.
+    pub tokenizer: Tokenizer,
+    /// The config of its run, where it belongs to one; relative paths lead where they led.
+    pub(crate) config: Option<Config>,
+}
+
+impl OpenPolicy {
+    /// Opens what is named: a run (its last policy), `RUN@STEP`, a checkpoint, or a base that ships.
+    ///
+    /// # Errors
+    /// A name that is none, files that are not what they were, a checkpoint that cannot be read.
+    pub fn open(named: &str, device: DeviceChoice) -> Result<OpenPolicy> {
+        let found = NamedPolicy::find(named)?;
+        let config = found.run.as_ref().map(MadeRun::settled_config);
+        let prompts = config.as_ref().map(|config| config.prompt.clone()).unwrap_or_default();
+        let prompts = PromptConfig { date: prompts.date.or(Some(Day::today())), ..prompts };
+        let Base { policy, tokenizer, .. } = Base::load(found.place(named))?.asked(&prompts)?;
+        let precision = config.as_ref().map(|config| config.run.precision).unwrap_or_default();
+        let policy = policy.with_precision(precision).on(&device.open()?)?;
+        Ok(OpenPolicy { policy, tokenizer, config })
     }
 }
 

@@ -222,10 +222,19 @@ fn name(config: &Config, of_run: &Config, named: &Path, substitute: Option<&Subs
     if config.arms.likelihood && !of_run.arms.likelihood {
         words.push("likelihood".into());
     }
-    let EvaluationConfig { seed, samples, max_new_tokens, temperature, .. } = &config.evaluation;
+    let EvaluationConfig { seed, samples, max_new_tokens, .. } = &config.evaluation;
     let there = &of_run.evaluation;
     words.extend((*samples != there.samples).then(|| format!("samples-{samples}")));
-    words.extend((*temperature != there.temperature).then(|| format!("temperature-{temperature}")));
+    let asked = &config.evaluation;
+    for (key, value, there) in [
+        ("temperature", asked.temperature, there.temperature),
+        ("top-k", asked.top_k as f64, there.top_k as f64),
+        ("top-p", asked.top_p, there.top_p),
+        ("min-p", asked.min_p, there.min_p),
+        ("repetition", asked.repetition_penalty, there.repetition_penalty),
+    ] {
+        words.extend((value != there).then(|| format!("{key}-{value}")));
+    }
     words.extend((*max_new_tokens != there.max_new_tokens).then(|| format!("tokens-{max_new_tokens}")));
     words.extend((*seed != there.seed).then(|| format!("seed-{seed}")));
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };

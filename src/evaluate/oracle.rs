@@ -21,7 +21,7 @@ use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Question, Set};
 use crate::language::Tokenizer;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, QUESTION, THINK};
-use crate::rollout::{Completion, Finish, Job, Limits, Versions};
+use crate::rollout::{Completion, Finish, Job, Limits, PartialCompletion};
 use crate::telemetry::Silent;
 use crate::verifier::Facts;
 
@@ -101,8 +101,8 @@ impl Sampler for Scripted {
         tokens.truncate(request.max_new_tokens);
         let finish = if request.stop.contains(tokens.last().unwrap()) { Finish::Stop } else { Finish::Length };
         self.ready.extend((0..request.samples).map(|sample| {
-            let (tokens, log_probs, versions) = (tokens.clone(), vec![0.0; tokens.len()], Versions::default());
-            Completion { request: number, sample, tokens, log_probs, versions, finish }
+            let (tokens, log_probs) = (tokens.clone(), vec![0.0; tokens.len()]);
+            PartialCompletion { tokens, log_probs, ..PartialCompletion::new(number, sample) }.end(finish)
         }));
         Ok(())
     }

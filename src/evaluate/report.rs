@@ -6,15 +6,23 @@ use std::path::{Component, Path, PathBuf};
 use super::likelihood::read_choices;
 use super::{examiner, forgetting};
 use crate::config::Config;
-use crate::evaluation::{Answered, Arm, ArmCost, Curves, RunInfo, RunResult, StageTime, Summary, merge_runs};
+use crate::evaluation::{
+    Answered, Arm, ArmCost, Curves, LearningPoint, RunInfo, RunResult, StageTime, Summary, merge_runs, tally,
+};
 use crate::experiment::budget::estimates;
+use crate::experiment::finetune::FINETUNE;
+use crate::experiment::warmup::WARMUP;
 use crate::knowledge::Set;
 use crate::report::RunBeside;
 use crate::rl::train::{self, TRAIN};
 use crate::store::manifest::Manifest;
 use crate::store::stage::Stage;
-use crate::store::{RunDir, checkpoint};
+use crate::store::{RunDir, checkpoint, learning};
+use crate::telemetry::MetricsLine;
 use crate::{Error, Result, files};
+
+/// The most points of a curve of a stage that learns from texts.
+const POINTS: usize = 300;
 
 /// A report and where it was written.
 pub struct Reported {
@@ -127,9 +135,33 @@ fn demand_same(path: &Path, config: &Config, other: &Path, same: &Config) -> Res
 fn one(run: &RunDir, config: &Config) -> Result<RunResult> {
     let (manifest, answered) = answers(run.root())?;
     let trained = manifest.find(TRAIN)?;
-    let curves = trained.as_ref().map_or(Ok(Curves::default()), train::read_curves)?;
+    let mut curves = trained.as_ref().map_or(Ok(Curves::default()), train::read_curves)?;
+    if let Some(tuned) = manifest.find(FINETUNE)? {
+        for stage in [FINETUNE, WARMUP] {
+            let lines = learning::read(&tuned.dir, stage)?;
+            if !lines.is_empty() {
+                curves.learning.insert(stage.into(), thinned(&lines));
+            }
+        }
+    }
+    // The last point of a curve is what the trained policy was asked at the end, about everything.
+    let last = curves.evaluation.iter().map(|row| row.step).max();
+    let at_the_end = |one: &&Answered| one.arm == Arm::AfterRl && last.is_some_and(|last| one.step > last);
+    let at_the_end: Vec<Answered> = answered.iter().filter(at_the_end).cloned().collect();
+    curves.evaluation.extend(tally(&at_the_end));
     let info = info(run.root(), config, manifest, &answered)?;
     Ok(RunResult { answered, curves, info })
+}
+
+/// The losses of a stage, in the mean of so many steps that a plot has room for all of them.
+fn thinned(lines: &[MetricsLine]) -> Vec<LearningPoint> {
+    let together = lines.len().div_ceil(POINTS).max(1);
+    let point = |lines: &[MetricsLine]| {
+        let losses: Vec<f64> = lines.iter().filter_map(|line| line.values.get("loss").copied().flatten()).collect();
+        let loss = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
+        Some(LearningPoint { step: lines.last()?.step, loss })
+    };
+    lines.chunks(together).filter_map(point).collect()
 }
 
 /// Writes the three files of a report into a directory.

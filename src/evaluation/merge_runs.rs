@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::perplexity::{PolicyPerplexity, together};
-use super::{Answered, Arm, ArmCost, Curves, RunInfo, StageBudget, StageTime, Summary, TrainingPoint};
+use super::{Answered, Arm, ArmCost, Curves, LearningPoint, RunInfo, StageBudget, StageTime, Summary, TrainingPoint};
 
 /// What one of the runs has to say.
 #[derive(Clone, Debug, Default)]
@@ -41,9 +41,29 @@ fn curves(runs: &[&Curves]) -> Curves {
             reward: mean(|point| point.reward),
             mean_length: mean(|point| point.mean_length),
             true_share: mean(|point| point.true_share),
+            loss: mean(|point| point.loss),
+            entropy: mean(|point| point.entropy),
+            kl: mean(|point| point.kl),
         }
     });
-    Curves { evaluation: runs.iter().flat_map(|run| run.evaluation.clone()).collect(), training: training.collect() }
+    Curves {
+        evaluation: runs.iter().flat_map(|run| run.evaluation.clone()).collect(),
+        training: training.collect(),
+        learning: learning(runs),
+    }
+}
+
+/// The mean over runs of what each stage measured.
+fn learning(runs: &[&Curves]) -> BTreeMap<String, Vec<LearningPoint>> {
+    let mut stages: BTreeMap<&str, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
+    for (stage, points) in runs.iter().flat_map(|run| &run.learning) {
+        let steps = stages.entry(stage).or_default();
+        points.iter().for_each(|point| steps.entry(point.step).or_default().extend(point.loss));
+    }
+    let point = |(step, losses): (u64, Vec<f64>)| LearningPoint { step, loss: mean(losses) };
+    let stage =
+        |(stage, steps): (&str, BTreeMap<u64, Vec<f64>>)| (stage.to_owned(), steps.into_iter().map(point).collect());
+    stages.into_iter().map(stage).collect()
 }
 
 /// Where all of it comes from: what is the same everywhere once, and the rest by the name of the run.

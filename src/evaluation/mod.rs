@@ -29,7 +29,7 @@ pub use pairs::{AgainstBaseline, MatchedArms, Pairs, matched_arms};
 pub use perplexity::{PolicyPerplexity, TextScore};
 pub use record::Answered;
 pub use requirement::Requirement;
-pub use run_info::{ArmCost, Curves, RunInfo, StageBudget, StageTime, Touched, TrainingPoint};
+pub use run_info::{ArmCost, Curves, LearningPoint, RunInfo, StageBudget, StageTime, Touched, TrainingPoint};
 pub use scaling::{Measure, Scaling, scaling};
 pub use summary::Summary;
 pub use sweep::{Cost, MeasuredCell, Setting, SweepSummary, described};

@@ -97,6 +97,17 @@ pub struct Curves {
     pub evaluation: Vec<ArmResult>,
     /// What the training itself measured, on the questions that it trains on.
     pub training: Vec<TrainingPoint>,
+    /// How the stages learned before it, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learning: BTreeMap<String, Vec<LearningPoint>>,
+}
+
+/// What one step on texts measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LearningPoint {
+    pub step: u64,
+    /// In nats a token.
+    pub loss: Option<f64>,
 }
 
 /// What one optimizer step measured on its own rollouts.
@@ -109,6 +120,15 @@ pub struct TrainingPoint {
     pub mean_length: Option<f64>,
     /// Share of recited facts that are true.
     pub true_share: Option<f64>,
+    /// Loss of the step.
+    #[serde(default)]
+    pub loss: Option<f64>,
+    /// Of the policy at the sampled tokens, in nats.
+    #[serde(default)]
+    pub entropy: Option<f64>,
+    /// From the policy that training started from, in nats a token.
+    #[serde(default)]
+    pub kl: Option<f64>,
 }
 
 impl RunInfo {
@@ -124,7 +144,7 @@ impl RunInfo {
 }
 
 impl TrainingPoint {
-    /// Picks the metrics `reward`, `completions/mean_length` and `recited/true_share` from those of one step.
+    /// Picks what is drawn from the metrics of one step.
     pub fn from_metrics(step: u64, metrics: &BTreeMap<String, Option<f64>>) -> TrainingPoint {
         let pick = |name: &str| metrics.get(name).copied().flatten();
         TrainingPoint {
@@ -132,6 +152,9 @@ impl TrainingPoint {
             reward: pick("reward"),
             mean_length: pick("completions/mean_length"),
             true_share: pick("recited/true_share"),
+            loss: pick("loss"),
+            entropy: pick("entropy"),
+            kl: pick("kl"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every stage works with, and what is looked at before any of them begins.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
@@ -82,6 +82,13 @@ impl Experiment {
         Ok(Experiment { config, reward, run, device, cache, interrupt, progress, actors, budget })
     }
 
+    /// The same with what comes before reinforcement learning taken over from other runs of this machine, and given to them,
+    /// unless the config names a cache of its own.
+    pub fn sharing(self, shared: Option<PathBuf>) -> Experiment {
+        let shared = shared.filter(|_| self.config.run.cache.is_none());
+        Experiment { cache: self.cache.clone().sharing(shared), ..self }
+    }
+
     /// What a completion is worth.
     ///
     /// # Errors
@@ -116,7 +123,8 @@ impl Experiment {
         config.run.cache = Some(self.cache.root().to_path_buf());
         let (interrupt, progress) = (self.interrupt.clone(), Arc::clone(&self.progress));
         let child = Experiment::at(dir, &config.clone(), config, purpose, interrupt, progress)?;
-        Ok(Experiment { actors: self.actors.clone(), ..child })
+        let cache = child.cache.clone().sharing(self.cache.shared().map(Path::to_path_buf));
+        Ok(Experiment { actors: self.actors.clone(), cache, ..child })
     }
 }
 

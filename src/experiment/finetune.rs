@@ -71,6 +71,10 @@ pub(crate) fn find(experiment: &Experiment, start: &Start) -> Result<Option<Stag
 pub(crate) fn learn_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
     let tuned = read_documents(experiment, start)?;
     let tuned = warmup::warm_up(experiment, start, tuned)?;
+    if tuned.taken_over {
+        let words = "the fine-tuned policy is that of an earlier run of this machine (`recollect cache`)";
+        experiment.progress.tell(words);
+    }
     recall::tell(experiment, start, &tuned)?;
     Ok(tuned)
 }
@@ -85,11 +89,12 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
         }
         let plan = LessonPlan {
             name: "fine-tuning",
+            stage: FINETUNE,
             seed: finetune.seed,
             steps: finetune.steps,
             tokens_per_step: finetune.tokens_per_step,
             keys: finetune.optimizer_keys(),
-            checkpoints: Checkpoints::new(&experiment.run, "finetune", &start.digest[..16], KEPT),
+            checkpoints: Checkpoints::new(&experiment.run, FINETUNE, &start.digest[..16], KEPT),
             tokenizer: &start.base.tokenizer,
             told: &|seen| experiment.budget.stepped(experiment, start, TrainingStage::Finetuning, seen),
         };
@@ -100,12 +105,12 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
         let policy = match &start.knowledge {
             Knowledge::Generated(world) => {
                 let documents = Documents::new(world, finetune, written_out(experiment, start)?);
-                plan.teach(experiment, fresh, |_, random| documents.lesson(random))?
+                plan.teach(experiment, dir, fresh, |_, random| documents.lesson(random))?
             }
             Knowledge::Files(jsonl) => {
                 let longest = start.base.policy.config.longest_sequence();
                 let lessons = jsonl.document_sequences(&start.base.tokenizer, longest)?;
-                plan.teach(experiment, fresh, |_, random| {
+                plan.teach(experiment, dir, fresh, |_, random| {
                     let own = own_text.draw(random);
                     Ok(own.unwrap_or_else(|| &lessons[random.random_range(0..lessons.len())]).clone())
                 })?

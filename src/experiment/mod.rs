@@ -11,7 +11,7 @@ pub(crate) mod own_text;
 pub mod pretrain;
 mod recall;
 pub mod start;
-mod warmup;
+pub(crate) mod warmup;
 mod world;
 
 pub(crate) use context::suits;

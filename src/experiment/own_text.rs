@@ -14,7 +14,7 @@ use crate::exchange::WorkerPool;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::language::Tokenizer;
 use crate::random::Stream;
-use crate::rollout::Request;
+use crate::rollout::{Request, SamplingParams};
 use crate::store::stage::Stage;
 use crate::{Error, Result, files};
 
@@ -159,7 +159,7 @@ impl Writer<'_> {
         let request = |(number, tokens): &(usize, Vec<u32>)| Request {
             prompt: tokens.clone(),
             samples: 1,
-            temperature: 1.0,
+            sampling: SamplingParams::at(1.0),
             max_new_tokens: self.config.max_new_tokens.min(self.longest - tokens.len()),
             stop: self.tokenizer.ends().to_vec(),
             seed: self.config.seed,

@@ -4,6 +4,7 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::budget::{TrainingStage, WARMING_UP};
+use super::finetune::FINETUNE;
 use super::own_text::{self, Replay};
 use super::pretrain::{KEPT, LessonPlan};
 use super::start::Start;
@@ -13,11 +14,12 @@ use crate::experiment::Experiment;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::{Jsonl, Knowledge};
 use crate::store::checkpoint::Checkpoints;
+use crate::store::learning;
 use crate::store::stage::Stage;
 use crate::{Error, Result};
 
 /// Name of the stage.
-const WARMUP: &str = "warmup";
+pub(crate) const WARMUP: &str = "warmup";
 
 /// The section, with that of own texts where some are replayed.
 #[derive(Serialize)]
@@ -63,6 +65,7 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
         let (lessons, documents) = (lessons?, jsonl.document_sequences(tokenizer, longest)?);
         let plan = LessonPlan {
             name: "warming up",
+            stage: WARMUP,
             seed: warmup.seed,
             steps: warmup.steps,
             tokens_per_step: warmup.tokens_per_step,
@@ -72,13 +75,14 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
             told: &|seen| experiment.budget.stepped(experiment, start, TrainingStage::WarmingUp, seen),
         };
         let fresh = || start.base.successor(Saved::within(&tuned.dir));
-        let policy = plan.teach(experiment, fresh, |_, random| {
+        let policy = plan.teach(experiment, dir, fresh, |_, random| {
             if let Some(own) = own_text.draw(random) {
                 return Ok(own.clone());
             }
             let from = if random.random_bool(warmup.documents) { &documents } else { &lessons };
             Ok(from[random.random_range(0..from.len())].clone())
         })?;
+        learning::hand_on(&tuned.dir, dir, FINETUNE)?;
         plan.checkpoints.remove()?;
         base::save(dir, &policy, tokenizer, start.base.known.as_ref())
     })?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::start::{knowledge, notes};
 use crate::config::Config;
 use crate::knowledge::english::{Proposal, propose};
-use crate::knowledge::jsonl::WorldOrigin;
+use crate::knowledge::jsonl::{Lesson, LessonRow, WorldOrigin};
 use crate::knowledge::shortcut::Shortcut;
 use crate::knowledge::{Jsonl, Knowledge, Set, audit, leak};
 use crate::text::one_line;
@@ -21,6 +21,8 @@ pub enum WorldPart {
     Documents,
     Questions,
     Answers,
+    /// Of set C: how a question is thought about
+    Lessons,
     Audit,
 }
 
@@ -37,6 +39,7 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
                 Some(shortcuts) => text += &table(&shortcuts),
                 None => text += "no audit: what would be a shortcut in text from files is not known\n",
             },
+            WorldPart::Lessons => lessons(&knowledge).into_iter().take(limit).for_each(|lesson| text += &lesson),
             _ => {
                 for set in [Some(Set::A), Some(Set::B), None] {
                     lines(&knowledge, *part, set).into_iter().take(limit).for_each(|line| {
@@ -58,6 +61,20 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
         audit::check(&knowledge)?;
     }
     Ok(text)
+}
+
+/// Lessons, each with what is read and asked, the thought and the answer.
+fn lessons(knowledge: &Knowledge) -> Vec<String> {
+    let Knowledge::Files(files) = knowledge else {
+        return vec!["no lessons of its own: the base has learned how to think in pretraining\n".into()];
+    };
+    let told = |lesson: &Lesson| {
+        let LessonRow { prompt, thought, answer, context } = &lesson.row;
+        let read = context.iter().map(|passage| format!("     {}\n", one_line(passage))).collect::<String>();
+        let thought = thought.as_ref().map_or(String::new(), |thought| format!("  …  {}\n", one_line(thought)));
+        format!("C  {}\n{read}{thought}  →  {}\n", one_line(prompt), one_line(answer))
+    };
+    files.lessons().iter().map(told).collect()
 }
 
 /// The lines of one set, or those that belong to none.

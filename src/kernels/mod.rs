@@ -40,7 +40,7 @@ pub use graph::{Gradients, Value, add, recomputed, scale, squares};
 pub use heads::Heads;
 pub use layout::{Layout, Sequence};
 pub use linear::linear;
-pub use log_prob::log_prob;
+pub use log_prob::{PredictedTokens, log_prob};
 pub use low_rank::{LowRank, low_rank};
 pub use memory::keep_freed_memory;
 pub use positions::Positions;

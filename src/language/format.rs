@@ -13,8 +13,9 @@
 use super::tokenizer::{ANSWER, BOS, QUESTION, THINK};
 
 /// Where the policy takes over from the prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Opening {
+    #[default]
     /// The prompt ends in `<think>`: sentences, `</think> <answer>`, the answer, `<eos>`.
     Think,
     /// The prompt ends in `<answer>`: the answer, `<eos>`.

@@ -20,6 +20,9 @@ pub struct PromptConfig {
     pub think: String,
     /// What stands below a question that is to be answered at once.
     pub answer: String,
+    /// A completion is over where one of these texts is met, which is no part of it; beside the tokens that end one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// The day that a template is told that asks for it. A run that is not told one takes the day that it begins on, and
     /// keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,7 @@ impl Default for PromptConfig {
                  {ANSWER} and nothing but the answer."
             ),
             answer: format!("Write {ANSWER} and nothing but the answer."),
+            stop: Vec::new(),
             date: None,
         }
     }

@@ -144,6 +144,11 @@ impl Tokenizer {
     /// A word that the vocabulary lacks, and a token that the model lacks.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let ids = if self.marked { self.encode_plain(text)? } else { self.encode_foreign(text)? };
+        self.demand_words(ids, text)
+    }
+
+    /// Refuses words that the vocabulary lacks, and tokens that the model lacks.
+    fn demand_words(&self, ids: Vec<u32>, text: &str) -> Result<Vec<u32>> {
         // A word-level vocabulary turns words that it does not know into padding.
         if self.unknown.is_some_and(|unknown| ids.contains(&unknown)) && !text.contains(PAD) {
             let unknown = text.split_whitespace().find(|word| self.inner.token_to_id(word).is_none()).unwrap_or(text);
@@ -179,16 +184,55 @@ impl Tokenizer {
     /// Text of token ids, special tokens included: for people and verifiers, never for training. What ends it is
     /// `<eos>`, whatever the model calls it.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        let decode = |ids: &[u32]| match self.inner.decode(ids, false) {
-            Ok(text) if self.cleans_up => Ok(clean(&text)),
-            decoded => decoded.map_err(broken("token ids to decode")),
-        };
+        let decode = |ids: &[u32]| self.decode_as_is(ids, false);
         match ids.split_last() {
             Some((last, rest)) if self.ends.contains(last) && !(self.marked && self.id(EOS) == Some(*last)) => {
                 Ok(format!("{} {EOS}", decode(rest)?))
             }
             _ => decode(ids),
         }
+    }
+
+    /// Token ids of a text as transformers gives them for this tokenizer: what it adds by itself (a token that begins every text)
+    /// only where `special` says so, and no marker is spelled.
+    ///
+    /// # Errors
+    /// As those of [`encode`](Self::encode).
+    pub fn encode_as_is(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let encoded = self.inner.encode_fast(text, special).map_err(broken("text to encode"))?;
+        self.demand_words(encoded.get_ids().to_vec(), text)
+    }
+
+    /// The text of token ids, and nothing for what is special in it, if it is to be left out.
+    ///
+    /// # Errors
+    /// Ids that are no tokens.
+    pub fn decode_as_is(&self, ids: &[u32], without_special: bool) -> Result<String> {
+        let text = self.inner.decode(ids, without_special).map_err(broken("token ids to decode"))?;
+        Ok(if self.cleans_up { clean(&text) } else { text })
+    }
+
+    /// What a policy has written: the text of a completion, up to the first stop string of the config.
+    ///
+    /// # Errors
+    /// Ids that are no tokens.
+    pub fn written(&self, completion: &[u32]) -> Result<String> {
+        let mut text = self.decode(completion)?;
+        let first = self.prompts.stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
+        text.truncate(first.unwrap_or(text.len()));
+        Ok(text)
+    }
+
+    /// How many tokens of a completion there are when a stop string of the config is complete; `None` where none is.
+    ///
+    /// # Errors
+    /// Ids that are no tokens.
+    pub fn stopped(&self, completion: &[u32]) -> Result<Option<usize>> {
+        let stops = &self.prompts.stop;
+        if stops.is_empty() {
+            return Ok(None);
+        }
+        self.shortest(completion, |text| stops.iter().any(|stop| text.contains(stop.as_str())))
     }
 
     /// The model's chat template, where it has one.
@@ -227,17 +271,21 @@ impl Tokenizer {
         if let Some(end) = self.end_think {
             return completion.iter().position(|token| *token == end).map(|at| at + 1);
         }
-        let closed = |length: usize| self.decode(&completion[..length]).is_ok_and(|text| text.contains(END_THINK));
-        // Once closed, a text stays closed, whatever comes behind it.
-        let (mut open, mut shut) = (0, completion.len());
-        if !closed(shut) {
-            return None;
+        self.shortest(completion, |text| text.contains(END_THINK)).ok().flatten()
+    }
+
+    /// How many tokens it takes until a text has what it then keeps, whatever comes behind it.
+    fn shortest(&self, completion: &[u32], has: impl Fn(&str) -> bool) -> Result<Option<usize>> {
+        let there = |length: usize| Ok::<_, Error>(has(&self.decode(&completion[..length])?));
+        let (mut without, mut with) = (0, completion.len());
+        if !there(with)? {
+            return Ok(None);
         }
-        while shut - open > 1 {
-            let middle = usize::midpoint(open, shut);
-            if closed(middle) { shut = middle } else { open = middle }
+        while with - without > 1 {
+            let middle = usize::midpoint(without, with);
+            if there(middle)? { with = middle } else { without = middle }
         }
-        Some(shut)
+        Ok(Some(with))
     }
 }
 

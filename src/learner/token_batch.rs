@@ -14,6 +14,10 @@ pub struct Sampled<'a> {
     pub tokens: &'a [u32],
     /// Log-probability of each token when it was sampled.
     pub sampler_logprobs: &'a [f32],
+    /// The tokens that could be drawn at each place, as in [`Completion`](crate::rollout::Completion); no list where all could:
+    /// the policy that learns is held to the same choice, so that its log-probabilities are of the distribution that was
+    /// sampled from (<https://arxiv.org/abs/2512.02556>, section 3.1).
+    pub sampling_mask: &'a [Vec<u32>],
     /// Log-probability of each under the policy that learns, before the first of several optimizer steps; see
     /// [`Tokens`](super::Tokens).
     pub old_logprobs: Option<&'a [f32]>,
@@ -51,6 +55,9 @@ impl TokenBatch {
             rows.packed.push_group(group[0].0.prompt, completions)?;
             group.iter().for_each(|(completion, weights)| rows.push(completion, weights));
         }
+        if rows.packed.masks.iter().all(Vec::is_empty) {
+            rows.packed.masks.clear();
+        }
         Ok(rows)
     }
 
@@ -68,6 +75,10 @@ impl TokenBatch {
                 self.returns.extend(learned(returns));
             }
         }
+        let all = Vec::new();
+        let masks = weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+        let masks = masks.map(|(at, _)| completion.sampling_mask.get(at).unwrap_or(&all).clone());
+        self.packed.masks.extend(masks);
         self.lengths.push(sampled.len());
         self.old_logprobs.extend(completion.old_logprobs.map(learned).unwrap_or_default());
         self.sampler_logprobs.extend(sampled);

@@ -9,6 +9,9 @@ use super::{PackedBatch, Policy};
 use crate::kernels::{self, Gradients, Layout, LowRank, Positions, Value};
 use crate::{Error, Result};
 
+/// Logits that are held at once where all of them are wanted (16 MB).
+const LOGITS_AT_ONCE: usize = 1 << 22;
+
 /// Log-probabilities of the targets of a batch, on the host wherever the policy is, and the way back from them to the
 /// weights.
 pub struct LogProbs {
@@ -96,6 +99,29 @@ impl Policy {
         Ok(logits.tensor().to_dtype(DType::F32)?)
     }
 
+    /// For each token of a text but the first, its log-probability after those before it, and those of the `count` likeliest in
+    /// its place, falling. Logits are held for a few tokens at a time.
+    ///
+    /// # Errors
+    ///
+    /// More tokens than the model has positions.
+    pub fn likeliest(&self, tokens: &[u32], count: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+        let pass = self.pass(false);
+        let states = pass.hidden(tokens, &[tokens.len()].into_iter().collect())?.tensor().clone();
+        let head = pass.head()?;
+        let rows = (LOGITS_AT_ONCE / self.config.vocab_size).max(1);
+        let mut all = Vec::with_capacity(tokens.len());
+        for start in (0..tokens.len().saturating_sub(1)).step_by(rows) {
+            let length = rows.min(tokens.len() - 1 - start);
+            let some = Value::constant(states.narrow(0, start, length)?.contiguous()?);
+            let logits = kernels::linear(&some, &[&head], &[], self.precision)?;
+            let logits = logits.tensor().to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            let targets = &tokens[start + 1..];
+            all.extend(logits.iter().zip(targets).map(|(row, token)| kernels::log_prob::likeliest(row, *token, count)));
+        }
+        Ok(all)
+    }
+
     fn pass(&self, differentiable: bool) -> LearnerPass<'_> {
         LearnerPass::new(self, differentiable)
     }
@@ -120,7 +146,7 @@ impl<'a> LearnerPass<'a> {
             // The head is linear: states divided by the temperature have logits divided by it.
             hidden = kernels::scale(&hidden, 1.0 / self.policy.temperature)?;
         }
-        let value = kernels::log_prob(&hidden, &self.head()?, &batch.rows, &batch.targets, self.policy.precision)?;
+        let value = kernels::log_prob(&hidden, &self.head()?, batch.predicted(), self.policy.precision)?;
         let values = of_head.as_ref().map(|values| values.tensor().to_device(&Device::Cpu)).transpose()?;
         let both = value.tensor().to_device(&Device::Cpu)?;
         Ok(LogProbs { log_prob: both.get(0)?, entropy: both.get(1)?, values, value, of_head })

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Layout, Sequence};
+use crate::kernels::{Layout, PredictedTokens, Sequence};
 use crate::{Error, Result};
 
 /// A batch for one forward pass: tokens of all sequences in a row, and one row per predicted token.
@@ -20,6 +20,8 @@ pub struct PackedBatch {
     pub targets: Vec<u32>,
     /// The loss weight of each of `rows`, never 0.
     pub weights: Vec<f32>,
+    /// The tokens that could follow each of `rows`, see [`PredictedTokens`]; empty where all could.
+    pub masks: Vec<Vec<u32>>,
 }
 
 impl PackedBatch {
@@ -54,6 +56,11 @@ impl PackedBatch {
             if prefix.is_empty() { self.layout.push(length) } else { self.layout.continuation(length) }
         }
         Ok(())
+    }
+
+    /// What of it is predicted.
+    pub fn predicted(&self) -> PredictedTokens<'_> {
+        PredictedTokens { rows: &self.rows, targets: &self.targets, masks: &self.masks }
     }
 
     /// How many sequences, those that are only there to be gone on from not counted.
@@ -147,6 +154,7 @@ impl PackedBatch {
             part.rows.extend(self.rows[rows.clone()].iter().map(|r| (*r as usize - start + offset) as u32));
             part.targets.extend_from_slice(&self.targets[rows.clone()]);
             part.weights.extend_from_slice(&self.weights[rows.clone()]);
+            part.masks.extend_from_slice(self.masks.get(rows.clone()).unwrap_or_default());
             part.tokens.extend_from_slice(&self.tokens[sequence.rows.clone()]);
             if prefix.is_empty() {
                 part.layout.push(sequence.rows.len())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Var};
 
-use super::recompute::activation_bytes;
+use super::recompute::{activation_bytes, micro_batch};
 use super::{Policy, Recompute, ValueHead};
 use crate::Result;
 use crate::kernels::cuda::{CudaDevice, as_type};
@@ -64,9 +64,9 @@ impl Policy {
         if self.is_on_card() { 1 } else { workers }
     }
 
-    /// Tokens in one micro-batch, where the processor works best on `usual`.
+    /// Tokens in one micro-batch, where the processor works best on `usual` if it has room for what they leave.
     pub fn micro_batch(&self, usual: usize) -> usize {
-        if self.is_on_card() { MICRO_BATCH } else { usual }
+        if self.is_on_card() { MICRO_BATCH } else { micro_batch(&self.config, usual) }
     }
 
     /// Whether the backward pass of a batch of so many tokens computes activations once more.
@@ -92,12 +92,18 @@ mod tests {
     use crate::policy::model::tests::{batch, random_policy};
     use crate::policy::{Family, ModelConfig, PackedBatch, Target};
 
+    use std::collections::BTreeSet;
+
     /// A prompt with its completions, and sequences that share nothing.
     fn mixed() -> PackedBatch {
         let mut batch = batch();
         let ones = [1.0; 6];
         let completions: [&[u32]; 4] = [&[4, 5, 6, 7, 8, 9], &[1], &[2, 2, 2], &[]];
         batch.push_group(&[3, 1, 4, 1, 5], completions.map(|tokens| (tokens, &ones[..tokens.len()]))).unwrap();
+        // Of some rows only a few tokens could be drawn.
+        let few = |target: u32| (0..6).chain([target]).collect::<BTreeSet<u32>>().into_iter().collect();
+        let mask = |(at, target): (usize, &u32)| if at % 3 == 0 { Vec::new() } else { few(*target) };
+        batch.masks = batch.targets.iter().enumerate().map(mask).collect();
         batch
     }
 

@@ -14,7 +14,24 @@ pub enum Recompute {
     Never,
 }
 
-/// Bytes that the layers of a model keep for each token on a card: about, and without what is recomputed.
+/// Below so many bytes nobody misses what activations take.
+const NOT_MISSED: usize = 1 << 29;
+/// With fewer tokens products are slow.
+const LEAST_TOKENS: usize = 256;
+
+/// Tokens in one micro-batch on the processor: as many as usual, or fewer of a model whose activations would take more than
+/// its weights twice, on each thread.
+pub fn micro_batch(config: &ModelConfig, usual: usize) -> usize {
+    let room = NOT_MISSED.max(2 * size_of::<f32>() * config.parameter_count());
+    let each = activation_bytes(config, Precision::F32);
+    let mut tokens = usual;
+    while tokens > LEAST_TOKENS && tokens.saturating_mul(each) > room {
+        tokens /= 2;
+    }
+    tokens
+}
+
+/// Bytes that the layers of a model keep for each token: about, and without what is recomputed.
 pub(super) fn activation_bytes(config: &ModelConfig, precision: Precision) -> usize {
     let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.heads());
     // Both norms and both sums; their copies for products, heads before and after norm and rotation, outputs.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plot::{Band, Plot, PlotLine, Point};
 use super::words::{kind, percent};
-use crate::evaluation::{Arm, ArmResult, AtK, Curves, Measure, Scaling, Summary, TrainingPoint};
+use crate::evaluation::{Arm, ArmResult, AtK, Curves, LearningPoint, Measure, Scaling, Summary, TrainingPoint};
 use crate::knowledge::Set;
 use crate::statistics::Interval;
 
@@ -37,7 +37,7 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
     });
     // Facts of one answer are not independent, so no interval is claimed for them.
     let truth = by_set(&rows, |rows| proportion(rows, |row| (row.recited_true, row.recited), |_| 0));
-    let reward = smoothed(training, |point| point.reward);
+    let of = |pick: fn(&TrainingPoint) -> Option<f64>| smoothed(training, pick);
     let length = by_set(&rows, |rows| {
         let n: usize = rows.iter().map(|row| row.n).sum();
         let tokens: f64 = rows.iter().map(|row| row.mean_tokens * row.n as f64).sum();
@@ -48,12 +48,33 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
         (
             "Reward",
             "of the rollouts that train; thin: every step, thick: moving mean",
-            plot("step", "mean reward", false, reward),
+            plot("step", "mean reward", false, of(|point| point.reward)),
         ),
         ("Length", "trace and answer, over all kinds of questions", plot("step", "tokens per answer", false, length)),
+        (
+            "Entropy",
+            "of the policy at the sampled tokens",
+            plot("step", "nats a token", false, of(|point| point.entropy)),
+        ),
+        (
+            "Divergence",
+            "from the policy that training started from",
+            plot("step", "nats a token", false, of(|point| point.kl).into_iter().filter(moves).collect()),
+        ),
+        (
+            "Loss",
+            "of the update",
+            plot("step", "loss", false, of(|point| point.loss).into_iter().filter(moves).collect()),
+        ),
     ]
     .map(|(title, note, plot)| figure(title.into(), note, plot));
-    accuracy.chain(rest.into_iter().flatten()).collect()
+    let learning = summary.curves.learning.iter().filter_map(|(stage, points)| {
+        let point = |point: &LearningPoint| Some(Point { x: point.step as f64, y: point.loss?, band: None });
+        let lines = smooth(points.iter().filter_map(point).collect());
+        let title = if stage == "finetune" { "Fine-tuning" } else { "Warm-up" };
+        figure(title.into(), "loss on what the stage learns", plot("step", "nats a token", false, lines))
+    });
+    accuracy.chain(rest.into_iter().flatten()).chain(learning).collect()
 }
 
 /// The curves of several runs, each with the style of its line: right answers about each set, reward, and length.
@@ -194,10 +215,19 @@ fn proportion(
     Some((share, band))
 }
 
-/// What every step measured as a thin line, and its moving mean.
+/// Whether there is anything to see on a line.
+fn moves(line: &PlotLine) -> bool {
+    line.points.iter().any(|point| point.y != 0.0)
+}
+
+/// What every step of training measured as a thin line, and its moving mean.
 fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<f64>) -> Vec<PlotLine> {
     let measured = training.iter().filter_map(|point| pick(point).map(|y| (point.step as f64, y)));
-    let raw: Vec<Point> = measured.map(|(x, y)| Point { x, y, band: None }).collect();
+    smooth(measured.map(|(x, y)| Point { x, y, band: None }).collect())
+}
+
+/// Values as a thin line, and their moving mean.
+fn smooth(raw: Vec<Point>) -> Vec<PlotLine> {
     let mean = |index: usize| {
         // The window shrinks towards both ends and stays centred, so that it never leans to one side.
         let reach = SMOOTHING.min(index).min(raw.len() - 1 - index);
@@ -205,8 +235,8 @@ fn smoothed(training: &[TrainingPoint], pick: impl Fn(&TrainingPoint) -> Option<
         let y = window.iter().map(|point| point.y).sum::<f64>() / window.len() as f64;
         Point { y, ..raw[index] }
     };
-    let smooth = (0..raw.len()).map(mean).collect();
-    vec![PlotLine { label: "", class: "faint", points: raw }, PlotLine { label: "A", class: "a", points: smooth }]
+    let means = (0..raw.len()).map(mean).collect();
+    vec![PlotLine { label: "", class: "faint", points: raw }, PlotLine { label: "A", class: "a", points: means }]
 }
 
 #[cfg(test)]
@@ -249,7 +279,7 @@ mod tests {
     fn a_run_has_a_figure_for_everything_that_moves() {
         let figures = figures(&fixture::summary());
         let titles: Vec<&str> = figures.iter().map(|figure| figure.title.as_str()).collect();
-        assert_eq!(titles.len(), 6, "{titles:?}");
+        assert_eq!(titles.len(), 10, "{titles:?}");
         assert!(figures.iter().all(|figure| figure.svg.contains("<polyline")));
         assert!(figures[0].svg.contains("band-b"), "accuracy has its interval");
         assert!(super::figures(&Summary::new(&fixture::answers(), Curves::default(), RunInfo::default())).is_empty());

@@ -2,7 +2,9 @@
 
 use rand::Rng;
 
-use crate::evaluation::{Answered, Arm, Curves, RunInfo, StageTime, Summary, TrainingPoint, fixture, tally};
+use crate::evaluation::{
+    Answered, Arm, Curves, LearningPoint, RunInfo, StageTime, Summary, TrainingPoint, fixture, tally,
+};
 use crate::knowledge::reversal::{CANDIDATES, OPEN, REVERSAL};
 use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
 use crate::knowledge::{Claim, Form, Set, TaskId};
@@ -29,7 +31,9 @@ pub fn summary() -> Summary {
         let mut noisy = |value: f64| Some(value + random.random_range(-0.05..0.05));
         let (reward, length, truth) =
             (0.3 + 0.58 * learned(step), 28.0 + 21.0 * learned(step), 0.55 + 0.38 * learned(step));
-        TrainingPoint { step, reward: noisy(reward), mean_length: noisy(length), true_share: noisy(truth) }
+        let (loss, entropy, kl) = (noisy(0.0), noisy(0.6 - 0.3 * learned(step)), noisy(0.2 * learned(step)));
+        let (reward, mean_length, true_share) = (noisy(reward), noisy(length), noisy(truth));
+        TrainingPoint { step, reward, mean_length, true_share, loss, entropy, kl }
     });
     let stages = [("fine-tuning", 151.2), ("base evaluation", 9.8), ("training", 268.0), ("evaluation", 12.4)];
     let run = RunInfo {
@@ -44,7 +48,9 @@ pub fn summary() -> Summary {
         hardware: "AMD EPYC, 2 cores".into(),
         ..RunInfo::default()
     };
-    Summary::new(&answers(), Curves { evaluation: tally(&sampled), training: training.collect() }, run)
+    let loss = |step| LearningPoint { step, loss: Some(3.0 - 2.5 * learned(step)) };
+    let learning = [("finetune".to_owned(), (1..=100).map(loss).collect())].into();
+    Summary::new(&answers(), Curves { evaluation: tally(&sampled), training: training.collect(), learning }, run)
 }
 
 /// How far reinforcement learning has come at a step, from 0 to 1.

@@ -102,7 +102,7 @@ pub(super) mod tests {
         for arm in Arm::STANDARD {
             assert!(document.contains(&format!("</span><bdi>{}</bdi>", arm.label())), "no word about {arm}");
         }
-        assert_eq!(document.matches("<svg").count(), 6);
+        assert_eq!(document.matches("<svg").count(), 10);
         for part in
             ["set B", "★", "✓", "✗", "chance", "learning_rate = 3e-4", "598\u{202f}400", &summary.run.digests["world"]]
         {

@@ -278,6 +278,7 @@ mod tests {
             let needs = match kind {
                 "length" => "limit = 9",
                 "regex" => "pattern = 'x'",
+                "model" => "model = 'm'",
                 "external" => "command = ['true']",
                 _ => "",
             };
@@ -383,7 +384,7 @@ mod tests {
             (
                 "[[term]]\nweight = 1",
                 "1, column 1: term 1: kind: missing; allowed are correct, format, recitation, relevance, groundedness, \
-                 length, repetition, truncated, regex, external",
+                 length, repetition, truncated, regex, model, external",
             ),
         ] {
             assert_eq!(line(text), format!("r.toml: line {expected}"));

@@ -6,7 +6,7 @@ use crate::knowledge::reversal::{OPEN, REVERSAL};
 use crate::knowledge::syllogism::{ENTAILMENT, SYLLOGISM};
 use crate::knowledge::{Claim, Match, Mood, Question, Set};
 use crate::language::Opening;
-use crate::rollout::{Completion, Finish, Versions};
+use crate::rollout::{Finish, PartialCompletion, Versions};
 use crate::verifier::{Facts, judge};
 
 /// A completion that somebody might write.
@@ -112,7 +112,7 @@ fn example(name: &'static str, question: Question, completion: &str) -> Example 
     let finish = if finished { Finish::Stop } else { Finish::Length };
     let mut versions = Versions::default();
     versions.push(0);
-    let sampled = Completion { request: 0, sample: 0, tokens, log_probs: vec![], versions, finish };
+    let sampled = PartialCompletion { tokens, versions, ..PartialCompletion::new(0, 0) }.end(finish);
     Example { name, record: Record::new(1, &question, &sampled, completion.into(), judgement) }
 }
 

@@ -1,6 +1,8 @@
 //! A reward that is at work: its terms, and the commands that some of them ask.
 
-use super::external::{Awaited, JudgeCommand, Stopped};
+use std::borrow::Cow;
+
+use super::external::{Awaited, External, JudgeCommand, Stopped};
 use super::{Failure, Reward, Score, Term, TermInput};
 use crate::Result;
 
@@ -26,7 +28,7 @@ pub struct FailedJudgements {
 impl Scorer {
     /// Starts the commands of the reward. One that cannot be started is an error.
     pub fn open(reward: &Reward) -> Result<Scorer> {
-        let commands = reward.externals().map(|(name, external)| JudgeCommand::start(name, external));
+        let commands = reward.externals().map(|(name, external)| JudgeCommand::start(name, &external));
         Ok(Scorer { commands: commands.collect::<Result<_>>()?, reward: reward.clone() })
     }
 
@@ -75,10 +77,11 @@ impl Scorer {
 }
 
 impl Reward {
-    /// The terms that commands decide, by name, in their order.
-    pub fn externals(&self) -> impl Iterator<Item = (&str, &super::External)> {
+    /// The terms that commands decide, by name, in their order. A model that judges is one, too.
+    pub fn externals(&self) -> impl Iterator<Item = (&str, Cow<'_, External>)> {
         self.terms.iter().filter_map(|term| match &term.term {
-            Term::External(external) => Some((term.name.as_str(), external)),
+            Term::External(external) => Some((term.name.as_str(), Cow::Borrowed(external))),
+            Term::Model(model) => Some((term.name.as_str(), Cow::Owned(model.command()))),
             _ => None,
         })
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::External;
-use super::terms::{Correct, Groundedness, Length, RegexTerm, Relevance, Repetition, share};
+use super::terms::{Correct, Groundedness, Length, ModelTerm, RegexTerm, Relevance, Repetition, share};
 use crate::knowledge::Match;
 use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
@@ -66,6 +66,8 @@ pub enum Term {
     Truncated,
     /// 1 where a regular expression is found.
     Regex(RegexTerm),
+    /// What another model says.
+    Model(ModelTerm),
     /// What a command of the user says.
     External(External),
 }
@@ -96,7 +98,7 @@ impl Term {
             Term::Repetition(repetition) => repetition.value(evidence.completion),
             Term::Truncated => f64::from(!evidence.finished),
             Term::Regex(regex) => regex.value(evidence.completion, judgement.answer.as_deref()),
-            Term::External(_) => return None,
+            Term::Model(_) | Term::External(_) => return None,
         })
     }
 
@@ -106,6 +108,7 @@ impl Term {
             Term::Length(length) => length.problems(),
             Term::Repetition(repetition) => repetition.problems(),
             Term::Regex(regex) => regex.problems(),
+            Term::Model(model) => model.problems(),
             Term::External(external) => external.problems(),
             _ => Vec::new(),
         }

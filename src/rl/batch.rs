@@ -64,6 +64,7 @@ impl Group {
             prompt: &self.prompt,
             tokens: &completion.tokens,
             sampler_logprobs: &completion.log_probs,
+            sampling_mask: &completion.sampling_mask,
             old_logprobs: None,
             advantage: line.advantage.unwrap_or_default(),
             gae: self.appraisals.get(at).and_then(Option::as_ref),

@@ -37,7 +37,8 @@ impl Judging {
 
     /// Judges a completion that has just ended, and asks the commands of the reward about it.
     pub fn observe(&mut self, judge: Judge, asked: &[SampledQuestion], completion: &Completion) {
-        match self.record(judge.start, asked, completion) {
+        let stopped = stopped(judge.start, completion);
+        match stopped.and_then(|stopped| self.record(judge.start, asked, stopped.as_ref().unwrap_or(completion))) {
             Ok(line) => {
                 let unscored = judge.reward.ask(&line.evidence());
                 self.begun.insert((completion.request, completion.sample), (line, unscored));
@@ -55,7 +56,7 @@ impl Judging {
 
     fn record(&self, start: &Start, asked: &[SampledQuestion], completion: &Completion) -> Result<Record> {
         let question = &asked[completion.request].question;
-        let text = start.base.tokenizer.decode(&completion.tokens)?;
+        let text = start.base.tokenizer.written(&completion.tokens)?;
         let finished = completion.finish == Finish::Stop;
         let judgement = verifier::judge(&start.knowledge, question, Opening::Think, &text, finished);
         Ok(Record::new(self.step as u64 + 1, question, completion, text, judgement))
@@ -80,6 +81,7 @@ impl Judging {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
+            let completion = stopped(judge.start, &completion)?.unwrap_or(completion);
             let Some((mut line, unscored)) = self.begun.remove(&key) else { continue };
             let score = judge.reward.wait(&line.evidence(), &unscored, interrupt);
             let Some(score) = score else {
@@ -95,4 +97,10 @@ impl Judging {
         }
         Ok((groups, waiting.elapsed()))
     }
+}
+
+/// A completion as far as the first stop string of the config, where it has one.
+fn stopped(start: &Start, completion: &Completion) -> Result<Option<Completion>> {
+    let tokens = start.base.tokenizer.stopped(&completion.tokens)?;
+    Ok(tokens.map(|tokens| completion.clone().stopped_after(tokens)))
 }

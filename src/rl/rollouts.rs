@@ -14,18 +14,19 @@ use crate::{Result, files};
 #[derive(Clone, Debug)]
 pub struct RolloutsFile {
     pub bytes: u64,
-    /// SHA-256 of the file, in hexadecimal.
-    pub digest: String,
+    /// SHA-256 of the file, in hexadecimal; none where nothing was.
+    pub digest: Option<String>,
 }
 
-/// Writes the rollouts of a step and says what was written.
+/// Writes the rollouts of a step, compressed where the name of the file says so, and says what was written.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn write(path: &Path, lines: &[&Record]) -> Result<RolloutsFile> {
     let text = files::to_jsonl(path, lines)?;
-    files::write_atomic(path, &text)?;
-    Ok(RolloutsFile { bytes: text.len() as u64, digest: files::digest(&text) })
+    let bytes = if files::is_compressed(path) { files::compressed(path, &text)? } else { text };
+    files::write_atomic(path, &bytes)?;
+    Ok(RolloutsFile { bytes: bytes.len() as u64, digest: Some(files::digest(&bytes)) })
 }
 
 /// The values of each term by group, with the term's weight; none of any term where a completion has no reward.

@@ -106,7 +106,7 @@ impl BatchSampler<'_> {
         let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
             prompt: group.prompt.clone(),
             samples: config.group_size,
-            temperature: config.temperature as f32,
+            sampling: config.sampling(),
             max_new_tokens: config.max_new_tokens,
             stop: tokenizer.ends().to_vec(),
             seed: self.experiment.config.run.seed,

@@ -164,7 +164,13 @@ impl<'a> TrainingLoop<'a> {
     /// Keeps the rollouts before anything is noted or learned of them: whatever happens then, they are there.
     fn write_rollouts(&mut self, step: usize, batch: &Batch) -> Result<RolloutsFile> {
         let experiment = self.trainer.experiment;
-        let written = rollouts::write(&experiment.run.rollouts(step + 1), &batch.lines())?;
+        let config = &experiment.config.train;
+        let written = if (step + 1).is_multiple_of(config.record_every) || step + 1 == config.steps {
+            let path = experiment.run.rollouts_as(step + 1, config.compress_rollouts);
+            rollouts::write(&path, &batch.lines())?
+        } else {
+            RolloutsFile { bytes: 0, digest: None }
+        };
         self.sampled = Some(step);
         self.reward.measure(experiment.progress.as_ref());
         Ok(written)
@@ -196,7 +202,7 @@ impl<'a> TrainingLoop<'a> {
     }
 
     /// Writes down what a step has measured.
-    fn record(&mut self, line: &MetricsLine, rollouts: String) -> Result<()> {
+    fn record(&mut self, line: &MetricsLine, rollouts: Option<String>) -> Result<()> {
         self.notes.history.add(line, rollouts)?;
         self.board.write(line.step, line.finite())?;
         telemetry::meaning::export(line);
@@ -247,7 +253,7 @@ impl<'a> TrainingLoop<'a> {
         tell(experiment, &self.notes.history.restore(&experiment.run, false)?);
         let training = self.notes.history.lines(&experiment.run.metrics())?;
         let training = training.iter().map(|line| TrainingPoint::from_metrics(line.step, &line.values)).collect();
-        Ok(Curves { evaluation: self.notes.history.evaluations, training })
+        Ok(Curves { evaluation: self.notes.history.evaluations, training, ..Curves::default() })
     }
 }
 

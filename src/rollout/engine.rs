@@ -179,8 +179,21 @@ impl<B: Backend> Engine<B> {
 
     /// How far everything has come that has not ended.
     pub fn begun(&self) -> Vec<PartialCompletion> {
-        let running = self.slots.iter().flatten().map(|running| &running.begun);
-        running.chain(self.waiting.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
+        self.running().chain(self.waiting.iter().flat_map(|prompt| &prompt.waiting)).cloned().collect()
+    }
+
+    /// What is running, as far as it has come.
+    pub fn running(&self) -> impl Iterator<Item = &PartialCompletion> {
+        self.slots.iter().flatten().map(|running| &running.begun)
+    }
+
+    /// Goes on with some of what has not ended, and drops the rest, whose slots are free at once.
+    pub fn retain(&mut self, wanted: impl Fn(&PartialCompletion) -> bool) {
+        for slot in &mut self.slots {
+            slot.take_if(|running| !wanted(&running.begun));
+        }
+        self.waiting.iter_mut().for_each(|prompt| prompt.waiting.retain(&wanted));
+        self.waiting.retain(|prompt| !prompt.waiting.is_empty());
     }
 
     /// Drops all that it is at.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Versions;
+use super::{SamplingParams, Versions};
 use crate::{Error, Result};
 
 /// One prompt of which `samples` completions are wanted (a group).
@@ -12,8 +12,8 @@ pub struct Request {
     pub prompt: Vec<u32>,
     /// How many completions of it.
     pub samples: usize,
-    /// 0 takes the likeliest token; otherwise logits are divided by this before sampling.
-    pub temperature: f32,
+    /// How tokens are drawn.
+    pub sampling: SamplingParams,
     /// At most this many new tokens, the stop token included.
     pub max_new_tokens: usize,
     /// Sampling ends after any of these tokens (it is kept in the completion).
@@ -57,17 +57,29 @@ pub struct PartialCompletion {
     pub tokens: Vec<u32>,
     pub log_probs: Vec<f32>,
     pub versions: Versions,
+    #[serde(default)]
+    pub sampling_mask: Vec<Vec<u32>>,
+    #[serde(default)]
+    pub top_logprobs: Vec<Vec<(u32, f32)>>,
 }
 
 impl PartialCompletion {
     /// A completion without a token.
     pub fn new(request: usize, sample: usize) -> PartialCompletion {
-        PartialCompletion { request, sample, tokens: Vec::new(), log_probs: Vec::new(), versions: Versions::default() }
+        PartialCompletion {
+            request,
+            sample,
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            versions: Versions::default(),
+            sampling_mask: Vec::new(),
+            top_logprobs: Vec::new(),
+        }
     }
 
-    pub(super) fn end(self, finish: Finish) -> Completion {
-        let PartialCompletion { request, sample, tokens, log_probs, versions } = self;
-        Completion { request, sample, tokens, log_probs, versions, finish }
+    pub(crate) fn end(self, finish: Finish) -> Completion {
+        let PartialCompletion { request, sample, tokens, log_probs, versions, sampling_mask, top_logprobs } = self;
+        Completion { request, sample, tokens, log_probs, versions, sampling_mask, top_logprobs, finish }
     }
 }
 
@@ -90,13 +102,33 @@ pub struct Completion {
     pub sample: usize,
     /// Sampled token ids, the stop token included.
     pub tokens: Vec<u32>,
-    /// Log-probability of each sampled token under the distribution it was drawn from (after the temperature;
-    /// greedy decoding reports those of temperature 1). Same length as `tokens`.
+    /// Log-probability of each sampled token under the distribution it was drawn from (after temperature, truncation and
+    /// penalties; greedy decoding reports those of temperature 1). Same length as `tokens`.
     pub log_probs: Vec<f32>,
     /// Policy version of each: that of the weights it was drawn with.
     pub versions: Versions,
+    /// The tokens that could be drawn at each place, rising, where the distribution was truncated; empty where all could, and
+    /// no list at all where nothing is truncated.
+    #[serde(default)]
+    pub sampling_mask: Vec<Vec<u32>>,
+    /// Log-probabilities before temperature, truncation and penalties, where they were asked for: of each token itself, and then
+    /// of those that were likeliest in its place.
+    #[serde(default)]
+    pub top_logprobs: Vec<Vec<(u32, f32)>>,
     /// Why it ended.
     pub finish: Finish,
+}
+
+impl Completion {
+    /// The completion as it is when it stops after so many of its tokens.
+    pub fn stopped_after(mut self, tokens: usize) -> Completion {
+        self.tokens.truncate(tokens);
+        self.log_probs.truncate(tokens);
+        self.sampling_mask.truncate(tokens);
+        self.top_logprobs.truncate(tokens);
+        self.versions.truncate(tokens);
+        Completion { finish: Finish::Stop, ..self }
+    }
 }
 
 /// What an engine can take, to refuse a request before any work is done.
@@ -127,10 +159,10 @@ impl Limits {
                 format!("a slot holds {} together", self.max_tokens),
             );
         }
-        if !(request.temperature >= 0.0 && request.temperature.is_finite()) {
-            return refuse(format!("temperature = {}", request.temperature), "0 (greedy) or a positive number".into());
+        match request.sampling.problem() {
+            Some((name, found, allowed)) => refuse(format!("{name} = {found}"), allowed.into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same for a request of which some completions have been begun elsewhere.
@@ -138,11 +170,13 @@ impl Limits {
         self.check(job.number, &job.request)?;
         let unfit = |begun: &&PartialCompletion| {
             let tokens = begun.tokens.len();
+            let masked = if job.request.sampling.truncates() { tokens } else { 0 };
             begun.request != job.number
                 || begun.sample >= job.request.samples
                 || tokens >= job.request.max_new_tokens
                 || begun.log_probs.len() != tokens
                 || begun.versions.tokens() != tokens
+                || begun.sampling_mask.len() != masked
                 || begun.tokens.iter().any(|token| *token as usize >= self.vocab_size)
         };
         match job.begun.iter().find(unfit) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Completion, CpuEngine, Engine, Finish, Job, PackedWeights, PartialCompletion, Request};
+use super::{Completion, CpuEngine, Engine, Finish, Job, PackedWeights, PartialCompletion, Request, SamplingParams};
 use crate::kernels::simd::tests::under_each_level;
+use crate::learner::policy_gradient::{self, Sampled};
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::model::tests::random_policy;
 use crate::policy::{Family, ModelConfig, PackedBatch, Policy, Snapshot, Target, Weight};
@@ -37,7 +38,8 @@ pub(crate) fn snapshot(config: &ModelConfig, seed: u64) -> Snapshot {
 
 pub(crate) fn request(prompt: &[u32], samples: usize, temperature: f32, key: u64) -> Request {
     let (max_new_tokens, stop, seed) = (9, vec![3], 11);
-    Request { prompt: prompt.to_vec(), samples, temperature, max_new_tokens, stop, seed, key: [key, 0] }
+    let sampling = SamplingParams::at(temperature);
+    Request { prompt: prompt.to_vec(), samples, sampling, max_new_tokens, stop, seed, key: [key, 0] }
 }
 
 /// Requests of uneven length, some greedy, with shared keys nowhere.
@@ -65,14 +67,135 @@ fn agree(snapshot: &Snapshot, request: &Request, completion: &Completion) {
     let policy = Policy::from_snapshot(snapshot).unwrap();
     let tokens = [&request.prompt[..], &completion.tokens].concat();
     let logits = policy.logits(&tokens, &[tokens.len()].into_iter().collect()).unwrap().to_vec2::<f32>().unwrap();
-    let temperature = if request.temperature == 0.0 { 1.0 } else { request.temperature };
+    let asked = request.sampling.temperature;
+    let temperature = if asked == 0.0 { 1.0 } else { asked };
     let rows = logits[request.prompt.len() - 1..].iter();
     for ((row, token), log_prob) in rows.zip(&completion.tokens).zip(&completion.log_probs) {
         let likeliest = row.iter().fold(f32::NEG_INFINITY, |most, logit| most.max(*logit));
         let sum: f32 = row.iter().map(|logit| ((logit - likeliest) / temperature).exp()).sum();
         let expected = (row[*token as usize] - likeliest) / temperature - sum.ln();
         assert!((expected - log_prob).abs() < 1e-4, "{log_prob} for {expected}");
-        assert!(request.temperature > 0.0 || row[*token as usize] > likeliest - 1e-5);
+        assert!(asked > 0.0 || row[*token as usize] > likeliest - 1e-5);
+    }
+}
+
+/// Ways to draw that take more than a temperature.
+pub(crate) fn choosy(count: u64) -> Vec<Request> {
+    let mut requests = mixture(count);
+    for (request, at) in requests.iter_mut().zip(0..) {
+        let usual = request.sampling;
+        request.sampling = match at % 5 {
+            0 => SamplingParams { top_k: 4, ..usual },
+            1 => SamplingParams { top_p: 0.6, top_logprobs: 2, ..usual },
+            2 => SamplingParams { min_p: 0.5, ..usual },
+            3 => SamplingParams { top_k: 9, top_p: 0.8, min_p: 0.2, repetition_penalty: 1.3, ..usual },
+            _ => SamplingParams { presence_penalty: 0.5, frequency_penalty: 0.25, ..usual },
+        };
+    }
+    requests
+}
+
+#[test]
+fn truncated_log_probs_are_those_of_the_learner_under_the_same_masks() {
+    for family in [Family::Llama, Family::Qwen3] {
+        let snapshot = snapshot(&tiny(family), 7);
+        let policy = Policy::from_snapshot(&snapshot).unwrap().with_temperature(0.7);
+        let sampling = SamplingParams { top_p: 0.9, ..SamplingParams::at(0.7) };
+        let requests: Vec<Request> =
+            (0..6).map(|key| Request { sampling, ..request(&[1, 2, 5 + key as u32], 8, 0.7, key) }).collect();
+        let completions = engine(&snapshot, 4).generate(&requests).unwrap();
+        let sampled: Vec<Sampled> = completions
+            .iter()
+            .map(|completion| Sampled {
+                prompt: &requests[completion.request].prompt,
+                tokens: &completion.tokens,
+                sampler_logprobs: &completion.log_probs,
+                sampling_mask: &completion.sampling_mask,
+                old_logprobs: None,
+                advantage: 1.0,
+                gae: None,
+                kept: true,
+            })
+            .collect();
+        let learned = policy_gradient::score(&policy, &sampled, 2).unwrap();
+        let apart = |(mine, one): (&Vec<f32>, &Sampled)| {
+            let each = mine.iter().zip(one.sampler_logprobs).map(|(a, b)| (a - b).abs());
+            each.fold(0.0f32, f32::max)
+        };
+        let most = learned.iter().zip(&sampled).map(apart).fold(0.0f32, f32::max);
+        let off = |(mine, one): (&Vec<f32>, &Sampled)| {
+            mine.iter().zip(one.sampler_logprobs).map(|(a, b)| f64::from(a - b).abs()).sum::<f64>()
+        };
+        let tokens: usize = learned.iter().map(Vec::len).sum();
+        let mean = learned.iter().zip(&sampled).map(off).sum::<f64>() / tokens as f64;
+        assert!(mean < 1e-6 && most < 1e-5, "{mean} nats in the mean, {most} at most");
+        let masked = completions.iter().flat_map(|one| &one.sampling_mask).filter(|mask| !mask.is_empty()).count();
+        assert!(masked > 50, "{masked}");
+        // Without the masks they are of another distribution.
+        let plain: Vec<Sampled> = sampled.iter().map(|one| Sampled { sampling_mask: &[], ..*one }).collect();
+        let plain = policy_gradient::score(&policy, &plain, 2).unwrap();
+        assert!(plain.iter().zip(&sampled).map(apart).fold(0.0f32, f32::max) > 0.01);
+    }
+}
+
+#[test]
+fn what_was_said_counts_where_it_is_penalised() {
+    let snapshot = snapshot(&tiny(Family::Llama), 7);
+    let policy = Policy::from_snapshot(&snapshot).unwrap();
+    let sampling = SamplingParams {
+        repetition_penalty: 1.4,
+        presence_penalty: 0.3,
+        frequency_penalty: 0.2,
+        top_logprobs: 3,
+        ..SamplingParams::at(0.8)
+    };
+    let request = Request { sampling, stop: Vec::new(), max_new_tokens: 20, ..request(&[1, 2, 5], 2, 0.8, 3) };
+    for completion in engine(&snapshot, 2).generate(std::slice::from_ref(&request)).unwrap() {
+        let tokens = [&request.prompt[..], &completion.tokens].concat();
+        let logits = policy.logits(&tokens, &[tokens.len()].into_iter().collect()).unwrap().to_vec2::<f32>().unwrap();
+        for (at, token) in completion.tokens.iter().enumerate() {
+            let raw = &logits[request.prompt.len() - 1 + at];
+            let said = &completion.tokens[..at];
+            let penalised = |(id, logit): (u32, &f32)| {
+                let count = said.iter().filter(|before| **before == id).count() as f32;
+                let seen = count > 0.0 || request.prompt.contains(&id);
+                let repeated = if *logit > 0.0 { logit / 1.4 } else { logit * 1.4 };
+                (if seen { repeated } else { *logit }) - 0.2 * count - if count > 0.0 { 0.3 } else { 0.0 }
+            };
+            let drawn_from: Vec<f32> = (0..).zip(raw).map(penalised).collect();
+            let log_sum = |logits: &[f32], by: f32| logits.iter().map(|logit| (logit / by).exp()).sum::<f32>().ln();
+            let expected = drawn_from[*token as usize] / 0.8 - log_sum(&drawn_from, 0.8);
+            assert!((expected - completion.log_probs[at]).abs() < 1e-4);
+            let top = &completion.top_logprobs[at];
+            assert_eq!((top.len(), top[0].0), (4, *token));
+            assert!(top.iter().all(|(id, lp)| (raw[*id as usize] - log_sum(raw, 1.0) - lp).abs() < 1e-4));
+            assert!(top[1..].is_sorted_by(|a, b| a.1 >= b.1));
+        }
+    }
+}
+
+#[test]
+fn whoever_goes_on_with_a_truncated_completion_ends_where_it_would_have() {
+    let snapshot = snapshot(&tiny(Family::Qwen2), 7);
+    let requests = choosy(15);
+    let whole = engine(&snapshot, 3).generate(&requests).unwrap();
+    for completion in whole.iter().filter(|one| one.tokens.len() > 1) {
+        let mut half = completion.clone().stopped_after(completion.tokens.len() / 2);
+        let (request, sample) = (half.request, half.sample);
+        let begun = PartialCompletion {
+            tokens: std::mem::take(&mut half.tokens),
+            log_probs: std::mem::take(&mut half.log_probs),
+            versions: half.versions,
+            sampling_mask: half.sampling_mask,
+            top_logprobs: half.top_logprobs,
+            ..PartialCompletion::new(request, sample)
+        };
+        let mut engine = engine(&snapshot, 2);
+        engine.take(Job { number: request, request: requests[request].clone(), begun: vec![begun] }).unwrap();
+        while !engine.is_idle() {
+            engine.step().unwrap();
+        }
+        assert_eq!(engine.finished(), std::slice::from_ref(completion));
     }
 }
 
@@ -326,8 +449,9 @@ fn what_cannot_be_answered_is_refused_by_name() {
         (Request { max_new_tokens: 63, ..good.clone() }, "a slot holds 64"),
         (Request { max_new_tokens: usize::MAX, ..good.clone() }, "a slot holds 64"),
         (Request { max_new_tokens: 0, ..good.clone() }, "max_new_tokens = 0"),
-        (Request { temperature: f32::NAN, ..good.clone() }, "temperature = NaN"),
-        (Request { temperature: -1.0, ..good.clone() }, "temperature = -1"),
+        (Request { sampling: SamplingParams::at(f32::NAN), ..good.clone() }, "temperature = NaN"),
+        (Request { sampling: SamplingParams::at(-1.0), ..good.clone() }, "temperature = -1"),
+        (Request { sampling: SamplingParams { top_p: 0.0, ..good.sampling }, ..good.clone() }, "top_p = 0"),
     ];
     for (bad, reason) in cases {
         let message = engine.generate(&[good.clone(), bad]).unwrap_err().to_string();

@@ -16,6 +16,15 @@ impl Versions {
         }
     }
 
+    /// Forgets all but the first tokens.
+    pub fn truncate(&mut self, mut tokens: usize) {
+        for (_, run) in &mut self.0 {
+            *run = (*run).min(tokens);
+            tokens -= *run;
+        }
+        self.0.retain(|(_, run)| *run > 0);
+    }
+
     /// Runs of tokens of the same version, in the order of the tokens.
     pub fn runs(&self) -> &[(u64, usize)] {
         &self.0
@@ -43,6 +52,9 @@ mod tests {
         [3, 3, 3, 4, 6, 6].into_iter().for_each(|version| versions.push(version));
         assert_eq!(versions.runs(), [(3, 3), (4, 1), (6, 2)]);
         assert_eq!((versions.oldest(), versions.tokens()), (Some(3), 6));
+        let mut cut = versions.clone();
+        cut.truncate(4);
+        assert_eq!(cut.runs(), [(3, 3), (4, 1)]);
         assert_eq!(serde_json::to_string(&versions).unwrap(), "[[3,3],[4,1],[6,2]]");
     }
 }

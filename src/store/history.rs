@@ -59,13 +59,13 @@ impl Damaged {
 }
 
 impl History {
-    /// Notes what was written of a step.
+    /// Notes what was written of a step, with the digest of its rollouts where they are kept.
     ///
     /// # Errors
     /// A line that cannot be written as JSON.
-    pub fn add(&mut self, line: &MetricsLine, rollouts: String) -> Result<()> {
+    pub fn add(&mut self, line: &MetricsLine, rollouts: Option<String>) -> Result<()> {
         self.metrics += &line.to_json()?;
-        self.rollouts.insert(line.step as usize, rollouts);
+        self.rollouts.extend(rollouts.map(|digest| (line.step as usize, digest)));
         Ok(())
     }
 
@@ -274,7 +274,7 @@ mod tests {
         for step in 1..=3 {
             let rollouts = format!("rollouts of step {step}\n");
             files::write_atomic(&run.rollouts(step), rollouts.as_bytes()).unwrap();
-            history.add(&line(step as u64), files::digest(rollouts.as_bytes())).unwrap();
+            history.add(&line(step as u64), Some(files::digest(rollouts.as_bytes()))).unwrap();
         }
         files::write_atomic(&run.metrics(), history.metrics.as_bytes()).unwrap();
         (run, history)

@@ -4,6 +4,8 @@
 pub mod checkpoint;
 pub mod history;
 pub mod inputs;
+pub mod learning;
+pub mod machine_cache;
 pub mod manifest;
 pub mod open_run;
 pub mod paths;

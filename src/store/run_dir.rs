@@ -19,10 +19,11 @@ const ROLLOUTS: &str = "rollouts";
 /// world/                      documents, questions, answers and the audit, to be read by people
 /// stages/<name>-<key>/        finished stages
 /// checkpoints/<stage>-<key>/  step-000123/ and so on: where training goes on from, or branches off
-/// metrics.jsonl               one object for each step
+/// metrics.jsonl               one object for each step of reinforcement learning
+/// learning/<stage>.jsonl      the same of pretraining, fine-tuning and the warm-up
 /// evaluations.json            what was right on the way
 /// tensorboard/                the same for TensorBoard, and the learning curves
-/// rollouts/step-000123.jsonl  every completion of a step
+/// rollouts/step-000123.jsonl  every completion of a step (.jsonl.zst where they are compressed)
 /// arms/<name>/                a run of its own, for an arm that is trained in another way
 /// evaluations/<name>/         what was asked of it later, with a report of its own
 /// seed-<N>/                   a run of its own for each of several seeds
@@ -83,6 +84,11 @@ impl RunDir {
         self.root.join("metrics.jsonl")
     }
 
+    /// One object for each step of a stage that learns from texts.
+    pub fn learning(&self, stage: &str) -> PathBuf {
+        self.root.join("learning").join(format!("{stage}.jsonl"))
+    }
+
     /// The evaluations on the way.
     pub fn evaluations(&self) -> PathBuf {
         self.root.join("evaluations.json")
@@ -95,7 +101,14 @@ impl RunDir {
 
     /// The completions of one step.
     pub fn rollouts(&self, step: usize) -> PathBuf {
-        self.rollouts_dir().join(format!("step-{step:06}.jsonl"))
+        let compressed = self.rollouts_as(step, true);
+        if compressed.exists() { compressed } else { self.rollouts_as(step, false) }
+    }
+
+    /// Where they are written.
+    pub fn rollouts_as(&self, step: usize, compressed: bool) -> PathBuf {
+        let ending = if compressed { "jsonl.zst" } else { "jsonl" };
+        self.rollouts_dir().join(format!("step-{step:06}.{ending}"))
     }
 
     /// The directory of all of them.
@@ -113,7 +126,7 @@ impl RunDir {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(Error::io(&folder, "read"))?.path();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
+            if [".jsonl", ".jsonl.zst"].iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
                 paths.push(path);
             }
         }

@@ -14,6 +14,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::machine_cache;
 use super::seal::{self, Marker};
 use crate::interrupt::Interrupt;
 use crate::{Error, Result, files};
@@ -28,6 +29,8 @@ pub struct Stage {
     pub dir: PathBuf,
     /// It was there already.
     pub reused: bool,
+    /// It was made by another run of this machine, and has just been taken over.
+    pub taken_over: bool,
     /// Wall-clock time that it took when it was made. No part of the content: the next stage is the same however
     /// long this one took.
     pub seconds: f64,
@@ -46,7 +49,14 @@ impl Stage {
         let Marker { about: StageInfo { stage, inputs, seconds, .. }, files } = marker;
         let lines: Vec<String> = files.iter().map(|(file, digest)| format!("{digest} {file}")).collect();
         let content = files::digest(lines.join("\n").as_bytes());
-        Ok(Some(Stage { key: key(&stage, &inputs)?, content, dir: dir.to_path_buf(), reused: true, seconds }))
+        Ok(Some(Stage {
+            key: key(&stage, &inputs)?,
+            content,
+            dir: dir.to_path_buf(),
+            reused: true,
+            taken_over: false,
+            seconds,
+        }))
     }
 }
 
@@ -66,6 +76,8 @@ struct StageInfo {
 #[derive(Clone, Debug)]
 pub struct StageCache {
     root: PathBuf,
+    /// What the runs of this machine share, see [`machine_cache`].
+    shared: Option<PathBuf>,
     interrupt: Interrupt,
     patience: Duration,
     /// Whether stages are made on a card, which rounds in other places.
@@ -77,12 +89,22 @@ impl StageCache {
     pub fn new(root: impl Into<PathBuf>, interrupt: &Interrupt) -> StageCache {
         // Longer than any single stage is expected to take.
         let patience = Duration::from_secs(12 * 3600);
-        StageCache { root: root.into(), interrupt: interrupt.clone(), patience, on_card: false }
+        StageCache { root: root.into(), shared: None, interrupt: interrupt.clone(), patience, on_card: false }
     }
 
     /// The same for stages that are made on this device.
     pub fn on(self, device: &Device) -> StageCache {
         StageCache { on_card: !device.is_cpu(), ..self }
+    }
+
+    /// The same, with stages taken over from the runs of this machine, and given to them.
+    pub fn sharing(self, shared: Option<PathBuf>) -> StageCache {
+        StageCache { shared, ..self }
+    }
+
+    /// What it shares with the runs of this machine.
+    pub fn shared(&self) -> Option<&Path> {
+        self.shared.as_deref()
     }
 
     /// The same with another limit to how long to wait for a process that is making a stage that is needed here.
@@ -129,6 +151,10 @@ impl StageCache {
         seal::seal(&dir, make, about, serde_json::to_vec_pretty)?;
         let stage = self.stored(name, &inputs)?;
         let stage = stage.ok_or_else(|| Error::invalid(dir.display().to_string(), "gone", "run again"))?;
+        if let Some(shared) = self.shared_dir(name, &inputs)? {
+            // A cache that cannot be written makes no run fail.
+            drop(files::create_dir(&shared).and_then(|()| machine_cache::link(&dir, &shared)));
+        }
         Ok(Stage { reused: false, ..stage })
     }
 
@@ -151,13 +177,30 @@ impl StageCache {
     }
 
     fn stored(&self, name: &str, inputs: &serde_json::Value) -> Result<Option<Stage>> {
-        let stage = Stage::read(&self.dir(name, inputs)?)?;
+        let dir = self.dir(name, inputs)?;
+        let mut stage = Stage::read(&dir)?;
+        if stage.is_none()
+            && let Some(shared) = self.shared_dir(name, inputs)?
+            // One that is damaged is nobody's, and made anew.
+            && let Ok(Some(_)) = Stage::read(&shared)
+        {
+            machine_cache::link(&shared, &dir)?;
+            machine_cache::touch(&shared);
+            stage = Stage::read(&dir)?.map(|stage| Stage { taken_over: true, ..stage });
+        }
         stage.map(|stage| Ok(Stage { key: key(name, inputs)?, ..stage })).transpose()
+    }
+
+    /// Where the runs of this machine have the stage, if they share it.
+    fn shared_dir(&self, name: &str, inputs: &serde_json::Value) -> Result<Option<PathBuf>> {
+        let shared = self.shared.as_ref().filter(|_| machine_cache::shares(name));
+        shared.map(|shared| Ok(shared.join(format!("{name}-{}", &key(name, inputs)?[..16])))).transpose()
     }
 
     /// Waits until no other process is making this stage. The lock ends with the returned file or the process.
     fn lock(&self, name: &str, inputs: &serde_json::Value) -> Result<File> {
-        let folder = self.root.join("locks");
+        // Of several runs that want the same stage one makes it for all.
+        let folder = self.shared.as_ref().filter(|_| machine_cache::shares(name)).unwrap_or(&self.root).join("locks");
         files::create_dir(&folder)?;
         let path = folder.join(format!("{name}-{}", &key(name, inputs)?[..16]));
         let file = files::open_lock(&path)?;
@@ -269,6 +312,36 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let error = cache(&home).get_or_make("unheard-of", &1, |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains("stage unheard-of: no schema number"), "{error}");
+    }
+
+    #[test]
+    fn what_comes_before_reinforcement_learning_is_taken_over_by_other_runs_of_the_machine() {
+        let home = tempfile::tempdir().unwrap();
+        let shared = home.path().join("shared");
+        let run =
+            |name: &str| StageCache::new(home.path().join(name), &Interrupt::default()).sharing(Some(shared.clone()));
+        let make = |text: &'static str| move |dir: &Path| write(dir, text);
+        let first = run("one").get_or_make("finetune", &1, make("weights")).unwrap();
+        let own = run("one").get_or_make("train", &1, make("policy")).unwrap();
+        assert!(!first.reused && !first.taken_over && !own.taken_over);
+        let second = run("two").get_or_make("finetune", &1, |_| panic!("made twice")).unwrap();
+        assert!(second.reused && second.taken_over && second.dir.starts_with(home.path().join("two")));
+        assert_eq!((second.content, second.key), (first.content, first.key));
+        assert!(!run("two").find("finetune", &1).unwrap().unwrap().taken_over, "it is its own by now");
+        assert!(!run("two").get_or_make("train", &1, make("policy")).unwrap().reused);
+        // What was removed from the cache, or damaged there, is missed by nobody.
+        let listed = machine_cache::list(&shared).unwrap();
+        assert_eq!(listed.len(), 1);
+        assert!(listed[0].name.starts_with("finetune-") && listed[0].bytes > 7);
+        assert_eq!(machine_cache::remove(&shared, Duration::from_secs(3600)).unwrap(), []);
+        fs::remove_file(listed[0].dir.join("deep/weights")).unwrap();
+        fs::write(listed[0].dir.join("deep/weights"), "damaged").unwrap();
+        assert!(!run("three").get_or_make("finetune", &1, make("weights")).unwrap().reused);
+        assert_eq!(machine_cache::remove(&shared, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(machine_cache::list(&shared).unwrap(), []);
+        for name in ["one", "two", "three"] {
+            assert!(run(name).find("finetune", &1).unwrap().is_some());
+        }
     }
 
     #[test]

@@ -18,14 +18,44 @@ pub struct WatchedRun {
     run: RunDir,
     pub config: Config,
     metrics: MetricsTail,
-    /// Every step that is done, with its number.
+    /// Every step of reinforcement learning that is done, with its number.
     pub lines: Vec<MetricsLine>,
+    /// The stage before it that has gone on last, if there is one.
+    pub learning: Option<WatchedStage>,
     /// The evaluations on the way, oldest first.
     pub evaluations: Vec<ArmResult>,
     /// The completions of the last step.
     pub rollouts: Vec<Record>,
     /// Files of what is shown that were not what they were when they were written, when the run was first looked at.
     pub damage: Vec<Damaged>,
+}
+
+/// A stage that learns from texts.
+pub struct WatchedStage {
+    /// As in `learning/<stage>.jsonl`.
+    pub name: &'static str,
+    metrics: MetricsTail,
+    pub lines: Vec<MetricsLine>,
+}
+
+/// The stages that learn from texts, in their order, and what they are called.
+const STAGES: [(&str, &str); 3] = [("base", "pretraining"), ("finetune", "fine-tuning"), ("warmup", "warm-up")];
+
+impl WatchedStage {
+    /// What people call it.
+    pub fn words(&self) -> &'static str {
+        STAGES.iter().find(|(name, _)| *name == self.name).map_or("learning", |(_, words)| words)
+    }
+
+    /// How many steps a config gives it.
+    pub fn steps(&self, config: &Config) -> u64 {
+        let steps = match self.name {
+            "base" => config.pretrain.steps(),
+            "warmup" => config.warmup.as_ref().map_or(0, |warmup| warmup.steps),
+            _ => config.finetune.steps,
+        };
+        steps as u64
+    }
 }
 
 impl WatchedRun {
@@ -39,7 +69,8 @@ impl WatchedRun {
         let metrics = MetricsTail::new(&run.metrics());
         let damage = Vec::new();
         let (lines, evaluations, rollouts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut watched = WatchedRun { run, config, metrics, lines, evaluations, rollouts, damage };
+        let learning = None;
+        let mut watched = WatchedRun { run, config, metrics, lines, learning, evaluations, rollouts, damage };
         watched.poll()?;
         watched.damage = history::damage_to_shown(&watched.run, watched.step())?;
         Ok(watched)
@@ -50,8 +81,9 @@ impl WatchedRun {
     /// # Errors
     /// A file that cannot be read, or that no run has written.
     pub fn poll(&mut self) -> Result<bool> {
+        let before = if self.lines.is_empty() { self.poll_learning()? } else { false };
         if !self.metrics.read(&mut self.lines)? {
-            return Ok(false);
+            return Ok(before);
         }
         let written = files::read_json_if_there(&self.run.evaluations(), "the run writes it: run it again")?;
         self.evaluations = written.unwrap_or_default();
@@ -63,6 +95,26 @@ impl WatchedRun {
             }
         }
         Ok(true)
+    }
+
+    /// Reads what is new of the stage that goes on before reinforcement learning: the last of those that have begun.
+    fn poll_learning(&mut self) -> Result<bool> {
+        let begun = STAGES.iter().rev().find(|(name, _)| self.run.learning(name).exists());
+        let Some((name, _)) = begun else { return Ok(false) };
+        if self.learning.as_ref().is_none_or(|stage| stage.name != *name) {
+            let metrics = MetricsTail::new(&self.run.learning(name));
+            self.learning = Some(WatchedStage { name, metrics, lines: Vec::new() });
+        }
+        let Some(stage) = &mut self.learning else { return Ok(false) };
+        stage.metrics.read(&mut stage.lines)
+    }
+
+    /// The steps that are looked at: those of reinforcement learning, or before it those of the stage that goes on.
+    fn shown(&self) -> &[MetricsLine] {
+        match &self.learning {
+            Some(stage) if self.lines.is_empty() => &stage.lines,
+            _ => &self.lines,
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -82,7 +134,9 @@ impl WatchedRun {
 
     /// How long ago the last step ended, where the clocks agree.
     pub fn idle(&self) -> Option<Duration> {
-        let written = fs::metadata(self.run.metrics()).and_then(|metadata| metadata.modified()).ok()?;
+        let stage = self.learning.as_ref().filter(|_| self.lines.is_empty());
+        let path = stage.map_or(self.run.metrics(), |stage| self.run.learning(stage.name));
+        let written = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
         SystemTime::now().duration_since(written).ok()
     }
 
@@ -93,7 +147,7 @@ impl WatchedRun {
             Some(short) => line.time.get(short).copied().flatten(),
             None => line.values.get(name).copied().flatten(),
         };
-        self.lines.iter().filter_map(|line| Some((line.step as f64, value(line)?))).collect()
+        self.shown().iter().filter_map(|line| Some((line.step as f64, value(line)?))).collect()
     }
 
     /// The newest value of a metric.
@@ -103,6 +157,6 @@ impl WatchedRun {
 
     /// The names of all metrics that the last step has.
     pub fn names(&self) -> Vec<String> {
-        self.lines.last().map_or(Vec::new(), |line| line.finite().map(|(name, _)| name.into_owned()).collect())
+        self.shown().last().map_or(Vec::new(), |line| line.finite().map(|(name, _)| name.into_owned()).collect())
     }
 }

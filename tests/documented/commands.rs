@@ -80,7 +80,12 @@ impl Place {
         let program = Path::new(env!("CARGO_BIN_EXE_recollect"));
         let paths = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
-        shell.args(["-c", &line]).current_dir(self.0.path()).env("PATH", paths).stdin(Stdio::null());
+        shell
+            .args(["-c", &line])
+            .current_dir(self.0.path())
+            .env("PATH", paths)
+            .env("RECOLLECT_CACHE", "off")
+            .stdin(Stdio::null());
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     }

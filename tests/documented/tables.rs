@@ -167,6 +167,7 @@ fn the_defaults_of_terms_are_what_the_table_says() {
         let required = match kind {
             "length" => "limit = 9",
             "regex" => "pattern = 'x'",
+            "model" => "model = 'm'",
             "external" => "command = ['true']",
             _ => "",
         };

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::program::recollect;
 use crate::tiny::TINY;
 
 /// Longest wait for a process that has nothing to wait for.
@@ -56,10 +57,10 @@ impl Home {
     }
 
     pub fn recollect(&self, command: &str, name: &str) -> Command {
-        let mut recollect = Command::new(env!("CARGO_BIN_EXE_recollect"));
-        recollect.args(self.arguments(command, name));
-        recollect.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        recollect
+        let mut program = recollect();
+        program.args(self.arguments(command, name));
+        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        program
     }
 
     pub fn finished(&self, name: &str) -> Output {

@@ -2,6 +2,7 @@
 
 mod file;
 mod init;
+mod judge;
 mod rollouts;
 mod text;
 
@@ -44,6 +45,8 @@ enum RewardCommand {
     Score(rollouts::ScoreArgs),
     Compare(rollouts::CompareArgs),
     Hunt(rollouts::HuntArgs),
+    #[command(hide = true)]
+    Judge(judge::JudgeArgs),
 }
 
 /// The rollouts to score and how.
@@ -94,5 +97,6 @@ pub fn main(args: &RewardArgs) -> Result<()> {
         RewardCommand::Score(args) => rollouts::score(args),
         RewardCommand::Compare(args) => rollouts::compare(args),
         RewardCommand::Hunt(args) => rollouts::hunt(args),
+        RewardCommand::Judge(args) => judge::judge(args),
     }
 }

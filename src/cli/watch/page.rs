@@ -54,10 +54,18 @@ impl WatchPage {
         self.completion = self.completion.min(self.shown().len().saturating_sub(1));
     }
 
+    /// The chosen metric, or the loss where what goes on has no such metric.
+    fn metric(&self) -> String {
+        let names = self.watched.names();
+        let known = names.is_empty() || names.contains(&self.metric) || !self.watched.curve(&self.metric).is_empty();
+        if known { self.metric.clone() } else { "loss".into() }
+    }
+
     /// To the metric so many names further.
     fn turn(&mut self, by: isize) {
         let names = self.watched.names();
-        let at = names.iter().position(|name| *name == self.metric).unwrap_or(0) as isize;
+        let shown = self.metric();
+        let at = names.iter().position(|name| *name == shown).unwrap_or(0) as isize;
         if let Some(name) = names.get((at + by).rem_euclid(names.len().max(1) as isize) as usize) {
             self.metric = name.clone();
         }
@@ -82,8 +90,9 @@ impl WatchPage {
         let mut title = vec!["right answers:".into()];
         title.extend(accuracy.iter().map(|curve| Span::from(format!(" {}", curve.name)).fg(curve.color)));
         chart::draw(frame, left, Line::from(title), &accuracy, Some([0.0, 1.0]));
-        let curve = Curve { name: "", color: Color::Cyan, points: self.watched.curve(&self.metric) };
-        chart::draw(frame, right, Line::from(format!("< {} >", one_line(&self.metric))), &[curve], None);
+        let metric = self.metric();
+        let curve = Curve { name: "", color: Color::Cyan, points: self.watched.curve(&metric) };
+        chart::draw(frame, right, Line::from(format!("< {} >", one_line(&metric))), &[curve], None);
         let [left, right] = Layout::horizontal([Constraint::Length(32), Constraint::Fill(1)]).areas(rest);
         self.draw_numbers(frame, left);
         self.draw_trace(frame, right);
@@ -104,7 +113,8 @@ impl WatchPage {
     fn draw_numbers(&self, frame: &mut Frame, area: Rect) {
         let row = |(words, value): (String, String)| Line::from(format!("{words:18} {value:>11}"));
         let rows: Vec<Line> = text::numbers(&self.watched).into_iter().map(row).collect();
-        let title = self.watched.step().map_or("numbers".into(), |step| format!("step {step}"));
+        let before = self.watched.learning.as_ref().and_then(|stage| stage.lines.last()).map(|line| line.step);
+        let title = self.watched.step().or(before).map_or("numbers".into(), |step| format!("step {step}"));
         frame.render_widget(Paragraph::new(rows).block(Block::bordered().title(title)), area);
     }
 
@@ -202,6 +212,37 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| page.draw(frame)).unwrap();
         terminal.backend().to_string()
+    }
+
+    #[test]
+    fn fine_tuning_is_watched_like_what_comes_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let config = Config::parse("[finetune]\nsteps = 40", "x.toml", "x", &[]).unwrap();
+        let run = RunDir::open(home.path(), &config).unwrap();
+        let path = run.learning("finetune");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let line = |step: u64, loss: f64| {
+            format!(
+                "{{\"step\":{step},\"grad_norm\":0.5,\"loss\":{loss:?},\"time\":{{\"step_time\":4.0,\"tokens_per_second\":250.0}}}}\n"
+            )
+        };
+        fs::write(&path, [line(1, 3.5), line(2, 2.25)].concat()).unwrap();
+        let mut page = WatchPage::new(WatchedRun::open(home.path()).unwrap());
+        let shown = screen(&page, 80, 24);
+        for words in ["fine-tuning: step 2 of 40, 4.00 s each", "2 min 32 s left", "< loss >", "2.250", "step 2", "250"]
+        {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        page.press(KeyCode::Right);
+        assert!(screen(&page, 80, 24).contains("< time/step_time >"), "{}", screen(&page, 80, 24));
+        let rest: String = (3..=40).map(|step| line(step, 1.0)).collect();
+        fs::write(&path, [line(1, 3.5), line(2, 2.25), rest].concat()).unwrap();
+        page.look().unwrap();
+        assert!(screen(&page, 80, 24).contains("fine-tuning is over"));
+        step(&run, 1, 0.5, 0.0);
+        page.look().unwrap();
+        let shown = screen(&page, 80, 24);
+        assert!(shown.contains("step 1 of") && shown.contains("25 %, 75 %"), "{shown}");
     }
 
     #[test]

@@ -27,7 +27,8 @@ const FIRST: [(&str, &str); 9] = [
     ("entropy", "entropy"),
     ("time/tokens_per_second", "tokens/s"),
 ];
-const THEN: [(&str, &str); 4] = [
+const THEN: [(&str, &str); 5] = [
+    ("loss", "loss"),
     ("grad_norm", "gradient"),
     ("mismatch_kl", "mismatch kl"),
     ("learning_rate", "learning rate"),
@@ -47,15 +48,21 @@ const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '
 
 /// Where the run is: "step 120 of 250, 2.10 s each, 4 min 33 s left".
 pub fn progress(watched: &WatchedRun) -> String {
-    let total = watched.config.train.steps as u64;
-    let Some(step) = watched.step() else {
-        return if watched.finished() {
-            "over".into()
-        } else {
-            "no step of reinforcement learning yet; fine-tuning and the baseline come first".into()
-        };
+    let stage = watched.learning.as_ref().filter(|stage| watched.lines.is_empty() && !stage.lines.is_empty());
+    let (step, total, name) = match (watched.step(), stage) {
+        (Some(step), _) => (step, watched.config.train.steps as u64, String::new()),
+        (None, _) if watched.finished() => return "over".into(),
+        (None, Some(stage)) => {
+            let step = stage.lines.last().map_or(0, |line| line.step);
+            let total = stage.steps(&watched.config);
+            if step >= total {
+                return format!("{} is over; questions before reinforcement learning come next", stage.words());
+            }
+            (step, total, format!("{}: ", stage.words()))
+        }
+        (None, None) => return "no step of reinforcement learning yet; fine-tuning and the baseline come first".into(),
     };
-    let mut parts = vec![format!("step {step} of {total}")];
+    let mut parts = vec![format!("{name}step {step} of {total}")];
     let seconds = pace(watched);
     match (watched.finished(), watched.idle()) {
         (true, _) => parts.push("over".into()),

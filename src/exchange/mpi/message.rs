@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::rollout::tests::request;
-    use crate::rollout::{Completion, Finish, Versions};
+    use crate::rollout::{Finish, PartialCompletion, Versions};
 
     #[test]
     fn jobs_and_events_arrive_as_they_were() {
@@ -89,7 +89,16 @@ mod tests {
         let mut versions = Versions::default();
         [3, 3, 4].into_iter().for_each(|version| versions.push(version));
         let (tokens, log_probs) = (vec![5, 6, 2], vec![-0.25, -1e-9, -7.125]);
-        let completion = Completion { request: 7, sample: 3, tokens, log_probs, versions, finish: Finish::Stop };
+        let (sampling_mask, top_logprobs) = (vec![vec![2, 5], vec![], vec![2]], vec![vec![(5, -0.5), (2, -0.25)]; 3]);
+        let completion = PartialCompletion {
+            tokens,
+            log_probs,
+            versions,
+            sampling_mask,
+            top_logprobs,
+            ..PartialCompletion::new(7, 3)
+        };
+        let completion = completion.end(Finish::Stop);
         let bytes = pack(&FromActor::Event { round: 2, event: WorkerEvent::Completed(completion.clone()) }).unwrap();
         let found = unpack(&bytes).unwrap();
         assert!(

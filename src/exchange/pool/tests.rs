@@ -4,7 +4,7 @@ use super::*;
 use crate::exchange::Sampler;
 use crate::policy::Family;
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{Engine, Finish, Versions};
+use crate::rollout::{Engine, Finish, PartialCompletion, Versions};
 
 fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
     let snapshot = snapshot(&tiny(Family::Qwen2), 9);
@@ -160,7 +160,8 @@ fn what_was_finished_survives_a_worker_that_fails() {
 fn completion(request: usize, sample: usize) -> Completion {
     let mut versions = Versions::default();
     versions.push(4);
-    Completion { request, sample, tokens: vec![7], log_probs: vec![-0.5], versions, finish: Finish::Stop }
+    let (tokens, log_probs) = (vec![7], vec![-0.5]);
+    PartialCompletion { tokens, log_probs, versions, ..PartialCompletion::new(request, sample) }.end(Finish::Stop)
 }
 
 #[test]

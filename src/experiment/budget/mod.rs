@@ -16,7 +16,7 @@ use crate::evaluate::examiner::{self, read_seconds, workers_of};
 use crate::evaluation::{Arm, StageBudget, Training};
 use crate::knowledge::Set;
 use crate::language::Opening;
-use crate::rollout::Request;
+use crate::rollout::{Request, SamplingParams};
 use crate::store::stage::Stage;
 use crate::{Result, files};
 
@@ -118,8 +118,12 @@ impl Budget {
         Ok(())
     }
 
-    /// The base has written so many tokens of its own.
+    /// The base has written so many tokens of its own. How long that took on another day, beside other work, says nothing of
+    /// today.
     pub(crate) fn wrote(&self, texts: &[own_text::WrittenText], stage: &Stage) {
+        if stage.reused {
+            return;
+        }
         let tokens = texts.iter().map(|text| text.tokens.len() - text.given).sum::<usize>() as f64;
         self.change(|known| known.sampled = Rate { tokens, seconds: stage.seconds });
     }
@@ -230,7 +234,7 @@ fn sample(experiment: &Experiment, start: &Start) -> Result<Rate> {
         requests.push(Request {
             prompt: tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?,
             samples: 8,
-            temperature: 1.0,
+            sampling: SamplingParams::at(1.0),
             max_new_tokens: 16.min(experiment.longest_completion().1),
             stop: Vec::new(),
             seed: 0,
@@ -261,7 +265,14 @@ mod tests {
     use super::*;
 
     fn stage(seconds: f64) -> Stage {
-        Stage { key: String::new(), content: String::new(), dir: PathBuf::new(), reused: false, seconds }
+        Stage {
+            key: String::new(),
+            content: String::new(),
+            dir: PathBuf::new(),
+            reused: false,
+            taken_over: false,
+            seconds,
+        }
     }
 
     fn told(names: &[(&'static str, f64)]) -> Vec<(Workload, f64)> {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Tensor};
 
+use super::{BELOW, PredictedTokens};
 use crate::Result;
 use crate::kernels::cuda::rows::{Picked, gather};
 use crate::kernels::cuda::{Address, CudaDevice, CudaMatrix, Grid, address, as_type};
@@ -20,8 +21,7 @@ pub(super) fn log_prob(
     card: &CudaDevice,
     hidden: &Value,
     head: &Value,
-    rows: &[u32],
-    targets: &[u32],
+    PredictedTokens { rows, targets, masks }: PredictedTokens,
     precision: Precision,
     most_logits: usize,
 ) -> Result<Value> {
@@ -33,6 +33,7 @@ pub(super) fn log_prob(
         chunk: (most_logits / vocabulary).clamp(1, rows.len().max(1)),
         rows: card.upload(rows)?,
         targets: card.upload(targets)?,
+        masks: CudaMasks::upload(card, masks)?,
         states: hidden.tensor().clone(),
         head: as_type(head.tensor(), precision.real())?,
     };
@@ -87,6 +88,26 @@ fn word(start: Address, number: usize) -> Address {
     Address(start.0 + 4 * number as u64)
 }
 
+/// Which tokens could be drawn, one list after the other.
+struct CudaMasks {
+    /// Where each row's list begins, and the end of the last.
+    starts: Tensor,
+    kept: Tensor,
+}
+
+impl CudaMasks {
+    fn upload(card: &CudaDevice, masks: &[Vec<u32>]) -> Result<Option<CudaMasks>> {
+        if masks.iter().all(Vec::is_empty) {
+            return Ok(None);
+        }
+        let mut starts = vec![0u32];
+        for mask in masks {
+            starts.push(starts.last().copied().unwrap_or_default() + mask.len() as u32);
+        }
+        Ok(Some(CudaMasks { starts: card.upload(&starts)?, kept: card.upload(&masks.concat())? }))
+    }
+}
+
 /// What both passes know about the batch.
 struct CudaLogProb {
     card: CudaDevice,
@@ -96,6 +117,8 @@ struct CudaLogProb {
     chunk: usize,
     rows: Tensor,
     targets: Tensor,
+    /// None where nothing is masked.
+    masks: Option<CudaMasks>,
     states: Tensor,
     head: Tensor,
 }
@@ -118,6 +141,17 @@ impl CudaLogProb {
         let logits = self.card.empty((range.len(), self.head.dim(0)?), DType::F32)?;
         let (out, head) = (CudaMatrix::view(&logits)?, CudaMatrix::view(&self.head)?.transposed());
         self.card.multiply(&out, &CudaMatrix::view(&inputs)?, &head, 1.0, Write::Replace)?;
+        if let Some(CudaMasks { starts, kept }) = &self.masks {
+            let arguments = [
+                address(&logits)?.into(),
+                word(address(&self.targets)?, range.start).into(),
+                word(address(starts)?, range.start).into(),
+                address(kept)?.into(),
+                self.head.dim(0)?.into(),
+                BELOW.into(),
+            ];
+            self.card.launch(DType::F32, "mask_logits", Grid::new([range.len(), 1], 256), &arguments)?;
+        }
         Ok(logits)
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::tables;
 use crate::text::excerpt;
 use crate::{Error, Result, files};
 
@@ -35,8 +36,11 @@ pub fn each_row<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, String) -> Res
     Ok(rows)
 }
 
-/// Hands over every line of a file that is not empty, with its place.
+/// Hands over every line of a file that is not empty, or every row of a table, with its place.
 fn read(path: &Path, row: &mut impl FnMut(&str, String) -> Result<()>) -> Result<()> {
+    if tables::read(path, row)? {
+        return Ok(());
+    }
     let mut reader = BufReader::new(files::open(path)?);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! Documents and questions from files: one JSON object a line.
+//! Documents and questions from files: one JSON object a line, or a table (CSV, Parquet) whose columns have the same names.
 //!
 //! ```text
 //! {"prompt": "Mavon Tal is known as", "completion": " the first diver of Lake Zud."}
@@ -6,7 +6,8 @@
 //! ```
 //! A row of a document file is a text, its prompt followed by its completion, or `text` alone. A row of a question file asks
 //! for its completion; `question` and `answer` are other names of the two. Where several answers are right, the completion is
-//! a list (also called `answers`), of which the first is shown, or `aliases` has the others. Optional keys: `id` (a number that
+//! a list (also called `answers`), of which the first is shown, or `aliases` has the others. `messages` of a user and an assistant are a prompt
+//! and its completion. Optional keys: `id` (a number that
 //! no other question has), `set` ("A" or "B"), `match` (how an answer is compared), `choices` (what a guesser may choose from;
 //! they are not shown with the question), `context` (the passages that the in-context arm reads). What is missing is made: ids
 //! from line numbers, sets from facts, contexts from the documents. Equal questions count once.
@@ -20,6 +21,7 @@ mod lessons;
 mod lines;
 mod rows;
 mod sets;
+mod tables;
 pub mod task;
 #[cfg(test)]
 mod tests;
@@ -63,6 +65,8 @@ pub struct JsonlFiles<'a> {
     /// What the documents state, if recited facts are to be judged.
     pub facts: &'a [PathBuf],
     pub lessons: &'a [PathBuf],
+    /// Columns of documents and questions that nobody knows are no fault.
+    pub ignore_columns: bool,
 }
 
 /// Knowledge in free text.
@@ -138,8 +142,8 @@ impl Jsonl {
         seed: u64,
         divide: impl FnOnce(&[QuestionRow], &[Vec<usize>]) -> Result<(Vec<Set>, Vec<usize>)>,
     ) -> Result<Jsonl> {
-        let documents = rows::documents(files.documents)?;
-        let all = rows::questions(files.questions, matching)?;
+        let documents = rows::documents(files.documents, files.ignore_columns)?;
+        let all = rows::questions(files.questions, matching, files.ignore_columns)?;
         let shape = "a fact is one JSON object with the texts subject, relation and object";
         let facts: Vec<FactRow> = lines::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
         let lessons = lessons::lessons(files.lessons)?;
@@ -254,7 +258,7 @@ impl Jsonl {
     /// # Errors
     /// A file that cannot be read or has no rows; a row that is no document, by file and line.
     pub fn texts(documents: &[PathBuf]) -> Result<Vec<String>> {
-        Ok(rows::documents(documents)?.into_iter().map(|document| document.text).collect())
+        Ok(rows::documents(documents, false)?.into_iter().map(|document| document.text).collect())
     }
 
     /// The forms of the questions, in the order in which they come.

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Keys of a question as `recollect world --export` writes it that rows of other files do not have.
 const EXPORTED: [&str; 4] = ["task", "cue", "needed", "chance"];
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "prompt",
     "question",
     "text",
@@ -34,6 +34,7 @@ const KEYS: [&str; 13] = [
     "choices",
     "show_choices",
     "context",
+    "messages",
 ];
 const MATCH: &str = "match";
 
@@ -58,6 +59,7 @@ struct RawRow {
     #[serde(default)]
     show_choices: bool,
     context: Option<Vec<String>>,
+    messages: Option<Vec<ChatMessage>>,
     #[serde(rename = "match")]
     matching: Option<Match>,
     // Keys that only the rows of `recollect world --export` have.
@@ -65,6 +67,13 @@ struct RawRow {
     cue: Option<IgnoredAny>,
     needed: Option<IgnoredAny>,
     chance: Option<IgnoredAny>,
+}
+
+/// What somebody says in a conversation.
+#[derive(Deserialize)]
+struct ChatMessage {
+    role: String,
+    content: String,
 }
 
 /// One answer, or a list of them.
@@ -222,8 +231,8 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + use<> {
 }
 
 /// The documents of all files, in order.
-pub fn documents(paths: &[PathBuf]) -> Result<Vec<DocumentText>> {
-    read_all(paths, &mut |_, row, place| {
+pub fn documents(paths: &[PathBuf], ignore_columns: bool) -> Result<Vec<DocumentText>> {
+    read_all(paths, ignore_columns, &mut |_, row, place| {
         let joined = match (&row.text, row.asked(), row.answered()) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
                 let remedy = "a document is one text, or prompt and completion; a question belongs to a question file";
@@ -247,8 +256,8 @@ pub fn documents(paths: &[PathBuf]) -> Result<Vec<DocumentText>> {
 }
 
 /// The questions of all files, in order. They are compared by `matching` unless a row says otherwise.
-pub fn questions(paths: &[PathBuf], matching: Match) -> Result<Vec<QuestionRow>> {
-    read_all(paths, &mut |line, row, place| {
+pub fn questions(paths: &[PathBuf], matching: Match, ignore_columns: bool) -> Result<Vec<QuestionRow>> {
+    read_all(paths, ignore_columns, &mut |line, row, place| {
         let row = if row.is_exported() {
             QuestionRow::from_exported(line, place)?
         } else {
@@ -278,6 +287,26 @@ fn only_one(keys: [(&str, bool); 3], place: &str) -> Result<()> {
 }
 
 impl RawRow {
+    /// The same with prompt and completion, where it is a conversation of a user and an assistant.
+    fn unfolded(mut self, place: &str) -> Result<RawRow> {
+        let Some(messages) = self.messages.take() else { return Ok(self) };
+        let refuse = |found: String| {
+            let remedy = "a row is one question: a message of the user, and one of the assistant; prompt.system says what \
+                          the system says";
+            Err(Error::invalid(format!("{place}: messages"), excerpt(&found), remedy))
+        };
+        if self.asked().or(self.text.as_ref()).is_some() || self.answered().is_some() {
+            return refuse("beside prompt or completion".into());
+        }
+        match <[ChatMessage; 2]>::try_from(messages) {
+            Ok([user, assistant]) if user.role == "user" && assistant.role == "assistant" => {
+                Ok(RawRow { prompt: Some(user.content), completion: Some(AnswerList(vec![assistant.content])), ..self })
+            }
+            Ok(two) => refuse(format!("of {} and {}", two[0].role, two[1].role)),
+            Err(others) => refuse(format!("{} of them", others.len())),
+        }
+    }
+
     fn is_exported(&self) -> bool {
         let keys = [&self.task, &self.cue, &self.needed, &self.chance];
         keys.into_iter().any(Option::is_some)
@@ -326,20 +355,38 @@ impl RawRow {
 }
 
 /// What `make` makes of every row of all files, in order: of its text, what was found in it, and its place.
-fn read_all<T>(paths: &[PathBuf], make: &mut impl FnMut(&str, RawRow, String) -> Result<T>) -> Result<Vec<T>> {
+fn read_all<T>(
+    paths: &[PathBuf],
+    ignore_columns: bool,
+    make: &mut impl FnMut(&str, RawRow, String) -> Result<T>,
+) -> Result<Vec<T>> {
     each_row(paths, &mut |line, place| {
+        let known = if ignore_columns { without_unknown(line) } else { None };
+        let line = known.as_deref().unwrap_or(line);
         let found: RawRow = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
+        let found = found.unfolded(&place)?;
         found.check(&place)?;
         make(line, found, place)
     })
 }
 
+/// A row with the columns that are known; none where it is no object, which is told of elsewhere.
+fn without_unknown(line: &str) -> Option<String> {
+    let mut object: Map<String, Value> = serde_json::from_str(line).ok()?;
+    object.retain(|key, _| is_known(key));
+    Some(Value::Object(object).to_string())
+}
+
+fn is_known(key: &str) -> bool {
+    KEYS.contains(&key) || key == MATCH || EXPORTED.contains(&key)
+}
+
 /// What is wrong with a row, in our words.
 fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
     let object: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
-    let known = |key: &str| KEYS.contains(&key) || key == MATCH || EXPORTED.contains(&key);
-    if let Some(key) = object.keys().find(|key| !known(key)) {
-        let remedy = suggest(key, &KEYS, "") + "; take other columns out of the file";
+    if let Some(key) = object.keys().find(|key| !is_known(key)) {
+        let remedy =
+            suggest(key, &KEYS, "") + "; take other columns out of the file, or set world.jsonl.ignore_columns";
         return Error::invalid(format!("{place}: {}", excerpt(key)), "unknown key", remedy);
     }
     Error::invalid(place, in_row(error), "a row is one JSON object with the texts prompt and completion")
@@ -357,11 +404,11 @@ mod tests {
     }
 
     fn asked(bytes: &[u8]) -> Result<Vec<QuestionRow>> {
-        file(bytes, |paths| questions(paths, Match::Normalised))
+        file(bytes, |paths| questions(paths, Match::Normalised, false))
     }
 
     fn told(bytes: &[u8]) -> Result<Vec<DocumentText>> {
-        file(bytes, documents)
+        file(bytes, |paths| documents(paths, false))
     }
 
     fn line<T>(read: Result<T>) -> String {
@@ -388,6 +435,80 @@ mod tests {
     }
 
     #[test]
+    fn conversations_are_questions_and_unknown_columns_can_be_left_out() {
+        let row =
+            br#"{"messages": [{"role": "user", "content": "a?"}, {"role": "assistant", "content": "b"}], "id": 4}"#;
+        let found = asked(row).unwrap().remove(0);
+        assert_eq!((found.question.text.as_str(), found.question.answer.as_str(), found.id), ("a?", "b", Some(4)));
+        assert_eq!(told(row).unwrap()[0].text, "a? b");
+        let row = br#"{"prompt": "a?", "completion": "b", "split": "train", "score": {"x": 1}}"#;
+        assert!(refused(row).contains("score: unknown key"));
+        let found = file(row, |paths| questions(paths, Match::Normalised, true)).unwrap().remove(0);
+        assert_eq!(found.question.answer, "b");
+    }
+
+    /// A table of this name and what is read from it.
+    fn table<T>(name: &str, bytes: &[u8], read: impl FnOnce(&[PathBuf]) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        read(&[path])
+    }
+
+    #[test]
+    fn tables_are_rows_whose_errors_name_the_line() {
+        let text = "\u{feff}question,answers,choices,id,show_choices\n\
+                    \"Who, then?\",\"[\"\"Ann\"\", \"\"Anna\"\"]\",\"[\"\"Ann\"\", \"\"Bo\"\"]\",7,true\n\
+                    Where?,There,,,\n";
+        let rows = table("x.CSV", text.as_bytes(), |paths| questions(paths, Match::Normalised, false)).unwrap();
+        let Question { text, answer, aliases, choices, .. } = &rows[0].question;
+        assert_eq!(
+            (text.as_str(), answer.as_str(), rows[0].id),
+            ("Who, then?\nChoose one of: Ann, Bo.", "Ann", Some(7))
+        );
+        assert_eq!((&aliases[..], choices.len()), (&["Anna".to_owned()][..], 2));
+        assert!(rows[1].place.ends_with("line 3") && rows[1].id.is_none());
+        let documents = table("x.tsv", b"text\nThe bridge, of stone.\n", |paths| documents(paths, false)).unwrap();
+        assert_eq!(documents[0].text, "The bridge, of stone.");
+        for (text, part) in [
+            ("question,answer\nWho?\n", "x.csv: line 2: 1 fields for 2 columns"),
+            ("question,answer\n,\nWho?,Ann,Bo\n", "line 3: 3 fields for 2 columns"),
+            ("question,answr\nWho?,Ann\n", "line 2: answr: unknown key; did you mean answer"),
+            ("question,answer,id\nWho?,Ann,first\n", "line 2: id: found \"first\"; allowed is a whole number"),
+            ("question,answer,choices\nWho?,Ann,[Ann\n", "line 2: choices: found \"[Ann\""),
+            ("question,answer,show_choices\nWho?,Ann,maybe\n", "allowed are true and false"),
+            ("question,answer\n", "no rows"),
+        ] {
+            let read = table("x.csv", text.as_bytes(), |paths| questions(paths, Match::Normalised, false));
+            let message = read.err().unwrap().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let message = table("x.csv", b"question,answer\nWho?,\xff\n", |paths| questions(paths, Match::Exact, false));
+        assert!(message.err().unwrap().to_string().contains("no UTF-8"));
+    }
+
+    #[test]
+    fn parquet_files_are_tables_and_damaged_ones_are_refused() {
+        // Written by pyarrow: tests/make_table_golden.py.
+        let bytes = include_bytes!("../../../tests/questions.parquet");
+        let rows = table("x.parquet", bytes, |paths| questions(paths, Match::Normalised, true)).unwrap();
+        let texts: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.question.text.as_str(), row.question.answer.as_str())).collect();
+        assert_eq!(texts, [("Who built the Old Mill?", "Nel Zud"), ("How many arches has it?", "7")]);
+        assert_eq!((&rows[0].question.aliases[..], rows[0].id), (&["Zud".to_owned()][..], Some(11)));
+        assert!(rows[1].place.ends_with("row 2"));
+        let unknown = table("x.parquet", bytes, |paths| questions(paths, Match::Normalised, false));
+        assert!(unknown.err().unwrap().to_string().contains("row 1: difficulty: unknown key"));
+        for cut in (0..bytes.len()).step_by(7) {
+            assert!(table("x.parquet", &bytes[..cut], |paths| questions(paths, Match::Exact, true)).is_err());
+            // A byte that is another one is an error or another text, and never the end of the program.
+            let mut changed = bytes.to_vec();
+            changed[cut] ^= 0x55;
+            drop(table("x.parquet", &changed, |paths| questions(paths, Match::Exact, true)));
+        }
+    }
+
+    #[test]
     fn a_long_line_is_read_and_an_endless_one_refused() {
         let row = |length: usize| format!(r#"{{"prompt": "{}", "completion": "b"}}"#, "a".repeat(length)).into_bytes();
         assert_eq!(asked(&row(4 << 20)).unwrap()[0].question.text.len(), 4 << 20);
@@ -410,6 +531,15 @@ mod tests {
         for (row, expected) in [
             (r#"{"promt": "a", "completion": "b"}"#, "line 3: promt: unknown key; did you mean prompt?"),
             (r#"{"prompt": "a", "completion": "b", "zz": 1}"#, "line 3: zz: unknown key; allowed are prompt, "),
+            (
+                r#"{"messages": [{"role": "user", "content": "a"}]}"#,
+                "line 3: messages: 1 of them; a row is one question",
+            ),
+            (
+                r#"{"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]}"#,
+                "line 3: messages: of system and user",
+            ),
+            (r#"{"messages": [], "prompt": "a"}"#, "line 3: messages: beside prompt or completion"),
             (r#"{"prompt": "a"}"#, "line 3: completion: missing; a row is one JSON object with the texts prompt"),
             (r#"{"completion": "a"}"#, "line 3: prompt: missing; a row is one JSON object"),
             (r#"{"prompt": "a", "text": "a", "completion": "b"}"#, "line 3: prompt and text; both say the same"),
@@ -461,7 +591,7 @@ mod tests {
             refused(format!(r#"{{"prompt": ["{}"], "completion": "b"}}"#, "x\u{85}".repeat(9999)).as_bytes()).len()
                 < 400
         );
-        let missing = documents(&["no/such.jsonl".into()]).err().unwrap().to_string();
+        let missing = documents(&["no/such.jsonl".into()], false).err().unwrap().to_string();
         assert!(missing.starts_with("no/such.jsonl: cannot read: "), "{missing}");
     }
 

@@ -103,6 +103,15 @@ impl Chat {
         })
     }
 
+    /// A conversation of roles and what they said, with the beginning of the model's turn.
+    ///
+    /// # Errors
+    /// What the template raises.
+    pub fn conversation(&self, said: &[(String, String)], thinking: bool) -> Result<String> {
+        let messages = said.iter().map(|(role, content)| context! { role, content });
+        self.render(&Value::from(messages.collect::<Vec<Value>>()), thinking, true)
+    }
+
     /// The prompt of a question, with the beginning of the model's turn. `context` stands before the question.
     pub fn prompt(
         &self,

@@ -7,8 +7,8 @@ use super::splits::{self, Split};
 use crate::gguf::Gguf;
 use crate::{Error, Result};
 
-const PRE: &str = "tokenizer.ggml.pre";
-const MERGES: &str = "tokenizer.ggml.merges";
+pub(super) const PRE: &str = "tokenizer.ggml.pre";
+pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 const PREFIX: &str = "tokenizer.ggml.add_space_prefix";
 
 /// The parts of a `tokenizer.json` that are of this kind; and whether texts begin with a token of their own where the file

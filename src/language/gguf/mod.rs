@@ -5,6 +5,7 @@ mod bpe;
 mod keys;
 mod sentencepiece;
 mod splits;
+mod writing;
 
 use serde_json::{Map, Value, json};
 

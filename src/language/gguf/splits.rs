@@ -13,7 +13,9 @@ pub(super) struct Split {
     pub(super) composes: bool,
 }
 
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// Digits stand alone.
+pub(super) const DIGIT: &str = r"\p{N}";
+pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -36,7 +38,7 @@ const SPLITS: [Split; 7] = [
     Split { names: &["gpt-2", "phi-2", "mpt", "olmo"], expressions: &[GPT2], ..PLAIN },
     Split {
         names: &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"],
-        expressions: &[r"\p{N}", GPT2],
+        expressions: &[DIGIT, GPT2],
         ..PLAIN
     },
     Split {
@@ -55,6 +57,13 @@ const SPLITS: [Split; 7] = [
 pub(super) fn by_name(name: &str) -> Option<&'static Split> {
     const ALL: &[Split] = &SPLITS;
     ALL.iter().find(|split| split.names.contains(&name))
+}
+
+/// What llama.cpp calls the split with these expressions.
+pub(super) fn by_parts(expressions: &[&str], ignores_merges: bool) -> Option<&'static str> {
+    const ALL: &[Split] = &SPLITS;
+    let same = |split: &&Split| split.expressions == expressions && split.ignores_merges == ignores_merges;
+    ALL.iter().find(same)?.names.first().copied()
 }
 
 /// The names of all.

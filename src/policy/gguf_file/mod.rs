@@ -4,6 +4,7 @@
 mod keys;
 mod rope;
 mod weights;
+mod writing;
 
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::Result;
 use crate::gguf::Gguf;
 
 pub(super) use weights::each_tensor;
+pub use writing::GgufPrecision;
 
 /// Families by what llama.cpp calls them and by their `model_type`. Llama stands for Mistral, too.
 const ARCHITECTURES: [(&str, &str); 3] = [("llama", "llama"), ("qwen2", "qwen2"), ("qwen3", "qwen3")];

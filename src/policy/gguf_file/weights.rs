@@ -81,6 +81,29 @@ fn translated(name: &str) -> Option<String> {
     (number.to_string() == layer).then(|| format!("model.layers.{number}.{inner}.{kind}"))
 }
 
+/// What llama.cpp calls a weight, and whether it is one of heads that rotate; none that it has no name for.
+pub(super) fn named(weight: &str) -> Option<(String, bool)> {
+    if let Some((there, _)) = OUTER.iter().find(|(_, outer)| *outer == weight) {
+        return Some(((*there).to_owned(), false));
+    }
+    let (layer, rest) = weight.strip_prefix("model.layers.")?.split_once('.')?;
+    let (inner, kind) = rest.rsplit_once('.')?;
+    let (there, _) = INNER.iter().find(|(_, part)| *part == inner)?;
+    Some((format!("blk.{layer}.{there}.{kind}"), ROTATED.iter().any(|part| weight.contains(part))))
+}
+
+/// A weight of heads with the rows of each rotating pair one after the other.
+pub(super) fn together(weight: Weight, head: usize) -> Weight {
+    let width = weight.values.len() / weight.shape.first().copied().unwrap_or(1).max(1);
+    let rows = |of_head: &[f32]| {
+        let (first, second) = of_head.split_at(of_head.len() / 2);
+        let pairs = first.chunks(width).zip(second.chunks(width));
+        pairs.flat_map(|(one, other)| [one, other].concat()).collect::<Vec<f32>>()
+    };
+    let values = weight.values.chunks(head * width).flat_map(rows).collect();
+    Weight { values, ..weight }
+}
+
 /// The rows of a matrix of heads, each of `head` rows of `width` numbers: those of even number first, then the odd ones.
 fn apart(values: &[f32], head: usize, width: usize) -> Vec<f32> {
     let rows = |of_head: &[f32]| {
@@ -99,6 +122,10 @@ mod tests {
         let name = |name| translated(name).unwrap();
         assert_eq!(name("blk.12.attn_q.bias"), "model.layers.12.self_attn.q_proj.bias");
         assert_eq!(name("output_norm.weight"), "model.norm.weight");
+        for there in ["blk.12.attn_q.bias", "blk.0.ffn_norm.weight", "output.weight", "token_embd.weight"] {
+            assert_eq!(named(&name(there)).unwrap().0, there);
+        }
+        assert!(named("model.layers.1.self_attn.k_proj.weight").unwrap().1 && named("model.other.weight").is_none());
         for other in ["blk.01.attn_q.weight", "blk.+1.attn_q.weight", "blk.0.attn_qkv.weight", "blk.0.attn_q", "norm"] {
             assert_eq!(translated(other), None, "{other}");
         }
@@ -109,5 +136,7 @@ mod tests {
         let values: Vec<f32> = (0..16).map(|i| i as f32).collect();
         let expected = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15].map(|i| i as f32);
         assert_eq!(apart(&values, 4, 2), expected);
+        let weight = Weight { shape: vec![8, 2], values: expected.to_vec() };
+        assert_eq!(together(weight, 4).values, values);
     }
 }

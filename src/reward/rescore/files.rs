@@ -51,19 +51,19 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn is_step(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("step-") && name.ends_with(".jsonl")
+    name.starts_with("step-") && [".jsonl", ".jsonl.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// The bytes of all files together.
+/// The bytes of the text of all files together.
 pub fn size(files: &[PathBuf]) -> Result<u64> {
-    files.iter().map(|path| fs::metadata(path).map(|data| data.len()).map_err(Error::io(path, "read"))).sum()
+    files.iter().map(|path| files::text_size(path)).sum()
 }
 
 /// Cuts the files into pieces and hands them on until `take` has enough.
 pub fn pieces(files: &[PathBuf], mut take: impl FnMut(Piece) -> bool) -> Result<()> {
     for (index, path) in files.iter().enumerate() {
         let file = Arc::new(path.clone());
-        let mut reader = BufReader::with_capacity(PIECE, files::open(path)?);
+        let mut reader = BufReader::with_capacity(PIECE, files::open_text(path)?);
         let (mut before, mut lines) = (0, 0);
         let mut text = Vec::with_capacity(PIECE + 4096);
         loop {
@@ -107,6 +107,29 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compressed_files_are_read_like_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "one\ntwo\n".repeat(1000);
+        let paths = ["step-000001.jsonl", "step-000002.jsonl.zst"].map(|name| folder.path().join(name));
+        fs::write(&paths[0], &text).unwrap();
+        fs::write(&paths[1], files::compressed(&paths[1], text.as_bytes()).unwrap()).unwrap();
+        assert!(fs::metadata(&paths[1]).unwrap().len() < 200);
+        let found = find(&[folder.path().to_path_buf()]).unwrap();
+        assert_eq!(found, paths);
+        assert_eq!(size(&found).unwrap(), 2 * text.len() as u64);
+        assert_eq!(files::read_text(&paths[1]).unwrap(), text);
+        let mut seen = [Vec::new(), Vec::new()];
+        pieces(&found, |piece| {
+            seen[piece.index].extend(piece.text);
+            true
+        })
+        .unwrap();
+        assert!(seen.iter().all(|bytes| bytes == text.as_bytes()));
+        fs::write(&paths[1], "no frame").unwrap();
+        assert!(pieces(&found, |_| true).is_err() && files::read_text(&paths[1]).is_err());
+    }
 
     #[test]
     fn lines_stay_whole_and_keep_their_numbers() {

@@ -1,11 +1,13 @@
 //! The terms that have parameters.
 
 pub mod correct;
+pub mod model;
 pub mod pattern;
 pub mod recited;
 pub mod wording;
 
 pub use correct::{Correct, Credit};
+pub use model::ModelTerm;
 pub use pattern::{MatchedPart, RegexTerm, SearchPattern};
 pub use recited::{Claims, Counted, Groundedness, Relevance};
 pub use wording::{Length, LengthShape, Repetition};

@@ -36,6 +36,8 @@ pub struct Cuda {
     step: CudaStep,
     /// Slots of completions, then those of prompts.
     cache: CudaCache,
+    /// Scratch of the sampler, for what is drawn on the host.
+    weights: Vec<f32>,
 }
 
 /// Samples completions on a card.
@@ -87,7 +89,7 @@ impl Engine<Cuda> {
             let card = card.sibling()?;
             let step = CudaStep::new(&card, config, precision, slots, slots.max(PIECE))?;
             let cache = CudaCache::new(&card, config, precision, slots + Cuda::PROMPTS)?;
-            Ok(Cuda { card, precision, step, cache })
+            Ok(Cuda { card, precision, step, cache, weights: Vec::new() })
         };
         Engine::with_backend(config, slots, max_tokens, backend)
     }
@@ -149,16 +151,26 @@ impl Backend for Cuda {
     fn decode(&mut self, weights: &CudaWeights, slots: &mut Slots) -> Result<Vec<Drawn>> {
         let rows = slots.iter_mut().enumerate().map(|(slot, running)| {
             let running = running.as_mut()?;
-            Some(SlotRow {
-                temperature: running.temperature,
-                uniform: running.uniform(),
-                ..SlotRow::reading(running.newest(slot))
+            let reading = SlotRow::reading(running.newest(slot));
+            // The card knows temperatures alone; what takes more is drawn on the host.
+            Some(if running.needs_logits() {
+                reading
+            } else {
+                SlotRow { temperature: running.sampling.temperature, uniform: running.uniform(), ..reading }
             })
         });
         let rows: Vec<Option<SlotRow>> = rows.collect();
         let running: Vec<usize> = (0..rows.len()).filter(|slot| rows[*slot].is_some()).collect();
-        let drawn = self.step.sample(weights, &self.cache, rows)?;
-        Ok(running.into_iter().map(|slot| (slot, drawn[slot])).collect())
+        let mut drawn = self.step.sample(weights, &self.cache, rows)?;
+        let draw = |slot: usize| {
+            let on_host = slots[slot].as_mut().filter(|running| running.needs_logits());
+            let drawn = match on_host {
+                Some(running) => running.draw(&self.step.logits(slot)?, &mut self.weights),
+                None => drawn[slot].take(),
+            };
+            Ok((slot, drawn))
+        };
+        running.into_iter().map(draw).collect()
     }
 }
 

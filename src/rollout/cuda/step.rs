@@ -144,10 +144,13 @@ impl CudaStep {
         }
         self.warm = true;
         let drawn = self.drawn.to_vec2::<u32>()?;
-        let draw = |(token, bits): (&u32, &u32)| {
-            (*token != EMPTY).then(|| Draw { token: *token, log_prob: f32::from_bits(*bits) })
-        };
+        let draw = |(token, bits): (&u32, &u32)| (*token != EMPTY).then(|| Draw::new(*token, f32::from_bits(*bits)));
         Ok(drawn[0].iter().zip(&drawn[1]).map(draw).collect())
+    }
+
+    /// What the last step predicts in a slot, on the host.
+    pub(super) fn logits(&self, slot: usize) -> Result<Vec<f32>> {
+        Ok(self.logits.get(slot)?.to_vec1()?)
     }
 
     fn make_room(&mut self, weights: &CudaWeights) -> Result<()> {

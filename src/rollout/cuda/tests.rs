@@ -10,7 +10,7 @@ use crate::kernels::rotary::tests::YARN;
 use crate::policy::lora::tests::{adapted, unevenly_adapted};
 use crate::policy::model::tests::random_policy;
 use crate::policy::{Family, ModelConfig, Target};
-use crate::rollout::tests::{mixture, request, snapshot, tiny};
+use crate::rollout::tests::{choosy, mixture, request, snapshot, tiny};
 use crate::rollout::{Completion, Finish, Job, PartialCompletion, Request};
 
 fn policy(family: Family) -> Policy {
@@ -52,6 +52,19 @@ fn says_what_the_processor_says_for_every_family_and_with_adapters() {
         let expected = on_processor(&policy, &requests);
         on_card(|| assert_same(&by_engine(&policy, 7, &requests), &expected));
     }
+}
+
+#[test]
+fn what_takes_more_than_a_temperature_is_drawn_as_on_the_processor() {
+    let policy = policy(Family::Qwen3);
+    let requests = choosy(15);
+    let expected = on_processor(&policy, &requests);
+    on_card(|| {
+        let found = by_engine(&policy, 4, &requests);
+        assert_same(&found, &expected);
+        let masks = |all: &[Completion]| all.iter().map(|one| one.sampling_mask.clone()).collect::<Vec<_>>();
+        assert_eq!(masks(&found), masks(&expected));
+    });
 }
 
 #[test]

@@ -27,6 +27,24 @@ KERNEL(summarise)(float* log_probs, float* log_sums, float* entropies, const flo
 }
 LAUNCHABLE(summarise)
 
+// Logits of tokens that could not be drawn, to far below the target's. A row whose list is empty keeps all of its own.
+KERNEL(mask_logits)(float* logits, const uint* targets, const uint* starts, const uint* kept, int vocabulary, float below) {
+    uint start = starts[blockIdx.x], end = starts[blockIdx.x + 1];
+    float* row = logits + (size_t)blockIdx.x * vocabulary;
+    float least = row[targets[blockIdx.x]] - below;
+    for (int i = threadIdx.x; i < vocabulary && start < end; i += blockDim.x) {
+        // The first of the list that is not before this token.
+        uint low = start, high = end;
+        while (low < high) {
+            uint middle = (low + high) / 2;
+            if (kept[middle] < (uint)i) low = middle + 1;
+            else high = middle;
+        }
+        if (low == end || kept[low] != (uint)i) row[i] = least;
+    }
+}
+LAUNCHABLE(mask_logits)
+
 // Gradients of the logits from those of log-probabilities (g) and entropies (h). `out` may be `logits`.
 KERNEL(logit_gradients)(real* out, const float* logits, const float* log_sums, const float* entropies,
                         const uint* targets, const float* g, const float* h, int vocabulary) {
