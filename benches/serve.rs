@@ -1,9 +1,10 @@
-//! What a server costs beside the engines that it has: `cargo bench --bench serve`.
+//! What a server costs beside the engines that it has: `cargo bench --bench serve`; with another model and fewer requests
+//! `cargo bench --bench serve -- models/smollm2.gguf 64`.
 //!
 //! Must hold: 1,000 requests of 32 clients go through at 0.9 of the rate of the engines alone, at least.
 
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use recollect::rollout::{Request, SLOTS, SamplingParams};
 use recollect::serve::{ServeOptions, Server};
 use recollect::telemetry::machine;
 
-const REQUESTS: usize = 1000;
 const CLIENTS: usize = 32;
 const PROMPT: usize = 24;
 const NEW: usize = 64;
@@ -26,7 +26,9 @@ fn prompt(number: usize, words: usize) -> Vec<u32> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let named = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or("embedded".into());
+    let mut told = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let named = told.next().unwrap_or("embedded".into());
+    let requests: usize = told.next().map_or(Ok(1000), |count| count.parse())?;
     let open = || OpenPolicy::open(&named, DeviceChoice::Cpu);
     let OpenPolicy { policy, .. } = open()?;
     let words = policy.config.vocab_size;
@@ -46,29 +48,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = interrupt.clone();
     let serving = std::thread::spawn(move || server.run(&handle, Duration::from_secs(3600), &mut |_| {}));
     let mut ratios = Vec::new();
-    println!("{}: {REQUESTS} requests of {PROMPT} + {NEW} tokens, {CLIENTS} clients", machine::describe());
+    println!("{}: {requests} requests of {PROMPT} + {NEW} tokens, {CLIENTS} clients", machine::describe());
     println!("{:>16} {:>16} {:>8}", "engines, tok/s", "server, tok/s", "ratio");
     for _ in 0..REPEATS {
-        let engines = rate(|| alone(&mut pool, words))?;
-        let served = rate(|| asked(address, words))?;
+        let engines = rate(requests, || alone(&mut pool, words, requests))?;
+        let served = rate(requests, || asked(address, words, requests))?;
         println!("{engines:>16.0} {served:>16.0} {:>8.3}", served / engines);
         ratios.push(served / engines);
     }
     interrupt.request();
     let done = serving.join().map_err(|_| "the server panicked")??;
-    assert_eq!((done.answered, done.refused), ((REPEATS * REQUESTS) as u64, 0));
+    assert_eq!((done.answered, done.refused), ((REPEATS * requests) as u64, 0));
     ratios.sort_by(f64::total_cmp);
     println!("median {:.3}", ratios[REPEATS / 2]);
     Ok(())
 }
 
-fn rate(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+fn rate(requests: usize, work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let began = Instant::now();
     work()?;
-    Ok((REQUESTS * NEW) as f64 / began.elapsed().as_secs_f64())
+    Ok((requests * NEW) as f64 / began.elapsed().as_secs_f64())
 }
 
-fn alone(pool: &mut WorkerPool, words: usize) -> Result<(), Box<dyn Error>> {
+fn alone(pool: &mut WorkerPool, words: usize, requests: usize) -> Result<(), Box<dyn Error>> {
     let request = |number| Request {
         prompt: prompt(number, words),
         samples: 1,
@@ -78,27 +80,27 @@ fn alone(pool: &mut WorkerPool, words: usize) -> Result<(), Box<dyn Error>> {
         seed: number as u64,
         key: [0, 0],
     };
-    let completions = pool.generate((0..REQUESTS).map(request).collect())?;
+    let completions = pool.generate((0..requests).map(request).collect())?;
     assert!(completions.iter().all(|completion| completion.tokens.len() == NEW));
     Ok(())
 }
 
-fn asked(address: SocketAddr, words: usize) -> Result<(), Box<dyn Error>> {
+fn asked(address: SocketAddr, words: usize, requests: usize) -> Result<(), Box<dyn Error>> {
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 scope.spawn(move || -> std::io::Result<()> {
-                    for number in (client..REQUESTS).step_by(CLIENTS) {
+                    // As clients do: one connection for all requests.
+                    let mut stream = BufReader::new(TcpStream::connect(address)?);
+                    for number in (client..requests).step_by(CLIENTS) {
                         let body = format!(
                             r#"{{"prompt": {:?}, "max_tokens": {NEW}, "ignore_eos": true, "seed": {number}}}"#,
                             prompt(number, words)
                         );
-                        let mut stream = TcpStream::connect(address)?;
-                        let head =
-                            "POST /v1/completions HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length:";
-                        write!(stream, "{head} {}\r\n\r\n{body}", body.len())?;
-                        let mut answer = String::new();
-                        stream.read_to_string(&mut answer)?;
+                        let head = "POST /v1/completions HTTP/1.1\r\nhost: bench\r\ncontent-length:";
+                        let request = format!("{head} {}\r\n\r\n{body}", body.len());
+                        stream.get_mut().write_all(request.as_bytes())?;
+                        let answer = answer(&mut stream)?;
                         assert!(answer.contains(&format!("\"completion_tokens\":{NEW}")), "{answer}");
                     }
                     Ok(())
@@ -110,4 +112,22 @@ fn asked(address: SocketAddr, words: usize) -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })
+}
+
+/// The body of an answer, whose head says how long it is.
+fn answer(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }

@@ -1,6 +1,6 @@
 //! Puts what a run left behind into a table, a page and a JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::likelihood::read_choices;
@@ -148,7 +148,9 @@ fn one(run: &RunDir, config: &Config) -> Result<RunResult> {
     let last = curves.evaluation.iter().map(|row| row.step).max();
     let at_the_end = |one: &&Answered| one.arm == Arm::AfterRl && last.is_some_and(|last| one.step > last);
     let at_the_end: Vec<Answered> = answered.iter().filter(at_the_end).cloned().collect();
-    curves.evaluation.extend(tally(&at_the_end));
+    // Forms that were not asked on the way have no curve.
+    let known: BTreeSet<_> = curves.evaluation.iter().map(|row| (row.task, row.form)).collect();
+    curves.evaluation.extend(tally(&at_the_end).into_iter().filter(|row| known.contains(&(row.task, row.form))));
     let info = info(run.root(), config, manifest, &answered)?;
     Ok(RunResult { answered, curves, info })
 }

@@ -70,7 +70,9 @@ pub fn figures(summary: &Summary) -> Vec<Figure> {
     .map(|(title, note, plot)| figure(title.into(), note, plot));
     let learning = summary.curves.learning.iter().filter_map(|(stage, points)| {
         let point = |point: &LearningPoint| Some(Point { x: point.step as f64, y: point.loss?, band: None });
+        // What is learned is about both sets.
         let lines = smooth(points.iter().filter_map(point).collect());
+        let lines = lines.into_iter().map(|line| PlotLine { label: "", ..line }).collect();
         let title = if stage == "finetune" { "Fine-tuning" } else { "Warm-up" };
         figure(title.into(), "loss on what the stage learns", plot("step", "nats a token", false, lines))
     });

@@ -289,6 +289,13 @@ impl Choice {
         ends: &[u32],
         finish: Option<Finish>,
     ) -> Result<(), ApiError> {
+        // Most are there at once, and nothing may cut them off.
+        if finish.is_some() && self.tokens.is_empty() && !self.detokenizer.has_stops() {
+            let text: Vec<u32> = tokens.iter().copied().filter(|token| !ends.contains(token)).collect();
+            self.text = self.detokenizer.whole(&text)?;
+            (self.tokens, self.scores, self.finish) = (tokens.to_vec(), scores, finish);
+            return Ok(());
+        }
         let mut scores = scores.into_iter();
         for token in tokens {
             self.tokens.push(*token);

@@ -51,6 +51,20 @@ impl Detokenizer {
         Ok(self.release(&new))
     }
 
+    /// The text of all tokens at once, where no stop string may end it.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`push`](Detokenizer::push).
+    pub fn whole(&self, tokens: &[u32]) -> Result<String> {
+        self.tokenizer.decode_as_is(tokens, self.without_special)
+    }
+
+    /// Whether a text is cut off anywhere.
+    pub fn has_stops(&self) -> bool {
+        !self.stops.is_empty()
+    }
+
     /// What is left when nothing more comes.
     ///
     /// # Errors
