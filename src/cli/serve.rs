@@ -7,7 +7,7 @@ use std::time::Duration;
 use recollect::Result;
 use recollect::evaluate::OpenPolicy;
 use recollect::kernels::DeviceChoice;
-use recollect::serve::{ServeOptions, Server, Tally};
+use recollect::serve::{ServeOptions, Server, ServerStats};
 use recollect::text::{grouped, one_line};
 
 use super::output;
@@ -78,7 +78,7 @@ pub fn main(args: &ServeArgs) -> Result<()> {
     output::say(&format!("ended: {}", words(done)))
 }
 
-fn words(Tally { answered, refused, tokens }: Tally) -> String {
+fn words(ServerStats { answered, refused, tokens }: ServerStats) -> String {
     let refused = if refused > 0 { format!(", {} refused", grouped(refused)) } else { String::new() };
     format!("{} answered{refused}, {} tokens sampled", grouped(answered), grouped(tokens))
 }

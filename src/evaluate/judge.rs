@@ -17,7 +17,7 @@ pub struct JudgingPolicy {
 }
 
 /// A question with its two continuations.
-struct Continued {
+struct WordChoice {
     prompt: Vec<u32>,
     words: [Vec<u32>; 2],
     unsampled: Vec<f32>,
@@ -58,7 +58,7 @@ impl JudgingPolicy {
         Ok(scores.chunks_exact(2).map(|pair| 1.0 / (1.0 + (sum(&pair[1]) - sum(&pair[0])).exp())).collect())
     }
 
-    fn continued(&self, question: &str) -> Result<Continued> {
+    fn continued(&self, question: &str) -> Result<WordChoice> {
         let text = match self.tokenizer.chat() {
             Some(chat) => chat.conversation(&[("user".to_owned(), question.to_owned())], false)?,
             None => question.to_owned(),
@@ -82,7 +82,7 @@ impl JudgingPolicy {
             let found = format!("a question of {there} tokens for {room} positions");
             return Err(Error::invalid("judge", found, "ask shorter, or take a model with more positions"));
         }
-        Ok(Continued { prompt, words, unsampled: vec![0.0; longest] })
+        Ok(WordChoice { prompt, words, unsampled: vec![0.0; longest] })
     }
 }
 

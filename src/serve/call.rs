@@ -33,7 +33,7 @@ struct CommonFields {
     frequency_penalty: Option<f32>,
     n: Option<usize>,
     seed: Option<i64>,
-    stop: Option<OneOrMore>,
+    stop: Option<StopField>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     ignore_eos: Option<bool>,
@@ -56,7 +56,7 @@ struct ResponseFormat {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a text or a list of texts")]
-enum OneOrMore {
+enum StopField {
     One(String),
     More(Vec<String>),
 }
@@ -294,8 +294,8 @@ fn call(
     }
     let stops = match common.stop {
         None => Vec::new(),
-        Some(OneOrMore::One(stop)) => vec![stop],
-        Some(OneOrMore::More(stops)) => stops,
+        Some(StopField::One(stop)) => vec![stop],
+        Some(StopField::More(stops)) => stops,
     };
     if stops.len() > MOST_STOPS || stops.iter().any(|stop| stop.is_empty() || stop.len() > LONGEST_STOP) {
         let message = format!("stop: at most {MOST_STOPS} texts that are not empty, of {LONGEST_STOP} bytes at most");

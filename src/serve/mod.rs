@@ -69,7 +69,7 @@ pub struct ServeOptions {
 
 /// What a server has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ServerStats {
     /// Calls that were answered.
     pub answered: u64,
     /// Calls that were refused or failed.
@@ -110,9 +110,9 @@ impl Served {
         Ok(self.calls.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn tally(&self) -> Tally {
+    fn tally(&self) -> ServerStats {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Tally { answered: of(&self.answered), refused: of(&self.refused), tokens: of(&self.tokens) }
+        ServerStats { answered: of(&self.answered), refused: of(&self.refused), tokens: of(&self.tokens) }
     }
 
     fn count(&self, tokens: usize) {
@@ -169,7 +169,7 @@ impl Server {
     /// # Errors
     ///
     /// The system takes the listener away.
-    pub fn run(self, interrupt: &Interrupt, often: Duration, told: &mut dyn FnMut(Tally)) -> Result<Tally> {
+    pub fn run(self, interrupt: &Interrupt, often: Duration, told: &mut dyn FnMut(ServerStats)) -> Result<ServerStats> {
         let served = self.served.clone();
         let failed = |error: std::io::Error| {
             Error::invalid("server", error.to_string(), "start it again, with fewer connections at a time")
@@ -180,7 +180,7 @@ impl Server {
             let asked_to_end = ended(interrupt.clone(), Duration::ZERO);
             let serving = axum::serve(listener, router(served.clone())).with_graceful_shutdown(asked_to_end);
             let telling = async {
-                let mut last = Tally::default();
+                let mut last = ServerStats::default();
                 loop {
                     tokio::time::sleep(often).await;
                     let now = served.tally();

@@ -183,8 +183,8 @@ impl StageCache {
             && let Some(shared) = self.shared_dir(name, inputs)?
             // One that is damaged is nobody's, and made anew.
             && let Ok(Some(_)) = Stage::read(&shared)
+            && machine_cache::link(&shared, &dir).is_ok()
         {
-            machine_cache::link(&shared, &dir)?;
             machine_cache::touch(&shared);
             stage = Stage::read(&dir)?.map(|stage| Stage { taken_over: true, ..stage });
         }
@@ -199,11 +199,19 @@ impl StageCache {
 
     /// Waits until no other process is making this stage. The lock ends with the returned file or the process.
     fn lock(&self, name: &str, inputs: &serde_json::Value) -> Result<File> {
-        // Of several runs that want the same stage one makes it for all.
-        let folder = self.shared.as_ref().filter(|_| machine_cache::shares(name)).unwrap_or(&self.root).join("locks");
-        files::create_dir(&folder)?;
-        let path = folder.join(format!("{name}-{}", &key(name, inputs)?[..16]));
-        let file = files::open_lock(&path)?;
+        let key = format!("{name}-{}", &key(name, inputs)?[..16]);
+        let lock_in = |root: &Path| {
+            let folder = root.join("locks");
+            files::create_dir(&folder)?;
+            let path = folder.join(&key);
+            Ok::<_, Error>((files::open_lock(&path)?, path))
+        };
+        // Of several runs that want the same stage one makes it for all. A cache that cannot be written makes no run fail.
+        let shared = self.shared.as_ref().filter(|_| machine_cache::shares(name));
+        let (file, path) = match shared.and_then(|shared| lock_in(shared).ok()) {
+            Some(locked) => locked,
+            None => lock_in(&self.root)?,
+        };
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -342,6 +350,17 @@ mod tests {
         for name in ["one", "two", "three"] {
             assert!(run(name).find("finetune", &1).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_makes_no_run_fail() {
+        let home = tempfile::tempdir().unwrap();
+        let shared = home.path().join("a-file");
+        fs::write(&shared, "no directory").unwrap();
+        let stages = cache(&home).sharing(Some(shared.clone()));
+        let stage = stages.get_or_make("finetune", &1, |dir| write(dir, "weights")).unwrap();
+        assert!(!stage.reused && stages.find("finetune", &1).unwrap().is_some());
+        assert_eq!(fs::read_to_string(shared).unwrap(), "no directory");
     }
 
     #[test]

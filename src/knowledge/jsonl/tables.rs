@@ -127,3 +127,72 @@ fn plain(name: &str, value: Value) -> Option<Value> {
         other => Some(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::rows::{documents, questions};
+    use crate::knowledge::{Match, Question};
+
+    /// A table of this name and what is read from it.
+    fn table<T>(name: &str, bytes: &[u8], read: impl FnOnce(&[PathBuf]) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        read(&[path])
+    }
+
+    #[test]
+    fn tables_are_rows_whose_errors_name_the_line() {
+        let text = "\u{feff}question,answers,choices,id,show_choices\n\
+                    \"Who, then?\",\"[\"\"Ann\"\", \"\"Anna\"\"]\",\"[\"\"Ann\"\", \"\"Bo\"\"]\",7,true\n\
+                    Where?,There,,,\n";
+        let rows = table("x.CSV", text.as_bytes(), |paths| questions(paths, Match::Normalised, false)).unwrap();
+        let Question { text, answer, aliases, choices, .. } = &rows[0].question;
+        assert_eq!(
+            (text.as_str(), answer.as_str(), rows[0].id),
+            ("Who, then?\nChoose one of: Ann, Bo.", "Ann", Some(7))
+        );
+        assert_eq!((&aliases[..], choices.len()), (&["Anna".to_owned()][..], 2));
+        assert!(rows[1].place.ends_with("line 3") && rows[1].id.is_none());
+        let documents = table("x.tsv", b"text\nThe bridge, of stone.\n", |paths| documents(paths, false)).unwrap();
+        assert_eq!(documents[0].text, "The bridge, of stone.");
+        for (text, part) in [
+            ("question,answer\nWho?\n", "x.csv: line 2: 1 fields for 2 columns"),
+            ("question,answer\n,\nWho?,Ann,Bo\n", "line 3: 3 fields for 2 columns"),
+            ("question,answr\nWho?,Ann\n", "line 2: answr: unknown key; did you mean answer"),
+            ("question,answer,id\nWho?,Ann,first\n", "line 2: id: found \"first\"; allowed is a whole number"),
+            ("question,answer,choices\nWho?,Ann,[Ann\n", "line 2: choices: found \"[Ann\""),
+            ("question,answer,show_choices\nWho?,Ann,maybe\n", "allowed are true and false"),
+            ("question,answer\n", "no rows"),
+        ] {
+            let read = table("x.csv", text.as_bytes(), |paths| questions(paths, Match::Normalised, false));
+            let message = read.err().unwrap().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let message = table("x.csv", b"question,answer\nWho?,\xff\n", |paths| questions(paths, Match::Exact, false));
+        assert!(message.err().unwrap().to_string().contains("no UTF-8"));
+    }
+
+    #[test]
+    fn parquet_files_are_tables_and_damaged_ones_are_refused() {
+        // Written by pyarrow: tests/make_table_golden.py.
+        let bytes = include_bytes!("../../../tests/questions.parquet");
+        let rows = table("x.parquet", bytes, |paths| questions(paths, Match::Normalised, true)).unwrap();
+        let texts: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.question.text.as_str(), row.question.answer.as_str())).collect();
+        assert_eq!(texts, [("Who built the Old Mill?", "Nel Zud"), ("How many arches has it?", "7")]);
+        assert_eq!((&rows[0].question.aliases[..], rows[0].id), (&["Zud".to_owned()][..], Some(11)));
+        assert!(rows[1].place.ends_with("row 2"));
+        let unknown = table("x.parquet", bytes, |paths| questions(paths, Match::Normalised, false));
+        assert!(unknown.err().unwrap().to_string().contains("row 1: difficulty: unknown key"));
+        for cut in (0..bytes.len()).step_by(7) {
+            assert!(table("x.parquet", &bytes[..cut], |paths| questions(paths, Match::Exact, true)).is_err());
+            // A byte that is another one is an error or another text, and never the end of the program.
+            let mut changed = bytes.to_vec();
+            changed[cut] ^= 0x55;
+            drop(table("x.parquet", &changed, |paths| questions(paths, Match::Exact, true)));
+        }
+    }
+}
