@@ -12,7 +12,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::rollout::{Request, SLOTS, SamplingParams};
+use recollect::rollout::{Request, SamplingParams, slots};
 use recollect::telemetry::machine;
 use recollect::{Error, Result};
 
@@ -142,7 +142,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
 /// 128 new tokens after each of 64 prompts of 16.
 fn decoding(config: ModelConfig) -> Result<()> {
     let requests = requests(&rows(&config, 64, 16), 1, 128, 0);
-    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 144)?;
+    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 144)?;
     pool.publish(&policy(config)?.snapshot(0)?)?;
     let mut sample = || pool.generate(requests.clone()).map(drop);
     sample()?;
@@ -155,7 +155,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
     const NEW: usize = 46;
     let config = one_million();
     let prompts = rows(&config, 8, 24);
-    let mut pool = WorkerPool::start(WORKERS, &config, SLOTS, 70)?;
+    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 70)?;
     let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
     let algorithm = Algorithm::grpo();
     let mut step = 0;

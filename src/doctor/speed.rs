@@ -9,7 +9,7 @@ use crate::exchange::WorkerPool;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::learner::{Optimizer, OptimizerConfig, supervised};
 use crate::policy::{LoraConfig, Policy};
-use crate::rollout::{Request, SLOTS, SamplingParams};
+use crate::rollout::{Request, SamplingParams, slots};
 
 /// A measurement that took so long says enough.
 const ENOUGH: Duration = Duration::from_millis(1500);
@@ -74,12 +74,12 @@ fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
     let (prompt, completion) = (PROMPT.min(longest / 2), COMPLETION.min(longest / 2));
     let mut pool = WorkerPool::for_policy(policy, workers, prompt + completion)?;
     pool.publish(&policy.snapshot(0)?)?;
-    let words = policy.config.vocab_size;
+    let (words, slots) = (policy.config.vocab_size, slots(&policy.config));
     rate(|tokens| {
-        let new = (tokens / SLOTS).clamp(1, completion);
+        let new = (tokens / slots).clamp(1, completion);
         let request = |index: usize| Request {
             prompt: (0..prompt).map(|at| ((index * 97 + at * 31) % words) as u32).collect(),
-            samples: SLOTS,
+            samples: slots,
             sampling: SamplingParams::at(1.0),
             max_new_tokens: new,
             // No token has this id: all completions are of one length.
@@ -87,9 +87,9 @@ fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
             seed: 0,
             key: [0, index as u64],
         };
-        let groups = (tokens / (SLOTS * new)).max(workers);
+        let groups = (tokens / (slots * new)).max(workers);
         pool.generate((0..groups).map(request).collect())?;
-        Ok(groups * SLOTS * new)
+        Ok(groups * slots * new)
     })
 }
 

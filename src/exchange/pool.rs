@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::threads::{WorkerBackend, WorkerThreads};
 use super::worker::{JobSender, WorkerEvent, WorkerReport};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Completion, CudaEngine, Job, Limits, PartialCompletion, Request, SLOTS};
+use crate::rollout::{Completion, CudaEngine, Job, Limits, PartialCompletion, Request, slots};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -80,7 +80,7 @@ impl WorkerPool {
     /// lives, or `count` on the processor.
     pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
         let Some(engine) = CudaEngine::for_policy(policy, max_tokens)? else {
-            return WorkerPool::start(count, &policy.config, SLOTS, max_tokens);
+            return WorkerPool::start(count, &policy.config, slots(&policy.config), max_tokens);
         };
         let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
         Ok(WorkerPool::with_backend(WorkerThreads::on_card(engine)?, limits))
@@ -96,7 +96,7 @@ impl WorkerPool {
     }
 
     pub(super) fn with_backend(backend: impl WorkerBackend + 'static, limits: Limits) -> WorkerPool {
-        let (jobs, receiver) = JobSender::open();
+        let (jobs, receiver) = JobSender::open(backend.len());
         backend.reset(&receiver);
         let workers = vec![WorkerState { begun: 0, heard: Instant::now(), asked: false }; backend.len()];
         WorkerPool {
@@ -330,7 +330,7 @@ impl WorkerPool {
 
     /// Has the workers drop everything. Finished completions are kept for [`WorkerPool::underway`].
     fn drop_all(&mut self) {
-        let (jobs, receiver) = JobSender::open();
+        let (jobs, receiver) = JobSender::open(self.workers.len());
         self.jobs = jobs;
         self.backend.reset(&receiver);
         self.orders.values_mut().for_each(|order| order.lost = true);

@@ -34,6 +34,8 @@ pub(super) struct JobReceiver {
     urgent: Receiver<Job>,
     jobs: Receiver<Job>,
     pub reports: Sender<WorkerReport>,
+    /// How many share it.
+    workers: usize,
 }
 
 /// What a worker says.
@@ -58,10 +60,10 @@ pub(super) enum WorkerEvent {
 }
 
 impl JobSender {
-    /// A new queue. What was asked and said over another one goes with that.
-    pub fn open() -> (JobSender, JobReceiver) {
+    /// A new queue for so many workers. What was asked and said over another one goes with that.
+    pub fn open(workers: usize) -> (JobSender, JobReceiver) {
         let ((urgent, urgent_jobs), (jobs, other_jobs), (reports, reported)) = (unbounded(), unbounded(), unbounded());
-        let receiver = JobReceiver { urgent: urgent_jobs, jobs: other_jobs, reports };
+        let receiver = JobReceiver { urgent: urgent_jobs, jobs: other_jobs, reports, workers };
         (JobSender { urgent, jobs, reports: reported }, receiver)
     }
 
@@ -73,6 +75,11 @@ impl JobSender {
 }
 
 impl JobReceiver {
+    /// The jobs that wait, shared evenly.
+    fn share(&self) -> usize {
+        (self.urgent.len() + self.jobs.len()).div_ceil(self.workers.max(1))
+    }
+
     /// The next job, if there is one, and whether it is urgent.
     pub fn next(&self) -> Option<(Job, bool)> {
         let urgent = self.urgent.try_recv().map(|job| (job, true));
@@ -180,16 +187,20 @@ struct RolloutWorker<S> {
 }
 
 impl<S: Sampler> RolloutWorker<S> {
-    /// Listens, takes as many jobs as there is room for, and does one step; or waits for something to do. Whether
-    /// anybody is there to command it.
+    /// Listens, takes its share of the jobs as far as there is room, and does one step; or waits for something to do.
+    /// Whether anybody is there to command it.
     fn round(&mut self) -> Result<bool> {
         if self.listen().is_none() {
             return Ok(false);
         }
-        while self.sampler.has_room()
+        // With room for all of them it would leave the others nothing.
+        let mut share = self.jobs.as_ref().map_or(0, JobReceiver::share);
+        while share > 0
+            && self.sampler.has_room()
             && let Some((job, _)) = self.jobs.as_ref().and_then(JobReceiver::next)
         {
             self.begin(job)?;
+            share -= 1;
         }
         if self.sampler.is_idle() {
             return self.wait();

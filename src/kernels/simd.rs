@@ -27,6 +27,19 @@ impl Level {
         }
     }
 
+    /// Floats of a register: [`Lanes::LEN`] of the lanes that a function gets at this level.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Avx512::LEN,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Avx2::LEN,
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx512 | Level::Avx2 => Portable::LEN,
+            Level::Baseline => Portable::LEN,
+        }
+    }
+
     /// The best of this processor.
     #[inline]
     pub(crate) fn best() -> Level {
@@ -78,8 +91,8 @@ pub(crate) use vectorised;
 pub(crate) trait Lanes: Copy {
     /// How many lanes.
     const LEN: usize;
-    /// Rows of a register block in a matrix product: with two columns of registers each, as many as stay in the
-    /// register file.
+    /// Rows of a register block in a matrix product: with two columns of registers each, two for the operands, and one
+    /// more, as many as stay in the register file.
     const ROWS: usize;
 
     /// The same value in every lane.
@@ -192,8 +205,8 @@ mod x86 {
         };
     }
 
-    lanes!(Avx512, __m512, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
-    lanes!(Avx2, __m256, 8, 4, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
+    lanes!(Avx512, __m512, 16, 12, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
+    lanes!(Avx2, __m256, 8, 6, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
 }
 
 /// Floats in the widest register: inner loops keep this many partial sums.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::exchange::on_cores;
 use crate::policy::Policy;
-use crate::rollout::{Backend, Completion, Cpu, CpuEngine, CudaEngine, Engine, Job, Request, SLOTS};
+use crate::rollout::{Backend, Completion, Cpu, CpuEngine, CudaEngine, Engine, Job, Request, slots};
 use crate::{Error, Result};
 
 /// A request with whom its completions are sent to.
@@ -49,13 +49,13 @@ impl EngineThreads {
         let snapshot = policy.snapshot(0)?;
         if let Some(mut engine) = CudaEngine::for_policy(policy, max_tokens)? {
             engine.load(&snapshot)?;
-            spawn(0, engine, received)?;
+            spawn(0, 1, engine, received)?;
         } else {
-            let weights = Cpu::publish(&snapshot)?;
-            for worker in 0..on_cores(workers) {
-                let mut engine = CpuEngine::new(&policy.config, SLOTS, max_tokens)?;
+            let (weights, engines) = (Cpu::publish(&snapshot)?, on_cores(workers));
+            for worker in 0..engines {
+                let mut engine = CpuEngine::new(&policy.config, slots(&policy.config), max_tokens)?;
                 engine.load_published(weights.clone())?;
-                spawn(worker, engine, received.clone())?;
+                spawn(worker, engines, engine, received.clone())?;
             }
         }
         Ok(EngineThreads { jobs })
@@ -72,11 +72,11 @@ impl EngineThreads {
     }
 }
 
-fn spawn<B: Backend>(worker: usize, engine: Engine<B>, jobs: Receiver<StreamJob>) -> Result<()>
+fn spawn<B: Backend>(worker: usize, engines: usize, engine: Engine<B>, jobs: Receiver<StreamJob>) -> Result<()>
 where
     Engine<B>: Send + 'static,
 {
-    let started = thread::Builder::new().name(format!("engine-{worker}")).spawn(move || work(engine, &jobs));
+    let started = thread::Builder::new().name(format!("engine-{worker}")).spawn(move || work(engine, engines, &jobs));
     started.map(drop).map_err(|error| {
         Error::invalid("engines", format!("cannot start thread {worker}: {error}"), "use fewer workers")
     })
@@ -105,13 +105,15 @@ impl Underway {
     }
 }
 
-/// The life of an engine.
-fn work<B: Backend>(mut engine: Engine<B>, jobs: &Receiver<StreamJob>) {
+/// The life of one of so many engines.
+fn work<B: Backend>(mut engine: Engine<B>, engines: usize, jobs: &Receiver<StreamJob>) {
     let mut underway: BTreeMap<usize, Underway> = BTreeMap::new();
     let mut number = 0;
     loop {
-        // As many as there is room for, at least one where there is nothing else to do.
-        while engine.has_room() {
+        // Its share of those that wait, as far as there is room, and at least one where there is nothing else to do.
+        let mut share = jobs.len().div_ceil(engines);
+        while engine.has_room() && (share > 0 || engine.is_idle()) {
+            share = share.saturating_sub(1);
             let next =
                 if engine.is_idle() { jobs.recv().map_err(|_| TryRecvError::Disconnected) } else { jobs.try_recv() };
             match next {
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn whoever_goes_away_frees_the_slots_and_others_are_answered() {
         let engines = engines(LONG);
-        let long = || Request { stop: Vec::new(), max_new_tokens: LONG - 3, ..request(&[1, 2, 5], SLOTS, 1.0, 3) };
+        let long = || Request { stop: Vec::new(), max_new_tokens: LONG - 3, ..request(&[1, 2, 5], 8, 1.0, 3) };
         let (mut heard, flags) = ask(&engines, long());
         assert!(matches!(heard.blocking_recv(), Some(StreamEvent::Tokens { .. })));
         drop(heard);

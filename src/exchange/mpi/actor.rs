@@ -13,7 +13,7 @@ use crate::exchange::threads::{WorkerBackend, WorkerThreads};
 use crate::exchange::worker::{JobSender, WorkerEvent};
 use crate::kernels::DeviceChoice;
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{CudaEngine, PartialCompletion, SLOTS, SLOTS_ON_CARD};
+use crate::rollout::{CudaEngine, PartialCompletion, SLOTS_ON_CARD, slots};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.
@@ -140,8 +140,8 @@ impl ActorSession {
         let config: ModelConfig = of_json(&start.config)?;
         let (workers, slots) = match start.card {
             None => {
-                let count = on_cores(start.workers);
-                (WorkerThreads::on_processor(count, &config, SLOTS, start.max_tokens)?, count * SLOTS)
+                let (count, slots) = (on_cores(start.workers), slots(&config));
+                (WorkerThreads::on_processor(count, &config, slots, start.max_tokens)?, count * slots)
             }
             Some(precision) => {
                 let device = DeviceChoice::card_of_rank(local_rank)?.open()?;
@@ -149,7 +149,7 @@ impl ActorSession {
                 (WorkerThreads::on_card(engine)?, SLOTS_ON_CARD)
             }
         };
-        let (jobs, receiver) = JobSender::open();
+        let (jobs, receiver) = JobSender::open(workers.len());
         workers.reset(&receiver);
         let (loaded, told, share) = (None, (Vec::new(), 0), GradientShare::start(workers.len())?);
         Ok(ActorSession { workers, slots, jobs, config: Arc::new(config), loaded, round: 0, told, share })
@@ -158,7 +158,7 @@ impl ActorSession {
     fn obey(&mut self, message: ToActor) {
         match message {
             ToActor::Reset(round) => {
-                let (jobs, receiver) = JobSender::open();
+                let (jobs, receiver) = JobSender::open(self.workers.len());
                 (self.jobs, self.round, self.told) = (jobs, round, (Vec::new(), 0));
                 self.workers.reset(&receiver);
             }

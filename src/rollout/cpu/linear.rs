@@ -1,22 +1,24 @@
 //! Products of a few rows with a weight matrix that is packed once per policy version.
 //!
-//! The matrix is stored as panels of [`PANEL`] output columns, `[panel][input][column]`, so that the product reads
-//! it front to back exactly once however many rows there are. Every output is one chain of multiply-adds over the
+//! The matrix is stored as panels of output columns, `[panel][input][column]`, each as wide as the registers that its sums
+//! are in: the product reads it front to back, and from memory exactly once, however many rows there are. Every output is one chain of multiply-adds over the
 //! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
 //! beside it, to the last bit.
 
-use super::buffers::{ActivationRows, Aligned, LINE, PANEL};
+use super::buffers::{ActivationRows, Aligned, LINE};
 use crate::Result;
-use crate::kernels::simd::{Lanes, vectorised};
+use crate::kernels::simd::{Lanes, Level, vectorised};
 use crate::kernels::threads::{self, PART};
 
 /// A linear layer `[outputs, inputs]`, packed for decoding.
 pub(in crate::rollout) struct PackedLinear {
     inputs: usize,
     outputs: usize,
-    /// `[panels, inputs, PANEL]`, zero beyond the last output.
+    /// Columns of a panel: two registers of this processor.
+    width: usize,
+    /// `[panels, inputs, width]`, zero beyond the last output.
     panels: Aligned,
-    /// `[panels * PANEL]`, zero where there is none.
+    /// `[panels * width]`, zero beyond the last output.
     bias: Option<Aligned>,
 }
 
@@ -34,14 +36,14 @@ impl PackedLinear {
     /// as many threads where they are large.
     pub(super) fn stack(inputs: usize, matrices: &[&[f32]], biases: &[&[f32]], threads: usize) -> Result<PackedLinear> {
         let rows: Vec<&[f32]> = matrices.iter().flat_map(|matrix| matrix.chunks_exact(inputs)).collect();
-        let outputs = rows.len();
-        let padded = outputs.next_multiple_of(PANEL);
+        let (outputs, width) = (rows.len(), 2 * Level::best().lanes());
+        let padded = outputs.next_multiple_of(width);
         let mut panels = Aligned::zeros(padded * inputs);
-        let panels_per_part = PART.div_ceil(inputs * PANEL);
-        let parts = rows.chunks(panels_per_part * PANEL).zip(panels.chunks_mut(panels_per_part * inputs * PANEL));
+        let panels_per_part = PART.div_ceil(inputs * width);
+        let parts = rows.chunks(panels_per_part * width).zip(panels.chunks_mut(panels_per_part * inputs * width));
         threads::each(parts.collect(), threads, |(rows, panels)| {
-            for (rows, panel) in rows.chunks(PANEL).zip(panels.chunks_exact_mut(inputs * PANEL)) {
-                transpose(rows, panel);
+            for (rows, panel) in rows.chunks(width).zip(panels.chunks_exact_mut(inputs * width)) {
+                transpose(rows, panel, width);
             }
             Ok(())
         })?;
@@ -52,15 +54,16 @@ impl PackedLinear {
             }
             bias
         });
-        Ok(PackedLinear { inputs, outputs, panels, bias })
+        Ok(PackedLinear { inputs, outputs, width, panels, bias })
     }
 
     /// The weights `[inputs]` of one output.
     pub(super) fn copy_output(&self, output: usize, to: &mut [f32]) {
         assert!(output < self.outputs && to.len() == self.inputs);
-        let panel = &self.panels[output / PANEL * self.inputs * PANEL..][..self.inputs * PANEL];
-        for (weight, line) in to.iter_mut().zip(panel.chunks_exact(PANEL)) {
-            *weight = line[output % PANEL];
+        let size = self.inputs * self.width;
+        let panel = &self.panels[output / self.width * size..][..size];
+        for (weight, line) in to.iter_mut().zip(panel.chunks_exact(self.width)) {
+            *weight = line[output % self.width];
         }
     }
 
@@ -77,12 +80,12 @@ impl PackedLinear {
     }
 }
 
-/// Turns rows `[inputs]` into the columns of a panel `[inputs, PANEL]`. A cache line of every row at a time: what is read
+/// Turns rows `[inputs]` into the columns of a panel `[inputs, width]`. A cache line of every row at a time: what is read
 /// and written meanwhile stays in the fastest cache.
-fn transpose(rows: &[&[f32]], panel: &mut [f32]) {
-    for (block, lines) in panel.chunks_mut(LINE * PANEL).enumerate() {
+fn transpose(rows: &[&[f32]], panel: &mut [f32], width: usize) {
+    for (block, lines) in panel.chunks_mut(LINE * width).enumerate() {
         for (column, row) in rows.iter().enumerate() {
-            for (weight, line) in row[block * LINE..].iter().zip(lines.chunks_exact_mut(PANEL)) {
+            for (weight, line) in row[block * LINE..].iter().zip(lines.chunks_exact_mut(width)) {
                 line[column] = *weight;
             }
         }
@@ -91,17 +94,20 @@ fn transpose(rows: &[&[f32]], panel: &mut [f32]) {
 
 vectorised! {
     fn product<L>(matrix: &PackedLinear, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
-        let (input_stride, output_stride) = (input.stride, output.stride);
-        for panel in 0..matrix.outputs.div_ceil(PANEL) {
-            for part in (0..PANEL).step_by(2 * L::LEN) {
-                let column = panel * PANEL + part;
+        let (input_stride, output_stride, width) = (input.stride, output.stride, matrix.width);
+        // Packed for this level or a better one.
+        assert!(width.is_multiple_of(2 * L::LEN));
+        for panel in 0..matrix.outputs.div_ceil(width) {
+            for part in (0..width).step_by(2 * L::LEN) {
+                let column = panel * width + part;
                 let mut row = 0;
                 while row < rows {
                     // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
                     // panels, and `stack` made panels and bias as long.
                     unsafe {
                         let tile = ProductTile {
-                            weights: matrix.panels.as_ptr().add(panel * matrix.inputs * PANEL + part),
+                            weights: matrix.panels.as_ptr().add(panel * matrix.inputs * width + part),
+                            width,
                             inputs: matrix.inputs,
                             bias: matrix.bias.as_ref().map(|bias| bias.as_ptr().add(column)),
                             input: input.as_ptr().add(row * input_stride),
@@ -110,10 +116,18 @@ vectorised! {
                             output_stride,
                             store,
                         };
-                        row += match rows - row {
-                            8.. if L::ROWS >= 8 => tile.run::<L, 8>(),
+                        row += match block(rows - row, L::ROWS) {
+                            12.. if L::ROWS >= 12 => tile.run::<L, 12>(),
+                            11 if L::ROWS >= 12 => tile.run::<L, 11>(),
+                            10 if L::ROWS >= 12 => tile.run::<L, 10>(),
+                            9 if L::ROWS >= 12 => tile.run::<L, 9>(),
+                            8 if L::ROWS >= 12 => tile.run::<L, 8>(),
+                            7 if L::ROWS >= 12 => tile.run::<L, 7>(),
+                            6.. if L::ROWS >= 6 => tile.run::<L, 6>(),
+                            5 if L::ROWS >= 6 => tile.run::<L, 5>(),
                             4.. => tile.run::<L, 4>(),
-                            2.. => tile.run::<L, 2>(),
+                            3 => tile.run::<L, 3>(),
+                            2 => tile.run::<L, 2>(),
                             _ => tile.run::<L, 1>(),
                         };
                     }
@@ -123,9 +137,18 @@ vectorised! {
     }
 }
 
+/// Rows of the next block, where so many are left and `most` fit into registers: blocks of one size, so that no last one
+/// is too short to keep the processor busy.
+#[inline(always)]
+fn block(left: usize, most: usize) -> usize {
+    left.div_ceil(left.div_ceil(most))
+}
+
 /// A block of rows times two registers of columns.
 struct ProductTile {
     weights: *const f32,
+    /// Floats from the weights of one input to those of the next.
+    width: usize,
     inputs: usize,
     bias: Option<*const f32>,
     input: *const f32,
@@ -139,14 +162,14 @@ impl ProductTile {
     /// Computes `ROWS` rows and returns how many they were.
     ///
     /// # Safety
-    /// `ROWS` rows can be read at `input` and written at `output`, `inputs` rows of `PANEL` lie at `weights`.
+    /// `ROWS` rows can be read at `input` and written at `output`, `inputs` rows of `width` lie at `weights`.
     #[inline(always)]
     unsafe fn run<L: Lanes, const ROWS: usize>(self) -> usize {
         unsafe {
             let mut sums = [[L::splat(0.0); 2]; ROWS];
             for k in 0..self.inputs {
-                let left = L::load(self.weights.add(k * PANEL));
-                let right = L::load(self.weights.add(k * PANEL + L::LEN));
+                let left = L::load(self.weights.add(k * self.width));
+                let right = L::load(self.weights.add(k * self.width + L::LEN));
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let value = L::splat(*self.input.add(row * self.input_stride + k));
                     *sum = [value.mul_add(left, sum[0]), value.mul_add(right, sum[1])];
@@ -188,7 +211,7 @@ mod tests {
 
     #[test]
     fn products_are_right_for_shapes_that_are_multiples_of_nothing() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (8, 33, 32), (15, 20, 65), (64, 6, 37)] {
+        for (rows, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (8, 33, 32), (15, 20, 65), (23, 9, 50), (64, 6, 37)] {
             let (matrix, bias) = (numbers(inputs * outputs, 1000), numbers(outputs, 2000));
             let (first, second) = matrix.split_at(outputs / 3 * inputs);
             let (first_bias, second_bias) = bias.split_at(outputs / 3);
@@ -213,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_matrix_of_several_parts_is_packed_as_one() {
-        let (inputs, outputs) = (PART / 64 + 3, 5 * PANEL + 7);
+        let (inputs, outputs) = (PART / 64 + 3, 5 * 32 + 7);
         let matrix = numbers(inputs * outputs, 3);
         let packed = PackedLinear::stack(inputs, &[&matrix], &[], 3).unwrap();
         let mut row = vec![0.0; inputs];

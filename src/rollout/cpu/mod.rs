@@ -23,10 +23,21 @@ use super::published::Published;
 use crate::Result;
 use crate::policy::{ModelConfig, Snapshot};
 
-/// Slots of an engine that pay on a CPU. Eight rows fill the registers of a product; with more, keys and values of all
-/// slots no longer fit the processor's cache, and each step fetches them anew. Measured at 144 tokens and two engines:
-/// 16 slots take 1.02 times as long for 0.5 million parameters, 1.06 to 1.2 times for 4 million, as long for 30 million.
-pub const SLOTS: usize = 8;
+/// Fewest and most slots of an engine that pay. Fewer rows leave registers of a product empty; of more, one step takes so
+/// long that reading the weights is no longer seen in it.
+const FEWEST: usize = 8;
+const MOST: usize = 32;
+
+/// Tokens of a usual prompt with its completion.
+const USUAL: usize = 128;
+
+/// Slots of an engine that pay for a model. A step reads the weights once for all slots, and the keys and values of every
+/// slot: as many as make the latter as much as the former. With more, a small model's would no longer fit the processor's
+/// cache.
+pub fn slots(config: &ModelConfig) -> usize {
+    let read_by_each = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * USUAL;
+    (config.parameter_count() / read_by_each.max(1)).next_multiple_of(FEWEST).clamp(FEWEST, MOST)
+}
 
 /// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
@@ -49,7 +60,7 @@ pub type CpuEngine = Engine<Cpu>;
 
 impl Engine<Cpu> {
     /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Results do
-    /// not depend on `slots`; speed does, see [`SLOTS`].
+    /// not depend on `slots`; speed does, see [`slots`](fn@slots).
     ///
     /// # Errors
     ///
