@@ -148,6 +148,10 @@ fn from_an_empty_folder_to_another_reward() {
     // The two beside each other.
     let said = folder.does(&["compare", "runs/quickstart", "runs/other"]);
     assert!(said.contains("train.reward") && said.contains("after RL"), "{said}");
+
+    // What was exported, for others.
+    answers_in_transformers(&folder, question);
+    is_measured_by_lm_evaluation_harness(&folder);
 }
 
 fn stage(folder: &Folder, name: &str) -> PathBuf {
@@ -230,33 +234,68 @@ fn every_key_is_told_and_so_is_what_other_trainers_call_it() {
     assert!(error.contains("unknown key; here that is train.group_size"), "{error}");
 }
 
-/// A Python with lm-evaluation-harness, where there is one.
-fn harness() -> Option<PathBuf> {
+/// A Python with these packages, where there is one.
+fn python(packages: &str) -> Option<PathBuf> {
     let named = ["RECOLLECT_PYTHON", "RECOLLECT_PYTHON_LIGHT"].into_iter().find_map(std::env::var_os)?;
     let has = |python: &PathBuf| {
-        let found = Command::new(python).args(["-c", "import lm_eval, transformers, tenacity"]).output();
+        let found = Command::new(python).args(["-c", &format!("import {packages}")]).output();
         found.is_ok_and(|output| output.status.success())
     };
-    Some(PathBuf::from(named)).filter(has)
+    let python = Some(PathBuf::from(named)).filter(has);
+    if python.is_none() {
+        eprintln!("skipped: RECOLLECT_PYTHON names no Python with {packages}");
+    }
+    python
 }
 
-#[test]
-fn what_is_served_is_measured_by_lm_evaluation_harness() {
-    let Some(python) = harness() else {
-        eprintln!("skipped: RECOLLECT_PYTHON names no Python with lm_eval[api] and transformers");
-        return;
-    };
-    let folder = Folder::new();
-    folder.does(&["world", "quickstart", "--export-lm-eval", "tasks"]);
-    folder.does(&["export", "embedded", "base"]);
-    let mut server = folder.command(&["serve", "embedded", "--port", "0"]);
+/// Reads a prompt from standard input, and says how many tokens it has and, where PyTorch is there, what follows.
+const CONTINUE: &str = "
+import importlib.util, sys
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+AutoConfig.from_pretrained('away')
+tokenizer = AutoTokenizer.from_pretrained('away')
+ids = tokenizer.encode(sys.stdin.read(), add_special_tokens=False)
+print(len(ids))
+if importlib.util.find_spec('torch'):
+    import torch
+    model = AutoModelForCausalLM.from_pretrained('away')
+    print(tokenizer.decode(model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=24)[0, len(ids):]))
+";
+
+fn answers_in_transformers(folder: &Folder, question: &str) {
+    let Some(python) = python("transformers") else { return };
+    let said = folder.does(&["ask", "away", question, "--direct"]);
+    let (shown, answer) = said.split_once("\n\n→ ").unwrap();
+    let (tokens, prompt) = shown.split_once("The model sees ").unwrap().1.split_once(" tokens:\n").unwrap();
+    let prompt: Vec<&str> = prompt.lines().map(|line| line.strip_prefix("  ").unwrap()).collect();
+    let mut command = Command::new(python);
+    command.args(["-c", CONTINUE]).current_dir(folder.path("")).env("HF_HUB_OFFLINE", "1");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(prompt.join("\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (counted, continued) = told.split_once('\n').unwrap();
+    assert_eq!(counted, tokens);
+    if continued.is_empty() {
+        eprintln!("skipped: without torch its weights are not loaded, only its tokenizer and config");
+    } else {
+        assert!(continued.contains(answer.lines().next().unwrap()), "{continued:?} and {answer:?}");
+    }
+}
+
+fn is_measured_by_lm_evaluation_harness(folder: &Folder) {
+    let Some(python) = python("lm_eval, transformers, tenacity") else { return };
+    let world = &SHORT[10..14];
+    folder.does(&[&["world", "mine/quickstart.toml", "--export-lm-eval", "tasks"][..], world].concat());
+    let mut server = folder.command(&["serve", "away", "--port", "0"]);
     let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
     let model = format!(
-        "model=embedded,base_url=http://{address}/v1/completions,tokenizer={},num_concurrent=8,max_length=256",
-        folder.path("base").display()
+        "model=away,base_url=http://{address}/v1/completions,tokenizer={},num_concurrent=8,max_length=256",
+        folder.path("away").display()
     );
     let mut harness = Command::new(python);
     harness.args(["-m", "lm_eval", "--model", "local-completions", "--model_args", &model]);
@@ -275,7 +314,7 @@ fn what_is_served_is_measured_by_lm_evaluation_harness() {
         let named = |name: &&String| name.starts_with("exact_match") || name.starts_with("acc,");
         of_task[of_task.keys().find(named).unwrap()].as_f64().unwrap()
     };
-    // The base reads, and knows nothing of this world.
+    // It reads, and knows as good as nothing of this world.
     assert!(share("recollect_candidates_in_context") > 0.7, "{results}");
     assert!(share("recollect_candidates_choices") < 0.8, "{results}");
 }

@@ -6,6 +6,7 @@ mod foreign;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use foreign::home;
 use rand::{Rng, SeedableRng};
@@ -156,6 +157,35 @@ fn what_is_exported_as_a_file_is_the_same_model_and_tokenizer() {
             assert_eq!(prompt(before), prompt(after));
         }
     }
+}
+
+/// `tests/check_llama_cpp.py` has llama.cpp go on from what transformers went on from.
+#[test]
+fn what_is_exported_as_a_file_is_continued_by_llama_cpp() {
+    let named = ["RECOLLECT_PYTHON", "RECOLLECT_PYTHON_LIGHT"].into_iter().find_map(std::env::var_os);
+    let has = |python: &std::ffi::OsString| {
+        let found = Command::new(python).args(["-c", "import xllamacpp"]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    let Some(python) = named.filter(has) else {
+        eprintln!("skipped: RECOLLECT_PYTHON names no Python with xllamacpp");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for name in CASES.into_iter().filter(|name| *name != "llama-sentencepiece") {
+        let recorded = golden(&format!("{name}.json"));
+        let (base, _) = read(&recorded.with_extension("gguf"));
+        let path = home.path().join(format!("{name}.gguf"));
+        let metadata = base.tokenizer.gguf_metadata(base.policy.config.vocab_size).unwrap();
+        base.policy.save_gguf(&path, "tiny", metadata, GgufPrecision::F32).unwrap();
+        files.extend([path, recorded]);
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check_llama_cpp.py");
+    let output = Command::new(python).arg(script).args(files).output().unwrap();
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{said}");
+    assert!(output.status.success(), "{said}{wrong}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use recollect::evaluation::{Requirement, Summary};
 use recollect::exchange::mpi::{self, Role};
 use recollect::experiment::{Experiment, preflight};
 use recollect::interrupt::Interrupt;
+use recollect::kernels::DeviceChoice;
 use recollect::report::{Column, ShownTable};
 use recollect::store::machine_cache;
 use recollect::telemetry::Progress;
@@ -42,6 +43,27 @@ impl RequireArgs {
     /// Refuses a report that does not meet all of them, a line for each.
     pub fn check(&self, summary: &Summary) -> Result<()> {
         Error::all(self.requirements.iter().filter_map(|requirement| requirement.check(summary).err()).collect())
+    }
+}
+
+/// How a policy is sampled from.
+#[derive(clap::Args)]
+pub struct SamplerArgs {
+    /// Seed of what is sampled
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where it is sampled: "auto", "cpu" or "cuda:N"
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Worker threads (0: one for each core)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    workers: usize,
+}
+
+impl SamplerArgs {
+    /// Worker threads; `None`: one for each core.
+    pub fn workers(&self) -> Option<usize> {
+        (self.workers > 0).then_some(self.workers)
     }
 }
 

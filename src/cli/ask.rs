@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use recollect::evaluate::{AskOptions, AskedPolicy, GivenAnswer, GivenAnswers};
-use recollect::kernels::DeviceChoice;
 use recollect::language::Opening;
 use recollect::text::{bare, one_line};
 use recollect::verifier::Recitation;
 use recollect::{Error, Result, files};
 
+use super::arguments::SamplerArgs;
 use super::output;
 
 /// Ask a policy one question, or many, and read what it thinks
@@ -48,15 +48,11 @@ pub struct AskArgs {
     /// Longest completion in tokens [default: that of the run's evaluation]
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
-    /// Seed of the sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Where it is asked: "auto", "cpu" or "cuda:N"
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
-    /// Worker threads (0: one for each core)
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    workers: usize,
+    /// End a completion before this text; can be given several times [default: as in the run's config]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    stop: Vec<String>,
+    #[command(flatten)]
+    sampler: SamplerArgs,
 }
 
 const HELP: &str = "\
@@ -90,7 +86,6 @@ fn number(text: &str, holds: impl Fn(f64) -> bool, allowed: &str) -> std::result
 }
 
 pub fn main(args: &AskArgs) -> Result<()> {
-    let workers = (args.workers > 0).then_some(args.workers);
     let mut options = AskOptions {
         opening: if args.direct { Opening::Answer } else { Opening::Think },
         context: Vec::new(),
@@ -101,13 +96,14 @@ pub fn main(args: &AskArgs) -> Result<()> {
         min_p: args.min_p,
         repetition_penalty: args.repetition_penalty,
         max_new_tokens: args.max_new_tokens,
-        seed: args.seed,
+        stop: args.stop.clone(),
+        seed: args.sampler.seed,
     };
     for path in &args.context {
         let text = files::read_small(path)?;
         options.context.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
     }
-    let mut policy = AskedPolicy::open(&args.policy, args.device, workers)?;
+    let mut policy = AskedPolicy::open(&args.policy, args.sampler.device, args.sampler.workers())?;
     if let Some(why) = &policy.unchecked {
         output::say(&format!("(nothing is marked as true or false: {})\n", one_line(why)))?;
     }

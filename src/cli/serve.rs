@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use recollect::Result;
 use recollect::evaluate::OpenPolicy;
-use recollect::kernels::DeviceChoice;
 use recollect::serve::{ServeOptions, Server, ServerStats};
 use recollect::text::{grouped, one_line};
 
+use super::arguments::SamplerArgs;
 use super::output;
 
 /// How often the server says what it has done.
@@ -33,22 +33,15 @@ pub struct ServeArgs {
     /// Tokens of a prompt and its completion together [default: as many as the model has positions]
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
-    /// Seed of requests that name none: each has another one
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Where it samples: "auto", "cpu" or "cuda:N"
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
-    /// Engines (0: one for each core)
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    workers: usize,
+    #[command(flatten)]
+    sampler: SamplerArgs,
 }
 
 const HELP: &str = "\
 Answers /v1/completions and /v1/chat/completions, with n, seed, stop, stream, logprobs, echo, temperature, top_p, top_k, min_p
 and penalties, and /v1/models and /health. Chat puts messages into the model's template; a model without one takes a question in
 the plain format. What ends a completion is left out of its text, other special tokens are shown unless `skip_special_tokens` is
-true. Log-probabilities are the model's own, before temperature and truncation.
+true. Requests without a seed are drawn differently each, all from the server's --seed. Log-probabilities are the model's own, before temperature and truncation.
 
 Examples:
   recollect serve runs/quickstart
@@ -65,12 +58,12 @@ pub fn main(args: &ServeArgs) -> Result<()> {
         name: args.name.clone().or(last).unwrap_or_else(|| args.policy.clone()),
         address: args.host,
         port: args.port,
-        workers: (args.workers > 0).then_some(args.workers),
+        workers: args.sampler.workers(),
         max_tokens: args.max_tokens,
-        seed: args.seed,
+        seed: args.sampler.seed,
     };
     let interrupt = output::interruptible()?;
-    let server = Server::bind(OpenPolicy::open(&args.policy, args.device)?, &options)?;
+    let server = Server::bind(OpenPolicy::open(&args.policy, args.sampler.device)?, &options)?;
     output::say(&format!("{} at http://{}/v1 (Ctrl-C ends)", one_line(&options.name), server.address()))?;
     let mut lost = Ok(());
     let done = server.run(&interrupt, OFTEN, &mut |tally| lost = output::say(&words(tally)))?;

@@ -33,8 +33,8 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
     };
     let rollouts = product(&[questions, group]);
     let sampled = product(&[questions, group, length]);
-    let replayed = format!("{:.0} % of them replayed", finetune.replay * 100.0);
-    let because = format!("{} steps × {} tokens, {replayed}", finetune.steps, finetune.tokens_per_step);
+    let shares = [(finetune.replay, "replayed"), (finetune.own_text.unwrap_or(0.0), "own text")];
+    let because = format!("{} steps × {} tokens{}", finetune.steps, finetune.tokens_per_step, of_them(&shares));
     let mut lines = Vec::new();
     if let seeds @ 1.. = config.run.seeds.len() {
         lines.push(line(
@@ -43,8 +43,13 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
             "one for each of run.seeds; what follows is for one of them".into(),
         ));
     }
+    lines.extend([line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because)]);
+    lines.extend(config.warmup.as_ref().map(|warmup| {
+        let shares = [(warmup.documents, "documents"), (warmup.own_text.unwrap_or(0.0), "own text")];
+        let because = format!("{} steps × {} tokens{}", warmup.steps, warmup.tokens_per_step, of_them(&shares));
+        line("warm-up tokens", product(&[warmup.steps, warmup.tokens_per_step]), because)
+    }));
     lines.extend([
-        line("fine-tuning tokens", product(&[finetune.steps, finetune.tokens_per_step]), because),
         line("rollouts per step", rollouts, format!("{questions} questions × {group} completions of each")),
         line("optimizer steps", product(&[steps, epochs]), optimizer_steps),
         line("rollouts in all", product(&[questions, group, steps]), format!("{rollouts} × {steps} steps")),
@@ -114,6 +119,13 @@ fn line(name: &'static str, value: u128, because: String) -> DerivedNumber {
     DerivedNumber { name, value, because }
 }
 
+/// What some of them are, in words; nothing of shares of 0.
+fn of_them(shares: &[(f64, &str)]) -> String {
+    let told = shares.iter().filter(|(share, _)| *share > 0.0);
+    let told: Vec<String> = told.map(|(share, what)| format!("{:.0} % {what}", share * 100.0)).collect();
+    if told.is_empty() { String::new() } else { format!(", of them {}", told.join(" and ")) }
+}
+
 /// A product that a hostile config cannot make overflow.
 fn product(factors: &[usize]) -> u128 {
     factors.iter().fold(1, |product: u128, factor| product.saturating_mul(*factor as u128))
@@ -122,7 +134,7 @@ fn product(factors: &[usize]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::AlgorithmChoice;
+    use crate::config::{AlgorithmChoice, WarmupConfig};
 
     fn value(config: &Config, name: &str) -> Option<u128> {
         of_run(config).into_iter().find(|line| line.name == name).map(|line| line.value)
@@ -147,6 +159,26 @@ mod tests {
         config.train.algorithm = AlgorithmChoice::Custom("preset = 'dapo'\ninner_epochs = 2".parse().unwrap());
         assert_eq!(value(&config, "optimizer steps"), Some(200));
         assert_eq!(value(&config, "extra rollouts per step"), Some(3 * 128));
+    }
+
+    #[test]
+    fn what_is_learned_before_is_told_with_its_parts() {
+        let mut config = Config::default();
+        let because = |config: &Config, name: &str| {
+            of_run(config).into_iter().find(|line| line.name == name).map(|line| line.because)
+        };
+        config.finetune.replay = 0.0;
+        let told = because(&config, "fine-tuning tokens").unwrap();
+        assert!(told.ends_with(" tokens") && because(&config, "warm-up tokens").is_none(), "{told}");
+        (config.finetune.replay, config.finetune.own_text) = (0.25, Some(0.1));
+        assert!(
+            because(&config, "fine-tuning tokens")
+                .unwrap()
+                .ends_with("tokens, of them 25 % replayed and 10 % own text")
+        );
+        config.warmup =
+            Some(WarmupConfig { steps: 20, tokens_per_step: 1024, documents: 0.4, ..WarmupConfig::default() });
+        assert_eq!(because(&config, "warm-up tokens").unwrap(), "20 steps × 1024 tokens, of them 40 % documents");
     }
 
     #[test]

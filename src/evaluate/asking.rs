@@ -41,6 +41,8 @@ pub struct AskOptions {
     pub min_p: Option<f64>,
     pub repetition_penalty: Option<f64>,
     pub max_new_tokens: Option<usize>,
+    /// Texts before which a completion ends; none: as in the config of its run.
+    pub stop: Vec<String>,
     pub seed: u64,
 }
 
@@ -157,15 +159,17 @@ impl AskedPolicy {
             key: [0, question.id],
         };
         let completions = self.pool.generate(vec![request])?;
+        let stopping = (!options.stop.is_empty()).then(|| self.tokenizer.clone().stopping_at(&options.stop));
+        let tokenizer = stopping.as_ref().unwrap_or(&self.tokenizer);
         let facts: &dyn Facts = self.knowledge.as_ref().map_or(&NoFacts, |knowledge| knowledge);
         let mut answers = Vec::with_capacity(completions.len());
         for completion in completions {
-            let stopped = self.tokenizer.stopped(&completion.tokens)?;
+            let stopped = tokenizer.stopped(&completion.tokens)?;
             let completion = match stopped {
                 Some(tokens) => completion.stopped_after(tokens),
                 None => completion,
             };
-            let (text, ended) = (self.tokenizer.written(&completion.tokens)?, completion.finish == Finish::Stop);
+            let (text, ended) = (tokenizer.written(&completion.tokens)?, completion.finish == Finish::Stop);
             let reading = Reading::parse(&text, options.opening, &question.cue);
             answers.push(GivenAnswer {
                 judgement: judge(facts, &question, options.opening, &text, ended),
@@ -224,6 +228,10 @@ mod tests {
         let told = |asked: &GivenAnswers| asked.answers.iter().map(|one| one.sentences.clone()).collect::<Vec<_>>();
         assert_eq!(told(&asked), told(&again), "the same seed says the same");
         assert!(policy.ask("who guards the Ünknown ?", &thinking).is_err());
+        let first = asked.answers[0].sentences[0].split(' ').nth(1).unwrap().to_owned();
+        let short = AskOptions { stop: vec![format!(" {first}")], ..thinking.clone() };
+        let cut = &policy.ask(&question.text, &short).unwrap().answers[0];
+        assert!(cut.ended && cut.tokens < asked.answers[0].tokens && cut.sentences[0].split(' ').count() == 1);
         let long = AskOptions { max_new_tokens: Some(100_000), ..thinking };
         assert!(policy.ask(&question.text, &long).unwrap_err().to_string().contains("ask shorter"));
     }

@@ -223,6 +223,12 @@ impl Tokenizer {
         Ok(text)
     }
 
+    /// The same tokenizer, for completions that end before other texts than those of the config.
+    pub fn stopping_at(mut self, stop: &[String]) -> Self {
+        self.prompts.stop = stop.to_vec();
+        self
+    }
+
     /// How many tokens of a completion there are when a stop string of the config is complete; `None` where none is.
     ///
     /// # Errors

@@ -93,6 +93,11 @@ impl Batch {
         self.all().flat_map(|group| &group.completions).map(|completion| completion.tokens.len()).sum()
     }
 
+    /// Tokens of prompts, each as often as it was completed, and sampled ones.
+    pub fn tokens_with_prompts(&self) -> usize {
+        self.tokens() + self.all().map(|group| group.prompt.len() * group.completions.len()).sum::<usize>()
+    }
+
     /// Records the metrics of everything that was sampled.
     pub fn measure(&mut self, normalise: Normalise, tolerance: f64) {
         let rewards: Vec<Vec<Option<f64>>> = self.all().map(Group::rewards).collect();

@@ -42,7 +42,6 @@ pub fn by_term(groups: &[&[Record]]) -> Vec<(f64, Grouped)> {
 pub fn measure(lines: &[&Record], groups: &[Vec<Option<f64>>], without_spread: usize) {
     let share =
         |of: &dyn Fn(&Record) -> bool| lines.iter().filter(|line| of(line)).count() as f64 / lines.len().max(1) as f64;
-    let mean = |of: &dyn Fn(&Record) -> f64| lines.iter().copied().map(of).sum::<f64>() / lines.len().max(1) as f64;
     let rewards: Vec<f64> = lines.iter().filter_map(|line| line.reward).collect();
     if !rewards.is_empty() {
         gauge!("reward").set(rewards.iter().sum::<f64>() / rewards.len() as f64);
@@ -62,7 +61,8 @@ pub fn measure(lines: &[&Record], groups: &[Vec<Option<f64>>], without_spread: u
         }
         histogram!(format!("correct/{}", line.form)).record(f64::from(u8::from(line.judgement.correct)));
     }
-    gauge!("completions/mean_length").set(mean(&|line| line.tokens as f64));
+    lengths("", lines.iter().copied());
+    lengths("terminated_", lines.iter().copied().filter(|line| line.finish != Finish::Length));
     gauge!("completions/clipped_ratio").set(share(&|line| line.finish == Finish::Length));
     let sentences: usize = lines.iter().map(|line| line.judgement.recitations.len()).sum();
     let true_ones = lines.iter().flat_map(|line| &line.judgement.recitations).filter(|r| r.is_true).count();
@@ -82,6 +82,22 @@ pub fn measure(lines: &[&Record], groups: &[Vec<Option<f64>>], without_spread: u
     }
     if lines.iter().any(|line| line.judgement.needed > 0) {
         gauge!("recited/needed_found").set(share(&|line| line.judgement.needed_found == line.judgement.needed));
+    }
+}
+
+/// Mean, least and most tokens of some completions; none where there are none.
+fn lengths<'a>(which: &str, lines: impl Iterator<Item = &'a Record>) {
+    let tokens: Vec<f64> = lines.map(|line| line.tokens as f64).collect();
+    if tokens.is_empty() {
+        return;
+    }
+    let said = [
+        ("mean", tokens.iter().sum::<f64>() / tokens.len() as f64),
+        ("min", tokens.iter().copied().fold(f64::INFINITY, f64::min)),
+        ("max", tokens.iter().copied().fold(0.0, f64::max)),
+    ];
+    for (name, value) in said {
+        gauge!(format!("completions/{name}_{which}length")).set(value);
     }
 }
 

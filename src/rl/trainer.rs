@@ -31,6 +31,9 @@ pub(super) struct Notes {
     pub reward: RewardNote,
     #[serde(flatten)]
     pub monitor: Monitor,
+    /// Tokens so far, those of prompts among them.
+    #[serde(default)]
+    pub num_tokens: usize,
     /// The evaluated step with the most right answers about A, and their share.
     #[serde(default)]
     pub best: Option<(usize, f64)>,

@@ -119,6 +119,8 @@ impl<'a> TrainingLoop<'a> {
         gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
         let update = self.learn(step, &batch)?;
         self.observe(step, &batch, &update, &written)?;
+        self.notes.num_tokens += batch.tokens_with_prompts();
+        gauge!("num_tokens").set(self.notes.num_tokens as f64);
         gauge!("tokens_per_second").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
         gauge!("step_time").set(began.elapsed().as_secs_f64());
         Ok(written)

@@ -36,6 +36,8 @@ pub(crate) struct Update {
     /// Mismatch of sampler and learner, before the first of them.
     mismatch_kl: Option<f64>,
     gradient_norm: Option<f64>,
+    /// The smallest share of tokens at the lower bound, and the largest at the upper one, of its optimizer steps.
+    clipped: Option<(f64, f64)>,
     /// What was not finite, so that the rest of the step was left out.
     pub not_finite: Option<&'static str>,
 }
@@ -159,6 +161,8 @@ fn together(first: Option<Gradients>, second: Option<Gradients>) -> Result<Optio
 impl Update {
     fn add(&mut self, learned: Learned) {
         self.mismatch_kl.get_or_insert(learned.statistics.mismatch_kl());
+        let (low, high) = (learned.statistics.clip_ratio_low(), learned.statistics.clip_ratio_high());
+        self.clipped = Some(self.clipped.map_or((low, high), |(least, most)| (least.min(low), most.max(high))));
         self.learned += learned;
         self.steps += 1;
     }
@@ -185,8 +189,13 @@ impl Update {
             gauge!("kl").set(statistics.kl());
         }
         gauge!("mismatch_kl").set(self.mismatch_kl.unwrap_or_default());
-        gauge!("clip_ratio/low").set(statistics.clip_ratio_low());
-        gauge!("clip_ratio/high").set(statistics.clip_ratio_high());
+        gauge!("clip_ratio/low_mean").set(statistics.clip_ratio_low());
+        gauge!("clip_ratio/high_mean").set(statistics.clip_ratio_high());
+        gauge!("clip_ratio/region_mean").set(statistics.clip_ratio_region());
+        if let Some((least, most)) = self.clipped {
+            gauge!("clip_ratio/low_min").set(least);
+            gauge!("clip_ratio/high_max").set(most);
+        }
         if algorithm.value.head().is_some() {
             gauge!("value/loss").set(statistics.value_loss());
             gauge!("value/clip_ratio").set(statistics.value_clip_ratio());

@@ -5,7 +5,7 @@ use metrics::{describe_gauge, gauge};
 use super::MetricsLine;
 
 /// Names, and beginnings of names that end in `/`. The first that fits is taken.
-const MEANINGS: [(&str, &str); 41] = [
+const MEANINGS: &[(&str, &str)] = &[
     ("step", "Optimizer steps of reinforcement learning that are done."),
     ("reward_std", "Standard deviation of the reward within a group, in the mean of all groups."),
     ("reward_changes", "How often the reward file was changed and read again."),
@@ -16,7 +16,13 @@ const MEANINGS: [(&str, &str); 41] = [
         "frac_reward_zero_std",
         "Share of groups whose completions all got one reward, so that nothing is learned from them.",
     ),
+    ("num_tokens", "Tokens of all steps so far: prompts, each as often as it was completed, and completions."),
     ("completions/mean_length", "Mean length of a step's completions in tokens."),
+    ("completions/min_length", "Tokens of the shortest completion of a step."),
+    ("completions/max_length", "Tokens of the longest completion of a step."),
+    ("completions/mean_terminated_length", "Mean length of the completions that ended by themselves, in tokens."),
+    ("completions/min_terminated_length", "Tokens of the shortest completion that ended by itself."),
+    ("completions/max_terminated_length", "Tokens of the longest completion that ended by itself."),
     ("completions/unjudged", "Completions without a reward: a command that judges gave no value for them."),
     ("completions/clipped_ratio", "Share of completions that ran out of tokens."),
     ("recited/facts", "Sentences in a chain of thought, in the mean."),
@@ -30,8 +36,14 @@ const MEANINGS: [(&str, &str); 41] = [
     ("mismatch_kl", "Divergence between what sampled a token and what learns from it, in nats a token."),
     ("grad_norm", "Length of the gradient before it is clipped."),
     ("learning_rate", "Learning rate of the step."),
-    ("clip_ratio/low", "Share of tokens whose ratio was held at the lower bound."),
-    ("clip_ratio/high", "Share of tokens whose ratio was held at the upper bound."),
+    ("clip_ratio/low_mean", "Share of tokens whose ratio was held at the lower bound."),
+    (
+        "clip_ratio/low_min",
+        "The smallest such share among the optimizer steps of a step (`train.algorithm.inner_epochs`).",
+    ),
+    ("clip_ratio/high_mean", "Share of tokens whose ratio was held at the upper bound."),
+    ("clip_ratio/high_max", "The largest such share among the optimizer steps of a step."),
+    ("clip_ratio/region_mean", "Share of tokens whose ratio was held at either bound."),
     ("importance/capped_ratio", "Share of tokens whose importance weight was cut off at its bound."),
     ("filter/extra_rounds", "Further rounds of sampling in place of groups without spread."),
     ("filter/replaced_groups", "Groups without spread that were replaced."),

@@ -19,6 +19,7 @@ mod evidence;
 mod exported;
 mod lessons;
 mod lines;
+mod raw_row;
 mod rows;
 mod sets;
 mod tables;

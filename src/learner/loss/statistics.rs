@@ -72,6 +72,11 @@ impl Statistics {
         self.mean(self.clipped_high)
     }
 
+    /// Share of tokens whose gradient either bound took away.
+    pub fn clip_ratio_region(&self) -> f64 {
+        self.mean(self.clipped_low + self.clipped_high)
+    }
+
     /// Divergence of the learner from the sampler, k3 (Schulman 2020): before the first update of a step it is pure
     /// numerical mismatch.
     pub fn mismatch_kl(&self) -> f64 {

@@ -142,6 +142,7 @@ fn hand_computed_values() {
     assert!((loss - 0.15).abs() < 1e-6);
     assert!(close(&gradient, &[0.0, 0.375, -0.125, 0.0, 0.0], 1e-6), "{gradient:?}");
     assert_eq!((statistics.clip_ratio_high(), statistics.clip_ratio_low()), (0.25, 0.25));
+    assert_eq!(statistics.clip_ratio_region(), 0.5);
     assert_eq!((statistics.tokens(), statistics.entropy()), (4, 0.5));
     let ratio_k3 = |ratio: f64| ratio - ratio.ln() - 1.0;
     assert!((statistics.mismatch_kl() - (ratio_k3(1.5) + ratio_k3(0.5)) / 2.0).abs() < 1e-6);
