@@ -143,6 +143,14 @@ impl WorkerPool {
         outcome.map_err(|error| self.why(error))
     }
 
+    /// Has workers let go of weights and caches until the next [`WorkerPool::publish`], if nothing is asked of them: what
+    /// learns meanwhile has need of the memory.
+    pub fn unload(&mut self) {
+        if self.orders.is_empty() {
+            self.backend.unload();
+        }
+    }
+
     /// All completions of all requests, sorted by request and sample. They go before all that was submitted.
     ///
     /// Errors: a request that cannot be answered (before any work), or what [`WorkerPool::collect`] says.

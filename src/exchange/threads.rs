@@ -22,6 +22,8 @@ pub(super) trait WorkerBackend: Send {
     fn name(&self, worker: usize) -> String;
     /// Has all of them sample from these weights from now on.
     fn publish(&mut self, snapshot: &Snapshot) -> Result<()>;
+    /// Has all of them let go of weights and caches, where they can have them again.
+    fn unload(&mut self) {}
     /// Has all of them drop everything and take their jobs from this queue.
     fn reset(&self, jobs: &JobReceiver);
     /// Has all of them say how far they are.
@@ -108,6 +110,14 @@ impl WorkerBackend for WorkerThreads {
         };
         self.tell(|| WorkerCommand::Load(weights.clone()));
         self.check()
+    }
+
+    /// What lies below adapters is packed once, and kept.
+    fn unload(&mut self) {
+        if self.packed.as_ref().is_some_and(|packed| !packed.has_frozen()) {
+            self.packed = None;
+            self.tell(|| WorkerCommand::Unload);
+        }
     }
 
     fn reset(&self, jobs: &JobReceiver) {

@@ -13,6 +13,8 @@ use crate::{Error, Result};
 pub(super) enum WorkerCommand {
     /// Sample from these weights from now on; what is running goes on under them.
     Load(Published),
+    /// Let go of weights and caches, if there is nothing to do.
+    Unload,
     /// Drop everything, and take jobs from this queue from now on.
     Reset(JobReceiver),
     /// Say how far everything has come.
@@ -95,6 +97,9 @@ pub(crate) trait Sampler {
         Ok(())
     }
 
+    /// Lets go of weights and caches while there is nothing to do.
+    fn unload(&mut self) {}
+
     /// Whether a job that came now would be begun at once.
     fn has_room(&self) -> bool {
         true
@@ -128,6 +133,10 @@ pub(crate) trait Sampler {
 impl<B: Backend> Sampler for Engine<B> {
     fn load(&mut self, weights: Published) -> Result<()> {
         self.load_published(weights)
+    }
+
+    fn unload(&mut self) {
+        Engine::unload(self);
     }
 
     fn has_room(&self) -> bool {
@@ -229,6 +238,7 @@ impl<S: Sampler> RolloutWorker<S> {
             WorkerCommand::Load(weights) => {
                 self.unusable = self.sampler.load(weights).err().map(|error| error.to_string())
             }
+            WorkerCommand::Unload => self.sampler.unload(),
             WorkerCommand::ReportPartial => self.report(WorkerEvent::Begun(self.sampler.begun())),
             WorkerCommand::Reset(jobs) => {
                 self.sampler.clear();

@@ -180,6 +180,7 @@ impl<'a> TrainingLoop<'a> {
 
     fn learn(&mut self, step: usize, batch: &Batch) -> Result<Update> {
         let began = Instant::now();
+        self.pool.unload();
         let rate = self.schedule.rate(step);
         let judge = Judge { start: self.trainer.start, reward: &self.reward };
         let (updater, policy, optimizer) = (&self.updater, self.policy, &mut self.optimizer);

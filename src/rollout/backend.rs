@@ -33,6 +33,9 @@ pub trait Backend {
     /// Takes weights over; none if they were published for another kind of engine. Older ones are gone by now.
     fn receive(&mut self, weights: Published) -> Result<Option<Self::Weights>>;
 
+    /// Gives back what it holds for completions beside the weights, where that is much. Nothing is running.
+    fn unload(&mut self) {}
+
     /// Tokens that a slot holds.
     fn capacity(&self) -> usize;
 

@@ -92,6 +92,14 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
+    /// Lets go of weights and caches while there is nothing to do; nothing is sampled until new weights are loaded.
+    pub fn unload(&mut self) {
+        if self.is_idle() {
+            self.weights = None;
+            self.backend.unload();
+        }
+    }
+
     /// All completions of all requests, sorted by request and sample. Whatever the engine was at before is dropped.
     ///
     /// # Errors

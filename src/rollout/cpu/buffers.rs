@@ -1,6 +1,6 @@
 //! Buffers of the decoder: memory that starts on a cache line, and activations as rows of it.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -14,12 +14,23 @@ pub(super) const PANEL: usize = 32;
 /// looking up addresses.
 const HUGE: usize = 2 << 20;
 
-/// Zeroed floats that start on a cache line (a register load that straddles two costs twice as much), in huge pages
-/// where there are many.
+/// Zeroed floats that start on a cache line (a register load that straddles two costs twice as much). Where there are many
+/// they are a mapping of their own, in huge pages: it goes back to the system when they are dropped, whatever the allocator
+/// keeps.
 pub(super) struct Aligned {
     start: NonNull<f32>,
     len: usize,
-    layout: Layout,
+    memory: Memory,
+}
+
+/// Whom the memory is given back to.
+enum Memory {
+    Allocated(Layout),
+    #[cfg(target_os = "linux")]
+    Mapped {
+        start: NonNull<u8>,
+        bytes: usize,
+    },
 }
 
 // Safety: plain memory with one owner.
@@ -29,30 +40,49 @@ unsafe impl Sync for Aligned {}
 impl Aligned {
     pub(super) fn zeros(len: usize) -> Aligned {
         let bytes = len.max(1) * size_of::<f32>();
-        let align = if bytes >= HUGE / 2 { HUGE } else { LINE * size_of::<f32>() };
-        let layout = match Layout::from_size_align(bytes.next_multiple_of(align), align) {
+        let line = LINE * size_of::<f32>();
+        let layout = match Layout::from_size_align(bytes.next_multiple_of(line), line) {
             Ok(layout) => layout,
             // As `vec![0.0; len]` would end.
             Err(_) => handle_alloc_error(Layout::new::<f32>()),
         };
-        // Safety: the layout is not empty; what is written and advised is what was allocated.
+        #[cfg(target_os = "linux")]
+        if bytes >= HUGE / 2 {
+            return Aligned::mapped(len, layout);
+        }
+        // Safety: the layout is not empty.
+        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        Aligned { start: start.cast(), len, memory: Memory::Allocated(layout) }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn mapped(len: usize, layout: Layout) -> Aligned {
+        let (protection, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let bytes = layout.size() + HUGE;
+        // Safety: a new mapping, which nobody else has; the floats lie in it, from the first huge page that begins in it.
         unsafe {
-            let Some(start) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
-            #[cfg(target_os = "linux")]
-            if align == HUGE {
-                // Only advice: where the system has no huge pages, nothing changes.
-                libc::madvise(start.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
-            }
-            start.as_ptr().write_bytes(0, layout.size());
-            Aligned { start: start.cast(), len, layout }
+            let mapping = libc::mmap(std::ptr::null_mut(), bytes, protection, kind, -1, 0);
+            let Some(start) = NonNull::new(mapping.cast::<u8>()).filter(|_| mapping != libc::MAP_FAILED) else {
+                handle_alloc_error(layout)
+            };
+            let first = start.add(start.align_offset(HUGE));
+            // Only advice: where the system has no huge pages, nothing changes.
+            libc::madvise(first.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
+            Aligned { start: first.cast(), len, memory: Memory::Mapped { start, bytes } }
         }
     }
 }
 
 impl Drop for Aligned {
     fn drop(&mut self) {
-        // Safety: allocated with this layout and given back once.
-        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) }
+        // Safety: it was allocated or mapped as is noted, and is given back once.
+        match self.memory {
+            Memory::Allocated(layout) => unsafe { dealloc(self.start.as_ptr().cast(), layout) },
+            #[cfg(target_os = "linux")]
+            Memory::Mapped { start, bytes } => unsafe {
+                libc::munmap(start.as_ptr().cast(), bytes);
+            },
+        }
     }
 }
 

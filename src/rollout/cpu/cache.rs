@@ -57,6 +57,11 @@ impl CpuCache {
         self.positions = positions;
     }
 
+    /// Gives its memory back. What the slots held is lost.
+    pub(super) fn clear(&mut self) {
+        (self.keys, self.values, self.positions) = (Aligned::zeros(0), Aligned::zeros(0), 0);
+    }
+
     /// Tokens that a slot holds.
     pub(super) fn positions(&self) -> usize {
         self.positions

@@ -102,6 +102,10 @@ impl Backend for Cpu {
         })
     }
 
+    fn unload(&mut self) {
+        self.cache.clear();
+    }
+
     fn capacity(&self) -> usize {
         self.cache.positions()
     }

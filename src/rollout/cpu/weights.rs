@@ -72,6 +72,11 @@ impl PackedWeights {
         })
     }
 
+    /// Whether later versions share what was packed of it.
+    pub fn has_frozen(&self) -> bool {
+        !self.frozen.is_empty()
+    }
+
     /// The embedding `[hidden]` of a token.
     pub(super) fn embed(&self, token: u32, to: &mut [f32]) {
         match &self.embedding {
