@@ -13,7 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-from shapes import (DECODE_BATCH, DECODE_NEW, GRPO_GROUP, GRPO_NEW, GRPO_PROMPTS, TRAIN_BATCH, TRAIN_LENGTH)
+from shapes import (DECODE_BATCH, DECODE_NEW, GRPO_GROUP, GRPO_NEW, GRPO_PROMPTS, LARGE_BATCH, LARGE_DECODED, LARGE_NEW,
+                    TRAIN_BATCH, TRAIN_LENGTH)
 
 HERE = Path(__file__).parent
 OURS = HERE.parents[1] / "target/release/examples/recollect-side"
@@ -27,6 +28,8 @@ TOKENS = {
     "train": TRAIN_BATCH * TRAIN_LENGTH,
     "decode": DECODE_BATCH * DECODE_NEW,
     "grpo": GRPO_PROMPTS * GRPO_GROUP * GRPO_NEW,
+    "train 135m": LARGE_BATCH * TRAIN_LENGTH,
+    **{f"decode 135m×{batch}": batch * LARGE_NEW for batch in LARGE_DECODED},
 }
 
 
@@ -49,6 +52,12 @@ def pairs():
                     yield figure, model, [ours], *pytorch(figure, model, mode, precision)
             if figure == "decode":
                 yield figure, model, [f"{figure}-{model}"], *hugging_face("transformers generate", figure, model)
+    for mode in ("eager", "compiled"):
+        yield "train", "135m", ["train-135m-f32"], *hugging_face(f"transformers {mode} f32", "train", "135m", mode)
+    for batch in LARGE_DECODED:
+        ours = "decode", f"135m×{batch}", [f"decode-135m-{batch}"]
+        yield *ours, *hugging_face("transformers generate", "decode", "135m", str(batch))
+        yield *ours, "llama.cpp f32", [sys.executable, HERE / "llama_cpp.py", str(batch)]
     for figure in ("grpo", "start"):
         for precision in ("f32", "bf16"):
             yield figure, "0.85m", [f"grpo-{precision}"], *hugging_face(f"TRL GRPO {precision}", "grpo", precision)
@@ -141,8 +150,9 @@ def start_again(ours, peer, turns):
     return times, [max(side) for side in zip(*peaks)]
 
 
-def speed(figure, seconds):
-    return f"{seconds:.2f} s" if figure == "start" else f"{TOKENS[figure] / seconds:,.0f} tok/s"
+def speed(figure, model, seconds):
+    tokens = TOKENS.get(f"{figure} {model}", TOKENS.get(figure))
+    return f"{seconds:.2f} s" if figure == "start" else f"{tokens / seconds:,.0f} tok/s"
 
 
 def main():
@@ -164,7 +174,7 @@ def main():
         ratios = [peer / ours for ours, peer in times]
         ours, peer = (statistics.median(side) for side in zip(*times))
         print(row(
-            figure, model, name, speed(figure, peer), speed(figure, ours), f"{statistics.median(ratios):.2f}x",
+            figure, model, name, speed(figure, model, peer), speed(figure, model, ours), f"{statistics.median(ratios):.2f}x",
             f"({min(ratios):.2f}, {max(ratios):.2f})", f"{peer_peak:,}", f"{our_peak:,}",
         ), flush=True)
 

@@ -1,11 +1,11 @@
-"""transformers and TRL: `hugging_face.py decode MODEL` or `hugging_face.py grpo f32|bf16`."""
+"""transformers and TRL: `hugging_face.py decode MODEL [BATCH]`, `train MODEL eager|compiled` or `grpo f32|bf16`."""
 
 import sys
 import tempfile
 import time
 
 from shapes import (DECODE_BATCH, DECODE_NEW, DECODE_PROMPT, GRPO_GROUP, GRPO_NEW, GRPO_PROMPT, GRPO_PROMPTS,
-                    LEARNING_RATE, MODELS, THREADS, answer, next_request, quiet, rows, say, say_peak)
+                    LARGE_BATCH, LARGE_NEW, LEARNING_RATE, MODELS, THREADS, TRAIN_LENGTH, answer, next_request, quiet, rows, say, say_peak)
 
 quiet()
 
@@ -13,19 +13,40 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 
-def decoding(name):
-    """`generate` on 64 prompts of 16 tokens, 128 new ones each."""
-    config, model = {"quickstart": (Qwen2Config, Qwen2ForCausalLM), "4m": (LlamaConfig, LlamaForCausalLM)}[name]
-    shape = MODELS[name]
-    model = model(config(**shape)).eval()
-    prompts = torch.tensor(rows(shape["vocab_size"], DECODE_BATCH, DECODE_PROMPT))
+def made(name):
+    config, model = (Qwen2Config, Qwen2ForCausalLM) if name == "quickstart" else (LlamaConfig, LlamaForCausalLM)
+    return model(config(**MODELS[name]))
+
+
+def training(name, mode):
+    """Forward, backward and AdamW on 8 sequences of 128 tokens."""
+    model = made(name).train()
+    tokens = torch.tensor(rows(MODELS[name]["vocab_size"], LARGE_BATCH, TRAIN_LENGTH))
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, fused=True)
+    forward = torch.compile(model) if mode == "compiled" else model
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        forward(input_ids=tokens, labels=tokens, use_cache=False).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    step()
+    answer(step)
+
+
+def decoding(name, batch=None):
+    """`generate` on 64 prompts of 16 tokens, 128 new ones each; 64 after as many as told with the large model."""
+    model = made(name).eval()
+    count, new = (int(batch), LARGE_NEW) if batch else (DECODE_BATCH, DECODE_NEW)
+    prompts = torch.tensor(rows(MODELS[name]["vocab_size"], count, DECODE_PROMPT))
     mask = torch.ones_like(prompts)
 
     @torch.inference_mode()
     def sample():
         model.generate(
-            prompts, attention_mask=mask, do_sample=True, top_k=0, min_new_tokens=DECODE_NEW,
-            max_new_tokens=DECODE_NEW, pad_token_id=0,
+            prompts, attention_mask=mask, do_sample=True, top_k=0, min_new_tokens=new,
+            max_new_tokens=new, pad_token_id=0,
         )
 
     sample()
@@ -83,7 +104,5 @@ def reinforcement(precision):
 if __name__ == "__main__":
     torch.manual_seed(0)
     torch.set_num_threads(THREADS)
-    if sys.argv[1] == "grpo":
-        reinforcement(sys.argv[2])
-    else:
-        decoding(sys.argv[2])
+    figure, *told = sys.argv[1:]
+    {"train": training, "decode": decoding, "grpo": reinforcement}[figure](*told)

@@ -26,12 +26,15 @@ fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let figure = std::env::args().nth(1).unwrap_or_default();
     match figure.as_str() {
-        "train-quickstart-f32" => training(quickstart(), Precision::F32),
-        "train-quickstart-bf16" => training(quickstart(), Precision::Bf16),
-        "train-4m-f32" => training(four_million(), Precision::F32),
-        "train-4m-bf16" => training(four_million(), Precision::Bf16),
-        "decode-quickstart" => decoding(quickstart()),
-        "decode-4m" => decoding(four_million()),
+        "train-quickstart-f32" => training(quickstart(), 32, Precision::F32),
+        "train-quickstart-bf16" => training(quickstart(), 32, Precision::Bf16),
+        "train-4m-f32" => training(four_million(), 32, Precision::F32),
+        "train-4m-bf16" => training(four_million(), 32, Precision::Bf16),
+        "train-135m-f32" => training(smollm2(), 8, Precision::F32),
+        "decode-quickstart" => decoding(quickstart(), 64, 128),
+        "decode-4m" => decoding(four_million(), 64, 128),
+        "decode-135m-16" => decoding(smollm2(), 16, 64),
+        "decode-135m-64" => decoding(smollm2(), 64, 64),
         "grpo-f32" => reinforcement(Precision::F32),
         "grpo-bf16" => reinforcement(Precision::Bf16),
         _ => Err(Error::invalid("figure", figure, "one of those in compare.py")),
@@ -69,6 +72,21 @@ fn four_million() -> ModelConfig {
         num_hidden_layers: 4,
         head_dim: 64,
         tie_word_embeddings: false,
+        ..quickstart()
+    }
+}
+
+/// SmolLM2-135M.
+fn smollm2() -> ModelConfig {
+    ModelConfig {
+        family: Family::Llama,
+        vocab_size: 49152,
+        hidden_size: 576,
+        intermediate_size: 1536,
+        num_hidden_layers: 30,
+        num_attention_heads: 9,
+        num_key_value_heads: 3,
+        head_dim: 64,
         ..quickstart()
     }
 }
@@ -113,13 +131,13 @@ fn rows(config: &ModelConfig, count: usize, length: usize) -> Vec<Vec<u32>> {
     (0..count).map(|row| (0..length).map(|at| token(row, at)).collect()).collect()
 }
 
-/// Forward, backward and AdamW on 32 sequences of 128 tokens.
-fn training(config: ModelConfig, precision: Precision) -> Result<()> {
+/// Forward, backward and AdamW on `batch` sequences of 128 tokens.
+fn training(config: ModelConfig, batch: usize, precision: Precision) -> Result<()> {
     let lesson = |tokens: Vec<u32>| {
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at > 0))).collect();
         TrainingSequence { tokens, weights }
     };
-    let lessons: Vec<TrainingSequence> = rows(&config, 32, 128).into_iter().map(lesson).collect();
+    let lessons: Vec<TrainingSequence> = rows(&config, batch, 128).into_iter().map(lesson).collect();
     let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
     let mut step = || supervised::fit(&policy, &mut optimizer, &lessons, LEARNING_RATE, WORKERS).map(drop);
     step()?;
@@ -139,10 +157,10 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
     prompts.iter().enumerate().map(request).collect()
 }
 
-/// 128 new tokens after each of 64 prompts of 16.
-fn decoding(config: ModelConfig) -> Result<()> {
-    let requests = requests(&rows(&config, 64, 16), 1, 128, 0);
-    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 144)?;
+/// `new` tokens after each of `batch` prompts of 16.
+fn decoding(config: ModelConfig, batch: usize, new: usize) -> Result<()> {
+    let requests = requests(&rows(&config, batch, 16), 1, new, 0);
+    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 16 + new)?;
     pool.publish(&policy(config)?.snapshot(0)?)?;
     let mut sample = || pool.generate(requests.clone()).map(drop);
     sample()?;

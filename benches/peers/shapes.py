@@ -18,6 +18,11 @@ MODELS = {
         vocab_size=2048, hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4,
         num_key_value_heads=4, max_position_embeddings=512, tie_word_embeddings=False,
     ),
+    # SmolLM2-135M.
+    "135m": dict(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, max_position_embeddings=2048, tie_word_embeddings=True,
+    ),
     # 0.85 million parameters.
     "grpo": dict(
         vocab_size=512, hidden_size=128, intermediate_size=336, num_hidden_layers=4, num_attention_heads=4,
@@ -27,6 +32,8 @@ MODELS = {
 
 TRAIN_BATCH, TRAIN_LENGTH = 32, 128
 DECODE_BATCH, DECODE_PROMPT, DECODE_NEW = 64, 16, 128
+# The large model has fewer sequences, and fewer new tokens, after as many prompts as the figure says.
+LARGE_BATCH, LARGE_NEW, LARGE_DECODED = 8, 64, (16, 64)
 GRPO_PROMPTS, GRPO_GROUP, GRPO_PROMPT, GRPO_NEW = 8, 8, 24, 46
 LEARNING_RATE = 1e-4
 
