@@ -20,11 +20,11 @@ const HUGE: usize = 2 << 20;
 pub(super) struct Aligned {
     start: NonNull<f32>,
     len: usize,
-    memory: Memory,
+    memory: Backing,
 }
 
 /// Whom the memory is given back to.
-enum Memory {
+enum Backing {
     Allocated(Layout),
     #[cfg(target_os = "linux")]
     Mapped {
@@ -52,7 +52,7 @@ impl Aligned {
         }
         // Safety: the layout is not empty.
         let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Aligned { start: start.cast(), len, memory: Memory::Allocated(layout) }
+        Aligned { start: start.cast(), len, memory: Backing::Allocated(layout) }
     }
 
     #[cfg(target_os = "linux")]
@@ -68,7 +68,7 @@ impl Aligned {
             let first = start.add(start.align_offset(HUGE));
             // Only advice: where the system has no huge pages, nothing changes.
             libc::madvise(first.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
-            Aligned { start: first.cast(), len, memory: Memory::Mapped { start, bytes } }
+            Aligned { start: first.cast(), len, memory: Backing::Mapped { start, bytes } }
         }
     }
 }
@@ -77,9 +77,9 @@ impl Drop for Aligned {
     fn drop(&mut self) {
         // Safety: it was allocated or mapped as is noted, and is given back once.
         match self.memory {
-            Memory::Allocated(layout) => unsafe { dealloc(self.start.as_ptr().cast(), layout) },
+            Backing::Allocated(layout) => unsafe { dealloc(self.start.as_ptr().cast(), layout) },
             #[cfg(target_os = "linux")]
-            Memory::Mapped { start, bytes } => unsafe {
+            Backing::Mapped { start, bytes } => unsafe {
                 libc::munmap(start.as_ptr().cast(), bytes);
             },
         }
