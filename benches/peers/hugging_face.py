@@ -5,7 +5,8 @@ import tempfile
 import time
 
 from shapes import (DECODE_BATCH, DECODE_NEW, DECODE_PROMPT, GRPO_GROUP, GRPO_NEW, GRPO_PROMPT, GRPO_PROMPTS,
-                    LARGE_BATCH, LARGE_NEW, LEARNING_RATE, MODELS, THREADS, TRAIN_LENGTH, answer, next_request, quiet, rows, say, say_peak)
+                    LARGE_BATCH, LARGE_NEW, LEARNING_RATE, MODELS, THREADS, TRAIN_LENGTH, answer, next_request,
+                    quiet, rows, say, say_peak)
 
 quiet()
 

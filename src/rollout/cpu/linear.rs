@@ -1,9 +1,9 @@
 //! Products of a few rows with a weight matrix that is packed once per policy version.
 //!
-//! The matrix is stored as panels of output columns, `[panel][input][column]`, each as wide as the registers that its sums
-//! are in: the product reads it front to back, and from memory exactly once, however many rows there are. Every output is one chain of multiply-adds over the
-//! inputs in ascending order, whatever block of rows it is computed in: a row's result cannot depend on the rows
-//! beside it, to the last bit.
+//! The matrix is stored as panels of output columns, `[panel][input][column]`, each as wide as the registers that its
+//! sums are in: the product reads it front to back, and from memory exactly once, however many rows there are. Every
+//! output is one chain of multiply-adds over the inputs in ascending order, whatever block of rows it is computed in: a
+//! row's result cannot depend on the rows beside it, to the last bit.
 
 use super::buffers::{ActivationRows, Aligned, LINE};
 use crate::Result;
