@@ -14,7 +14,7 @@ use recollect::reward::{Reward, Scorer};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
+struct RewardGolden {
     examples: Vec<Example>,
     rewards: BTreeMap<String, Vec<Paid>>,
 }
@@ -42,7 +42,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn golden() -> Golden {
+fn golden() -> RewardGolden {
     serde_json::from_str(&fs::read_to_string(root().join("tests/rewards.json")).unwrap()).unwrap()
 }
 

@@ -5,7 +5,7 @@ use recollect::statistics::{Interval, bootstrap, holm, mcnemar, pass_at_k};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
+struct StatisticsGolden {
     paired: Vec<Paired>,
     holm: Vec<Family>,
     pass_at_k: Vec<(usize, usize, usize, f64)>,
@@ -26,7 +26,7 @@ struct Family {
     adjusted: Vec<f64>,
 }
 
-fn golden() -> Golden {
+fn golden() -> StatisticsGolden {
     serde_json::from_str(include_str!("statistics.json")).unwrap()
 }
 

@@ -11,15 +11,15 @@ use recollect::language::Chat;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
+struct TemplateGolden {
     date: String,
     tokens: BTreeMap<String, String>,
     conversations: Vec<Value>,
-    cases: Vec<Case>,
+    cases: Vec<TemplateCase>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+struct TemplateCase {
     name: String,
     template: String,
     renders: Vec<Render>,
@@ -37,9 +37,9 @@ struct Render {
 
 /// Renders every case of a file; the names of those that differ, with what was expected and what came.
 fn compare(path: &Path) -> (usize, Vec<String>) {
-    let golden: Golden = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let golden: TemplateGolden = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let (mut renders, mut wrong) = (0, Vec::new());
-    for Case { name, template, renders: all } in golden.cases {
+    for TemplateCase { name, template, renders: all } in golden.cases {
         let mut chat = match Chat::new(&name, &template, golden.tokens.clone()) {
             Ok(chat) => chat,
             Err(error) => {

@@ -7,7 +7,7 @@ use recollect::learner::{Gae, GaeOutput, HeadLoss, Loss, ValueTargets, value_los
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
+struct ValueGolden {
     rewards: Vec<Vec<f64>>,
     values: Vec<Vec<f32>>,
     gaes: Vec<Spread>,
@@ -15,7 +15,7 @@ struct Golden {
     returned: Vec<f32>,
     weights: Vec<f32>,
     normaliser: f64,
-    losses: Vec<Case>,
+    losses: Vec<ValueCase>,
 }
 
 #[derive(Deserialize)]
@@ -29,14 +29,14 @@ struct Spread {
 }
 
 #[derive(Deserialize)]
-struct Case {
+struct ValueCase {
     weight: f64,
     clip: f64,
     loss: f64,
     gradient: Vec<f64>,
 }
 
-fn golden() -> Golden {
+fn golden() -> ValueGolden {
     serde_json::from_str(include_str!("values.json")).unwrap()
 }
 
@@ -67,7 +67,7 @@ fn advantages_returns_and_whitening_are_those_of_pytorch() {
 }
 
 /// Loss and gradient of the tokens `span` of the golden batch.
-fn part(golden: &Golden, head: &HeadLoss, span: std::ops::Range<usize>) -> (Loss, Vec<f32>) {
+fn part(golden: &ValueGolden, head: &HeadLoss, span: std::ops::Range<usize>) -> (Loss, Vec<f32>) {
     let cut = |values: &[f32]| Tensor::new(&values[span.clone()], &Device::Cpu).unwrap();
     let value = Var::from_tensor(&cut(&golden.now)).unwrap();
     let (before, returned, weight) = (cut(&golden.values.concat()), cut(&golden.returned), cut(&golden.weights));
@@ -82,7 +82,7 @@ fn the_loss_and_its_gradient_are_those_of_pytorch_and_do_not_depend_on_micro_bat
     let golden = golden();
     assert_eq!(golden.losses.len(), 3);
     let count = golden.now.len();
-    for Case { weight, clip, loss, gradient } in &golden.losses {
+    for ValueCase { weight, clip, loss, gradient } in &golden.losses {
         let head = HeadLoss { weight: *weight, clip: *clip, ..HeadLoss::default() };
         let (whole, found) = part(&golden, &head, 0..count);
         let value = |loss: &Loss| f64::from(loss.value.to_scalar::<f32>().unwrap());

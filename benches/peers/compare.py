@@ -13,14 +13,14 @@ import threading
 import time
 from pathlib import Path
 
-from shapes import (DECODE_BATCH, DECODE_NEW, GRPO_GROUP, GRPO_NEW, GRPO_PROMPTS, LARGE_BATCH, LARGE_DECODED, LARGE_NEW,
-                    TRAIN_BATCH, TRAIN_LENGTH)
+from shapes import (DECODE_BATCH, DECODE_NEW, GRPO_GROUP, GRPO_NEW, GRPO_PROMPTS, LARGE_BATCH, LARGE_DECODED,
+                    LARGE_GRPO_NEW, LARGE_NEW, TRAIN_BATCH, TRAIN_LENGTH)
 
 HERE = Path(__file__).parent
 OURS = HERE.parents[1] / "target/release/examples/recollect-side"
 
-# torch.compile takes a minute, a step under a loaded machine too.
-PATIENCE = 300
+# torch.compile takes a minute, a step of TRL with the large model two, and more under a loaded machine.
+PATIENCE = 600
 # Threads that wait for work by spinning have gone to sleep after this.
 PAUSE = 0.2
 
@@ -29,6 +29,7 @@ TOKENS = {
     "decode": DECODE_BATCH * DECODE_NEW,
     "grpo": GRPO_PROMPTS * GRPO_GROUP * GRPO_NEW,
     "train 135m": LARGE_BATCH * TRAIN_LENGTH,
+    "grpo 135m": GRPO_PROMPTS * GRPO_GROUP * LARGE_GRPO_NEW,
     **{f"decode 135m×{batch}": batch * LARGE_NEW for batch in LARGE_DECODED},
 }
 
@@ -58,9 +59,11 @@ def pairs():
         ours = "decode", f"135m×{batch}", [f"decode-135m-{batch}"]
         yield *ours, *hugging_face("transformers generate", "decode", "135m", str(batch))
         yield *ours, "llama.cpp f32", [sys.executable, HERE / "llama_cpp.py", str(batch)]
+    yield "grpo", "135m", ["grpo-135m-f32"], *hugging_face("TRL GRPO f32", "grpo", "135m", "f32")
     for figure in ("grpo", "start"):
         for precision in ("f32", "bf16"):
-            yield figure, "0.85m", [f"grpo-{precision}"], *hugging_face(f"TRL GRPO {precision}", "grpo", precision)
+            peer = hugging_face(f"TRL GRPO {precision}", "grpo", "grpo", precision)
+            yield figure, "0.85m", [f"grpo-0.85m-{precision}"], *peer
 
 
 class Skipped(Exception):

@@ -1,12 +1,12 @@
-"""transformers and TRL: `hugging_face.py decode MODEL [BATCH]`, `train MODEL eager|compiled` or `grpo f32|bf16`."""
+"""transformers and TRL: `hugging_face.py decode MODEL [BATCH]`, `train MODEL eager|compiled` or `grpo MODEL f32|bf16`."""
 
 import sys
 import tempfile
 import time
 
 from shapes import (DECODE_BATCH, DECODE_NEW, DECODE_PROMPT, GRPO_GROUP, GRPO_NEW, GRPO_PROMPT, GRPO_PROMPTS,
-                    LARGE_BATCH, LARGE_NEW, LEARNING_RATE, MODELS, THREADS, TRAIN_LENGTH, answer, next_request,
-                    quiet, rows, say, say_peak)
+                    LARGE_BATCH, LARGE_GRPO_NEW, LARGE_NEW, LEARNING_RATE, MODELS, THREADS, TRAIN_LENGTH, answer,
+                    next_request, quiet, rows, say, say_peak)
 
 quiet()
 
@@ -54,14 +54,17 @@ def decoding(name, batch=None):
     answer(sample)
 
 
-def reinforcement(precision):
-    """GRPOTrainer: 8 prompts of 24 tokens, groups of 8, completions of 46; the reward is the share of even tokens."""
+def reinforcement(name, precision):
+    """GRPOTrainer: 8 prompts of 24 tokens, groups of 8, completions of 46 (96 of the large model, in parts of 8 completions,
+    as its logits would not fit otherwise); the reward is the share of even tokens."""
     from datasets import Dataset
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    shape = MODELS["grpo"]
+    shape, large = MODELS[name], name == "135m"
+    new, part = (LARGE_GRPO_NEW, GRPO_GROUP) if large else (GRPO_NEW, GRPO_PROMPTS * GRPO_GROUP)
+    model = made(name) if large else Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=32))
     words = {f"w{index}": index for index in range(shape["vocab_size"])}
     spelling = Tokenizer(models.WordLevel(words, unk_token="w0"))
     spelling.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -91,14 +94,14 @@ def reinforcement(precision):
         config = GRPOConfig(
             output_dir=scratch, use_cpu=True, bf16=precision == "bf16", gradient_checkpointing=False, report_to="none",
             disable_tqdm=True, save_strategy="no", logging_strategy="no", learning_rate=LEARNING_RATE,
-            per_device_train_batch_size=GRPO_PROMPTS * GRPO_GROUP, num_generations=GRPO_GROUP,
-            max_completion_length=GRPO_NEW, beta=0.0, max_steps=1_000_000,
+            per_device_train_batch_size=part, gradient_accumulation_steps=GRPO_PROMPTS * GRPO_GROUP // part,
+            num_generations=GRPO_GROUP, max_completion_length=new, beta=0.0, max_steps=1_000_000,
             # No completion ends early, so that all sides do the same work.
-            generation_kwargs={"min_new_tokens": GRPO_NEW},
+            generation_kwargs={"min_new_tokens": new},
         )
         GRPOTrainer(
-            Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=32)), even, config, Dataset.from_dict({"prompt": prompts}),
-            processing_class=tokenizer, callbacks=[OneStepAtATime()],
+            model, even, config, Dataset.from_dict({"prompt": prompts}), processing_class=tokenizer,
+            callbacks=[OneStepAtATime()],
         ).train()
 
 

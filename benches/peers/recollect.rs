@@ -12,7 +12,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::rollout::{Request, SamplingParams, slots};
+use recollect::rollout::{EngineLayout, Request, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::{Error, Result};
 
@@ -35,8 +35,9 @@ fn main() -> Result<()> {
         "decode-4m" => decoding(four_million(), 64, 128),
         "decode-135m-16" => decoding(smollm2(), 16, 64),
         "decode-135m-64" => decoding(smollm2(), 64, 64),
-        "grpo-f32" => reinforcement(Precision::F32),
-        "grpo-bf16" => reinforcement(Precision::Bf16),
+        "grpo-0.85m-f32" => reinforcement(one_million(), 46, Precision::F32),
+        "grpo-0.85m-bf16" => reinforcement(one_million(), 46, Precision::Bf16),
+        "grpo-135m-f32" => reinforcement(smollm2(), 96, Precision::F32),
         _ => Err(Error::invalid("figure", figure, "one of those in compare.py")),
     }
 }
@@ -160,26 +161,26 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
 /// `new` tokens after each of `batch` prompts of 16.
 fn decoding(config: ModelConfig, batch: usize, new: usize) -> Result<()> {
     let requests = requests(&rows(&config, batch, 16), 1, new, 0);
-    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 16 + new)?;
+    let mut pool = WorkerPool::start(&EngineLayout::for_model(&config, WORKERS), &config, 16 + new)?;
     pool.publish(&policy(config)?.snapshot(0)?)?;
     let mut sample = || pool.generate(requests.clone()).map(drop);
     sample()?;
     answer(sample)
 }
 
-/// GRPO: 8 prompts of 24 tokens, groups of 8, completions of 46; the reward is the share of even tokens.
-fn reinforcement(precision: Precision) -> Result<()> {
+/// GRPO: 8 prompts of 24 tokens, groups of 8, completions of `new` tokens; the reward is the share of even tokens.
+fn reinforcement(config: ModelConfig, new: usize, precision: Precision) -> Result<()> {
+    const PROMPT: usize = 24;
     const GROUP: usize = 8;
-    const NEW: usize = 46;
-    let config = one_million();
-    let prompts = rows(&config, 8, 24);
-    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 70)?;
+    let prompts = rows(&config, 8, PROMPT);
+    let mut pool = WorkerPool::start(&EngineLayout::for_model(&config, WORKERS), &config, PROMPT + new)?;
     let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
     let algorithm = Algorithm::grpo();
     let mut step = 0;
     answer(|| {
         pool.publish(&policy.snapshot(step)?)?;
-        let completions = pool.generate(requests(&prompts, GROUP, NEW, step))?;
+        let completions = pool.generate(requests(&prompts, GROUP, new, step))?;
+        pool.unload();
         step += 1;
         let even = |tokens: &[u32]| tokens.iter().filter(|token| *token % 2 == 0).count() as f64 / tokens.len() as f64;
         let scores: Vec<Option<f64>> = completions.iter().map(|completion| Some(even(&completion.tokens))).collect();
@@ -200,7 +201,7 @@ fn reinforcement(precision: Precision) -> Result<()> {
                 kept: true,
             })
             .collect();
-        let weights = policy_gradient::token_weights(&algorithm, &sampled, &|_| None, NEW);
+        let weights = policy_gradient::token_weights(&algorithm, &sampled, &|_| None, new);
         let learned = policy_gradient::gradients(&policy, None, &algorithm, &sampled, &weights, WORKERS)?;
         if let Some((gradients, _)) = learned {
             optimizer.step(&policy, &gradients, LEARNING_RATE, WORKERS)?;

@@ -35,6 +35,7 @@ DECODE_BATCH, DECODE_PROMPT, DECODE_NEW = 64, 16, 128
 # The large model has fewer sequences, and fewer new tokens, after as many prompts as the figure says.
 LARGE_BATCH, LARGE_NEW, LARGE_DECODED = 8, 64, (16, 64)
 GRPO_PROMPTS, GRPO_GROUP, GRPO_PROMPT, GRPO_NEW = 8, 8, 24, 46
+LARGE_GRPO_NEW = 96
 LEARNING_RATE = 1e-4
 
 

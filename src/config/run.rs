@@ -30,7 +30,7 @@ pub struct RunConfig {
     /// for CUDA, else the processor), "cpu" or "cuda:N". On a card `precision = "bf16"` makes activations and products
     /// bf16, in sampling and evaluation too; weights that are trained and their moments stay f32.
     pub device: DeviceChoice,
-    /// Rollout workers; 0 takes one for each core.
+    /// Threads that sample and learn; 0 takes one for each core.
     #[serde(with = "off_at_zero")]
     pub workers: Option<usize>,
     /// Where finished stages are kept, for several runs to share. Without it, inside the run directory.

@@ -209,6 +209,19 @@ mod x86 {
     lanes!(Avx2, __m256, 8, 6, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
 }
 
+/// Has the processor read a cache line that is needed soon, into the cache behind the fastest. Wherever it is: what is not
+/// there is not read.
+#[inline(always)]
+pub(crate) fn prefetch(line: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // Safety: every such processor has the instruction, which changes nothing that can be seen.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
 /// Floats in the widest register: inner loops keep this many partial sums.
 pub(crate) const LANES: usize = 16;
 

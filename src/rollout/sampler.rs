@@ -175,23 +175,23 @@ mod tests {
     }
 
     #[derive(serde::Deserialize)]
-    struct Golden {
+    struct WarperGolden {
         logits: Vec<Vec<f32>>,
         said: Vec<Vec<u32>>,
-        cases: Vec<Case>,
+        cases: Vec<WarperCase>,
     }
 
     #[derive(serde::Deserialize)]
-    struct Case {
+    struct WarperCase {
         sampling: SamplingParams,
         log_probs: Vec<Vec<Option<f32>>>,
     }
 
     #[test]
     fn log_probs_are_those_of_transformers_warpers() {
-        let golden: Golden = serde_json::from_str(include_str!("../../tests/warpers.json")).unwrap();
+        let golden: WarperGolden = serde_json::from_str(include_str!("../../tests/warpers.json")).unwrap();
         let mut drawn = 0;
-        for Case { sampling, log_probs } in &golden.cases {
+        for WarperCase { sampling, log_probs } in &golden.cases {
             for ((logits, said), expected) in golden.logits.iter().zip(&golden.said).zip(log_probs) {
                 let said = said.iter().map(|token| (*token, 0)).collect();
                 let logits = sampling.penalised(logits, &said);

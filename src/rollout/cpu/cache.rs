@@ -87,17 +87,9 @@ impl CpuCache {
         &self.values[self.stretch(slot, layer, head) * self.value_depth..][..size]
     }
 
-    /// Keeps the key and the value (`[head_dim]` each) of a position.
-    // Not part of any kernel: compiled for AVX-512, the strided stores become a scatter, which is slower.
-    #[inline(never)]
-    pub(super) fn put(&mut self, [slot, layer, head]: [usize; 3], position: usize, key: &[f32], value: &[f32]) {
-        let stretch = self.stretch(slot, layer, head);
-        let block = (stretch + position / LINE * LINE) * self.key_depth;
-        let block = &mut self.keys[block..][..LINE * self.key_depth];
-        for (line, number) in block.chunks_exact_mut(LINE).zip(key) {
-            line[position % LINE] = *number;
-        }
-        self.values[(stretch + position) * self.value_depth..][..value.len()].copy_from_slice(value);
+    /// For threads that each keep positions of their own.
+    pub(super) fn writer(&mut self) -> CacheWriter<'_> {
+        CacheWriter { keys: self.keys.as_mut_ptr(), values: self.values.as_mut_ptr(), cache: self }
     }
 
     /// Gives a slot the first `tokens` positions of another.
@@ -111,6 +103,43 @@ impl CpuCache {
                 let start = from * self.value_depth;
                 self.values.copy_within(start..start + values, to * self.value_depth);
             }
+        }
+    }
+}
+
+/// Several threads write into a cache at once.
+#[derive(Clone, Copy)]
+pub(super) struct CacheWriter<'a> {
+    keys: *mut f32,
+    values: *mut f32,
+    /// For its shape alone.
+    cache: &'a CpuCache,
+}
+
+// Safety: the cache is borrowed for as long as it lives, and whoever writes promises that nobody else does so there.
+unsafe impl Send for CacheWriter<'_> {}
+unsafe impl Sync for CacheWriter<'_> {}
+
+impl CacheWriter<'_> {
+    /// Keeps the key and the value (`[head_dim]` each) of a position.
+    ///
+    /// # Safety
+    /// No other thread reads or writes this position of this slot meanwhile.
+    // Not part of any kernel: compiled for AVX-512, the strided stores become a scatter, which is slower.
+    #[inline(never)]
+    pub(super) unsafe fn put(&self, [slot, layer, head]: [usize; 3], position: usize, key: &[f32], value: &[f32]) {
+        let CpuCache { slots, layers, heads, positions, key_depth, value_depth, .. } = *self.cache;
+        assert!(slot < slots && layer < layers && head < heads && position < positions);
+        assert!(key.len() <= key_depth && value.len() <= value_depth);
+        let stretch = self.cache.stretch(slot, layer, head);
+        // Safety: the position lies in the cache, which has room for as many numbers of each (asserted).
+        unsafe {
+            let line = self.keys.add((stretch + position / LINE * LINE) * key_depth + position % LINE);
+            for (depth, number) in key.iter().enumerate() {
+                *line.add(depth * LINE) = *number;
+            }
+            let to = self.values.add((stretch + position) * value_depth);
+            std::ptr::copy_nonoverlapping(value.as_ptr(), to, value.len());
         }
     }
 }

@@ -5,9 +5,12 @@
 //! output is one chain of multiply-adds over the inputs in ascending order, whatever block of rows it is computed in: a
 //! row's result cannot depend on the rows beside it, to the last bit.
 
-use super::buffers::{ActivationRows, Aligned, LINE};
+use std::ops::Range;
+
+use super::buffers::{ActivationRows, Aligned, ColumnsMut, LINE};
+use super::fork_join::ForkJoin;
 use crate::Result;
-use crate::kernels::simd::{Lanes, Level, vectorised};
+use crate::kernels::simd::{Lanes, Level, prefetch, vectorised};
 use crate::kernels::threads::{self, PART};
 
 /// A linear layer `[outputs, inputs]`, packed for decoding.
@@ -72,11 +75,19 @@ impl PackedLinear {
         self.outputs
     }
 
-    /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
-    pub(super) fn product(&self, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
+    /// `output[r] = input[r] W^T + bias` for the first `rows` rows, each thread with panels of its own.
+    pub(super) fn product(
+        &self,
+        fork_join: &ForkJoin,
+        input: &ActivationRows,
+        rows: usize,
+        output: &mut ActivationRows,
+        store: Store,
+    ) {
         assert!(input.width == self.inputs && output.width == self.outputs);
         assert!(rows <= input.capacity() && rows <= output.capacity());
-        product(self, input, rows, output, store);
+        let (panels, output) = (self.outputs.div_ceil(self.width), output.columns_mut());
+        fork_join.each(0..panels, |panels| product(self, panels, input, rows, output, store));
     }
 }
 
@@ -93,22 +104,33 @@ fn transpose(rows: &[&[f32]], panel: &mut [f32], width: usize) {
 }
 
 vectorised! {
-    fn product<L>(matrix: &PackedLinear, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
+    fn product<L>(
+        matrix: &PackedLinear,
+        panels: Range<usize>,
+        input: &ActivationRows,
+        rows: usize,
+        output: ColumnsMut<'_>,
+        store: Store,
+    ) {
         let (input_stride, output_stride, width) = (input.stride, output.stride, matrix.width);
         // Packed for this level or a better one.
         assert!(width.is_multiple_of(2 * L::LEN));
-        for panel in 0..matrix.outputs.div_ceil(width) {
+        for panel in panels {
             for part in (0..width).step_by(2 * L::LEN) {
                 let column = panel * width + part;
-                let mut row = 0;
-                while row < rows {
+                let (blocks, mut row) = (rows.div_ceil(L::ROWS), 0);
+                let readers = readers(blocks);
+                for number in 0..blocks {
                     // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
-                    // panels, and `stack` made panels and bias as long.
+                    // panels, and `stack` made panels and bias as long. No other thread has this panel.
                     unsafe {
+                        let weights = matrix.panels.as_ptr().add(panel * matrix.inputs * width + part);
                         let tile = ProductTile {
-                            weights: matrix.panels.as_ptr().add(panel * matrix.inputs * width + part),
+                            weights,
                             width,
                             inputs: matrix.inputs,
+                            next: weights.wrapping_add(matrix.inputs * width + number * matrix.inputs * width / readers),
+                            next_step: width / readers,
                             bias: matrix.bias.as_ref().map(|bias| bias.as_ptr().add(column)),
                             input: input.as_ptr().add(row * input_stride),
                             input_stride,
@@ -116,25 +138,26 @@ vectorised! {
                             output_stride,
                             store,
                         };
-                        row += match block(rows - row, L::ROWS) {
-                            12.. if L::ROWS >= 12 => tile.run::<L, 12>(),
-                            11 if L::ROWS >= 12 => tile.run::<L, 11>(),
-                            10 if L::ROWS >= 12 => tile.run::<L, 10>(),
-                            9 if L::ROWS >= 12 => tile.run::<L, 9>(),
-                            8 if L::ROWS >= 12 => tile.run::<L, 8>(),
-                            7 if L::ROWS >= 12 => tile.run::<L, 7>(),
-                            6.. if L::ROWS >= 6 => tile.run::<L, 6>(),
-                            5 if L::ROWS >= 6 => tile.run::<L, 5>(),
-                            4.. => tile.run::<L, 4>(),
-                            3 => tile.run::<L, 3>(),
-                            2 => tile.run::<L, 2>(),
-                            _ => tile.run::<L, 1>(),
-                        };
+                        let here = block(rows - row, L::ROWS);
+                        // One or two rows take no longer than reading: nothing is gained by reading ahead of them.
+                        if number < readers && rows > 2 {
+                            tile.rows::<L, true>(here);
+                        } else {
+                            tile.rows::<L, false>(here);
+                        }
+                        row += here;
                     }
                 }
             }
         }
     }
+}
+
+/// Blocks of rows, of so many, that each fetch a part of the next panel while they compute: reading from memory then goes
+/// on all the time, and not only while the first block waits for it. A power of two, so that a part of a panel's line
+/// divides it.
+fn readers(blocks: usize) -> usize {
+    1 << blocks.clamp(1, 4).ilog2()
 }
 
 /// Rows of the next block, where so many are left and `most` fit into registers: blocks of one size, so that no last one
@@ -150,6 +173,9 @@ struct ProductTile {
     /// Floats from the weights of one input to those of the next.
     width: usize,
     inputs: usize,
+    /// What is read next, and how far with every input: nothing is assumed of what is there.
+    next: *const f32,
+    next_step: usize,
     bias: Option<*const f32>,
     input: *const f32,
     input_stride: usize,
@@ -159,15 +185,42 @@ struct ProductTile {
 }
 
 impl ProductTile {
-    /// Computes `ROWS` rows and returns how many they were.
+    /// Computes so many rows, and fetches its part of the next panel if it is to.
     ///
+    /// # Safety
+    /// See [`ProductTile::run`].
+    #[inline(always)]
+    unsafe fn rows<L: Lanes, const AHEAD: bool>(self, rows: usize) {
+        unsafe {
+            match rows {
+                12.. if L::ROWS >= 12 => self.run::<L, 12, AHEAD>(),
+                11 if L::ROWS >= 12 => self.run::<L, 11, AHEAD>(),
+                10 if L::ROWS >= 12 => self.run::<L, 10, AHEAD>(),
+                9 if L::ROWS >= 12 => self.run::<L, 9, AHEAD>(),
+                8 if L::ROWS >= 12 => self.run::<L, 8, AHEAD>(),
+                7 if L::ROWS >= 12 => self.run::<L, 7, AHEAD>(),
+                6.. if L::ROWS >= 6 => self.run::<L, 6, AHEAD>(),
+                5 if L::ROWS >= 6 => self.run::<L, 5, AHEAD>(),
+                4.. => self.run::<L, 4, AHEAD>(),
+                3 => self.run::<L, 3, AHEAD>(),
+                2 => self.run::<L, 2, AHEAD>(),
+                _ => self.run::<L, 1, AHEAD>(),
+            }
+        }
+    }
+
     /// # Safety
     /// `ROWS` rows can be read at `input` and written at `output`, `inputs` rows of `width` lie at `weights`.
     #[inline(always)]
-    unsafe fn run<L: Lanes, const ROWS: usize>(self) -> usize {
+    unsafe fn run<L: Lanes, const ROWS: usize, const AHEAD: bool>(self) {
         unsafe {
             let mut sums = [[L::splat(0.0); 2]; ROWS];
             for k in 0..self.inputs {
+                if AHEAD {
+                    for line in 0..(2 * L::LEN).div_ceil(LINE) {
+                        prefetch(self.next.wrapping_add(k * self.next_step + line * LINE));
+                    }
+                }
                 let left = L::load(self.weights.add(k * self.width));
                 let right = L::load(self.weights.add(k * self.width + L::LEN));
                 for (row, sum) in sums.iter_mut().enumerate() {
@@ -188,7 +241,6 @@ impl ProductTile {
                 }
             }
         }
-        ROWS
     }
 }
 
@@ -199,6 +251,10 @@ mod tests {
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 37 + seed * 101) % 59) as f32 / 29.0 - 1.0).collect()
+    }
+
+    fn alone() -> ForkJoin {
+        ForkJoin::new(1).unwrap()
     }
 
     fn filled(rows: usize, width: usize) -> ActivationRows {
@@ -216,11 +272,11 @@ mod tests {
             let (first, second) = matrix.split_at(outputs / 3 * inputs);
             let (first_bias, second_bias) = bias.split_at(outputs / 3);
             let packed = PackedLinear::stack(inputs, &[first, second], &[first_bias, second_bias], 1).unwrap();
-            let input = filled(rows, inputs);
+            let (input, fork_join) = (filled(rows, inputs), alone());
             under_each_level(|| {
                 for store in [Store::Replace, Store::Add] {
                     let (before, mut output) = (filled(rows, outputs), filled(rows, outputs));
-                    packed.product(&input, rows, &mut output, store);
+                    packed.product(&fork_join, &input, rows, &mut output, store);
                     for row in 0..rows {
                         for column in 0..outputs {
                             let weights = &matrix[column * inputs..][..inputs];
@@ -250,15 +306,35 @@ mod tests {
     fn a_row_does_not_depend_on_the_rows_beside_it() {
         let (inputs, outputs) = (45, 70);
         let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[], 1).unwrap();
+        let fork_join = alone();
         under_each_level(|| {
             let (input, mut together) = (filled(31, inputs), ActivationRows::zeros(31, outputs));
-            packed.product(&input, 31, &mut together, Store::Replace);
+            packed.product(&fork_join, &input, 31, &mut together, Store::Replace);
             for row in 0..31 {
-                let (mut alone, mut output) = (ActivationRows::zeros(1, inputs), ActivationRows::zeros(1, outputs));
-                alone.row_mut(0).copy_from_slice(input.row(row));
-                packed.product(&alone, 1, &mut output, Store::Replace);
+                let (mut one, mut output) = (ActivationRows::zeros(1, inputs), ActivationRows::zeros(1, outputs));
+                one.row_mut(0).copy_from_slice(input.row(row));
+                packed.product(&fork_join, &one, 1, &mut output, Store::Replace);
                 assert_eq!(output.row(0), together.row(row));
             }
         });
+    }
+
+    #[test]
+    fn a_product_does_not_depend_on_the_number_of_threads() {
+        let (rows, inputs, outputs) = (13, 45, 300);
+        let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[], 1).unwrap();
+        let input = filled(rows, inputs);
+        for store in [Store::Replace, Store::Add] {
+            let by = |threads: usize| {
+                let mut output = filled(rows, outputs);
+                packed.product(&ForkJoin::new(threads).unwrap(), &input, rows, &mut output, store);
+                output
+            };
+            let one = by(1);
+            for threads in [2, 3] {
+                let several = by(threads);
+                (0..rows).for_each(|row| assert_eq!(several.row(row), one.row(row)));
+            }
+        }
     }
 }

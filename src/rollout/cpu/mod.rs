@@ -1,10 +1,12 @@
-//! Sampling on the processor: one thread, packed weights and a static cache; no tensor library stands in the way of a
-//! token, and no memory is allocated for one.
+//! Sampling on the processor: packed weights and a static cache, on one thread or, where no cache holds the weights, on
+//! several that share every product; no tensor library stands in the way of a token.
 
 mod adapters;
 mod attention;
 mod buffers;
 mod cache;
+mod engine_layout;
+mod fork_join;
 mod forward;
 mod linear;
 mod source;
@@ -12,32 +14,19 @@ mod weights;
 
 use std::sync::Arc;
 
+pub use engine_layout::EngineLayout;
 pub use weights::PackedWeights;
 
 use self::cache::CpuCache;
+use self::fork_join::ForkJoin;
 use self::forward::Forward;
 use super::backend::{Backend, Drawn, Slots, StartedSlot};
 use super::engine::Engine;
 use super::places::{TokenPlace, places};
 use super::published::Published;
+use super::running::Running;
 use crate::Result;
 use crate::policy::{ModelConfig, Snapshot};
-
-/// Fewest and most slots of an engine that pay. Fewer rows leave registers of a product empty; of more, one step takes so
-/// long that reading the weights is no longer seen in it.
-const FEWEST: usize = 8;
-const MOST: usize = 32;
-
-/// Tokens of a usual prompt with its completion.
-const USUAL: usize = 128;
-
-/// Slots of an engine that pay for a model. A step reads the weights once for all slots, and the keys and values of every
-/// slot: as many as make the latter as much as the former. With more, a small model's would no longer fit the processor's
-/// cache.
-pub fn slots(config: &ModelConfig) -> usize {
-    let read_by_each = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * USUAL;
-    (config.parameter_count() / read_by_each.max(1)).next_multiple_of(FEWEST).clamp(FEWEST, MOST)
-}
 
 /// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
@@ -45,35 +34,48 @@ const PIECE: usize = 64;
 /// The processor. Memory is taken for what is asked, not for what could be: real models have positions for far longer
 /// texts.
 pub struct Cpu {
+    fork_join: ForkJoin,
     forward: Forward,
     cache: CpuCache,
     /// After the last token of the prompt that is held.
     prompt_logits: Vec<f32>,
     /// Scratch of a step.
     places: Vec<TokenPlace>,
-    /// Scratch of the sampler.
-    weights: Vec<f32>,
 }
 
 /// Samples completions on the processor.
 pub type CpuEngine = Engine<Cpu>;
 
 impl Engine<Cpu> {
-    /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Results do
-    /// not depend on `slots`; speed does, see [`slots`](fn@slots).
+    /// An engine on one thread, of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its
+    /// prompt. Results do not depend on `slots`; speed does, see [`EngineLayout`].
     ///
     /// # Errors
     ///
     /// A config that no model has, no slots, or more tokens than the model has positions.
     pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<CpuEngine> {
+        Engine::on_threads(config, 1, slots, max_tokens_per_slot)
+    }
+
+    /// The same on several threads, on which results do not depend either.
+    ///
+    /// # Errors
+    ///
+    /// As above, or a thread that cannot be started.
+    pub fn on_threads(
+        config: &ModelConfig,
+        threads: usize,
+        slots: usize,
+        max_tokens_per_slot: usize,
+    ) -> Result<CpuEngine> {
         config.check("model config")?;
         Engine::with_backend(config, slots, max_tokens_per_slot, || {
             Ok(Cpu {
+                fork_join: ForkJoin::new(threads)?,
                 forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot))),
                 cache: CpuCache::new(config, slots + Cpu::PROMPTS, 0),
                 prompt_logits: Vec::new(),
                 places: Vec::with_capacity(slots),
-                weights: Vec::new(),
             })
         })
     }
@@ -132,7 +134,7 @@ impl Backend for Cpu {
             let said: Vec<TokenPlace> = places(&running.begun.tokens, *slot, prompt.len()).collect();
             let after = if said.is_empty() { None } else { Some(self.logits_after(weights, &said)?) };
             let logits = after.as_ref().unwrap_or(&self.prompt_logits);
-            drawn.push((*slot, running.draw(logits, &mut self.weights)));
+            drawn.push((*slot, running.draw(logits, &mut Vec::new())));
         }
         Ok(drawn)
     }
@@ -140,27 +142,41 @@ impl Backend for Cpu {
     fn decode(&mut self, weights: &Self::Weights, slots: &mut Slots) -> Result<Vec<Drawn>> {
         self.places.clear();
         self.places.extend(slots.iter().enumerate().filter_map(|(slot, running)| Some(running.as_ref()?.newest(slot))));
-        self.forward.read(weights, &mut self.cache, &self.places)?;
-        self.forward.predict(weights, self.places.len());
-        let mut drawn = Vec::with_capacity(self.places.len());
-        for (row, TokenPlace { slot, .. }) in self.places.iter().enumerate() {
-            let Some(running) = &mut slots[*slot] else { continue };
-            drawn.push((*slot, running.draw(self.forward.logits(row), &mut self.weights)));
-        }
-        Ok(drawn)
+        let Cpu { fork_join, forward, cache, places, .. } = self;
+        fork_join.run(|| {
+            forward.read(fork_join, weights, cache, places)?;
+            forward.predict(fork_join, weights, places.len());
+            Ok(draw(fork_join, forward, slots))
+        })
     }
+}
+
+/// Draws a token of everything that is running, from the row of its logits: in the order of the slots.
+fn draw(fork_join: &ForkJoin, forward: &Forward, slots: &mut Slots) -> Vec<Drawn> {
+    let running = slots.iter_mut().enumerate().filter_map(|(slot, running)| Some((running.as_mut()?, (slot, None))));
+    let mut rows: Vec<(usize, (&mut Running, Drawn))> = running.enumerate().collect();
+    fork_join.each(&mut rows[..], |rows| {
+        let mut weights = Vec::new();
+        for (row, (running, (_, drawn))) in rows {
+            *drawn = running.draw(forward.logits(*row), &mut weights);
+        }
+    });
+    rows.into_iter().map(|(_, (_, drawn))| drawn).collect()
 }
 
 impl Cpu {
     /// Reads tokens that follow one another in one slot, and gives the logits after the last.
     fn logits_after(&mut self, weights: &PackedWeights, places: &[TokenPlace]) -> Result<Vec<f32>> {
-        let mut last = 0;
-        for piece in places.chunks(self.forward.capacity()) {
-            self.forward.read(weights, &mut self.cache, piece)?;
-            last = piece.len() - 1;
-        }
-        self.forward.keep_only(last);
-        self.forward.predict(weights, 1);
-        Ok(self.forward.logits(0).to_vec())
+        let Cpu { fork_join, forward, cache, .. } = self;
+        fork_join.run(|| {
+            let mut last = 0;
+            for piece in places.chunks(forward.capacity()) {
+                forward.read(fork_join, weights, cache, piece)?;
+                last = piece.len() - 1;
+            }
+            forward.keep_only(last);
+            forward.predict(fork_join, weights, 1);
+            Ok(forward.logits(0).to_vec())
+        })
     }
 }

@@ -10,17 +10,17 @@ use crate::policy::{ModelConfig, Policy, Weight};
 
 /// What PEFT makes of each case.
 #[derive(Deserialize)]
-struct Golden {
+struct PeftGolden {
     /// All that its `LoraConfig` has.
     keys: Vec<String>,
     tokens: Vec<u32>,
     /// The `adapter_config.json` that cases change.
     plain: Map<String, Value>,
-    cases: Vec<Case>,
+    cases: Vec<PeftCase>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+struct PeftCase {
     changes: Map<String, Value>,
     /// Those of the changes of which the order counts.
     #[serde(skip)]
@@ -32,7 +32,7 @@ struct Case {
     logits: Option<Vec<f32>>,
 }
 
-fn golden() -> Golden {
+fn golden() -> PeftGolden {
     #[derive(Deserialize)]
     struct InFile {
         cases: Vec<Ordered>,
@@ -42,7 +42,7 @@ fn golden() -> Golden {
         changes: Patterns,
     }
     let text = include_str!("../../../../tests/adapters.json");
-    let mut golden: Golden = serde_json::from_str(text).unwrap();
+    let mut golden: PeftGolden = serde_json::from_str(text).unwrap();
     let ordered: InFile = serde_json::from_str(text).unwrap();
     for (case, Ordered { changes }) in golden.cases.iter_mut().zip(ordered.cases) {
         case.patterns = changes;
@@ -68,7 +68,7 @@ fn drawn(name: &str, shape: [usize; 2]) -> Weight {
 }
 
 /// The logits of a case here, or why there are none.
-fn logits(golden: &Golden, case: &Case) -> Result<Vec<f32>> {
+fn logits(golden: &PeftGolden, case: &PeftCase) -> Result<Vec<f32>> {
     let home = tempfile::tempdir().unwrap();
     let mut fields = golden.plain.clone();
     fields.extend(case.changes.clone());
