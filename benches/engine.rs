@@ -18,9 +18,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
 use recollect::config::ModelSection;
-use recollect::exchange::on_cores;
 use recollect::policy::{InitConfig, ModelConfig, Policy, Snapshot};
-use recollect::rollout::{Engine, EngineLayout, PackedWeights, Request, SamplingParams};
+use recollect::rollout::{Engine, PackedWeights, Request, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::{Result, kernels};
 
@@ -32,9 +31,7 @@ fn main() -> Result<()> {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let (small, large) = (snapshot(ModelSection::default().with_vocabulary(1060))?, snapshot(large())?);
-    let cores = on_cores(None);
     for (name, snapshot) in [("small", &small), ("large", &large)] {
-        println!("{name} on {cores} threads here: {}", EngineLayout::for_model(&snapshot.config, cores));
         prefill(criterion.benchmark_group(format!("prefill {name}")), snapshot)?;
         decode(criterion.benchmark_group(format!("decode {name}")), snapshot)?;
         packing(criterion.benchmark_group(format!("packing {name}")), snapshot);

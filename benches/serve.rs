@@ -12,7 +12,7 @@ use recollect::evaluate::OpenPolicy;
 use recollect::exchange::{WorkerPool, on_cores};
 use recollect::interrupt::Interrupt;
 use recollect::kernels::DeviceChoice;
-use recollect::rollout::{Request, SamplingParams};
+use recollect::rollout::{Request, SamplingParams, slots};
 use recollect::serve::{ServeOptions, Server};
 use recollect::telemetry::machine;
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let open = || OpenPolicy::open(&named, DeviceChoice::Cpu);
     let OpenPolicy { policy, .. } = open()?;
     let words = policy.config.vocab_size;
-    let mut pool = WorkerPool::for_policy(&policy, on_cores(None), PROMPT + NEW)?;
+    let mut pool = WorkerPool::start(on_cores(None), &policy.config, slots(&policy.config), PROMPT + NEW)?;
     pool.publish(&policy.snapshot(0)?)?;
     let interrupt = Interrupt::default();
     let options = ServeOptions {

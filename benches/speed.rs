@@ -25,7 +25,7 @@ use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{InitConfig, ModelConfig, Policy};
 use recollect::reward::{Reward, TermInput};
-use recollect::rollout::{Completion, EngineLayout, Request, SamplingParams};
+use recollect::rollout::{Completion, Request, SamplingParams, slots};
 use recollect::telemetry::machine;
 use recollect::verifier::judge;
 use recollect::{Result, kernels, random};
@@ -111,10 +111,7 @@ fn sampling(criterion: &mut Criterion, world: &World) -> Result<()> {
 }
 
 fn pool(world: &World, workers: usize) -> Result<WorkerPool> {
-    let config = model(world);
-    let layout = EngineLayout::for_model(&config, workers);
-    println!("sampling on {workers} threads here: {layout}");
-    WorkerPool::start(&layout, &config, 2 * PROMPT + NEW_TOKENS)
+    WorkerPool::start(workers, &model(world), slots(&model(world)), 2 * PROMPT + NEW_TOKENS)
 }
 
 fn requests(prompts: impl Iterator<Item = Vec<u32>>) -> Vec<Request> {

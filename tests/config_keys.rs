@@ -7,9 +7,10 @@ use std::process::Command;
 
 use recollect::Result;
 use recollect::kernels::Rope;
-use recollect::policy::{ModelConfig, Policy};
+use recollect::policy::{Family, ModelConfig, Policy};
 use recollect::rollout::{Engine, Request, SamplingParams};
 use serde_json::{Map, Value, json};
+use strum::VariantArray;
 
 #[path = "support/config_golden.rs"]
 mod config_golden;
@@ -114,6 +115,7 @@ fn judge(family: &str, golden: &Golden, entry: &Entry, documented: &str) -> Outc
 #[test]
 fn every_key_changes_what_it_changes_in_transformers_or_is_refused_by_name() {
     let (documented, mut known, mut counts) = (documented(), BTreeSet::new(), BTreeMap::new());
+    assert_eq!(json!(Family::VARIANTS), json!(FAMILIES), "a family that was not recorded");
     for family in FAMILIES {
         let golden = recorded(family);
         let folder = changed(family, &Map::new());

@@ -35,14 +35,16 @@ impl Serving {
         let length = body.len();
         let head =
             format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n");
-        stream.write_all(format!("{head}content-type: application/json\r\n\r\n{body}").as_bytes()).unwrap();
+        // A server may answer and hang up before it has read all of what is too large.
+        let _ = stream.write_all(format!("{head}content-type: application/json\r\n\r\n{body}").as_bytes());
         stream
     }
 
     /// Status and body.
     fn says(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut answer = Vec::new();
-        self.connect(method, path, body).read_to_end(&mut answer).unwrap();
+        let read = self.connect(method, path, body).read_to_end(&mut answer);
+        assert!(read.is_ok() || !answer.is_empty(), "{read:?}");
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();

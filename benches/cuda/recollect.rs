@@ -16,7 +16,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, LoraConfig, ModelConfig, PackedBatch, Policy, Recompute};
-use recollect::rollout::{CudaEngine, Engine, Request, SamplingParams};
+use recollect::rollout::{CudaEngine, Engine, Request, SamplingParams, slots};
 use recollect::{Error, Result};
 use serde_json::json;
 
@@ -236,7 +236,7 @@ fn largest_gap(found: &Gradients, truth: &Gradients) -> Result<(String, f64)> {
 /// The share of sampled tokens that are the same up to the first difference of each completion.
 fn completions(policy: &Policy, on_card: &Policy) -> Result<f64> {
     let requests = requests(&rows(policy.config.vocab_size, 12, 30), 3, 40, 1.0, 0);
-    let mut engine = Engine::new(&policy.config, 16, 128)?;
+    let mut engine = Engine::new(&policy.config, slots(&policy.config), 128)?;
     engine.load(&policy.snapshot(0)?)?;
     let truth = engine.generate(&requests)?;
     let mut engine = card_engine(on_card, 16, 128)?;

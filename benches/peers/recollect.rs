@@ -12,7 +12,7 @@ use recollect::knowledge::curriculum::TrainingSequence;
 use recollect::learner::policy_gradient::{self, Sampled};
 use recollect::learner::{Algorithm, Optimizer, OptimizerConfig, supervised};
 use recollect::policy::{Family, InitConfig, ModelConfig, Policy};
-use recollect::rollout::{EngineLayout, Request, SamplingParams};
+use recollect::rollout::{Request, SamplingParams, slots};
 use recollect::telemetry::machine;
 use recollect::{Error, Result};
 
@@ -161,7 +161,7 @@ fn requests(prompts: &[Vec<u32>], samples: usize, max_new_tokens: usize, step: u
 /// `new` tokens after each of `batch` prompts of 16.
 fn decoding(config: ModelConfig, batch: usize, new: usize) -> Result<()> {
     let requests = requests(&rows(&config, batch, 16), 1, new, 0);
-    let mut pool = WorkerPool::start(&EngineLayout::for_model(&config, WORKERS), &config, 16 + new)?;
+    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), 16 + new)?;
     pool.publish(&policy(config)?.snapshot(0)?)?;
     let mut sample = || pool.generate(requests.clone()).map(drop);
     sample()?;
@@ -173,7 +173,7 @@ fn reinforcement(config: ModelConfig, new: usize, precision: Precision) -> Resul
     const PROMPT: usize = 24;
     const GROUP: usize = 8;
     let prompts = rows(&config, 8, PROMPT);
-    let mut pool = WorkerPool::start(&EngineLayout::for_model(&config, WORKERS), &config, PROMPT + new)?;
+    let mut pool = WorkerPool::start(WORKERS, &config, slots(&config), PROMPT + new)?;
     let (policy, mut optimizer) = (policy(config)?.with_precision(precision), optimizer());
     let algorithm = Algorithm::grpo();
     let mut step = 0;

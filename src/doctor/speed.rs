@@ -9,7 +9,7 @@ use crate::exchange::WorkerPool;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::learner::{Optimizer, OptimizerConfig, supervised};
 use crate::policy::{LoraConfig, Policy};
-use crate::rollout::{EngineLayout, Request, SamplingParams};
+use crate::rollout::{Request, SamplingParams, slots};
 
 /// A measurement that took so long says enough.
 const ENOUGH: Duration = Duration::from_millis(1500);
@@ -74,7 +74,7 @@ fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
     let (prompt, completion) = (PROMPT.min(longest / 2), COMPLETION.min(longest / 2));
     let mut pool = WorkerPool::for_policy(policy, workers, prompt + completion)?;
     pool.publish(&policy.snapshot(0)?)?;
-    let (words, slots) = (policy.config.vocab_size, EngineLayout::for_model(&policy.config, workers).slots);
+    let (words, slots) = (policy.config.vocab_size, slots(&policy.config));
     rate(|tokens| {
         let new = (tokens / slots).clamp(1, completion);
         let request = |index: usize| Request {

@@ -148,7 +148,7 @@ const fn control(name: &'static str, label: &'static str, training: Training, wa
 const BESIDE_NEEDED: PromptMode = InContext(ExtraPassages::Passages(0));
 
 /// In the order of [`Arm`].
-const ARMS: [ArmEntry; 27] = [
+const ARMS: &[ArmEntry] = &[
     arm("fine-tuned", "fine-tuned", Training::Documents, Direct),
     arm("thinking-before-rl", "thinking before RL", Training::Documents, Think),
     arm("in-context", "in context", Training::Documents, BESIDE_NEEDED),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::threads::{WorkerBackend, WorkerThreads};
 use super::worker::{JobSender, WorkerEvent, WorkerReport};
 use crate::policy::{ModelConfig, Policy, Snapshot};
-use crate::rollout::{Completion, CudaEngine, EngineLayout, Job, Limits, PartialCompletion, Request};
+use crate::rollout::{Completion, CudaEngine, Job, Limits, PartialCompletion, Request, slots};
 use crate::{Error, Result};
 
 /// How long [`WorkerPool::collect`] waits for a word from any worker that is at work before it gives up.
@@ -70,18 +70,17 @@ struct WorkerState {
 }
 
 impl WorkerPool {
-    /// Starts a worker for each engine, whose slots have `max_tokens` tokens.
-    pub fn start(layout: &EngineLayout, config: &ModelConfig, max_tokens: usize) -> Result<WorkerPool> {
-        let workers = WorkerThreads::on_processor(layout, config, max_tokens)?;
+    /// Starts `count` workers, each with an engine of `slots` slots of `max_tokens` tokens.
+    pub fn start(count: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<WorkerPool> {
+        let workers = WorkerThreads::on_processor(count, config, slots, max_tokens)?;
         Ok(WorkerPool::with_backend(workers, Limits { max_tokens, vocab_size: config.vocab_size }))
     }
 
     /// Starts the workers that suit a policy, for requests of at most `max_tokens` tokens: one on the card where it
-    /// lives, or some on so many threads of the processor.
-    pub fn for_policy(policy: &Policy, threads: usize, max_tokens: usize) -> Result<WorkerPool> {
+    /// lives, or `count` on the processor.
+    pub fn for_policy(policy: &Policy, count: usize, max_tokens: usize) -> Result<WorkerPool> {
         let Some(engine) = CudaEngine::for_policy(policy, max_tokens)? else {
-            let layout = EngineLayout::for_model(&policy.config, threads);
-            return WorkerPool::start(&layout, &policy.config, max_tokens);
+            return WorkerPool::start(count, &policy.config, slots(&policy.config), max_tokens);
         };
         let limits = Limits { max_tokens, vocab_size: policy.config.vocab_size };
         Ok(WorkerPool::with_backend(WorkerThreads::on_card(engine)?, limits))

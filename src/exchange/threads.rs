@@ -8,7 +8,7 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::worker::{JobReceiver, Sampler, WorkerCommand, name, work};
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{CudaEngine, Engine, EngineLayout, PackedWeights, Published};
+use crate::rollout::{CudaEngine, Engine, PackedWeights, Published};
 use crate::{Error, Result};
 
 /// How long a worker may take to end: longer than a step of an engine.
@@ -36,11 +36,9 @@ pub(super) trait WorkerBackend: Send {
     }
 }
 
-/// Each with an engine of its own: some on the processor, or one on a card.
+/// Each with an engine of its own: several on the processor, or one on a card.
 pub(super) struct WorkerThreads {
     workers: Vec<WorkerThread>,
-    /// Of all engines.
-    threads: usize,
     on_card: bool,
     /// What those on the processor sample from.
     packed: Option<Arc<PackedWeights>>,
@@ -67,16 +65,14 @@ impl WorkerThreads {
             })?;
             Ok(WorkerThread { commands, thread })
         };
-        let workers: Vec<WorkerThread> = samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?;
-        Ok(WorkerThreads { threads: workers.len(), workers, on_card: false, packed: None, hung: false })
+        let workers = samplers.into_iter().enumerate().map(start).collect::<Result<_>>()?;
+        Ok(WorkerThreads { workers, on_card: false, packed: None, hung: false })
     }
 
-    /// On the processor, with slots of `max_tokens` tokens.
-    pub fn on_processor(layout: &EngineLayout, config: &ModelConfig, max_tokens: usize) -> Result<WorkerThreads> {
-        let engine = |threads: &usize| Engine::on_threads(config, *threads, threads * layout.slots, max_tokens);
-        let mut workers = WorkerThreads::start(layout.threads.iter().map(engine).collect::<Result<Vec<_>>>()?)?;
-        workers.threads = layout.all_threads();
-        Ok(workers)
+    /// `count` workers on the processor, each with an engine of `slots` slots of `max_tokens` tokens.
+    pub fn on_processor(count: usize, config: &ModelConfig, slots: usize, max_tokens: usize) -> Result<WorkerThreads> {
+        let engines = (0..count).map(|_| Engine::new(config, slots, max_tokens));
+        WorkerThreads::start(engines.collect::<Result<Vec<_>>>()?)
     }
 
     /// One worker, on a card.
@@ -84,12 +80,6 @@ impl WorkerThreads {
         let mut workers = WorkerThreads::start(vec![engine])?;
         workers.on_card = true;
         Ok(workers)
-    }
-
-    /// Of all engines together.
-    #[cfg(feature = "mpi")]
-    pub fn threads(&self) -> usize {
-        self.threads
     }
 
     /// Tells all of them the same. One whose thread has ended hears nothing.
@@ -114,7 +104,7 @@ impl WorkerBackend for WorkerThreads {
             // The copy goes as soon as the engine has its own.
             Published::OnCard(snapshot.clone())
         } else {
-            let packed = Arc::new(PackedWeights::pack(snapshot, self.packed.as_deref(), self.threads)?);
+            let packed = Arc::new(PackedWeights::pack(snapshot, self.packed.as_deref(), self.workers.len())?);
             self.packed = Some(packed.clone());
             Published::Packed(packed)
         };

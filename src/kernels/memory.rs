@@ -76,6 +76,15 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Hands back to the kernel what was freed by now and kept, where something else begins that needs other memory.
+pub(crate) fn give_back_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the allocator looks through its own lists.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::kernels::{Heads, RopeScaling, Rotary};
 use crate::{Error, Result};
 
 /// Which family of decoder. They differ in biases and in one norm; everything else is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Llama and what has its shape, SmolLM2 for one. Biases only where `attention_bias` says so.

@@ -29,7 +29,7 @@ pub use lora::{AdapterSpec, LoraConfig, LoraLayer, LoraLayers, Target};
 pub use model::Policy;
 pub use not_found::no_checkpoint;
 pub use packed::PackedBatch;
-pub use recompute::{Recompute, micro_batch};
+pub use recompute::{Recompute, micro_batch, room_beside};
 pub use snapshot::Snapshot;
 pub use structured::{Anchor, Code, Gates, Head, Structured};
 pub use value_head::ValueHead;

@@ -14,15 +14,21 @@ pub enum Recompute {
     Never,
 }
 
-/// Below so many bytes nobody misses what activations take.
+/// Below so many bytes nobody misses them.
 const NOT_MISSED: usize = 1 << 29;
 /// With fewer tokens products are slow.
 const LEAST_TOKENS: usize = 256;
 
-/// Tokens in one micro-batch on the processor: as many as usual, or fewer of a model whose activations would take more than
-/// its weights twice, on each thread.
+/// Bytes that activations, or keys and values, may take beside a model's weights before fewer tokens are taken at once: as
+/// much as the weights twice.
+pub fn room_beside(config: &ModelConfig) -> usize {
+    NOT_MISSED.max(2 * size_of::<f32>() * config.parameter_count())
+}
+
+/// Tokens in one micro-batch on the processor: as many as usual, or fewer of a model whose activations would take more
+/// room, on each thread.
 pub fn micro_batch(config: &ModelConfig, usual: usize) -> usize {
-    let room = NOT_MISSED.max(2 * size_of::<f32>() * config.parameter_count());
+    let room = room_beside(config);
     let each = activation_bytes(config, Precision::F32);
     let mut tokens = usual;
     while tokens > LEAST_TOKENS && tokens.saturating_mul(each) > room {

@@ -17,7 +17,7 @@ use crate::exchange::{Actors, PartialRollouts, Sampler, Threads, WorkerPool};
 use crate::experiment::Experiment;
 use crate::interrupt::Interrupt;
 use crate::policy::Policy;
-use crate::rollout::{Completion, CpuEngine, Engine, Job, Limits, PartialCompletion, Published};
+use crate::rollout::{Completion, CpuEngine, Engine, Job, Limits, PartialCompletion, Published, slots};
 use crate::telemetry::Silent;
 use left::{left_by, same};
 
@@ -47,7 +47,7 @@ impl Actors for TwoEngines {
     fn pool(&self, _: Option<usize>, policy: &Policy) -> Result<WorkerPool> {
         let limits = Limits { max_tokens: policy.config.longest_sequence(), vocab_size: policy.config.vocab_size };
         let engineer = |_| -> Result<Engineer> {
-            let engine = Engine::new(&policy.config, 8, limits.max_tokens)?;
+            let engine = Engine::new(&policy.config, slots(&policy.config), limits.max_tokens)?;
             Ok(Engineer { engine, watched: self.clone(), done: 0, close: false })
         };
         WorkerPool::with_samplers((0..2).map(engineer).collect::<Result<_>>()?, limits)

@@ -98,9 +98,9 @@ pub(crate) fn reinforce(experiment: &Experiment, start: &Start, tuned: &Stage) -
         experiment.budget.took(LEARNING, &stage)?;
     }
     if stage.reused
-        && let Some(history) = History::newest(&experiment.run)
+        && let Some(history) = History::newest(&experiment.run).filter(History::has_metrics)
     {
-        tell(experiment, &history.restore(&experiment.run, false)?);
+        tell(experiment, &history.restore(&experiment.run)?);
     }
     Ok(stage)
 }

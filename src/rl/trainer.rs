@@ -80,7 +80,7 @@ impl Trainer<'_> {
         let policy = policy.with_precision(experiment.config.run.precision).on(&experiment.device)?;
         // Before anything is restored: a run whose reward became another one is left as it is.
         let reward = LiveReward::open(experiment, notes.reward.clone())?;
-        let damage = notes.history.restore(&experiment.run, true)?;
+        let damage = notes.history.restore(&experiment.run)?;
         // What is begun anew has written nothing that could be damaged.
         tell(experiment, if anew.get() { &[] } else { &damage });
         Ok((policy, Resumed { reward, step, optimizer, notes }))

@@ -253,7 +253,7 @@ impl<'a> TrainingLoop<'a> {
     fn finish(self) -> Result<Curves> {
         let experiment = self.trainer.experiment;
         // Whoever edits files while they are written has them restored as well.
-        tell(experiment, &self.notes.history.restore(&experiment.run, false)?);
+        tell(experiment, &self.notes.history.restore(&experiment.run)?);
         let training = self.notes.history.lines(&experiment.run.metrics())?;
         let training = training.iter().map(|line| TrainingPoint::from_metrics(line.step, &line.values)).collect();
         Ok(Curves { evaluation: self.notes.history.evaluations, training, ..Curves::default() })

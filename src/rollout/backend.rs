@@ -39,6 +39,11 @@ pub trait Backend {
     /// Tokens that a slot holds.
     fn capacity(&self) -> usize;
 
+    /// Slots that may be in use at once, where there is room for long sequences in each.
+    fn most_slots(&self) -> usize {
+        usize::MAX
+    }
+
     /// Makes room for more tokens in every slot; what is in them stays.
     fn grow(&mut self, tokens: usize) -> Result<()>;
 

@@ -131,7 +131,7 @@ impl<B: Backend> Engine<B> {
     /// Whether a request that came now would be begun with the next step.
     pub fn has_room(&self) -> bool {
         let waiting: usize = self.waiting.iter().map(|prompt| prompt.waiting.len()).sum();
-        waiting < self.slots.iter().filter(|slot| slot.is_none()).count()
+        waiting < free(&self.slots, &self.backend).count()
     }
 
     /// Whether there is nothing to do.
@@ -166,7 +166,8 @@ impl<B: Backend> Engine<B> {
             let Some((weights, version)) = &self.weights else {
                 return Err(Error::invalid("rollout engine", "no weights", "load a policy version first"));
             };
-            let started = start(&mut self.waiting, &mut self.slots, B::PROMPTS, *version);
+            let free = free(&self.slots, &self.backend).collect();
+            let started = start(&mut self.waiting, free, &mut self.slots, B::PROMPTS, *version);
             if started.is_empty() {
                 break;
             }
@@ -233,16 +234,22 @@ struct PrefixGroup {
     read: Option<(usize, u64)>,
 }
 
+/// Slots that a completion may be put into.
+fn free<B: Backend>(slots: &[Option<Running>], backend: &B) -> impl Iterator<Item = usize> {
+    let taken = slots.iter().flatten().count();
+    (0..slots.len()).filter(|slot| slots[*slot].is_none()).take(backend.most_slots().saturating_sub(taken))
+}
+
 /// Puts completions into free slots, of as many prompts as can be held at once.
 fn start(
     waiting: &mut VecDeque<PrefixGroup>,
+    mut free: VecDeque<usize>,
     slots: &mut [Option<Running>],
     prompts: usize,
     version: u64,
 ) -> Vec<StartedSlot> {
     let mut prompt_slots: Vec<usize> = (slots.len()..slots.len() + prompts).rev().collect();
     prompt_slots.retain(|slot| waiting.iter().all(|prompt| prompt.read.is_none_or(|(taken, _)| taken != *slot)));
-    let mut free: VecDeque<usize> = (0..slots.len()).filter(|slot| slots[*slot].is_none()).collect();
     let mut started = Vec::new();
     for prompt in waiting.iter_mut() {
         while let (Some(slot), false) = (free.front().copied(), prompt.waiting.is_empty()) {

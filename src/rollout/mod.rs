@@ -19,7 +19,7 @@ pub(crate) mod tests;
 mod versions;
 
 pub use backend::Backend;
-pub use cpu::{Cpu, CpuEngine, EngineLayout, PackedWeights};
+pub use cpu::{Cpu, CpuEngine, PackedWeights, slots};
 pub use cuda::{Cuda, CudaEngine, SLOTS_ON_CARD};
 pub use engine::Engine;
 pub use params::SamplingParams;

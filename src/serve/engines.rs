@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::exchange::on_cores;
 use crate::policy::Policy;
-use crate::rollout::{Backend, Completion, Cpu, CpuEngine, CudaEngine, Engine, EngineLayout, Job, Request};
+use crate::rollout::{Backend, Completion, Cpu, CpuEngine, CudaEngine, Engine, Job, Request, slots};
 use crate::{Error, Result};
 
 /// A request with whom its completions are sent to.
@@ -39,7 +39,7 @@ pub(super) struct EngineThreads {
 }
 
 impl EngineThreads {
-    /// Starts the engines that suit a policy: one on the card where it lives, or those of so many threads.
+    /// Starts the engines that suit a policy: one on the card where it lives, or one for each of so many threads.
     ///
     /// # Errors
     ///
@@ -51,12 +51,11 @@ impl EngineThreads {
             engine.load(&snapshot)?;
             spawn(0, 1, engine, received)?;
         } else {
-            let (weights, config) = (Cpu::publish(&snapshot)?, &policy.config);
-            let layout = EngineLayout::for_model(config, on_cores(workers));
-            for (worker, threads) in layout.threads.iter().enumerate() {
-                let mut engine = CpuEngine::on_threads(config, *threads, threads * layout.slots, max_tokens)?;
+            let (weights, engines) = (Cpu::publish(&snapshot)?, on_cores(workers));
+            for worker in 0..engines {
+                let mut engine = CpuEngine::new(&policy.config, slots(&policy.config), max_tokens)?;
                 engine.load_published(weights.clone())?;
-                spawn(worker, layout.threads.len(), engine, received.clone())?;
+                spawn(worker, engines, engine, received.clone())?;
             }
         }
         Ok(EngineThreads { jobs })

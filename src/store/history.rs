@@ -74,6 +74,11 @@ impl History {
         History { evaluations: self.evaluations, ..History::default() }
     }
 
+    /// Whether it says anything of metrics: an older program's does not.
+    pub fn has_metrics(&self) -> bool {
+        !self.metrics.is_empty()
+    }
+
     /// The metrics of the steps so far.
     ///
     /// # Errors
@@ -101,17 +106,17 @@ impl History {
         Ok(all)
     }
 
-    /// Restores metrics and evaluations where they are damaged, and says what is or was. With `again`, when training
-    /// goes on from here, what is later than this history is cut off as well.
+    /// Restores metrics and evaluations where they are damaged, and says what is or was. What is later than this history is
+    /// cut off as well: steps that are done again, or lines behind the last step of a training that has ended.
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn restore(&self, run: &RunDir, again: bool) -> Result<Vec<Damaged>> {
+    pub fn restore(&self, run: &RunDir) -> Result<Vec<Damaged>> {
         let mut damage = self.damage(run)?;
         let is_damaged = |path: &Path| damage.iter().any(|damaged| damaged.path == path);
         let (metrics, evaluations) = (run.metrics(), run.evaluations());
         let longer = |path: &Path| fs::metadata(path).is_ok_and(|file| file.len() > self.metrics.len() as u64);
-        if is_damaged(&metrics) || again && longer(&metrics) {
+        if is_damaged(&metrics) || longer(&metrics) {
             files::write_atomic(&metrics, self.metrics.as_bytes())?;
         }
         if is_damaged(&evaluations) {
@@ -300,21 +305,21 @@ mod tests {
             (String::new(), "the line of step 1 is missing"),
         ] {
             fs::write(run.metrics(), &text).unwrap();
-            let told = history.restore(&run, true).unwrap();
+            let told = history.restore(&run).unwrap();
             assert!(told.len() == 1 && told[0].found.contains(words), "{words}: {told:?}");
             assert!(told[0].words().ends_with("; it was restored from the newest checkpoint"), "{told:?}");
             assert_eq!(files::read_text(&run.metrics()).unwrap(), whole, "{words}");
         }
         fs::remove_file(run.metrics()).unwrap();
         assert!(history.damage(&run).unwrap()[0].words().contains("metrics.jsonl: it is gone"));
-        history.restore(&run, false).unwrap();
-        // What is later is nobody's damage; it goes when its steps are done again.
-        let later = format!("{whole}{}{{\"st", line(4).to_json().unwrap());
-        fs::write(run.metrics(), &later).unwrap();
-        assert_eq!(history.restore(&run, false).unwrap(), []);
-        assert_eq!(files::read_text(&run.metrics()).unwrap(), later);
-        assert_eq!(history.restore(&run, true).unwrap(), []);
-        assert_eq!(files::read_text(&run.metrics()).unwrap(), whole);
+        history.restore(&run).unwrap();
+        // What is later is nobody's damage, and goes: also where it says the last step again.
+        let again = line(3).to_json().unwrap();
+        for later in [format!("{whole}{}{{\"st", line(4).to_json().unwrap()), format!("{whole}{again}")] {
+            fs::write(run.metrics(), &later).unwrap();
+            assert_eq!(history.restore(&run).unwrap(), []);
+            assert_eq!(files::read_text(&run.metrics()).unwrap(), whole);
+        }
     }
 
     #[test]
@@ -324,7 +329,7 @@ mod tests {
         fs::write(run.rollouts(2), "rollouts of step 2").unwrap();
         fs::remove_file(run.rollouts(3)).unwrap();
         fs::write(run.rollouts(4), "of a step that is done again").unwrap();
-        let told = history.restore(&run, true).unwrap();
+        let told = history.restore(&run).unwrap();
         let words: Vec<String> = told.iter().map(Damaged::words).collect();
         assert!(words.len() == 2 && words[0].contains("step-000002.jsonl: the rollouts of step 2 were changed"));
         assert!(words[1].contains("the rollouts of step 3 are gone; no checkpoint keeps rollouts"), "{words:?}");

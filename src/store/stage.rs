@@ -17,6 +17,7 @@ use serde_json::json;
 use super::machine_cache;
 use super::seal::{self, Marker};
 use crate::interrupt::Interrupt;
+use crate::kernels::memory::give_back_freed_memory;
 use crate::{Error, Result, files};
 
 /// A finished stage on disk.
@@ -149,6 +150,7 @@ impl StageCache {
             seconds: start.elapsed().as_secs_f64(),
         };
         seal::seal(&dir, make, about, serde_json::to_vec_pretty)?;
+        give_back_freed_memory();
         let stage = self.stored(name, &inputs)?;
         let stage = stage.ok_or_else(|| Error::invalid(dir.display().to_string(), "gone", "run again"))?;
         if let Some(shared) = self.shared_dir(name, &inputs)? {

@@ -13,7 +13,7 @@ use crate::exchange::threads::{WorkerBackend, WorkerThreads};
 use crate::exchange::worker::{JobSender, WorkerEvent};
 use crate::kernels::DeviceChoice;
 use crate::policy::{ModelConfig, Snapshot};
-use crate::rollout::{CudaEngine, EngineLayout, PartialCompletion, SLOTS_ON_CARD};
+use crate::rollout::{CudaEngine, PartialCompletion, SLOTS_ON_CARD, slots};
 use crate::{Error, Result};
 
 /// How long the learner may say nothing.
@@ -73,7 +73,7 @@ impl ActorRank {
                         // The old workers end first: they may hold much memory.
                         drop(session.take());
                         let begun = session.insert(ActorSession::new(&start, self.local_rank)?);
-                        let threads = if start.card.is_some() { 0 } else { begun.workers.threads() };
+                        let threads = if start.card.is_some() { 0 } else { begun.workers.len() };
                         say(transport, FromActor::Started { slots: begun.slots, threads })?;
                     }
                     ToActor::Load(load) => {
@@ -140,9 +140,8 @@ impl ActorSession {
         let config: ModelConfig = of_json(&start.config)?;
         let (workers, slots) = match start.card {
             None => {
-                let layout = EngineLayout::for_model(&config, on_cores(start.workers));
-                let slots = layout.slots * layout.all_threads();
-                (WorkerThreads::on_processor(&layout, &config, start.max_tokens)?, slots)
+                let (count, slots) = (on_cores(start.workers), slots(&config));
+                (WorkerThreads::on_processor(count, &config, slots, start.max_tokens)?, count * slots)
             }
             Some(precision) => {
                 let device = DeviceChoice::card_of_rank(local_rank)?.open()?;
@@ -152,7 +151,7 @@ impl ActorSession {
         };
         let (jobs, receiver) = JobSender::open(workers.len());
         workers.reset(&receiver);
-        let (loaded, told, share) = (None, (Vec::new(), 0), GradientShare::start(workers.threads())?);
+        let (loaded, told, share) = (None, (Vec::new(), 0), GradientShare::start(workers.len())?);
         Ok(ActorSession { workers, slots, jobs, config: Arc::new(config), loaded, round: 0, told, share })
     }
 

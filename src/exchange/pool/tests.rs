@@ -4,11 +4,11 @@ use super::*;
 use crate::exchange::Sampler;
 use crate::policy::Family;
 use crate::rollout::tests::{mixture, request, snapshot, tiny};
-use crate::rollout::{Engine, EngineLayout, Finish, PartialCompletion, Versions};
+use crate::rollout::{Engine, Finish, PartialCompletion, Versions};
 
 fn pool(count: usize, slots: usize) -> (WorkerPool, Snapshot) {
     let snapshot = snapshot(&tiny(Family::Qwen2), 9);
-    let mut pool = WorkerPool::start(&EngineLayout::separate(count, slots), &snapshot.config, 64).unwrap();
+    let mut pool = WorkerPool::start(count, &snapshot.config, slots, 64).unwrap();
     pool.publish(&snapshot).unwrap();
     (pool, snapshot)
 }
@@ -41,12 +41,6 @@ fn completions_do_not_depend_on_the_number_of_workers() {
     for (count, slots) in [(3, 8), (3, 1), (2, 64)] {
         assert_eq!(pool(count, slots).0.generate(requests.clone()).unwrap(), expected);
     }
-    for threads in [vec![2], vec![3, 2]] {
-        let layout = EngineLayout { threads, slots: 4 };
-        let mut shared = WorkerPool::start(&layout, &snapshot.config, 64).unwrap();
-        shared.publish(&snapshot).unwrap();
-        assert_eq!(shared.generate(requests.clone()).unwrap(), expected);
-    }
 }
 
 #[test]
@@ -70,7 +64,7 @@ fn what_is_wrong_is_said_and_the_pool_goes_on() {
     pool.publish(&good).unwrap();
     assert!(pool.generate(mixture(6)).is_ok());
     assert!(pool.publish(&Snapshot { weights: Arc::default(), ..good }).is_err());
-    assert!(WorkerPool::start(&EngineLayout::separate(0, 1), &tiny(Family::Llama), 8).is_err());
+    assert!(WorkerPool::start(0, &tiny(Family::Llama), 1, 8).is_err());
 }
 
 /// So many that much happens while they are sampled.

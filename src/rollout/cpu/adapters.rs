@@ -2,7 +2,6 @@
 //! version of the adapters costs nothing but itself.
 
 use super::buffers::ActivationRows;
-use super::fork_join::ForkJoin;
 use super::linear::{PackedLinear, Store};
 use super::source::SnapshotWeights;
 use crate::Result;
@@ -50,14 +49,13 @@ impl PackedAdapter {
     /// products.
     pub(super) fn add(
         &self,
-        fork_join: &ForkJoin,
         input: &ActivationRows,
         rows: usize,
         scratch: &mut ActivationRows,
         output: &mut ActivationRows,
     ) {
         scratch.reshape(rows, self.down.outputs());
-        self.down.product(fork_join, input, rows, scratch, Store::Replace);
-        self.up.product(fork_join, scratch, rows, output, Store::Add);
+        self.down.product(input, rows, scratch, Store::Replace);
+        self.up.product(scratch, rows, output, Store::Add);
     }
 }

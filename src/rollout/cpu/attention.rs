@@ -1,14 +1,13 @@
 //! Causal attention of single rows over the keys and values of their slots, each over its true length.
 
-use super::buffers::{ActivationRows, LINE, RowsMut};
+use super::buffers::{ActivationRows, LINE};
 use super::cache::CpuCache;
 use crate::kernels::simd::{Lanes, max, vectorised};
 use crate::rollout::arithmetic::{exp, sum};
 use crate::rollout::places::TokenPlace;
 
-/// What attention reads in one layer. Queries are rotated, scaled, and their keys are in the cache.
-pub(super) struct Attention<'a> {
-    /// Of all rows of a step.
+/// Attention of all rows of a step in one layer. Queries are rotated, scaled, and their keys are in the cache.
+pub(super) struct Attend<'a> {
     pub(super) places: &'a [TokenPlace],
     pub(super) layer: usize,
     /// Query heads, and how many of them share a key/value head.
@@ -18,17 +17,20 @@ pub(super) struct Attention<'a> {
     /// `[rows, >= heads * head_dim]`
     pub(super) queries: &'a ActivationRows,
     pub(super) cache: &'a CpuCache,
+    /// `[positions of a slot]`
+    pub(super) scores: &'a mut [f32],
+    /// `[value_depth]`
+    pub(super) mixed: &'a mut [f32],
+    /// `[rows, heads * head_dim]`
+    pub(super) output: &'a mut ActivationRows,
 }
 
 vectorised! {
-    /// Attention of some rows: `output` is `[rows, heads * head_dim]`, `scratch` `[rows, positions of a slot + value_depth]`.
-    pub(super) fn attend<L>(work: &Attention<'_>, scratch: RowsMut<'_>, output: RowsMut<'_>) {
-        let (mut scratch, mut output) = (scratch, output);
-        for ((row, output), (_, scratch)) in output.iter_mut().zip(scratch.iter_mut()) {
-            let place = &work.places[row];
+    /// See [`Attend`].
+    pub(super) fn attend<L>(work: Attend<'_>) {
+        for (row, place) in work.places.iter().enumerate() {
             let length = place.position + 1;
-            let (mixed, scores) = scratch.split_at_mut(work.cache.value_depth);
-            let scores = &mut scores[..length.next_multiple_of(LINE)];
+            let scores = &mut work.scores[..length.next_multiple_of(LINE)];
             for head in 0..work.heads {
                 let span = head * work.head_dim..(head + 1) * work.head_dim;
                 let shared = head / work.group;
@@ -36,8 +38,9 @@ vectorised! {
                 let values = work.cache.values(place.slot, work.layer, shared);
                 score::<L>(&work.queries.row(row)[span.clone()], keys, scores);
                 let total = soften(scores, length);
-                mix::<L>(&scores[..length], values, mixed);
-                for (out, value) in output[span].iter_mut().zip(mixed.iter()) {
+                mix::<L>(&scores[..length], values, work.mixed);
+                let output = &mut work.output.row_mut(row)[span];
+                for (out, value) in output.iter_mut().zip(work.mixed.iter()) {
                     *out = value / total;
                 }
             }

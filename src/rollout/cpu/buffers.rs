@@ -1,7 +1,6 @@
 //! Buffers of the decoder: memory that starts on a cache line, and activations as rows of it.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -147,70 +146,13 @@ impl ActivationRows {
         &mut self.values[index * self.stride..][..self.width]
     }
 
-    /// The first `rows` rows.
-    pub(super) fn first_mut(&mut self, rows: usize) -> RowsMut<'_> {
-        let (width, stride) = (self.width, self.stride);
-        RowsMut { first: 0, values: &mut self.values[..rows * stride], width, stride }
-    }
-
     /// All rows, padding included.
     pub(super) fn as_ptr(&self) -> *const f32 {
         self.values.as_ptr()
     }
 
-    /// All rows, for threads that write columns of their own.
-    pub(super) fn columns_mut(&mut self) -> ColumnsMut<'_> {
-        ColumnsMut { start: self.values.as_mut_ptr(), stride: self.stride, rows: PhantomData }
-    }
-}
-
-/// Some rows of a buffer that follow one another.
-pub(super) struct RowsMut<'a> {
-    first: usize,
-    values: &'a mut [f32],
-    width: usize,
-    stride: usize,
-}
-
-impl RowsMut<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.values.len() / self.stride
-    }
-
-    /// Each with its number in the buffer.
-    #[inline(always)]
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut [f32])> {
-        (self.first..).zip(self.values.chunks_exact_mut(self.stride).map(|row| &mut row[..self.width]))
-    }
-}
-
-impl<'a> RowsMut<'a> {
-    /// The first `middle` of them, and the others.
-    pub(super) fn split_at(self, middle: usize) -> (RowsMut<'a>, RowsMut<'a>) {
-        let RowsMut { first, values, width, stride } = self;
-        let (left, right) = values.split_at_mut(middle * stride);
-        let rows = |first, values| RowsMut { first, values, width, stride };
-        (rows(first, left), rows(first + middle, right))
-    }
-}
-
-/// Rows of which several threads write a part of the columns each.
-#[derive(Clone, Copy)]
-pub(super) struct ColumnsMut<'a> {
-    start: *mut f32,
-    pub(super) stride: usize,
-    rows: PhantomData<&'a mut ActivationRows>,
-}
-
-// Safety: the rows are borrowed for as long as it lives; nothing is read or written but by unsafe code, whose columns are
-// its own.
-unsafe impl Send for ColumnsMut<'_> {}
-unsafe impl Sync for ColumnsMut<'_> {}
-
-impl ColumnsMut<'_> {
     /// All rows, padding included.
-    #[inline(always)]
-    pub(super) fn as_mut_ptr(&self) -> *mut f32 {
-        self.start
+    pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.values.as_mut_ptr()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::buffers::{Aligned, LINE, PANEL};
 use crate::policy::ModelConfig;
+use crate::rollout::places::TokenPlace;
 
 /// Static key/value cache.
 ///
@@ -13,6 +14,8 @@ pub(super) struct CpuCache {
     heads: usize,
     /// Positions of a slot, a multiple of sixteen.
     positions: usize,
+    /// Positions that each slot holds.
+    held: Vec<usize>,
     /// Head size.
     pub(super) key_depth: usize,
     /// Head size, padded to two of the widest registers.
@@ -34,6 +37,7 @@ impl CpuCache {
             layers,
             heads,
             positions,
+            held: vec![0; slots],
             key_depth,
             value_depth,
             keys: Aligned::zeros(all * key_depth),
@@ -41,15 +45,24 @@ impl CpuCache {
         }
     }
 
-    /// Makes room for `tokens` in every slot. What the slots hold stays.
+    /// What a slot takes when it is full.
+    pub(super) fn slot_bytes(&self) -> usize {
+        self.layers * self.heads * self.positions * (self.key_depth + self.value_depth) * size_of::<f32>()
+    }
+
+    /// Makes room for `tokens` in every slot. What the slots hold stays; nothing else is touched, because memory is only
+    /// taken when it is.
     pub(super) fn grow(&mut self, tokens: usize) {
         let (before, positions) = (self.positions, tokens.next_multiple_of(LINE).max(self.positions));
+        let stretches = self.layers * self.heads;
         let longer = |values: &Aligned, depth: usize| {
-            let mut longer = Aligned::zeros(self.slots * self.layers * self.heads * positions * depth);
-            if before > 0 {
-                let old = values.chunks_exact(before * depth);
-                old.zip(longer.chunks_exact_mut(positions * depth))
-                    .for_each(|(old, new)| new[..old.len()].copy_from_slice(old));
+            let mut longer = Aligned::zeros(self.slots * stretches * positions * depth);
+            for (slot, held) in self.held.iter().enumerate().filter(|(_, held)| **held > 0) {
+                let size = held.next_multiple_of(LINE) * depth;
+                for stretch in slot * stretches..(slot + 1) * stretches {
+                    let old = &values[stretch * before * depth..][..size];
+                    longer[stretch * positions * depth..][..size].copy_from_slice(old);
+                }
             }
             longer
         };
@@ -60,6 +73,7 @@ impl CpuCache {
     /// Gives its memory back. What the slots held is lost.
     pub(super) fn clear(&mut self) {
         (self.keys, self.values, self.positions) = (Aligned::zeros(0), Aligned::zeros(0), 0);
+        self.held.fill(0);
     }
 
     /// Tokens that a slot holds.
@@ -87,13 +101,29 @@ impl CpuCache {
         &self.values[self.stretch(slot, layer, head) * self.value_depth..][..size]
     }
 
-    /// For threads that each keep positions of their own.
-    pub(super) fn writer(&mut self) -> CacheWriter<'_> {
-        CacheWriter { keys: self.keys.as_mut_ptr(), values: self.values.as_mut_ptr(), cache: self }
+    /// What will be kept: the newest position of a slot stands behind all that it holds.
+    pub(super) fn hold(&mut self, places: &[TokenPlace]) {
+        for place in places {
+            self.held[place.slot] = place.position + 1;
+        }
+    }
+
+    /// Keeps the key and the value (`[head_dim]` each) of a position.
+    // Not part of any kernel: compiled for AVX-512, the strided stores become a scatter, which is slower.
+    #[inline(never)]
+    pub(super) fn put(&mut self, [slot, layer, head]: [usize; 3], position: usize, key: &[f32], value: &[f32]) {
+        let stretch = self.stretch(slot, layer, head);
+        let block = (stretch + position / LINE * LINE) * self.key_depth;
+        let block = &mut self.keys[block..][..LINE * self.key_depth];
+        for (line, number) in block.chunks_exact_mut(LINE).zip(key) {
+            line[position % LINE] = *number;
+        }
+        self.values[(stretch + position) * self.value_depth..][..value.len()].copy_from_slice(value);
     }
 
     /// Gives a slot the first `tokens` positions of another.
     pub(super) fn copy(&mut self, from: usize, to: usize, tokens: usize) {
+        self.held[to] = tokens;
         let (keys, values) = (tokens.next_multiple_of(LINE) * self.key_depth, tokens * self.value_depth);
         for layer in 0..self.layers {
             for head in 0..self.heads {
@@ -103,43 +133,6 @@ impl CpuCache {
                 let start = from * self.value_depth;
                 self.values.copy_within(start..start + values, to * self.value_depth);
             }
-        }
-    }
-}
-
-/// Several threads write into a cache at once.
-#[derive(Clone, Copy)]
-pub(super) struct CacheWriter<'a> {
-    keys: *mut f32,
-    values: *mut f32,
-    /// For its shape alone.
-    cache: &'a CpuCache,
-}
-
-// Safety: the cache is borrowed for as long as it lives, and whoever writes promises that nobody else does so there.
-unsafe impl Send for CacheWriter<'_> {}
-unsafe impl Sync for CacheWriter<'_> {}
-
-impl CacheWriter<'_> {
-    /// Keeps the key and the value (`[head_dim]` each) of a position.
-    ///
-    /// # Safety
-    /// No other thread reads or writes this position of this slot meanwhile.
-    // Not part of any kernel: compiled for AVX-512, the strided stores become a scatter, which is slower.
-    #[inline(never)]
-    pub(super) unsafe fn put(&self, [slot, layer, head]: [usize; 3], position: usize, key: &[f32], value: &[f32]) {
-        let CpuCache { slots, layers, heads, positions, key_depth, value_depth, .. } = *self.cache;
-        assert!(slot < slots && layer < layers && head < heads && position < positions);
-        assert!(key.len() <= key_depth && value.len() <= value_depth);
-        let stretch = self.cache.stretch(slot, layer, head);
-        // Safety: the position lies in the cache, which has room for as many numbers of each (asserted).
-        unsafe {
-            let line = self.keys.add((stretch + position / LINE * LINE) * key_depth + position % LINE);
-            for (depth, number) in key.iter().enumerate() {
-                *line.add(depth * LINE) = *number;
-            }
-            let to = self.values.add((stretch + position) * value_depth);
-            std::ptr::copy_nonoverlapping(value.as_ptr(), to, value.len());
         }
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! Nothing in it mixes rows except attention, and attention reads only the row's own slot up to its own position.
 
-use super::attention::{Attention, attend};
-use super::buffers::{ActivationRows, LINE, PANEL, RowsMut};
-use super::cache::{CacheWriter, CpuCache};
-use super::fork_join::ForkJoin;
+use super::attention::{Attend, attend};
+use super::buffers::{ActivationRows, Aligned, LINE, PANEL};
+use super::cache::CpuCache;
 use super::linear::Store;
 use super::weights::{AdaptedLinear, PackedWeights};
 use crate::Result;
@@ -20,8 +19,6 @@ use crate::rollout::places::TokenPlace;
 pub(super) struct Forward {
     /// How many rows fit into one step.
     capacity: usize,
-    /// Head size, as the cache pads it.
-    value_depth: usize,
     /// The residual stream.
     hidden: ActivationRows,
     /// The newest activations, and those that come next: the two change places.
@@ -31,9 +28,9 @@ pub(super) struct Forward {
     logits: ActivationRows,
     /// Of adapters.
     low_rank: ActivationRows,
-    /// Of attention: for each row the scores of the longest sequence so far, and one head's output.
-    scratch: ActivationRows,
-    /// Of the longest sequence so far.
+    /// Of the longest sequence so far, as the rotary table.
+    scores: Aligned,
+    mixed: Aligned,
     rope: Rope,
     /// Positions read so far.
     positions: u64,
@@ -43,16 +40,15 @@ impl Forward {
     /// Buffers for `rows` rows at once, of sequences without a token: see [`Forward::grow`].
     pub(super) fn new(config: &ModelConfig, rows: usize) -> Forward {
         let widest = config.hidden_size.max(config.heads().width()).max(2 * config.intermediate_size);
-        let value_depth = config.head_dim.next_multiple_of(PANEL);
         Forward {
             capacity: rows,
-            value_depth,
             hidden: ActivationRows::zeros(rows, config.hidden_size),
             activations: ActivationRows::zeros(rows, widest),
             next: ActivationRows::zeros(rows, widest),
             logits: ActivationRows::zeros(0, config.vocab_size),
             low_rank: ActivationRows::zeros(0, 0),
-            scratch: ActivationRows::zeros(rows, value_depth),
+            scores: Aligned::zeros(0),
+            mixed: Aligned::zeros(config.head_dim.next_multiple_of(PANEL)),
             rope: Rope::new(config.rotary(), 0),
             positions: 0,
         }
@@ -61,9 +57,8 @@ impl Forward {
     /// Makes room for sequences of so many tokens.
     pub(super) fn grow(&mut self, tokens: usize) {
         self.rope.grow(tokens);
-        let width = self.value_depth + tokens.next_multiple_of(LINE);
-        if width > self.scratch.width {
-            self.scratch.reshape(self.capacity, width);
+        if tokens > self.scores.len() {
+            self.scores = Aligned::zeros(tokens.next_multiple_of(LINE));
         }
     }
 
@@ -78,26 +73,21 @@ impl Forward {
     }
 
     /// Reads the tokens at their places into the cache. Several rows of one slot must be in ascending order.
-    pub(super) fn read(
-        &mut self,
-        fork_join: &ForkJoin,
-        weights: &PackedWeights,
-        cache: &mut CpuCache,
-        places: &[TokenPlace],
-    ) -> Result<()> {
+    pub(super) fn read(&mut self, weights: &PackedWeights, cache: &mut CpuCache, places: &[TokenPlace]) -> Result<()> {
         self.positions += places.len() as u64;
+        cache.hold(places);
         for (row, place) in places.iter().enumerate() {
             weights.embed(place.token, self.hidden.row_mut(row));
         }
-        let mut step = CpuPass { fork_join, config: &weights.config, buffers: self, cache, places };
+        let mut step = CpuPass { config: &weights.config, buffers: self, cache, places };
         weights.layers.iter().enumerate().try_for_each(|(number, layer)| layer.forward(number, &mut step))
     }
 
     /// Computes the logits after the first `rows` rows of the last [`Forward::read`].
-    pub(super) fn predict(&mut self, fork_join: &ForkJoin, weights: &PackedWeights, rows: usize) {
-        self.norm(fork_join, &weights.norm, &weights.config, rows);
+    pub(super) fn predict(&mut self, weights: &PackedWeights, rows: usize) {
+        self.norm(&weights.norm, &weights.config, rows);
         self.logits.reshape(rows, weights.config.vocab_size);
-        weights.head.product(fork_join, &self.activations, rows, &mut self.logits, Store::Replace);
+        weights.head.product(&self.activations, rows, &mut self.logits, Store::Replace);
     }
 
     /// Makes one row the first, so that a prompt needs logits after its last token only.
@@ -111,10 +101,10 @@ impl Forward {
         self.logits.row(row)
     }
 
-    fn norm(&mut self, fork_join: &ForkJoin, weight: &[f32], config: &ModelConfig, rows: usize) {
+    fn norm(&mut self, weight: &[f32], config: &ModelConfig, rows: usize) {
         self.activations.reshape(rows, config.hidden_size);
-        let (input, epsilon) = (&self.hidden, config.rms_norm_eps as f32);
-        fork_join.each(self.activations.first_mut(rows), |output| norm(input, weight, epsilon, output));
+        let (input, output, epsilon) = (&self.hidden, &mut self.activations, config.rms_norm_eps as f32);
+        norm(input, weight, epsilon, rows, output);
     }
 
     /// The next activations have become the newest.
@@ -125,7 +115,6 @@ impl Forward {
 
 /// The rows of a step on their way through the layers.
 struct CpuPass<'a> {
-    fork_join: &'a ForkJoin,
     config: &'a ModelConfig,
     buffers: &'a mut Forward,
     cache: &'a mut CpuCache,
@@ -137,33 +126,30 @@ impl ForwardPass for CpuPass<'_> {
     type Norm = Vec<f32>;
 
     fn norm(&mut self, norm: &Vec<f32>) -> Result<()> {
-        self.buffers.norm(self.fork_join, norm, self.config, self.places.len());
+        self.buffers.norm(norm, self.config, self.places.len());
         Ok(())
     }
 
     fn linear(&mut self, layers: &AdaptedLinear) -> Result<()> {
         let (rows, Forward { activations, next, low_rank, .. }) = (self.places.len(), &mut *self.buffers);
         next.reshape(rows, layers.weights.outputs());
-        layers.product(self.fork_join, activations, rows, low_rank, next, Store::Replace);
+        layers.product(activations, rows, low_rank, next, Store::Replace);
         self.buffers.advance();
         Ok(())
     }
 
     fn add_linear(&mut self, layers: &AdaptedLinear) -> Result<()> {
         let (rows, Forward { activations, hidden, low_rank, .. }) = (self.places.len(), &mut *self.buffers);
-        layers.product(self.fork_join, activations, rows, low_rank, hidden, Store::Add);
+        layers.product(activations, rows, low_rank, hidden, Store::Add);
         Ok(())
     }
 
     fn attention(&mut self, layer: usize, head_norms: Option<&[Vec<f32>; 2]>) -> Result<()> {
-        let CpuPass { fork_join, config, buffers, cache, places } = self;
-        let (rows, Forward { activations, next, rope, scratch, .. }) = (places.len(), &mut **buffers);
-        let writer = cache.writer();
-        fork_join.each(activations.first_mut(rows), |heads| {
-            position(config, layer, head_norms, places, rope, heads, writer);
-        });
-        next.reshape(rows, config.num_attention_heads * config.head_dim);
-        let attention = Attention {
+        let CpuPass { config, buffers, cache, places } = self;
+        let Forward { activations, next, rope, scores, mixed, .. } = &mut **buffers;
+        position(config, layer, head_norms, places, rope, activations, cache);
+        next.reshape(places.len(), config.num_attention_heads * config.head_dim);
+        attend(Attend {
             places,
             layer,
             heads: config.num_attention_heads,
@@ -171,9 +157,10 @@ impl ForwardPass for CpuPass<'_> {
             head_dim: config.head_dim,
             queries: activations,
             cache,
-        };
-        let written = [scratch.first_mut(rows), next.first_mut(rows)];
-        fork_join.each(written, |[scratch, output]| attend(&attention, scratch, output));
+            scores,
+            mixed,
+            output: next,
+        });
         buffers.advance();
         Ok(())
     }
@@ -181,7 +168,7 @@ impl ForwardPass for CpuPass<'_> {
     fn swiglu(&mut self) -> Result<()> {
         let (rows, Forward { activations, next, .. }) = (self.places.len(), &mut *self.buffers);
         next.reshape(rows, self.config.intermediate_size);
-        self.fork_join.each(next.first_mut(rows), |output| gate(activations, output));
+        gate(activations, rows, next);
         self.buffers.advance();
         Ok(())
     }
@@ -191,57 +178,52 @@ impl AdaptedLinear {
     /// What the layers and their adapters make of the first `rows` rows.
     fn product(
         &self,
-        fork_join: &ForkJoin,
         input: &ActivationRows,
         rows: usize,
         low_rank: &mut ActivationRows,
         output: &mut ActivationRows,
         store: Store,
     ) {
-        self.weights.product(fork_join, input, rows, output, store);
+        self.weights.product(input, rows, output, store);
         if let Some(adapter) = &self.adapter {
-            adapter.add(fork_join, input, rows, low_rank, output);
+            adapter.add(input, rows, low_rank, output);
         }
     }
 }
 
 vectorised! {
-    /// RMSNorm of some rows.
-    fn norm(input: &ActivationRows, weight: &[f32], epsilon: f32, output: RowsMut<'_>) {
-        let mut output = output;
-        for (row, output) in output.iter_mut() {
-            rms_norm(input.row(row), weight, epsilon, output);
+    /// RMSNorm of the first `rows` rows.
+    fn norm(input: &ActivationRows, weight: &[f32], epsilon: f32, rows: usize, output: &mut ActivationRows) {
+        for row in 0..rows {
+            rms_norm(input.row(row), weight, epsilon, output.row_mut(row));
         }
     }
 }
 
 vectorised! {
-    /// SwiGLU of some rows.
-    fn gate(input: &ActivationRows, output: RowsMut<'_>) {
-        let mut output = output;
-        for (row, output) in output.iter_mut() {
-            swiglu(input.row(row), output);
+    /// SwiGLU of the first `rows` rows.
+    fn gate(input: &ActivationRows, rows: usize, output: &mut ActivationRows) {
+        for row in 0..rows {
+            swiglu(input.row(row), output.row_mut(row));
         }
     }
 }
 
 vectorised! {
-    /// Norms and rotates query and key heads of some rows, scales the queries, and keeps keys and values in the cache.
+    /// Norms and rotates query and key heads, scales the queries, and keeps keys and values in the cache.
     fn position(
         config: &ModelConfig,
         layer: usize,
         norms: Option<&[Vec<f32>; 2]>,
         places: &[TokenPlace],
         rope: &Rope,
-        heads: RowsMut<'_>,
-        cache: CacheWriter<'_>,
+        heads: &mut ActivationRows,
+        cache: &mut CpuCache,
     ) {
-        let mut heads = heads;
         let ModelConfig { head_dim, num_attention_heads, num_key_value_heads, rms_norm_eps, .. } = *config;
         let scale = 1.0 / (head_dim as f32).sqrt();
-        for (row, heads) in heads.iter_mut() {
-            let place = &places[row];
-            let (queries, rest) = heads.split_at_mut(num_attention_heads * head_dim);
+        for (row, place) in places.iter().enumerate() {
+            let (queries, rest) = heads.row_mut(row).split_at_mut(num_attention_heads * head_dim);
             let (keys, values) = rest.split_at_mut(num_key_value_heads * head_dim);
             for query in queries.chunks_exact_mut(head_dim) {
                 if let Some([norm, _]) = norms {
@@ -254,8 +236,7 @@ vectorised! {
                     rms_norm_in_place(key, norm, rms_norm_eps as f32);
                 }
                 rope.turn_head(place.position, key, 1.0);
-                // Safety: no two rows of a step stand at one position of a slot, and this row is no other thread's.
-                unsafe { cache.put([place.slot, layer, head], place.position, key, value) };
+                cache.put([place.slot, layer, head], place.position, key, value);
             }
         }
     }
@@ -272,15 +253,14 @@ mod tests {
         let config = ModelConfig { max_position_embeddings: 1_000_000_000, ..tiny(Family::Llama) };
         let panels = PackedWeights::pack(&snapshot(&config, 1), None, 1).unwrap();
         let mut forward = Forward::new(&config, 64);
-        let fork_join = ForkJoin::new(1).unwrap();
-        let sizes = |forward: &Forward| (forward.logits.capacity(), forward.rope.positions(), forward.scratch.width);
-        assert_eq!(sizes(&forward), (0, 0, 32));
+        let sizes = |forward: &Forward| (forward.logits.capacity(), forward.rope.positions(), forward.scores.len());
+        assert_eq!(sizes(&forward), (0, 0, 0));
         forward.grow(20);
-        forward.predict(&fork_join, &panels, 3);
-        assert_eq!(sizes(&forward), (3, 20, 32 + 32));
+        forward.predict(&panels, 3);
+        assert_eq!(sizes(&forward), (3, 20, 32));
         // What is there is kept.
         forward.grow(7);
-        forward.predict(&fork_join, &panels, 1);
-        assert_eq!(sizes(&forward), (3, 20, 32 + 32));
+        forward.predict(&panels, 1);
+        assert_eq!(sizes(&forward), (3, 20, 32));
     }
 }

@@ -5,10 +5,7 @@
 //! output is one chain of multiply-adds over the inputs in ascending order, whatever block of rows it is computed in: a
 //! row's result cannot depend on the rows beside it, to the last bit.
 
-use std::ops::Range;
-
-use super::buffers::{ActivationRows, Aligned, ColumnsMut, LINE};
-use super::fork_join::ForkJoin;
+use super::buffers::{ActivationRows, Aligned, LINE};
 use crate::Result;
 use crate::kernels::simd::{Lanes, Level, prefetch, vectorised};
 use crate::kernels::threads::{self, PART};
@@ -75,19 +72,11 @@ impl PackedLinear {
         self.outputs
     }
 
-    /// `output[r] = input[r] W^T + bias` for the first `rows` rows, each thread with panels of its own.
-    pub(super) fn product(
-        &self,
-        fork_join: &ForkJoin,
-        input: &ActivationRows,
-        rows: usize,
-        output: &mut ActivationRows,
-        store: Store,
-    ) {
+    /// `output[r] = input[r] W^T + bias` for the first `rows` rows.
+    pub(super) fn product(&self, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
         assert!(input.width == self.inputs && output.width == self.outputs);
         assert!(rows <= input.capacity() && rows <= output.capacity());
-        let (panels, output) = (self.outputs.div_ceil(self.width), output.columns_mut());
-        fork_join.each(0..panels, |panels| product(self, panels, input, rows, output, store));
+        product(self, input, rows, output, store);
     }
 }
 
@@ -104,25 +93,18 @@ fn transpose(rows: &[&[f32]], panel: &mut [f32], width: usize) {
 }
 
 vectorised! {
-    fn product<L>(
-        matrix: &PackedLinear,
-        panels: Range<usize>,
-        input: &ActivationRows,
-        rows: usize,
-        output: ColumnsMut<'_>,
-        store: Store,
-    ) {
+    fn product<L>(matrix: &PackedLinear, input: &ActivationRows, rows: usize, output: &mut ActivationRows, store: Store) {
         let (input_stride, output_stride, width) = (input.stride, output.stride, matrix.width);
         // Packed for this level or a better one.
         assert!(width.is_multiple_of(2 * L::LEN));
-        for panel in panels {
+        for panel in 0..matrix.outputs.div_ceil(width) {
             for part in (0..width).step_by(2 * L::LEN) {
                 let column = panel * width + part;
                 let (blocks, mut row) = (rows.div_ceil(L::ROWS), 0);
                 let readers = readers(blocks);
                 for number in 0..blocks {
                     // Safety: `product` asserted that the rows lie in both buffers, whose rows are padded to whole
-                    // panels, and `stack` made panels and bias as long. No other thread has this panel.
+                    // panels, and `stack` made panels and bias as long.
                     unsafe {
                         let weights = matrix.panels.as_ptr().add(panel * matrix.inputs * width + part);
                         let tile = ProductTile {
@@ -253,10 +235,6 @@ mod tests {
         (0..count).map(|i| ((i * 37 + seed * 101) % 59) as f32 / 29.0 - 1.0).collect()
     }
 
-    fn alone() -> ForkJoin {
-        ForkJoin::new(1).unwrap()
-    }
-
     fn filled(rows: usize, width: usize) -> ActivationRows {
         let mut filled = ActivationRows::zeros(rows, width);
         for row in 0..rows {
@@ -272,11 +250,11 @@ mod tests {
             let (first, second) = matrix.split_at(outputs / 3 * inputs);
             let (first_bias, second_bias) = bias.split_at(outputs / 3);
             let packed = PackedLinear::stack(inputs, &[first, second], &[first_bias, second_bias], 1).unwrap();
-            let (input, fork_join) = (filled(rows, inputs), alone());
+            let input = filled(rows, inputs);
             under_each_level(|| {
                 for store in [Store::Replace, Store::Add] {
                     let (before, mut output) = (filled(rows, outputs), filled(rows, outputs));
-                    packed.product(&fork_join, &input, rows, &mut output, store);
+                    packed.product(&input, rows, &mut output, store);
                     for row in 0..rows {
                         for column in 0..outputs {
                             let weights = &matrix[column * inputs..][..inputs];
@@ -306,35 +284,15 @@ mod tests {
     fn a_row_does_not_depend_on_the_rows_beside_it() {
         let (inputs, outputs) = (45, 70);
         let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[], 1).unwrap();
-        let fork_join = alone();
         under_each_level(|| {
             let (input, mut together) = (filled(31, inputs), ActivationRows::zeros(31, outputs));
-            packed.product(&fork_join, &input, 31, &mut together, Store::Replace);
+            packed.product(&input, 31, &mut together, Store::Replace);
             for row in 0..31 {
-                let (mut one, mut output) = (ActivationRows::zeros(1, inputs), ActivationRows::zeros(1, outputs));
-                one.row_mut(0).copy_from_slice(input.row(row));
-                packed.product(&fork_join, &one, 1, &mut output, Store::Replace);
+                let (mut alone, mut output) = (ActivationRows::zeros(1, inputs), ActivationRows::zeros(1, outputs));
+                alone.row_mut(0).copy_from_slice(input.row(row));
+                packed.product(&alone, 1, &mut output, Store::Replace);
                 assert_eq!(output.row(0), together.row(row));
             }
         });
-    }
-
-    #[test]
-    fn a_product_does_not_depend_on_the_number_of_threads() {
-        let (rows, inputs, outputs) = (13, 45, 300);
-        let packed = PackedLinear::stack(inputs, &[&numbers(inputs * outputs, 7)], &[], 1).unwrap();
-        let input = filled(rows, inputs);
-        for store in [Store::Replace, Store::Add] {
-            let by = |threads: usize| {
-                let mut output = filled(rows, outputs);
-                packed.product(&ForkJoin::new(threads).unwrap(), &input, rows, &mut output, store);
-                output
-            };
-            let one = by(1);
-            for threads in [2, 3] {
-                let several = by(threads);
-                (0..rows).for_each(|row| assert_eq!(several.row(row), one.row(row)));
-            }
-        }
     }
 }

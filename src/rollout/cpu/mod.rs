@@ -1,12 +1,10 @@
-//! Sampling on the processor: packed weights and a static cache, on one thread or, where no cache holds the weights, on
-//! several that share every product; no tensor library stands in the way of a token.
+//! Sampling on the processor: one thread, packed weights and a static cache; no tensor library stands in the way of a
+//! token, and no memory is allocated for one.
 
 mod adapters;
 mod attention;
 mod buffers;
 mod cache;
-mod engine_layout;
-mod fork_join;
 mod forward;
 mod linear;
 mod source;
@@ -14,19 +12,32 @@ mod weights;
 
 use std::sync::Arc;
 
-pub use engine_layout::EngineLayout;
 pub use weights::PackedWeights;
 
 use self::cache::CpuCache;
-use self::fork_join::ForkJoin;
 use self::forward::Forward;
 use super::backend::{Backend, Drawn, Slots, StartedSlot};
 use super::engine::Engine;
 use super::places::{TokenPlace, places};
 use super::published::Published;
-use super::running::Running;
 use crate::Result;
-use crate::policy::{ModelConfig, Snapshot};
+use crate::policy::{ModelConfig, Snapshot, room_beside};
+
+/// Fewest and most slots of an engine that pay. Fewer rows leave registers of a product empty; of more, one step takes so
+/// long that reading the weights is no longer seen in it.
+const FEWEST: usize = 8;
+const MOST: usize = 32;
+
+/// Tokens of a usual prompt with its completion.
+const USUAL: usize = 128;
+
+/// Slots of an engine that pay for a model. A step reads the weights once for all slots, and the keys and values of every
+/// slot: as many as make the latter as much as the former. With more, a small model's would no longer fit the processor's
+/// cache.
+pub fn slots(config: &ModelConfig) -> usize {
+    let read_by_each = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * USUAL;
+    (config.parameter_count() / read_by_each.max(1)).next_multiple_of(FEWEST).clamp(FEWEST, MOST)
+}
 
 /// Rows that a step holds at least, so that prompts are read in long pieces even when slots are few.
 const PIECE: usize = 64;
@@ -34,48 +45,39 @@ const PIECE: usize = 64;
 /// The processor. Memory is taken for what is asked, not for what could be: real models have positions for far longer
 /// texts.
 pub struct Cpu {
-    fork_join: ForkJoin,
+    /// Bytes that keys and values may take.
+    room: usize,
     forward: Forward,
     cache: CpuCache,
     /// After the last token of the prompt that is held.
     prompt_logits: Vec<f32>,
     /// Scratch of a step.
     places: Vec<TokenPlace>,
+    /// Scratch of the sampler.
+    weights: Vec<f32>,
 }
 
 /// Samples completions on the processor.
 pub type CpuEngine = Engine<Cpu>;
 
 impl Engine<Cpu> {
-    /// An engine on one thread, of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its
-    /// prompt. Results do not depend on `slots`; speed does, see [`EngineLayout`].
+    /// An engine of `slots` completions at once, each of at most `max_tokens_per_slot` tokens with its prompt. Results do
+    /// not depend on `slots`; speed does, see [`slots`](fn@slots).
     ///
     /// # Errors
     ///
     /// A config that no model has, no slots, or more tokens than the model has positions.
     pub fn new(config: &ModelConfig, slots: usize, max_tokens_per_slot: usize) -> Result<CpuEngine> {
-        Engine::on_threads(config, 1, slots, max_tokens_per_slot)
-    }
-
-    /// The same on several threads, on which results do not depend either.
-    ///
-    /// # Errors
-    ///
-    /// As above, or a thread that cannot be started.
-    pub fn on_threads(
-        config: &ModelConfig,
-        threads: usize,
-        slots: usize,
-        max_tokens_per_slot: usize,
-    ) -> Result<CpuEngine> {
         config.check("model config")?;
         Engine::with_backend(config, slots, max_tokens_per_slot, || {
             Ok(Cpu {
-                fork_join: ForkJoin::new(threads)?,
+                // Every worker has an engine: half of what the activations of one may take.
+                room: room_beside(config) / 2,
                 forward: Forward::new(config, slots.max(PIECE.min(max_tokens_per_slot))),
                 cache: CpuCache::new(config, slots + Cpu::PROMPTS, 0),
                 prompt_logits: Vec::new(),
                 places: Vec::with_capacity(slots),
+                weights: Vec::new(),
             })
         })
     }
@@ -112,6 +114,11 @@ impl Backend for Cpu {
         self.cache.positions()
     }
 
+    /// As many as there is room for keys and values: of long sequences few are enough.
+    fn most_slots(&self) -> usize {
+        (self.room / self.cache.slot_bytes().max(1)).max(FEWEST)
+    }
+
     fn grow(&mut self, tokens: usize) -> Result<()> {
         self.cache.grow(tokens);
         self.forward.grow(tokens);
@@ -134,7 +141,7 @@ impl Backend for Cpu {
             let said: Vec<TokenPlace> = places(&running.begun.tokens, *slot, prompt.len()).collect();
             let after = if said.is_empty() { None } else { Some(self.logits_after(weights, &said)?) };
             let logits = after.as_ref().unwrap_or(&self.prompt_logits);
-            drawn.push((*slot, running.draw(logits, &mut Vec::new())));
+            drawn.push((*slot, running.draw(logits, &mut self.weights)));
         }
         Ok(drawn)
     }
@@ -142,41 +149,72 @@ impl Backend for Cpu {
     fn decode(&mut self, weights: &Self::Weights, slots: &mut Slots) -> Result<Vec<Drawn>> {
         self.places.clear();
         self.places.extend(slots.iter().enumerate().filter_map(|(slot, running)| Some(running.as_ref()?.newest(slot))));
-        let Cpu { fork_join, forward, cache, places, .. } = self;
-        fork_join.run(|| {
-            forward.read(fork_join, weights, cache, places)?;
-            forward.predict(fork_join, weights, places.len());
-            Ok(draw(fork_join, forward, slots))
-        })
-    }
-}
-
-/// Draws a token of everything that is running, from the row of its logits: in the order of the slots.
-fn draw(fork_join: &ForkJoin, forward: &Forward, slots: &mut Slots) -> Vec<Drawn> {
-    let running = slots.iter_mut().enumerate().filter_map(|(slot, running)| Some((running.as_mut()?, (slot, None))));
-    let mut rows: Vec<(usize, (&mut Running, Drawn))> = running.enumerate().collect();
-    fork_join.each(&mut rows[..], |rows| {
-        let mut weights = Vec::new();
-        for (row, (running, (_, drawn))) in rows {
-            *drawn = running.draw(forward.logits(*row), &mut weights);
+        self.forward.read(weights, &mut self.cache, &self.places)?;
+        self.forward.predict(weights, self.places.len());
+        let mut drawn = Vec::with_capacity(self.places.len());
+        for (row, TokenPlace { slot, .. }) in self.places.iter().enumerate() {
+            let Some(running) = &mut slots[*slot] else { continue };
+            drawn.push((*slot, running.draw(self.forward.logits(row), &mut self.weights)));
         }
-    });
-    rows.into_iter().map(|(_, (_, drawn))| drawn).collect()
+        Ok(drawn)
+    }
 }
 
 impl Cpu {
     /// Reads tokens that follow one another in one slot, and gives the logits after the last.
     fn logits_after(&mut self, weights: &PackedWeights, places: &[TokenPlace]) -> Result<Vec<f32>> {
-        let Cpu { fork_join, forward, cache, .. } = self;
-        fork_join.run(|| {
-            let mut last = 0;
-            for piece in places.chunks(forward.capacity()) {
-                forward.read(fork_join, weights, cache, piece)?;
-                last = piece.len() - 1;
-            }
-            forward.keep_only(last);
-            forward.predict(fork_join, weights, 1);
-            Ok(forward.logits(0).to_vec())
-        })
+        let mut last = 0;
+        for piece in places.chunks(self.forward.capacity()) {
+            self.forward.read(weights, &mut self.cache, piece)?;
+            last = piece.len() - 1;
+        }
+        self.forward.keep_only(last);
+        self.forward.predict(weights, 1);
+        Ok(self.forward.logits(0).to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Family;
+    use crate::rollout::tests::{mixture, request, snapshot, tiny};
+    use crate::rollout::{Job, Request};
+
+    #[test]
+    fn few_slots_are_in_use_where_sequences_are_long_and_growing_keeps_what_they_hold() {
+        const LONG: usize = 120_000;
+        let snapshot = snapshot(&ModelConfig { max_position_embeddings: 1 << 17, ..tiny(Family::Llama) }, 3);
+        // It may become long, and ends when one of 37 tokens is drawn.
+        let long = Request { max_new_tokens: LONG, ..request(&[1, 2, 5], 20, 1.5, 99) };
+        let mut requests: Vec<Request> = mixture(6);
+        requests.push(long);
+        let mut engine = Engine::new(&snapshot.config, 20, LONG + 3).unwrap();
+        engine.load(&snapshot).unwrap();
+        let mut alone = Vec::new();
+        for (number, request) in requests.iter().enumerate() {
+            let completions = engine.generate(std::slice::from_ref(request)).unwrap();
+            alone.extend(completions.into_iter().map(|completion| (number, completion.tokens)));
+        }
+        let mut engine = Engine::new(&snapshot.config, 20, LONG + 3).unwrap();
+        engine.load(&snapshot).unwrap();
+        // Short ones are on their way when the long one comes.
+        for (number, request) in requests[..6].iter().enumerate() {
+            engine.take(Job::new(number, request.clone())).unwrap();
+        }
+        let before = engine.backend.most_slots();
+        engine.step().unwrap();
+        let short = engine.running().count();
+        engine.take(Job::new(6, requests[6].clone())).unwrap();
+        assert!(before >= 20 && engine.backend.most_slots() == FEWEST);
+        while !engine.is_idle() {
+            engine.step().unwrap();
+            assert!(engine.running().count() <= FEWEST.max(short));
+        }
+        let mut together: Vec<(usize, Vec<u32>)> =
+            engine.finished().into_iter().map(|completion| (completion.request, completion.tokens)).collect();
+        together.sort();
+        alone.sort();
+        assert_eq!(together, alone);
     }
 }
