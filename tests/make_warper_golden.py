@@ -20,6 +20,8 @@ CASES = [
     {"temperature": 0.8, "top_k": 20, "top_p": 0.8, "min_p": 0.15},
     {"temperature": 1.5, "top_k": 1},
     {"temperature": 0.9, "repetition_penalty": 1.4, "top_p": 0.95},
+    {"temperature": 1.0, "no_repeat_ngram_size": 1, "top_p": 0.95},
+    {"temperature": 0.8, "no_repeat_ngram_size": 2},
 ]
 
 
@@ -27,6 +29,8 @@ def warped(case, said, logits):
     chain = []
     if "repetition_penalty" in case:
         chain.append(warpers.RepetitionPenaltyLogitsProcessor(case["repetition_penalty"]))
+    if "no_repeat_ngram_size" in case:
+        chain.append(warpers.NoRepeatNGramLogitsProcessor(case["no_repeat_ngram_size"]))
     chain.append(warpers.TemperatureLogitsWarper(case["temperature"]))
     if "top_k" in case:
         chain.append(warpers.TopKLogitsWarper(case["top_k"]))

@@ -33,7 +33,7 @@ pub struct AskArgs {
     /// 0 takes the likeliest token [default: that of the run's evaluation; 0 for one answer without a thought]
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
-    /// Draw only from so many of the likeliest tokens; 0: from all [default: as in the run's evaluation, like the next three]
+    /// Draw only from so many of the likeliest tokens; 0: from all [default: as in the run's evaluation, like the next four]
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
     /// Draw only from the likeliest tokens that together have this probability
@@ -42,6 +42,9 @@ pub struct AskArgs {
     /// Draw only tokens with this share of the probability of the likeliest
     #[arg(long, value_name = "P", value_parser = share)]
     min_p: Option<f64>,
+    /// Let no run of so many tokens come twice; 0: any may
+    #[arg(long, value_name = "N")]
+    no_repeat_ngram_size: Option<usize>,
     /// Divide logits of what was said before by this
     #[arg(long, value_name = "X", value_parser = penalty)]
     repetition_penalty: Option<f64>,
@@ -94,6 +97,7 @@ pub fn main(args: &AskArgs) -> Result<()> {
         top_k: args.top_k,
         top_p: args.top_p,
         min_p: args.min_p,
+        no_repeat_ngram_size: args.no_repeat_ngram_size,
         repetition_penalty: args.repetition_penalty,
         max_new_tokens: args.max_new_tokens,
         stop: args.stop.clone(),

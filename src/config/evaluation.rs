@@ -34,6 +34,9 @@ pub struct EvaluationConfig {
     /// Only tokens with this share of the probability of the likeliest can be drawn; 0: all.
     #[serde(skip_serializing_if = "is_zero")]
     pub min_p: f64,
+    /// No run of so many tokens of prompt and completion comes twice; 0: any may. `no_repeat_ngram_size` of transformers.
+    #[serde(skip_serializing_if = "is_none")]
+    pub no_repeat_ngram_size: usize,
     /// What logits of tokens are divided by (multiplied, below zero) that stand in the prompt or the completion; 1: nothing.
     #[serde(skip_serializing_if = "is_one")]
     pub repetition_penalty: f64,
@@ -56,6 +59,7 @@ impl Default for EvaluationConfig {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            no_repeat_ngram_size: 0,
             repetition_penalty: 1.0,
             questions_during_training: Some(50),
             held_back: None,
@@ -71,6 +75,7 @@ impl EvaluationConfig {
             top_k: self.top_k,
             top_p: self.top_p as f32,
             min_p: self.min_p as f32,
+            no_repeat_ngram_size: self.no_repeat_ngram_size,
             repetition_penalty: self.repetition_penalty as f32,
             ..SamplingParams::default()
         }
@@ -95,6 +100,7 @@ impl EvaluationConfig {
             ranges.demand(within, "evaluation.temperature", self.temperature, allowed);
         }
         ranges.truncation("evaluation", self.top_k, self.top_p, self.min_p);
+        ranges.count("evaluation.no_repeat_ngram_size", self.no_repeat_ngram_size, 0..=MOST_TOKENS);
         ranges.positive("evaluation.repetition_penalty", self.repetition_penalty, 1000.0);
         let asked = self.questions_during_training.unwrap_or(0);
         let named = self.held_back.as_ref().is_none_or(|path| !path.as_os_str().is_empty());

@@ -62,7 +62,7 @@ pub struct TrainConfig {
     /// Logits are divided by this before sampling.
     pub temperature: f64,
     /// Only so many of the likeliest tokens can be drawn; 0: all. Log-probabilities in the loss are then those of the
-    /// distribution that was sampled from, as with the two that follow.
+    /// distribution that was sampled from, as with the three that follow.
     #[serde(skip_serializing_if = "is_none")]
     pub top_k: usize,
     /// Only the likeliest tokens that together have this probability can be drawn; 1: all.
@@ -71,6 +71,9 @@ pub struct TrainConfig {
     /// Only tokens with this share of the probability of the likeliest can be drawn; 0: all.
     #[serde(skip_serializing_if = "is_zero")]
     pub min_p: f64,
+    /// No run of so many tokens of prompt and completion comes twice; 0: any may. `no_repeat_ngram_size` of transformers.
+    #[serde(skip_serializing_if = "is_none")]
+    pub no_repeat_ngram_size: usize,
     /// How the policy is updated.
     pub algorithm: AlgorithmChoice,
     /// What a completion is worth: a file with reward terms.
@@ -133,6 +136,7 @@ impl Default for TrainConfig {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            no_repeat_ngram_size: 0,
             algorithm: AlgorithmChoice::Preset("grpo".into()),
             reward: PathBuf::from("rewards/correct.toml"),
             reload_reward: false,
@@ -165,7 +169,8 @@ impl TrainConfig {
     /// How tokens are drawn.
     pub fn sampling(&self) -> SamplingParams {
         let (top_p, min_p) = (self.top_p as f32, self.min_p as f32);
-        SamplingParams { top_k: self.top_k, top_p, min_p, ..SamplingParams::at(self.temperature as f32) }
+        let (top_k, no_repeat_ngram_size) = (self.top_k, self.no_repeat_ngram_size);
+        SamplingParams { top_k, top_p, min_p, no_repeat_ngram_size, ..SamplingParams::at(self.temperature as f32) }
     }
 
     /// Completions sampled in one step.
@@ -200,6 +205,7 @@ impl TrainConfig {
         ranges.count("train.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
         ranges.temperature("train.temperature", self.temperature);
         ranges.truncation("train", self.top_k, self.top_p, self.min_p);
+        ranges.count("train.no_repeat_ngram_size", self.no_repeat_ngram_size, 0..=MOST_TOKENS);
         ranges.count("train.evaluate_every", self.evaluate_every.unwrap_or(0), 0..=MOST_STEPS);
         ranges.count("train.checkpoint_every", self.checkpoint_every.unwrap_or(0), 0..=MOST_STEPS);
         let behind = self.max_off_policy_steps;

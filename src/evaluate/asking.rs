@@ -39,6 +39,7 @@ pub struct AskOptions {
     pub top_k: Option<usize>,
     pub top_p: Option<f64>,
     pub min_p: Option<f64>,
+    pub no_repeat_ngram_size: Option<usize>,
     pub repetition_penalty: Option<f64>,
     pub max_new_tokens: Option<usize>,
     /// Texts before which a completion ends; none: as in the config of its run.
@@ -146,6 +147,7 @@ impl AskedPolicy {
             top_k: options.top_k.unwrap_or(usual.top_k),
             top_p: options.top_p.unwrap_or(usual.top_p),
             min_p: options.min_p.unwrap_or(usual.min_p),
+            no_repeat_ngram_size: options.no_repeat_ngram_size.unwrap_or(usual.no_repeat_ngram_size),
             repetition_penalty: options.repetition_penalty.unwrap_or(usual.repetition_penalty),
             ..usual.clone()
         };

@@ -231,6 +231,7 @@ fn name(config: &Config, of_run: &Config, named: &Path, substitute: Option<&Subs
         ("top-k", asked.top_k as f64, there.top_k as f64),
         ("top-p", asked.top_p, there.top_p),
         ("min-p", asked.min_p, there.min_p),
+        ("no-repeat", asked.no_repeat_ngram_size as f64, there.no_repeat_ngram_size as f64),
         ("repetition", asked.repetition_penalty, there.repetition_penalty),
     ] {
         words.extend((value != there).then(|| format!("{key}-{value}")));

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::gguf;
 use crate::interrupt::Interrupt;
-use crate::learner::Algorithm;
+use crate::learner::{Algorithm, CreditAssignment};
 use crate::policy::{Policy, no_checkpoint};
 use crate::reward::{Normalise, Reward};
 use crate::store::open_run::cache_of;
@@ -242,6 +242,17 @@ pub(crate) fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Resul
         let found = "normalise = \"terms\" with train.algorithm.advantage = \"gae\"";
         let remedy = "a value head foretells one number, and terms are compared within a group: set normalise = \"sum\", or \
                       another advantage";
+        return Err(Error::invalid(file, found, remedy));
+    }
+    let sentences = algorithm.credit == CreditAssignment::Sentence;
+    if let Some(term) = reward.paying_sentences().filter(|_| !sentences) {
+        let found = format!("term {} pays sentences, with train.algorithm.credit = \"completion\"", term.name);
+        let remedy = "completions alone are compared there: set credit = \"sentence\", or let the term pay completions";
+        return Err(Error::invalid(file, found, remedy));
+    }
+    if sentences && reward.paying_sentences().is_none() {
+        let found = "no term pays sentences, with train.algorithm.credit = \"sentence\"";
+        let remedy = "give one of kind recitation or relevance pays = \"sentence\", or set credit = \"completion\"";
         return Err(Error::invalid(file, found, remedy));
     }
     Ok(())

@@ -49,6 +49,16 @@ pub enum Claim {
     Categorical { subject: String, mood: Mood, predicate: String },
 }
 
+impl Claim {
+    /// What it says something of, and what it says of that.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Claim::Relation { group, subject, object, .. } => vec![group, subject, object],
+            Claim::Categorical { subject, predicate, .. } => vec![subject, predicate],
+        }
+    }
+}
+
 /// One question, the same for every arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {

@@ -223,6 +223,22 @@ impl Tokenizer {
         Ok(text)
     }
 
+    /// How much of the text of a completion stands there with each of its tokens, in bytes that are no white space: a token
+    /// that is a part of a character counts for the one that completes it.
+    ///
+    /// # Errors
+    /// Ids that are no tokens.
+    pub fn lengths(&self, completion: &[u32]) -> Result<Vec<usize>> {
+        let mut stream = self.inner.decode_stream(false);
+        let mut length = 0;
+        let add = |token: &u32| {
+            let text = stream.step(*token).map_err(broken("token ids to decode"))?;
+            length += text.map_or(0, |text| visible(&text));
+            Ok(length)
+        };
+        completion.iter().map(add).collect()
+    }
+
     /// The same tokenizer, for completions that end before other texts than those of the config.
     pub fn stopping_at(mut self, stop: &[String]) -> Self {
         self.prompts.stop = stop.to_vec();
@@ -306,6 +322,11 @@ pub(super) fn broken(place: &str) -> impl Fn(tokenizers::Error) -> Error + '_ {
     move |source| {
         Error::invalid(place, source.to_string(), "give a tokenizer.json as Hugging Face's tokenizers write it")
     }
+}
+
+/// Bytes of a text that are no white space.
+pub fn visible(text: &str) -> usize {
+    text.chars().filter(|one| !one.is_whitespace()).map(char::len_utf8).sum()
 }
 
 #[cfg(test)]

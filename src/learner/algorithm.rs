@@ -5,7 +5,8 @@ use toml::{Table, Value};
 
 use super::preflight;
 use super::{
-    Advantage, Aggregation, Clip, ClipRange, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss, Keep, Penalty, Ratio,
+    Advantage, Aggregation, Clip, ClipRange, CreditAssignment, Critic, Estimator, Filter, Gae, GradientOn, HeadLoss,
+    Keep, Penalty, Ratio,
 };
 use crate::strict_toml::{self, Problem};
 use crate::{Error, Result};
@@ -36,6 +37,9 @@ pub struct Algorithm {
     pub entropy: f64,
     /// The tokens of a completion that are learned from.
     pub gradient_on: GradientOn,
+    /// What is compared.
+    #[serde(default)]
+    pub credit: CreditAssignment,
     /// Optimizer steps over the completions of a step.
     pub inner_epochs: usize,
     /// Corrects for a sampler whose probabilities are not quite the learner's: a token counts by its probability for
@@ -65,6 +69,7 @@ impl Algorithm {
             kl_in: Penalty::Loss,
             entropy: 0.0,
             gradient_on: GradientOn::Completion,
+            credit: CreditAssignment::Completion,
             inner_epochs: 1,
             tis_cap: 0.0,
         }
@@ -336,6 +341,9 @@ mod tests {
             ("preset = 'ppo'\nvalue = { clip = -1 }", "value.clip: found -1"),
             ("preset = 'ppo'\nratio = 'sequence'\naggregation = 'fixed'", "tells the tokens"),
             ("preset = 'ppo'\nfilter.extra_rounds = 1", "groups without spread teach"),
+            ("preset = 'ppo'\ncredit = 'sentence'", "tells the tokens of a completion apart already"),
+            ("preset = 'gspo'\ncredit = 'sentence'", "one ratio for all of them does not"),
+            ("preset = 'star'\ncredit = 'sentence'", "no reward is looked at"),
             ("preset = 'ppo'\nfilter.keep = 'right'", "are never compared"),
             ("tis_cap = -2.0", "tis_cap"),
         ];

@@ -74,7 +74,7 @@ impl Default for Gae {
 }
 
 /// What the tokens of a completion were expected to bring and brought, a number for each token up to the last that is
-/// learned from.
+/// learned from. Where no value head expected anything there are advantages alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GaeOutput {
     pub advantages: Vec<f32>,

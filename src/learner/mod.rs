@@ -25,4 +25,4 @@ pub use objective::{Objective, Parallelism, RemoteRanks, RemoteShare};
 pub use optimizer::{Optimizer, OptimizerConfig, Scales, Schedule};
 pub use ratio::{Clip, ClipRange, Estimator, Penalty, Ratio};
 pub use token_batch::TokenBatch;
-pub use weights::{Aggregation, Filter, GradientOn, Keep, TokenWeights, TraceLength};
+pub use weights::{Aggregation, CreditAssignment, Filter, GradientOn, Keep, TokenWeights, TraceLength};

@@ -57,7 +57,8 @@ pub fn gradients<'a>(
     }
     let all = algorithm.pulls_on_all();
     let weighed = completions.iter().zip(weights.tokens.iter().map(Vec::as_slice));
-    let batch = TokenBatch::pack(weighed.filter(|(completion, _)| all || completion.advantage != 0.0).collect())?;
+    let batch =
+        TokenBatch::pack(weighed.filter(|(one, _)| all || one.advantage != 0.0 || one.gae.is_some()).collect())?;
     if batch.packed.rows.is_empty() {
         return Ok(None);
     }

@@ -1,7 +1,8 @@
 //! What cannot work together in an algorithm, found before a model is loaded.
 
 use super::{
-    Advantage, Aggregation, Algorithm, Clip, ClipRange, Critic, Estimator, Gae, HeadLoss, Keep, Penalty, Ratio,
+    Advantage, Aggregation, Algorithm, Clip, ClipRange, CreditAssignment, Critic, Estimator, Gae, HeadLoss, Keep,
+    Penalty, Ratio,
 };
 use crate::strict_toml::Problem;
 
@@ -12,6 +13,7 @@ pub fn problems(algorithm: &Algorithm) -> Vec<Problem> {
     found.extend(objective(algorithm));
     found.extend(comparison(algorithm));
     found.extend(critic(algorithm));
+    found.extend(credit(algorithm));
     found
 }
 
@@ -99,6 +101,24 @@ fn comparison(algorithm: &Algorithm) -> Vec<Problem> {
         found.push(problem("filter.extra_rounds", format!("found {}", filter.extra_rounds), remedy));
     }
     found
+}
+
+fn credit(algorithm: &Algorithm) -> Option<Problem> {
+    let (found, remedy) = match algorithm {
+        Algorithm { credit: CreditAssignment::Completion, .. } => return None,
+        Algorithm { advantage: Advantage::Gae(_), .. } => {
+            ("gae", "a value head tells the tokens of a completion apart already: set credit = \"completion\"")
+        }
+        Algorithm { advantage: Advantage::One, .. } => {
+            ("advantage = \"one\"", "no reward is looked at there: set credit = \"completion\"")
+        }
+        Algorithm { ratio: Ratio::Sequence, .. } => (
+            "ratio = \"sequence\"",
+            "it tells the tokens of a completion apart, which one ratio for all of them does not: set ratio = \"token\"",
+        ),
+        _ => return None,
+    };
+    Some(problem("credit", format!("found \"sentence\" with {found}"), remedy))
 }
 
 fn critic(algorithm: &Algorithm) -> Vec<Problem> {

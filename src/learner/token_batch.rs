@@ -23,7 +23,7 @@ pub struct Sampled<'a> {
     pub old_logprobs: Option<&'a [f32]>,
     /// Of the completion as a whole.
     pub advantage: f32,
-    /// What its tokens have instead, where a value head tells them apart.
+    /// What its tokens have instead, where a value head or their sentences tell them apart.
     pub gae: Option<&'a GaeOutput>,
     /// Whether the algorithm's filter keeps it.
     pub kept: bool,

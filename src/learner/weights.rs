@@ -46,6 +46,19 @@ impl Default for Filter {
     }
 }
 
+/// What is compared, and so what a token's advantage is that of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CreditAssignment {
+    /// Completions: all of their tokens share what the completion is worth.
+    #[default]
+    Completion,
+    /// Sentences of the trace as well: what the reward pays a sentence is compared with what those at its place in the other
+    /// thoughts of the group got, in the same way as completions are, and added for its tokens. A repeated or made-up one is
+    /// told from the others beside it (step by step, as in SPADER, arXiv 2606.00593).
+    Sentence,
+}
+
 /// The tokens of a completion that are learned from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -14,6 +14,7 @@
 //! only_if = "correct"     # counts by the value of another term; `unless` counts by what that lacks of 1
 //! clip = { high = 0.5 }   # values beyond are cut off, before the gate
 //! anneal = { to = 0.0, start = 50, end = 150 }   # the weight goes there in a straight line
+//! pays = "completion"     # or "sentence"
 //! free = 40               # the term's own keys
 //! limit = 64
 //! ```
@@ -24,7 +25,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::score::{Anneal, Normalise, ValueRange};
+use super::score::{Anneal, Normalise, Payee, ValueRange};
 use super::{Reward, Term, Weighted};
 use crate::strict_toml::{self, MOST_PROBLEMS, Problem, TomlSpans};
 use crate::text::is_hidden;
@@ -39,7 +40,7 @@ const MOST_TERMS: usize = 64;
 const LONGEST_NAME: usize = 64;
 
 /// The keys that every term has, beside those of its kind.
-const COMMON: [&str; 7] = ["kind", "name", "weight", "only_if", "unless", "clip", "anneal"];
+const COMMON: [&str; 8] = ["kind", "name", "weight", "only_if", "unless", "clip", "anneal", "pays"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,11 +62,13 @@ struct Common {
     unless: Option<String>,
     clip: Option<ValueRange>,
     anneal: Option<Anneal>,
+    pays: Payee,
 }
 
 impl Default for Common {
     fn default() -> Self {
-        Common { kind: None, name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None }
+        let pays = Payee::default();
+        Common { kind: None, name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None, pays }
     }
 }
 
@@ -138,7 +141,7 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     let mut own = table.clone();
     let common = COMMON.into_iter().filter_map(|key| Some((key.to_string(), own.remove(key)?))).collect();
     let (common, mut problems) = strict_toml::decode::<Common>(&common);
-    let Common { kind, name, weight, only_if, unless, clip, anneal } = common.unwrap_or_default();
+    let Common { kind, name, weight, only_if, unless, clip, anneal, pays } = common.unwrap_or_default();
     let (mut term, kinds) = (None, Term::KINDS);
     match kind {
         Some(kind) if kinds.contains(&kind.as_str()) => {
@@ -171,10 +174,15 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
         let found = format!("found {{ low = {low}, high = {high} }}");
         problems.push(Problem::new("clip", found, "allowed is 0 <= low < high <= 1"));
     }
+    if pays == Payee::Sentence && term.as_ref().is_some_and(|term| !term.comes_from_sentences()) {
+        let allowed = "of a sentence can be said whether it is true (recitation) and needed (relevance with count = \"found\" or \
+                       \"surplus\")";
+        problems.push(Problem::new("pays", "found \"sentence\"", allowed));
+    }
     match term {
         Some(term) if problems.is_empty() => {
             let name = name.unwrap_or_else(|| term.kind().to_string());
-            Ok(Weighted { name, weight, only_if, unless, clip, anneal, term })
+            Ok(Weighted { name, weight, only_if, unless, clip, anneal, pays, term })
         }
         _ => Err(problems),
     }
@@ -322,12 +330,13 @@ mod tests {
             ),
             (
                 "[[term]]\nkind = 'format'\nlimit = 3",
-                "3, column 1: term 1: limit: unknown key; allowed are kind, name, weight, only_if, unless, clip, anneal",
+                "3, column 1: term 1: limit: unknown key; allowed are kind, name, weight, only_if, unless, clip, anneal, \
+                 pays",
             ),
             (
                 "[[term]]\nkind = 'correct'\nlimit = 3",
                 "3, column 1: term 1: limit: unknown key; allowed are credit, kind, name, weight, only_if, unless, clip, \
-                 anneal",
+                 anneal, pays",
             ),
             (
                 "[[term]]\nkind = 'correct'\nweight = nan",

@@ -39,7 +39,21 @@ pub struct Weighted {
     pub clip: Option<ValueRange>,
     /// How the weight changes.
     pub anneal: Option<Anneal>,
+    /// Who is paid.
+    pub pays: Payee,
     pub term: Term,
+}
+
+/// What is paid for by a term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payee {
+    /// Completions: the term is a part of their total.
+    #[default]
+    Completion,
+    /// Single sentences of the trace, beside the total: the term has to come from sentences, and the algorithm to compare
+    /// them (`credit = "sentence"`).
+    Sentence,
 }
 
 /// A range of values, within 0 to 1.
@@ -84,7 +98,7 @@ pub struct TermScore {
     pub name: String,
     /// From 0 to 1, after clip and gates and before the weight; `None` where the command that decides it gave none.
     pub value: Option<f64>,
-    /// The weight of this step.
+    /// The weight of this step in the total.
     pub weight: f64,
 }
 
@@ -99,11 +113,16 @@ impl Weighted {
     /// A term under the name of its kind, with nothing but a weight.
     pub fn new(term: Term, weight: f64) -> Weighted {
         let name = term.kind().to_string();
-        Weighted { name, weight, only_if: None, unless: None, clip: None, anneal: None, term }
+        Weighted { name, weight, only_if: None, unless: None, clip: None, anneal: None, pays: Payee::Completion, term }
     }
 
-    /// The weight at an optimizer step, counted from 1.
+    /// The weight in the total at an optimizer step, counted from 1.
     pub fn weight_at(&self, step: u64) -> f64 {
+        if self.pays == Payee::Completion { self.current(step) } else { 0.0 }
+    }
+
+    /// The weight at an optimizer step.
+    fn current(&self, step: u64) -> f64 {
         match self.anneal {
             Some(Anneal { to, start, end }) if step > start => {
                 let way = (step - start) as f64 / end.saturating_sub(start).max(1) as f64;
@@ -113,9 +132,10 @@ impl Weighted {
         }
     }
 
-    /// Every weight that it starts or ends with.
+    /// Every weight in the total that it starts or ends with.
     pub fn weights(&self) -> impl Iterator<Item = f64> {
-        std::iter::once(self.weight).chain(self.anneal.map(|anneal| anneal.to))
+        let both = std::iter::once(self.weight).chain(self.anneal.map(|anneal| anneal.to));
+        both.map(|weight| if self.pays == Payee::Completion { weight } else { 0.0 })
     }
 
     /// The least and the greatest value that can be paid for.
@@ -174,6 +194,26 @@ impl Reward {
         value
     }
 
+    /// What each sentence of a trace is paid: of every term that pays sentences, those that its value comes from get the weight,
+    /// behind the term's clip and gates. `scored` is the score of the completion.
+    pub fn of_sentences(&self, evidence: &TermInput, scored: &[TermScore]) -> Vec<f64> {
+        let mut sums = Vec::new();
+        for (weighted, score) in self.terms.iter().zip(scored).filter(|(term, _)| term.pays == Payee::Sentence) {
+            let Some(counted) = weighted.term.of_sentences(evidence) else { continue };
+            sums.resize(counted.len(), 0.0);
+            // Where the value is 0 no sentence counts.
+            let Some(value) = weighted.term.value(evidence).filter(|value| *value > 0.0) else { continue };
+            let each = weighted.current(evidence.step) * score.value.unwrap_or_default() / value;
+            sums.iter_mut().zip(counted).filter(|(_, counts)| *counts).for_each(|(sum, _)| *sum += each);
+        }
+        sums
+    }
+
+    /// The first term that pays single sentences.
+    pub fn paying_sentences(&self) -> Option<&Weighted> {
+        self.terms.iter().find(|term| term.pays == Payee::Sentence)
+    }
+
     /// Where the term with this name stands.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.terms.iter().position(|term| term.name == name)
@@ -195,9 +235,44 @@ impl Reward {
 #[cfg(test)]
 mod tests {
     use super::super::term::tests::{any_term, evidence, judgement};
-    use super::super::terms::Correct;
+    use super::super::terms::{Correct, Truth};
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_sentence_is_paid_by_the_terms_that_pay_sentences() {
+        let truth = Term::Recitation(Truth::default());
+        let sentences = |name: &str, weight| Weighted {
+            name: name.into(),
+            pays: Payee::Sentence,
+            ..Weighted::new(truth.clone(), weight)
+        };
+        let half = ValueRange { low: 0.0, high: 0.25 };
+        let reward = Reward {
+            terms: vec![
+                Weighted::new(Term::Correct(Correct::default()), 1.0),
+                Weighted::new(truth.clone(), 0.5),
+                Weighted { only_if: Some("correct".into()), ..sentences("gated", 2.0) },
+                Weighted { clip: Some(half), ..sentences("clipped", -1.0) },
+                Weighted { anneal: Some(Anneal { to: 0.0, start: 0, end: 1 }), ..sentences("over", 9.0) },
+            ],
+            ..Reward::default()
+        };
+        assert_eq!(reward.paying_sentences().unwrap().name, "gated");
+        let of = |correct| {
+            let judgement = judgement(correct, &[true, false, true, false]);
+            let evidence = evidence(&judgement);
+            let score = reward.score(&evidence, &mut std::iter::empty());
+            (score.total, reward.of_sentences(&evidence, &score.terms))
+        };
+        // Half of the sentences are true; of what is paid for that, the clip leaves a half.
+        assert_eq!(of(true), (Some(1.25), vec![2.0 - 0.5, 0.0, 2.0 - 0.5, 0.0]));
+        assert_eq!(of(false), (Some(0.25), vec![-0.5, 0.0, -0.5, 0.0]));
+        assert_eq!(reward.range(), (0.0, 1.5));
+        let silent = judgement(true, &[]);
+        let scored = reward.score(&evidence(&silent), &mut std::iter::empty()).terms;
+        assert!(reward.of_sentences(&evidence(&silent), &scored).is_empty());
+    }
 
     fn correct() -> Term {
         Term::Correct(Correct::default())
@@ -216,7 +291,7 @@ mod tests {
     fn a_term_without_weight_is_kept_and_not_paid() {
         let terms = vec![
             Weighted::new(correct(), 2.0),
-            Weighted::new(Term::Recitation, 0.0),
+            Weighted::new(Term::Recitation(Truth::default()), 0.0),
             Weighted::new(Term::Truncated, -0.5),
         ];
         let reward = Reward { terms, ..Reward::default() };
@@ -231,7 +306,7 @@ mod tests {
 
     #[test]
     fn gates_scale_a_term_and_may_stand_behind_each_other() {
-        let half = Weighted::new(Term::Recitation, 0.0);
+        let half = Weighted::new(Term::Recitation(Truth::default()), 0.0);
         let only = Weighted { only_if: Some("recitation".into()), ..named("only", correct(), 1.0) };
         let unless = Weighted { unless: Some("recitation".into()), ..named("unless", correct(), 1.0) };
         let both =
@@ -245,7 +320,7 @@ mod tests {
     #[test]
     fn values_are_clipped_before_their_gate() {
         let clip = Some(ValueRange { low: 0.25, high: 0.5 });
-        let clipped = Weighted { clip, ..named("clipped", Term::Recitation, 2.0) };
+        let clipped = Weighted { clip, ..named("clipped", Term::Recitation(Truth::default()), 2.0) };
         let gated = Weighted { only_if: Some("correct".into()), name: "gated".into(), ..clipped.clone() };
         let terms = vec![clipped, gated, Weighted::new(correct(), 0.0)];
         assert_eq!(values(terms.clone(), evidence(&judgement(false, &[true]))), [0.5, 0.0, 0.0]);
@@ -269,7 +344,8 @@ mod tests {
         };
         let (judge, logged) = (external("judge", -1.0), external("logged", 0.0));
         let gated = Weighted { only_if: Some("correct".into()), ..external("gated", 1.0) };
-        let behind = Weighted { unless: Some("judge".into()), ..named("behind", Term::Recitation, 1.0) };
+        let behind =
+            Weighted { unless: Some("judge".into()), ..named("behind", Term::Recitation(Truth::default()), 1.0) };
         let scored = |terms: Vec<Weighted>, right: bool, answers: &[Option<f64>]| {
             let score = Reward { terms, ..Reward::default() }
                 .score(&evidence(&judgement(right, &[true])), &mut answers.iter().copied());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use super::External;
-use super::terms::{Correct, Groundedness, Length, ModelTerm, RegexTerm, Relevance, Repetition, share};
+use super::terms::{Correct, Groundedness, Length, ModelTerm, RegexTerm, Relevance, Repetition, Truth};
 use crate::knowledge::Match;
 use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
@@ -49,10 +49,8 @@ pub enum Term {
     /// 1 if trace, answer and end stand where the format wants them, else 0.
     #[serde(deserialize_with = "no_keys")]
     Format,
-    /// Share of the sentences of the trace that are true facts. A sentence that is no fact counts as not true,
-    /// and a trace without sentences is worth 0: silence is not truth. Saying one true fact often keeps it at 1.
-    #[serde(deserialize_with = "no_keys")]
-    Recitation,
+    /// Share of the sentences of the trace that are true facts.
+    Recitation(Truth),
     /// The facts that the answer needs: how many the trace holds, or lacks, or how much else it says.
     Relevance(Relevance),
     /// 1 where the answer follows from what was recited.
@@ -88,10 +86,7 @@ impl Term {
         Some(match self {
             Term::Correct(correct) => correct.value(evidence),
             Term::Format => f64::from(judgement.well_formed),
-            Term::Recitation => {
-                let is_true = judgement.recitations.iter().filter(|recitation| recitation.is_true).count();
-                share(is_true, judgement.recitations.len())
-            }
+            Term::Recitation(truth) => truth.value(judgement, evidence.prompt),
             Term::Relevance(relevance) => relevance.value(judgement),
             Term::Groundedness(groundedness) => groundedness.value(judgement),
             Term::Length(length) => length.value(evidence.tokens),
@@ -100,6 +95,24 @@ impl Term {
             Term::Regex(regex) => regex.value(evidence.completion, judgement.answer.as_deref()),
             Term::Model(_) | Term::External(_) => return None,
         })
+    }
+
+    /// Which sentences of the trace the value comes from; none where it is of the completion as a whole.
+    pub fn of_sentences(&self, evidence: &TermInput) -> Option<Vec<bool>> {
+        match self {
+            Term::Recitation(truth) => Some(truth.of_sentences(evidence.judgement, evidence.prompt)),
+            Term::Relevance(relevance) => relevance.of_sentences(evidence.judgement),
+            _ => None,
+        }
+    }
+
+    /// Whether there are such sentences.
+    pub fn comes_from_sentences(&self) -> bool {
+        match self {
+            Term::Recitation(_) => true,
+            Term::Relevance(relevance) => relevance.counts_sentences(),
+            _ => false,
+        }
     }
 
     /// Parameters of the right type that lie outside of their range.
@@ -118,7 +131,7 @@ impl Term {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::reward::terms::{Claims, Counted, Credit, LengthShape};
+    use crate::reward::terms::{Claims, Counted, Credit, LengthShape, Truth};
     use crate::verifier::{Grounding, Recitation};
     use proptest::prelude::*;
 
@@ -173,7 +186,9 @@ pub(super) mod tests {
         let length = (any::<usize>(), any::<Option<usize>>(), any::<usize>(), shape)
             .prop_map(|(free, buffer, limit, shape)| Term::Length(Length { free, buffer, limit, shape }));
         let repetition = (0..70usize).prop_map(|words| Term::Repetition(Repetition { words }));
-        let plain = [Term::Format, Term::Recitation, Term::Truncated].into_iter();
+        let truth = [(false, true), (true, false), (false, false)];
+        let truth = truth.map(|(distinct, on_topic)| Term::Recitation(Truth { distinct, on_topic }));
+        let plain = [Term::Format, Term::Truncated].into_iter().chain(truth);
         let correct = [Credit::Exact, Credit::SetF1, Credit::Partial].map(|credit| Term::Correct(Correct { credit }));
         let counts = [Counted::Found, Counted::Missing, Counted::Surplus];
         let relevance = counts.map(|count| Term::Relevance(Relevance { count }));
@@ -215,7 +230,7 @@ pub(super) mod tests {
         #[test]
         fn a_true_fact_more_never_lowers_the_recitation(facts in prop::collection::vec(any::<bool>(), 0..20)) {
             let more = [&facts[..], &[true]].concat();
-            let at = |facts: &[bool]| value(Term::Recitation, evidence(&judgement(true, facts)));
+            let at = |facts: &[bool]| value(Term::Recitation(Truth::default()), evidence(&judgement(true, facts)));
             prop_assert!(at(&facts) <= at(&more));
         }
 

@@ -4,18 +4,19 @@ use metrics::gauge;
 
 use super::batch::{Batch, Group};
 use super::sampler::BatchSampler;
+use super::sentences;
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, Gae, GaeOutput, Penalty};
-use crate::reward::{Normalise, Record};
+use crate::learner::{Advantages, Algorithm, CreditAssignment, Gae, GaeOutput, Penalty};
+use crate::reward::{Normalise, Record, Reward};
 use crate::rl::rollouts;
 use crate::{Error, Result};
 
 impl BatchSampler<'_> {
     /// Gives every completion its advantage, and its tokens theirs where a value head tells them apart.
-    pub(crate) fn compare(&self, batch: &mut Batch, normalise: Normalise, workers: usize) -> Result<()> {
-        let Algorithm { advantage, filter, kl, .. } = self.algorithm;
+    pub(crate) fn compare(&self, batch: &mut Batch, reward: &Reward, workers: usize) -> Result<()> {
+        let Algorithm { advantage, filter, kl, credit, .. } = self.algorithm;
         let charges = self.charges(&batch.groups, workers)?;
         if let Some(gae) = self.algorithm.gae() {
             self.appraise(batch, gae, &charges, workers)?;
@@ -27,7 +28,7 @@ impl BatchSampler<'_> {
             } else {
                 groups.iter().map(|group| placed(group, &mut sums)).collect()
             };
-            let Advantages { values, .. } = match normalise {
+            let Advantages { values, .. } = match reward.normalise {
                 Normalise::Sum => {
                     let mut rewards: Grouped = groups.iter().map(Group::rewards).collect();
                     for (reward, penalty) in rewards.iter_mut().flatten().zip(penalties.iter().flatten()) {
@@ -46,6 +47,9 @@ impl BatchSampler<'_> {
             };
             let lines = groups.iter_mut().flat_map(|group| &mut group.lines);
             lines.zip(values.into_iter().flatten()).for_each(|(line, advantage)| line.advantage = advantage);
+            if credit == CreditAssignment::Sentence {
+                sentences::compare(&mut batch.groups, reward, &self.algorithm, &self.start.base.tokenizer)?;
+            }
         }
         if !charges.is_empty() {
             let lines = batch.groups.iter().flat_map(|group| &group.lines);

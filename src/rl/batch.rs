@@ -16,7 +16,8 @@ pub(crate) struct Group {
     pub prompt: Vec<u32>,
     pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
-    /// What the tokens of each completion brought, where a value head tells them apart; none where there is no reward.
+    /// What the tokens of each completion brought, where a value head or their sentences tell them apart; none where there is no
+    /// reward.
     pub appraisals: Vec<Option<GaeOutput>>,
 }
 

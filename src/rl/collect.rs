@@ -50,7 +50,7 @@ impl BatchSampler<'_> {
             gauge!("filter/extra_rounds").set(rounds as f64);
             gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
         }
-        queue.meanwhile(judge, pool, || self.compare(&mut batch, normalise, workers))?;
+        queue.meanwhile(judge, pool, || self.compare(&mut batch, reward.reward(), workers))?;
         batch.measure(normalise, filter.tolerance);
         Ok(batch)
     }

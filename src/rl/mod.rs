@@ -10,6 +10,7 @@ mod panicking;
 mod prefetch;
 pub mod rollouts;
 mod sampler;
+mod sentences;
 pub mod train;
 mod trainer;
 mod training_loop;

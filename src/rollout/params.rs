@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What is done to logits before a token is drawn, in the order of transformers and vLLM: penalties, temperature, top-k,
-/// top-p of what is left, min-p of what is left. Temperature 0 takes the likeliest token, and truncates nothing.
+/// What is done to logits before a token is drawn, in the order of transformers and vLLM: penalties, runs that do not come
+/// twice, temperature, top-k, top-p of what is left, min-p of what is left. Temperature 0 takes the likeliest token, and
+/// truncates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SamplingParams {
@@ -19,6 +20,9 @@ pub struct SamplingParams {
     /// Only tokens with this share of the probability of the likeliest can be drawn; 0: all
     /// (<https://arxiv.org/abs/2407.01082>).
     pub min_p: f32,
+    /// No run of so many tokens of prompt and completion comes twice: a token that would end one cannot be drawn; 0: all may
+    /// (`no_repeat_ngram_size` of transformers).
+    pub no_repeat_ngram_size: usize,
     /// What logits of tokens are divided by (multiplied, below zero) that stand in the prompt or the completion; 1: nothing
     /// (<https://arxiv.org/abs/1909.05858>).
     pub repetition_penalty: f32,
@@ -37,6 +41,7 @@ impl Default for SamplingParams {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            no_repeat_ngram_size: 0,
             repetition_penalty: 1.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
@@ -56,9 +61,28 @@ impl SamplingParams {
         SamplingParams::at(0.0)
     }
 
-    /// Whether some tokens cannot be drawn.
-    pub fn truncates(&self) -> bool {
+    /// Whether some tokens may be kept from being drawn.
+    pub fn restricts(&self) -> bool {
+        self.no_repeat_ngram_size > 0 || self.truncates()
+    }
+
+    /// Whether unlikely tokens cannot be drawn.
+    fn truncates(&self) -> bool {
         self.temperature != 0.0 && (self.top_k > 0 || self.top_p < 1.0 || self.min_p > 0.0)
+    }
+
+    /// The tokens, rising, that would end a run of [`no_repeat_ngram_size`](Self::no_repeat_ngram_size) tokens which
+    /// stands there already.
+    pub(super) fn banned(&self, prompt: &[u32], said: &[u32]) -> Vec<u32> {
+        let (size, length) = (self.no_repeat_ngram_size, prompt.len() + said.len());
+        let Some(last) = length.checked_sub(size).filter(|_| size > 0) else { return Vec::new() };
+        let at = |place: usize| prompt.get(place).or_else(|| said.get(place - prompt.len()));
+        let begun = last + 1;
+        let again = |start: &usize| (0..size - 1).all(|step| at(start + step) == at(begun + step));
+        let mut banned: Vec<u32> = (0..=last).filter(again).filter_map(|start| at(start + size - 1).copied()).collect();
+        banned.sort_unstable();
+        banned.dedup();
+        banned
     }
 
     /// Whether a token counts for what was said before.
@@ -168,6 +192,22 @@ mod tests {
         assert_eq!(kept(SamplingParams { temperature: 0.0, top_k: 1, ..usual }, &weights), [0, 1, 2, 3, 4]);
         // Tokens that are as likely as the last one stay, as in transformers.
         assert_eq!(kept(SamplingParams { top_k: 2, ..usual }, &[0.5, 1.0, 0.5, 0.1]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn no_run_of_tokens_comes_twice() {
+        let banned = |size, prompt: &[u32], said: &[u32]| -> Vec<u32> {
+            SamplingParams { no_repeat_ngram_size: size, ..SamplingParams::default() }.banned(prompt, said)
+        };
+        assert!(banned(0, &[1, 2], &[1, 2]).is_empty());
+        assert_eq!(banned(1, &[3, 1], &[2, 1]), [1, 2, 3]);
+        assert_eq!(banned(2, &[1, 2, 1, 3], &[1]), [2, 3]);
+        // A run may begin in the prompt and end in the completion.
+        assert_eq!(banned(3, &[7, 1], &[2, 3, 1, 2]), [3]);
+        assert_eq!(banned(3, &[7], &[1, 2, 3, 4, 1, 2]), [3]);
+        assert!(banned(3, &[7], &[1, 2, 3, 4, 2, 1]).is_empty());
+        assert!(banned(4, &[7], &[7, 7]).is_empty());
+        assert_eq!(banned(3, &[7], &[7, 7]), [7]);
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Limits {
         self.check(job.number, &job.request)?;
         let unfit = |begun: &&PartialCompletion| {
             let tokens = begun.tokens.len();
-            let masked = if job.request.sampling.truncates() { tokens } else { 0 };
+            let masked = if job.request.sampling.restricts() { tokens } else { 0 };
             begun.request != job.number
                 || begun.sample >= job.request.samples
                 || tokens >= job.request.max_new_tokens

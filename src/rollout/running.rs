@@ -19,6 +19,8 @@ pub struct Running {
     /// The last token of the prompt.
     last: u32,
     pub(super) sampling: SamplingParams,
+    /// The prompt, where runs of its tokens do not come again.
+    context: Vec<u32>,
     /// How often each token stands in the completion, and 0 for those that stand in the prompt alone; kept where what was said
     /// counts.
     said: BTreeMap<u32, u32>,
@@ -47,8 +49,10 @@ impl Running {
             counts.extend(request.prompt.iter().map(|token| (*token, 0)));
             begun.tokens.iter().for_each(|token| *counts.entry(*token).or_default() += 1);
         }
+        let context = if sampling.no_repeat_ngram_size > 0 { request.prompt.clone() } else { Vec::new() };
         Running {
             name: name(number, request),
+            context,
             prompt: request.prompt.len(),
             last: request.prompt.last().copied().unwrap_or_default(),
             sampling,
@@ -69,8 +73,14 @@ impl Running {
     /// Draws the next token. None if a logit is not finite.
     pub(super) fn draw(&mut self, logits: &[f32], weights: &mut Vec<f32>) -> Option<Draw> {
         let penalised = self.sampling.penalises().then(|| self.sampling.penalised(logits, &self.said));
-        let draw =
-            sampler::draw(penalised.as_deref().unwrap_or(logits), &self.sampling, || self.stream.random(), weights)?;
+        let drawn_from = penalised.as_deref().unwrap_or(logits);
+        let banned = self.sampling.banned(&self.context, &self.begun.tokens);
+        let uniform = || self.stream.random();
+        let draw = if banned.is_empty() {
+            sampler::draw(drawn_from, &self.sampling, uniform, weights)?
+        } else {
+            sampler::draw_without(&banned, drawn_from, &self.sampling, uniform, weights)?
+        };
         let top = likeliest(logits, draw.token, self.sampling.top_logprobs);
         Some(Draw { top, ..draw })
     }
@@ -82,7 +92,7 @@ impl Running {
 
     /// Whether drawing takes more than a softmax at a temperature.
     pub(super) fn needs_logits(&self) -> bool {
-        self.sampling.truncates() || self.sampling.penalises() || self.sampling.top_logprobs > 0
+        self.sampling.restricts() || self.sampling.penalises() || self.sampling.top_logprobs > 0
     }
 
     /// Appends a token that was drawn, and says whether that ends the completion.
@@ -95,7 +105,7 @@ impl Running {
         tokens.push(token);
         log_probs.push(log_prob);
         versions.push(version);
-        if self.sampling.truncates() {
+        if self.sampling.restricts() {
             sampling_mask.push(mask);
         }
         if self.sampling.top_logprobs > 0 {

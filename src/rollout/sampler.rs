@@ -49,6 +49,25 @@ pub(super) fn draw(
     Some(Draw { mask, ..Draw::new(token as u32, log_prob as f32) })
 }
 
+/// The same from all tokens but these, which rise; from all if nothing else is left.
+pub(super) fn draw_without(
+    banned: &[u32],
+    logits: &[f32],
+    sampling: &SamplingParams,
+    uniform: impl FnOnce() -> f64,
+    weights: &mut Vec<f32>,
+) -> Option<Draw> {
+    let left: Vec<u32> = (0..logits.len() as u32).filter(|token| banned.binary_search(token).is_err()).collect();
+    if left.is_empty() || left.len() == logits.len() {
+        return draw(logits, sampling, uniform, weights);
+    }
+    let of_left: Vec<f32> = left.iter().map(|token| logits[*token as usize]).collect();
+    let Draw { token, mask, log_prob, top } = draw(&of_left, sampling, uniform, weights)?;
+    let its = |at: u32| left[at as usize];
+    let mask = if mask.is_empty() { left.clone() } else { mask.into_iter().map(its).collect() };
+    Some(Draw { token: its(token), mask, log_prob, top })
+}
+
 /// The first of these tokens at which the running sum of weights exceeds `target`.
 fn pick(kept: &[u32], weights: &[f32], target: f64) -> Option<usize> {
     let mut rest = target;
@@ -193,10 +212,12 @@ mod tests {
         let mut drawn = 0;
         for WarperCase { sampling, log_probs } in &golden.cases {
             for ((logits, said), expected) in golden.logits.iter().zip(&golden.said).zip(log_probs) {
-                let said = said.iter().map(|token| (*token, 0)).collect();
-                let logits = sampling.penalised(logits, &said);
+                let counts = said.iter().map(|token| (*token, 0)).collect();
+                let logits = sampling.penalised(logits, &counts);
+                let banned = sampling.banned(said, &[]);
                 for at in 0..200 {
-                    let one = draw(&logits, sampling, || f64::from(at) / 200.0, &mut Vec::new()).unwrap();
+                    let uniform = || f64::from(at) / 200.0;
+                    let one = draw_without(&banned, &logits, sampling, uniform, &mut Vec::new()).unwrap();
                     let theirs = expected[one.token as usize].unwrap();
                     assert!((theirs - one.log_prob).abs() < 1e-5, "{sampling:?}: {theirs}, not {}", one.log_prob);
                     let possible = (0..).zip(expected).filter(|(_, value)| value.is_some()).map(|(token, _)| token);
@@ -206,7 +227,25 @@ mod tests {
                 }
             }
         }
-        assert_eq!(drawn, 8 * 5 * 200);
+        assert_eq!(drawn, 10 * 5 * 200);
+    }
+
+    #[test]
+    fn what_is_banned_is_not_drawn_however_likely_it_is() {
+        let logits = [0.0, 300.0, 3.0, 300.0, 1.0];
+        for sampling in
+            [SamplingParams::greedy(), SamplingParams::at(1.0), SamplingParams { top_k: 2, ..SamplingParams::at(0.5) }]
+        {
+            let one = draw_without(&[1, 3], &logits, &sampling, || 0.5, &mut Vec::new()).unwrap();
+            assert_eq!(one.token, 2, "{sampling:?}");
+            let by = if sampling.temperature == 0.0 { 1.0 } else { sampling.temperature };
+            let among: &[f32] = if sampling.top_k == 2 { &[3.0, 1.0] } else { &[3.0, 0.0, 1.0] };
+            assert!((f64::from(one.log_prob) - softmax(among, by)[0].ln()).abs() < 1e-6, "{sampling:?}");
+            assert_eq!(one.mask, if sampling.top_k == 2 { vec![2, 4] } else { vec![0, 2, 4] });
+            // Where nothing is left, everything is.
+            let any = draw_without(&[0, 1, 2, 3, 4], &logits, &sampling, || 0.25, &mut Vec::new()).unwrap();
+            assert!([1, 3].contains(&any.token));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The engine against the learner, which recomputes everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Completion, CpuEngine, Engine, Finish, Job, PackedWeights, PartialCompletion, Request, SamplingParams};
@@ -84,10 +84,11 @@ pub(crate) fn choosy(count: u64) -> Vec<Request> {
     let mut requests = mixture(count);
     for (request, at) in requests.iter_mut().zip(0..) {
         let usual = request.sampling;
-        request.sampling = match at % 5 {
+        request.sampling = match at % 6 {
             0 => SamplingParams { top_k: 4, ..usual },
             1 => SamplingParams { top_p: 0.6, top_logprobs: 2, ..usual },
             2 => SamplingParams { min_p: 0.5, ..usual },
+            4 => SamplingParams { no_repeat_ngram_size: 2, ..usual },
             3 => SamplingParams { top_k: 9, top_p: 0.8, min_p: 0.2, repetition_penalty: 1.3, ..usual },
             _ => SamplingParams { presence_penalty: 0.5, frequency_penalty: 0.25, ..usual },
         };
@@ -100,9 +101,12 @@ fn truncated_log_probs_are_those_of_the_learner_under_the_same_masks() {
     for family in [Family::Llama, Family::Qwen3] {
         let snapshot = snapshot(&tiny(family), 7);
         let policy = Policy::from_snapshot(&snapshot).unwrap().with_temperature(0.7);
-        let sampling = SamplingParams { top_p: 0.9, ..SamplingParams::at(0.7) };
-        let requests: Vec<Request> =
-            (0..6).map(|key| Request { sampling, ..request(&[1, 2, 5 + key as u32], 8, 0.7, key) }).collect();
+        let truncated = SamplingParams { top_p: 0.9, ..SamplingParams::at(0.7) };
+        let restricted = SamplingParams { no_repeat_ngram_size: 1, ..SamplingParams::at(0.7) };
+        let sampling = |key| if key % 2 == 0 { truncated } else { restricted };
+        let requests: Vec<Request> = (0..6)
+            .map(|key| Request { sampling: sampling(key), ..request(&[1, 2, 5 + key as u32], 8, 0.7, key) })
+            .collect();
         let completions = engine(&snapshot, 4).generate(&requests).unwrap();
         let sampled: Vec<Sampled> = completions
             .iter()
@@ -129,6 +133,11 @@ fn truncated_log_probs_are_those_of_the_learner_under_the_same_masks() {
         let tokens: usize = learned.iter().map(Vec::len).sum();
         let mean = learned.iter().zip(&sampled).map(off).sum::<f64>() / tokens as f64;
         assert!(mean < 1e-6 && most < 1e-5, "{mean} nats in the mean, {most} at most");
+        for completion in completions.iter().filter(|one| one.request % 2 == 1) {
+            let said: BTreeSet<u32> =
+                requests[completion.request].prompt.iter().chain(&completion.tokens).copied().collect();
+            assert_eq!(said.len(), 3 + completion.tokens.len(), "a token came twice");
+        }
         let masked = completions.iter().flat_map(|one| &one.sampling_mask).filter(|mask| !mask.is_empty()).count();
         assert!(masked > 50, "{masked}");
         // Without the masks they are of another distribution.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use recollect::Result;
 use recollect::report::{Column, ShownTable};
 use recollect::reward::examples::{self, Explained};
-use recollect::reward::score::{Anneal, Weighted};
+use recollect::reward::score::{Anneal, Payee, Weighted};
 use recollect::reward::{Normalise, Reward, Scorer};
 use recollect::text::one_line;
 
@@ -37,11 +37,13 @@ fn summary(reward: &Reward) -> String {
         Normalise::Terms => "; each term is compared within a group by itself (GDPO)\n",
     };
     let notes = |term: &Weighted| {
-        let silent = term.weights().all(|weight| weight == 0.0);
+        let of_sentences = term.pays == Payee::Sentence;
+        let silent = !of_sentences && term.weights().all(|weight| weight == 0.0);
         let kind = term.term.kind();
         let annealed = |a: Anneal| format!("to {} in steps {} to {}", number(a.to), a.start, a.end);
         let notes = [
             silent.then(|| "logged only".into()),
+            of_sentences.then(|| "pays sentences, beside the total".into()),
             (term.name != kind).then(|| format!("kind {kind}")),
             term.only_if.as_ref().map(|gate| format!("only if {gate}")),
             term.unless.as_ref().map(|gate| format!("unless {gate}")),

@@ -9,7 +9,7 @@ pub mod wording;
 pub use correct::{Correct, Credit};
 pub use model::ModelTerm;
 pub use pattern::{MatchedPart, RegexTerm, SearchPattern};
-pub use recited::{Claims, Counted, Groundedness, Relevance};
+pub use recited::{Claims, Counted, Groundedness, Relevance, Truth};
 pub use wording::{Length, LengthShape, Repetition};
 
 /// A part of a whole, from 0 to 1; 0 where there is no whole.

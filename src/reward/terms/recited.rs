@@ -1,9 +1,50 @@
-//! Does the trace recite what the answer needs, and how much else? Does the answer follow from it?
+//! Is what the trace recites true? Is it what the answer needs, and how much else? Does the answer follow from it?
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::share;
+use crate::knowledge::Claim;
 use crate::verifier::{Grounding, Judgement};
+
+/// Share of the sentences of the trace that are true facts. A sentence that is no fact counts as not true, and a trace
+/// without sentences is worth 0: silence is not truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Truth {
+    /// A fact counts once, however often it is said; otherwise saying one true fact again and again is worth 1.
+    pub distinct: bool,
+    /// Only facts count that name something which the question names; otherwise any fact is as good as another.
+    pub on_topic: bool,
+}
+
+impl Truth {
+    /// The value for one completion.
+    pub fn value(self, judgement: &Judgement, question: &str) -> f64 {
+        let counted = self.of_sentences(judgement, question).into_iter().filter(|counts| *counts).count();
+        share(counted, judgement.recitations.len())
+    }
+
+    /// Which sentences count.
+    pub fn of_sentences(self, Judgement { recitations, .. }: &Judgement, question: &str) -> Vec<bool> {
+        let is_named = |claim: &Claim| claim.names().into_iter().any(|name| names(question, name));
+        let mut said = BTreeSet::new();
+        let counts = recitations.iter().map(|sentence| {
+            let is_new = sentence.claim.as_ref().is_none_or(|claim| said.insert(claim));
+            let on_topic = || sentence.claim.as_ref().is_some_and(is_named);
+            sentence.is_true && (is_new || !self.distinct) && (!self.on_topic || on_topic())
+        });
+        counts.collect()
+    }
+}
+
+/// Whether a name stands in a text as words of its own.
+fn names(text: &str, name: &str) -> bool {
+    let inside = |one: Option<char>| one.is_some_and(char::is_alphanumeric);
+    let apart = |at: usize| !inside(text[..at].chars().next_back()) && !inside(text[at + name.len()..].chars().next());
+    !name.is_empty() && text.match_indices(name).any(|(at, _)| apart(at))
+}
 
 /// Recited facts held against those that the answer needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +76,20 @@ impl Relevance {
             Counted::Missing => share(needed.saturating_sub(*found), *needed),
             Counted::Surplus => share(recitations.len().saturating_sub(*found), recitations.len()),
         }
+    }
+
+    /// Whether what it counts are sentences.
+    pub fn counts_sentences(self) -> bool {
+        self.count != Counted::Missing
+    }
+
+    /// Which sentences it counts, where it counts sentences.
+    pub fn of_sentences(self, Judgement { recitations, .. }: &Judgement) -> Option<Vec<bool>> {
+        let mut said = BTreeSet::new();
+        let brought =
+            recitations.iter().map(|one| one.relevant && one.claim.as_ref().is_some_and(|claim| said.insert(claim)));
+        let surplus = self.count == Counted::Surplus;
+        self.counts_sentences().then(|| brought.map(|brings| brings != surplus).collect())
     }
 }
 
@@ -74,6 +129,7 @@ impl Groundedness {
 mod tests {
     use super::*;
     use crate::reward::term::tests::judgement;
+    use crate::verifier::Recitation;
     use proptest::prelude::*;
 
     #[test]
@@ -86,6 +142,51 @@ mod tests {
         assert_eq!(values(Some(Grounding::Guessed)), [0.0, 0.0]);
         assert_eq!(values(Some(Grounding::Follows)), [1.0, 0.0]);
         assert_eq!(values(Some(Grounding::Known)), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn each_sentence_counts_by_itself() {
+        let claim = |object: &str| {
+            let [group, subject, relation, object] = ["dop", "mavo", "guards", object].map(String::from);
+            Some(Claim::Relation { group, subject, relation, object })
+        };
+        let said = |object: &str, is_true, relevant| Recitation {
+            text: "x .".into(),
+            claim: claim(object),
+            is_true,
+            relevant,
+        };
+        let noise = Recitation { text: "x".into(), claim: None, is_true: false, relevant: false };
+        // A needed fact, a false one, another true one, noise, and both true ones again.
+        let recitations = vec![
+            said("a", true, true),
+            said("b", false, false),
+            said("c", true, false),
+            noise,
+            said("a", true, true),
+            said("c", true, false),
+        ];
+        let judgement = Judgement { recitations, needed: 2, needed_found: 1, ..judgement(true, &[]) };
+        let of = |distinct, on_topic, question| {
+            let truth = Truth { distinct, on_topic };
+            let counted = truth.of_sentences(&judgement, question);
+            let value = truth.value(&judgement, question);
+            assert_eq!(value, counted.iter().filter(|counts| **counts).count() as f64 / 6.0);
+            counted
+        };
+        assert_eq!(of(false, false, ""), [true, false, true, false, true, true]);
+        assert_eq!(of(true, false, ""), [true, false, true, false, false, false]);
+        assert_eq!(of(true, true, "who in dop guards a ?"), [true, false, true, false, false, false]);
+        assert_eq!(of(false, true, "who guards c? mavo's?"), [true, false, true, false, true, true]);
+        assert_eq!(of(false, true, "who guards c ?"), [false, false, true, false, false, true]);
+        // The relation is no name, and a name within a word is none.
+        assert_eq!(of(false, true, "who guards cab in dops ?"), [false; 6]);
+        let of = |count| Relevance { count }.of_sentences(&judgement);
+        assert_eq!(of(Counted::Found), Some(vec![true, false, false, false, false, false]));
+        assert_eq!(of(Counted::Surplus), Some(vec![false, true, true, true, true, true]));
+        assert_eq!(of(Counted::Missing), None);
+        let surplus = of(Counted::Surplus).unwrap().iter().filter(|counts| **counts).count();
+        assert_eq!(value(Counted::Surplus, &judgement), surplus as f64 / 6.0);
     }
 
     fn value(count: Counted, judgement: &Judgement) -> f64 {
