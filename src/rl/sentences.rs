@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(places(text, &all, &[1, 4, 8, 16]), [0..2, 1..3, 2..3]);
         // what was cut off, or not written at all
         assert_eq!(places(text, &all, &[1, 2, 3, 4]), [0..3, 3..4, 4..4]);
-        assert_eq!(places("x", &[said("y")], &[1]), [0..0]);
+        assert!(places("x", &[said("y")], &[1])[0].is_empty());
         assert_eq!(places("", &[], &[]), Vec::<Range<usize>>::new());
     }
 
