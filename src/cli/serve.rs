@@ -39,9 +39,9 @@ pub struct ServeArgs {
 
 const HELP: &str = "\
 Answers /v1/completions and /v1/chat/completions, with n, seed, stop, stream, logprobs, echo, temperature, top_p, top_k, min_p,
-no_repeat_ngram_size and penalties, and /v1/models and /health. Chat puts messages into the model's template; a model without one takes a question in
-the plain format. What ends a completion is left out of its text, other special tokens are shown unless `skip_special_tokens` is
-true. Requests without a seed are drawn differently each, all from the server's --seed. Log-probabilities are the model's own,
+no_repeat_ngram_size and penalties, and /v1/models and /health. Chat puts messages into the model's template; a model without one
+takes a question in the plain format. What ends a completion is left out of its text, other special tokens are shown unless
+`skip_special_tokens` is true. Requests without a seed are drawn differently each, all from the server's --seed. Log-probabilities are the model's own,
 before temperature and truncation.
 
 Examples:

@@ -14,7 +14,7 @@ use crate::rl::rollouts;
 use crate::{Error, Result};
 
 impl BatchSampler<'_> {
-    /// Gives every completion its advantage, and its tokens theirs where a value head tells them apart.
+    /// Gives every completion its advantage, and its tokens theirs where a value head or their sentences tell them apart.
     pub(crate) fn compare(&self, batch: &mut Batch, reward: &Reward, workers: usize) -> Result<()> {
         let Algorithm { advantage, filter, kl, credit, .. } = self.algorithm;
         let charges = self.charges(&batch.groups, workers)?;
