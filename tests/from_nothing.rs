@@ -163,7 +163,10 @@ fn stage(folder: &Folder, name: &str) -> PathBuf {
 fn what_ships_is_named_without_a_file_and_a_file_comes_first() {
     let folder = Folder::new();
     let said = folder.does(&["run", "quickstart", "--dry-run"]);
-    assert!(said.contains("dir = \"runs/quickstart\"") && said.contains("reward = \"rewards/recall.toml\""), "{said}");
+    assert!(
+        said.contains("dir = \"runs/quickstart\"") && said.contains("reward = \"rewards/enumerate.toml\""),
+        "{said}"
+    );
     folder.does(&["run", "configs/tasks.toml", "--dry-run", "--set", "train.reward=faithful"]);
     let error = folder.fails(&["run", "quickstrat"]);
     assert!(

@@ -15,6 +15,7 @@ FALSE = "in tarn rik guards bilu ."
 OTHERS = f"{IDLE} in tarn sova guards nem . in tarn pell guards dro ."
 RIGHT, WRONG = ("</think> <answer> bilu : " + name + " <eos>" for name in ("mavo", "rik"))
 MAJOR, MINOR = "of vops all are mibs .", "of zeds none are mibs ."
+QUESTIONS = ({"tarn", "bilu"}, {"vops", "zeds"})  # what they name, the second two premises
 NO, YES = ("</think> <answer> of vops some are zeds : " + answer + " <eos>" for answer in ("no", "yes"))
 
 # name, completion, right, in the format, which sentences are true, needed facts found of how many, grounding
@@ -56,7 +57,14 @@ def value(term, example):
         case "format":
             return float(in_format)
         case "recitation":
-            return share(truths.count("T"), len(truths))
+            trace = completion.split("</think>")[0]
+            sentences = [sentence.split() for sentence in trace.split(" .")][: len(truths)]
+            true = [sentence for sentence, truth in zip(sentences, truths) if truth == "T"]
+            if term.get("distinct"):
+                true = set(map(tuple, true))
+            if term.get("on_topic"):
+                true = [sentence for sentence in true if QUESTIONS[needed - 1] & set(sentence)]
+            return share(len(true), len(truths))
         case "relevance":
             counts = dict(found=(found, needed), missing=(needed - found, needed), surplus=(len(truths) - found, len(truths)))
             return share(*counts[term.get("count", "found")])
@@ -88,6 +96,8 @@ def pay(reward, example):
     values = {name: gated(name) for name in terms}
     total = 0.0
     for name, term in terms.items():
+        if term.get("pays") == "sentence":
+            continue  # beside the total
         total += term.get("weight", 1.0) * values[name]
     return dict(total=total, values=values)
 

@@ -55,7 +55,7 @@ pub fn main(args: &InitArgs) -> Result<()> {
         Beginning::Checkpoint => "smollm2.toml",
     };
     let beginning = match args.from {
-        Beginning::Quickstart => of_shipped(config, "recall")?,
+        Beginning::Quickstart => of_shipped(config, "enumerate")?,
         Beginning::Checkpoint => of_shipped(config, "english")?,
         Beginning::Documents => {
             let reward = shipped::reward_text(Path::new("english"))?;

@@ -244,15 +244,10 @@ pub(crate) fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Resul
                       another advantage";
         return Err(Error::invalid(file, found, remedy));
     }
-    let sentences = algorithm.credit == CreditAssignment::Sentence;
-    if let Some(term) = reward.paying_sentences().filter(|_| !sentences) {
+    let of_completions = algorithm.credit == CreditAssignment::Completion;
+    if let Some(term) = reward.paying_sentences().filter(|_| of_completions) {
         let found = format!("term {} pays sentences, with train.algorithm.credit = \"completion\"", term.name);
         let remedy = "completions alone are compared there: set credit = \"sentence\", or let the term pay completions";
-        return Err(Error::invalid(file, found, remedy));
-    }
-    if sentences && reward.paying_sentences().is_none() {
-        let found = "no term pays sentences, with train.algorithm.credit = \"sentence\"";
-        let remedy = "give one of kind recitation or relevance pays = \"sentence\", or set credit = \"completion\"";
         return Err(Error::invalid(file, found, remedy));
     }
     Ok(())
@@ -279,8 +274,8 @@ mod tests {
                 "no.jsonl: no such file; world.jsonl.questions names it",
                 "no/base: no such directory; base.path names it; nothing is fetched from the Hugging Face hub; if it is a \
                  model there: `hf download no/base --local-dir no/base`",
-                "no.toml: no such file; train.reward names it; those that ship are recall, correct, faithful, concise, \
-                 exploratory, english, hackable",
+                "no.toml: no such file; train.reward names it; those that ship are recall, enumerate, correct, faithful, \
+                 concise, exploratory, english, hackable",
             ]
         );
     }

@@ -114,7 +114,8 @@ fn credit(algorithm: &Algorithm) -> Option<Problem> {
         }
         Algorithm { ratio: Ratio::Sequence, .. } => (
             "ratio = \"sequence\"",
-            "it tells the tokens of a completion apart, which one ratio for all of them does not: set ratio = \"token\"",
+            "it tells the tokens of a completion apart, which one ratio for all of them does not: set credit = \"completion\", or \
+             ratio = \"token\"",
         ),
         _ => return None,
     };

@@ -53,9 +53,9 @@ pub enum CreditAssignment {
     /// Completions: all of their tokens share what the completion is worth.
     #[default]
     Completion,
-    /// Sentences of the trace as well: what the reward pays a sentence is compared with what those at its place in the other
-    /// thoughts of the group got, in the same way as completions are, and added for its tokens. A repeated or made-up one is
-    /// told from the others beside it (step by step, as in SPADER, arXiv 2606.00593).
+    /// Sentences of the trace as well: how much more than the mean the reward pays a sentence, of those at its place in the
+    /// thoughts of the group and of ending there, is added for its tokens. A repeated or made-up one is told from the others beside
+    /// it (step by step, as in SPADER, arXiv 2606.00593). Nothing is added where the reward pays no sentences.
     Sentence,
 }
 

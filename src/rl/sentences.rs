@@ -7,36 +7,42 @@ use crate::Result;
 use crate::language::Tokenizer;
 use crate::language::tokenizer::visible;
 use crate::learner::advantage::Grouped;
-use crate::learner::{Algorithm, GaeOutput};
+use crate::learner::{Advantage, Algorithm, GaeOutput};
 use crate::reward::{Record, Reward};
 use crate::verifier::Recitation;
 
-/// Adds for the tokens of sentences, on top of the advantage of their completion, that of their sentence: the first of a
-/// thought are compared with the other first ones of the group, the second with the second, so that nothing is gained by
-/// saying less or more.
+/// Adds for the tokens of sentences, on top of the advantage of their completion, how much more than the mean they were paid of
+/// what was done at their place in the thoughts of their group: the first of a thought are compared with the other first ones,
+/// the second with the second. To end the thought is worth nothing, and is compared with the sentences that stand there
+/// in the others.
 pub(super) fn compare(
     groups: &mut [Group],
     reward: &Reward,
     algorithm: &Algorithm,
     tokenizer: &Tokenizer,
 ) -> Result<()> {
-    let of_line = |line: &Record| match line.reward {
-        Some(_) => reward.of_sentences(&line.evidence(), &line.terms),
-        None => Vec::new(),
-    };
-    let worths: Vec<Vec<Vec<f64>>> = groups.iter().map(|group| group.lines.iter().map(of_line).collect()).collect();
-    let compared = algorithm.advantage.compute(&by_place(&worths), algorithm.filter.tolerance).values;
-    let mut compared = compared.into_iter();
-    for (group, worths) in groups.iter_mut().zip(&worths) {
-        let of_group: Vec<Vec<Option<f32>>> = compared.by_ref().take(longest(worths)).collect();
-        let lines = group.lines.iter().zip(&group.completions).enumerate();
-        let by_token = lines.map(|(at, (line, completion))| {
-            let Some(advantage) = line.advantage else { return Ok(None) };
+    let tolerance = algorithm.filter.tolerance;
+    for group in groups {
+        let lines = || group.lines.iter().zip(&group.completions);
+        let traces: Vec<Option<usize>> =
+            lines().map(|(_, completion)| tokenizer.trace_length(&completion.tokens)).collect();
+        let worths: Vec<Vec<f64>> =
+            lines().zip(&traces).map(|((line, _), trace)| worths(line, reward, trace.is_some())).collect();
+        // Not put on one scale: where all but one say what is new, little is at stake.
+        let compared = Advantage::Mean.compute(&by_place(&worths), tolerance).values;
+        let by_token = lines().zip(traces).enumerate().map(|(at, ((line, completion), trace))| {
+            let of_steps: Vec<f32> = compared.iter().map_while(|place| place[at]).collect();
+            let Some(advantage) = line.advantage.filter(|_| of_steps.iter().any(|step| *step != 0.0)) else {
+                return Ok(None);
+            };
             let mut advantages = vec![advantage; completion.tokens.len()];
-            let places = places(&line.completion, &line.judgement.recitations, &tokenizer.lengths(&completion.tokens)?);
-            for (place, sentences) in places.into_iter().zip(&of_group) {
-                let of_sentence = sentences[at].unwrap_or_default();
-                advantages[place].iter_mut().for_each(|token| *token += of_sentence);
+            let mut places =
+                places(&line.completion, &line.judgement.recitations, &tokenizer.lengths(&completion.tokens)?);
+            if let Some(trace) = trace {
+                places.push(places.last().map_or(0, |last| last.end).min(trace)..trace);
+            }
+            for (place, step) in places.into_iter().zip(of_steps) {
+                advantages[place].iter_mut().for_each(|token| *token += step);
             }
             Ok(Some(GaeOutput { advantages, ..GaeOutput::default() }))
         });
@@ -45,15 +51,20 @@ pub(super) fn compare(
     Ok(())
 }
 
-/// What the sentences at each place of the thoughts of each group are worth; none where a thought has ended before it.
-fn by_place(worths: &[Vec<Vec<f64>>]) -> Grouped {
-    let at = |group: &Vec<Vec<f64>>, place: usize| group.iter().map(|line| line.get(place).copied()).collect();
-    worths.iter().flat_map(|group| (0..longest(group)).map(move |place| at(group, place))).collect()
+/// What the sentences of a thought are paid, and its end where it has come to one.
+fn worths(line: &Record, reward: &Reward, ended: bool) -> Vec<f64> {
+    if line.reward.is_none() {
+        return Vec::new();
+    }
+    let mut worths = reward.of_sentences(&line.evidence(), &line.terms);
+    worths.extend(ended.then_some(0.0));
+    worths
 }
 
-/// Sentences of the longest thought.
-fn longest(group: &[Vec<f64>]) -> usize {
-    group.iter().map(Vec::len).max().unwrap_or(0)
+/// What was done at each place of the thoughts of a group is worth; none where a thought was over before it.
+fn by_place(worths: &[Vec<f64>]) -> Grouped {
+    let longest = worths.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest).map(|place| worths.iter().map(|line| line.get(place).copied()).collect()).collect()
 }
 
 /// The tokens of each recitation. `lengths` says how much of the text stands there with each token; one that ends a
@@ -65,8 +76,7 @@ fn places(text: &str, recitations: &[Recitation], lengths: &[usize]) -> Vec<Rang
         let start = before + visible(&text[read..read + at]);
         before = start + visible(&one.text);
         read += at + one.text.len();
-        let token = |length: usize| lengths.partition_point(|there| *there <= length);
-        let first = token(start);
+        let first = lengths.partition_point(|there| *there <= start);
         // Its last token is the one with which the whole of it is there.
         let last = lengths.partition_point(|there| *there < before);
         first..(last + 1).min(lengths.len()).max(first)
@@ -77,31 +87,34 @@ fn places(text: &str, recitations: &[Recitation], lengths: &[usize]) -> Vec<Rang
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::reversal::OPEN;
+    use crate::reward::examples::examples;
+    use crate::rollout::{Finish, PartialCompletion};
     use proptest::prelude::*;
+    use std::path::Path;
 
     fn said(text: &str) -> Recitation {
         Recitation { text: text.into(), claim: None, is_true: false, relevant: false }
     }
 
     #[test]
-    fn sentences_are_compared_with_those_at_their_place() {
-        let worths = [vec![vec![1.0, 0.0], vec![], vec![0.0, 2.0, 1.0]], vec![vec![], vec![]], vec![vec![3.0]]];
-        let all = by_place(&worths);
+    fn sentences_are_compared_with_what_was_done_at_their_place() {
+        let all = by_place(&[vec![1.0, 0.0], vec![], vec![0.0, 2.0, 1.0]]);
         let (there, none) = (Some, None);
         assert_eq!(
             all,
             [
                 vec![there(1.0), none, there(0.0)],
                 vec![there(0.0), none, there(2.0)],
+                // Alone at its place.
                 vec![none, none, there(1.0)],
-                vec![there(3.0)]
             ]
         );
         let (there, none) = (Some::<f32>, None);
-        let advantages = Algorithm::dr_grpo().advantage.compute(&all, 0.0).values;
-        assert_eq!(advantages[..2], [[there(0.5), none, there(-0.5)], [there(-1.0), none, there(1.0)]]);
-        // Alone at its place a sentence is as good as expected.
-        assert_eq!(advantages[2..], [vec![none, none, there(0.0)], vec![there(0.0)]]);
+        let compared = Advantage::Mean.compute(&all, 0.0).values;
+        assert_eq!(compared[..2], [[there(0.5), none, there(-0.5)], [there(-1.0), none, there(1.0)]]);
+        assert_eq!(compared[2], [none, none, there(0.0)]);
+        assert!(by_place(&[]).is_empty() && by_place(&[vec![]]).is_empty());
     }
 
     #[test]
@@ -116,6 +129,51 @@ mod tests {
         assert_eq!(places(text, &all, &[1, 2, 3, 4]), [0..3, 3..4, 4..4]);
         assert!(places("x", &[said("y")], &[1])[0].is_empty());
         assert_eq!(places("", &[], &[]), Vec::<Range<usize>>::new());
+    }
+
+    #[test]
+    fn what_a_sentence_brought_is_credited_to_its_tokens_and_the_end_is_held_against_going_on() {
+        let reward = Reward::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/enumerate.toml")).unwrap();
+        let words: Vec<String> =
+            "in tarn mavo rik sova pell guards bilu tal nem dro . :".split(' ').map(Into::into).collect();
+        let tokenizer = Tokenizer::from_words(&words).unwrap();
+        // The fact, the whole group with the fact at its end, the fact six times.
+        let mut lines: Vec<Record> = examples().into_iter().take(3).map(|example| example.record).collect();
+        for line in &mut lines {
+            line.terms = reward.score(&line.evidence(), &mut std::iter::empty()).terms;
+            (line.reward, line.advantage) = (Some(2.0), Some(0.5));
+        }
+        let completion = |line: &Record| {
+            let tokens = tokenizer.encode(&line.completion).unwrap();
+            PartialCompletion { tokens, ..PartialCompletion::new(0, 0) }.end(Finish::Stop)
+        };
+        let completions = lines.iter().map(completion).collect();
+        let group = Group { index: 0, form: OPEN, prompt: Vec::new(), completions, lines, appraisals: Vec::new() };
+        let mut groups = [group];
+        compare(&mut groups, &reward, &Algorithm::grpo(), &tokenizer).unwrap();
+        let found: Vec<Vec<f32>> = groups[0].appraisals.iter().flatten().map(|one| one.advantages.clone()).collect();
+        // New and needed 1, new 0.94, again -0.06, the end 0, each less the mean of what was done at its place.
+        let first = (1.0 + 0.94 + 1.0) / 3.0;
+        let second = (0.0 + 0.94 - 0.06) / 3.0;
+        let (third, fourth, fifth) = (0.44, 0.47, -0.03);
+        let expected: [&[f32]; 3] = [
+            &[1.0 - first, -second],
+            &[0.94 - first, 0.94 - second, 0.94 - third, 1.0 - fourth, -fifth],
+            // Alone at the last places.
+            &[1.0 - first, -0.06 - second, -0.06 - third, -0.06 - fourth, -0.06 - fifth, 0.0, 0.0],
+        ];
+        assert_eq!(found.len(), 3);
+        for (found, steps) in found.iter().zip(expected) {
+            let (end, sentences) = steps.split_last().unwrap();
+            let of_tokens = sentences.iter().flat_map(|sentence| [*sentence; 6]).chain([*end, 0.0, 0.0, 0.0, 0.0, 0.0]);
+            assert_eq!(found.len(), 6 * sentences.len() + 6);
+            let near = found.iter().zip(of_tokens).all(|(found, step)| (found - 0.5 - step).abs() < 1e-5);
+            assert!(near, "{found:?} {steps:?}");
+        }
+        // A reward that pays completions alone has nothing to add.
+        let recall = Reward::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/recall.toml")).unwrap();
+        compare(&mut groups, &recall, &Algorithm::grpo(), &tokenizer).unwrap();
+        assert_eq!(groups[0].appraisals, [None, None, None]);
     }
 
     proptest! {

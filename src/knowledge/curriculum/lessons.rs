@@ -226,9 +226,12 @@ impl Curriculum<'_> {
                             && !trace.iter().any(|(said, _)| said == *stated)
                     };
                     let unsaid: Vec<&Stated> = near.iter().filter(ready).collect();
-                    let pick =
-                        if random.random_bool(cot_style.distinct) { unsaid.choose(random).copied() } else { None };
-                    match pick.or_else(|| near.choose(random)) {
+                    let pick = if random.random_bool(cot_style.distinct) {
+                        unsaid.choose(random).copied()
+                    } else {
+                        near.choose(random)
+                    };
+                    match pick {
                         Some(stated) => trace.push((*stated, TraceSource::Near)),
                         None => trace.push((other(random), TraceSource::Other)),
                     }
