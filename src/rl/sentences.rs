@@ -39,7 +39,8 @@ pub(super) fn compare(
             let mut places =
                 places(&line.completion, &line.judgement.recitations, &tokenizer.lengths(&completion.tokens)?);
             if let Some(trace) = trace {
-                places.push(places.last().map_or(0, |last| last.end).min(trace)..trace);
+                let last = places.iter().map(|place| place.end).max().unwrap_or(0);
+                places.push(last.min(trace)..trace);
             }
             for (place, step) in places.into_iter().zip(of_steps) {
                 advantages[place].iter_mut().for_each(|token| *token += step);
