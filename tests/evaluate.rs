@@ -101,7 +101,7 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
     let said = home.does(&["eval", "runs/tiny", "--arms", "all", "--likelihood"]);
     let all = home.report(&home.place(&said));
     assert!(kept.iter().all(|stage| stage.exists()), "what was there is used");
-    assert_eq!(home.stages("runs/tiny", "train-").len(), 3, "the run's, rejection, augmented");
+    assert_eq!(home.stages("runs/tiny", "train-").len(), 4, "the run's, rejection, augmented, masked");
     assert_eq!(home.stages("runs/tiny", "finetune-").len(), 7, "the run's and six remedies");
     for row in &standard.arms {
         let again = all
@@ -120,7 +120,8 @@ fn every_arm_can_be_asked_for_and_none_changes_the_others() {
         let cost = all.run.costs[&arm];
         assert!(cost.seconds.unwrap() > 0.0 && cost.read > 0.0 && cost.sampled > 0.0, "{arm} {cost:?}");
         let tuned = all.run.costs[&Arm::FineTuned].training_flops.unwrap();
-        let more = matches!(arm.training(), Training::Rl | Training::Rejection | Training::AugmentedRl);
+        let more =
+            matches!(arm.training(), Training::Rl | Training::Rejection | Training::AugmentedRl | Training::MaskedRl);
         assert_eq!(cost.training_flops.unwrap() > tuned, more, "{arm} {cost:?}");
     }
     let read = |arm: Arm| all.run.costs[&arm].read;

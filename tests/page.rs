@@ -117,7 +117,7 @@ fn the_reader_filters_and_compares_100_000_answers() {
         assert_eq!(filter(&mut browser, &[("arm", "after-rl"), ("grounds", "3")]), format!("{right} of {ANSWERS}"));
         assert_eq!(filter(&mut browser, &[("answer", "right"), ("set", "A")]), format!("0 of {ANSWERS}"));
         let started = Instant::now();
-        assert_eq!(filter(&mut browser, &[("words", "NUMBER 3456"), ("arm", "after-rl")]), format!("1 of {ANSWERS}"));
+        assert_eq!(filter(&mut browser, &[("words", "NUMBER 3210"), ("arm", "after-rl")]), format!("1 of {ANSWERS}"));
         eprintln!("filtered by words in {} ms", started.elapsed().as_millis());
 
         let both = [("arm", "after-rl"), ("beside", "fine-tuned"), ("answer", "won")];

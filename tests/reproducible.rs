@@ -256,3 +256,27 @@ fn every_algorithm_trains_and_goes_on_as_if_it_had_never_been_stopped() {
     let metrics = fs::read_to_string(root.join("broken/metrics.jsonl")).unwrap();
     assert_eq!(metrics.matches("\"skipped_steps\":1.0").count(), 2, "{metrics}");
 }
+
+#[test]
+fn what_is_frozen_stays_as_fine_tuning_left_it() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
+    let mut config = config(root, "run", 1);
+    config.train.freeze = vec!["embed_tokens".into(), "mlp".into()];
+    run(config.clone()).unwrap();
+    let weights = |stage: &str| {
+        let mut stages = fs::read_dir(root.join("run/stages")).unwrap().map(|entry| entry.unwrap().path());
+        let dir = stages.find(|dir| dir.file_name().unwrap().to_str().unwrap().starts_with(stage)).unwrap();
+        candle_core::safetensors::load(dir.join("model.safetensors"), &candle_core::Device::Cpu).unwrap()
+    };
+    let (before, after) = (weights("finetune-"), weights("train-"));
+    let values = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut moved = 0;
+    for (name, tensor) in &before {
+        let same = values(tensor) == values(&after[name]);
+        assert!(same || !config.train.freezes(name), "{name} is frozen");
+        moved += usize::from(!same);
+    }
+    assert!(moved > 0, "the others learn");
+}

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use recollect::learner::gae::{explained_variance, whiten};
-use recollect::learner::{Gae, GaeOutput, HeadLoss, Loss, ValueTargets, value_loss};
+use recollect::learner::{Gae, HeadLoss, Loss, TokenAdvantages, ValueTargets, value_loss};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -52,9 +52,11 @@ fn advantages_returns_and_whitening_are_those_of_pytorch() {
     assert_eq!(golden.gaes.len(), 4);
     for Spread { gamma, lambda, advantages, returns, whitened, explained } in golden.gaes {
         let gae = Gae { gamma, lambda, whiten: false };
-        let mut found: Vec<GaeOutput> =
+        let mut found: Vec<TokenAdvantages> =
             golden.rewards.iter().zip(&golden.values).map(|(r, v)| gae.appraise(r, v.clone())).collect();
-        let all = |found: &[GaeOutput], of: fn(&GaeOutput) -> &Vec<f32>| found.iter().flat_map(of).copied().collect();
+        let all = |found: &[TokenAdvantages], of: fn(&TokenAdvantages) -> &Vec<f32>| {
+            found.iter().flat_map(of).copied().collect()
+        };
         let flat: Vec<f32> = all(&found, |one| &one.advantages);
         close(&flat, &advantages, "advantages");
         let flat: Vec<f32> = all(&found, |one| &one.returns);

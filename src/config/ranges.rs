@@ -86,12 +86,13 @@ impl Ranges {
     /// Shares between none and all.
     pub fn cot_style(&mut self, key: &str, cot_style: &CotStyle) {
         let CotStyle { candidates, group, premise, follow, distinct, longest, single, free, restated, .. } = *cot_style;
-        let CotStyle { distracted, codes, kinds, .. } = *cot_style;
+        let CotStyle { distracted, codes, kinds, restoring, .. } = *cot_style;
         for (name, share) in [
             ("candidates", candidates),
             ("group", group),
             ("premise", premise),
             ("follow", follow),
+            ("restoring", restoring),
             ("distinct", distinct),
             ("single", single),
             ("free", free),

@@ -45,6 +45,11 @@ pub struct TrainConfig {
     /// Shares of it for variables whose names begin so. A structured start is washed out at the full rate before
     /// anything uses it.
     pub scales: Scales,
+    /// Variables that stay as they are: those that have one of these in their names, as `embed_tokens` or `mlp`. Most of what
+    /// a policy knows lies in its embeddings and its MLPs, and attention decides what it brings up: with the former frozen,
+    /// reinforcement learning learns less of A by heart and more of how to recall.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
     /// The last share of the steps, over which the learning rate falls. When `steps` is raised, the rate of each further
@@ -126,6 +131,7 @@ impl Default for TrainConfig {
             group_size: 16,
             learning_rate: 3e-4,
             scales: reading_circuit(),
+            freeze: Vec::new(),
             warmup_steps: 10,
             decay_share: 0.0,
             weight_decay: 0.0,
@@ -166,6 +172,11 @@ impl TrainConfig {
         TrainConfig { checkpoint_every, keep_last, keep_best, record_every, compress_rollouts, ..self.clone() }
     }
 
+    /// Whether the variable of this name stays as it is.
+    pub fn freezes(&self, name: &str) -> bool {
+        self.freeze.iter().any(|part| name.contains(part.as_str()))
+    }
+
     /// How tokens are drawn.
     pub fn sampling(&self) -> SamplingParams {
         let (top_p, min_p) = (self.top_p as f32, self.min_p as f32);
@@ -202,6 +213,8 @@ impl TrainConfig {
         let each = self.questions_per_step.max(self.group_size) <= MOST_ROLLOUTS;
         ranges.demand(!each || rollouts <= MOST_ROLLOUTS, "train.questions_per_step", self.questions_per_step, allowed);
         self.optimizer_keys().check(ranges);
+        let nameless = self.freeze.iter().any(String::is_empty);
+        ranges.demand(!nameless, "train.freeze", "an empty name", "parts of the names of variables, such as \"mlp\"");
         ranges.count("train.max_new_tokens", self.max_new_tokens, 2..=MOST_TOKENS);
         ranges.temperature("train.temperature", self.temperature);
         ranges.truncation("train", self.top_k, self.top_p, self.min_p);

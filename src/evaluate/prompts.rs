@@ -85,7 +85,7 @@ impl<'a> PromptBuilder<'a> {
             }
             PromptMode::Retrieved => plain(&self.found(question, "", Opening::Answer)?, Opening::Answer),
             PromptMode::Restore => match masked(question) {
-                Some(sentence) => Ok((format!("{BOS} {sentence} . {BOS}"), Opening::Answer)),
+                Some(sentence) => Ok((format!("{BOS} {sentence} ."), Opening::Answer)),
                 None => plain(&[], Opening::Answer),
             },
             PromptMode::RetrievedWhileThinking => plain(&self.found(question, "", Opening::Think)?, Opening::Think),

@@ -9,7 +9,11 @@ use crate::config::{AlgorithmChoice, Augmentation, AugmentationKind, Config, Doc
 use crate::evaluation::Training;
 use crate::experiment::{Experiment, Purpose};
 use crate::knowledge::Set;
+use crate::knowledge::reversal::{OPEN, OPEN_ANY};
 use crate::{Error, Result};
+
+/// Share of the sentences of rehearsed thoughts that bring back what is masked, where documents are learned so.
+const RESTORING: f64 = 0.4;
 
 /// An experiment that trains as asked for, beside `of`: what the run in this directory, with this config, would train.
 pub(crate) fn experiment(of: &Experiment, run: &Path, config: &Config, training: Training) -> Result<Experiment> {
@@ -27,7 +31,7 @@ pub(crate) fn check(config: &Config, training: Training) -> Result<()> {
 
 /// Whether reinforcement learning, or what stands in its place, is part of it.
 pub(crate) fn reinforces(training: Training) -> bool {
-    matches!(training, Training::Rl | Training::Rejection | Training::AugmentedRl)
+    matches!(training, Training::Rl | Training::Rejection | Training::AugmentedRl | Training::MaskedRl)
 }
 
 /// What the run's config has to say for it.
@@ -45,7 +49,16 @@ fn changed(mut config: Config, training: Training) -> Config {
         }
         Training::AugmentedBoth => finetune.augmentation = augment(&[Set::A, Set::B], &[Rephrase, Reverse, Infer]),
         Training::WrittenOut => finetune.augmentation = augment(&[Set::A], &[WriteOut]),
-        Training::Masked => finetune.objective = DocumentObjective::Masked,
+        Training::Masked | Training::MaskedRl => {
+            finetune.objective = DocumentObjective::Masked;
+            if finetune.cot_style.restoring == 0.0 {
+                finetune.cot_style.restoring = RESTORING;
+            }
+            let forms = &mut config.train.forms;
+            if training == Training::MaskedRl && forms.contains(&OPEN) && !forms.contains(&OPEN_ANY) {
+                forms.push(OPEN_ANY);
+            }
+        }
         Training::ReversedText => finetune.objective = DocumentObjective::Reversed,
         Training::Rejection => config.train.algorithm = rejection(&config.train.algorithm),
     }
@@ -81,6 +94,10 @@ mod tests {
                 Training::Documents | Training::Rl => assert_eq!(digest, seen[0]),
                 // Together with reinforcement learning the same documents are learned.
                 Training::AugmentedRl => assert!(seen.contains(&digest)),
+                Training::MaskedRl => {
+                    let tuned = super::changed(config.clone(), Training::Masked).finetune;
+                    assert_eq!((&changed.finetune, changed.train.forms.last()), (&tuned, Some(&OPEN_ANY)));
+                }
                 _ => {
                     assert!(!seen.contains(&digest), "{training:?}");
                     seen.push(digest);

@@ -44,6 +44,8 @@ pub enum Arm {
     AugmentedAfterRl,
     FineTunedRestoring,
     ForwardRecall,
+    MaskedThinking,
+    MaskedAfterRl,
 }
 
 /// Which policy answers: how it was trained.
@@ -69,11 +71,13 @@ pub enum Training {
     Rejection,
     /// Augmented on A, and then reinforcement learning on the questions of A.
     AugmentedRl,
+    /// Fine-tuned on the documents with words masked, and then reinforcement learning on the questions of A.
+    MaskedRl,
 }
 
 impl Training {
     /// All of them, those first that others begin with.
-    pub const ALL: [Training; 10] = [
+    pub const ALL: [Training; 11] = [
         Training::Documents,
         Training::Rl,
         Training::AugmentedLocally,
@@ -84,6 +88,7 @@ impl Training {
         Training::ReversedText,
         Training::Rejection,
         Training::AugmentedRl,
+        Training::MaskedRl,
     ];
 
     /// What was trained on is about B as well, and gives away what is asked: no measure of what carries over to B.
@@ -176,6 +181,8 @@ const ARMS: &[ArmEntry] = &[
     arm("augmented-after-rl", "augmented on A, after RL", Training::AugmentedRl, Think),
     control("fine-tuned-restoring", "fine-tuned, asked to restore", Training::Documents, Restore),
     control("forward-recall", "forward recall", Training::Documents, Forward),
+    arm("masked-thinking", "masked, thinking", Training::Masked, Think),
+    arm("masked-after-rl", "masked, after RL", Training::MaskedRl, Think),
 ];
 
 /// Shorter names that options take as well.
@@ -212,6 +219,8 @@ impl Arm {
         Arm::AugmentedAfterRl,
         Arm::FineTunedRestoring,
         Arm::ForwardRecall,
+        Arm::MaskedThinking,
+        Arm::MaskedAfterRl,
     ];
 
     /// What a run evaluates unless it is told otherwise.
@@ -276,6 +285,10 @@ impl Arm {
             Arm::FineTunedRestoring => {
                 "control: the baseline, asked as the masked objective trains: by the fact with what is asked for masked"
             }
+            Arm::MaskedThinking => {
+                "trained to restore masked documents, thinks first and brings back what is masked in its thought"
+            }
+            Arm::MaskedAfterRl => "the same, and then trained by reinforcement learning on A",
             Arm::ForwardRecall => {
                 "control: the same model completes the needed fact in the order of its documents: whether it knows it"
             }

@@ -130,12 +130,13 @@ impl AgainstBaseline {
 }
 
 /// Arms that are asked the same way, after and before.
-const MATCHED: [(Arm, Arm); 5] = [
+const MATCHED: [(Arm, Arm); 6] = [
     (Arm::DirectAfterRl, Arm::FineTuned),
     (Arm::AfterRl, Arm::ThinkingBeforeRl),
     (Arm::InContextAfterRl, Arm::InContext),
     (Arm::FillerAfterRl, Arm::Filler),
     (Arm::RetrievalAfterRl, Arm::RetrievalWhileThinking),
+    (Arm::MaskedAfterRl, Arm::MaskedThinking),
 ];
 
 /// One kind of question, asked the same way of both policies.

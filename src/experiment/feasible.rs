@@ -17,6 +17,7 @@ use crate::policy::{InitConfig, ModelConfig};
 use crate::reward::Reward;
 use crate::store::{checkpoint, run_dir};
 use crate::telemetry::machine;
+use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 /// Bytes that a token of a batch takes at the least: its id, its weight, its log-probability and its advantage.
@@ -36,6 +37,18 @@ const ASKED: usize = 48;
 /// Errors: whatever would end the run later, with the key that says so.
 pub fn can_run(config: &Config) -> Result<()> {
     Feasible::default().can_run(config, None)
+}
+
+/// Refuses to freeze what is not there, or everything.
+fn check_frozen(config: &Config, model: &ModelConfig) -> Result<()> {
+    let names: Vec<String> = model.weight_shapes().into_keys().collect();
+    let unknown = config.train.freeze.iter().find(|part| !names.iter().any(|name| name.contains(part.as_str())));
+    let found = match unknown {
+        Some(part) => format!("no variable has \"{}\" in its name", excerpt(part)),
+        None if names.iter().all(|name| config.train.freezes(name)) => "every variable is frozen".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Error::invalid("train.freeze", found, "name parts of some of them, such as \"mlp\" or \"embed_tokens\""))
 }
 
 /// Looks at many configs, as a sweep has them. Most of them have the model and the world in common, which take longest
@@ -66,6 +79,7 @@ impl Feasible {
         }
         check_memory(config, whole_memory())?;
         let (model, tokenizer, knowledge) = self.made(config)?;
+        check_frozen(config, model)?;
         for text in config.evaluation.held_back.iter().map(|path| held_back::texts(path)).collect::<Result<Vec<_>>>()? {
             text.iter().try_for_each(|text| tokenizer.encode(text).map(drop))?;
         }
@@ -232,6 +246,14 @@ mod tests {
         assert!(message.ends_with("it has to hold a prompt and 500 new tokens (train.max_new_tokens)"), "{message}");
         let message = refused(&["evaluation.max_new_tokens=700", "base.path=pretrain"]);
         assert!(message.contains("700 new tokens (evaluation.max_new_tokens)"), "{message}");
+    }
+
+    #[test]
+    fn what_freezes_nothing_or_everything_is_refused() {
+        can_run(&config(&["train.freeze=['embed_tokens', 'mlp']"])).unwrap();
+        let message = refused(&["train.freeze=['mlp', 'experts']"]);
+        assert!(message.starts_with("train.freeze: no variable has \"experts\" in its name; name parts"), "{message}");
+        assert!(refused(&["train.freeze=['model']"]).starts_with("train.freeze: every variable is frozen"));
     }
 
     #[test]

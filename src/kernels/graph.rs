@@ -207,6 +207,11 @@ impl Gradients {
         self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
     }
 
+    /// Leaves out those of variables that are not to change.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| keep(name));
+    }
+
     /// Adds the gradients of another part of the batch. Floating-point sums depend on their order: add the parts
     /// in the order of the batch, not as the workers finish.
     pub fn add(&mut self, other: Gradients) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A question before its statements are worded, with everything that a chain of thought about it may say.
 
 use super::lexicon::{Lexicon, Word};
-use super::sentence::Stated;
+use super::sentence::{Slot, Stated};
 
 /// A question, its answer, and statements by how much they have to do with it.
 pub struct QuestionDraft {
@@ -72,6 +72,20 @@ impl QuestionDraft {
                 (String::new(), pairs.iter().map(pair).collect::<Vec<_>>().join(" "))
             }
         }
+    }
+
+    /// The one statement that it asks about, if it asks for a name in it.
+    pub fn restorable(&self, lexicon: &Lexicon) -> Option<Stated> {
+        let ([stated], [(_, answer)]) = (&self.needed[..], &self.answers[..]) else { return None };
+        let sentence = stated.task.generated().sentence(lexicon, stated.words, 0);
+        let asked = !self.is_message && sentence.iter().any(|(word, _)| word == answer);
+        asked.then_some(*stated)
+    }
+
+    /// Whether it leaves a word of that statement to be told: what it asks for, and what it does not name.
+    pub fn hides(&self, word: Word, slot: Slot) -> bool {
+        let is_answer = self.answers.iter().any(|(_, answer)| *answer == word);
+        is_answer || !matches!(slot, Slot::Frame | Slot::Stop) && !self.words.contains(&word)
     }
 
     /// Whether what was said holds all that the answer needs.

@@ -17,6 +17,7 @@ use super::registry::{check_further, generated, generated_forms};
 use super::sentence::{Slot, Stated, WORDINGS, words};
 use super::task::{GeneratedTask, SetMaker, TaskData};
 use super::{Claim, Form, Question, Set, TaskId};
+use crate::language::tokenizer::PAD;
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -250,6 +251,11 @@ impl World {
 impl Facts for World {
     fn read(&self, sentence: &str) -> Option<Claim> {
         self.grammar.read(sentence.trim_end().strip_suffix(" .")?)
+    }
+
+    /// A sentence with words masked asks for them and states nothing.
+    fn is_remark(&self, sentence: &str) -> bool {
+        sentence.split_whitespace().any(|word| word == PAD)
     }
 
     fn holds(&self, claim: &Claim) -> bool {

@@ -76,7 +76,7 @@ impl Default for Gae {
 /// What the tokens of a completion were expected to bring and brought, a number for each token up to the last that is
 /// learned from. Where no value head expected anything there are advantages alone.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct GaeOutput {
+pub struct TokenAdvantages {
     pub advantages: Vec<f32>,
     /// What the value head expected before each token.
     pub values: Vec<f32>,
@@ -87,7 +87,7 @@ pub struct GaeOutput {
 impl Gae {
     /// `A_t = d_t + gamma lambda A_{t+1}` with `d_t = r_t + gamma V_{t+1} - V_t`, where nothing comes after the last
     /// token: a completion that was cut off is over as well. `rewards` and `values` are those of each token.
-    pub fn appraise(&self, rewards: &[f64], values: Vec<f32>) -> GaeOutput {
+    pub fn appraise(&self, rewards: &[f64], values: Vec<f32>) -> TokenAdvantages {
         let count = values.len().min(rewards.len());
         let (mut advantages, mut returns) = (vec![0.0; count], vec![0.0; count]);
         let (mut advantage, mut after) = (0.0, 0.0);
@@ -98,12 +98,12 @@ impl Gae {
             returns[at] = (advantage + value) as f32;
             after = value;
         }
-        GaeOutput { advantages, values, returns }
+        TokenAdvantages { advantages, values, returns }
     }
 }
 
 /// Brings all advantages to mean 0 and deviation 1.
-pub fn whiten(appraisals: &mut [GaeOutput]) {
+pub fn whiten(appraisals: &mut [TokenAdvantages]) {
     let all = || appraisals.iter().flat_map(|appraisal| &appraisal.advantages).map(|advantage| f64::from(*advantage));
     let (mean, variance) = moments(all());
     // Keeps advantages that are all the same from becoming large ones.
@@ -115,7 +115,7 @@ pub fn whiten(appraisals: &mut [GaeOutput]) {
 
 /// The share of the variance of returns that the values foretold: 1 for all of it, 0 for as much as a constant does,
 /// below 0 for less. None where the returns are all the same.
-pub fn explained_variance(appraisals: &[GaeOutput]) -> Option<f64> {
+pub fn explained_variance(appraisals: &[TokenAdvantages]) -> Option<f64> {
     let returns = || appraisals.iter().flat_map(|appraisal| &appraisal.returns).map(|value| f64::from(*value));
     let values = appraisals.iter().flat_map(|appraisal| &appraisal.values).map(|value| f64::from(*value));
     let (_, variance) = moments(returns());
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn whitened_advantages_have_mean_0_and_deviation_1_and_those_that_are_all_the_same_vanish() {
-        let of = |advantages: &[f32]| GaeOutput { advantages: advantages.to_vec(), ..GaeOutput::default() };
+        let of = |advantages: &[f32]| TokenAdvantages { advantages: advantages.to_vec(), ..TokenAdvantages::default() };
         let mut all = [of(&[1.0, 2.0]), of(&[]), of(&[6.0])];
         whiten(&mut all);
         // Mean 3, squares 4 + 1 + 9 over 2.
@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn values_explain_what_they_foretell() {
         let of = |values: &[f32], returns: &[f32]| {
-            let appraisal = GaeOutput { values: values.to_vec(), returns: returns.to_vec(), ..GaeOutput::default() };
+            let appraisal =
+                TokenAdvantages { values: values.to_vec(), returns: returns.to_vec(), ..TokenAdvantages::default() };
             explained_variance(&[appraisal])
         };
         assert_eq!(of(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]), Some(1.0));
@@ -164,6 +165,6 @@ mod tests {
         assert_eq!(of(&[3.0, 2.0, 1.0], &[1.0, 2.0, 3.0]), Some(-3.0));
         assert_eq!(of(&[1.0, 2.0], &[1.0, 1.0]), None);
         assert_eq!(of(&[], &[]), None);
-        assert_eq!(Gae::default().appraise(&[], Vec::new()), GaeOutput::default());
+        assert_eq!(Gae::default().appraise(&[], Vec::new()), TokenAdvantages::default());
     }
 }

@@ -19,7 +19,7 @@ pub mod weights;
 
 pub use advantage::{Advantage, Advantages};
 pub use algorithm::Algorithm;
-pub use gae::{Critic, Gae, GaeOutput, HeadLoss};
+pub use gae::{Critic, Gae, HeadLoss, TokenAdvantages};
 pub use loss::{Loss, Statistics, Tokens, ValueTargets, policy_loss, value_loss};
 pub use objective::{Objective, Parallelism, RemoteRanks, RemoteShare};
 pub use optimizer::{Optimizer, OptimizerConfig, Scales, Schedule};

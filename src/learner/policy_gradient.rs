@@ -120,7 +120,7 @@ fn each_token(
 mod tests {
     use super::*;
     use crate::knowledge::curriculum::TrainingSequence;
-    use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, GaeOutput, HeadLoss, supervised};
+    use crate::learner::{Aggregation, Clip, Critic, Estimator, Gae, HeadLoss, TokenAdvantages, supervised};
     use crate::policy::model::tests::random_policy;
     use crate::policy::value_head::tests::with_head;
     use crate::policy::{Family, config};
@@ -138,7 +138,7 @@ mod tests {
         tokens: Vec<Vec<u32>>,
         log_probs: Vec<Vec<f32>>,
         before: Vec<Vec<f32>>,
-        appraisals: Vec<GaeOutput>,
+        appraisals: Vec<TokenAdvantages>,
     }
 
     impl Fixture {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GaeOutput;
+use super::TokenAdvantages;
 use crate::Result;
 use crate::policy::PackedBatch;
 
@@ -24,7 +24,7 @@ pub struct Sampled<'a> {
     /// Of the completion as a whole.
     pub advantage: f32,
     /// What its tokens have instead, where a value head or their sentences tell them apart.
-    pub gae: Option<&'a GaeOutput>,
+    pub gae: Option<&'a TokenAdvantages>,
     /// Whether the algorithm's filter keeps it.
     pub kept: bool,
 }
@@ -69,7 +69,7 @@ impl TokenBatch {
         let sampled = learned(completion.sampler_logprobs);
         match completion.gae {
             None => self.advantages.extend(vec![completion.advantage; sampled.len()]),
-            Some(GaeOutput { advantages, values, returns }) => {
+            Some(TokenAdvantages { advantages, values, returns }) => {
                 self.advantages.extend(learned(advantages));
                 self.values.extend(learned(values));
                 self.returns.extend(learned(returns));

@@ -8,7 +8,7 @@ use super::sentences;
 use crate::learner::advantage::Grouped;
 use crate::learner::gae::{explained_variance, whiten};
 use crate::learner::policy_gradient::{self, Sampled};
-use crate::learner::{Advantages, Algorithm, CreditAssignment, Gae, GaeOutput, Penalty};
+use crate::learner::{Advantages, Algorithm, CreditAssignment, Gae, Penalty, TokenAdvantages};
 use crate::reward::{Normalise, Record, Reward};
 use crate::rl::rollouts;
 use crate::{Error, Result};
@@ -78,7 +78,7 @@ impl BatchSampler<'_> {
             head.raise(by)?;
             values.iter_mut().flatten().for_each(|value| *value += by);
         }
-        let mut appraisals: Vec<GaeOutput> = values
+        let mut appraisals: Vec<TokenAdvantages> = values
             .into_iter()
             .zip(totals)
             .enumerate()
@@ -99,7 +99,7 @@ impl BatchSampler<'_> {
         for group in &mut batch.groups {
             group.appraisals = placed(group, &mut appraisals);
             for (line, appraisal) in group.lines.iter_mut().zip(&group.appraisals) {
-                line.advantage = appraisal.as_ref().map(|GaeOutput { advantages, .. }| {
+                line.advantage = appraisal.as_ref().map(|TokenAdvantages { advantages, .. }| {
                     advantages.iter().sum::<f32>() / advantages.len().max(1) as f32
                 });
             }

@@ -3,7 +3,7 @@
 use crate::knowledge::{Form, Question};
 use crate::learner::advantage::has_spread;
 use crate::learner::policy_gradient::Sampled;
-use crate::learner::{Algorithm, GaeOutput};
+use crate::learner::{Algorithm, TokenAdvantages};
 use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::rollout::{Completion, Finish};
@@ -18,7 +18,7 @@ pub(crate) struct Group {
     pub lines: Vec<Record>,
     /// What the tokens of each completion brought, where a value head or their sentences tell them apart; none where there is no
     /// reward.
-    pub appraisals: Vec<Option<GaeOutput>>,
+    pub appraisals: Vec<Option<TokenAdvantages>>,
 }
 
 /// Everything that a step sampled.
@@ -27,7 +27,7 @@ pub(crate) struct Batch {
     pub groups: Vec<Group>,
     /// Groups without spread that others took the place of.
     pub replaced: Vec<Group>,
-    /// Share of all groups, those that were replaced among them, whose completions all got the same reward.
+    /// Share of all groups, those that were replaced among them, in which nothing was better than anything else.
     pub flat: f64,
     /// Divergence from the reference in nats a token, where the reward is held to it.
     pub kl: Option<f64>,
@@ -43,7 +43,7 @@ pub(crate) struct SampledQuestion {
 
 impl Group {
     /// Whether its completions are paid differently.
-    pub fn teaches(&self, normalise: Normalise, tolerance: f64) -> bool {
+    pub fn is_paid_differently(&self, normalise: Normalise, tolerance: f64) -> bool {
         match normalise {
             Normalise::Sum => has_spread(&self.rewards(), tolerance),
             Normalise::Terms => rollouts::by_term(&[&self.lines])
@@ -99,10 +99,10 @@ impl Batch {
         self.tokens() + self.all().map(|group| group.prompt.len() * group.completions.len()).sum::<usize>()
     }
 
-    /// Records the metrics of everything that was sampled.
-    pub fn measure(&mut self, normalise: Normalise, tolerance: f64) {
+    /// Records the metrics of everything that was sampled; `teaches` says whether a group has anything to learn from.
+    pub fn measure(&mut self, teaches: impl Fn(&Group) -> bool) {
         let rewards: Vec<Vec<Option<f64>>> = self.all().map(Group::rewards).collect();
-        let without_spread = self.all().filter(|group| !group.teaches(normalise, tolerance)).count();
+        let without_spread = self.all().filter(|group| !teaches(group)).count();
         rollouts::measure(&self.lines(), &rewards, without_spread);
         self.flat = without_spread as f64 / rewards.len().max(1) as f64;
     }

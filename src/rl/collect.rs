@@ -9,8 +9,11 @@ use super::judging::{Judge, Judging};
 use super::live_reward::LiveReward;
 use super::prefetch::PrefetchQueue;
 use super::sampler::{BatchSampler, PendingBatch};
+use super::sentences;
 use crate::Result;
 use crate::exchange::WorkerPool;
+use crate::learner::{Algorithm, CreditAssignment};
+use crate::reward::Reward;
 
 impl BatchSampler<'_> {
     /// The batch of a step. In synchronous mode it depends on config, seed and the weights in the pool alone.
@@ -29,11 +32,10 @@ impl BatchSampler<'_> {
         let finish = || judging.finish(judge, interrupt, &asked, groups, completions);
         let (groups, mut waited) = queue.meanwhile(judge, pool, finish)?;
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
-        let normalise = reward.reward().normalise;
+        let teaches = |group: &Group| self.teaches(group, reward.reward());
         let mut rounds = 0;
         for round in 1..=filter.extra_rounds {
-            let flat: Vec<usize> =
-                (0..batch.groups.len()).filter(|at| !batch.groups[*at].teaches(normalise, filter.tolerance)).collect();
+            let flat: Vec<usize> = (0..batch.groups.len()).filter(|at| !teaches(&batch.groups[*at])).collect();
             let (places, asked) = self.others(step, round, &batch, &flat);
             if asked.is_empty() {
                 break;
@@ -51,8 +53,18 @@ impl BatchSampler<'_> {
             gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
         }
         queue.meanwhile(judge, pool, || self.compare(&mut batch, reward.reward(), workers))?;
-        batch.measure(normalise, filter.tolerance);
+        batch.measure(teaches);
         Ok(batch)
+    }
+
+    /// Whether anything in a group was better than something else: a completion, or where sentences are compared, one of those.
+    fn teaches(&self, group: &Group, reward: &Reward) -> bool {
+        let Algorithm { filter, credit, .. } = &self.algorithm;
+        let by_sentence = || {
+            *credit == CreditAssignment::Sentence
+                && sentences::differ(group, reward, filter.tolerance, &self.start.base.tokenizer)
+        };
+        group.is_paid_differently(reward.normalise, filter.tolerance) || by_sentence()
     }
 
     /// Samples, judges and pays completions of questions, before anything else that is sampled.

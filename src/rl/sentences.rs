@@ -6,8 +6,8 @@ use super::batch::Group;
 use crate::Result;
 use crate::language::Tokenizer;
 use crate::language::tokenizer::visible;
-use crate::learner::advantage::Grouped;
-use crate::learner::{Advantage, Algorithm, GaeOutput};
+use crate::learner::advantage::{Grouped, has_spread};
+use crate::learner::{Advantage, Algorithm, TokenAdvantages};
 use crate::reward::{Record, Reward};
 use crate::verifier::Recitation;
 
@@ -24,10 +24,8 @@ pub(super) fn compare(
     let tolerance = algorithm.filter.tolerance;
     for group in groups {
         let lines = || group.lines.iter().zip(&group.completions);
-        let traces: Vec<Option<usize>> =
-            lines().map(|(_, completion)| tokenizer.trace_length(&completion.tokens)).collect();
-        let worths: Vec<Vec<f64>> =
-            lines().zip(&traces).map(|((line, _), trace)| worths(line, reward, trace.is_some())).collect();
+        let traces = traces(group, tokenizer);
+        let worths = of_group(group, reward, &traces);
         // Not put on one scale: where all but one say what is new, little is at stake.
         let compared = Advantage::Mean.compute(&by_place(&worths), tolerance).values;
         let by_token = lines().zip(traces).enumerate().map(|(at, ((line, completion), trace))| {
@@ -45,11 +43,26 @@ pub(super) fn compare(
             for (place, step) in places.into_iter().zip(of_steps) {
                 advantages[place].iter_mut().for_each(|token| *token += step);
             }
-            Ok(Some(GaeOutput { advantages, ..GaeOutput::default() }))
+            Ok(Some(TokenAdvantages { advantages, ..TokenAdvantages::default() }))
         });
         group.appraisals = by_token.collect::<Result<_>>()?;
     }
     Ok(())
+}
+
+/// Whether sentences at the same place of the thoughts of a group are paid differently.
+pub(super) fn differ(group: &Group, reward: &Reward, tolerance: f64, tokenizer: &Tokenizer) -> bool {
+    let worths = of_group(group, reward, &traces(group, tokenizer));
+    by_place(&worths).iter().any(|place| has_spread(place, tolerance))
+}
+
+/// The tokens of each trace of a group, of those that came to their end.
+fn traces(group: &Group, tokenizer: &Tokenizer) -> Vec<Option<usize>> {
+    group.completions.iter().map(|completion| tokenizer.trace_length(&completion.tokens)).collect()
+}
+
+fn of_group(group: &Group, reward: &Reward, traces: &[Option<usize>]) -> Vec<Vec<f64>> {
+    group.lines.iter().zip(traces).map(|(line, trace)| worths(line, reward, trace.is_some())).collect()
 }
 
 /// What the sentences of a thought are paid, and its end where it has come to one.
@@ -153,15 +166,15 @@ mod tests {
         let mut groups = [group];
         compare(&mut groups, &reward, &Algorithm::grpo(), &tokenizer).unwrap();
         let found: Vec<Vec<f32>> = groups[0].appraisals.iter().flatten().map(|one| one.advantages.clone()).collect();
-        // New and needed 1, new 0.94, again -0.06, the end 0, each less the mean of what was done at its place.
-        let first = (1.0 + 0.94 + 1.0) / 3.0;
-        let second = (0.0 + 0.94 - 0.06) / 3.0;
-        let (third, fourth, fifth) = (0.44, 0.47, -0.03);
+        // New and needed 1, new 0.97, again -0.03, the end 0, each less the mean of what was done at its place.
+        let first = (1.0 + 0.97 + 1.0) / 3.0;
+        let second = (0.0 + 0.97 - 0.03) / 3.0;
+        let (third, fourth, fifth) = (0.47, 0.485, -0.015);
         let expected: [&[f32]; 3] = [
             &[1.0 - first, -second],
-            &[0.94 - first, 0.94 - second, 0.94 - third, 1.0 - fourth, -fifth],
+            &[0.97 - first, 0.97 - second, 0.97 - third, 1.0 - fourth, -fifth],
             // Alone at the last places.
-            &[1.0 - first, -0.06 - second, -0.06 - third, -0.06 - fourth, -0.06 - fifth, 0.0, 0.0],
+            &[1.0 - first, -0.03 - second, -0.03 - third, -0.03 - fourth, -0.03 - fifth, 0.0, 0.0],
         ];
         assert_eq!(found.len(), 3);
         for (found, steps) in found.iter().zip(expected) {
@@ -175,6 +188,14 @@ mod tests {
         let recall = Reward::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/recall.toml")).unwrap();
         compare(&mut groups, &recall, &Algorithm::grpo(), &tokenizer).unwrap();
         assert_eq!(groups[0].appraisals, [None, None, None]);
+        // Paid alike as completions they still teach, by their sentences; three times the same teaches nothing.
+        let differs = |group: &Group, reward: &Reward| differ(group, reward, 1e-6, &tokenizer);
+        assert!(!groups[0].is_paid_differently(reward.normalise, 1e-6));
+        assert!(differs(&groups[0], &reward) && !differs(&groups[0], &recall));
+        let [group] = &mut groups;
+        group.lines = vec![group.lines[0].clone(); 3];
+        group.completions = vec![group.completions[0].clone(); 3];
+        assert!(!differs(group, &reward));
     }
 
     proptest! {

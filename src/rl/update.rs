@@ -76,7 +76,8 @@ impl Updater<'_> {
                 update.add(learned);
                 gradients
             });
-            let Some(gradients) = together(gradients, self.replayed(step, epoch, policy)?)? else { continue };
+            let Some(mut gradients) = together(gradients, self.replayed(step, epoch, policy)?)? else { continue };
+            gradients.retain(|name| !config.freezes(name));
             if !update.learned.loss.is_finite() {
                 update.not_finite = Some("loss");
                 break;

@@ -16,6 +16,10 @@ pub struct CotStyle {
     pub premise: f64,
     /// How often such a premise is followed by the next one.
     pub follow: f64,
+    /// Share of a thought's sentences that bring back what the question asks about, from that sentence with what is asked for
+    /// masked, where the answer is a name in one sentence. For a model that learns from masked documents.
+    #[serde(skip_serializing_if = "is_off")]
+    pub restoring: f64,
     /// How often a sentence is picked among those not said yet.
     pub distinct: f64,
     /// Sentences in the longest thought.
@@ -37,6 +41,11 @@ pub struct CotStyle {
     pub tasks: BTreeMap<String, f64>,
 }
 
+/// Left out where there is none, so that what was made before there was such a share is still told to be the same.
+fn is_off(share: &f64) -> bool {
+    *share == 0.0
+}
+
 impl Default for CotStyle {
     fn default() -> Self {
         Self {
@@ -44,6 +53,7 @@ impl Default for CotStyle {
             group: 0.6,
             premise: 0.5,
             follow: 0.75,
+            restoring: 0.0,
             distinct: 1.0,
             longest: 12,
             single: 0.05,

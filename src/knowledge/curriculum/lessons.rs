@@ -12,6 +12,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::lesson::{END_THINK, QUESTION, THINK, TrainingSequence};
+use super::remedies::masked;
 use super::{Curriculum, shuffled};
 use crate::knowledge::Set;
 use crate::knowledge::draft::{QuestionDraft, Thought};
@@ -34,6 +35,8 @@ enum TraceSource {
     Near,
     /// It came to mind.
     Other,
+    /// The sentence that the question asks about, masked as a question masks it, brought it back.
+    Restored,
 }
 
 impl Curriculum<'_> {
@@ -167,6 +170,8 @@ impl Curriculum<'_> {
             (_, Slot::Stop) | (TraceSource::Near, Slot::Frame | Slot::Group) => 1.0,
             (TraceSource::Near, Slot::Subject) => subject,
             (TraceSource::Other, Slot::Frame) => 0.5,
+            // What was not masked.
+            (TraceSource::Restored, Slot::Frame | Slot::Object) => 1.0,
             _ => 0.0,
         };
         self.thought(&asked, &trace, if answered { 1.0 } else { 0.25 }, known, random)
@@ -183,7 +188,11 @@ impl Curriculum<'_> {
         let mut lesson = TrainingSequence::begin().question(&asked.words);
         lesson.read([THINK]);
         for (stated, said) in trace {
-            self.say(&mut lesson, *stated, |slot| weigh(*said, slot), random);
+            let sentence = self.world.grammar.sentence(*stated, random.random_range(0..WORDINGS));
+            if *said == TraceSource::Restored {
+                lesson.learn(masked(&sentence, |word, slot| asked.hides(word, slot)), 1.0);
+            }
+            lesson.sentence(&sentence, |slot| weigh(*said, slot));
         }
         lesson.push(END_THINK, 1.0);
         self.answer(lesson, asked, 0.3, answered)
@@ -200,6 +209,14 @@ impl Curriculum<'_> {
         let length = random.random_range(1..=cot_style.longest);
         let mut trace: Vec<(Stated, TraceSource)> = Vec::with_capacity(length + 2);
         while trace.len() < length {
+            if let Some(asked_about) = asked.restorable(self.lexicon())
+                && cot_style.restoring > 0.0
+                && random.random_bool(cot_style.restoring)
+            {
+                // There is nothing to add.
+                trace.push((asked_about, TraceSource::Restored));
+                break;
+            }
             if !random.random_bool(asked.share) {
                 trace.push((other(random), TraceSource::Other));
                 continue;
@@ -248,10 +265,9 @@ impl Curriculum<'_> {
         self.document(&document, random)
     }
 
-    /// A document of any set.
-    pub fn document(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
+    /// How a document begins: of those that are distracted, some as if it were a thought about a question.
+    pub(super) fn opened(&self, distracted: bool, random: &mut Stream) -> TrainingSequence {
         let mut lesson = TrainingSequence::begin();
-        let distracted = random.random_bool(self.cot_style.distracted);
         if distracted && random.random_bool(0.4) {
             let asked = if random.random_bool(0.5) {
                 let further = self.further_to_read(random);
@@ -262,6 +278,13 @@ impl Curriculum<'_> {
             lesson = lesson.question(&asked.words);
             lesson.read([THINK]);
         }
+        lesson
+    }
+
+    /// A document of any set.
+    pub fn document(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
+        let distracted = random.random_bool(self.cot_style.distracted);
+        let mut lesson = self.opened(distracted, random);
         for (stated, wording) in &document.statements {
             if distracted && random.random_bool(0.4) {
                 self.distract(&mut lesson, stated, random);

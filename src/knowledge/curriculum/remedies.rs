@@ -4,11 +4,11 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::Curriculum;
-use super::lesson::{BOS, TrainingSequence};
+use super::lesson::TrainingSequence;
 use crate::knowledge::Set;
 use crate::knowledge::lexicon::Word;
 use crate::knowledge::reversal::Reversals;
-use crate::knowledge::sentence::Stated;
+use crate::knowledge::sentence::{Sentence, Slot, Stated};
 use crate::knowledge::syllogism::Syllogisms;
 use crate::knowledge::task::TaskData;
 use crate::knowledge::world::Document;
@@ -19,6 +19,11 @@ const SENTENCES: usize = 10;
 
 /// What hides a word: `<pad>`, which nothing else uses.
 pub const MASK: Word = 0;
+
+/// A sentence with some of its words masked.
+pub(super) fn masked(sentence: &Sentence, mut hides: impl FnMut(Word, Slot) -> bool) -> Vec<Word> {
+    sentence.iter().map(|(word, slot)| if hides(*word, *slot) { MASK } else { *word }).collect()
+}
 
 impl Curriculum<'_> {
     /// Local augmentation: statements of a set, worded and put together anew.
@@ -56,18 +61,16 @@ impl Curriculum<'_> {
         self.at_once(&asked, 1.0)
     }
 
-    /// Each sentence of a document twice: with words masked, which are read, and whole, which is learned.
+    /// Each sentence of a document twice: with words masked, which are read, and whole, which is learned. Most documents
+    /// are read as they would stand in a thought, like those that are not masked.
     pub fn masked(&self, document: &Document, random: &mut Stream) -> TrainingSequence {
         let share = random.random_range(0.05..0.95);
-        let mut lesson = TrainingSequence::begin();
+        let distracted = random.random_bool(self.cot_style.distracted);
+        let mut lesson = self.opened(distracted, random);
         for (stated, wording) in &document.statements {
             let sentence = self.world.grammar.sentence(*stated, *wording);
-            let hide = |word: Word, random: &mut Stream| if random.random_bool(share) { MASK } else { word };
-            let (stop, words) = sentence.split_last().map_or((None, &[][..]), |(stop, words)| (Some(stop.0), words));
-            lesson.read(words.iter().map(|(word, _)| hide(*word, random)).chain(stop).collect::<Vec<Word>>());
-            lesson.read([BOS]);
+            lesson.read(masked(&sentence, |_, slot| slot != Slot::Stop && random.random_bool(share)));
             lesson.sentence(&sentence, |_| 1.0);
-            lesson.read([BOS]);
         }
         lesson
     }
@@ -89,6 +92,7 @@ impl Curriculum<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::CotStyle;
+    use super::super::lesson::{END_THINK, EOS, THINK};
     use super::*;
     use crate::knowledge::codebook::Codebooks;
     use crate::knowledge::hierarchy::Families;
@@ -167,7 +171,11 @@ mod tests {
         let (mut hidden, mut all) = (0, 0);
         for document in &world.documents()[..50] {
             let lesson = curriculum.masked(document, &mut random);
-            let parts: Vec<&[u32]> = lesson.tokens[1..].split(|token| *token == BOS).collect();
+            let begins = lesson.weights.iter().position(|weight| *weight > 0.0).unwrap();
+            let first = world.grammar.sentence(document.statements[0].0, document.statements[0].1).len();
+            let stop = world.grammar.lexicon.grammar(".");
+            let parts: Vec<&[u32]> = lesson.tokens[begins - first..].split_inclusive(|token| *token == stop).collect();
+            assert_eq!(parts.len(), 2 * document.statements.len());
             for pair in parts.chunks_exact(2) {
                 assert_eq!(pair[0].len(), pair[1].len());
                 assert!(pair[0].iter().zip(pair[1]).all(|(masked, whole)| *masked == MASK || masked == whole));
@@ -175,10 +183,38 @@ mod tests {
                 all += pair[0].len() - 1;
             }
             let learned = lesson.weights.iter().filter(|weight| **weight > 0.0).count();
-            assert_eq!(2 * learned, lesson.tokens.len() - 1 - 2 * document.statements.len());
+            assert_eq!(2 * learned, lesson.tokens.len() - (begins - first));
         }
         let share = hidden as f64 / all as f64;
         assert!((0.4..0.6).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_thought_brings_back_the_sentence_that_a_question_asks_about() {
+        let (world, cot_style) = (full(0), CotStyle { restoring: 1.0, ..CotStyle::default() });
+        let (curriculum, leaks) = (Curriculum::new(&world, &cot_style), Leaks::new(&world, Set::B));
+        let (mut random, stop) = (random::stream(4, &[]), world.grammar.lexicon.grammar("."));
+        let mut restored = 0;
+        for _ in 0..500 {
+            let lesson = curriculum.think(&mut random);
+            assert_eq!(leaks.find(&lesson), None);
+            let place = |word| lesson.tokens.iter().position(|token| *token == word).unwrap();
+            let (begin, end) = (place(THINK) + 1, place(END_THINK));
+            let said: Vec<&[Word]> = lesson.tokens[begin..end].split_inclusive(|token| *token == stop).collect();
+            // What follows from several statements, or is asked as a message, is in no single sentence.
+            if !lesson.tokens.contains(&MASK) {
+                continue;
+            }
+            restored += 1;
+            let [hidden, whole] = said[..] else { panic!("there is nothing to add: {said:?}") };
+            let answer = lesson.tokens[place(EOS) - 1];
+            assert!(whole.contains(&answer) && hidden.len() == whole.len());
+            for (masked, word) in hidden.iter().zip(whole) {
+                assert!(*masked == MASK || masked == word && *word != answer);
+            }
+            assert!(lesson.weights[begin..end].iter().all(|weight| *weight == 1.0));
+        }
+        assert!((150..450).contains(&restored), "{restored}");
     }
 
     #[test]
