@@ -19,7 +19,7 @@ static CONFIGS: &[ShippedFile] = shipped!(
     "configs": "quickstart", "tasks", "masked", "smollm2", "checkpoint", "berglund", "paper", "sweep", "base", "versed"
 );
 static REWARDS: &[ShippedFile] = shipped!(
-    "rewards": "recall", "enumerate", "correct", "faithful", "concise", "exploratory", "english", "hackable"
+    "rewards": "recall", "enumerate", "needed", "correct", "faithful", "concise", "exploratory", "english", "hackable"
 );
 
 /// The text of a config or of a sweep: of the file, or, where there is none, of the one that ships under this name

@@ -257,6 +257,34 @@ fn another_value_makes_only_what_is_new() {
 }
 
 #[test]
+fn sweeps_share_what_comes_before_reinforcement_learning_with_all_runs_of_the_machine() {
+    let home = Home::with(&FOUR.replace("seeds = [0, 3]", "seeds = [0]"));
+    let shared = home.path("cache");
+    let swept = |dir: &str, more: &[&str]| {
+        let mut command = home.command(&["--set", &format!("run.dir={dir}")]);
+        let output = command.args(more).env("RECOLLECT_CACHE", &shared).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // A marker holds how long its stage took to make.
+    let tuned = |stages: PathBuf| -> Vec<Vec<u8>> {
+        finished(&stages)
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("finetune-"))
+            .map(|(_, marker)| marker)
+            .collect()
+    };
+    let first = swept("one", &[]);
+    assert!(first.contains("fine-tuning: ") && !swept("two", &[]).contains("fine-tuning: "), "{first}");
+    assert_eq!(tuned(home.path("one/stages")).len(), 1);
+    assert_eq!(tuned(home.path("two/stages")), tuned(home.path("one/stages")));
+    // Another order of steps, so that nothing of it is there; and its own cache is shared with nobody.
+    swept("three", &["--set", "run.cache=own", "--set", "finetune.steps=3"]);
+    assert_eq!((tuned(shared).len(), tuned(home.path("own")).len()), (1, 1));
+    assert_eq!(told(&home.path("one")), told(&home.path("two")));
+}
+
+#[test]
 fn what_is_wrong_is_said_before_anything_runs() {
     let home = Home::with(FOUR);
     let refused = |sweep: &str, more: &[&str]| -> Vec<String> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use recollect::config::Config;
+use recollect::experiment::{self, WorldPart};
 use recollect::knowledge::curriculum::{CotStyle, Curriculum, Mixture, TrainingSequence};
 use recollect::knowledge::{Division, Knowledge, KnownConfig, Library, Set, World, WorldConfig, audit};
 use recollect::{files, random};
@@ -83,19 +85,38 @@ fn worlds_questions_and_lessons_are_what_they_were() {
     assert_eq!(short, GOLDEN);
 }
 
-/// The first sixteen digits of each digest: worlds and questions as version 0.3 had them, lessons since their thoughts say nothing
-/// twice and masked documents stand behind unrelated words.
+/// The first sixteen digits of each digest: worlds and questions as version 0.3 had them, lessons since their thoughts name what
+/// a question shows in its order.
 const GOLDEN: [&str; 12] = [
     "7ccb0e686f189640",
-    "4b8c3d5eb7b3c62b",
-    "4b8c3d5eb7b3c62b",
+    "7a073a6a1c3854f9",
+    "7a073a6a1c3854f9",
     "7aa2e82d7a39eccd",
-    "64f2492fd4927c4f",
-    "64f2492fd4927c4f",
+    "6cea90123b4c70c1",
+    "6cea90123b4c70c1",
     "69d81c329cf8d8fc",
-    "ee72738ad76ac9f8",
-    "4e9b40d4d808e8c0",
+    "786820135c5b15cc",
+    "6f07a61a0f936587",
     "fa4f2841b8f178f1",
-    "f96c8a2b64dead84",
-    "2a0fe9d3809759ad",
+    "ba4b4c14aa763f4d",
+    "bca90ee77c22b7bd",
 ];
+
+#[test]
+fn what_thoughts_fine_tuning_rehearses_is_shown() {
+    let show = |changes: &[&str]| {
+        let changes: Vec<String> = changes.iter().map(|change| change.to_string()).collect();
+        let config = Config::parse("", "nothing", "nothing", &changes).unwrap();
+        experiment::world(&config, &[WorldPart::Lessons], 40).unwrap()
+    };
+    let text = show(&[]);
+    let [asked, thought, answer] =
+        ["C  ", "  …  ", "  →  "].map(|mark| text.lines().filter(|line| line.starts_with(mark)).count());
+    assert_eq!([asked, thought, answer], [40; 3], "{text}");
+    assert!(
+        text.lines().take(1).all(|line| line.contains(" ?")) && !text.contains("<pad>") && !text.contains('<'),
+        "{text}"
+    );
+    assert!(show(&["finetune.cot_style.restoring=1"]).contains("<pad>"));
+    assert_ne!(show(&["finetune.seed=1"]), text);
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use recollect::Result;
 use recollect::report::sweep_table;
+use recollect::store::machine_cache;
 use recollect::sweep::Sweep;
 
 use super::output;
@@ -60,7 +61,7 @@ Examples:
   recollect sweep configs/sweep.toml --set train.steps=60 --set run.dir=runs/sweep-short";
 
 pub fn main(args: &SweepArgs) -> Result<()> {
-    let sweep = Sweep::load(&args.sweep, &args.changes)?;
+    let sweep = Sweep::load(&args.sweep, &args.changes)?.sharing(machine_cache::directory());
     output::say(&listing(&sweep))?;
     if args.dry_run {
         return Ok(());

@@ -274,8 +274,8 @@ mod tests {
                 "no.jsonl: no such file; world.jsonl.questions names it",
                 "no/base: no such directory; base.path names it; nothing is fetched from the Hugging Face hub; if it is a \
                  model there: `hf download no/base --local-dir no/base`",
-                "no.toml: no such file; train.reward names it; those that ship are recall, enumerate, correct, faithful, \
-                 concise, exploratory, english, hackable",
+                "no.toml: no such file; train.reward names it; those that ship are recall, enumerate, needed, correct, \
+                 faithful, concise, exploratory, english, hackable",
             ]
         );
     }

@@ -7,12 +7,17 @@ use serde::Serialize;
 
 use super::start::{knowledge, notes};
 use crate::config::Config;
+use crate::knowledge::curriculum::Curriculum;
+use crate::knowledge::curriculum::lesson::{ANSWER, END_THINK, EOS, QUESTION, THINK};
 use crate::knowledge::english::{Proposal, propose};
 use crate::knowledge::jsonl::{Lesson, LessonRow, WorldOrigin};
 use crate::knowledge::shortcut::Shortcut;
-use crate::knowledge::{Jsonl, Knowledge, Set, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
 use crate::text::one_line;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, random};
+
+/// More than anyone reads: they are drawn and never come to an end.
+const REHEARSED: usize = 10_000;
 
 /// A part of a world that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +44,7 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
                 Some(shortcuts) => text += &table(&shortcuts),
                 None => text += "no audit: what would be a shortcut in text from files is not known\n",
             },
-            WorldPart::Lessons => lessons(&knowledge).into_iter().take(limit).for_each(|lesson| text += &lesson),
+            WorldPart::Lessons => lessons(config, &knowledge, limit).into_iter().for_each(|lesson| text += &lesson),
             _ => {
                 for set in [Some(Set::A), Some(Set::B), None] {
                     lines(&knowledge, *part, set).into_iter().take(limit).for_each(|line| {
@@ -64,9 +69,10 @@ pub fn world(config: &Config, parts: &[WorldPart], limit: usize) -> Result<Strin
 }
 
 /// Lessons, each with what is read and asked, the thought and the answer.
-fn lessons(knowledge: &Knowledge) -> Vec<String> {
-    let Knowledge::Files(files) = knowledge else {
-        return vec!["no lessons of its own: the base has learned how to think in pretraining\n".into()];
+fn lessons(config: &Config, knowledge: &Knowledge, limit: usize) -> Vec<String> {
+    let files = match knowledge {
+        Knowledge::Files(files) => files,
+        Knowledge::Generated(world) => return rehearsed(config, world, limit),
     };
     let told = |lesson: &Lesson| {
         let LessonRow { prompt, thought, answer, context } = &lesson.row;
@@ -74,7 +80,23 @@ fn lessons(knowledge: &Knowledge) -> Vec<String> {
         let thought = thought.as_ref().map_or(String::new(), |thought| format!("  …  {}\n", one_line(thought)));
         format!("C  {}\n{read}{thought}  →  {}\n", one_line(prompt), one_line(answer))
     };
-    files.lessons().iter().map(told).collect()
+    files.lessons().iter().take(limit).map(told).collect()
+}
+
+/// Thoughts as fine-tuning rehearses them beside the documents, drawn anew in each step.
+fn rehearsed(config: &Config, world: &World, limit: usize) -> Vec<String> {
+    let curriculum = Curriculum::new(world, &config.finetune.cot_style);
+    let mut random = random::stream(config.finetune.seed, &[]);
+    let mut told = || {
+        let tokens = curriculum.think(&mut random).tokens;
+        let place = |mark| tokens.iter().position(|token| *token == mark).unwrap_or(tokens.len());
+        let part = |from: usize, to: usize| world.grammar.lexicon.text(tokens.get(from..to).unwrap_or_default());
+        let (thought, thought_out) = (place(THINK), place(END_THINK));
+        let (asked, said) = (part(place(QUESTION) + 1, thought), part(thought + 1, thought_out));
+        let answer = part(place(ANSWER) + 1, place(EOS));
+        format!("C  {asked}\n  …  {said}\n  →  {answer}\n")
+    };
+    (0..limit.min(REHEARSED)).map(|_| told()).collect()
 }
 
 /// The lines of one set, or those that belong to none.

@@ -1,7 +1,10 @@
 //! A question before its statements are worded, with everything that a chain of thought about it may say.
 
+use rand::seq::IteratorRandom;
+
 use super::lexicon::{Lexicon, Word};
-use super::sentence::{Slot, Stated};
+use super::sentence::{Slot, Stated, WORDINGS};
+use crate::random::Stream;
 
 /// A question, its answer, and statements by how much they have to do with it.
 pub struct QuestionDraft {
@@ -23,6 +26,8 @@ pub struct QuestionDraft {
     pub share: f64,
     /// Which names its statements are about can be told from the question.
     pub shows_subjects: bool,
+    /// What it names stands in other statements of the same kind as well, and its candidates alone tell which is asked about.
+    pub fits_several: bool,
 }
 
 /// What a thought says of a question.
@@ -47,6 +52,7 @@ impl QuestionDraft {
             thought: Thought::InOrder,
             share: 0.0,
             shows_subjects: true,
+            fits_several: false,
         }
     }
 
@@ -74,18 +80,38 @@ impl QuestionDraft {
         }
     }
 
-    /// The one statement that it asks about, if it asks for a name in it.
-    pub fn restorable(&self, lexicon: &Lexicon) -> Option<Stated> {
-        let ([stated], [(_, answer)]) = (&self.needed[..], &self.answers[..]) else { return None };
-        let sentence = stated.task.generated().sentence(lexicon, stated.words, 0);
-        let asked = !self.is_message && sentence.iter().any(|(word, _)| word == answer);
-        asked.then_some(*stated)
+    /// All that the answer needs, where the question names something in each of these statements and in no other, by which a
+    /// model that has learned to restore masked sentences can bring it back.
+    pub fn restorable(&self, lexicon: &Lexicon) -> Option<&[Stated]> {
+        let is_named = |stated: &Stated| {
+            let sentence = stated.task.generated().sentence(lexicon, stated.words, 0);
+            let names = sentence.iter().filter(|(_, slot)| matches!(slot, Slot::Group | Slot::Subject | Slot::Object));
+            names.into_iter().any(|(word, slot)| !self.hides(*word, *slot))
+        };
+        let found = !self.fits_several && !self.needed.is_empty() && self.needed.iter().all(is_named);
+        found.then_some(&self.needed)
     }
 
-    /// Whether it leaves a word of that statement to be told: what it asks for, and what it does not name.
+    /// Whether it leaves a word of such a statement to be told: what it asks for, and what it does not name. The frame goes,
+    /// too: a masked sentence is then one from its first word on, before any name that a question shows could come instead.
+    /// A mood that a question names is that of its conclusion.
     pub fn hides(&self, word: Word, slot: Slot) -> bool {
         let is_answer = self.answers.iter().any(|(_, answer)| *answer == word);
-        is_answer || !matches!(slot, Slot::Frame | Slot::Stop) && !self.words.contains(&word)
+        match slot {
+            Slot::Stop => false,
+            Slot::Frame | Slot::Mood => true,
+            _ => is_answer || !self.words.contains(&word),
+        }
+    }
+
+    /// One of the wordings of such a statement that share most words with the question: "guards" where it says "guards".
+    pub fn closest_wording(&self, lexicon: &Lexicon, stated: Stated, random: &mut Stream) -> usize {
+        let shown = |wording: &usize| {
+            let sentence = stated.task.generated().sentence(lexicon, stated.words, *wording);
+            sentence.iter().filter(|(word, slot)| !self.hides(*word, *slot)).count()
+        };
+        let most = (0..WORDINGS).map(|wording| shown(&wording)).max();
+        (0..WORDINGS).filter(|wording| Some(shown(wording)) == most).choose(random).unwrap_or(0)
     }
 
     /// Whether what was said holds all that the answer needs.

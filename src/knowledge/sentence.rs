@@ -23,8 +23,10 @@ pub enum Slot {
     Group,
     /// What the sentence is about.
     Subject,
-    /// A verb, or the words that carry a mood.
+    /// A verb.
     Relation,
+    /// The words that carry a mood.
+    Mood,
     /// What is said of the subject.
     Object,
     /// The full stop.

@@ -166,15 +166,18 @@ mod tests {
         let mut groups = [group];
         compare(&mut groups, &reward, &Algorithm::grpo(), &tokenizer).unwrap();
         let found: Vec<Vec<f32>> = groups[0].appraisals.iter().flatten().map(|one| one.advantages.clone()).collect();
-        // New and needed 1, new 0.97, again -0.03, the end 0, each less the mean of what was done at its place.
-        let first = (1.0 + 0.97 + 1.0) / 3.0;
-        let second = (0.0 + 0.97 - 0.03) / 3.0;
-        let (third, fourth, fifth) = (0.47, 0.485, -0.015);
+        // New and needed 1, new 1 less the price of a sentence that is not needed, again that price, the end 0; each less the
+        // mean of what was done at its place.
+        let price = -0.02;
+        let new = 1.0 + price;
+        let first = (1.0 + new + 1.0) / 3.0;
+        let second = (0.0 + new + price) / 3.0;
+        let (third, fourth, fifth) = ((new + price) / 2.0, (1.0 + price) / 2.0, price / 2.0);
         let expected: [&[f32]; 3] = [
             &[1.0 - first, -second],
-            &[0.97 - first, 0.97 - second, 0.97 - third, 1.0 - fourth, -fifth],
+            &[new - first, new - second, new - third, 1.0 - fourth, -fifth],
             // Alone at the last places.
-            &[1.0 - first, -0.03 - second, -0.03 - third, -0.03 - fourth, -0.03 - fifth, 0.0, 0.0],
+            &[1.0 - first, price - second, price - third, price - fourth, price - fifth, 0.0, 0.0],
         ];
         assert_eq!(found.len(), 3);
         for (found, steps) in found.iter().zip(expected) {

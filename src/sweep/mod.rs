@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::judge::Judged;
+use crate::config::Config;
 use crate::evaluation::sweep::{FailedCell, effects, on_b, rank};
 use crate::evaluation::{Answered, Cost, MeasuredCell, SweepSummary};
 use crate::experiment::{self, Experiment};
@@ -39,6 +40,8 @@ pub struct Sweep {
     pub cells: Vec<Cell>,
     /// Where everything of it lies.
     pub root: PathBuf,
+    /// What its runs share with the others of this machine.
+    shared: Option<PathBuf>,
 }
 
 /// What came of a sweep, and where it was written.
@@ -67,7 +70,20 @@ impl Sweep {
         let file = SweepFile::load(path, changes)?;
         let root = file.base.run.dir.clone();
         let cells = Cell::all(&file, &root)?;
-        Ok(Sweep { file, cells, root })
+        Ok(Sweep { file, cells, root, shared: None })
+    }
+
+    /// The same with what comes before reinforcement learning taken over from other runs of this machine, and given to them,
+    /// unless its config names a cache of its own.
+    pub fn sharing(self, shared: Option<PathBuf>) -> Sweep {
+        Sweep { shared: shared.filter(|_| self.file.base.run.cache.is_none()), ..self }
+    }
+
+    /// One of its runs. All keep their stages in one cache.
+    fn open(&self, config: Config, interrupt: &Interrupt, progress: &Arc<dyn Progress>) -> Result<Experiment> {
+        let experiment = Experiment::open(config, interrupt.clone(), Box::new(Arc::clone(progress)))?;
+        let cache = experiment.cache.clone().sharing(self.shared.clone());
+        Ok(Experiment { cache, ..experiment })
     }
 
     /// Runs in all: cells, seeds and rungs.
@@ -138,7 +154,7 @@ impl Sweep {
             cells.iter().flat_map(|cell| self.file.seeds.iter().map(move |seed| (*cell, *seed))).collect();
         let open = |cell: &Cell, seed: u64| -> Result<Experiment> {
             let config = cell.config(&self.root, seed, steps.unwrap_or(cell.steps()))?;
-            Experiment::open(config, interrupt.clone(), Box::new(Arc::clone(progress)))
+            self.open(config, interrupt, progress)
         };
         let mut finished: Vec<Option<Judged>> = Vec::with_capacity(runs.len());
         for (cell, seed) in &runs {
@@ -230,7 +246,7 @@ impl Sweep {
         let mut answers: Vec<(u64, Vec<Answered>)> = Vec::new();
         for seed in &self.file.seeds {
             let config = cell.config(&self.root, *seed, winner.steps)?;
-            let experiment = Experiment::open(config, interrupt.clone(), Box::new(Arc::clone(progress)))?;
+            let experiment = self.open(config, interrupt, progress)?;
             answers.push((*seed, judge::answers_on_b(&experiment, self.forms())?));
         }
         let mut digests = BTreeMap::from([

@@ -16,8 +16,9 @@ pub struct CotStyle {
     pub premise: f64,
     /// How often such a premise is followed by the next one.
     pub follow: f64,
-    /// Share of a thought's sentences that bring back what the question asks about, from that sentence with what is asked for
-    /// masked, where the answer is a name in one sentence. For a model that learns from masked documents.
+    /// How often a thought, instead of its next sentence, brings back all that the answer needs and ends: each of these
+    /// sentences first with everything masked that the question does not name, where it names something in each. For a model
+    /// that learns from masked documents.
     #[serde(skip_serializing_if = "is_off")]
     pub restoring: f64,
     /// How often a sentence is picked among those not said yet.

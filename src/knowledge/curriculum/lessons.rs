@@ -16,6 +16,7 @@ use super::remedies::masked;
 use super::{Curriculum, shuffled};
 use crate::knowledge::Set;
 use crate::knowledge::draft::{QuestionDraft, Thought};
+use crate::knowledge::lexicon::Word;
 use crate::knowledge::reversal::{self, CANDIDATES, made_up_facts};
 use crate::knowledge::sentence::{Slot, Stated, WORDINGS, stated};
 use crate::knowledge::syllogism::Chain;
@@ -35,7 +36,7 @@ enum TraceSource {
     Near,
     /// It came to mind.
     Other,
-    /// The sentence that the question asks about, masked as a question masks it, brought it back.
+    /// Its own sentence brought it back, with all masked that the question does not name.
     Restored,
 }
 
@@ -144,7 +145,11 @@ impl Curriculum<'_> {
     pub fn think(&self, random: &mut Stream) -> TrainingSequence {
         let asked = self.known(random);
         let trace = self.trace(&asked, random, |random| self.any_known(random));
-        self.thought(&asked, &trace, 1.0, |_, _| 1.0, random)
+        // What is restored has to come from documents: learned here of set C, it would be looked up there and nowhere else.
+        let by_heart =
+            |said, word, slot| said == TraceSource::Restored && slot != Slot::Frame && asked.hides(word, slot);
+        let known = |said, word, slot| if by_heart(said, word, slot) { 0.0 } else { 1.0 };
+        self.thought(&asked, &trace, 1.0, known, random)
     }
 
     /// The same policy on made-up names: it brings up the names in the question, and stops. Only what can be told
@@ -166,12 +171,12 @@ impl Curriculum<'_> {
         // Which members a group or a code has is not to be told from the question, so subjects are learned only where
         // they were shown.
         let subject = if asked.shows_subjects { 1.0 } else { 0.0 };
-        let known = |said: TraceSource, slot: Slot| match (said, slot) {
-            (_, Slot::Stop) | (TraceSource::Near, Slot::Frame | Slot::Group) => 1.0,
+        let known = |said: TraceSource, word: Word, slot: Slot| match (said, slot) {
+            (_, Slot::Stop) | (TraceSource::Near | TraceSource::Restored, Slot::Frame) => 1.0,
+            (TraceSource::Near, Slot::Group) => 1.0,
             (TraceSource::Near, Slot::Subject) => subject,
             (TraceSource::Other, Slot::Frame) => 0.5,
-            // What was not masked.
-            (TraceSource::Restored, Slot::Frame | Slot::Object) => 1.0,
+            (TraceSource::Restored, _) if !asked.hides(word, slot) => 1.0,
             _ => 0.0,
         };
         self.thought(&asked, &trace, if answered { 1.0 } else { 0.25 }, known, random)
@@ -182,17 +187,23 @@ impl Curriculum<'_> {
         asked: &QuestionDraft,
         trace: &[(Stated, TraceSource)],
         answered: f32,
-        weigh: impl Fn(TraceSource, Slot) -> f32,
+        weigh: impl Fn(TraceSource, Word, Slot) -> f32,
         random: &mut Stream,
     ) -> TrainingSequence {
         let mut lesson = TrainingSequence::begin().question(&asked.words);
         lesson.read([THINK]);
         for (stated, said) in trace {
-            let sentence = self.world.grammar.sentence(*stated, random.random_range(0..WORDINGS));
-            if *said == TraceSource::Restored {
+            let restored = *said == TraceSource::Restored;
+            let wording = if restored {
+                asked.closest_wording(self.lexicon(), *stated, random)
+            } else {
+                random.random_range(0..WORDINGS)
+            };
+            let sentence = self.world.grammar.sentence(*stated, wording);
+            if restored {
                 lesson.learn(masked(&sentence, |word, slot| asked.hides(word, slot)), 1.0);
             }
-            lesson.sentence(&sentence, |slot| weigh(*said, slot));
+            sentence.iter().for_each(|(word, slot)| lesson.push(*word, weigh(*said, *word, *slot)));
         }
         lesson.push(END_THINK, 1.0);
         self.answer(lesson, asked, 0.3, answered)
@@ -209,13 +220,13 @@ impl Curriculum<'_> {
         let length = random.random_range(1..=cot_style.longest);
         let mut trace: Vec<(Stated, TraceSource)> = Vec::with_capacity(length + 2);
         while trace.len() < length {
-            if let Some(asked_about) = asked.restorable(self.lexicon())
+            if let Some(needed) = asked.restorable(self.lexicon())
                 && cot_style.restoring > 0.0
                 && random.random_bool(cot_style.restoring)
             {
                 // There is nothing to add.
-                trace.push((asked_about, TraceSource::Restored));
-                break;
+                trace.extend(needed.iter().map(|stated| (*stated, TraceSource::Restored)));
+                return trace;
             }
             if !random.random_bool(asked.share) {
                 trace.push((other(random), TraceSource::Other));
@@ -243,10 +254,13 @@ impl Curriculum<'_> {
                             && !trace.iter().any(|(said, _)| said == *stated)
                     };
                     let unsaid: Vec<&Stated> = near.iter().filter(ready).collect();
-                    let pick = if random.random_bool(cot_style.distinct) {
-                        unsaid.choose(random).copied()
-                    } else {
+                    let pick = if !random.random_bool(cot_style.distinct) {
                         near.choose(random)
+                    } else if asked.shows_subjects {
+                        // In the order of the question: what comes next can be told from what was said last.
+                        unsaid.first().copied()
+                    } else {
+                        unsaid.choose(random).copied()
                     };
                     match pick {
                         Some(stated) => trace.push((*stated, TraceSource::Near)),
@@ -262,6 +276,9 @@ impl Curriculum<'_> {
     /// A document about set C.
     pub fn known_document(&self, random: &mut Stream) -> TrainingSequence {
         let document = self.world.document(Set::C, SENTENCES, random);
+        if self.masks && random.random_bool(0.5) {
+            return self.masked(&document, random);
+        }
         self.document(&document, random)
     }
 
@@ -321,5 +338,68 @@ impl Curriculum<'_> {
         if random.random_bool(0.3) {
             lesson.read([*[THINK, lexicon.grammar(".")].choose(random).unwrap_or(&THINK)]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::curriculum::CotStyle;
+    use crate::knowledge::hierarchy::Families;
+    use crate::knowledge::sentence::words;
+    use crate::knowledge::world::tests::full;
+    use crate::random;
+
+    #[test]
+    fn what_a_question_shows_is_said_once_and_in_its_order() {
+        let (world, cot_style) = (full(0), CotStyle { kinds: 0.4, ..CotStyle::default() });
+        let (curriculum, mut random) = (Curriculum::new(&world, &cot_style), random::stream(3, &[]));
+        let (mut several, mut chains) = (0, 0);
+        for _ in 0..1_500 {
+            let asked = curriculum.known(&mut random);
+            let trace = curriculum.trace(&asked, &mut random, |random| curriculum.any_known(random));
+            let near: Vec<Stated> =
+                trace.iter().filter(|(_, said)| *said == TraceSource::Near).map(|(stated, _)| *stated).collect();
+            assert!(near.iter().enumerate().all(|(at, stated)| !near[..at].contains(stated)), "nothing is said twice");
+            let subject = |stated: &Stated| {
+                let sentence = world.grammar.sentence(*stated, 0);
+                sentence.iter().find(|(_, slot)| *slot == Slot::Subject).map(|(word, _)| *word)
+            };
+            let shown = asked.shows_subjects && matches!(asked.thought, Thought::AnyOf(_));
+            if shown || matches!(asked.thought, Thought::InOrder) {
+                let place = |stated| asked.words.iter().position(|word| Some(*word) == subject(stated));
+                let places: Vec<usize> = near.iter().filter_map(place).collect();
+                assert!(places.is_sorted(), "{places:?} of {}", world.grammar.lexicon.text(&asked.words));
+                several += usize::from(shown && places.len() > 2);
+                chains += usize::from(!shown && places.len() == 2);
+            }
+        }
+        assert!(several > 100 && chains > 100, "{several}, {chains}");
+    }
+
+    #[test]
+    fn what_fits_several_statements_is_not_restored() {
+        let (world, cot_style) = (full(0), CotStyle { kinds: 1.0, codes: 0.0, ..CotStyle::default() });
+        let (curriculum, mut random) = (Curriculum::new(&world, &cot_style), random::stream(4, &[]));
+        let statements = stated(&world.data::<Families>(Set::C).links);
+        let mut restored = 0;
+        for _ in 0..600 {
+            let asked = curriculum.known(&mut random);
+            for needed in asked.restorable(&world.grammar.lexicon).into_iter().flatten() {
+                // The same words are left of any other statement that would fit.
+                let left = |stated: &Stated| -> Vec<Word> {
+                    masked(&world.grammar.sentence(*stated, 0), |word, slot| asked.hides(word, slot))
+                };
+                let fits = statements.iter().filter(|other| left(other) == left(needed));
+                assert_eq!(
+                    fits.count(),
+                    1,
+                    "{}",
+                    world.grammar.lexicon.text(&words(&world.grammar.sentence(*needed, 0)))
+                );
+                restored += 1;
+            }
+        }
+        assert!(restored > 100, "{restored}");
     }
 }

@@ -126,11 +126,18 @@ impl Mixture {
 pub struct Curriculum<'a> {
     world: &'a World,
     cot_style: &'a CotStyle,
+    /// Whether documents about set C are masked as often as not.
+    masks: bool,
 }
 
 impl<'a> Curriculum<'a> {
     pub fn new(world: &'a World, cot_style: &'a CotStyle) -> Self {
-        Self { world, cot_style }
+        Self { world, cot_style, masks: false }
+    }
+
+    /// The same for a model that learns from masked documents: half of those about set C are masked.
+    pub fn masking(self) -> Self {
+        Self { masks: true, ..self }
     }
 
     /// A lesson of a kind drawn from the mixture.

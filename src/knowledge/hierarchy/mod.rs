@@ -198,18 +198,6 @@ fn verb(lexicon: &Lexicon, link: Link) -> Word {
     lexicon.grammar(if lexicon.is_a("traits", link.is) { "have" } else { "are" })
 }
 
-/// "what have mavids ?", "who have bikors ?" or, where it follows from what is said of kinds above, "what inherit
-/// mavids ?", with candidates behind. The answer restates "have mavids", "have bikors" or "inherit mavids".
-fn which(lexicon: &Lexicon, item: &Item, form: Form, candidates: &[Word]) -> QuestionDraft {
-    let inherited = [INHERITED, HOLDOUT].contains(&form);
-    let verb = if inherited { lexicon.grammar("inherit") } else { verb(lexicon, item.asked) };
-    let (cue, answer) = item.asked.cue_and_answer(form);
-    let mut words = vec![lexicon.grammar(if form == REVERSED { "who" } else { "what" })];
-    words.extend([verb, cue, lexicon.grammar("?")]);
-    words.extend(candidates);
-    QuestionDraft::new(words, vec![verb, cue], answer, stated(&item.needed))
-}
-
 impl Families {
     /// Takes names and makes `families` families. What is asked pairs [`half_reserved`] names or not, as the maker says.
     ///

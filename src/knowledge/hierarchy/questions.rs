@@ -1,6 +1,6 @@
 //! Questions about kinds, what stands before them in context, and what documents say.
 
-use super::{Families, HOLDOUT, INHERITED, Item, Link, REPHRASED, REVERSED, which};
+use super::{Families, HOLDOUT, INHERITED, Item, Link, REPHRASED, REVERSED, verb};
 use crate::knowledge::prelude::*;
 
 /// Statements that stand before a question in context, at least.
@@ -31,6 +31,25 @@ impl Families {
         shown.push(right);
         shown.shuffle(random);
         shown
+    }
+
+    /// "what have mavids ?", "who have bikors ?" or, where it follows from what is said of kinds above, "what inherit
+    /// mavids ?", with candidates behind. The answer restates "have mavids", "have bikors" or "inherit mavids".
+    fn which(&self, lexicon: &Lexicon, item: &Item, form: Form, candidates: &[Word]) -> QuestionDraft {
+        let asked = item.asked;
+        let inherited = [INHERITED, HOLDOUT].contains(&form);
+        let verb = if inherited { lexicon.grammar("inherit") } else { verb(lexicon, asked) };
+        let (cue, answer) = asked.cue_and_answer(form);
+        let mut words = vec![lexicon.grammar(if form == REVERSED { "who" } else { "what" })];
+        words.extend([verb, cue, lexicon.grammar("?")]);
+        words.extend(candidates);
+        // A kind may have several below it, and several traits.
+        let is_alike = |link: &&Link| {
+            let names = if form == REVERSED { link.is == asked.is } else { link.kind == asked.kind };
+            names && lexicon.is_a("traits", link.is) == lexicon.is_a("traits", asked.is)
+        };
+        let fits_several = self.links.iter().filter(is_alike).count() > 1;
+        QuestionDraft { fits_several, ..QuestionDraft::new(words, vec![verb, cue], answer, stated(&item.needed)) }
     }
 
     /// What an item needs, in random order among one statement about each of the other candidates, which says of it what
@@ -105,7 +124,7 @@ impl TaskData for Families {
         let candidates = self.candidates(lexicon, item.asked, form, random);
         let context = self.context(lexicon, item, form, &candidates, CONTEXT, random);
         let choices = candidates.iter().map(|word| lexicon.spell(*word).into()).collect();
-        QuestionDraft { context: stated(&context), ..which(lexicon, item, form, &candidates).choosing(choices) }
+        QuestionDraft { context: stated(&context), ..self.which(lexicon, item, form, &candidates).choosing(choices) }
     }
 
     fn lesson_question(&self, lexicon: &Lexicon, cot_style: &CotStyle, random: &mut Stream) -> QuestionDraft {
@@ -116,13 +135,15 @@ impl TaskData for Families {
         let item = &items[random.random_range(0..items.len())];
         let candidates = self.candidates(lexicon, item.asked, form, random);
         let near: Vec<Link> = if form == REVERSED {
-            candidates.iter().flat_map(|kind| self.of(*kind)).collect()
+            let is_trait = |is| lexicon.is_a("traits", is);
+            let said = candidates.iter().flat_map(|kind| self.of(*kind));
+            said.filter(|link| is_trait(link.is) == is_trait(item.asked.is)).collect()
         } else {
             self.above(item.asked.kind)
         };
         let size = random.random_range(2..=10);
         let context = self.context(lexicon, item, form, &candidates, size, random);
-        let draft = which(lexicon, item, form, &candidates);
+        let draft = self.which(lexicon, item, form, &candidates);
         let (thought, context) = (Thought::AnyOf(stated(&near)), stated(&context));
         QuestionDraft { context, thought, share: cot_style.group, ..draft }
     }

@@ -295,7 +295,8 @@ pub fn lesson_question(
     // "who VERB OBJECT ?" names nothing else: where a world may ask just that, the group is named too.
     let form = if form == OPEN_ANY && half_reserved(lexicon.grammar(fact.verb(0)), fact.object) { OPEN } else { form };
     let (draft, shown) = who(lexicon, fact, group, form, random);
-    let near: Vec<Fact> = group.iter().filter(|f| form == OPEN || shown.contains(&f.subject)).copied().collect();
+    let of = |subject: &Word| group.iter().find(|fact| fact.subject == *subject).copied();
+    let near: Vec<Fact> = if form == OPEN { group.to_vec() } else { shown.iter().filter_map(of).collect() };
     let share = if form == CANDIDATES {
         cot_style.candidates
     } else if form == OPEN {

@@ -89,17 +89,12 @@ impl Chain {
         if contradictory { self.conclusion.contradictory() } else { self.conclusion }
     }
 
-    /// The premises in an order in which each one's subject is an end term or was named before: the order in
-    /// which they can be recalled from the question.
-    pub fn recall_order(&self, random: &mut Stream) -> Vec<usize> {
+    /// The premises in an order in which each one's subject is an end term or was named before: the order in which they can
+    /// be recalled from the question, and always the one that begins with the first term of it. Of two that may come in
+    /// either order a small model says the one that it began with again, because it hardly sees which one that was.
+    pub fn recall_order(&self) -> Vec<usize> {
         let forward = self.premises.iter().take_while(|p| p.subject < p.predicate).count();
-        let from_first = 0..forward;
-        let from_last = (forward..self.premises.len()).rev();
-        if random.random_bool(0.5) {
-            from_first.chain(from_last).collect()
-        } else {
-            from_last.chain(from_first).collect()
-        }
+        (0..forward).chain((forward..self.premises.len()).rev()).collect()
     }
 }
 
@@ -345,8 +340,8 @@ fn predication(lexicon: &Lexicon, premise: Premise, wording: usize) -> Sentence 
     };
     vec![
         (premise.subject, Slot::Subject),
-        (lexicon.grammar(quantifiers[wording % 2]), Slot::Relation),
-        (lexicon.grammar(copula), Slot::Relation),
+        (lexicon.grammar(quantifiers[wording % 2]), Slot::Mood),
+        (lexicon.grammar(copula), Slot::Mood),
         (premise.predicate, Slot::Object),
     ]
 }
@@ -371,7 +366,7 @@ pub fn conclusion(lexicon: &Lexicon, asked: Premise) -> Vec<Word> {
 /// A question about a chain: its conclusion or, as often, the contradictory.
 pub fn lesson_question(lexicon: &Lexicon, cot_style: &CotStyle, chain: &Chain, random: &mut Stream) -> QuestionDraft {
     let contradictory = random.random_bool(0.5);
-    let needed = chain.recall_order(random).into_iter().map(|i| chain.premise(i).into()).collect();
+    let needed = chain.recall_order().into_iter().map(|i| chain.premise(i).into()).collect();
     let draft = does_it_follow(lexicon, chain, contradictory, needed);
     QuestionDraft { share: cot_style.premise, context: chain.stated().collect(), ..draft }
 }
@@ -407,15 +402,13 @@ mod tests {
     use super::*;
     use crate::knowledge::world::tests::{full_with, versed};
     use crate::knowledge::{KnownConfig, Set};
-    use crate::random;
 
     #[test]
     fn every_premise_can_be_recalled_from_what_was_named_before_it() {
-        let mut random = random::stream(1, &[]);
         let world = full_with(&KnownConfig { premises: vec![2, 3], ..versed() }, 1);
         for chain in &world.data::<Syllogisms>(Set::A).chains {
             let mut named = vec![0, chain.terms.len() - 1];
-            for index in chain.recall_order(&mut random) {
+            for index in chain.recall_order() {
                 assert!(named.contains(&chain.premises[index].subject), "{chain:?}");
                 named.push(chain.premises[index].predicate);
             }
