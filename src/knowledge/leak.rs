@@ -32,7 +32,9 @@ impl<'a> Leaks<'a> {
                 let asked = tasks.any(|task| task.asks(&self.world.grammar.lexicon, word));
                 asked.then_some(LeakKind::Question)
             }
-            here if here == self.colon => tasks.any(|task| task.answers(word)).then_some(LeakKind::Answer),
+            here if here == self.colon => {
+                tasks.any(|task| task.answers(&self.world.grammar.lexicon, word)).then_some(LeakKind::Answer)
+            }
             _ if learned => tasks.find_map(|task| task.gives_away(word)),
             _ => None,
         }

@@ -184,7 +184,7 @@ pub trait TaskData: Any + fmt::Debug + Send + Sync {
     fn asks(&self, lexicon: &Lexicon, mark: &TrainingWord) -> bool;
 
     /// Whether the colon that is met here stands between what is asked of it and the answer.
-    fn answers(&self, colon: &TrainingWord) -> bool;
+    fn answers(&self, lexicon: &Lexicon, colon: &TrainingWord) -> bool;
 
     /// What a word that is learned gives away, beside questions and answers.
     fn gives_away(&self, _word: &TrainingWord) -> Option<LeakKind> {

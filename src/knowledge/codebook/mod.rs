@@ -337,7 +337,7 @@ impl TaskData for Codebooks {
         })
     }
 
-    fn answers(&self, colon: &TrainingWord) -> bool {
+    fn answers(&self, _: &Lexicon, colon: &TrainingWord) -> bool {
         let other = self.held_at(colon, 1).map(|e| if Some(e.plain) == colon.before(1) { e.cipher } else { e.plain });
         other.is_some() && colon.after().first() == other.as_ref()
     }

@@ -158,7 +158,7 @@ impl TaskData for Families {
         shown.any(|shown| self.is_asked(cue, *shown))
     }
 
-    fn answers(&self, colon: &TrainingWord) -> bool {
+    fn answers(&self, _: &Lexicon, colon: &TrainingWord) -> bool {
         let said = colon.before(1).zip(colon.after().first());
         said.is_some_and(|(cue, answer)| self.is_asked(cue, *answer))
     }

@@ -247,7 +247,7 @@ impl TaskData for Reversals {
     }
 
     /// "OBJECT : SUBJECT"
-    fn answers(&self, colon: &TrainingWord) -> bool {
+    fn answers(&self, _: &Lexicon, colon: &TrainingWord) -> bool {
         let fact = colon.before(1).and_then(|object| self.by_object.get(&object));
         fact.is_some_and(|fact| colon.after().first() == Some(&fact.subject))
     }
