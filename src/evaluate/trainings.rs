@@ -11,7 +11,7 @@ use crate::experiment::{Experiment, Purpose};
 use crate::knowledge::Set;
 use crate::{Error, Result};
 
-/// Share of the sentences of rehearsed thoughts that bring back what is masked, where documents are learned so.
+/// `cot_style.restoring` of arms whose documents are learned masked, where the config says none.
 const RESTORING: f64 = 0.4;
 
 /// An experiment that trains as asked for, beside `of`: what the run in this directory, with this config, would train.
