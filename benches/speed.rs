@@ -214,6 +214,7 @@ impl<'a> Lab<'a> {
             expected: &self.questions[completion.request].answer,
             aliases: &[],
             matching: self.questions[completion.request].matching,
+            form: self.questions[completion.request].form,
             tokens: completion.tokens.len(),
             finished: false,
             step: 1,

@@ -12,11 +12,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use recollect::config::Config;
+use recollect::config::{Config, Draw};
 use recollect::evaluate::Reported;
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
 use recollect::kernels::Precision;
+use recollect::knowledge::reversal::OPEN;
 use recollect::learner::Algorithm;
 use recollect::telemetry::meaning::meaning;
 use recollect::telemetry::{Meter, Progress, Silent, read_metrics};
@@ -279,4 +280,41 @@ fn what_is_frozen_stays_as_fine_tuning_left_it() {
         moved += usize::from(!same);
     }
     assert!(moved > 0, "the others learn");
+}
+
+#[test]
+fn questions_that_are_drawn_by_what_is_unsolved_are_the_same_after_an_interruption() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
+    // The base that ships, which guesses right now and then.
+    let drawn = |name: &str| {
+        let mut config = config(root, name, 2);
+        config.train.draw = Draw::Unsolved;
+        config.train.form_shares = [(OPEN, 2.0)].into();
+        config.train.form_max_new_tokens = [(OPEN, 7)].into();
+        config
+    };
+    run(drawn("whole")).unwrap();
+    let expected = left_by(&root.join("whole"));
+    run_until(drawn("stopped"), "reinforcement learning", 3);
+    run(drawn("stopped")).unwrap();
+    same(&expected, &left_by(&root.join("stopped")), "stopped and continued");
+
+    let rollouts = |step: usize| -> Vec<serde_json::Value> {
+        let text = String::from_utf8(expected[&format!("step-{step:06}.jsonl")].clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let asked = |step: usize| {
+        ["candidates", "open", "entailment"]
+            .map(|form| rollouts(step).iter().filter(|row| row["form"] == form).count() / 4)
+    };
+    assert_eq!(asked(1), [2, 3, 1], "nothing is known yet, so the shares decide");
+    assert!((2..=6).any(|step| asked(step) != asked(1)), "what was solved decides as well");
+    let tokens = |row: &serde_json::Value| row["tokens"].as_u64().unwrap();
+    let longest = |open: bool| {
+        (1..=6).flat_map(rollouts).filter(|row| (row["form"] == "open") == open).map(|row| tokens(&row)).max()
+    };
+    assert_eq!(longest(true), Some(7));
+    assert!(longest(false) > Some(7));
 }

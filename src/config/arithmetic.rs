@@ -23,7 +23,7 @@ pub fn of_pretraining(config: &Config) -> Vec<DerivedNumber> {
 pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
     let Config { finetune, train, .. } = config;
     let (questions, group, steps, length) =
-        (train.questions_per_step, train.group_size, train.steps, train.max_new_tokens);
+        (train.questions_per_step, train.group_size, train.steps, train.longest_completion().1);
     // An algorithm that is wrong is refused elsewhere.
     let algorithm = train.algorithm.resolve().unwrap_or_else(|_| Algorithm::grpo());
     let (epochs, extra) = (algorithm.inner_epochs, algorithm.filter.extra_rounds);

@@ -6,8 +6,8 @@ use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
 use super::{AdamConfig, Ranges};
-use crate::knowledge::Set;
-use crate::knowledge::curriculum::{CotStyle, Mixture};
+use crate::knowledge::curriculum::{CotStyle, Curriculum, Mixture};
+use crate::knowledge::{Set, World};
 use crate::learner::Scales;
 
 /// How much restating the question counts where nothing else is said. Documents wash out what the question was before
@@ -90,6 +90,15 @@ impl Default for FinetuneConfig {
 optimizer_keys!(FinetuneConfig, "finetune", 0.98);
 
 impl FinetuneConfig {
+    /// The lessons of the base that are rehearsed while documents are learned, and whenever the model learns afterwards.
+    pub fn curriculum<'a>(&'a self, world: &'a World) -> Curriculum<'a> {
+        let curriculum = Curriculum::new(world, &self.cot_style);
+        match self.objective {
+            DocumentObjective::Masked => curriculum.masking(),
+            DocumentObjective::NextToken | DocumentObjective::Reversed => curriculum,
+        }
+    }
+
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("finetune.steps", self.steps, 1..=MOST_STEPS);
         ranges.count("finetune.tokens_per_step", self.tokens_per_step, 1..=MOST_TOKENS);

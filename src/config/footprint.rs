@@ -80,7 +80,8 @@ pub fn for_config(config: &Config) -> Option<[Footprint; 2]> {
         (place, _) => base::shape(place).ok()?,
     };
     let train = &config.train;
-    let sampled = train.questions_per_step.saturating_mul(train.group_size).saturating_mul(train.max_new_tokens);
+    let sampled =
+        train.questions_per_step.saturating_mul(train.group_size).saturating_mul(train.longest_completion().1);
     let micro_batches = sampled.saturating_add(train.replay_tokens).max(config.finetune.tokens_per_step)
         / micro_batch(&model, MICRO_BATCH)
         + 1;

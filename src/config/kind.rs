@@ -7,8 +7,10 @@
 use toml::{Table, Value};
 
 use super::Config;
+use super::finetune::RESTATED;
 use super::model::BaseConfig;
 use crate::base;
+use crate::knowledge::curriculum::Mixture;
 
 /// Parameters of the model that the rates were measured with.
 const MEASURED: f64 = 135e6;
@@ -99,6 +101,26 @@ impl KindDefault {
         // What is no section is refused by name later.
         if let Some(section) = section.as_table_mut() {
             section.entry(self.key).or_insert(self.value);
+        }
+    }
+}
+
+/// Whoever says a part of a style or of a mixture leaves the rest as it is in this section, which is not as it is in
+/// pretraining.
+pub fn rest_of_sections(table: &mut Table) {
+    let restated = Table::from_iter([("restated".to_owned(), Value::from(f64::from(RESTATED)))]);
+    let shares = |mixture: Mixture| Table::try_from(mixture).unwrap_or_default();
+    for (section, key, usual) in [
+        ("finetune", "cot_style", restated.clone()),
+        ("finetune", "habits", restated),
+        ("finetune", "mixture", shares(Mixture::rehearsal())),
+        ("train", "mixture", shares(Mixture::reading())),
+    ] {
+        let said = table.get_mut(section).and_then(|section| section.get_mut(key)?.as_table_mut());
+        if let Some(said) = said {
+            usual.into_iter().for_each(|(key, value)| {
+                said.entry(key).or_insert(value);
+            });
         }
     }
 }

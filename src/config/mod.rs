@@ -5,6 +5,7 @@
 //! from where it was last worked on ([`crate::store::paths`]).
 
 pub mod arithmetic;
+mod draw;
 mod evaluation;
 mod finetune;
 pub mod footprint;
@@ -30,6 +31,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use draw::Draw;
 pub use evaluation::{ArmsConfig, EvaluationConfig};
 pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
 pub use kind::of_kind;
@@ -123,11 +125,7 @@ impl Config {
         }
         world::resolve_preset(&mut table).map_err(|error| error.attributed_to(place))?;
         kind::defaults(&table).into_iter().for_each(|default| default.fill(&mut table));
-        // Whoever says a part of the style leaves the rest as it is here, which is not quite as it is in pretraining.
-        for key in ["cot_style", "habits"] {
-            let style = table.get_mut("finetune").and_then(|finetune| finetune.get_mut(key)?.as_table_mut());
-            style.map(|style| style.entry("restated").or_insert(f64::from(finetune::RESTATED).into()));
-        }
+        kind::rest_of_sections(&mut table);
         let (config, problems) = strict_toml::decode::<Config>(&table);
         let mut problems: Vec<_> = problems.into_iter().map(foreign::translated).collect();
         let in_ranges = config.as_ref().map(Config::problems).unwrap_or_default();
@@ -229,7 +227,7 @@ impl Config {
     /// training samples does not matter.
     pub fn longest_completion(&self, trains: bool) -> (&'static str, usize) {
         let measured = ("evaluation.max_new_tokens", self.evaluation.max_new_tokens);
-        let sampled = ("train.max_new_tokens", self.train.max_new_tokens);
+        let sampled = self.train.longest_completion();
         if trains && sampled.1 > measured.1 { sampled } else { measured }
     }
 
@@ -280,6 +278,7 @@ fn flatten(prefix: &str, table: &Table, flat: &mut Vec<(String, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knowledge::curriculum::Mixture;
 
     fn parse(text: &str, overrides: &[&str]) -> Result<Config> {
         let overrides: Vec<String> = overrides.iter().map(|s| s.to_string()).collect();
@@ -339,6 +338,9 @@ mod tests {
         }
         let restated = |key: &str| parse("", &[key]).unwrap().finetune.cot_style.restated;
         assert_eq!(restated("finetune.cot_style={ restated = 0.5 }"), 0.5);
+        let config = parse("", &["finetune.mixture.think=0.5", "train.mixture={ think = 0.5 }"]).unwrap();
+        assert_eq!(config.finetune.mixture, Mixture { think: 0.5, ..Mixture::rehearsal() });
+        assert_eq!(config.train.mixture, Mixture { think: 0.5, ..Mixture::reading() });
         let config = parse("", &["train.adam.beta1=0.8", "finetune.adam={ epsilon = 1e-6 }"]).unwrap();
         let [train, finetune, pretrain] =
             [config.train.optimizer_keys(), config.finetune.optimizer_keys(), config.pretrain.optimizer_keys()]

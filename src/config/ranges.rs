@@ -65,7 +65,8 @@ impl Ranges {
 
     /// Weights that something can be drawn by.
     pub fn mixture(&mut self, key: &str, mixture: &Mixture) {
-        let Mixture { read, read_trace, recite_context, document, answer, think, bring_up, guess } = *mixture;
+        let Mixture { read, read_trace, recite_context, document, answer, think, bring_up, guess, .. } = *mixture;
+        let Mixture { repeat, read_many, .. } = *mixture;
         let weights = [
             ("read", read),
             ("read_trace", read_trace),
@@ -75,6 +76,8 @@ impl Ranges {
             ("think", think),
             ("bring_up", bring_up),
             ("guess", guess),
+            ("repeat", repeat),
+            ("read_many", read_many),
         ];
         for (name, weight) in weights {
             self.not_negative(&format!("{key}.{name}"), weight, 1e6);

@@ -1,10 +1,12 @@
 //! `[train]`: reinforcement learning on the questions of A.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
+use super::draw::Draw;
 use super::foreign::translated;
 use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
@@ -29,8 +31,19 @@ pub struct TrainConfig {
     /// Steps: each samples completions, judges them and learns from them, by one optimizer step for each of the
     /// algorithm's inner epochs. May be raised for a run that has begun or is finished: it goes on from its last step.
     pub steps: usize,
-    /// Forms of questions that a step asks, as many of each.
+    /// Forms of questions that a step asks, each once; as many questions of each, if `form_shares` does not say otherwise.
     pub forms: Vec<Form>,
+    /// How often a form is asked beside the others, where that is not 1; every step asks one question of each form at least.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub form_shares: BTreeMap<Form, f64>,
+    /// Longest completions of questions of a form, where that is not `max_new_tokens`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub form_max_new_tokens: BTreeMap<Form, usize>,
+    /// Which questions are asked. With `"unsolved"` what a step has to say of itself (`reward`, `correct/…`) is of harder questions
+    /// than those of A as a whole, and what is maximised is no longer the mean over these: it is a mixture that moves on to what
+    /// is still wrong.
+    #[serde(skip_serializing_if = "Draw::is_uniform")]
+    pub draw: Draw,
     /// Share of what is known in A (groups of facts, squares of syllogisms) that is asked of nobody in training, so that
     /// runs can be compared by it and B stays for the end; a sweep takes a quarter. 0: training asks about all of A.
     // Left out where it is 0: a run that holds nothing out is the run that it was before this key existed.
@@ -126,6 +139,9 @@ impl Default for TrainConfig {
         TrainConfig {
             steps: 300,
             forms: vec![CANDIDATES, OPEN, ENTAILMENT],
+            form_shares: BTreeMap::new(),
+            form_max_new_tokens: BTreeMap::new(),
+            draw: Draw::Uniform,
             held_out: 0.0,
             questions_per_step: 12,
             group_size: 16,
@@ -189,15 +205,9 @@ impl TrainConfig {
         self.questions_per_step.saturating_mul(self.group_size)
     }
 
-    /// Questions of form number `at` in one step. What does not divide goes to the first forms.
-    pub fn questions_of(&self, at: usize) -> usize {
-        let forms = self.forms.len().max(1);
-        self.questions_per_step / forms + usize::from(at < self.questions_per_step % forms)
-    }
-
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("train.steps", self.steps, 1..=MOST_STEPS);
-        ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
+        self.check_forms(ranges, MOST_TOKENS);
         ranges.within("train.held_out", self.held_out, 0.0..=0.9);
         let least = self.forms.len().clamp(1, MOST_ROLLOUTS);
         ranges.count("train.questions_per_step", self.questions_per_step, least..=MOST_ROLLOUTS);

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, TrainConfig};
 use crate::exchange::{Actors, Threads, WorkerPool};
 use crate::gguf;
 use crate::interrupt::Interrupt;
-use crate::learner::{Algorithm, CreditAssignment};
+use crate::knowledge::Form;
+use crate::knowledge::jsonl::task::COMPLETION;
+use crate::knowledge::registry::generated_forms;
+use crate::learner::CreditAssignment;
 use crate::policy::{Policy, no_checkpoint};
 use crate::reward::{Normalise, Reward};
 use crate::store::open_run::cache_of;
 use crate::store::{RunDir, StageCache};
 use crate::telemetry::Progress;
-use crate::{Error, Result, files, shipped};
+use crate::{Error, Result, files, shipped, strict_toml};
 
 /// What every stage works with: the config, what it names, and the run directory, held for this process.
 pub struct Experiment {
@@ -171,7 +174,7 @@ fn unresolved(config: &Config) -> Vec<Error> {
 /// Refuses a reward, of this file, that the algorithm cannot learn from, or whose commands are not there. They are
 /// started when there is something to judge.
 fn can_pay(config: &Config, reward: &Reward, file: &str) -> Result<()> {
-    suits(&config.train.algorithm.resolve()?, reward, file)?;
+    suits(&config.train, reward, file)?;
     reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))
 }
 
@@ -236,8 +239,17 @@ pub(crate) fn unreadable_reward(path: &Path) -> Option<Error> {
     }
 }
 
-/// Refuses a reward, of this file, that an algorithm cannot learn from.
-pub(crate) fn suits(algorithm: &Algorithm, reward: &Reward, file: &str) -> Result<()> {
+/// Refuses a reward, of this file, that training cannot learn from.
+pub(crate) fn suits(config: &TrainConfig, reward: &Reward, file: &str) -> Result<()> {
+    let algorithm = config.algorithm.resolve()?;
+    // What forms the questions of files have is seen when these are read.
+    let there: Vec<Form> = generated_forms().chain(config.forms.iter().copied()).collect();
+    let named = reward.terms.iter().flat_map(|term| term.forms.iter().map(move |form| (term, form)));
+    if let Some((term, form)) = named.filter(|_| !there.contains(&COMPLETION)).find(|(_, form)| !there.contains(form)) {
+        let names: Vec<&str> = there.iter().map(|form| form.name).collect();
+        let found = format!("term {}: forms: no question has the form {form}", term.name);
+        return Err(Error::invalid(file, found, strict_toml::suggest(form.name, &names, "")));
+    }
     if algorithm.gae().is_some() && reward.normalise == Normalise::Terms {
         let found = "normalise = \"terms\" with train.algorithm.advantage = \"gae\"";
         let remedy = "a value head foretells one number, and terms are compared within a group: set normalise = \"sum\", or \

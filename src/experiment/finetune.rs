@@ -135,11 +135,7 @@ struct Documents<'a> {
 
 impl<'a> Documents<'a> {
     fn new(world: &'a World, config: &'a FinetuneConfig, written_out: Vec<TrainingSequence>) -> Self {
-        let (curriculum, leaks) = (Curriculum::new(world, &config.cot_style), Leaks::new(world, Set::B));
-        let curriculum = match config.objective {
-            DocumentObjective::Masked => curriculum.masking(),
-            DocumentObjective::NextToken | DocumentObjective::Reversed => curriculum,
-        };
+        let (curriculum, leaks) = (config.curriculum(world), Leaks::new(world, Set::B));
         Self { world, config, curriculum, leaks, written_out }
     }
 

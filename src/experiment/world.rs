@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::start::{knowledge, notes};
 use crate::config::Config;
-use crate::knowledge::curriculum::Curriculum;
 use crate::knowledge::curriculum::lesson::{ANSWER, END_THINK, EOS, QUESTION, THINK};
 use crate::knowledge::english::{Proposal, propose};
 use crate::knowledge::jsonl::{Lesson, LessonRow, WorldOrigin};
@@ -85,7 +84,7 @@ fn lessons(config: &Config, knowledge: &Knowledge, limit: usize) -> Vec<String> 
 
 /// Thoughts as fine-tuning rehearses them beside the documents, drawn anew in each step.
 fn rehearsed(config: &Config, world: &World, limit: usize) -> Vec<String> {
-    let curriculum = Curriculum::new(world, &config.finetune.cot_style);
+    let curriculum = config.finetune.curriculum(world);
     let mut random = random::stream(config.finetune.seed, &[]);
     let mut told = || {
         let tokens = curriculum.think(&mut random).tokens;

@@ -21,6 +21,10 @@ pub enum Advantage {
     Normalised,
     /// The mean of the others (RLOO, arXiv 2402.14740).
     LeaveOneOut,
+    /// The group's mean, in units of that mean (MaxRL, arXiv 2602.02710): a right completion of a question counts the more, the
+    /// fewer of them there are, as it does in the gradient of the likelihood of being right. Where rewards may be below 0, the
+    /// unit is the mean of their sizes.
+    Relative,
     /// The mean of all completions of the step, in units of their standard deviation (REINFORCE++, arXiv 2501.03262).
     Batch,
     /// Nothing: the advantage is the reward (REINFORCE, Williams 1992).
@@ -35,7 +39,7 @@ pub enum Advantage {
 
 impl<'de> Deserialize<'de> for Advantage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const WORDS: [&str; 7] = ["mean", "normalised", "leave-one-out", "batch", "none", "one", "gae"];
+        const WORDS: [&str; 8] = ["mean", "normalised", "leave-one-out", "relative", "batch", "none", "one", "gae"];
         let word = match word_or(deserializer, "a word such as \"mean\", or { gamma = 1.0, lambda = 1.0 } for gae")? {
             WordOr::Table(gae) => return Ok(Advantage::Gae(gae)),
             WordOr::Word(word) => word,
@@ -44,6 +48,7 @@ impl<'de> Deserialize<'de> for Advantage {
             "mean" => Ok(Advantage::Mean),
             "normalised" => Ok(Advantage::Normalised),
             "leave-one-out" => Ok(Advantage::LeaveOneOut),
+            "relative" => Ok(Advantage::Relative),
             "batch" => Ok(Advantage::Batch),
             "none" => Ok(Advantage::None),
             "one" => Ok(Advantage::One),
@@ -69,7 +74,7 @@ pub struct Advantages {
 impl Advantage {
     /// Whether a group whose completions all got the same reward teaches nothing.
     pub fn needs_spread(self) -> bool {
-        matches!(self, Advantage::Mean | Advantage::Normalised | Advantage::LeaveOneOut)
+        matches!(self, Advantage::Mean | Advantage::Normalised | Advantage::LeaveOneOut | Advantage::Relative)
     }
 
     /// Advantages of groups of rewards. A group whose rewards differ by no more than `tolerance` has no spread: it gets
@@ -136,6 +141,8 @@ impl Advantage {
         let mean = rewards.iter().sum::<f64>() / count;
         let scale = match self {
             Advantage::LeaveOneOut => count / (count - 1.0),
+            // Not 0, because they are not all the same.
+            Advantage::Relative => count / rewards.iter().map(|reward| reward.abs()).sum::<f64>(),
             Advantage::Normalised => {
                 let squares: f64 = rewards.iter().map(|reward| (reward - mean).powi(2)).sum();
                 1.0 / (squares / (count - 1.0)).sqrt()
@@ -191,10 +198,11 @@ mod tests {
         advantages.values.iter().map(group).collect()
     }
 
-    const ALL: [Advantage; 7] = [
+    const ALL: [Advantage; 8] = [
         Advantage::Mean,
         Advantage::Normalised,
         Advantage::LeaveOneOut,
+        Advantage::Relative,
         Advantage::Batch,
         Advantage::None,
         Advantage::One,
@@ -265,6 +273,7 @@ mod tests {
         close(Advantage::Normalised, [&[unit, -unit, -unit, unit], &[2.0 * root, -root, -root]]);
         // 1 - 1/3, 0 - 2/3; 3 - 0, 0 - 1.5.
         close(Advantage::LeaveOneOut, [&[2. / 3., -2. / 3., -2. / 3., 2. / 3.], &[3.0, -1.5, -1.5]]);
+        close(Advantage::Relative, [&[1.0, -1.0, -1.0, 1.0], &[2.0, -1.0, -1.0]]);
         close(Advantage::None, [&[1.0, 0.0, 0.0, 1.0], &[3.0, 0.0, 0.0]]);
         close(Advantage::One, [&[1.0; 4], &[1.0; 3]]);
         // Mean 5/7, squares 11 - 25/7 over 6.

@@ -51,8 +51,8 @@ pub struct Algorithm {
 
 impl Algorithm {
     /// Names of the presets.
-    pub const PRESETS: [&str; 10] =
-        ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "ppo", "rloo", "reinforce++", "reinforce", "star"];
+    pub const PRESETS: [&str; 11] =
+        ["grpo", "dr_grpo", "dapo", "gspo", "cispo", "max_rl", "ppo", "rloo", "reinforce++", "reinforce", "star"];
 
     /// Group-relative policy optimisation (Shao et al. 2024, arXiv 2402.03300), with the mean over tokens that DAPO
     /// put in the place of the mean over completions, and without reference.
@@ -103,6 +103,12 @@ impl Algorithm {
     pub fn cispo() -> Algorithm {
         let clip = Clip::Range(ClipRange { low: 1.0, high: 4.0, dual: 0.0, detached: true });
         Algorithm { clip, ..Algorithm::grpo() }
+    }
+
+    /// GRPO with the group's mean in the place of its deviation: the gradient of the likelihood of a right answer, as far as so
+    /// many completions tell it, instead of that of its probability (arXiv 2602.02710).
+    pub fn max_rl() -> Algorithm {
+        Algorithm { advantage: Advantage::Relative, ..Algorithm::grpo() }
     }
 
     /// Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) as it is used on language models (Ouyang et
@@ -169,6 +175,7 @@ impl Algorithm {
             "dapo" => Ok(Algorithm::dapo()),
             "gspo" => Ok(Algorithm::gspo()),
             "cispo" => Ok(Algorithm::cispo()),
+            "max_rl" => Ok(Algorithm::max_rl()),
             "ppo" => Ok(Algorithm::ppo()),
             "rloo" => Ok(Algorithm::rloo()),
             "reinforce++" => Ok(Algorithm::reinforce_plus_plus()),

@@ -12,6 +12,7 @@
 //! name = "long"           # what metrics and gates call it; default the kind
 //! weight = -0.2
 //! only_if = "correct"     # counts by the value of another term; `unless` counts by what that lacks of 1
+//! forms = ["open"]        # counts for questions of these forms alone
 //! clip = { high = 0.5 }   # values beyond are cut off, before the gate
 //! anneal = { to = 0.0, start = 50, end = 150 }   # the weight goes there in a straight line
 //! pays = "completion"     # or "sentence"
@@ -27,6 +28,7 @@ use toml::{Table, Value};
 
 use super::score::{Anneal, Normalise, Payee, ValueRange};
 use super::{Reward, Term, Weighted};
+use crate::knowledge::Form;
 use crate::strict_toml::{self, MOST_PROBLEMS, Problem, TomlSpans};
 use crate::text::is_hidden;
 use crate::{Error, Result, shipped};
@@ -40,7 +42,7 @@ const MOST_TERMS: usize = 64;
 const LONGEST_NAME: usize = 64;
 
 /// The keys that every term has, beside those of its kind.
-const COMMON: [&str; 8] = ["kind", "name", "weight", "only_if", "unless", "clip", "anneal", "pays"];
+const COMMON: [&str; 9] = ["kind", "name", "weight", "only_if", "unless", "forms", "clip", "anneal", "pays"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +62,7 @@ struct Common {
     weight: f64,
     only_if: Option<String>,
     unless: Option<String>,
+    forms: Vec<Form>,
     clip: Option<ValueRange>,
     anneal: Option<Anneal>,
     pays: Payee,
@@ -67,8 +70,18 @@ struct Common {
 
 impl Default for Common {
     fn default() -> Self {
-        let pays = Payee::default();
-        Common { kind: None, name: None, weight: 1.0, only_if: None, unless: None, clip: None, anneal: None, pays }
+        let (forms, pays) = (Vec::new(), Payee::default());
+        Common {
+            kind: None,
+            name: None,
+            weight: 1.0,
+            only_if: None,
+            unless: None,
+            forms,
+            clip: None,
+            anneal: None,
+            pays,
+        }
     }
 }
 
@@ -141,7 +154,7 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     let mut own = table.clone();
     let common = COMMON.into_iter().filter_map(|key| Some((key.to_string(), own.remove(key)?))).collect();
     let (common, mut problems) = strict_toml::decode::<Common>(&common);
-    let Common { kind, name, weight, only_if, unless, clip, anneal, pays } = common.unwrap_or_default();
+    let Common { kind, name, weight, only_if, unless, forms, clip, anneal, pays } = common.unwrap_or_default();
     let (mut term, kinds) = (None, Term::KINDS);
     match kind {
         Some(kind) if kinds.contains(&kind.as_str()) => {
@@ -182,7 +195,7 @@ fn weighted(table: &Table) -> Result<Weighted, Vec<Problem>> {
     match term {
         Some(term) if problems.is_empty() => {
             let name = name.unwrap_or_else(|| term.kind().to_string());
-            Ok(Weighted { name, weight, only_if, unless, clip, anneal, pays, term })
+            Ok(Weighted { name, weight, only_if, unless, forms, clip, anneal, pays, term })
         }
         _ => Err(problems),
     }
@@ -330,12 +343,12 @@ mod tests {
             ),
             (
                 "[[term]]\nkind = 'format'\nlimit = 3",
-                "3, column 1: term 1: limit: unknown key; allowed are kind, name, weight, only_if, unless, clip, anneal, \
+                "3, column 1: term 1: limit: unknown key; allowed are kind, name, weight, only_if, unless, forms, clip, anneal, \
                  pays",
             ),
             (
                 "[[term]]\nkind = 'correct'\nlimit = 3",
-                "3, column 1: term 1: limit: unknown key; allowed are credit, kind, name, weight, only_if, unless, clip, \
+                "3, column 1: term 1: limit: unknown key; allowed are credit, kind, name, weight, only_if, unless, forms, clip, \
                  anneal, pays",
             ),
             (

@@ -99,6 +99,7 @@ impl Record {
             expected: &self.answer,
             aliases: &self.aliases,
             matching: self.matching,
+            form: self.form,
             tokens: self.tokens,
             finished: self.finish == Finish::Stop,
             step: self.step,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Term, TermInput};
+use crate::knowledge::Form;
 
 /// A reward: terms in the order of their file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -35,6 +36,9 @@ pub struct Weighted {
     pub only_if: Option<String>,
     /// The term counts by what the term with this name lacks of 1: not at all where that is 1.
     pub unless: Option<String>,
+    /// The term counts for questions of these forms, and is 0 for others; none: for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<Form>,
     /// Values outside of this range are set to its nearer end, before any gate.
     pub clip: Option<ValueRange>,
     /// How the weight changes.
@@ -113,7 +117,8 @@ impl Weighted {
     /// A term under the name of its kind, with nothing but a weight.
     pub fn new(term: Term, weight: f64) -> Weighted {
         let name = term.kind().to_string();
-        Weighted { name, weight, only_if: None, unless: None, clip: None, anneal: None, pays: Payee::Completion, term }
+        let (only_if, unless, forms) = (None, None, Vec::new());
+        Weighted { name, weight, only_if, unless, forms, clip: None, anneal: None, pays: Payee::Completion, term }
     }
 
     /// The weight in the total at an optimizer step, counted from 1.
@@ -138,10 +143,15 @@ impl Weighted {
         both.map(|weight| if self.pays == Payee::Completion { weight } else { 0.0 })
     }
 
+    /// Whether it counts for questions of this form.
+    fn is_about(&self, form: Form) -> bool {
+        self.forms.is_empty() || self.forms.contains(&form)
+    }
+
     /// The least and the greatest value that can be paid for.
     fn values(&self) -> (f64, f64) {
         let ValueRange { low, high } = self.clip.unwrap_or_default();
-        let gated = self.only_if.is_some() || self.unless.is_some();
+        let gated = self.only_if.is_some() || self.unless.is_some() || !self.forms.is_empty();
         (if gated { 0.0 } else { low }, high)
     }
 }
@@ -156,6 +166,7 @@ impl Reward {
             .map(|term| {
                 let value = term.term.value(evidence).or_else(|| external.next().flatten());
                 let ValueRange { low, high } = term.clip.unwrap_or_default();
+                let value = if term.is_about(evidence.form) { value } else { Some(0.0) };
                 // Not `clamp`, which panics on a range that a file would have been refused for.
                 value.map(|value| value.max(low).min(high))
             })
@@ -237,6 +248,8 @@ mod tests {
     use super::super::term::tests::{any_term, evidence, judgement};
     use super::super::terms::{Correct, Truth};
     use super::*;
+    use crate::knowledge::reversal::{CANDIDATES, OPEN};
+    use crate::reward::External;
     use proptest::prelude::*;
 
     #[test]
@@ -276,6 +289,27 @@ mod tests {
 
     fn correct() -> Term {
         Term::Correct(Correct::default())
+    }
+
+    #[test]
+    fn a_term_with_forms_counts_for_these_alone_and_is_still_asked() {
+        let open = |term: Weighted| Weighted { forms: vec![OPEN], ..term };
+        let command: External = toml::from_str("command = ['x']").unwrap();
+        let reward = Reward {
+            terms: vec![
+                open(Weighted::new(correct(), 1.0)),
+                open(named("first", Term::External(command.clone()), 2.0)),
+                named("second", Term::External(command), 4.0),
+            ],
+            ..Reward::default()
+        };
+        let judgement = judgement(true, &[]);
+        let total = |form| {
+            let input = TermInput { form, ..evidence(&judgement) };
+            reward.score(&input, &mut [Some(1.0), Some(0.5)].into_iter()).total
+        };
+        assert_eq!((total(OPEN), total(CANDIDATES)), (Some(5.0), Some(2.0)));
+        assert_eq!(reward.range(), (0.0, 7.0));
     }
 
     fn named(name: &str, term: Term, weight: f64) -> Weighted {

@@ -6,7 +6,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 use super::External;
 use super::terms::{Correct, Groundedness, Length, ModelTerm, RegexTerm, Relevance, Repetition, Truth};
-use crate::knowledge::Match;
+use crate::knowledge::{Form, Match};
 use crate::strict_toml::Problem;
 use crate::verifier::Judgement;
 
@@ -23,6 +23,8 @@ pub struct TermInput<'a> {
     pub aliases: &'a [String],
     /// How an answer is compared with these.
     pub matching: Match,
+    /// How the question is put.
+    pub form: Form,
     /// Tokens of the completion, the end token included.
     pub tokens: usize,
     /// It ended by itself rather than by running out of tokens.
@@ -131,6 +133,7 @@ impl Term {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::knowledge::reversal::CANDIDATES;
     use crate::reward::terms::{Claims, Counted, Credit, LengthShape, Truth};
     use crate::verifier::{Grounding, Recitation};
     use proptest::prelude::*;
@@ -154,6 +157,7 @@ pub(super) mod tests {
             expected: "",
             aliases,
             matching,
+            form: CANDIDATES,
             tokens: 5,
             finished: true,
             step: 1,
@@ -220,9 +224,9 @@ pub(super) mod tests {
             aliases in prop::collection::vec(hostile(), 0..2), matching in prop::sample::select(Match::ALL.to_vec()),
         ) {
             let (judgement, prompt, completion, expected) = (&judgement, &*completion, &*completion, &*expected);
-            let aliases = &aliases;
+            let (aliases, form) = (&aliases, CANDIDATES);
             let evidence =
-                TermInput { judgement, prompt, completion, expected, aliases, matching, tokens, finished, step };
+                TermInput { judgement, prompt, completion, expected, aliases, matching, form, tokens, finished, step };
             let value = value(term, evidence);
             prop_assert!((0.0..=1.0).contains(&value), "{}", value);
         }

@@ -10,9 +10,10 @@ use crate::rollout::{Completion, Finish};
 
 /// A question and its completions.
 pub(crate) struct Group {
-    /// Its number among the questions of its form.
-    pub index: usize,
+    /// The form by which the config asks for it.
     pub form: Form,
+    /// Its number among the questions of this form.
+    pub index: usize,
     pub prompt: Vec<u32>,
     pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
@@ -35,8 +36,9 @@ pub(crate) struct Batch {
     pub foretold: Option<f64>,
 }
 
-/// A question with its number among those of its form.
+/// A question, with the form by which the config asks for it and its number among those of this form.
 pub(crate) struct SampledQuestion {
+    pub form: Form,
     pub index: usize,
     pub question: Question,
 }
@@ -85,7 +87,7 @@ impl Batch {
         self.all().flat_map(|group| &group.lines).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Group> {
+    pub fn all(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().chain(&self.replaced)
     }
 

@@ -1,14 +1,12 @@
 //! The reward of a run while it goes on. Its file is looked at before every step: a change is taken where the config
 //! says so, and otherwise the run goes on with the reward that it began with, and says that it does.
 
-use std::path::PathBuf;
-
 use metrics::gauge;
 use serde::{Deserialize, Serialize};
 
+use crate::config::TrainConfig;
 use crate::experiment::{Experiment, suits};
 use crate::interrupt::Interrupt;
-use crate::learner::Algorithm;
 use crate::reward::scorer::Unscored;
 use crate::reward::{Reward, Score, Scorer, TermInput};
 use crate::store::inputs;
@@ -18,15 +16,13 @@ use crate::{Result, files, shipped};
 
 /// A reward at work, and the file that it came from.
 pub struct LiveReward {
-    path: PathBuf,
+    config: TrainConfig,
     scorer: Scorer,
-    reload: bool,
     /// The text that was last looked at.
     seen: String,
     note: RewardNote,
     /// Terms that could not be decided at least once, each of which was told of.
     told: Vec<String>,
-    algorithm: Algorithm,
 }
 
 /// What a checkpoint remembers of the reward.
@@ -64,16 +60,14 @@ impl LiveReward {
     /// The reward of an experiment, with what a checkpoint remembers. Refused: another reward than the one that paid
     /// for the steps before the checkpoint, unless the config takes changes.
     pub fn open(experiment: &Experiment, mut note: RewardNote) -> Result<LiveReward> {
-        let config = &experiment.config.train;
-        let (path, reload) = (config.reward.clone(), config.reload_reward);
+        let config = experiment.config.train.clone();
         note.demand_same(experiment)?;
         let digest = digest(experiment.reward()?)?;
         note.changes += u64::from(!note.digest.is_empty() && note.digest != digest);
-        (note.digest, note.file) = (digest, files::digest(shipped::reward_text(&path)?.as_bytes()));
+        (note.digest, note.file) = (digest, files::digest(shipped::reward_text(&config.reward)?.as_bytes()));
         let scorer = Scorer::open(experiment.reward()?)?;
         // The file is read before the first step: it may have changed since the run began.
-        let (seen, told, algorithm) = (String::new(), Vec::new(), config.algorithm.resolve()?);
-        Ok(LiveReward { path, scorer, reload, seen, note, told, algorithm })
+        Ok(LiveReward { config, scorer, seen: String::new(), note, told: Vec::new() })
     }
 
     /// What a checkpoint is to remember.
@@ -102,15 +96,15 @@ impl LiveReward {
     /// A reward that cannot be written as JSON.
     pub fn poll(&mut self, step: usize, progress: &dyn Progress) -> Result<bool> {
         let before = self.note.changes;
-        let path = self.path.display();
-        let Ok(text) = files::read_text(&self.path) else { return Ok(false) };
+        let path = self.config.reward.display();
+        let Ok(text) = files::read_text(&self.config.reward) else { return Ok(false) };
         if text != self.seen {
             let read = Reward::parse(&text, &path.to_string());
             let file = files::digest(text.as_bytes());
             self.seen = text;
             let reward = match read {
                 Ok(reward) => reward,
-                Err(error) if self.reload => {
+                Err(error) if self.config.reload_reward => {
                     let why = one_line(&error.to_string());
                     progress.tell(&format!("{path} changed and is not taken, because it is wrong: {why}"));
                     return Ok(false);
@@ -120,28 +114,28 @@ impl LiveReward {
             };
             self.change(step, reward, file, progress)?;
         }
-        if self.reload {
+        if self.config.reload_reward {
             gauge!("reward_changes").set(self.note.changes as f64);
         }
         Ok(self.note.changes > before)
     }
 
     fn change(&mut self, step: usize, reward: Reward, file: String, progress: &dyn Progress) -> Result<()> {
-        let path = self.path.display();
+        let path = self.config.reward.display();
         // Comments may be edited at any time.
         let digest = digest(&reward)?;
         if digest == self.note.digest {
             self.note.file = file;
             return Ok(());
         }
-        if !self.reload {
+        if !self.config.reload_reward {
             progress.tell(&format!(
                 "{path} changed and is not taken: this run goes on with the reward that it began with \
                  (train.reload_reward = true takes changes; another run.dir starts anew)"
             ));
             return Ok(());
         }
-        match suits(&self.algorithm, &reward, &path.to_string()).and_then(|()| Scorer::open(&reward)) {
+        match suits(&self.config, &reward, &path.to_string()).and_then(|()| Scorer::open(&reward)) {
             Ok(scorer) => {
                 self.scorer = scorer;
                 self.note = RewardNote { digest, file, changes: self.note.changes + 1 };

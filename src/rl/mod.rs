@@ -11,6 +11,7 @@ mod prefetch;
 pub mod rollouts;
 mod sampler;
 mod sentences;
+mod solved;
 pub mod train;
 mod trainer;
 mod training_loop;

@@ -4,12 +4,15 @@ use rand::seq::index;
 
 use super::batch::{Batch, Group, SampledQuestion};
 use super::judging::Judging;
+use super::solved::Solved;
+use crate::config::Draw;
 use crate::exchange::{PartialRollouts, Ticket, WorkerPool};
 use crate::experiment::{Experiment, Start};
-use crate::knowledge::{Division, Set};
+use crate::knowledge::{Division, Form, Set};
 use crate::language::Opening;
 use crate::learner::Algorithm;
 use crate::policy::Policy;
+use crate::random::Stream;
 use crate::rollout::Request;
 use crate::{Result, random};
 
@@ -34,6 +37,8 @@ pub(crate) struct BatchSampler<'a> {
     pub reference: Option<&'a Policy>,
     /// The policy that learns, whose value head is asked before it does.
     pub critic: Option<&'a Policy>,
+    /// By which questions are drawn, where that is to depend on it.
+    pub solved: Solved,
 }
 
 impl BatchSampler<'_> {
@@ -45,22 +50,48 @@ impl BatchSampler<'_> {
         Ok(PendingBatch { asked, groups, ticket, judging: Judging::begin(step) })
     }
 
-    /// Questions of A that are not held out, as many of each form, none twice in a step.
+    /// Questions of A that are not held out, none twice in a step. What they are drawn by was known when the first batch that may be
+    /// sampled ahead was ordered, so that a run that is taken up again orders the same.
     fn questions(&self, step: usize) -> Vec<SampledQuestion> {
         let config = &self.experiment.config.train;
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
-        let mut asked = Vec::with_capacity(config.questions_per_step);
-        for (at, form) in config.forms.iter().enumerate() {
+        let before = step.saturating_sub(config.max_off_policy_steps);
+        let left = |form: Form, index: usize| match config.draw {
+            Draw::Uniform => 1.0,
+            Draw::Unsolved => self.solved.left(form, index, before),
+        };
+        let mean_left = |form: Form| {
             let there = self.division.trained(form);
-            let count = config.questions_of(at).min(there.len());
-            for index in index::sample(&mut random, there.len(), count).into_iter().map(|at| there[at]) {
-                asked.push(SampledQuestion {
-                    index,
-                    question: self.start.knowledge.question(Set::A, form, index, &mut random),
-                });
-            }
+            there.iter().map(|index| left(form, *index)).sum::<f64>() / there.len().max(1) as f64
+        };
+        let mut asked = Vec::with_capacity(config.questions_per_step);
+        for (form, count) in config.forms.iter().copied().zip(config.questions_by_form(mean_left)) {
+            let there = self.division.trained(form);
+            let count = count.min(there.len());
+            let any = |random: &mut Stream| index::sample(random, there.len(), count);
+            let drawn = match config.draw {
+                Draw::Uniform => any(&mut random),
+                Draw::Unsolved => {
+                    let weight = |at: usize| left(form, there[at]);
+                    // No weight is 0, so there are always enough.
+                    index::sample_weighted(&mut random, there.len(), weight, count).unwrap_or_else(|_| any(&mut random))
+                }
+            };
+            asked.extend(drawn.into_iter().map(|at| self.asked(form, there[at], &mut random)));
         }
         asked
+    }
+
+    fn asked(&self, form: Form, index: usize, random: &mut Stream) -> SampledQuestion {
+        SampledQuestion { form, index, question: self.start.knowledge.question(Set::A, form, index, random) }
+    }
+
+    /// Notes what a step has solved, where questions are drawn by it.
+    pub fn note_solved(&mut self, step: usize, batch: &Batch) {
+        let config = &self.experiment.config.train;
+        if config.draw == Draw::Unsolved {
+            self.solved.note(step, batch.all(), config.max_off_policy_steps);
+        }
     }
 
     /// Questions of the same forms that this step has not asked yet, for as many of these places as there are.
@@ -73,21 +104,17 @@ impl BatchSampler<'_> {
     ) -> (Vec<usize>, Vec<SampledQuestion>) {
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
         let (mut filled, mut asked) = (Vec::new(), Vec::new());
-        for form in &self.experiment.config.train.forms {
-            let of_form = |group: &&Group| group.form == *form;
+        for form in self.experiment.config.train.forms.iter().copied() {
+            let of_form = |group: &&Group| group.form == form;
             let used: Vec<usize> =
                 batch.groups.iter().chain(&batch.replaced).filter(of_form).map(|group| group.index).collect();
             let there = self.division.trained(form);
             let free: Vec<usize> = there.iter().copied().filter(|index| !used.contains(index)).collect();
-            let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == *form).collect();
+            let places: Vec<usize> = places.iter().copied().filter(|at| batch.groups[*at].form == form).collect();
             let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
             for (place, chosen) in places.into_iter().zip(chosen) {
-                let index = free[chosen];
                 filled.push(place);
-                asked.push(SampledQuestion {
-                    index,
-                    question: self.start.knowledge.question(Set::A, form, index, &mut random),
-                });
+                asked.push(self.asked(form, free[chosen], &mut random));
             }
         }
         (filled, asked)
@@ -97,17 +124,17 @@ impl BatchSampler<'_> {
     pub fn requests(&self, step: usize, asked: &[SampledQuestion]) -> Result<(Vec<Group>, Vec<Request>)> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
-        for SampledQuestion { index, question } in asked {
+        for SampledQuestion { form, index, question } in asked {
             let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
-            let (index, form, appraisals) = (*index, question.form, Vec::new());
-            groups.push(Group { index, form, prompt, completions, lines, appraisals });
+            let (form, index, appraisals) = (*form, *index, Vec::new());
+            groups.push(Group { form, index, prompt, completions, lines, appraisals });
         }
         let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
             prompt: group.prompt.clone(),
             samples: config.group_size,
             sampling: config.sampling(),
-            max_new_tokens: config.max_new_tokens,
+            max_new_tokens: config.max_new_tokens_of(asked.form),
             stop: tokenizer.ends().to_vec(),
             seed: self.experiment.config.run.seed,
             key: [step as u64, asked.question.id],

@@ -162,7 +162,7 @@ mod tests {
             PartialCompletion { tokens, ..PartialCompletion::new(0, 0) }.end(Finish::Stop)
         };
         let completions = lines.iter().map(completion).collect();
-        let group = Group { index: 0, form: OPEN, prompt: Vec::new(), completions, lines, appraisals: Vec::new() };
+        let group = Group { form: OPEN, index: 0, prompt: Vec::new(), completions, lines, appraisals: Vec::new() };
         let mut groups = [group];
         compare(&mut groups, &reward, &Algorithm::grpo(), &tokenizer).unwrap();
         let found: Vec<Vec<f32>> = groups[0].appraisals.iter().flatten().map(|one| one.advantages.clone()).collect();

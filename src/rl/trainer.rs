@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::live_reward::{LiveReward, RewardNote};
+use super::solved::Solved;
 use crate::base::Saved;
 use crate::config::{Config, TrainConfig};
 use crate::exchange::PartialRollouts;
@@ -37,6 +38,9 @@ pub(super) struct Notes {
     /// The evaluated step with the most right answers about A, and their share.
     #[serde(default)]
     pub best: Option<(usize, f64)>,
+    /// What questions are drawn by.
+    #[serde(default, skip_serializing_if = "Solved::is_empty")]
+    pub solved: Solved,
     /// Content of the fine-tuned policy that all began with.
     tuned: String,
     /// Rollouts of the steps to come, and of one that was broken off.

@@ -67,6 +67,7 @@ impl<'a> TrainingLoop<'a> {
             division: &trainer.division,
             reference: reference.filter(|_| algorithm.kl_in == Penalty::Reward),
             critic: algorithm.value.head().map(|_| policy),
+            solved: std::mem::take(&mut notes.solved),
         };
         let updater =
             Updater { experiment, start, algorithm, reference, workers: experiment.config.run.resolved_workers() };
@@ -119,6 +120,7 @@ impl<'a> TrainingLoop<'a> {
         gauge!("time/sample").set(sampling.elapsed().as_secs_f64());
         let update = self.learn(step, &batch)?;
         self.observe(step, &batch, &update, &written)?;
+        self.sampler.note_solved(step, &batch);
         self.notes.num_tokens += batch.tokens_with_prompts();
         gauge!("num_tokens").set(self.notes.num_tokens as f64);
         gauge!("tokens_per_second").set(batch.tokens() as f64 / began.elapsed().as_secs_f64());
@@ -235,6 +237,7 @@ impl<'a> TrainingLoop<'a> {
     fn save(&mut self, step: usize) -> Result<()> {
         self.notes.underway = self.queue.underway(step, &mut self.pool);
         self.notes.reward = self.reward.note();
+        self.notes.solved = self.sampler.solved.clone();
         let (policy, base) = (self.policy, &self.trainer.start.base);
         let best = self.notes.best.map(|(step, _)| step);
         let model = |dir: &Path| base::save(dir, policy, &base.tokenizer, base.known.as_ref());

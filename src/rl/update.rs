@@ -6,7 +6,7 @@ use super::batch::Batch;
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
 use crate::kernels::Gradients;
-use crate::knowledge::curriculum::{Curriculum, TrainingSequence};
+use crate::knowledge::curriculum::TrainingSequence;
 use crate::knowledge::leak::Leaks;
 use crate::knowledge::{Knowledge, Set};
 use crate::learner::policy_gradient::{self, Learned};
@@ -133,7 +133,7 @@ impl Updater<'_> {
     fn replay(&self, step: usize, epoch: usize) -> Result<Vec<TrainingSequence>> {
         let config = &self.experiment.config;
         let Knowledge::Generated(world) = &self.start.knowledge else { return Ok(Vec::new()) };
-        let curriculum = Curriculum::new(world, &config.finetune.cot_style);
+        let curriculum = config.finetune.curriculum(world);
         let leaks = Leaks::new(world, Set::B);
         let key = [2, step as u64, epoch as u64];
         let mut random = random::stream(config.run.seed, if epoch == 0 { &key[..2] } else { &key });

@@ -95,10 +95,9 @@ fn judged(
     answers: &Stage,
 ) -> Result<Judged> {
     let config = &experiment.config.train;
-    let questions = config.forms.iter().enumerate().map(|(at, form)| {
-        // A small world has fewer than the config asks for.
-        config.questions_of(at).min(division.trained(form).len())
-    });
+    // A small world has fewer than the config asks for.
+    let by_form = config.questions_by_form(|_| 1.0);
+    let questions = config.forms.iter().zip(by_form).map(|(form, count)| count.min(division.trained(form).len()));
     let rollouts = questions.sum::<usize>() * config.group_size;
     let curve = read_curves(&trained)?.training;
     let lengths: f64 = curve.iter().filter_map(|point| point.mean_length).sum();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use recollect::Result;
+use recollect::knowledge::Form;
 use recollect::report::{Column, ShownTable};
 use recollect::reward::examples::{self, Explained};
 use recollect::reward::score::{Anneal, Payee, Weighted};
@@ -28,6 +29,10 @@ pub fn check(args: &CheckArgs) -> Result<()> {
     output::say(&format!("{} is fine\n{}{programs}", output::shown(&args.reward), summary(&reward)))
 }
 
+fn named(forms: &[Form]) -> String {
+    forms.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
+}
+
 /// The terms with what becomes of them, a line each.
 fn summary(reward: &Reward) -> String {
     let (low, high) = reward.range();
@@ -47,6 +52,7 @@ fn summary(reward: &Reward) -> String {
             (term.name != kind).then(|| format!("kind {kind}")),
             term.only_if.as_ref().map(|gate| format!("only if {gate}")),
             term.unless.as_ref().map(|gate| format!("unless {gate}")),
+            (!term.forms.is_empty()).then(|| format!("for {} alone", named(&term.forms))),
             term.clip.map(|clip| format!("clipped to {} … {}", clip.low, clip.high)),
             term.anneal.map(annealed),
         ];

@@ -43,7 +43,7 @@ pub struct CotStyle {
 }
 
 /// Left out where there is none, so that what was made before there was such a share is still told to be the same.
-fn is_off(share: &f64) -> bool {
+pub(super) fn is_off(share: &f64) -> bool {
     *share == 0.0
 }
 

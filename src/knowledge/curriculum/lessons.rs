@@ -113,7 +113,7 @@ impl Curriculum<'_> {
     }
 
     /// Statements in random order and wording, to be read and not learned.
-    fn tell(&self, lesson: &mut TrainingSequence, statements: &[Stated], random: &mut Stream) {
+    pub(super) fn tell(&self, lesson: &mut TrainingSequence, statements: &[Stated], random: &mut Stream) {
         for stated in shuffled(statements.to_vec(), random) {
             self.say(lesson, stated, |_| 0.0, random);
         }

@@ -6,6 +6,7 @@
 //! facts pair names that no world pairs ([`reserved`](super::lexicon::reserved)).
 
 pub mod cot_style;
+mod drills;
 pub mod lesson;
 mod lessons;
 mod remedies;
@@ -24,6 +25,7 @@ use super::task::{GeneratedTask, TaskData};
 use super::{Form, Set, World};
 use crate::random::Stream;
 pub use cot_style::CotStyle;
+use cot_style::is_off;
 pub use lesson::TrainingSequence;
 use lesson::{ANSWER, EOS};
 
@@ -58,6 +60,12 @@ pub struct Mixture {
     pub bring_up: f64,
     /// A question about made-up names, answered by one of the choices.
     pub guess: f64,
+    /// Made-up facts or arguments, and the same text again, word for word: for a base without a structured start.
+    #[serde(skip_serializing_if = "is_off")]
+    pub repeat: f64,
+    /// Made-up facts or arguments, then a question about each of them, answered at once: likewise.
+    #[serde(skip_serializing_if = "is_off")]
+    pub read_many: f64,
 }
 
 impl Default for Mixture {
@@ -71,6 +79,7 @@ impl Default for Mixture {
             think: 0.20,
             bring_up: 0.15,
             guess: 0.02,
+            ..Self::NOTHING
         }
     }
 }
@@ -85,6 +94,8 @@ impl Mixture {
         think: 0.0,
         bring_up: 0.0,
         guess: 0.0,
+        repeat: 0.0,
+        read_many: 0.0,
     };
 
     /// Reading only: the skill that has to be there before anything is memorised.
@@ -104,11 +115,12 @@ impl Mixture {
             think: 0.22,
             bring_up: 0.09,
             guess: 0.01,
+            ..Self::NOTHING
         }
     }
 
     /// The kinds of lessons with the weight of each.
-    pub fn kinds<'a>(&self) -> [(MakeLesson<'a>, f64); 8] {
+    pub fn kinds<'a>(&self) -> [(MakeLesson<'a>, f64); 10] {
         [
             (Curriculum::read, self.read),
             (Curriculum::read_trace, self.read_trace),
@@ -118,6 +130,8 @@ impl Mixture {
             (Curriculum::think, self.think),
             (Curriculum::bring_up, self.bring_up),
             (Curriculum::guess, self.guess),
+            (Curriculum::repeat, self.repeat),
+            (Curriculum::read_many, self.read_many),
         ]
     }
 }

@@ -1,0 +1,106 @@
+//! Which questions a step of reinforcement learning asks: how many of each form, and which of those.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ranges, TrainConfig};
+use crate::knowledge::Form;
+
+/// The largest share of a form, so that sums of shares stay numbers.
+const LARGEST_SHARE: f64 = 1e6;
+
+/// Which questions are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Draw {
+    /// Any of a form, each as often as any other.
+    #[default]
+    Uniform,
+    /// Those most of which completions got wrong when they were last asked: a form by the mean over its questions, a question of
+    /// it by its own share, never less than a twentieth. What was not asked yet counts as unsolved.
+    Unsolved,
+}
+
+impl Draw {
+    pub(super) fn is_uniform(&self) -> bool {
+        *self == Draw::Uniform
+    }
+}
+
+impl TrainConfig {
+    /// Questions of each form in one step, in the order of `forms`: one at least, the others by share (Sainte-Laguë). `left` is
+    /// what a form has left to teach beside others, above 0.
+    pub fn questions_by_form(&self, left: impl Fn(Form) -> f64) -> Vec<usize> {
+        let shares: Vec<f64> =
+            self.forms.iter().map(|form| left(form) * self.form_shares.get(form).unwrap_or(&1.0)).collect();
+        let mut counts = vec![1; shares.len()];
+        for _ in counts.len()..self.questions_per_step {
+            let claim = |at: usize| shares[at] / (2 * counts[at] + 1) as f64;
+            // The first of those that have the largest claim.
+            let next = (0..counts.len()).reduce(|best, at| if claim(at) > claim(best) { at } else { best });
+            counts[next.unwrap_or_default()] += 1;
+        }
+        counts
+    }
+
+    /// Longest completion of a question of this form, in tokens.
+    pub fn max_new_tokens_of(&self, form: Form) -> usize {
+        *self.form_max_new_tokens.get(form).unwrap_or(&self.max_new_tokens)
+    }
+
+    /// Longest completion that training samples, and the key that says so.
+    pub fn longest_completion(&self) -> (&'static str, usize) {
+        let of_forms = self.forms.iter().map(|form| ("train.form_max_new_tokens", self.max_new_tokens_of(form)));
+        let usual = ("train.max_new_tokens", self.max_new_tokens);
+        of_forms.fold(usual, |longest, form| if form.1 > longest.1 { form } else { longest })
+    }
+
+    pub(super) fn check_forms(&self, ranges: &mut Ranges, most_tokens: usize) {
+        ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
+        let twice = (1..self.forms.len()).find(|at| self.forms[..*at].contains(&self.forms[*at]));
+        if let Some(form) = twice.map(|at| self.forms[at]) {
+            let allowed = format!("each form once; train.form_shares = {{ {form} = 2 }} asks it twice as often");
+            ranges.demand(false, "train.forms", format!("{form} twice"), allowed);
+        }
+        for (form, share) in &self.form_shares {
+            ranges.positive(&format!("train.form_shares.{form}"), *share, LARGEST_SHARE);
+        }
+        for (form, tokens) in &self.form_max_new_tokens {
+            ranges.count(&format!("train.form_max_new_tokens.{form}"), *tokens, 2..=most_tokens);
+        }
+        let names = |forms: &BTreeMap<Form, f64>| forms.keys().copied().collect::<Vec<Form>>();
+        let shares = names(&self.form_shares).into_iter().map(|form| ("train.form_shares", form));
+        let tokens = self.form_max_new_tokens.keys().map(|form| ("train.form_max_new_tokens", *form));
+        for (key, form) in shares.chain(tokens).filter(|(_, form)| !self.forms.contains(form)) {
+            let there: Vec<&str> = self.forms.iter().map(|form| form.name).collect();
+            ranges.demand(false, key, form, format!("forms that train.forms names: {}", there.join(", ")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::reversal::{CANDIDATES, OPEN};
+    use crate::knowledge::syllogism::ENTAILMENT;
+
+    fn asked(questions: usize, shares: &[(Form, f64)]) -> Vec<usize> {
+        let train = TrainConfig {
+            questions_per_step: questions,
+            form_shares: shares.iter().copied().collect(),
+            ..TrainConfig::default()
+        };
+        train.questions_by_form(|_| 1.0)
+    }
+
+    #[test]
+    fn questions_of_a_step_are_divided_by_the_shares_of_forms() {
+        assert_eq!(asked(12, &[]), [4, 4, 4]);
+        assert_eq!(asked(14, &[]), [5, 5, 4], "what does not divide goes to the first");
+        assert_eq!(asked(16, &[(ENTAILMENT, 2.0)]), [4, 4, 8]);
+        assert_eq!(asked(12, &[(CANDIDATES, 1e6), (OPEN, 1e-6)]), [10, 1, 1], "each is asked");
+        let train = TrainConfig::default();
+        assert_eq!(train.questions_by_form(|form| if form == OPEN { 0.05 } else { 1.0 }), [6, 1, 5]);
+    }
+}
