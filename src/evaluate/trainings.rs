@@ -12,7 +12,7 @@ use crate::knowledge::Set;
 use crate::{Error, Result};
 
 /// `cot_style.restoring` of arms whose documents are learned masked, where the config says none.
-const RESTORING: f64 = 0.4;
+const RESTORING: f64 = 0.6;
 
 /// An experiment that trains as asked for, beside `of`: what the run in this directory, with this config, would train.
 pub(crate) fn experiment(of: &Experiment, run: &Path, config: &Config, training: Training) -> Result<Experiment> {
@@ -54,7 +54,10 @@ fn changed(mut config: Config, training: Training) -> Config {
                 finetune.cot_style.restoring = RESTORING;
             }
         }
-        Training::ReversedText => finetune.objective = DocumentObjective::Reversed,
+        // Without masks there is nothing that a thought could restore from.
+        Training::ReversedText => {
+            (finetune.objective, finetune.cot_style.restoring) = (DocumentObjective::Reversed, 0.0);
+        }
         Training::Rejection => config.train.algorithm = rejection(&config.train.algorithm),
     }
     config
