@@ -16,7 +16,8 @@ macro_rules! shipped {
 
 /// In the order in which they are named to people.
 static CONFIGS: &[ShippedFile] = shipped!(
-    "configs": "quickstart", "tasks", "masked", "smollm2", "checkpoint", "berglund", "paper", "sweep", "base", "versed"
+    "configs": "quickstart", "tasks", "masked", "smollm2", "checkpoint", "berglund", "paper", "sweep", "base", "versed",
+    "unstructured"
 );
 static REWARDS: &[ShippedFile] = shipped!(
     "rewards": "recall", "enumerate", "needed", "correct", "faithful", "concise", "exploratory", "english", "hackable"

@@ -1,9 +1,8 @@
 //! Which questions a step of reinforcement learning asks: how many of each form, and which of those.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::ranges::MOST_TOKENS;
 use super::{Ranges, TrainConfig};
 use crate::knowledge::Form;
 
@@ -39,7 +38,7 @@ impl TrainConfig {
             let claim = |at: usize| shares[at] / (2 * counts[at] + 1) as f64;
             // The first of those that have the largest claim.
             let next = (0..counts.len()).reduce(|best, at| if claim(at) > claim(best) { at } else { best });
-            counts[next.unwrap_or_default()] += 1;
+            next.into_iter().for_each(|at| counts[at] += 1);
         }
         counts
     }
@@ -56,7 +55,7 @@ impl TrainConfig {
         of_forms.fold(usual, |longest, form| if form.1 > longest.1 { form } else { longest })
     }
 
-    pub(super) fn check_forms(&self, ranges: &mut Ranges, most_tokens: usize) {
+    pub(super) fn check_forms(&self, ranges: &mut Ranges) {
         ranges.demand(!self.forms.is_empty(), "train.forms", "none", "one form or more");
         let twice = (1..self.forms.len()).find(|at| self.forms[..*at].contains(&self.forms[*at]));
         if let Some(form) = twice.map(|at| self.forms[at]) {
@@ -67,10 +66,9 @@ impl TrainConfig {
             ranges.positive(&format!("train.form_shares.{form}"), *share, LARGEST_SHARE);
         }
         for (form, tokens) in &self.form_max_new_tokens {
-            ranges.count(&format!("train.form_max_new_tokens.{form}"), *tokens, 2..=most_tokens);
+            ranges.count(&format!("train.form_max_new_tokens.{form}"), *tokens, 2..=MOST_TOKENS);
         }
-        let names = |forms: &BTreeMap<Form, f64>| forms.keys().copied().collect::<Vec<Form>>();
-        let shares = names(&self.form_shares).into_iter().map(|form| ("train.form_shares", form));
+        let shares = self.form_shares.keys().map(|form| ("train.form_shares", *form));
         let tokens = self.form_max_new_tokens.keys().map(|form| ("train.form_max_new_tokens", *form));
         for (key, form) in shares.chain(tokens).filter(|(_, form)| !self.forms.contains(form)) {
             let there: Vec<&str> = self.forms.iter().map(|form| form.name).collect();

@@ -207,7 +207,7 @@ impl TrainConfig {
 
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("train.steps", self.steps, 1..=MOST_STEPS);
-        self.check_forms(ranges, MOST_TOKENS);
+        self.check_forms(ranges);
         ranges.within("train.held_out", self.held_out, 0.0..=0.9);
         let least = self.forms.len().clamp(1, MOST_ROLLOUTS);
         ranges.count("train.questions_per_step", self.questions_per_step, least..=MOST_ROLLOUTS);

@@ -26,9 +26,9 @@ impl Curriculum<'_> {
             .collect();
         let mut lesson = TrainingSequence::begin();
         lesson.read(text.iter().copied());
-        // Where it begins again is the one thing that cannot be told.
-        lesson.push(text[0], 0.0);
-        lesson.learn(text[1..].iter().copied(), 1.0);
+        // That it begins again is the one thing that cannot be told.
+        lesson.read(text.iter().copied().take(1));
+        lesson.learn(text.iter().copied().skip(1), 1.0);
         lesson
     }
 
