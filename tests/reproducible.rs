@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use recollect::config::{Config, Draw};
+use recollect::config::{Config, QuestionDraw};
 use recollect::evaluate::Reported;
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
@@ -290,7 +290,7 @@ fn questions_that_are_drawn_by_what_is_unsolved_are_the_same_after_an_interrupti
     // The base that ships, which guesses right now and then.
     let drawn = |name: &str| {
         let mut config = config(root, name, 2);
-        config.train.draw = Draw::Unsolved;
+        config.train.draw = QuestionDraw::Unsolved;
         config.train.form_shares = [(OPEN, 2.0)].into();
         config.train.form_max_new_tokens = [(OPEN, 7)].into();
         config

@@ -12,7 +12,7 @@ const LARGEST_SHARE: f64 = 1e6;
 /// Which questions are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Draw {
+pub enum QuestionDraw {
     /// Any of a form, each as often as any other.
     #[default]
     Uniform,
@@ -21,9 +21,9 @@ pub enum Draw {
     Unsolved,
 }
 
-impl Draw {
+impl QuestionDraw {
     pub(super) fn is_uniform(&self) -> bool {
-        *self == Draw::Uniform
+        *self == QuestionDraw::Uniform
     }
 }
 

@@ -31,7 +31,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use draw::Draw;
+pub use draw::QuestionDraw;
 pub use evaluation::{ArmsConfig, EvaluationConfig};
 pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
 pub use kind::of_kind;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
-use super::draw::Draw;
+use super::draw::QuestionDraw;
 use super::foreign::translated;
 use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
@@ -42,8 +42,8 @@ pub struct TrainConfig {
     /// Which questions are asked. With `"unsolved"` what a step has to say of itself (`reward`, `correct/…`) is of harder questions
     /// than those of A as a whole, and what is maximised is no longer the mean over these: it is a mixture that moves on to what
     /// is still wrong.
-    #[serde(skip_serializing_if = "Draw::is_uniform")]
-    pub draw: Draw,
+    #[serde(skip_serializing_if = "QuestionDraw::is_uniform")]
+    pub draw: QuestionDraw,
     /// Share of what is known in A (groups of facts, squares of syllogisms) that is asked of nobody in training, so that
     /// runs can be compared by it and B stays for the end; a sweep takes a quarter. 0: training asks about all of A.
     // Left out where it is 0: a run that holds nothing out is the run that it was before this key existed.
@@ -141,7 +141,7 @@ impl Default for TrainConfig {
             forms: vec![CANDIDATES, OPEN, ENTAILMENT],
             form_shares: BTreeMap::new(),
             form_max_new_tokens: BTreeMap::new(),
-            draw: Draw::Uniform,
+            draw: QuestionDraw::Uniform,
             held_out: 0.0,
             questions_per_step: 12,
             group_size: 16,

@@ -5,7 +5,7 @@ use rand::seq::index;
 use super::batch::{Batch, Group, SampledQuestion};
 use super::judging::Judging;
 use super::solved::Solved;
-use crate::config::Draw;
+use crate::config::QuestionDraw;
 use crate::exchange::{PartialRollouts, Ticket, WorkerPool};
 use crate::experiment::{Experiment, Start};
 use crate::knowledge::{Division, Form, Set};
@@ -56,13 +56,13 @@ impl BatchSampler<'_> {
         let config = &self.experiment.config.train;
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
         let before = step.saturating_sub(config.max_off_policy_steps);
-        let left = |form: Form, index: usize| match config.draw {
-            Draw::Uniform => 1.0,
-            Draw::Unsolved => self.solved.left(form, index, before),
-        };
-        let mean_left = |form: Form| {
-            let there = self.division.trained(form);
-            there.iter().map(|index| left(form, *index)).sum::<f64>() / there.len().max(1) as f64
+        let left = |form: Form, index: usize| self.solved.left(form, index, before);
+        let mean_left = |form: Form| match config.draw {
+            QuestionDraw::Uniform => 1.0,
+            QuestionDraw::Unsolved => {
+                let there = self.division.trained(form);
+                there.iter().map(|index| left(form, *index)).sum::<f64>() / there.len().max(1) as f64
+            }
         };
         let mut asked = Vec::with_capacity(config.questions_per_step);
         for (form, count) in config.forms.iter().copied().zip(config.questions_by_form(mean_left)) {
@@ -70,8 +70,8 @@ impl BatchSampler<'_> {
             let count = count.min(there.len());
             let any = |random: &mut Stream| index::sample(random, there.len(), count);
             let drawn = match config.draw {
-                Draw::Uniform => any(&mut random),
-                Draw::Unsolved => {
+                QuestionDraw::Uniform => any(&mut random),
+                QuestionDraw::Unsolved => {
                     let weight = |at: usize| left(form, there[at]);
                     // No weight is 0, so there are always enough.
                     index::sample_weighted(&mut random, there.len(), weight, count).unwrap_or_else(|_| any(&mut random))
@@ -89,7 +89,7 @@ impl BatchSampler<'_> {
     /// Notes what a step has solved, where questions are drawn by it.
     pub fn note_solved(&mut self, step: usize, batch: &Batch) {
         let config = &self.experiment.config.train;
-        if config.draw == Draw::Unsolved {
+        if config.draw == QuestionDraw::Unsolved {
             self.solved.note(step, batch.all(), config.max_off_policy_steps);
         }
     }
