@@ -151,6 +151,24 @@ fn a_completion_that_is_not_judged_is_no_member_of_its_group() {
 }
 
 #[test]
+fn a_judge_is_asked_about_the_forms_of_its_term_alone() {
+    let log = tempfile::tempdir().unwrap();
+    let log = log.path().join("log");
+    let home = judged(
+        &each(&format!("echo $id >> {}\necho '{{\"id\":'$id',\"value\":1}}'", log.display())),
+        "forms = ['open']",
+    );
+    home.finished("run");
+    let rollouts = [1, 2].map(|step| json_lines(&home.path(&format!("run/rollouts/step-{step:06}.jsonl")))).concat();
+    let open = rollouts.iter().filter(|line| line["form"] == "open").count();
+    assert!(open > 0 && open < rollouts.len());
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), open);
+    for line in &rollouts {
+        assert_eq!(line["terms"][1]["value"], if line["form"] == "open" { 1.0 } else { 0.0 }, "{line}");
+    }
+}
+
+#[test]
 fn what_is_sampled_ahead_is_judged_as_it_ends() {
     // It says what it was sent, and answers when it is told to.
     let waits = |value: &str| {

@@ -12,13 +12,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use recollect::config::{Config, QuestionDraw};
+use recollect::config::{Config, FormFilter, HintConfig, QuestionDraw};
 use recollect::evaluate::Reported;
 use recollect::experiment::{self, Experiment};
 use recollect::interrupt::Interrupt;
 use recollect::kernels::Precision;
 use recollect::knowledge::reversal::OPEN;
 use recollect::learner::Algorithm;
+use recollect::reward::Record;
 use recollect::telemetry::meaning::meaning;
 use recollect::telemetry::{Meter, Progress, Silent, read_metrics};
 use recollect::{Error, Result, rl};
@@ -280,6 +281,54 @@ fn what_is_frozen_stays_as_fine_tuning_left_it() {
         moved += usize::from(!same);
     }
     assert!(moved > 0, "the others learn");
+}
+
+#[test]
+fn groups_without_spread_are_replaced_where_the_filter_of_their_form_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    // Paid alike, whatever they are.
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'regex'\npattern = 'no such word'\n").unwrap();
+    let mut config = config(root, "run", 2);
+    config.train.form_filters = [(OPEN, FormFilter { extra_rounds: Some(2), ..FormFilter::default() })].into();
+    let (forms, rollouts) = (config.train.forms.clone(), config.run.dir.join("rollouts/step-000001.jsonl"));
+    let (_, lines) = train(config);
+    assert!(lines.iter().all(|line| line["filter/extra_rounds"] == 2.0), "{lines:?}");
+    let rows = fs::read_to_string(rollouts).unwrap();
+    let groups = |form: &str| rows.lines().filter(|row| row.contains(&format!("\"form\":\"{form}\""))).count() / 4;
+    assert_eq!(forms.iter().map(|form| groups(form.name)).collect::<Vec<_>>(), [2, 6, 2]);
+}
+
+#[test]
+fn thoughts_go_on_from_what_they_are_given_until_nothing_is() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path();
+    fs::write(root.join("reward.toml"), "[[term]]\nkind = 'truncated'\nweight = -1.0\n").unwrap();
+    let hinted = |name: &str| {
+        let mut config = config(root, name, 2);
+        config.train.hint = Some(HintConfig { share: 1.0, steps: 4 });
+        config
+    };
+    run(hinted("whole")).unwrap();
+    let expected = left_by(&root.join("whole"));
+    run_until(hinted("stopped"), "reinforcement learning", 2);
+    run(hinted("stopped")).unwrap();
+    same(&expected, &left_by(&root.join("stopped")), "stopped and continued");
+
+    let experiment = Experiment::open(hinted("whole"), Interrupt::default(), Box::new(Silent)).unwrap();
+    let most = experiment.config.train.max_new_tokens;
+    for step in 1..=6 {
+        let text = String::from_utf8(expected[&format!("step-{step:06}.jsonl")].clone()).unwrap();
+        let rows: Vec<Record> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.iter().any(|row| !row.given.is_empty()), step <= 4, "step {step}");
+        for row in rows {
+            let words = row.given.split_whitespace().count();
+            assert!(row.completion.starts_with(&row.given) && row.tokens + words <= most, "{row:?}");
+            // What is given recites what is needed.
+            let whole = row.given.matches(" .").count();
+            assert!(row.judgement.recitations.iter().take(whole).all(|one| one.is_true && one.relevant), "{row:?}");
+        }
+    }
 }
 
 #[test]

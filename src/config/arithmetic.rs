@@ -26,7 +26,7 @@ pub fn of_run(config: &Config) -> Vec<DerivedNumber> {
         (train.questions_per_step, train.group_size, train.steps, train.longest_completion().1);
     // An algorithm that is wrong is refused elsewhere.
     let algorithm = train.algorithm.resolve().unwrap_or_else(|_| Algorithm::grpo());
-    let (epochs, extra) = (algorithm.inner_epochs, algorithm.filter.extra_rounds);
+    let (epochs, extra) = (algorithm.inner_epochs, train.most_extra_rounds(algorithm.filter));
     let optimizer_steps = match epochs {
         1 => "one for each step".to_string(),
         _ => format!("{steps} steps × {epochs} inner epochs"),

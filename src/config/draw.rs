@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::MOST_TOKENS;
 use super::{Ranges, TrainConfig};
-use crate::knowledge::Form;
+use crate::knowledge::{Form, form_names};
+use crate::learner::{Algorithm, Filter, Keep, preflight};
+use crate::strict_toml::Problem;
 
 /// The largest share of a form, so that sums of shares stay numbers.
 const LARGEST_SHARE: f64 = 1e6;
@@ -27,7 +29,31 @@ impl QuestionDraw {
     }
 }
 
+/// What is otherwise than in `train.algorithm.filter` where questions of a form are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FormFilter {
+    /// The completions that get a gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Rounds of sampling beyond the first, in which groups without spread are replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_rounds: Option<usize>,
+}
+
 impl TrainConfig {
+    /// Which completions of questions of this form are learned from; `usual` is the filter of the algorithm.
+    pub fn filter_of(&self, form: Form, usual: Filter) -> Filter {
+        let FormFilter { keep, extra_rounds } = self.form_filters.get(form).copied().unwrap_or_default();
+        let (keep, extra_rounds) = (keep.unwrap_or(usual.keep), extra_rounds.unwrap_or(usual.extra_rounds));
+        Filter { keep, extra_rounds, ..usual }
+    }
+
+    /// The most rounds of sampling beyond the first, of all forms that are asked.
+    pub fn most_extra_rounds(&self, usual: Filter) -> usize {
+        self.forms.iter().map(|form| self.filter_of(form, usual).extra_rounds).max().unwrap_or(0)
+    }
+
     /// Questions of each form in one step, in the order of `forms`: one at least, the others by share (Sainte-Laguë). `left` is
     /// what a form has left to teach beside others, above 0.
     pub fn questions_by_form(&self, left: impl Fn(Form) -> f64) -> Vec<usize> {
@@ -68,11 +94,20 @@ impl TrainConfig {
         for (form, tokens) in &self.form_max_new_tokens {
             ranges.count(&format!("train.form_max_new_tokens.{form}"), *tokens, 2..=MOST_TOKENS);
         }
+        // An algorithm that is wrong by itself is refused elsewhere.
+        if let Ok(usual) = self.algorithm.resolve() {
+            for form in self.form_filters.keys() {
+                let algorithm = Algorithm { filter: self.filter_of(form, usual.filter), ..usual };
+                let place = format!("train.form_filters.{form}");
+                let of_form = |problem: Problem| Problem { key: problem.key.replace("filter", &place), ..problem };
+                ranges.problems.extend(preflight::problems(&algorithm).into_iter().map(of_form));
+            }
+        }
         let shares = self.form_shares.keys().map(|form| ("train.form_shares", *form));
         let tokens = self.form_max_new_tokens.keys().map(|form| ("train.form_max_new_tokens", *form));
-        for (key, form) in shares.chain(tokens).filter(|(_, form)| !self.forms.contains(form)) {
-            let there: Vec<&str> = self.forms.iter().map(|form| form.name).collect();
-            ranges.demand(false, key, form, format!("forms that train.forms names: {}", there.join(", ")));
+        let filters = self.form_filters.keys().map(|form| ("train.form_filters", *form));
+        for (key, form) in shares.chain(tokens).chain(filters).filter(|(_, form)| !self.forms.contains(form)) {
+            ranges.demand(false, key, form, format!("forms that train.forms names: {}", form_names(&self.forms)));
         }
     }
 }
@@ -90,6 +125,32 @@ mod tests {
             ..TrainConfig::default()
         };
         train.questions_by_form(|_| 1.0)
+    }
+
+    #[test]
+    fn a_form_may_have_a_filter_of_its_own_and_it_has_to_suit_the_algorithm() {
+        let of = |text: &str| crate::config::Config::parse(text, "x", "x", &[]);
+        let config = of("[train]\nalgorithm = 'dapo'\nform_filters = { open = { extra_rounds = 0 }, candidates = { keep = 'all' } }")
+            .unwrap();
+        let usual = config.train.algorithm.resolve().unwrap().filter;
+        let filter = |form| config.train.filter_of(form, usual);
+        assert_eq!((filter(OPEN).extra_rounds, filter(OPEN).keep), (0, Keep::Finished));
+        assert_eq!((filter(CANDIDATES).extra_rounds, filter(CANDIDATES).keep), (3, Keep::All));
+        assert_eq!(filter(ENTAILMENT), usual);
+        assert_eq!(config.train.most_extra_rounds(usual), 3);
+        for (text, told) in [
+            ("form_filters = { open = { keep = 'right' } }", "train.form_filters.open.keep: found \"right\""),
+            ("form_filters = { opne = { extra_rounds = 1 } }", "opne"),
+            ("form_filters = { decode = { extra_rounds = 1 } }", "forms that train.forms names"),
+            ("form_filters = { open = { rounds = 1 } }", "train.form_filters.open.rounds: unknown key"),
+            (
+                "algorithm = 'reinforce'\nform_filters = { open = { extra_rounds = 1 } }",
+                "train.form_filters.open.extra_rounds",
+            ),
+        ] {
+            let error = of(&format!("[train]\n{text}")).unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ objective = 'masked'
 augmentation = { sets = ['A'], kinds = ['rephrase'], share = 0.5 }
 [train]
 held_out = 0.25
+form_filters = { open = { keep = 'finished', extra_rounds = 0 } }
 max_off_policy_steps = 2
 [train.algorithm]
 preset = 'ppo'

@@ -10,6 +10,7 @@ mod evaluation;
 mod finetune;
 pub mod footprint;
 mod foreign;
+mod hint;
 #[cfg(test)]
 mod hostile;
 mod kind;
@@ -31,9 +32,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use draw::QuestionDraw;
+pub use draw::{FormFilter, QuestionDraw};
 pub use evaluation::{ArmsConfig, EvaluationConfig};
 pub use finetune::{Augmentation, AugmentationKind, DocumentObjective, FinetuneConfig};
+pub use hint::HintConfig;
 pub use kind::of_kind;
 pub use model::{BaseConfig, ModelSection};
 pub use optimizer::{AdamConfig, OptimizerKeys};
@@ -46,8 +48,8 @@ pub use train::{AlgorithmChoice, TrainConfig};
 pub use warmup::WarmupConfig;
 pub use world::{JsonlSection, KnownSection, Language, WorldSection};
 
-use crate::knowledge::Form;
 use crate::knowledge::registry::{generated, generated_forms};
+use crate::knowledge::{Form, form_names};
 use crate::language::PromptConfig;
 use crate::policy::LoraConfig;
 use crate::{Error, Result, files, shipped, strict_toml};
@@ -178,11 +180,11 @@ impl Config {
     /// What one section asks of another.
     fn check_together(&self, ranges: &mut Ranges) {
         let files = self.world.is_free_text();
-        let names = |forms: &[Form]| forms.iter().map(Form::to_string).collect::<Vec<_>>().join(", ");
         // Which forms the questions of files have is seen when they are read.
         let there: Vec<Form> = generated_forms().collect();
         let known = files || self.train.forms.iter().all(|form| there.contains(form));
-        ranges.demand(known, "train.forms", names(&self.train.forms), format!("{} in this world", names(&there)));
+        let allowed = format!("{} in this world", form_names(&there));
+        ranges.demand(known, "train.forms", form_names(&self.train.forms), allowed);
         let sizes = self.world.generated().a;
         for task in generated().iter().filter(|task| !task.is_core()) {
             let (key, size) = task.size(&sizes);

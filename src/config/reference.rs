@@ -181,6 +181,9 @@ fn of_words(takes: &str) -> Value {
         "section: names and numbers" => {
             json!({ "type": "object", "additionalProperties": { "type": "number" } })
         }
+        "section: names and sections" => {
+            json!({ "type": "object", "additionalProperties": { "type": "object" } })
+        }
         "list of sections" => json!({ "type": "array", "items": { "type": "object" } }),
         _ if takes.starts_with('{') || takes == "section" => json!({ "type": "object" }),
         _ => alternatives(takes),

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
-use super::draw::QuestionDraw;
+use super::draw::{FormFilter, QuestionDraw};
 use super::foreign::translated;
 use super::optimizer::optimizer_keys;
 use super::pretrain::reading_circuit;
 use super::ranges::{MOST_STEPS, MOST_TOKENS};
-use super::{AdamConfig, Ranges, off_at_zero};
+use super::{AdamConfig, HintConfig, Ranges, off_at_zero};
 use crate::knowledge::Form;
 use crate::knowledge::curriculum::Mixture;
 use crate::knowledge::reversal::{CANDIDATES, OPEN};
@@ -39,6 +39,12 @@ pub struct TrainConfig {
     /// Longest completions of questions of a form, where that is not `max_new_tokens`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub form_max_new_tokens: BTreeMap<Form, usize>,
+    /// What is otherwise than in `algorithm.filter` for questions of a form: `{ open = { extra_rounds = 2, keep = "finished" } }`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub form_filters: BTreeMap<Form, FormFilter>,
+    /// Begin thoughts with a part of a right one; without this section nothing is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<HintConfig>,
     /// Which questions are asked. With `"unsolved"` what a step has to say of itself (`reward`, `correct/…`) is of harder questions
     /// than those of A as a whole, and what is maximised is no longer the mean over these: it is a mixture that moves on to what
     /// is still wrong.
@@ -141,6 +147,8 @@ impl Default for TrainConfig {
             forms: vec![CANDIDATES, OPEN, ENTAILMENT],
             form_shares: BTreeMap::new(),
             form_max_new_tokens: BTreeMap::new(),
+            form_filters: BTreeMap::new(),
+            hint: None,
             draw: QuestionDraw::Uniform,
             held_out: 0.0,
             questions_per_step: 12,
@@ -208,6 +216,7 @@ impl TrainConfig {
     pub(super) fn check(&self, ranges: &mut Ranges) {
         ranges.count("train.steps", self.steps, 1..=MOST_STEPS);
         self.check_forms(ranges);
+        self.hint.iter().for_each(|hint| hint.check(ranges));
         ranges.within("train.held_out", self.held_out, 0.0..=0.9);
         let least = self.forms.len().clamp(1, MOST_ROLLOUTS);
         ranges.count("train.questions_per_step", self.questions_per_step, least..=MOST_ROLLOUTS);

@@ -175,7 +175,7 @@ fn unresolved(config: &Config) -> Vec<Error> {
 /// started when there is something to judge.
 fn can_pay(config: &Config, reward: &Reward, file: &str) -> Result<()> {
     suits(&config.train, reward, file)?;
-    reward.externals().try_for_each(|(name, external)| external.find(name).map(drop))
+    reward.externals().try_for_each(|(term, external)| external.find(&term.name).map(drop))
 }
 
 /// The same for an experiment that only measures.

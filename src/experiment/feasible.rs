@@ -10,8 +10,9 @@ use crate::base::{Outline, Place};
 use crate::config::Config;
 use crate::config::footprint::{self, Footprint};
 use crate::experiment::context::{preflight, preflight_with};
+use crate::knowledge::facts::reference_thought;
 use crate::knowledge::lexicon::Lexicon;
-use crate::knowledge::{Jsonl, Knowledge, Set, World, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
 use crate::language::Tokenizer;
 use crate::policy::{InitConfig, ModelConfig};
 use crate::reward::Reward;
@@ -87,6 +88,11 @@ impl Feasible {
             check_lessons(config, model.longest_sequence())?;
         }
         let questions = [Set::A, Set::B].map(|set| knowledge.questions(set));
+        let known = |question: &Question| reference_thought(knowledge, question).is_some();
+        if config.train.hint.is_some() && !questions[0].iter().any(known) {
+            let remedy = "give world.jsonl.facts, by which it is known what answers need, or leave the section out";
+            return Err(Error::invalid("train.hint", "no question of set A has a thought to begin with", remedy));
+        }
         check_positions(config.longest_completion(true), model, tokenizer, questions.iter().flatten())
     }
 

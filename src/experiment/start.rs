@@ -9,7 +9,7 @@ use crate::base::{self, Base, Place};
 use crate::config::{Config, Language, WorldSection};
 use crate::knowledge::english::world::EnglishWorld;
 use crate::knowledge::jsonl::task::COMPLETION;
-use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, leak};
+use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, form_names, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
 use crate::store::inputs::RunInputs;
@@ -173,8 +173,7 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
     match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {
         None => Ok(jsonl),
         Some(form) => {
-            let names = there.iter().map(|form| form.name).collect::<Vec<_>>().join(", ");
-            let remedy = format!("allowed are completion (all of them) and {names}");
+            let remedy = format!("allowed are completion (all of them) and {}", form_names(there));
             Err(Error::invalid("train.forms", format!("the files have no questions of form {form}"), remedy))
         }
     }

@@ -38,6 +38,11 @@ pub trait Facts {
         None
     }
 
+    /// A sentence by which documents state a claim. `None` where they do not.
+    fn sentence(&self, _claim: &Claim) -> Option<String> {
+        None
+    }
+
     /// Whether terms are taken to have members, which decides what follows from statements about them.
     fn import(&self) -> Import {
         Import::Existential
@@ -49,6 +54,12 @@ pub trait Facts {
 pub struct Cloze {
     pub beginning: String,
     pub rest: String,
+}
+
+/// A thought that recites all that an answer needs, in the words of the documents; `None` where nobody knows what that is.
+pub fn reference_thought(facts: &dyn Facts, question: &Question) -> Option<String> {
+    let needed: Option<Vec<String>> = question.needed.iter().map(|claim| facts.sentence(claim)).collect();
+    needed.map(|sentences| sentences.join(" ")).filter(|thought| !thought.is_empty())
 }
 
 /// What the claims say in the place of what is asked for: the subject of the needed claim, or its object. Another group

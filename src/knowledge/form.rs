@@ -38,6 +38,11 @@ pub struct FormInfo {
 /// How a question is put. Each task has its own.
 pub type Form = &'static FormInfo;
 
+/// The names of forms, as messages list them.
+pub fn form_names(forms: &[Form]) -> String {
+    forms.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
+}
+
 /// Both are written by name.
 macro_rules! write_by_name {
     ($($info:ident)+) => {$(

@@ -34,7 +34,7 @@ pub mod world;
 pub use answers::{Key, Match};
 pub use config::{KnownConfig, SetSize, WorldConfig};
 pub use facts::Facts;
-pub use form::{Form, TaskId};
+pub use form::{Form, TaskId, form_names};
 pub use held_out::Division;
 pub use jsonl::Jsonl;
 pub use library::Library;

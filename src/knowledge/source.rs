@@ -128,6 +128,10 @@ impl Facts for Knowledge {
         self.facts()?.cloze(claim)
     }
 
+    fn sentence(&self, claim: &Claim) -> Option<String> {
+        self.facts()?.sentence(claim)
+    }
+
     fn import(&self) -> Import {
         self.facts().map_or(Import::Existential, Facts::import)
     }

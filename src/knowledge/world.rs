@@ -262,6 +262,10 @@ impl Facts for World {
         World::holds(self, claim)
     }
 
+    fn sentence(&self, claim: &Claim) -> Option<String> {
+        Some(self.grammar.text(*self.claims.get(claim)?, 0))
+    }
+
     fn import(&self) -> Import {
         self.known.import
     }
@@ -279,9 +283,11 @@ impl Facts for World {
 pub(crate) mod tests {
     use super::*;
     use crate::knowledge::codebook::{CodebookConfig, Codebooks};
+    use crate::knowledge::facts::reference_thought;
     use crate::knowledge::hierarchy::HierarchyConfig;
     use crate::knowledge::reversal::Reversals;
     use crate::knowledge::syllogism::Syllogisms;
+    use crate::language::Opening;
 
     impl World {
         /// Adds a document that says something else than the world would.
@@ -395,6 +401,20 @@ pub(crate) mod tests {
             stated.extend(claims);
         }
         assert_eq!(stated.len(), 2 * (50 + 64));
+    }
+
+    #[test]
+    fn a_reference_thought_says_what_the_answer_follows_from() {
+        let world = full(5);
+        for question in [Set::A, Set::B].into_iter().flat_map(|set| world.questions(set)) {
+            let text = reference_thought(&world, &question).unwrap() + " </think> <answer> x <eos>";
+            let judgement = crate::verifier::judge(&world, &question, Opening::Think, &text, true);
+            assert_eq!(judgement.recitations.len(), question.needed.len(), "{text}");
+            assert!(judgement.recitations.iter().all(|one| one.is_true && one.relevant), "{text}");
+            let claims = question.needed.iter().collect();
+            let follows = question.form.task.get().entailed(&question, &claims, &world);
+            assert_eq!(follows.as_ref(), Some(&question.answer), "{text}");
+        }
     }
 
     #[test]

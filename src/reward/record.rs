@@ -20,8 +20,11 @@ pub struct Record {
     pub sample: usize,
     /// The question as a person reads it.
     pub prompt: String,
-    /// Everything that the policy wrote.
+    /// Everything that the policy wrote, behind what it was given.
     pub completion: String,
+    /// What its thought was given to begin with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub given: String,
     /// The right answer.
     pub answer: String,
     /// Other answers that are right as well.
@@ -72,6 +75,7 @@ impl Record {
             sample: completion.sample,
             prompt: question.text.clone(),
             completion: text,
+            given: String::new(),
             answer: question.answer.clone(),
             aliases: question.aliases.clone(),
             matching: question.matching,

@@ -144,7 +144,7 @@ impl Weighted {
     }
 
     /// Whether it counts for questions of this form.
-    fn is_about(&self, form: Form) -> bool {
+    pub fn is_about(&self, form: Form) -> bool {
         self.forms.is_empty() || self.forms.contains(&form)
     }
 
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_term_with_forms_counts_for_these_alone_and_is_still_asked() {
+    fn a_term_with_forms_counts_for_these_alone() {
         let open = |term: Weighted| Weighted { forms: vec![OPEN], ..term };
         let command: External = toml::from_str("command = ['x']").unwrap();
         let reward = Reward {

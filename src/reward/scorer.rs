@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::external::{Awaited, External, JudgeCommand, Stopped};
-use super::{Failure, Reward, Score, Term, TermInput};
+use super::{Failure, Reward, Score, Term, TermInput, Weighted};
 use crate::Result;
 
 /// Scores completions by a reward. Several threads may ask one scorer.
@@ -13,8 +13,8 @@ pub struct Scorer {
     commands: Vec<JudgeCommand>,
 }
 
-/// A completion that its commands have been asked about.
-pub struct Unscored(Vec<Awaited>);
+/// A completion that its commands have been asked about; none where a term is for other forms of questions.
+pub struct Unscored(Vec<Option<Awaited>>);
 
 /// How often an external term got no value, and what its command said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct FailedJudgements {
 impl Scorer {
     /// Starts the commands of the reward. One that cannot be started is an error.
     pub fn open(reward: &Reward) -> Result<Scorer> {
-        let commands = reward.externals().map(|(name, external)| JudgeCommand::start(name, &external));
+        let commands = reward.externals().map(|(term, external)| JudgeCommand::start(&term.name, &external));
         Ok(Scorer { commands: commands.collect::<Result<_>>()?, reward: reward.clone() })
     }
 
@@ -43,12 +43,14 @@ impl Scorer {
 
     /// Asks the commands about a completion, and does not wait for them.
     pub fn ask(&self, evidence: &TermInput) -> Unscored {
-        Unscored(self.commands.iter().map(|command| command.ask(evidence)).collect())
+        let about = self.reward.externals().map(|(term, _)| term.is_about(evidence.form));
+        let asked = about.zip(&self.commands).map(|(about, command)| about.then(|| command.ask(evidence)));
+        Unscored(asked.collect())
     }
 
     /// What a completion is worth that was asked about: waits for its commands.
     pub fn wait(&self, evidence: &TermInput, asked: Unscored) -> Score {
-        let mut values = asked.0.iter().map(|awaited| awaited.wait(&|| false).unwrap_or_default());
+        let mut values = asked.0.iter().map(|asked| asked.as_ref()?.wait(&|| false).unwrap_or_default());
         self.reward.score(evidence, &mut values)
     }
 
@@ -59,7 +61,7 @@ impl Scorer {
         asked: &Unscored,
         stopping: &dyn Fn() -> bool,
     ) -> std::result::Result<Score, Stopped> {
-        let values = asked.0.iter().map(|awaited| awaited.wait(stopping));
+        let values = asked.0.iter().map(|asked| asked.as_ref().map_or(Ok(None), |awaited| awaited.wait(stopping)));
         let values: Vec<Option<f64>> = values.collect::<std::result::Result<_, _>>()?;
         Ok(self.reward.score(evidence, &mut values.into_iter()))
     }
@@ -77,11 +79,11 @@ impl Scorer {
 }
 
 impl Reward {
-    /// The terms that commands decide, by name, in their order. A model that judges is one, too.
-    pub fn externals(&self) -> impl Iterator<Item = (&str, Cow<'_, External>)> {
+    /// The terms that commands decide, in their order. A model that judges is one, too.
+    pub fn externals(&self) -> impl Iterator<Item = (&Weighted, Cow<'_, External>)> {
         self.terms.iter().filter_map(|term| match &term.term {
-            Term::External(external) => Some((term.name.as_str(), Cow::Borrowed(external))),
-            Term::Model(model) => Some((term.name.as_str(), Cow::Owned(model.command()))),
+            Term::External(external) => Some((term, Cow::Borrowed(external))),
+            Term::Model(model) => Some((term, Cow::Owned(model.command()))),
             _ => None,
         })
     }

@@ -48,7 +48,7 @@ impl BatchSampler<'_> {
             let lines = groups.iter_mut().flat_map(|group| &mut group.lines);
             lines.zip(values.into_iter().flatten()).for_each(|(line, advantage)| line.advantage = advantage);
             if credit == CreditAssignment::Sentence {
-                sentences::compare(&mut batch.groups, reward, &self.algorithm, &self.start.base.tokenizer)?;
+                sentences::compare(&mut batch.groups, reward, &self.start.base.tokenizer)?;
             }
         }
         if !charges.is_empty() {
@@ -68,7 +68,7 @@ impl BatchSampler<'_> {
         let Some(critic) = self.critic else {
             return Err(Error::invalid("advantage gae", "no policy with a value head", "this is a bug"));
         };
-        let sampled: Vec<Sampled> = batch.groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
+        let sampled = batch.sampled();
         let tokenizer = &self.start.base.tokenizer;
         let masks = policy_gradient::masks(&self.algorithm, &sampled, &|tokens| tokenizer.trace_length(tokens));
         let totals: Vec<f64> = batch.groups.iter().flat_map(Group::rewards).flatten().collect();
@@ -110,7 +110,7 @@ impl BatchSampler<'_> {
     /// How far each token of each completion that has a reward is from the reference; nothing where the reward is not held to it.
     fn charges(&self, groups: &[Group], workers: usize) -> Result<Vec<Vec<f64>>> {
         let (Some(reference), Penalty::Reward) = (self.reference, self.algorithm.kl_in) else { return Ok(Vec::new()) };
-        let sampled: Vec<Sampled> = groups.iter().flat_map(|group| group.sampled(&self.algorithm)).collect();
+        let sampled: Vec<Sampled> = groups.iter().flat_map(Group::sampled).collect();
         let scores = policy_gradient::score(reference, &sampled, workers)?;
         let estimator = self.algorithm.kl_estimator;
         let of = |(completion, scores): (&Sampled, &Vec<f32>)| {

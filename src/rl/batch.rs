@@ -1,20 +1,27 @@
 //! What a step of reinforcement learning samples: questions, completions of each, and what they are worth.
 
+use metrics::gauge;
+
 use crate::knowledge::{Form, Question};
 use crate::learner::advantage::has_spread;
 use crate::learner::policy_gradient::Sampled;
-use crate::learner::{Algorithm, TokenAdvantages};
+use crate::learner::{Filter, TokenAdvantages};
 use crate::reward::{Normalise, Record};
 use crate::rl::rollouts;
 use crate::rollout::{Completion, Finish};
 
 /// A question and its completions.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Group {
     /// The form by which the config asks for it.
     pub form: Form,
     /// Its number among the questions of this form.
     pub index: usize,
+    /// Of its form.
+    pub filter: Filter,
     pub prompt: Vec<u32>,
+    /// How many tokens at its end are what its thoughts begin with.
+    pub given: usize,
     pub completions: Vec<Completion>,
     pub lines: Vec<Record>,
     /// What the tokens of each completion brought, where a value head or their sentences tell them apart; none where there is no
@@ -41,11 +48,14 @@ pub(crate) struct SampledQuestion {
     pub form: Form,
     pub index: usize,
     pub question: Question,
+    /// What its thoughts begin with.
+    pub given: Vec<u32>,
 }
 
 impl Group {
     /// Whether its completions are paid differently.
-    pub fn is_paid_differently(&self, normalise: Normalise, tolerance: f64) -> bool {
+    pub fn is_paid_differently(&self, normalise: Normalise) -> bool {
+        let tolerance = self.filter.tolerance;
         match normalise {
             Normalise::Sum => has_spread(&self.rewards(), tolerance),
             Normalise::Terms => rollouts::by_term(&[&self.lines])
@@ -59,8 +69,7 @@ impl Group {
     }
 
     /// The completions that have a reward: the others are no members of the group, and nothing is learned from them.
-    pub fn sampled(&self, algorithm: &Algorithm) -> impl Iterator<Item = Sampled<'_>> {
-        let keep = algorithm.filter.keep;
+    pub fn sampled(&self) -> impl Iterator<Item = Sampled<'_>> {
         let judged =
             self.completions.iter().zip(&self.lines).enumerate().filter(|(_, (_, line))| line.reward.is_some());
         judged.map(move |(at, (completion, line))| Sampled {
@@ -71,15 +80,15 @@ impl Group {
             old_logprobs: None,
             advantage: line.advantage.unwrap_or_default(),
             gae: self.appraisals.get(at).and_then(Option::as_ref),
-            kept: keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
+            kept: self.filter.keep.keeps(completion.finish == Finish::Stop, line.judgement.correct),
         })
     }
 }
 
 impl Batch {
     /// What is learned from.
-    pub fn sampled(&self, algorithm: &Algorithm) -> Vec<Sampled<'_>> {
-        self.groups.iter().flat_map(|group| group.sampled(algorithm)).collect()
+    pub fn sampled(&self) -> Vec<Sampled<'_>> {
+        self.groups.iter().flat_map(Group::sampled).collect()
     }
 
     /// Every rollout, what was replaced at the end.
@@ -107,6 +116,10 @@ impl Batch {
         let without_spread = self.all().filter(|group| !teaches(group)).count();
         rollouts::measure(&self.lines(), &rewards, without_spread);
         self.flat = without_spread as f64 / rewards.len().max(1) as f64;
+        let given: usize = self.all().map(|group| group.given).sum();
+        if given > 0 {
+            gauge!("hint/given").set(given as f64 / rewards.len() as f64);
+        }
     }
 
     /// Share of completions that ran out of tokens.

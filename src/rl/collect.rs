@@ -12,7 +12,7 @@ use super::sampler::{BatchSampler, PendingBatch};
 use super::sentences;
 use crate::Result;
 use crate::exchange::WorkerPool;
-use crate::learner::{Algorithm, CreditAssignment};
+use crate::learner::CreditAssignment;
 use crate::reward::Reward;
 
 impl BatchSampler<'_> {
@@ -25,7 +25,7 @@ impl BatchSampler<'_> {
         reward: &LiveReward,
         workers: usize,
     ) -> Result<Batch> {
-        let filter = self.algorithm.filter;
+        let most_rounds = self.experiment.config.train.most_extra_rounds(self.algorithm.filter);
         let judge = Judge { start: self.start, reward };
         let (PendingBatch { asked, groups, judging, .. }, completions) = queue.take(step, self, pool, judge)?;
         let interrupt = &self.experiment.interrupt;
@@ -34,9 +34,10 @@ impl BatchSampler<'_> {
         let mut batch = Batch { groups, replaced: Vec::new(), flat: 0.0, kl: None, foretold: None };
         let teaches = |group: &Group| self.teaches(group, reward.reward());
         let mut rounds = 0;
-        for round in 1..=filter.extra_rounds {
-            let flat: Vec<usize> = (0..batch.groups.len()).filter(|at| !teaches(&batch.groups[*at])).collect();
-            let (places, asked) = self.others(step, round, &batch, &flat);
+        for round in 1..=most_rounds {
+            let replaceable = |group: &Group| round <= group.filter.extra_rounds && !teaches(group);
+            let flat: Vec<usize> = (0..batch.groups.len()).filter(|at| replaceable(&batch.groups[*at])).collect();
+            let (places, asked) = self.others(step, round, &batch, &flat)?;
             if asked.is_empty() {
                 break;
             }
@@ -48,7 +49,7 @@ impl BatchSampler<'_> {
             }
         }
         gauge!("time/judge").set(waited.as_secs_f64());
-        if filter.extra_rounds > 0 {
+        if most_rounds > 0 {
             gauge!("filter/extra_rounds").set(rounds as f64);
             gauge!("filter/replaced_groups").set(batch.replaced.len() as f64);
         }
@@ -59,12 +60,11 @@ impl BatchSampler<'_> {
 
     /// Whether anything in a group was better than something else: a completion, or where sentences are compared, one of those.
     fn teaches(&self, group: &Group, reward: &Reward) -> bool {
-        let Algorithm { filter, credit, .. } = &self.algorithm;
         let by_sentence = || {
-            *credit == CreditAssignment::Sentence
-                && sentences::differ(group, reward, filter.tolerance, &self.start.base.tokenizer)
+            self.algorithm.credit == CreditAssignment::Sentence
+                && sentences::differ(group, reward, &self.start.base.tokenizer)
         };
-        group.is_paid_differently(reward.normalise, filter.tolerance) || by_sentence()
+        group.is_paid_differently(reward.normalise) || by_sentence()
     }
 
     /// Samples, judges and pays completions of questions, before anything else that is sampled.

@@ -55,11 +55,13 @@ impl Judging {
     }
 
     fn record(&self, start: &Start, asked: &[SampledQuestion], completion: &Completion) -> Result<Record> {
-        let question = &asked[completion.request].question;
-        let text = start.base.tokenizer.written(&completion.tokens)?;
+        let SampledQuestion { question, given, .. } = &asked[completion.request];
+        let tokenizer = &start.base.tokenizer;
+        let text = tokenizer.written(&[given.as_slice(), &completion.tokens].concat())?;
         let finished = completion.finish == Finish::Stop;
         let judgement = verifier::judge(&start.knowledge, question, Opening::Think, &text, finished);
-        Ok(Record::new(self.step as u64 + 1, question, completion, text, judgement))
+        let given = tokenizer.written(given)?;
+        Ok(Record { given, ..Record::new(self.step as u64 + 1, question, completion, text, judgement) })
     }
 
     /// Pays all completions, gives each to its group, and says how long that took: waiting for commands, for the most

@@ -3,6 +3,7 @@
 mod advantages;
 mod batch;
 mod collect;
+mod hint;
 mod judging;
 pub mod live_reward;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use rand::seq::index;
 
 use super::batch::{Batch, Group, SampledQuestion};
+use super::hint;
 use super::judging::Judging;
 use super::solved::Solved;
 use crate::config::QuestionDraw;
@@ -15,6 +16,9 @@ use crate::policy::Policy;
 use crate::random::Stream;
 use crate::rollout::Request;
 use crate::{Result, random};
+
+/// Tokens that a policy writes at the least, whatever it is given.
+const LEAST_WRITTEN: usize = 2;
 
 /// What was asked for a step.
 pub(crate) struct PendingBatch {
@@ -44,7 +48,7 @@ pub(crate) struct BatchSampler<'a> {
 impl BatchSampler<'_> {
     /// Has the questions of a step sampled, less the completions that are there already.
     pub fn order(&self, step: usize, underway: PartialRollouts, pool: &mut WorkerPool) -> Result<PendingBatch> {
-        let asked = self.questions(step);
+        let asked = self.questions(step)?;
         let (groups, requests) = self.requests(step, &asked)?;
         let ticket = pool.submit(requests, underway)?;
         Ok(PendingBatch { asked, groups, ticket, judging: Judging::begin(step) })
@@ -52,7 +56,7 @@ impl BatchSampler<'_> {
 
     /// Questions of A that are not held out, none twice in a step. What they are drawn by was known when the first batch that may be
     /// sampled ahead was ordered, so that a run that is taken up again orders the same.
-    fn questions(&self, step: usize) -> Vec<SampledQuestion> {
+    fn questions(&self, step: usize) -> Result<Vec<SampledQuestion>> {
         let config = &self.experiment.config.train;
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64]);
         let before = step.saturating_sub(config.max_off_policy_steps);
@@ -77,13 +81,24 @@ impl BatchSampler<'_> {
                     index::sample_weighted(&mut random, there.len(), weight, count).unwrap_or_else(|_| any(&mut random))
                 }
             };
-            asked.extend(drawn.into_iter().map(|at| self.asked(form, there[at], &mut random)));
+            for at in drawn {
+                asked.push(self.asked(step, form, there[at], &mut random)?);
+            }
         }
-        asked
+        Ok(asked)
     }
 
-    fn asked(&self, form: Form, index: usize, random: &mut Stream) -> SampledQuestion {
-        SampledQuestion { form, index, question: self.start.knowledge.question(Set::A, form, index, random) }
+    fn asked(&self, step: usize, form: Form, index: usize, random: &mut Stream) -> Result<SampledQuestion> {
+        let (config, Start { base, knowledge, .. }) = (&self.experiment.config.train, self.start);
+        let question = knowledge.question(Set::A, form, index, random);
+        let mut given = Vec::new();
+        if let Some(hint) = config.hint.filter(|hint| step < hint.steps) {
+            let words = hint::draw(hint, step, knowledge, &question, random);
+            given = hint::tokens(&base.tokenizer, &question.text, &words)?;
+            // A thought and its beginning have the room that a thought has.
+            given.truncate(config.max_new_tokens_of(form).saturating_sub(LEAST_WRITTEN));
+        }
+        Ok(SampledQuestion { form, index, question, given })
     }
 
     /// Notes what a step has solved, where questions are drawn by it.
@@ -101,7 +116,7 @@ impl BatchSampler<'_> {
         round: usize,
         batch: &Batch,
         places: &[usize],
-    ) -> (Vec<usize>, Vec<SampledQuestion>) {
+    ) -> Result<(Vec<usize>, Vec<SampledQuestion>)> {
         let mut random = random::stream(self.experiment.config.run.seed, &[1, step as u64, round as u64]);
         let (mut filled, mut asked) = (Vec::new(), Vec::new());
         for form in self.experiment.config.train.forms.iter().copied() {
@@ -114,27 +129,29 @@ impl BatchSampler<'_> {
             let chosen = index::sample(&mut random, free.len(), places.len().min(free.len()));
             for (place, chosen) in places.into_iter().zip(chosen) {
                 filled.push(place);
-                asked.push(self.asked(form, free[chosen], &mut random));
+                asked.push(self.asked(step, form, free[chosen], &mut random)?);
             }
         }
-        (filled, asked)
+        Ok((filled, asked))
     }
 
     /// A group and a request for each question.
     pub fn requests(&self, step: usize, asked: &[SampledQuestion]) -> Result<(Vec<Group>, Vec<Request>)> {
         let (config, tokenizer) = (&self.experiment.config.train, &self.start.base.tokenizer);
         let mut groups = Vec::with_capacity(asked.len());
-        for SampledQuestion { form, index, question } in asked {
-            let prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
+        for SampledQuestion { form, index, question, given } in asked {
+            let mut prompt = tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?;
+            prompt.extend(given);
             let (completions, lines) = (Vec::with_capacity(config.group_size), Vec::with_capacity(config.group_size));
             let (form, index, appraisals) = (*form, *index, Vec::new());
-            groups.push(Group { form, index, prompt, completions, lines, appraisals });
+            let filter = config.filter_of(form, self.algorithm.filter);
+            groups.push(Group { form, index, filter, prompt, given: given.len(), completions, lines, appraisals });
         }
         let requests = groups.iter().zip(asked).map(|(group, asked)| Request {
             prompt: group.prompt.clone(),
             samples: config.group_size,
             sampling: config.sampling(),
-            max_new_tokens: config.max_new_tokens_of(asked.form),
+            max_new_tokens: config.max_new_tokens_of(asked.form) - group.given,
             stop: tokenizer.ends().to_vec(),
             seed: self.experiment.config.run.seed,
             key: [step as u64, asked.question.id],

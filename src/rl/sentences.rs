@@ -7,7 +7,7 @@ use crate::Result;
 use crate::language::Tokenizer;
 use crate::language::tokenizer::visible;
 use crate::learner::advantage::{Grouped, has_spread};
-use crate::learner::{Advantage, Algorithm, TokenAdvantages};
+use crate::learner::{Advantage, TokenAdvantages};
 use crate::reward::{Record, Reward};
 use crate::verifier::Recitation;
 
@@ -15,27 +15,25 @@ use crate::verifier::Recitation;
 /// what was done at their place in the thoughts of their group: the first of a thought are compared with the other first ones,
 /// the second with the second. To end the thought is worth nothing, and is compared with the sentences that stand there
 /// in the others.
-pub(super) fn compare(
-    groups: &mut [Group],
-    reward: &Reward,
-    algorithm: &Algorithm,
-    tokenizer: &Tokenizer,
-) -> Result<()> {
-    let tolerance = algorithm.filter.tolerance;
+pub(super) fn compare(groups: &mut [Group], reward: &Reward, tokenizer: &Tokenizer) -> Result<()> {
     for group in groups {
         let lines = || group.lines.iter().zip(&group.completions);
         let traces = traces(group, tokenizer);
         let worths = of_group(group, reward, &traces);
         // Not put on one scale: where all but one say what is new, little is at stake.
-        let compared = Advantage::Mean.compute(&by_place(&worths), tolerance).values;
+        let compared = Advantage::Mean.compute(&by_place(&worths), group.filter.tolerance).values;
         let by_token = lines().zip(traces).enumerate().map(|(at, ((line, completion), trace))| {
             let of_steps: Vec<f32> = compared.iter().map_while(|place| place[at]).collect();
             let Some(advantage) = line.advantage.filter(|_| of_steps.iter().any(|step| *step != 0.0)) else {
                 return Ok(None);
             };
             let mut advantages = vec![advantage; completion.tokens.len()];
-            let mut places =
-                places(&line.completion, &line.judgement.recitations, &tokenizer.lengths(&completion.tokens)?);
+            // What the thought was given is no part of what is learned.
+            let given = &group.prompt[group.prompt.len() - group.given..];
+            let lengths = tokenizer.lengths(&[given, &completion.tokens].concat())?;
+            let written = |token: usize| token.saturating_sub(given.len());
+            let places = places(&line.completion, &line.judgement.recitations, &lengths).into_iter();
+            let mut places: Vec<_> = places.map(|place| written(place.start)..written(place.end)).collect();
             if let Some(trace) = trace {
                 let last = places.iter().map(|place| place.end).max().unwrap_or(0);
                 places.push(last.min(trace)..trace);
@@ -51,9 +49,9 @@ pub(super) fn compare(
 }
 
 /// Whether sentences at the same place of the thoughts of a group are paid differently.
-pub(super) fn differ(group: &Group, reward: &Reward, tolerance: f64, tokenizer: &Tokenizer) -> bool {
+pub(super) fn differ(group: &Group, reward: &Reward, tokenizer: &Tokenizer) -> bool {
     let worths = of_group(group, reward, &traces(group, tokenizer));
-    by_place(&worths).iter().any(|place| has_spread(place, tolerance))
+    by_place(&worths).iter().any(|place| has_spread(place, group.filter.tolerance))
 }
 
 /// The tokens of each trace of a group, of those that came to their end.
@@ -102,6 +100,7 @@ fn places(text: &str, recitations: &[Recitation], lengths: &[usize]) -> Vec<Rang
 mod tests {
     use super::*;
     use crate::knowledge::reversal::OPEN;
+    use crate::learner::Filter;
     use crate::reward::examples::examples;
     use crate::rollout::{Finish, PartialCompletion};
     use proptest::prelude::*;
@@ -162,9 +161,10 @@ mod tests {
             PartialCompletion { tokens, ..PartialCompletion::new(0, 0) }.end(Finish::Stop)
         };
         let completions = lines.iter().map(completion).collect();
-        let group = Group { form: OPEN, index: 0, prompt: Vec::new(), completions, lines, appraisals: Vec::new() };
+        let (filter, prompt, appraisals) = (Filter::default(), Vec::new(), Vec::new());
+        let group = Group { form: OPEN, index: 0, filter, prompt, given: 0, completions, lines, appraisals };
         let mut groups = [group];
-        compare(&mut groups, &reward, &Algorithm::grpo(), &tokenizer).unwrap();
+        compare(&mut groups, &reward, &tokenizer).unwrap();
         let found: Vec<Vec<f32>> = groups[0].appraisals.iter().flatten().map(|one| one.advantages.clone()).collect();
         // New and needed 1, new 1 less the price of a sentence that is not needed, again that price, the end 0; each less the
         // mean of what was done at its place.
@@ -187,13 +187,27 @@ mod tests {
             let near = found.iter().zip(of_tokens).all(|(found, step)| (found - 0.5 - step).abs() < 1e-5);
             assert!(near, "{found:?} {steps:?}");
         }
+        // Of those that begin alike, the same where that was given: those tokens are not there to be learned from.
+        let mut alike = [groups[0].clone()];
+        alike[0].lines.remove(1);
+        alike[0].completions.remove(1);
+        compare(&mut alike, &reward, &tokenizer).unwrap();
+        let mut begun = alike.clone();
+        begun[0].given = 4;
+        for completion in &mut begun[0].completions {
+            begun[0].prompt = completion.tokens.drain(..4).collect();
+        }
+        compare(&mut begun, &reward, &tokenizer).unwrap();
+        for (begun, whole) in begun[0].appraisals.iter().zip(&alike[0].appraisals) {
+            assert_eq!(begun.as_ref().unwrap().advantages, whole.as_ref().unwrap().advantages[4..]);
+        }
         // A reward that pays completions alone has nothing to add.
         let recall = Reward::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rewards/recall.toml")).unwrap();
-        compare(&mut groups, &recall, &Algorithm::grpo(), &tokenizer).unwrap();
+        compare(&mut groups, &recall, &tokenizer).unwrap();
         assert_eq!(groups[0].appraisals, [None, None, None]);
         // Paid alike as completions they still teach, by their sentences; three times the same teaches nothing.
-        let differs = |group: &Group, reward: &Reward| differ(group, reward, 1e-6, &tokenizer);
-        assert!(!groups[0].is_paid_differently(reward.normalise, 1e-6));
+        let differs = |group: &Group, reward: &Reward| differ(group, reward, &tokenizer);
+        assert!(!groups[0].is_paid_differently(reward.normalise));
         assert!(differs(&groups[0], &reward) && !differs(&groups[0], &recall));
         let [group] = &mut groups;
         group.lines = vec![group.lines[0].clone(); 3];

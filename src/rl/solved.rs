@@ -46,6 +46,7 @@ impl Solved {
 mod tests {
     use super::*;
     use crate::knowledge::reversal::{CANDIDATES, OPEN};
+    use crate::learner::Filter;
     use crate::reward::Record;
     use crate::reward::examples::examples;
 
@@ -53,7 +54,8 @@ mod tests {
     fn group(form: Form, index: usize, right: usize) -> Group {
         let mut lines = vec![examples().swap_remove(0).record; 4];
         lines.iter_mut().enumerate().for_each(|(at, line): (usize, &mut Record)| line.judgement.correct = at < right);
-        Group { form, index, prompt: Vec::new(), completions: Vec::new(), lines, appraisals: Vec::new() }
+        let (filter, prompt, completions, appraisals) = (Filter::default(), Vec::new(), Vec::new(), Vec::new());
+        Group { form, index, filter, prompt, given: 0, completions, lines, appraisals }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Updater<'_> {
         let Algorithm { inner_epochs, tis_cap, .. } = self.algorithm;
         // Completions were sampled at this temperature, so that is where their probabilities are compared.
         let tempered = policy.clone().with_temperature(config.temperature as f32);
-        let mut sampled = batch.sampled(&self.algorithm);
+        let mut sampled = batch.sampled();
         let trace = |tokens: &[u32]| tokenizer.trace_length(tokens);
         let weights = policy_gradient::token_weights(&self.algorithm, &sampled, &trace, config.max_new_tokens);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.

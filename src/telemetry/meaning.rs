@@ -47,6 +47,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("importance/capped_ratio", "Share of tokens whose importance weight was cut off at its bound."),
     ("filter/extra_rounds", "Further rounds of sampling in place of groups without spread."),
     ("filter/replaced_groups", "Groups without spread that were replaced."),
+    ("hint/given", "Mean tokens of a thought that it was given to begin with."),
     ("staleness/", "Share of tokens that were sampled so many policy versions ago."),
     ("queue/finished", "Completions that have ended before it is their turn to be learned from."),
     ("queue/begun", "Completions that are being sampled."),

@@ -9,5 +9,5 @@ pub use numbers::grouped;
 #[cfg(test)]
 pub(crate) use shown::tests;
 pub use shown::{excerpt, is_hidden, one_line, printable, short_line};
-pub use words::{TextWord, bare, compatible, composed, unwrapped, words};
+pub use words::{TextWord, bare, capital, compatible, composed, unwrapped, words};
 pub use wrap::wrapped;

@@ -19,6 +19,12 @@ const WRAPPERS: [(&str, &str); 9] = [
     ("**", "**"),
 ];
 
+/// With a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// The text with its letters composed (NFC) and one space between words.
 pub fn composed(text: &str) -> String {
     let letters: String = text.nfc().collect();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use recollect::config::{Config, OwnTextConfig, WarmupConfig};
+use recollect::config::{Config, HintConfig, OwnTextConfig, WarmupConfig};
 use recollect::knowledge::english::world::config::EnglishConfig;
 use recollect::learner::Algorithm;
 use recollect::sweep::Search;
@@ -107,8 +107,10 @@ impl Reference {
         // PPO has the sections that the default algorithm has a word for.
         // Sections that are left out where they are as usual.
         let english = Table::from_iter([("english".to_owned(), Value::try_from(EnglishConfig::default()).unwrap())]);
+        let hint = Table::from_iter([("hint".to_owned(), Value::try_from(HintConfig::default()).unwrap())]);
         let left_out = [
             ("world".to_owned(), Value::Table(english)),
+            ("train".to_owned(), Value::Table(hint)),
             ("warmup".to_owned(), Value::try_from(WarmupConfig::default()).unwrap()),
             ("own_text".to_owned(), Value::try_from(OwnTextConfig::default()).unwrap()),
         ];
@@ -135,7 +137,11 @@ impl Reference {
             "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => plain("whole number", Some(Value::Integer(0))),
             "String" => plain("text", Some(Value::String(String::new()))),
             "PathBuf" => plain("path", Some(Value::String(String::new()))),
-            "BTreeMap" => plain("section: names and numbers", Some(Value::Table(Table::new()))),
+            "BTreeMap" => {
+                let sections = !self.takes(inner.unwrap(), near).sections.is_empty();
+                let words = if sections { "section: names and sections" } else { "section: names and numbers" };
+                plain(words, Some(Value::Table(Table::new())))
+            }
             "Table" => plain("section", None),
             "Option" => Takes { natural: None, ..self.takes(inner.unwrap(), near) },
             "Vec" => {

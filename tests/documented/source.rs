@@ -91,15 +91,17 @@ fn ident(item: &Item) -> Option<String> {
     }
 }
 
-/// The name of a type and what stands between its angle brackets: `Vec<u64>` is `Vec` and `u64`.
+/// The name of a type and the last that stands between its angle brackets: `Vec<u64>` is `Vec` and `u64`.
 pub fn name(ty: &Type) -> (String, Option<&Type>) {
     let Type::Path(path) = ty else { panic!("a key has a type that is no name") };
     let last = path.path.segments.last().unwrap();
     let inner = match &last.arguments {
-        syn::PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
-            syn::GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        }),
+        syn::PathArguments::AngleBracketed(arguments) => {
+            arguments.args.iter().rev().find_map(|argument| match argument {
+                syn::GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+        }
         _ => None,
     };
     (last.ident.to_string(), inner)

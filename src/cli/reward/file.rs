@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use recollect::Result;
-use recollect::knowledge::Form;
+use recollect::knowledge::form_names;
 use recollect::report::{Column, ShownTable};
 use recollect::reward::examples::{self, Explained};
 use recollect::reward::score::{Anneal, Payee, Weighted};
@@ -23,14 +23,10 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs) -> Result<()> {
     let reward = Reward::load(&args.reward)?;
     let mut programs = String::new();
-    for (name, external) in reward.externals() {
+    for (Weighted { name, .. }, external) in reward.externals() {
         programs += &format!("{name} would run {}, which was not started\n", output::shown(&external.find(name)?));
     }
     output::say(&format!("{} is fine\n{}{programs}", output::shown(&args.reward), summary(&reward)))
-}
-
-fn named(forms: &[Form]) -> String {
-    forms.iter().map(|form| form.name).collect::<Vec<_>>().join(", ")
 }
 
 /// The terms with what becomes of them, a line each.
@@ -52,7 +48,7 @@ fn summary(reward: &Reward) -> String {
             (term.name != kind).then(|| format!("kind {kind}")),
             term.only_if.as_ref().map(|gate| format!("only if {gate}")),
             term.unless.as_ref().map(|gate| format!("unless {gate}")),
-            (!term.forms.is_empty()).then(|| format!("for {} alone", named(&term.forms))),
+            (!term.forms.is_empty()).then(|| format!("for {} alone", form_names(&term.forms))),
             term.clip.map(|clip| format!("clipped to {} … {}", clip.low, clip.high)),
             term.anneal.map(annealed),
         ];

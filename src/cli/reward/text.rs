@@ -67,15 +67,19 @@ pub fn of_commands(failed: &[FailedJudgements], remarks: &[(String, String)]) ->
     text
 }
 
-/// A rollout in three lines.
+/// A rollout in three lines, or four where it was given something.
 pub fn rollout(record: &Record) -> String {
     let answer = match (&record.judgement.answer, record.judgement.correct) {
         (None, _) => "no answer".to_string(),
         (Some(answer), true) => format!("{answer} (right)"),
         (Some(answer), false) => format!("{answer} (right is {})", record.answer),
     };
+    let given = match record.given.as_str() {
+        "" => String::new(),
+        given => format!("    given   {}\n", clip(given)),
+    };
     format!(
-        "  step {}, question {}, sample {}\n    asked   {}\n    wrote   {}\n    answer  {}\n",
+        "  step {}, question {}, sample {}\n    asked   {}\n{given}    wrote   {}\n    answer  {}\n",
         record.step,
         record.question,
         record.sample,

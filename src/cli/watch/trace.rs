@@ -9,6 +9,9 @@ use recollect::text::one_line;
 /// say in characters what colours say, for screens without.
 pub fn lines(record: &Record) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(one_line(&record.prompt).bold())];
+    if !record.given.is_empty() {
+        lines.push(Line::from(format!("given: {}", one_line(&record.given)).dim()));
+    }
     for recitation in &record.judgement.recitations {
         let (mark, style) = match (recitation.is_true, recitation.relevant) {
             (true, true) => ("* ", Style::new().fg(Color::Green).bold()),

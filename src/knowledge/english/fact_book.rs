@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::knowledge::facts::Cloze;
 use crate::knowledge::{Claim, Mood};
+use crate::text::capital;
 
 /// A row of a facts file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +117,24 @@ impl FactBook {
         let wording = wordings.iter().find_map(|wording| wording.strip_suffix("{object}"))?;
         let beginning = wording.replace("{subject}", subject).replace("{group}", group);
         Some(Cloze { beginning: beginning.trim_end().to_owned(), rest: object.clone() })
+    }
+
+    /// A stated fact as a sentence, in the first wording of its relation.
+    pub fn sentence(&self, claim: &Claim) -> Option<String> {
+        let said = match claim {
+            _ if !self.claims.contains(claim) => return None,
+            Claim::Relation { group, subject, relation, object } => {
+                let wording = self.wordings_of(relation).swap_remove(0);
+                wording.replace("{subject}", subject).replace("{group}", group).replace("{object}", object)
+            }
+            Claim::Categorical { subject, mood, predicate } => match mood {
+                Mood::All => format!("all {subject} are {predicate}"),
+                Mood::No => format!("no {subject} are {predicate}"),
+                Mood::Some => format!("some {subject} are {predicate}"),
+                Mood::SomeNot => format!("some {subject} are not {predicate}"),
+            },
+        };
+        Some(capital(&said) + ".")
     }
 
     /// How a relation is worded.

@@ -100,6 +100,10 @@ impl Facts for ClaimReader {
         self.0.book.cloze(claim)
     }
 
+    fn sentence(&self, claim: &Claim) -> Option<String> {
+        self.0.book.sentence(claim)
+    }
+
     fn import(&self) -> Import {
         self.1
     }

@@ -4,10 +4,11 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::names::{capital, in_words, listed, pick, with_article};
+use super::names::{in_words, listed, pick, with_article};
 use super::people::{People, beside};
 use super::rows::EnglishDocument;
 use crate::random::Stream;
+use crate::text::capital;
 
 /// About one person; `{them}` is the name.
 const ABOUT_ONE: [&str; 6] = [

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::names::{capital, listed, pick};
+use super::names::{listed, pick};
 use super::people::People;
 use super::rows::QuestionNumbers;
 use crate::knowledge::form::FormInfo;
@@ -11,6 +11,7 @@ use crate::knowledge::question::CANDIDATES as SHOWN;
 use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY, REVERSAL};
 use crate::knowledge::{Form, Match, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// What somebody did, in the order in which documents say it.
 pub const FORWARD: Form =

@@ -4,7 +4,7 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::names::{NameBook, capital, pick};
+use super::names::{NameBook, pick};
 use super::part::{PartPlan, PartQuestion, TaskPart, right_among, stated};
 use super::premises::plural;
 use crate::Result;
@@ -13,6 +13,7 @@ use crate::knowledge::hierarchy::{HOLDOUT, INHERITED, REPHRASED, REVERSED};
 use crate::knowledge::question::CANDIDATES as SHOWN;
 use crate::knowledge::{Claim, Form, Match, Mood, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// Children of a root, and of each of these: eleven kinds.
 const CHILDREN: usize = 2;

@@ -4,13 +4,14 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::names::{NameBook, capital, pick};
+use super::names::{NameBook, pick};
 use super::part::{PartPlan, PartQuestion, TaskPart};
 use crate::Result;
 use crate::knowledge::codebook::{DECODE, ENCODE};
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
 use crate::knowledge::{Claim, Form, Match, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// Entries of a code, and how many of them are in no message.
 const ENTRIES: usize = 8;

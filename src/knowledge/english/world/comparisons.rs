@@ -4,7 +4,7 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::names::{capital, listed, pick};
+use super::names::{listed, pick};
 use super::part::{PartPlan, PartQuestion, TaskPart, right_among, short_article, stated};
 use super::premises::plural;
 use crate::Result;
@@ -12,6 +12,7 @@ use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
 use crate::knowledge::reversal::CANDIDATES;
 use crate::knowledge::{Claim, Match, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// Fourteen pairs of opposites: 28 words.
 const OPPOSITES: [[&str; 2]; 14] = [

@@ -5,7 +5,7 @@
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::names::{capital, pick};
+use super::names::pick;
 use super::part::{PartPlan, PartQuestion, TaskPart, short_article};
 use super::premises::{CLOSINGS, PremisePair};
 use crate::Result;
@@ -13,6 +13,7 @@ use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
 use crate::knowledge::{Match, Mood, Question};
 use crate::random::Stream;
+use crate::text::capital;
 
 const OPENINGS: [&str; 8] = [
     "This is a note on {S}, {M} and {P}.",

@@ -4,7 +4,7 @@
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::asking::FORWARD;
-use super::names::{capital, pick};
+use super::names::pick;
 use super::part::{PartPlan, PartQuestion, TaskPart, right_among, short_article, stated};
 use crate::Result;
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
@@ -12,6 +12,7 @@ use crate::knowledge::question::CANDIDATES as SHOWN;
 use crate::knowledge::reversal::CANDIDATES;
 use crate::knowledge::{Claim, Form, Match, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 const ROLES: [&str; 14] = [
     "baker",

@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom;
 
 use super::asking::{FORWARD, context, text};
 use super::config::EnglishConfig;
-use super::names::{NameBook, capital, pick};
+use super::names::{NameBook, pick};
 use super::part::{self, PartQuestion, TaskPart};
 use super::people::People;
 use super::premises::{self, PremisePair};
@@ -17,6 +17,7 @@ use crate::knowledge::logic::Verdict;
 use crate::knowledge::reversal::{CANDIDATES, OPEN, OPEN_ANY};
 use crate::knowledge::{Form, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// The share of lessons about people, where there are premises too.
 const ABOUT_PEOPLE: f64 = 0.75;

@@ -229,12 +229,6 @@ pub fn listed<T: AsRef<str>>(names: &[T], and: &str) -> String {
     format!("{} {and} {}", rest.join(", "), last.as_ref())
 }
 
-/// With a capital letter.
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 /// "an architect"
 pub fn with_article(noun: &str) -> String {
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };

@@ -4,12 +4,13 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::config::{EnglishConfig, EnglishTask};
-use super::names::{NameBook, capital};
+use super::names::NameBook;
 use super::{categories, codes, comparisons, conclusions, descriptions};
 use crate::Result;
 use crate::knowledge::english::fact_book::FactRow;
 use crate::knowledge::{Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// What one set holds of a further task.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::config::EnglishConfig;
 use super::deeds::{DEEDS, DeedKind};
-use super::names::{NameBook, Person, capital, with_article};
+use super::names::{NameBook, Person, with_article};
 use crate::Result;
 use crate::knowledge::english::fact_book::{FactRow, Relation, WrittenFact};
 use crate::knowledge::{Claim, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// Relations of people to their groups and professions.
 const BELONGS: &str = "belongs to";

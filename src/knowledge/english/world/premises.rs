@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::config::EnglishConfig;
-use super::names::{NameBook, capital, pick};
+use super::names::{NameBook, pick};
 use super::rows::{EnglishDocument, QuestionNumbers};
 use crate::Result;
 use crate::knowledge::english::fact_book::{CategoricalFact, FactRow};
@@ -12,6 +12,7 @@ use crate::knowledge::logic::{Import, Statement, Verdict, verdict};
 use crate::knowledge::syllogism::{ChainShape, ENTAILMENT, square};
 use crate::knowledge::{Claim, Match, Mood, Question, Set};
 use crate::random::Stream;
+use crate::text::capital;
 
 /// Premises of a pair.
 const PREMISES: usize = 2;

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::{EnglishConfig, EnglishTask, LessonCounts};
 use super::*;
 use crate::knowledge::english::{ClaimReader, FactBook, WrittenFact, shortcuts};
+use crate::knowledge::facts::reference_thought;
 use crate::knowledge::syllogism::ENTAILMENT;
 use crate::knowledge::{Claim, Facts, Form};
+use crate::text::capital;
 
 fn world(seed: u64) -> EnglishWorld {
     EnglishWorld::new(&EnglishConfig::default(), seed).unwrap()
@@ -174,6 +176,19 @@ fn no_shortcut_answers_questions_of_any_preset() {
 }
 
 #[test]
+fn what_a_question_needs_is_read_in_its_reference_thought_whatever_the_preset() {
+    for name in EnglishConfig::PRESETS {
+        let world = EnglishWorld::new(&EnglishConfig::preset(name).unwrap(), 2).unwrap();
+        let reader = ClaimReader::new(world.facts.iter().cloned().collect());
+        for question in &world.questions {
+            let thought = reference_thought(&reader, question).unwrap();
+            let read: Vec<Claim> = reader.clauses(&[&thought]).into_iter().filter_map(|(_, claim)| claim).collect();
+            assert_eq!(read, question.needed, "{name}: {thought}");
+        }
+    }
+}
+
+#[test]
 fn either_premise_alone_leaves_a_conclusion_open_half_the_time() {
     let world = world(9);
     for set in [Set::A, Set::B] {
@@ -230,7 +245,7 @@ fn whom_a_thought_lists_as_members_of_a_group_is_read_as_so_many_facts() {
             "{list} make up {group}.",
         ] {
             let text = |members: &[&str]| {
-                names::capital(&said.replace("{group}", group).replace("{list}", &names::listed(members, "and")))
+                capital(&said.replace("{group}", group).replace("{list}", &names::listed(members, "and")))
             };
             let held = |text: &str| -> Vec<bool> {
                 reader.clauses(&[text]).iter().filter_map(|(_, claim)| Some(reader.holds(claim.as_ref()?))).collect()

@@ -6,11 +6,12 @@ use rand::seq::SliceRandom;
 
 use super::articles::sentence;
 use super::asking::{FORWARD, candidates};
-use super::names::{capital, listed, pick};
+use super::names::{listed, pick};
 use super::people::People;
 use crate::knowledge::Form;
 use crate::knowledge::reversal::{CANDIDATES, OPEN};
 use crate::random::Stream;
+use crate::text::capital;
 
 const NOT_IT: [&str; 8] = [
     "That is not it.",
