@@ -211,6 +211,7 @@ impl<'a> Lab<'a> {
             judgement: &judgement,
             prompt: &self.questions[completion.request].text,
             completion: &text,
+            given: "",
             expected: &self.questions[completion.request].answer,
             aliases: &[],
             matching: self.questions[completion.request].matching,

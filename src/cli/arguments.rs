@@ -33,7 +33,7 @@ pub struct ConfigArgs {
 /// What the numbers have to be.
 #[derive(clap::Args)]
 pub struct RequireArgs {
-    /// End with exit code 1 unless a share of right answers holds, as in "after-rl.B.reversal >= 0.9" (ARM.SET.TASK
+    /// End with exit code 1 unless a share of right answers holds, as in "after-rl.B.reversal.open >= 0.9" (ARM.SET.TASK
     /// or ARM.SET.TASK.FORM); can be given several times
     #[arg(long = "require", value_name = "ARM.SET.TASK >= SHARE")]
     requirements: Vec<Requirement>,

@@ -64,10 +64,10 @@ Examples:
   recollect eval configs/quickstart.toml
   recollect eval runs/quickstart --arms standard,filler,filler-after-rl,retrieval --likelihood
   recollect eval runs/quickstart --set evaluation.samples=4 --set evaluation.temperature=0.8
-  recollect eval runs/quickstart@100
+  recollect eval runs/quickstart@200
   recollect eval configs/quickstart.toml --checkpoint runs/other/stages/train-0123456789abcdef \\
     --set run.dir=runs/compared
-  recollect eval runs/quickstart --against runs/quickstart@0 --require \"after-rl.B.reversal >= 0.9\"
+  recollect eval runs/quickstart --against runs/quickstart@0 --require \"after-rl.B.reversal.open >= 0.9\"
   recollect eval models/mine --against models/theirs --questions questions.jsonl",
         arms::list()
     )

@@ -29,7 +29,7 @@ of every arm over the runs, with an interval that holds what comes from the ques
 Examples:
   recollect report runs/quickstart
   recollect report runs/seed-0 runs/seed-1 runs/seed-2 --into runs/together
-  recollect report runs/quickstart --require \"after-rl.B.reversal >= 0.9\"";
+  recollect report runs/quickstart --require \"after-rl.B.reversal.open >= 0.9\"";
 
 pub fn main(args: &ReportArgs) -> Result<()> {
     for run in &args.runs {

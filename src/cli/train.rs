@@ -38,7 +38,7 @@ Examples:
   recollect train runs/quickstart --resume
   recollect train runs/quickstart --resume --set train.steps=400
   recollect train runs/quickstart --from 100 --set train.reward=rewards/correct.toml
-  recollect train configs/quickstart.toml --set train.from=runs/quickstart@100 --set run.dir=runs/branch
+  recollect train configs/quickstart.toml --set train.from=runs/quickstart@200 --set run.dir=runs/branch
   recollect train configs/quickstart.toml --set train.learning_rate=1e-4 --set run.dir=runs/slow
   mpirun -np 4 recollect train configs/quickstart.toml     if built with --features mpi: rank 0 learns, prints and
                                                            writes, the others sample and share the gradients; only

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::MOST_TOKENS;
 use super::{Ranges, TrainConfig};
+use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::{Form, form_names};
 use crate::learner::{Algorithm, Filter, Keep, preflight};
 use crate::strict_toml::Problem;
@@ -88,6 +89,8 @@ impl TrainConfig {
             let allowed = format!("each form once; train.form_shares = {{ {form} = 2 }} asks it twice as often");
             ranges.demand(false, "train.forms", format!("{form} twice"), allowed);
         }
+        let alone = !self.forms.contains(&COMPLETION) || self.forms.len() == 1;
+        ranges.demand(alone, "train.forms", form_names(&self.forms), "completion alone, which stands for all forms");
         for (form, share) in &self.form_shares {
             ranges.positive(&format!("train.form_shares.{form}"), *share, LARGEST_SHARE);
         }
@@ -99,7 +102,10 @@ impl TrainConfig {
             for form in self.form_filters.keys() {
                 let algorithm = Algorithm { filter: self.filter_of(form, usual.filter), ..usual };
                 let place = format!("train.form_filters.{form}");
-                let of_form = |problem: Problem| Problem { key: problem.key.replace("filter", &place), ..problem };
+                let of_form = |problem: Problem| {
+                    let key = problem.key.strip_prefix("filter.").unwrap_or("keep");
+                    Problem { key: format!("{place}.{key}"), ..problem }
+                };
                 ranges.problems.extend(preflight::problems(&algorithm).into_iter().map(of_form));
             }
         }
@@ -140,6 +146,10 @@ mod tests {
         assert_eq!(config.train.most_extra_rounds(usual), 3);
         for (text, told) in [
             ("form_filters = { open = { keep = 'right' } }", "train.form_filters.open.keep: found \"right\""),
+            (
+                "algorithm = 'star'\nform_filters = { open = { keep = 'all' } }",
+                "train.form_filters.open.keep: found \"one\" with completions that are wrong",
+            ),
             ("form_filters = { opne = { extra_rounds = 1 } }", "opne"),
             ("form_filters = { decode = { extra_rounds = 1 } }", "forms that train.forms names"),
             ("form_filters = { open = { rounds = 1 } }", "train.form_filters.open.rounds: unknown key"),

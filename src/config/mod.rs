@@ -92,7 +92,7 @@ pub struct Config {
     pub train: TrainConfig,
     /// Measuring every arm on A and B.
     pub evaluation: EvaluationConfig,
-    /// Which arms those are.
+    /// Which arms are evaluated.
     pub arms: ArmsConfig,
 }
 

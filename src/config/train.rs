@@ -133,7 +133,7 @@ pub struct TrainConfig {
     /// the others, and `zstd -d` makes text of them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compress_rollouts: bool,
-    /// Branch off from a checkpoint of another run, `RUN@STEP` (runs/quickstart@100), with its weights, its
+    /// Branch off from a checkpoint of another run, `RUN@STEP` (runs/quickstart@200), with its weights, its
     /// optimizer's state and its count of steps, instead of beginning with the fine-tuned policy. `RUN@0` is the
     /// fine-tuned policy of that run.
     #[serde(skip_serializing_if = "Option::is_none")]

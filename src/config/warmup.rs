@@ -7,8 +7,8 @@ use super::ranges::{MOST_STEPS, MOST_TOKENS};
 use super::{AdamConfig, Ranges};
 use crate::learner::Scales;
 
-/// AdamW on lessons of set C, among documents against forgetting. The share of what is gained that is the lessons' own is what
-/// thinking before RL is measured at.
+/// AdamW on lessons of set C, among documents against forgetting. The arm `thinking-before-rl`
+/// is measured after it, so that what lessons bring is not counted as gained by reinforcement learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WarmupConfig {

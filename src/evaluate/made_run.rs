@@ -199,7 +199,7 @@ pub(crate) fn run_and_step(text: &str) -> Result<Option<(MadeRun, u64)>> {
     let Some(run) = MadeRun::at(Path::new(run))? else { return Ok(None) };
     let step = step.parse().map_err(|_| {
         let found = format!("\"{step}\" is no step");
-        Error::invalid(text, found, "name a run and a step, such as runs/quickstart@100 (@0 is fine-tuned only)")
+        Error::invalid(text, found, "name a run and a step, such as runs/quickstart@200 (@0 is fine-tuned only)")
     })?;
     Ok(Some((run, step)))
 }

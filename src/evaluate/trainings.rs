@@ -58,7 +58,11 @@ fn changed(mut config: Config, training: Training) -> Config {
         Training::ReversedText => {
             (finetune.objective, finetune.cot_style.restoring) = (DocumentObjective::Reversed, 0.0);
         }
-        Training::Rejection => config.train.algorithm = rejection(&config.train.algorithm),
+        // Which completions are learned from is what this algorithm is about.
+        Training::Rejection => {
+            config.train.algorithm = rejection(&config.train.algorithm);
+            config.train.form_filters.clear();
+        }
     }
     config
 }
@@ -79,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_training_is_a_config_that_is_valid_and_differs() {
-        let text = "[train]\nalgorithm = { preset = 'grpo', gradient_on = 'trace' }";
+        let text = "[train]\nalgorithm = { preset = 'grpo', gradient_on = 'trace' }\nform_filters = { open = { extra_rounds = 2 } }";
         let config = Config::parse(text, "x.toml", "x", &[]).unwrap();
         let mut seen = vec![config.digest().unwrap()];
         for training in Training::ALL {

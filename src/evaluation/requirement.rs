@@ -1,4 +1,4 @@
-//! What an evaluation has to reach, for scripts that stop where it does not: `after-rl.B.reversal >= 0.9`.
+//! What an evaluation has to reach, for scripts that stop where it does not: `after-rl.B.reversal.open >= 0.9`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ impl FromStr for Requirement {
 
     fn from_str(text: &str) -> Result<Requirement> {
         let refuse = |found: &str, remedy: String| Err(Error::invalid(format!("--require {text:?}"), found, remedy));
-        let example = || "for example \"after-rl.B.reversal >= 0.9\"".to_owned();
+        let example = || "for example \"after-rl.B.reversal.open >= 0.9\"".to_owned();
         let split = BOUNDS.iter().find_map(|(sign, bound)| Some((text.split_once(sign)?, *bound)));
         let Some(((what, share), bound)) = split else { return refuse("none of >=, >, <= and <", example()) };
         let share = match share.trim().parse::<f64>() {

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::footprint::{self, Footprint};
 use crate::experiment::context::{preflight, preflight_with};
 use crate::knowledge::facts::reference_thought;
+use crate::knowledge::jsonl::task::COMPLETION;
 use crate::knowledge::lexicon::Lexicon;
 use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
 use crate::language::Tokenizer;
@@ -52,6 +53,23 @@ fn check_frozen(config: &Config, model: &ModelConfig) -> Result<()> {
     Err(Error::invalid("train.freeze", found, "name parts of some of them, such as \"mlp\" or \"embed_tokens\""))
 }
 
+/// Refuses hints where nothing could be given, or where the tokenizer has no tokens for it.
+fn check_hints(config: &Config, tokenizer: &Tokenizer, facts: &Knowledge, questions: &[Question]) -> Result<()> {
+    let forms = &config.train.forms;
+    let asked = questions.iter().filter(|question| forms.contains(&question.form) || forms.contains(&COMPLETION));
+    let references = asked.filter_map(|question| reference_thought(facts, question));
+    let mut there = false;
+    for thought in references {
+        tokenizer.encode(&thought)?;
+        there = true;
+    }
+    if there {
+        return Ok(());
+    }
+    let remedy = "give world.jsonl.facts, by which it is known what answers need, or leave the section out";
+    Err(Error::invalid("train.hint", "no question of train.forms has a thought to begin with", remedy))
+}
+
 /// Looks at many configs, as a sweep has them. Most of them have the model and the world in common, which take longest
 /// to look at: each is made once.
 #[derive(Default)]
@@ -88,10 +106,8 @@ impl Feasible {
             check_lessons(config, model.longest_sequence())?;
         }
         let questions = [Set::A, Set::B].map(|set| knowledge.questions(set));
-        let known = |question: &Question| reference_thought(knowledge, question).is_some();
-        if config.train.hint.is_some() && !questions[0].iter().any(known) {
-            let remedy = "give world.jsonl.facts, by which it is known what answers need, or leave the section out";
-            return Err(Error::invalid("train.hint", "no question of set A has a thought to begin with", remedy));
+        if config.train.hint.is_some() {
+            check_hints(config, tokenizer, knowledge, &questions[0])?;
         }
         check_positions(config.longest_completion(true), model, tokenizer, questions.iter().flatten())
     }
@@ -196,7 +212,8 @@ fn check_memory(config: &Config, whole: u128) -> Result<()> {
     let Config { finetune, pretrain, train, .. } = config;
     let needs = |tokens: usize| tokens as u128 * PER_TOKEN;
     // A completion is no longer than the model, which is looked at by itself.
-    let sampled = train.rollouts_per_step().saturating_mul(train.max_new_tokens);
+    let (key, longest) = train.longest_completion();
+    let sampled = train.rollouts_per_step().saturating_mul(longest);
     let model = footprint::for_config(config).map(|[full, adapters]| {
         let Footprint { weights, gradients, moments, .. } = if config.lora.is_some() { adapters } else { full };
         // Gradients are held by every worker that is busy: at the least by one, and their sum.
@@ -210,7 +227,7 @@ fn check_memory(config: &Config, whole: u128) -> Result<()> {
         ("finetune.tokens_per_step", "fewer of them", needs(finetune.tokens_per_step)),
         ("pretrain.tokens_per_step", "fewer of them", needs(pretrain.tokens_per_step)),
         ("train.replay_tokens", "fewer of them", needs(train.replay_tokens)),
-        ("train.max_new_tokens", "fewer of them, train.group_size or train.questions_per_step", needs(sampled)),
+        (key, "fewer of them, train.group_size or train.questions_per_step", needs(sampled)),
     ];
     let on_card = !config.run.device.open()?.is_cpu();
     let model = model.filter(|_| !on_card).map(|bytes| (named.0, named.1, bytes));

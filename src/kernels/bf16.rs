@@ -1,9 +1,12 @@
-//! Products of operands that are rounded to bf16 and summed in f32: AVX512-BF16 does them at twice the rate of f32.
+//! Products of operands that are rounded to bf16 and summed in f32. AVX512-BF16 does them at twice the rate of f32 on some processors
+//! and at half of it on others, so the two are compared once, and where f32 is faster the rounded operands are multiplied in f32.
 //!
-//! Both operands are packed first. A panel holds 16 rows of the left matrix, or 16 columns of the right one, as
+//! For the instruction both operands are packed first. A panel holds 16 rows of the left matrix, or 16 columns of the right one, as
 //! `[pair][lane]`: two values that follow each other along the inner dimension share 32 bits, and one instruction
 //! multiplies a pair of each of 16 lanes. AMX reads its right operand in the same layout, so that
 //! tiles of the output are all that would have to be written for it.
+
+use std::cell::Cell;
 
 use super::matrix::{self, Matrix, Write};
 use super::simd::vectorised;
@@ -11,25 +14,49 @@ use super::simd::vectorised;
 /// `out = a b` or `out += a b` for operands that are not empty, already checked by [`Precision`](super::product::Precision).
 pub(super) fn multiply(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the processor was asked for exactly these features (AVX-512F comes with each of them).
+    if x86::is_faster() {
+        // SAFETY: it is only where the processor has the features.
         return unsafe { x86::multiply(out, out_step, a, b, write) };
     }
     portable(out, out_step, a, b, write);
 }
 
+thread_local! {
+    /// Both operands rounded, kept for the next product.
+    static ROUNDED: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
 /// The same rounding of the operands on any processor, at the price of f32 products.
 fn portable(out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
-    let (mut left, mut right) = (a.values.to_vec(), b.values.to_vec());
-    round(&mut left);
-    round(&mut right);
-    let (a, b) = (Matrix { values: &left, ..a }, Matrix { values: &right, ..b });
+    let [mut left, mut right] = ROUNDED.take();
+    let (a, b) = (round_into(&mut left, a), round_into(&mut right, b));
     matrix::multiply(out, out_step, a, b, write);
+    ROUNDED.set([left, right]);
+}
+
+/// A matrix rounded into `to`, without what lies between its rows or columns.
+fn round_into<'a>(to: &'a mut Vec<f32>, from: Matrix) -> Matrix<'a> {
+    let is_transposed = from.column_step != 1;
+    let rows = if is_transposed { from.transposed() } else { from };
+    to.resize(rows.rows * rows.columns, 0.0);
+    if rows.column_step == 1 {
+        round_rows(to, rows.columns, rows.values, rows.row_step);
+    } else {
+        for (at, to) in to.iter_mut().enumerate() {
+            let (row, column) = (at / rows.columns, at % rows.columns);
+            *to = rounded(rows.values[row * rows.row_step + column * rows.column_step]);
+        }
+    }
+    let rounded = Matrix::new(to, rows.rows, rows.columns);
+    if is_transposed { rounded.transposed() } else { rounded }
 }
 
 vectorised! {
-    fn round(values: &mut [f32]) {
-        values.iter_mut().for_each(|value| *value = rounded(*value));
+    /// Rows of `columns` values, of which there is one every `step` values.
+    fn round_rows(to: &mut [f32], columns: usize, from: &[f32], step: usize) {
+        for (to, from) in to.chunks_exact_mut(columns).zip(from.chunks(step)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = rounded(*from));
+        }
     }
 }
 
@@ -51,6 +78,9 @@ pub(crate) fn rounded(value: f32) -> f32 {
 mod x86 {
     use std::arch::x86_64::*;
     use std::cell::Cell;
+    use std::hint::black_box;
+    use std::sync::LazyLock;
+    use std::time::{Duration, Instant};
 
     use super::{Matrix, Write};
 
@@ -69,6 +99,54 @@ mod x86 {
     thread_local! {
         /// Both operands packed, kept for the next product.
         static PACKED: Cell<[Vec<__m512i>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+    }
+
+    /// Whether the processor has the instructions.
+    pub(super) fn is_here() -> bool {
+        is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
+    }
+
+    /// Whether it has them, and is faster with them. The best of many short tries does not depend on what else is running, and rates
+    /// are two or a half on all that is known.
+    pub(super) fn is_faster() -> bool {
+        static IS_FASTER: LazyLock<bool> = LazyLock::new(|| {
+            // SAFETY: the processor has been asked for these features (AVX-512F comes with each of them).
+            is_here() && unsafe { rate_of_pairs() } > 1.2
+        });
+        *IS_FASTER
+    }
+
+    /// How many times as fast pairs of bf16 are multiplied and summed as values of f32.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn rate_of_pairs() -> f64 {
+        const TRIES: usize = 50;
+        const STEPS: usize = 200;
+        /// Enough for as many instructions to be under way as a processor takes.
+        const SUMS: usize = 16;
+        let values = black_box(_mm512_set1_ps(1.0));
+        let pairs = in_pairs(_mm512_castps_si512(values));
+        let [mut of_pairs, mut of_values] = [Duration::MAX; 2];
+        for _ in 0..TRIES {
+            let mut sums = [values; SUMS];
+            let begin = Instant::now();
+            for _ in 0..STEPS {
+                for sum in &mut sums {
+                    *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
+                }
+            }
+            black_box(sums);
+            of_pairs = of_pairs.min(begin.elapsed());
+            let mut sums = [values; SUMS];
+            let begin = Instant::now();
+            for _ in 0..STEPS {
+                for sum in &mut sums {
+                    *sum = _mm512_fmadd_ps(values, values, *sum);
+                }
+            }
+            black_box(sums);
+            of_values = of_values.min(begin.elapsed());
+        }
+        2.0 * of_values.as_secs_f64() / of_pairs.as_secs_f64()
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -300,7 +378,19 @@ mod tests {
         assert!(rounded(f32::from_bits(0x7f80_0001)).is_nan());
     }
 
-    /// Both ways to compute a product, against sums in f64 over rounded operands.
+    type Multiply = fn(&mut [f32], usize, Matrix, Matrix, Write);
+
+    /// Both ways to compute a product, whichever is faster here.
+    fn ways() -> Vec<Multiply> {
+        #[cfg(target_arch = "x86_64")]
+        if x86::is_here() {
+            // SAFETY: the processor has the features.
+            return vec![portable, |out, step, a, b, write| unsafe { x86::multiply(out, step, a, b, write) }];
+        }
+        vec![portable]
+    }
+
+    /// Against sums in f64 over rounded operands.
     #[test]
     fn agrees_with_plain_loops_over_rounded_operands_for_shapes_that_are_multiples_of_nothing() {
         let shapes = [(1, 1, 1), (3, 5, 7), (17, 1, 33), (8, 48, 64), (33, 67, 31), (130, 49, 1100), (2, 2063, 3)];
@@ -310,7 +400,7 @@ mod tests {
                 let left = if a_turned { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
                 let right = if b_turned { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
                 for write in [Write::Replace, Write::Add] {
-                    for run in [multiply, portable] {
+                    for run in ways() {
                         let step = n + 3;
                         let mut out = vec![9.0; m * step];
                         run(&mut out, step, left, right, write);

@@ -13,7 +13,8 @@ pub enum Precision {
     /// Not rounded.
     #[default]
     F32,
-    /// Eight bits of mantissa: twice as fast on a processor with AVX512-BF16, and no faster than f32 elsewhere.
+    /// Eight bits of mantissa: up to twice as fast where AVX512-BF16 is faster than f32 (Zen 4; it is not on every processor that has
+    /// it, so the two are compared first), and no faster elsewhere.
     Bf16,
 }
 

@@ -19,11 +19,11 @@ pub struct Algorithm {
     pub filter: Filter,
     /// What a reward is compared with.
     pub advantage: Advantage,
-    /// What foretells rewards, where advantages are compared with that.
+    /// The value head that advantages are taken against, where they are.
     pub value: Critic,
     /// What stands before the advantage.
     pub ratio: Ratio,
-    /// The range that it is kept in.
+    /// The clipping range of the importance ratio.
     pub clip: Clip,
     /// How the losses of tokens become one number.
     pub aggregation: Aggregation,

@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Critic {
     }
 }
 
-/// How what came is spread over the tokens that led to it.
+/// Generalised advantage estimation (arXiv 1506.02438), which needs a value head.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gae {

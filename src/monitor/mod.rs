@@ -210,6 +210,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_answered_with_help_says_nothing_of_the_policy() {
+        let flat = StepStats { flat: Some(1.0), ..StepStats::default() };
+        let mut records = records(2, &[true, true]);
+        records.iter_mut().for_each(|record| (record.reward, record.given) = (Some(1.0), "in".into()));
+        assert!(observe(&mut Monitor::default(), flat, &records).is_empty());
+        records.extend(self::records(1, &[false, false]).into_iter().map(|record| Record {
+            question: 9,
+            reward: Some(0.0),
+            ..record
+        }));
+        let told = observe(&mut Monitor::default(), flat, &records).concat();
+        assert!(told.contains("all of them are wrong"), "{told}");
+        let seen = RewardStats::from_rollouts(&records.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!((seen.reward, seen.right), (0.0, 0.0));
+    }
+
+    #[test]
     fn a_step_that_is_not_finite_is_skipped_and_a_few_in_a_row_end_the_run() {
         let mut monitor = Monitor::default();
         for _ in 0..5 {

@@ -46,8 +46,10 @@ pub struct Observed<'a> {
 }
 
 impl RewardStats {
-    /// Those of the rollouts of a step. A step of which nothing was judged says nothing of the reward.
+    /// Those of the rollouts of a step that were not given the beginning of their thoughts. A step of which nothing was judged says
+    /// nothing of the reward.
     pub fn from_rollouts(rollouts: &[&Record]) -> Option<RewardStats> {
+        let rollouts: Vec<&Record> = rollouts.iter().copied().filter(|record| record.given.is_empty()).collect();
         let rewards: Vec<f64> = rollouts.iter().filter_map(|record| record.reward).collect();
         let right = rollouts.iter().map(|record| f64::from(u8::from(record.judgement.correct))).sum::<f64>();
         (!rewards.is_empty()).then(|| RewardStats {

@@ -246,7 +246,9 @@ fn why_flat(rollouts: &[&Record]) -> Option<(&'static str, &'static str)> {
         ),
     ];
     let mut groups: BTreeMap<u64, Vec<&Record>> = BTreeMap::new();
-    rollouts.iter().for_each(|record| groups.entry(record.question).or_default().push(record));
+    // That nothing is left to learn where a thought was given says nothing of the policy alone.
+    let alone = rollouts.iter().filter(|record| record.given.is_empty());
+    alone.for_each(|record| groups.entry(record.question).or_default().push(record));
     let mut counts = [0; REASONS.len()];
     let is_flat = |group: &Vec<&Record>| {
         let mut rewards = group.iter().filter_map(|record| record.reward);

@@ -100,6 +100,7 @@ impl Record {
             judgement: &self.judgement,
             prompt: &self.prompt,
             completion: &self.completion,
+            given: &self.given,
             expected: &self.answer,
             aliases: &self.aliases,
             matching: self.matching,

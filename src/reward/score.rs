@@ -165,8 +165,10 @@ impl Reward {
             .iter()
             .map(|term| {
                 let value = term.term.value(evidence).or_else(|| external.next().flatten());
+                if !term.is_about(evidence.form) {
+                    return Some(0.0);
+                }
                 let ValueRange { low, high } = term.clip.unwrap_or_default();
-                let value = if term.is_about(evidence.form) { value } else { Some(0.0) };
                 // Not `clamp`, which panics on a range that a file would have been refused for.
                 value.map(|value| value.max(low).min(high))
             })
@@ -297,7 +299,7 @@ mod tests {
         let command: External = toml::from_str("command = ['x']").unwrap();
         let reward = Reward {
             terms: vec![
-                open(Weighted::new(correct(), 1.0)),
+                Weighted { clip: Some(ValueRange { low: 0.2, high: 1.0 }), ..open(Weighted::new(correct(), 1.0)) },
                 open(named("first", Term::External(command.clone()), 2.0)),
                 named("second", Term::External(command), 4.0),
             ],

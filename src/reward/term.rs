@@ -16,8 +16,10 @@ pub struct TermInput<'a> {
     pub judgement: &'a Judgement,
     /// The question as a person reads it.
     pub prompt: &'a str,
-    /// Everything that the policy wrote.
+    /// Everything that the policy wrote, behind what its thought was given.
     pub completion: &'a str,
+    /// What that is.
+    pub given: &'a str,
     /// The right answer that is shown, and others that are right as well.
     pub expected: &'a str,
     pub aliases: &'a [String],
@@ -25,7 +27,7 @@ pub struct TermInput<'a> {
     pub matching: Match,
     /// How the question is put.
     pub form: Form,
-    /// Tokens of the completion, the end token included.
+    /// Tokens that the policy wrote, the end token included.
     pub tokens: usize,
     /// It ended by itself rather than by running out of tokens.
     pub finished: bool,
@@ -154,6 +156,7 @@ pub(super) mod tests {
             judgement,
             prompt: "",
             completion: "",
+            given: "",
             expected: "",
             aliases,
             matching,
@@ -225,8 +228,8 @@ pub(super) mod tests {
         ) {
             let (judgement, prompt, completion, expected) = (&judgement, &*completion, &*completion, &*expected);
             let (aliases, form) = (&aliases, CANDIDATES);
-            let evidence =
-                TermInput { judgement, prompt, completion, expected, aliases, matching, form, tokens, finished, step };
+            let written = TermInput { judgement, prompt, completion, expected, aliases, ..self::evidence(judgement) };
+            let evidence = TermInput { matching, form, tokens, finished, step, ..written };
             let value = value(term, evidence);
             prop_assert!((0.0..=1.0).contains(&value), "{}", value);
         }

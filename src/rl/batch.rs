@@ -52,6 +52,13 @@ pub(crate) struct SampledQuestion {
     pub given: Vec<u32>,
 }
 
+impl SampledQuestion {
+    /// What a completion was given and what it wrote, the tokens of the whole.
+    pub fn thought(&self, completion: &Completion) -> Vec<u32> {
+        [self.given.as_slice(), &completion.tokens].concat()
+    }
+}
+
 impl Group {
     /// Whether its completions are paid differently.
     pub fn is_paid_differently(&self, normalise: Normalise) -> bool {

@@ -37,7 +37,7 @@ impl Judging {
 
     /// Judges a completion that has just ended, and asks the commands of the reward about it.
     pub fn observe(&mut self, judge: Judge, asked: &[SampledQuestion], completion: &Completion) {
-        let stopped = stopped(judge.start, completion);
+        let stopped = stopped(judge.start, &asked[completion.request], completion);
         match stopped.and_then(|stopped| self.record(judge.start, asked, stopped.as_ref().unwrap_or(completion))) {
             Ok(line) => {
                 let unscored = judge.reward.ask(&line.evidence());
@@ -57,7 +57,7 @@ impl Judging {
     fn record(&self, start: &Start, asked: &[SampledQuestion], completion: &Completion) -> Result<Record> {
         let SampledQuestion { question, given, .. } = &asked[completion.request];
         let tokenizer = &start.base.tokenizer;
-        let text = tokenizer.written(&[given.as_slice(), &completion.tokens].concat())?;
+        let text = tokenizer.written(&asked[completion.request].thought(completion))?;
         let finished = completion.finish == Finish::Stop;
         let judgement = verifier::judge(&start.knowledge, question, Opening::Think, &text, finished);
         let given = tokenizer.written(given)?;
@@ -83,7 +83,8 @@ impl Judging {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            let completion = stopped(judge.start, &completion)?.unwrap_or(completion);
+            let stopped = stopped(judge.start, &asked[completion.request], &completion)?;
+            let completion = stopped.unwrap_or(completion);
             let Some((mut line, unscored)) = self.begun.remove(&key) else { continue };
             let score = judge.reward.wait(&line.evidence(), &unscored, interrupt);
             let Some(score) = score else {
@@ -102,7 +103,7 @@ impl Judging {
 }
 
 /// A completion as far as the first stop string of the config, where it has one.
-fn stopped(start: &Start, completion: &Completion) -> Result<Option<Completion>> {
-    let tokens = start.base.tokenizer.stopped(&completion.tokens)?;
-    Ok(tokens.map(|tokens| completion.clone().stopped_after(tokens)))
+fn stopped(start: &Start, asked: &SampledQuestion, completion: &Completion) -> Result<Option<Completion>> {
+    let tokens = start.base.tokenizer.stopped(&asked.thought(completion))?;
+    Ok(tokens.map(|tokens| completion.clone().stopped_after(tokens.saturating_sub(asked.given.len()).max(1))))
 }

@@ -93,10 +93,11 @@ impl BatchSampler<'_> {
         let question = knowledge.question(Set::A, form, index, random);
         let mut given = Vec::new();
         if let Some(hint) = config.hint.filter(|hint| step < hint.steps) {
-            let words = hint::draw(hint, step, knowledge, &question, random);
-            given = hint::tokens(&base.tokenizer, &question.text, &words)?;
-            // A thought and its beginning have the room that a thought has.
-            given.truncate(config.max_new_tokens_of(form).saturating_sub(LEAST_WRITTEN));
+            // A thought and its beginning have the room that a thought has, and some of it is left.
+            let room = config.max_new_tokens_of(form);
+            let most = room.saturating_sub((room / 4).max(LEAST_WRITTEN));
+            let at = (self.experiment.config.run.seed, step);
+            given = hint::draw(hint, at, knowledge, &question, &base.tokenizer, most)?;
         }
         Ok(SampledQuestion { form, index, question, given })
     }
@@ -105,7 +106,9 @@ impl BatchSampler<'_> {
     pub fn note_solved(&mut self, step: usize, batch: &Batch) {
         let config = &self.experiment.config.train;
         if config.draw == QuestionDraw::Unsolved {
-            self.solved.note(step, batch.all(), config.max_off_policy_steps);
+            // What was answered with help is not solved.
+            let alone = batch.all().filter(|group| group.given == 0);
+            self.solved.note(step, alone, config.max_off_policy_steps);
         }
     }
 

@@ -58,7 +58,7 @@ impl Updater<'_> {
         let tempered = policy.clone().with_temperature(config.temperature as f32);
         let mut sampled = batch.sampled();
         let trace = |tokens: &[u32]| tokenizer.trace_length(tokens);
-        let weights = policy_gradient::token_weights(&self.algorithm, &sampled, &trace, config.max_new_tokens);
+        let weights = policy_gradient::token_weights(&self.algorithm, &sampled, &trace, config.longest_completion().1);
         // The first of several optimizer steps is where ratios are taken to; a single one knows by itself.
         let before = if tis_cap != 0.0 && inner_epochs > 1 {
             policy_gradient::score(&tempered, &sampled, workers)?

@@ -211,7 +211,7 @@ pub fn named(text: &str) -> Result<PathBuf> {
     let place = || format!("train.from = {text:?}");
     let parts = text.rsplit_once('@').and_then(|(run, step)| Some((run, step.parse::<usize>().ok()?)));
     let Some((run, step)) = parts else {
-        let remedy = "name a run directory and a step, such as runs/quickstart@100";
+        let remedy = "name a run directory and a step, such as runs/quickstart@200";
         return Err(Error::invalid(place(), "no RUN@STEP", remedy));
     };
     let (run, _) = RunDir::read(Path::new(run))?;
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(named(&format!("{run}@20")).unwrap(), checkpoints.root.join("step-000020"));
         let error = named(&format!("{run}@30")).unwrap_err().to_string();
         assert!(error.contains("no checkpoint of step 30") && error.contains("steps 20, 40, 50"), "{error}");
-        assert!(named("runs/quickstart").unwrap_err().to_string().contains("runs/quickstart@100"));
+        assert!(named("runs/quickstart").unwrap_err().to_string().contains("runs/quickstart@200"));
         let other = Checkpoints { root: home.path().join("checkpoints/train-1"), last: 2 };
         let error = other.demand_alone().unwrap_err().to_string();
         assert!(

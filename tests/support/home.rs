@@ -84,8 +84,20 @@ pub fn interrupt(mut child: Child, signal: i32, after: Duration) -> (Output, boo
 pub fn finish(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the run does not end");
+        if Instant::now() >= deadline {
+            let waits_for = waits_of(child.id());
+            child.kill().unwrap();
+            let said = child.wait_with_output().unwrap();
+            panic!("the run does not end: {waits_for:?}\n{}", String::from_utf8_lossy(&said.stderr));
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
     child.wait_with_output().unwrap()
+}
+
+/// What the threads of a process wait for, where the system says it.
+fn waits_of(process: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default().trim().to_string();
+    threads.map(|thread| ["comm", "wchan", "syscall"].map(|name| read(thread.path().join(name))).join(" ")).collect()
 }

@@ -84,7 +84,7 @@ pub fn rollout(record: &Record) -> String {
         record.question,
         record.sample,
         clip(&record.prompt),
-        clip(&record.completion),
+        clip(record.completion.strip_prefix(&record.given).unwrap_or(&record.completion).trim_start()),
         clip(&answer)
     )
 }

@@ -161,7 +161,7 @@ fn answering(
 fn learning(config: &Config, asked: &Asked, lengths: Lengths, done: usize) -> Result<Workload> {
     let train = &config.train;
     let algorithm = train.algorithm.resolve()?;
-    let length = lengths.thinking.unwrap_or(f64::MAX).min(train.max_new_tokens as f64);
+    let length = lengths.thinking.unwrap_or(f64::MAX).min(train.longest_completion().1 as f64);
     let rollouts = train.rollouts_per_step() as f64;
     // A group's prompt is read once.
     let prompts = train.questions_per_step as f64 * asked.plain;

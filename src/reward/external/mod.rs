@@ -146,6 +146,9 @@ struct JudgeRequest<'a> {
     id: u64,
     prompt: &'a str,
     completion: &'a str,
+    /// What its thought was given, with which it begins.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    given: &'a str,
     expected: &'a str,
     answer: Option<&'a str>,
     correct: bool,
@@ -166,9 +169,9 @@ impl JudgeCommand {
     /// Has a completion judged. Comes back at once.
     pub fn ask(&self, evidence: &TermInput) -> Awaited {
         let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let TermInput { judgement, prompt, completion, expected, tokens, .. } = *evidence;
+        let TermInput { judgement, prompt, completion, given, expected, tokens, .. } = *evidence;
         let (answer, correct) = (judgement.answer.as_deref(), judgement.correct);
-        let request = JudgeRequest { id, prompt, completion, expected, answer, correct, tokens };
+        let request = JudgeRequest { id, prompt, completion, given, expected, answer, correct, tokens };
         // Strings and numbers can always be written.
         let mut line = serde_json::to_vec(&request).unwrap_or_default();
         line.push(b'\n');
