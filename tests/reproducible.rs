@@ -75,7 +75,11 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_workers_and_after_inter
         fs::read(experiment::pretrain(&experiment).unwrap().join("model.safetensors")).unwrap()
     });
     assert!(rounded[0] == rounded[1], "pretraining in bf16 depends on the number of workers");
-    assert!(rounded[0] != weights[0], "the precision has to matter");
+    assert_eq!(
+        rounded[0] != weights[0],
+        Precision::Bf16.rounds(),
+        "the precision matters where the processor is faster with it"
+    );
     fs::rename(&made[0], root.join("base")).unwrap();
 
     run(config(root, "one", 1)).unwrap();

@@ -22,8 +22,8 @@ pub struct RunConfig {
     /// `world.seed`, `finetune.seed` and `run.seed`, and reports what they say together. Empty: one run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub seeds: Vec<u64>,
-    /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16", which is faster on
-    /// some processors with AVX512-BF16, and about a tenth slower on others. Sampling and evaluation stay f32, and the metric `mismatch_kl` says how far the
+    /// What training rounds the operands of its matrix products to: "f32" (not at all) or "bf16", where the processor is
+    /// faster with that. Sampling and evaluation stay f32, and the metric `mismatch_kl` says how far the
     /// two are apart: about 3e-5 nats a token in bf16 with the quickstart's model, 1e-12 in f32.
     pub precision: Precision,
     /// Where the policy is trained and sampled from: "auto" (the first card if there is one and the program was built

@@ -8,6 +8,7 @@
 
 pub mod adamw;
 pub mod attention;
+#[cfg(target_arch = "x86_64")]
 mod bf16;
 pub mod cuda;
 pub mod device;

@@ -3,6 +3,7 @@
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
+#[cfg(target_arch = "x86_64")]
 use super::bf16;
 use super::matrix::{Matrix, Write, check, multiply};
 
@@ -13,19 +14,29 @@ pub enum Precision {
     /// Not rounded.
     #[default]
     F32,
-    /// Eight bits of mantissa: up to twice as fast where AVX512-BF16 is faster than f32 (Zen 4; it is not on every processor that has
-    /// it, so the two are compared first), and no faster elsewhere.
+    /// Eight bits of mantissa, on processors that multiply them faster than f32 (Zen 4 does, up to twice as fast; it is found out once, by
+    /// a short measurement). Not rounded elsewhere.
     Bf16,
 }
 
 impl Precision {
+    /// Whether operands are rounded on this processor.
+    pub fn rounds(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Precision::Bf16 && bf16::is_faster();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// [`multiply`] with operands of this precision.
     pub(crate) fn multiply(self, out: &mut [f32], out_step: usize, a: Matrix, b: Matrix, write: Write) {
-        if self == Precision::F32 || a.rows == 0 || b.columns == 0 || a.columns == 0 {
-            return multiply(out, out_step, a, b, write);
+        #[cfg(target_arch = "x86_64")]
+        if self.rounds() && a.rows > 0 && b.columns > 0 && a.columns > 0 {
+            check(out, out_step, &a, &b);
+            // SAFETY: operands are rounded only where the processor has the features.
+            return unsafe { bf16::multiply(out, out_step, a, b, write) };
         }
-        check(out, out_step, &a, &b);
-        bf16::multiply(out, out_step, a, b, write);
+        multiply(out, out_step, a, b, write);
     }
 
     /// The type of activations on a card, and of the operands of its products.

@@ -10,6 +10,7 @@ use super::weight::{Weight, variables};
 use super::{LoraLayers, ModelConfig, Recompute, ValueHead};
 use crate::Result;
 use crate::kernels::Precision;
+use crate::kernels::memory::expect_tensors_of;
 
 /// A decoder-only transformer whose weights are trained. Any number of threads may run it at once; whoever changes
 /// the weights does so while none of them runs.
@@ -41,6 +42,7 @@ impl Policy {
     /// misshapen or not finite.
     pub fn new(place: &str, config: Arc<ModelConfig>, weights: BTreeMap<String, Weight>) -> Result<Policy> {
         config.check(place)?;
+        expect_tensors_of(weights.values().map(|weight| size_of_val(&weight.values[..])).max().unwrap_or_default());
         let variables = variables(place, &config.weight_shapes(), weights)?;
         Ok(Policy {
             config,
@@ -179,7 +181,8 @@ pub(crate) mod tests {
             (scored, gradients.iter().flat_map(flat).collect::<Vec<f32>>())
         };
         let ((exact, gradient), (rounded, rounded_gradient)) = (run(Precision::F32), run(Precision::Bf16));
-        assert!(exact.iter().zip(&rounded).all(|(a, b)| (a - b).abs() < 0.1) && exact != rounded);
+        assert!(exact.iter().zip(&rounded).all(|(a, b)| (a - b).abs() < 0.1));
+        assert_eq!(exact != rounded, Precision::Bf16.rounds());
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         let lengths = (dot(&gradient, &gradient) * dot(&rounded_gradient, &rounded_gradient)).sqrt();
         assert!(dot(&gradient, &rounded_gradient) / lengths > 0.999);
