@@ -2,7 +2,6 @@
 
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{CpuStorage, Device, Shape, Storage, StorageRef, Tensor};
 
@@ -65,13 +64,9 @@ pub(crate) fn filled(length: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
     values
 }
 
-/// Whether this program wants freed memory to be kept.
-static KEEPS: AtomicBool = AtomicBool::new(false);
-
 /// Tells glibc to keep freed memory. By default it hands every large tensor back to the kernel, and a third of a
 /// training step goes into faulting the pages in again. For the start of the program; does nothing elsewhere.
 pub fn keep_freed_memory() {
-    KEEPS.store(true, Ordering::Relaxed);
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: sets three numbers of the allocator.
     unsafe {
@@ -79,22 +74,6 @@ pub fn keep_freed_memory() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
-}
-
-/// Makes room for tensors of so many bytes, where [`keep_freed_memory`] was called. A thread that has an arena of its own does not
-/// wait for others, but nothing above 64 MB fits one: it would be mapped, and its pages faulted in, each time. Where there are
-/// such tensors, threads that begin from now on share the arena of the first.
-pub(crate) fn expect_tensors_of(bytes: usize) {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const ARENA_OF_A_THREAD: usize = 64 << 20;
-        if bytes >= ARENA_OF_A_THREAD && KEEPS.load(Ordering::Relaxed) {
-            // SAFETY: sets a number of the allocator.
-            unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
-        }
-    }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = bytes;
 }
 
 /// Hands back to the kernel what was freed by now and kept, where something else begins that needs other memory.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(target_arch = "x86_64")]
 use super::bf16;
-use super::matrix::{Matrix, Write, check, multiply};
+#[cfg(target_arch = "x86_64")]
+use super::matrix::check;
+use super::matrix::{Matrix, Write, multiply};
 
 /// What the operands of products are rounded to. Sums, weights, activations and everything else are f32 in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
