@@ -36,8 +36,8 @@ fn is_here() -> bool {
     is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
 }
 
-/// Whether it has them, and is faster with them. The best of many short tries does not depend on what else is running, and rates
-/// are two or a half on all that is known. Tests use them wherever they are.
+/// Whether it has them, and is faster with them. The best of many short tries does not depend on what else is running, and a rate of
+/// two (Zen 4) or a half (a Xeon) is far from where this changes. Tests use them wherever they are.
 pub(super) fn is_faster() -> bool {
     static IS_FASTER: LazyLock<bool> = LazyLock::new(|| {
         if cfg!(test) {
