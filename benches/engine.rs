@@ -23,6 +23,9 @@ use recollect::rollout::{Engine, PackedWeights, Request, SamplingParams};
 use recollect::telemetry::machine;
 use recollect::{Result, kernels};
 
+#[global_allocator]
+static ALLOCATOR: kernels::Allocator = kernels::Allocator;
+
 fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let mut criterion = Criterion::default()

@@ -38,6 +38,9 @@ struct Shape {
     length: usize,
 }
 
+#[global_allocator]
+static ALLOCATOR: kernels::Allocator = kernels::Allocator;
+
 fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let mut criterion = Criterion::default()

@@ -42,6 +42,9 @@ const NEVER: u32 = u32::MAX;
 
 const WORKERS: [usize; 2] = [1, 2];
 
+#[global_allocator]
+static ALLOCATOR: kernels::Allocator = kernels::Allocator;
+
 fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let mut criterion = Criterion::default()

@@ -37,6 +37,9 @@ const QUESTIONS: usize = 16;
 const GROUP: usize = 16;
 const COMPLETION: usize = 256;
 
+#[global_allocator]
+static ALLOCATOR: kernels::Allocator = kernels::Allocator;
+
 fn main() -> ExitCode {
     kernels::keep_freed_memory();
     match run() {

@@ -22,6 +22,9 @@ const LEARNING_RATE: f64 = 1e-4;
 /// No token ends a completion: all are of one length.
 const NEVER: u32 = u32::MAX;
 
+#[global_allocator]
+static ALLOCATOR: kernels::Allocator = kernels::Allocator;
+
 fn main() -> Result<()> {
     kernels::keep_freed_memory();
     let figure = std::env::args().nth(1).unwrap_or_default();

@@ -7,6 +7,7 @@
 //! folder, and what all of the latter share is in [`cuda`].
 
 pub mod adamw;
+pub(crate) mod allocator;
 pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
@@ -34,6 +35,7 @@ pub(crate) mod testing;
 pub mod threads;
 
 pub use adamw::{AdamW, Moments, State};
+pub use allocator::{Allocator, keep_freed_memory};
 pub use attention::attention;
 pub use device::DeviceChoice;
 pub use embedding::embedding;
@@ -43,7 +45,6 @@ pub use layout::{Layout, Sequence};
 pub use linear::linear;
 pub use log_prob::{PredictedTokens, log_prob};
 pub use low_rank::{LowRank, low_rank};
-pub use memory::keep_freed_memory;
 pub use positions::Positions;
 pub use product::Precision;
 pub use rms_norm::{rms_norm, rms_norm_heads};

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::machine_cache;
 use super::seal::{self, Marker};
 use crate::interrupt::Interrupt;
-use crate::kernels::memory::give_back_freed_memory;
+use crate::kernels::allocator::give_back_freed_memory;
 use crate::{Error, Result, files};
 
 /// A finished stage on disk.

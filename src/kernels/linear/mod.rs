@@ -2,6 +2,8 @@
 
 mod cuda;
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 use super::cuda::CudaDevice;
@@ -12,6 +14,10 @@ use super::product::Precision;
 use super::simd::vectorised;
 use crate::Result;
 
+/// Weights of more numbers than this are multiplied where they lie: side by side they would be a second copy of a large
+/// part of the model, held until the backward pass.
+const SIDE_BY_SIDE: usize = 1 << 20;
+
 /// Applies one or more layers to the same input and sets their outputs side by side: with weights `[m_i, k]` and
 /// `x` `[n, k]` the result is `[n, m_1 + m_2 + …]`. One large product is faster than several small ones, so query,
 /// key and value (or gate and up) go through here together. Either all layers have a bias `[m_i]` or none has.
@@ -19,66 +25,104 @@ pub fn linear(x: &Value, weights: &[&Value], biases: &[&Value], precision: Preci
     if let Some(card) = CudaDevice::holding(x.tensor()) {
         return cuda::linear(&card, x, weights, biases, precision);
     }
-    if weights.iter().chain(biases).all(|value| value.is_constant()) {
-        return frozen(x, weights, biases, precision);
+    let numbers: usize = weights.iter().map(|weight| weight.tensor().elem_count()).sum();
+    if weights.len() > 1 && numbers <= SIDE_BY_SIDE && !weights.iter().all(|weight| weight.is_constant()) {
+        return where_they_lie(x, &[&below_one_another(weights)?], biases, precision);
     }
-    let (n, k) = x.tensor().dims2()?;
-    let weight = stacked(weights)?;
-    let (m, weight_inputs) = weight.dims2()?;
-    assert_eq!(k, weight_inputs, "inputs of a linear layer");
-    let result = {
-        let (x, w) = (read(x.tensor())?, read(&weight)?);
-        let (x, w) = (Matrix::new(&x, n, k), Matrix::new(&w, m, k).transposed());
-        with_biases(n, m, biases, |y, write| precision.multiply(y, m, x, w, write))?
-    };
-    let inputs: Vec<&Value> = std::iter::once(&x).chain(weights).chain(biases).copied().collect();
-    let sizes = weights.iter().map(|w| Ok(w.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
-    let (input, wants_input, has_bias) = (x.tensor().clone(), !x.is_constant(), !biases.is_empty());
-    Ok(Value::computed(tensor(result, (n, m))?, &inputs, move |gradient| {
-        let (dx, dw) = gradients(&input, &weight, gradient, wants_input, precision)?;
-        let mut shares = vec![dx];
-        shares.extend(split(&dw, &sizes)?);
-        if has_bias {
-            let mut db = vec![0.0; m];
-            sum_rows(&mut db, &read(gradient)?);
-            shares.extend(split(&tensor(db, m)?, &sizes)?);
-        }
-        Ok(shares)
-    }))
+    where_they_lie(x, weights, biases, precision)
 }
 
-/// Layers that are not trained. Their weights are used where they lie: side by side they would be a second copy, held
-/// until the backward pass.
-fn frozen(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
+/// A product for each layer.
+fn where_they_lie(x: &Value, weights: &[&Value], biases: &[&Value], precision: Precision) -> Result<Value> {
     let (n, k) = x.tensor().dims2()?;
     let (mut layers, mut m) = (Vec::with_capacity(weights.len()), 0);
     for weight in weights {
         let (outputs, inputs) = weight.tensor().dims2()?;
         assert_eq!(k, inputs, "inputs of a linear layer");
-        layers.push((m..m + outputs, weight.tensor().clone()));
+        layers.push(Layer { columns: m..m + outputs, weight: weight.tensor().clone(), trained: !weight.is_constant() });
         m += outputs;
     }
-    let held = layers.iter().map(|(_, weight)| read(weight)).collect::<Result<Vec<_>>>()?;
     let result = {
+        let held = layers.iter().map(|layer| read(&layer.weight)).collect::<Result<Vec<_>>>()?;
         let x = read(x.tensor())?;
         with_biases(n, m, biases, |y, write| {
-            for ((columns, _), weight) in layers.iter().zip(&held).filter(|_| n > 0) {
+            for (Layer { columns, .. }, weight) in layers.iter().zip(&held).filter(|_| n > 0) {
                 let weight = Matrix::new(weight, columns.len(), k).transposed();
                 precision.multiply(&mut y[columns.start..], m, Matrix::new(&x, n, k), weight, write);
             }
         })?
     };
-    drop(held);
-    let result = tensor(result, (n, m))?;
-    Ok(Value::computed(result, &[x], move |gradient| {
-        let dy = read(gradient)?;
-        let mut dx = vec![0.0; n * k];
-        for (columns, weight) in &layers {
-            let dy = Matrix::new(&dy, n, m).part(0, n, columns.start, columns.len());
-            precision.multiply(&mut dx, k, dy, Matrix::new(&read(weight)?, columns.len(), k), Write::Add);
+    let bias_sizes = biases.iter().map(|bias| Ok(bias.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
+    let trained_biases = biases.iter().any(|bias| !bias.is_constant());
+    let inputs: Vec<&Value> = std::iter::once(&x).chain(weights).chain(biases).copied().collect();
+    // Held for the gradients of weights only.
+    let (wants_input, trained) = (!x.is_constant(), layers.iter().any(|layer| layer.trained));
+    let input = if trained { x.tensor().clone() } else { tensor(Vec::new(), (0, k))? };
+    Ok(Value::computed(tensor(result, (n, m))?, &inputs, move |gradient| {
+        let mut shares = vec![if wants_input { of_input(gradient, &layers, precision)? } else { none(k)? }];
+        for layer in &layers {
+            shares.push(if layer.trained { layer.of_weight(gradient, &input, precision)? } else { none(k)? });
         }
-        Ok(vec![tensor(dx, (n, k))?])
+        if trained_biases {
+            let mut sums = vec![0.0; m];
+            sum_rows(&mut sums, &read(gradient)?);
+            shares.extend(split(&tensor(sums, m)?, &bias_sizes)?);
+        } else {
+            shares.extend(bias_sizes.iter().map(|_| none(1)).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(shares)
     }))
+}
+
+/// One of several layers, for the backward pass.
+struct Layer {
+    /// Its outputs among those of all.
+    columns: Range<usize>,
+    /// `[m_i, k]`.
+    weight: Tensor,
+    trained: bool,
+}
+
+impl Layer {
+    /// Its columns of the gradient `[n, m]` of all outputs.
+    fn of<'a>(&self, gradient: &'a [f32], (n, m): (usize, usize)) -> Matrix<'a> {
+        Matrix::new(gradient, n, m).part(0, n, self.columns.start, self.columns.len())
+    }
+
+    /// The gradient of its weight, from that of all outputs and the input `[n, k]`.
+    fn of_weight(&self, gradient: &Tensor, input: &Tensor, precision: Precision) -> Result<Tensor> {
+        let ((n, k), shape) = (input.dims2()?, gradient.dims2()?);
+        let (dy, x, rows) = (read(gradient)?, read(input)?, self.columns.len());
+        if n == 0 {
+            return tensor(vec![0.0; rows * k], (rows, k));
+        }
+        let (dy, x) = (self.of(&dy, shape).transposed(), Matrix::new(&x, n, k));
+        tensor(filled(rows * k, |dw| precision.multiply(dw, k, dy, x, Write::Replace)), (rows, k))
+    }
+}
+
+/// The gradient of the input of several layers, from that of all their outputs.
+fn of_input(gradient: &Tensor, layers: &[Layer], precision: Precision) -> Result<Tensor> {
+    let ((n, m), k) = (gradient.dims2()?, layers[0].weight.dim(1)?);
+    let (dy, held) = (read(gradient)?, layers.iter().map(|layer| read(&layer.weight)).collect::<Result<Vec<_>>>()?);
+    let dx = filled(n * k, |dx| {
+        for (at, (layer, weight)) in layers.iter().zip(&held).enumerate().filter(|_| n > 0) {
+            let write = if at == 0 { Write::Replace } else { Write::Add };
+            precision.multiply(dx, k, layer.of(&dy, (n, m)), Matrix::new(weight, layer.columns.len(), k), write);
+        }
+    });
+    tensor(dx, (n, k))
+}
+
+/// In place of a gradient that nobody wants.
+fn none(k: usize) -> Result<Tensor> {
+    tensor(Vec::new(), (0, k))
+}
+
+/// Weights as one, of the rows of all.
+fn below_one_another(weights: &[&Value]) -> Result<Value> {
+    let sizes = weights.iter().map(|weight| Ok(weight.tensor().dim(0)?)).collect::<Result<Vec<usize>>>()?;
+    Ok(Value::computed(stacked(weights)?, weights, move |gradient| split(gradient, &sizes)))
 }
 
 /// Outputs `[n, m]` that `product` writes, or adds to the biases that stand there.
@@ -93,20 +137,6 @@ fn with_biases(n: usize, m: usize, biases: &[&Value], product: impl FnOnce(&mut 
         y.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias));
         product(y, Write::Add);
     }))
-}
-
-/// `(dx, dw)` from `dy` `[n, m]`. An input that wants no gradient gets an empty one.
-fn gradients(x: &Tensor, w: &Tensor, dy: &Tensor, wants_input: bool, precision: Precision) -> Result<(Tensor, Tensor)> {
-    let ((n, k), (m, _)) = (x.dims2()?, w.dims2()?);
-    let (xs, ws, dys) = (read(x)?, read(w)?, read(dy)?);
-    let dy = Matrix::new(&dys, n, m);
-    let dx = if wants_input {
-        tensor(filled(n * k, |dx| precision.multiply(dx, k, dy, Matrix::new(&ws, m, k), Write::Replace)), (n, k))?
-    } else {
-        tensor(Vec::new(), (0, k))?
-    };
-    let dw = filled(m * k, |dw| precision.multiply(dw, k, dy.transposed(), Matrix::new(&xs, n, k), Write::Replace));
-    Ok((dx, tensor(dw, (m, k))?))
 }
 
 /// Tensors one below the other (a copy only when there are several).

@@ -10,13 +10,14 @@ use std::sync::{Mutex, PoisonError};
 use super::cuda::CudaDevice;
 use super::graph::Value;
 use super::matrix::{Matrix, Write};
-use super::memory::{read, tensor};
+use super::memory::{filled, read, tensor};
 use super::product::Precision;
 use super::simd::{LANES, exp, max, vectorised};
 use crate::{Error, Result};
 
 /// Logits held at once (16 MB): those of a whole micro-batch where the vocabulary is small. Keeping them saves a
-/// quarter of the products of the head, and few large products are faster than many small ones.
+/// quarter of the products of the head, and few large products are faster than many small ones. Of a large head there are
+/// more, as many as it has weights: each chunk reads all of the head and goes through its whole gradient.
 const CHUNK: usize = 1 << 22;
 
 /// How far below the target's logit those lie that could not be drawn: their probability is 0 in single precision, and all
@@ -42,7 +43,8 @@ pub struct PredictedTokens<'a> {
 ///
 /// A row, a target or a mask beyond what there is, or a target that its mask excludes.
 pub fn log_prob(hidden: &Value, head: &Value, predicted: PredictedTokens, precision: Precision) -> Result<Value> {
-    let chunk = if CudaDevice::holding(hidden.tensor()).is_some() { cuda::CHUNK } else { CHUNK };
+    let on_card = CudaDevice::holding(hidden.tensor()).is_some();
+    let chunk = if on_card { cuda::CHUNK } else { CHUNK.max(head.tensor().elem_count()) };
     in_chunks(hidden, head, predicted, precision, chunk)
 }
 
@@ -191,12 +193,12 @@ impl LogProbPass {
         let (gradient, of_entropy) = gradient.split_at(self.rows.len());
         let LogProbPass { d, vocabulary, precision, chunk, .. } = *self;
         let mut d_hidden = vec![0.0; hidden.len()];
-        let mut d_head = vec![0.0; if self.wants_head { head.len() } else { 0 }];
         let (again, with_entropy) = (kept.is_none(), of_entropy.iter().any(|g| *g != 0.0));
         let mut logits = kept.unwrap_or_else(|| vec![0.0; chunk * vocabulary]);
         let (mut inputs, mut d_inputs) = (Vec::new(), vec![0.0; chunk * d]);
-        for range in self.chunks() {
+        let mut of_chunk = |d_head: &mut [f32], range: Range<usize>| {
             let (rows, count) = (&self.rows[range.clone()], range.len());
+            let write = if range.start == 0 { Write::Replace } else { Write::Add };
             gather(&mut inputs, hidden, rows, d);
             let logits = &mut logits[..count * vocabulary];
             if again {
@@ -221,13 +223,22 @@ impl LogProbPass {
             let (input, head) = (Matrix::new(&inputs, count, d), Matrix::new(head, vocabulary, d));
             precision.multiply(&mut d_inputs, d, d_logits, head, Write::Replace);
             if self.wants_head {
-                precision.multiply(&mut d_head, d, d_logits.transposed(), input, Write::Add);
+                precision.multiply(d_head, d, d_logits.transposed(), input, write);
             }
             for (row, d_input) in rows.iter().zip(d_inputs.chunks_exact(d)) {
                 let d_row = &mut d_hidden[*row as usize * d..][..d];
                 d_row.iter_mut().zip(d_input).for_each(|(sum, g)| *sum += g);
             }
-        }
+        };
+        let d_head = match (self.wants_head, self.rows.is_empty()) {
+            (true, true) => vec![0.0; head.len()],
+            // The first chunk writes all of it.
+            (true, false) => filled(head.len(), |d_head| self.chunks().for_each(|range| of_chunk(d_head, range))),
+            (false, _) => {
+                self.chunks().for_each(|range| of_chunk(&mut [], range));
+                Vec::new()
+            }
+        };
         (d_hidden, d_head)
     }
 
