@@ -173,17 +173,26 @@ impl Outline {
     }
 }
 
-/// The tokenizer of a checkpoint. Adapters without one are asked with that of the model they belong to.
+/// The tokenizer of a checkpoint. Adapters without one are asked with that of the model they belong to, whose config
+/// says in any case where completions end: PEFT looks at no config beside adapters.
 fn tokenizer(checkpoint: &Checkpoint, dir: &Path) -> Result<Tokenizer> {
+    let model = model(checkpoint, dir)?;
     let tokenizer = match (checkpoint.find(TOKENIZER), checkpoint.gguf()) {
         (None, Some(gguf)) => Tokenizer::from_gguf(gguf)?,
-        (Some(path), Some(gguf)) => Tokenizer::load_for(&path, gguf)?,
-        (path, None) => {
-            let model = checkpoint.find(NAMES[0]).unwrap_or_else(|| dir.join(NAMES[0]));
-            Tokenizer::load_for(&path.unwrap_or_else(|| dir.join(TOKENIZER)), model.parent().unwrap_or(dir))?
-        }
+        (path, _) => Tokenizer::load_for(&path.unwrap_or_else(|| model.join(TOKENIZER)), &model)?,
     };
     tokenizer.within(checkpoint.config().vocab_size)
+}
+
+/// The directory, or the GGUF file, with the whole weights of a checkpoint that was opened at `dir`: below adapters the
+/// last.
+fn model(checkpoint: &Checkpoint, dir: &Path) -> Result<PathBuf> {
+    if let Some(gguf) = checkpoint.gguf() {
+        return Ok(gguf.to_path_buf());
+    }
+    // They are listed from the directory that was opened downwards.
+    let last = checkpoint.files()?.pop();
+    Ok(last.as_deref().and_then(Path::parent).unwrap_or(dir).to_path_buf())
 }
 
 /// What the world of a base is like, if it has one.
@@ -234,20 +243,56 @@ pub fn digest(place: Place) -> Result<String> {
     Ok(files::digest(all.as_bytes()))
 }
 
-/// The files of a base in a directory, or its GGUF file, in an order of their own: the weights below adapters come behind these.
+/// The files that a base in a directory, or in a GGUF file, is read from, in an order of their own: the weights below
+/// adapters come behind these.
 ///
 /// # Errors
 /// A directory that is no base.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let checkpoint = Checkpoint::open(dir)?;
+    let model = model(&checkpoint, dir)?;
     let beside = [TOKENIZER, KNOWN].into_iter().filter_map(|name| checkpoint.find(name));
-    let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?)));
+    let of_tokenizer = checkpoint.find(TOKENIZER).and_then(|path| Some(Tokenizer::files(path.parent()?, &model)));
     Ok(checkpoint.files()?.into_iter().chain(beside).chain(of_tokenizer.into_iter().flatten()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{LoraConfig, Target};
+
+    /// The base that ships and adapters on it, in a folder each; both have a tokenizer.
+    fn adapted(home: &Path) -> [PathBuf; 2] {
+        let [model, adapters] = ["model", "adapters"].map(|name| home.join(name));
+        Base::load(Place::from_name("embedded")).unwrap().save(&model).unwrap();
+        let base = Base::load(Place::Dir(&model)).unwrap();
+        let lora = LoraConfig { rank: 1, alpha: 1.0, target_modules: vec![Target::QProj] };
+        save(&adapters, &base.policy.with_lora(&lora, 0).unwrap(), &base.tokenizer, None).unwrap();
+        [model, adapters]
+    }
+
+    #[test]
+    fn the_model_below_adapters_says_where_completions_end_and_is_part_of_their_digest() {
+        let home = tempfile::tempdir().unwrap();
+        let [model, adapters] = adapted(home.path());
+        let tell = |dir: &Path, name: &str, ends: &str| {
+            fs::write(dir.join(name), format!("{{\"eos_token_id\": {ends}}}")).unwrap();
+        };
+        let ends = || Base::load(Place::Dir(&adapters)).unwrap().tokenizer.ends().to_vec();
+        let digest = || digest(Place::Dir(&adapters)).unwrap();
+        tell(&model, "generation_config.json", "[2, 4]");
+        let before = digest();
+        // As some trainers leave them there.
+        for name in ["config.json", "generation_config.json"] {
+            tell(&adapters, name, "2");
+        }
+        assert_eq!((ends(), digest()), (vec![2, 4], before.clone()), "what is not read does not count");
+        tell(&model, "generation_config.json", "2");
+        assert_eq!(ends(), [2]);
+        assert_ne!(digest(), before);
+        fs::remove_file(model.join("generation_config.json")).unwrap();
+        assert_eq!(ends(), [2], "its config.json says it as well");
+    }
 
     #[test]
     fn bases_ship_by_name_and_the_versed_one_knows_every_task_with_the_words_of_the_other() {

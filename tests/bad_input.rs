@@ -217,13 +217,15 @@ fn a_dry_run_prints_a_config_and_writes_nothing() {
 #[test]
 fn a_dry_run_prints_the_texts_that_a_question_is_put_in() {
     let home = Home::with_config("");
-    let output = home.recollect(&["run", "x.toml", "--dry-run", "--set", "prompt.system=Be brief."]);
+    let refused = home.refused(&["run", "x.toml", "--dry-run", "--set", "prompt.system=Be brief."]);
+    assert!(refused[0].contains("prompt.system: a text for a model that has no chat template"), "{refused:?}");
+    let output = home.recollect(&["run", "x.toml", "--dry-run", "--set", "prompt.stop=['mavo']"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let text = String::from_utf8(output.stdout).unwrap();
     let (_, section) = text.split_once("\n[prompt]\n").unwrap_or_else(|| panic!("{text}"));
     let section = section.split("\n[").next().unwrap();
-    for beginning in ["system = \"Be brief.\"", "think = \"Think first", "answer = \"Write <answer>"] {
+    for beginning in ["stop = [\"mavo\"]", "think = \"Think first", "answer = \"Write <answer>"] {
         assert!(section.lines().any(|line| line.starts_with(beginning)), "{beginning}: {section}");
     }
 }

@@ -15,6 +15,7 @@ use recollect::interrupt::Interrupt;
 use recollect::policy::Policy;
 use recollect::telemetry::{Meter, Progress, Silent};
 use recollect::{Error, Result, evaluate, rl};
+use serde_json::Value;
 
 const CONFIG: &str = "
 [world.jsonl]
@@ -97,11 +98,24 @@ fn adapters_are_trained_on_a_checkpoint_from_elsewhere_and_nothing_else_is() {
     let home = home();
     let model = home.path().join("model");
     let before = fs::read(model.join("model.safetensors")).unwrap();
+    // "completion" stands for rows of every form.
+    let questions = home.path().join("questions.jsonl");
+    let mut rows: Vec<Value> =
+        fs::read_to_string(&questions).unwrap().lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    rows.iter_mut().enumerate().filter(|(at, _)| at % 4 > 1).for_each(|(_, row)| row["form"] = "second".into());
+    fs::write(&questions, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
     for (name, workers) in [("one", 1), ("two", 2)] {
         experiment::run(&open(config(home.path(), name, workers), Interrupt::default(), Box::new(Silent)).unwrap())
             .unwrap();
     }
     let one = trained(&home.path().join("one"));
+    let evaluations = fs::read_to_string(home.path().join("one/evaluations.json")).unwrap();
+    let evaluations: Vec<Value> = serde_json::from_str(&evaluations).unwrap();
+    let mut asked: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in evaluations.iter().filter(|row| row["step"] == 2) {
+        *asked.entry(row["form"].as_str().unwrap()).or_default() += row["n"].as_u64().unwrap();
+    }
+    assert_eq!(asked, BTreeMap::from([("completion", 6), ("second", 6)]));
     assert!(one == trained(&home.path().join("two")), "workers do not matter");
 
     let interrupt = Interrupt::default();

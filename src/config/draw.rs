@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ranges::MOST_TOKENS;
 use super::{Ranges, TrainConfig};
 use crate::knowledge::jsonl::task::COMPLETION;
-use crate::knowledge::{Form, form_names};
+use crate::knowledge::{Division, Form, form_names};
 use crate::learner::{Algorithm, Filter, Keep, preflight};
 use crate::strict_toml::Problem;
 
@@ -68,6 +68,12 @@ impl TrainConfig {
             next.into_iter().for_each(|at| counts[at] += 1);
         }
         counts
+    }
+
+    /// Questions in one step: a small world has fewer than are asked for.
+    pub fn questions_of_step(&self, division: &Division) -> usize {
+        let by_form = self.forms.iter().zip(self.questions_by_form(|_| 1.0));
+        by_form.map(|(form, count)| count.min(division.trained(form).len())).sum()
     }
 
     /// Longest completion of a question of this form, in tokens.

@@ -101,7 +101,7 @@ impl EvaluationConfig {
         }
         ranges.truncation("evaluation", self.top_k, self.top_p, self.min_p);
         ranges.count("evaluation.no_repeat_ngram_size", self.no_repeat_ngram_size, 0..=MOST_TOKENS);
-        ranges.positive("evaluation.repetition_penalty", self.repetition_penalty, 1000.0);
+        ranges.within("evaluation.repetition_penalty", self.repetition_penalty, 0.001..=1000.0);
         let asked = self.questions_during_training.unwrap_or(0);
         let named = self.held_back.as_ref().is_none_or(|path| !path.as_os_str().is_empty());
         ranges.demand(named, "evaluation.held_back", "nothing", "a file of text, or the key left out");

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use crate::Error;
 use crate::knowledge::curriculum::{CotStyle, Mixture};
+use crate::knowledge::registry::check_further;
 use crate::learner::Scales;
 use crate::strict_toml::Problem;
 
@@ -34,7 +36,8 @@ impl Ranges {
     /// A number above 0, up to a largest one.
     pub fn positive(&mut self, key: &str, value: f64, most: f64) {
         let allowed = if value > 0.0 { format!("a number above 0, {most} at most") } else { "a number above 0".into() };
-        self.demand(value > 0.0 && value <= most, key, value, allowed);
+        // What is computed with may be in single precision.
+        self.demand(value as f32 > 0.0 && value <= most, key, value, allowed);
     }
 
     /// A number that is 0 or more, up to a largest one.
@@ -104,6 +107,11 @@ impl Ranges {
             ("kinds", kinds),
         ] {
             self.within(&format!("{key}.{name}"), share, 0.0..=1.0);
+        }
+        if let Err(Error::Invalid { place, found, remedy }) =
+            check_further(&format!("{key}.tasks"), cot_style.tasks.keys())
+        {
+            self.demand(false, &place, found, remedy);
         }
         for (task, share) in &cot_style.tasks {
             self.within(&format!("{key}.tasks.{task}"), *share, 0.0..=1.0);

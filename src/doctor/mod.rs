@@ -235,13 +235,18 @@ fn of_logits(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
 
 /// The sampler's log-probabilities against the learner's, which the gradient takes for the same.
 fn of_sampler(policy: &Policy, tokens: &[u32]) -> Result<Finding> {
-    let mut engine = Engine::new(&policy.config, 1, tokens.len() + SAMPLED)?;
+    let sampled = SAMPLED.min(policy.config.longest_sequence().saturating_sub(tokens.len()));
+    if sampled == 0 {
+        let words = format!("not compared: a model of {} positions has no room for it", tokens.len());
+        return Ok(Finding { what: "sampler", verdict: Severity::Limited, words });
+    }
+    let mut engine = Engine::new(&policy.config, 1, tokens.len() + sampled)?;
     engine.load(&policy.snapshot(0)?)?;
     let request = Request {
         prompt: tokens.to_vec(),
         samples: 1,
         sampling: SamplingParams::at(1.0),
-        max_new_tokens: SAMPLED,
+        max_new_tokens: sampled,
         stop: Vec::new(),
         seed: 0,
         key: [0, 0],

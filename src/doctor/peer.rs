@@ -33,7 +33,7 @@ pub fn lacks(model: &ModelConfig) -> Option<String> {
         Family::Mistral if model.tie_word_embeddings => Some("tie_word_embeddings".into()),
         Family::Mistral => None,
         Family::Llama | Family::Qwen2 => (heads != model.hidden_size)
-            .then(|| format!("a head_dim of {} (it takes hidden_size / num_attention_heads)", model.head_dim)),
+            .then(|| format!("head_dim of {} (it takes hidden_size / num_attention_heads)", model.head_dim)),
     }
 }
 
@@ -113,4 +113,16 @@ fn translated<C: DeserializeOwned>(model: &ModelConfig) -> Result<C> {
         serde_json::from_value(fields.into())
     };
     translate().map_err(|error| Error::invalid("candle-transformers", error.to_string(), "this is a bug: report it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::config::tests::tiny;
+
+    #[test]
+    fn what_the_other_model_lacks_goes_on_from_has_no() {
+        let model = ModelConfig { head_dim: 8, ..tiny(Family::Llama, true) };
+        assert_eq!(lacks(&model).unwrap(), "head_dim of 8 (it takes hidden_size / num_attention_heads)");
+    }
 }

@@ -71,7 +71,7 @@ fn rate(mut work: impl FnMut(usize) -> Result<usize>) -> Result<f64> {
 
 fn sampling(policy: &Policy, workers: usize) -> Result<f64> {
     let longest = policy.config.longest_sequence();
-    let (prompt, completion) = (PROMPT.min(longest / 2), COMPLETION.min(longest / 2));
+    let (prompt, completion) = (PROMPT.min(longest / 2), COMPLETION.min(longest / 2).max(1));
     let mut pool = WorkerPool::for_policy(policy, workers, prompt + completion)?;
     pool.publish(&policy.snapshot(0)?)?;
     let (words, slots) = (policy.config.vocab_size, slots(&policy.config));

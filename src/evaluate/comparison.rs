@@ -16,7 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::knowledge::jsonl::JsonlFiles;
 use crate::knowledge::{Jsonl, Knowledge, Set, leak};
 use crate::telemetry::Progress;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, text};
 
 /// What is compared: two checkpoints, and where the questions come from.
 #[derive(Clone, Debug)]
@@ -182,9 +182,7 @@ impl Comparison {
 
 /// A question without its spelling.
 fn words(text: &str) -> String {
-    let plain = text.to_lowercase();
-    let words: Vec<&str> = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    words.join(" ")
+    text::words(text).into_iter().map(|word| word.text).collect::<Vec<_>>().join(" ")
 }
 
 /// Lets both answer: the baseline in the arms of the fine-tuned policy, the checkpoint in those after reinforcement learning.
@@ -206,4 +204,20 @@ pub fn compare(experiment: &Experiment, comparison: &Comparison) -> Result<()> {
         evaluation.put(&workers, start, training, Examined::base(content, 0), Spent::default())?;
     }
     evaluation.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_has_the_same_words_in_every_spelling() {
+        let asked = words("Who wrote La for\u{ea}t?");
+        for text in
+            ["who wrote \u{ab}La fore\u{302}t\u{bb} ?", "WHO WROTE LA FOR\u{ca}T", "Who wrote La fo\u{ad}re\u{302}t?"]
+        {
+            assert_eq!(words(text), asked);
+        }
+        assert_ne!(words("Who wrote La fore t?"), asked);
+    }
 }

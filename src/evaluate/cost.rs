@@ -6,7 +6,7 @@ use crate::Result;
 use crate::config::Config;
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
-use crate::knowledge::{Question, Set};
+use crate::knowledge::{Division, Question, Set};
 use crate::language::Opening;
 use crate::rl::train::read_curves;
 use crate::store::stage::Stage;
@@ -40,8 +40,9 @@ pub(crate) fn of_reinforcement(experiment: &Experiment, start: &Start, trained: 
     let config = &experiment.config.train;
     let parameters = start.base.policy.config.parameter_count() as f64;
     let epochs = config.algorithm.resolve()?.inner_epochs as f64;
-    let (tokenizer, all) = (&start.base.tokenizer, start.knowledge.questions(Set::A));
-    let asked: Vec<&Question> = all.iter().filter(|question| config.forms.contains(&question.form)).collect();
+    let tokenizer = &start.base.tokenizer;
+    let asked: Vec<Question> =
+        config.forms.iter().flat_map(|form| start.knowledge.questions_in(Set::A, form)).collect();
     let mut prompts = 0;
     for question in &asked {
         prompts += tokenizer.encode(&tokenizer.prompt(&[], &question.text, Opening::Think)?)?.len();
@@ -50,7 +51,9 @@ pub(crate) fn of_reinforcement(experiment: &Experiment, start: &Start, trained: 
     let curve = read_curves(trained)?.training;
     let lengths: f64 = curve.iter().filter_map(|point| point.mean_length).sum();
     // A group's prompt is read once.
-    let tokens = config.questions_per_step as f64 * (config.group_size as f64 * lengths + curve.len() as f64 * prompt);
+    let division = Division::new(&start.knowledge, config.held_out, experiment.config.world.seed)?;
+    let questions = config.questions_of_step(&division) as f64;
+    let tokens = questions * (config.group_size as f64 * lengths + curve.len() as f64 * prompt);
     let replayed = (config.replay_tokens * curve.len()) as f64;
     Ok(Spent(Some(parameters * (READ * tokens + LEARNED * epochs * (tokens + replayed)))))
 }

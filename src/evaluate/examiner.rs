@@ -143,12 +143,11 @@ pub(crate) fn on_the_way(examiner: &mut Examiner, step: u64) -> Result<Vec<ArmRe
     let forms = &examiner.experiment.config.train.forms;
     let mut questions = Vec::new();
     for set in [Set::A, Set::B] {
-        let all = examiner.start.knowledge.questions(set);
         for form in forms {
-            let of_form: Vec<&Question> = all.iter().filter(|question| question.form == *form).collect();
+            let of_form = examiner.start.knowledge.questions_in(set, form);
             let mut random = random::stream(examiner.experiment.config.evaluation.seed, &[set as u64, form.number]);
             let count = limit.unwrap_or(of_form.len());
-            questions.extend(of_form.choose_multiple(&mut random, count).map(|question| (*question).clone()));
+            questions.extend(of_form.choose_multiple(&mut random, count).cloned());
         }
     }
     let arm = if step == 0 { Arm::ThinkingBeforeRl } else { Arm::AfterRl };
@@ -325,6 +324,11 @@ impl<'a> Examiner<'a> {
                 let output = &mut thoughts[going[completion.request]].output;
                 output.tokens.extend(completion.tokens);
                 output.ended = completion.finish == Finish::Stop;
+                // One that ends a completion may have begun in the stretch before.
+                if let Some(tokens) = tokenizer.stopped(&output.tokens)? {
+                    output.tokens.truncate(tokens);
+                    output.ended = true;
+                }
             }
         }
         let judged =

@@ -57,26 +57,27 @@ pub fn export(named: &str, into: &Path, precision: StoredPrecision) -> Result<Ex
     let found = NamedPolicy::find(named)?;
     let config = found.run.as_ref().map(MadeRun::settled_config);
     let base = Base::load(found.place(named))?;
+    // All that can be refused comes before anything is written.
+    let prompts = config.as_ref().map(|config| config.prompt.clone()).unwrap_or_default();
+    let parameters = base.policy.config.parameter_count();
+    let card = ModelCard {
+        name: into.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned()),
+        parameters: parameters as u64,
+        dtype: precision.dtype(),
+        made_from: config.as_ref().map(|config| config.base.path.clone()),
+        prompt: base.tokenizer.clone().with_prompts(&prompts)?.prompt(&[], "QUESTION", Opening::Think)?,
+    };
+    let summary = found.run.as_ref().map_or(Ok(None), results)?;
     files::create_dir(into)?;
     base.policy.save_whole(into, precision)?;
     base.tokenizer.save(&into.join(TOKENIZER))?;
-    let prompts = config.as_ref().map(|config| config.prompt.clone()).unwrap_or_default();
-    let asked = Base { tokenizer: base.tokenizer.with_prompts(&prompts)?, ..base };
-    let card = ModelCard {
-        name: into.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned()),
-        parameters: asked.policy.config.parameter_count() as u64,
-        dtype: precision.dtype(),
-        made_from: config.as_ref().map(|config| config.base.path.clone()),
-        prompt: asked.tokenizer.prompt(&[], "QUESTION", Opening::Think)?,
-    };
-    let summary = found.run.as_ref().map_or(Ok(None), results)?;
     files::write_atomic(&into.join("README.md"), model_card(&card, summary.as_ref()).as_bytes())?;
     let mut written: Vec<PathBuf> = fs::read_dir(into)
         .map_err(Error::io(into, "read"))?
         .map(|entry| entry.map(|entry| entry.path()).map_err(Error::io(into, "read")))
         .collect::<Result<_>>()?;
     written.sort();
-    Ok(Exported { files: written, parameters: asked.policy.config.parameter_count() })
+    Ok(Exported { files: written, parameters })
 }
 
 /// The results of a run, where it has a report.

@@ -13,7 +13,8 @@ use crate::kernels::DeviceChoice;
 use crate::language::{Day, PromptConfig, Tokenizer};
 use crate::policy::{Policy, no_checkpoint};
 use crate::rl::train::TRAIN;
-use crate::store::manifest::{BASE, Manifest};
+use crate::store::manifest::{self, BASE, Manifest};
+use crate::store::open_run::LOCK;
 use crate::store::stage::Stage;
 use crate::store::{RunDir, checkpoint, paths, run_dir, seal};
 use crate::{Error, Result};
@@ -38,10 +39,14 @@ impl MadeRun {
         Ok(Some(MadeRun { root: root.to_path_buf(), config, manifest }))
     }
 
-    /// The run that a directory lies in.
+    /// The run that a directory lies in. A file of this name may be anybody's; a run has been held, or has made something.
     pub fn around(dir: &Path) -> Result<Option<MadeRun>> {
         let dir = dir.canonicalize().map_err(Error::io(dir, "read"))?;
-        let root = dir.ancestors().skip(1).find(|around| around.join(run_dir::CONFIG).is_file());
+        let is_run = |around: &&Path| {
+            let has = |name: &str| around.join(name).is_file();
+            has(run_dir::CONFIG) && (has(LOCK) || has(manifest::FILE))
+        };
+        let root = dir.ancestors().skip(1).find(is_run);
         root.map_or(Ok(None), MadeRun::at)
     }
 
@@ -72,6 +77,7 @@ impl MadeRun {
 
     /// The directory of the last policy that it has trained.
     pub fn policy(&self) -> Result<PathBuf> {
+        self.dir()?.demand_one(&self.config)?;
         let last = [TRAIN, FINETUNE].into_iter().find_map(|name| self.find(name).transpose());
         let none = || {
             let found = "it has trained no policy yet";
@@ -89,7 +95,8 @@ impl MadeRun {
         if step == 0 {
             return self.manifest.stage(FINETUNE).map(|stage| stage.dir);
         }
-        let named = checkpoint::named(&format!("{}@{step}", self.root.display()));
+        let text = format!("{}@{step}", self.root.display());
+        let named = checkpoint::named(&text, &text);
         let dir = match named {
             Err(_) if step == self.config.train.steps as u64 && self.find(TRAIN)?.is_some() => {
                 self.manifest.stage(TRAIN)?.dir

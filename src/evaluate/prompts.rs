@@ -56,7 +56,7 @@ impl<'a> PromptBuilder<'a> {
             PromptMode::Think => plain(&[], Opening::Think),
             PromptMode::Swapped => {
                 let other = partner(all, question, self.experiment.config.evaluation.seed);
-                self.after(question, thought(answered, Arm::AfterRl, other))
+                self.after(question, other.map_or("", |other| thought(answered, Arm::AfterRl, other)))
             }
             PromptMode::Filler(of) => {
                 let tokens = tokenizer.encode(thought(answered, of, question))?.len();
@@ -224,12 +224,22 @@ fn thought<'a>(answered: &'a [Answered], arm: Arm, question: &Question) -> &'a s
 /// The question whose trace a question is answered from in [`Arm::SwappedTraces`]: of the same form and set, and a
 /// quarter to three quarters of them away, so that it is about another group or square: a trace about the same group may
 /// well recite the answer. How far is drawn by `seed`: squares come in rows, and at a fixed distance the answers of two
-/// questions would go together.
-fn partner<'q>(questions: &'q [Question], question: &'q Question, seed: u64) -> &'q Question {
-    let peers: Vec<&Question> = questions.iter().filter(|q| (q.form, q.set) == (question.form, question.set)).collect();
+/// questions would go together. Where it is the only one of its form, it is another one of its set, or any; none where there
+/// is no other.
+fn partner<'q>(questions: &'q [Question], question: &Question, seed: u64) -> Option<&'q Question> {
+    let alike = |q: &&Question| (q.form, q.set) == (question.form, question.set);
+    let in_set = |q: &&Question| q.set == question.set;
+    let peers: Vec<&Question> = [questions.iter().filter(alike).collect(), questions.iter().filter(in_set).collect()]
+        .into_iter()
+        .find(|peers: &Vec<&Question>| peers.len() > 1)
+        .unwrap_or_else(|| questions.iter().collect());
+    if peers.len() < 2 {
+        return None;
+    }
     let at = peers.iter().position(|peer| peer.id == question.id).unwrap_or(0);
-    let away = random::stream(seed, &[question.id]).random_range(peers.len() / 4..=peers.len() * 3 / 4);
-    peers.get((at + away) % peers.len().max(1)).copied().unwrap_or(question)
+    let range = (peers.len() / 4).max(1)..=(peers.len() * 3 / 4).max(1);
+    let away = random::stream(seed, &[question.id]).random_range(range);
+    Some(peers[(at + away) % peers.len()])
 }
 
 #[cfg(test)]
@@ -242,13 +252,28 @@ mod tests {
     use crate::language::tokenizer::PAD;
 
     #[test]
+    fn a_trace_is_another_question_s_where_there_is_another_one() {
+        let question = |id: u64, form, set| Question { id, set, ..Question::blank(form) };
+        for count in 2..9 {
+            let questions: Vec<Question> = (0..count).map(|id| question(id, ENTAILMENT, Set::B)).collect();
+            for (seed, asked) in (0..20).flat_map(|seed| questions.iter().map(move |asked| (seed, asked))) {
+                assert_ne!(partner(&questions, asked, seed).unwrap().id, asked.id);
+            }
+        }
+        let alone = [question(1, ENTAILMENT, Set::B), question(2, HOLDOUT, Set::A), question(3, HOLDOUT, Set::B)];
+        assert_eq!(partner(&alone, &alone[0], 0).unwrap().id, 3);
+        assert_ne!(partner(&alone, &alone[1], 0).unwrap().id, 2);
+        assert!(partner(&alone[..1], &alone[0], 0).is_none());
+    }
+
+    #[test]
     fn a_swapped_trace_is_about_nothing_that_the_question_is_about() {
         let a = SetSize { facts: 75, chains: 44, ..SetSize::default() };
         let world = World::new(&KnownSection::default().known(), &WorldConfig { a, ..WorldConfig::default() }).unwrap();
         let questions: Vec<Question> = [Set::A, Set::B].iter().flat_map(|set| world.questions(*set)).collect();
         let mut same_answer = 0;
         for question in &questions {
-            let other = partner(&questions, question, 3);
+            let other = partner(&questions, question, 3).unwrap();
             assert_eq!((other.form, other.set), (question.form, question.set));
             // Contexts hold the whole group of a fact, and the premises of a chain.
             let about = |q: &Question| -> Vec<_> { q.context.iter().filter_map(|s| world.read(s)).collect() };

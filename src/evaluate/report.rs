@@ -1,13 +1,14 @@
 //! Puts what a run left behind into a table, a page and a JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::likelihood::read_choices;
 use super::{examiner, forgetting};
 use crate::config::Config;
 use crate::evaluation::{
-    Answered, Arm, ArmCost, Curves, LearningPoint, RunInfo, RunResult, StageTime, Summary, merge_runs, tally,
+    Answered, Arm, ArmCost, Curves, LearningPoint, RunInfo, RunResult, StageTime, Summary, mean_over_forms, merge_runs,
+    tally,
 };
 use crate::experiment::budget::estimates;
 use crate::experiment::finetune::FINETUNE;
@@ -53,20 +54,18 @@ pub fn report(run: &Path) -> Result<Reported> {
     };
     let policy = Manifest::read(run.root())?.find(TRAIN)?.filter(own).map(|stage| stage.dir);
     let best = best(&reported.summary.curves).filter(|(step, _)| {
-        let named = checkpoint::named(&format!("{}@{step}", run.root().display()));
+        let named = checkpoint::named(&format!("{}@{step}", run.root().display()), "report");
         *step != config.train.steps as u64 && named.is_ok()
     });
     Ok(Reported { policy, best, ..reported })
 }
 
-/// The step on the way at which most questions of set A were answered right, the first of several, and their share.
+/// The step on the way at which set A was answered best, the first of several, and the mean over forms of right answers:
+/// what training keeps the best checkpoint by.
 fn best(curves: &Curves) -> Option<(u64, f64)> {
-    let mut steps: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-    for row in curves.evaluation.iter().filter(|row| row.set == Set::A && row.step > 0) {
-        let (right, n) = steps.entry(row.step).or_default();
-        (*right, *n) = (*right + row.correct, *n + row.n);
-    }
-    let shares = steps.into_iter().map(|(step, (right, n))| (step, right as f64 / n.max(1) as f64));
+    let steps: BTreeSet<u64> = curves.evaluation.iter().map(|row| row.step).filter(|step| *step > 0).collect();
+    let rows = |step| curves.evaluation.iter().filter(move |row| row.step == step);
+    let shares = steps.into_iter().filter_map(|step| Some((step, mean_over_forms(rows(step), Set::A)?)));
     shares.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 

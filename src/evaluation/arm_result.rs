@@ -134,6 +134,12 @@ pub fn tally(answered: &[Answered]) -> Vec<ArmResult> {
     rows
 }
 
+/// The mean over forms of the right answers about a set; none where nothing was asked about it.
+pub fn mean_over_forms<'a>(rows: impl IntoIterator<Item = &'a ArmResult>, set: Set) -> Option<f64> {
+    let shares: Vec<f64> = rows.into_iter().filter(|row| row.set == set).map(|row| row.accuracy).collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+}
+
 /// All comparisons with the baseline on the same questions are one family of tests.
 fn correct_for_arms(rows: &mut [ArmResult]) {
     let mut families: BTreeMap<(TaskId, Form, Set), Vec<&mut AgainstBaseline>> = BTreeMap::new();

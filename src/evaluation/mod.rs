@@ -20,7 +20,7 @@ pub mod sweep;
 pub mod verification;
 
 pub use arm::{Arm, ExtraPassages, PromptMode, Training};
-pub use arm_result::{ArmResult, InRun, tally};
+pub use arm_result::{ArmResult, InRun, mean_over_forms, tally};
 pub use at_k::{AtK, EqualTokens, Selection, at_equal_tokens, at_k};
 pub use beside::{ArmBeside, BesideFirst, beside};
 pub use by_task::{Pooled, TaskResult};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Arm, Summary};
+use crate::knowledge::registry::tasks;
 use crate::knowledge::{Form, Set, TaskId};
 use crate::{Error, Result};
 
@@ -45,14 +46,18 @@ impl FromStr for Requirement {
         let Some(arm) = Arm::ALL.into_iter().find(|known| known.name() == *arm) else {
             return refuse(arm, format!("an arm: {}", Arm::ALL.map(Arm::name).join(", ")));
         };
-        let (Some(set), Some(task)) = (word(set), word(task)) else {
-            return refuse(what.trim(), format!("a set (A, B) and a task (reversal, syllogism, jsonl); {}", example()));
+        let (Some(set), Some(task)) = (word(set), word::<TaskId>(task)) else {
+            let tasks: Vec<&str> = tasks().map(|task| task.id().name).collect();
+            return refuse(what.trim(), format!("a set (A, B) and a task ({}); {}", tasks.join(", "), example()));
         };
         let form = match form {
             [] => None,
             [form] => match word::<Form>(form).filter(|form| form.task == task) {
                 Some(form) => Some(form),
-                None => return refuse(form, "a form: candidates, open, open-any, entailment, completion".into()),
+                None => {
+                    let forms: Vec<&str> = task.get().forms().iter().map(|form| form.name).collect();
+                    return refuse(form, format!("a form of {}: {}", task.name, forms.join(", ")));
+                }
             },
             _ => return refuse(what.trim(), example()),
         };

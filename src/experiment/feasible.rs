@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::config::footprint::{self, Footprint};
 use crate::experiment::context::{preflight, preflight_with};
 use crate::knowledge::facts::reference_thought;
-use crate::knowledge::jsonl::task::COMPLETION;
+use crate::knowledge::jsonl::task::is_of;
 use crate::knowledge::lexicon::Lexicon;
 use crate::knowledge::{Jsonl, Knowledge, Question, Set, World, audit, leak};
-use crate::language::Tokenizer;
+use crate::language::{PromptConfig, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig};
 use crate::reward::Reward;
 use crate::store::{checkpoint, run_dir};
@@ -56,7 +56,7 @@ fn check_frozen(config: &Config, model: &ModelConfig) -> Result<()> {
 /// Refuses hints where nothing could be given, or where the tokenizer has no tokens for it.
 fn check_hints(config: &Config, tokenizer: &Tokenizer, facts: &Knowledge, questions: &[Question]) -> Result<()> {
     let forms = &config.train.forms;
-    let asked = questions.iter().filter(|question| forms.contains(&question.form) || forms.contains(&COMPLETION));
+    let asked = questions.iter().filter(|question| forms.iter().any(|form| is_of(question, form)));
     let references = asked.filter_map(|question| reference_thought(facts, question));
     let mut there = false;
     for thought in references {
@@ -98,6 +98,10 @@ impl Feasible {
         }
         check_memory(config, whole_memory())?;
         let (model, tokenizer, knowledge) = self.made(config)?;
+        let prompted = (config.prompt != PromptConfig::default())
+            .then(|| tokenizer.clone().with_prompts(&config.prompt))
+            .transpose()?;
+        let tokenizer = prompted.as_ref().unwrap_or(tokenizer);
         check_frozen(config, model)?;
         for text in config.evaluation.held_back.iter().map(|path| held_back::texts(path)).collect::<Result<Vec<_>>>()? {
             text.iter().try_for_each(|text| tokenizer.encode(text).map(drop))?;

@@ -116,8 +116,9 @@ fn read_documents(experiment: &Experiment, start: &Start) -> Result<Stage> {
                 })?
             }
         };
-        plan.checkpoints.remove()?;
-        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())
+        base::save(dir, &policy, &start.base.tokenizer, start.base.known.as_ref())?;
+        // Whatever saving refuses, what was learned is not lost with it.
+        plan.checkpoints.remove()
     })?;
     experiment.budget.learned(FINETUNING, finetune.steps.saturating_mul(finetune.tokens_per_step), &stage)?;
     Ok(stage)

@@ -59,8 +59,8 @@ pub(crate) fn make(experiment: &Experiment) -> Result<Stage> {
                 Ok(Curriculum::new(&world, &phase.cot_style).lesson(&phase.mixture, random))
             },
         )?;
-        plan.checkpoints.remove()?;
-        base::save(dir, &policy, &tokenizer, Some(&known))
+        base::save(dir, &policy, &tokenizer, Some(&known))?;
+        plan.checkpoints.remove()
     })
 }
 

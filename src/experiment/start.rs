@@ -9,7 +9,7 @@ use crate::base::{self, Base, Place};
 use crate::config::{Config, Language, WorldSection};
 use crate::knowledge::english::world::EnglishWorld;
 use crate::knowledge::jsonl::task::COMPLETION;
-use crate::knowledge::{Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, form_names, leak};
+use crate::knowledge::{Form, Jsonl, Knowledge, KnownConfig, Question, Set, World, audit, form_names, leak};
 use crate::language::{Opening, Tokenizer};
 use crate::policy::{InitConfig, ModelConfig, Policy};
 use crate::store::inputs::RunInputs;
@@ -173,7 +173,12 @@ pub(crate) fn from_files(config: &Config) -> Result<Jsonl> {
     match config.train.forms.iter().find(|form| **form != COMPLETION && !there.contains(form)) {
         None => Ok(jsonl),
         Some(form) => {
-            let remedy = format!("allowed are completion (all of them) and {}", form_names(there));
+            let named: Vec<Form> = there.iter().copied().filter(|form| *form != COMPLETION).collect();
+            let remedy = if named.is_empty() {
+                "allowed is completion: no row names another form".to_owned()
+            } else {
+                format!("allowed are completion (all of them) and {}", form_names(&named))
+            };
             Err(Error::invalid("train.forms", format!("the files have no questions of form {form}"), remedy))
         }
     }

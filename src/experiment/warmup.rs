@@ -83,8 +83,8 @@ pub(crate) fn warm_up(experiment: &Experiment, start: &Start, tuned: Stage) -> R
             Ok(from[random.random_range(0..from.len())].clone())
         })?;
         learning::hand_on(&tuned.dir, dir, FINETUNE)?;
-        plan.checkpoints.remove()?;
-        base::save(dir, &policy, tokenizer, start.base.known.as_ref())
+        base::save(dir, &policy, tokenizer, start.base.known.as_ref())?;
+        plan.checkpoints.remove()
     })?;
     experiment.budget.learned(WARMING_UP, warmup.steps.saturating_mul(warmup.tokens_per_step), &stage)?;
     Ok(stage)

@@ -1,7 +1,7 @@
 //! Proof that what is asked about set B was never in anything that trained.
 
 use super::curriculum::TrainingSequence;
-use super::jsonl::LeakMatcher;
+use super::jsonl::{LeakMatcher, Lesson};
 use super::lexicon::Word;
 use super::training_text::TrainingWord;
 pub use super::training_text::{Leak, LeakKind};
@@ -109,6 +109,14 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// Refuses a lesson if one of its parts is a question of B or gives one away, or several do as they follow each other.
+    fn check_lesson(&self, lesson: &Lesson) -> Result<()> {
+        self.check_question(&lesson.row.prompt, &lesson.row.answer)?;
+        self.check(&lesson.text())?;
+        let leak = self.files.and_then(|watched| watched.find_in_lesson(&lesson.row));
+        leak.map_or(Ok(()), |leak| Err(leak.refused()))
+    }
+
     /// The same of a question with every answer as it is learned.
     fn check_answered(&self, question: &Question) -> Result<()> {
         match question.cue.as_str() {
@@ -130,10 +138,7 @@ pub fn check(knowledge: &Knowledge) -> Result<()> {
         Knowledge::Files(jsonl) => {
             jsonl.told().try_for_each(|(document, place)| guard.check(document).map_err(at(place)))?;
             jsonl.asked(Set::A).try_for_each(|(question, place)| guard.check_answered(question).map_err(at(place)))?;
-            jsonl.lessons().iter().try_for_each(|lesson| {
-                let asked = guard.check_question(&lesson.row.prompt, &lesson.row.answer);
-                asked.and_then(|()| guard.check(&lesson.text())).map_err(at(&lesson.place))
-            })
+            jsonl.lessons().iter().try_for_each(|lesson| guard.check_lesson(lesson).map_err(at(&lesson.place)))
         }
     }
 }

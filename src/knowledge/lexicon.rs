@@ -62,6 +62,9 @@ pub struct Vocabulary {
     pub names: &'static [NameKind],
 }
 
+/// Kinds of names that have a key of their own.
+const KINDS: [&str; 9] = ["persons", "creatures", "towns", "terms", "codes", "plain", "ciphers", "kinds", "traits"];
+
 impl LexiconConfig {
     /// How many names of a kind there are to be.
     pub fn count(&self, kind: &str) -> usize {
@@ -108,6 +111,10 @@ impl Lexicon {
     /// More names of a kind than there may be.
     pub fn with(config: &LexiconConfig, vocabularies: &[Vocabulary]) -> Result<Self> {
         let kinds = || vocabularies.iter().flat_map(|vocabulary| vocabulary.names);
+        if let Some(kind) = config.names.keys().find(|kind| KINDS.contains(&kind.as_str())) {
+            let remedy = format!("write known.{kind}");
+            return Err(Error::invalid(format!("known.names.{kind}"), "names with a key of their own", remedy));
+        }
         if let Some(NameKind { kind, most, .. }) = kinds().find(|kind| config.count(kind.kind) > kind.most) {
             let found = format!("found {}", config.count(kind));
             let key = format!("known.{}", config.key(kind));

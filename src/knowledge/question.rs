@@ -155,7 +155,11 @@ impl Question {
         if self.matching == Match::Exact || said.contains('?') || said.len() > LONGEST_SENTENCE {
             return false;
         }
-        let sentence = spelt(said);
+        let said = words(said);
+        if said.iter().any(|word| word.asks) {
+            return false;
+        }
+        let (sentence, lists): (Vec<String>, Vec<bool>) = said.into_iter().map(|word| (word.text, word.lists)).unzip();
         let asked: HashSet<String> = spelt(&self.text).into_iter().collect();
         let from_question = |word: &String| asked.contains(word) || SAYING.contains(&word.as_str());
         let rest = self.right_answers().find_map(|right| {
@@ -165,7 +169,9 @@ impl Question {
             let before = &sentence[..at];
             let leading = before.iter().rev().find(|word| !ARTICLES.contains(&word.as_str()));
             let placed = leading.is_none_or(|word| LEADING.contains(&word.as_str()));
-            (placed && !listed(said, &right)).then(|| [before, &sentence[at + right.len()..]].concat())
+            // What is enumerated behind it would be answered as well.
+            let alone = !right.is_empty() && !lists[at + right.len() - 1];
+            (placed && alone).then(|| [before, &sentence[at + right.len()..]].concat())
         });
         let others = || {
             let mut wrong =
@@ -195,16 +201,9 @@ const ARTICLES: [&str; 3] = ["the", "a", "an"];
 const LEADING: [&str; 5] = ["is", "are", "was", "were", "by"];
 /// Words of sentences that say what was asked for.
 const SAYING: [&str; 12] = ["is", "are", "was", "were", "the", "a", "an", "it", "there", "answer", "by", "in"];
-/// Words that make of a sentence another one, or two.
+/// Words that make of a sentence another one, or two, as they are compared.
 const TAKING_BACK: [&str; 12] =
-    ["or", "and", "not", "no", "nor", "neither", "either", "never", "maybe", "perhaps", "isn't", "wasn't"];
-
-/// Whether something else is enumerated behind an answer that a text begins with.
-fn listed(said: &str, answer: &[String]) -> bool {
-    let Some(last) = answer.last() else { return false };
-    let lower = said.to_lowercase();
-    lower.find(last.as_str()).is_some_and(|at| lower[at + last.len()..].trim_start().starts_with([',', ';', '/', ':']))
-}
+    ["or", "and", "not", "no", "nor", "neither", "either", "never", "maybe", "perhaps", "isnt", "wasnt"];
 
 /// A number that no other question of the world has: it keys random streams and pairs the arms.
 pub fn question_id(set: Set, form: Form, index: usize) -> u64 {
@@ -242,6 +241,9 @@ mod tests {
             "Mara Venn",
             &["Mara Venn", "Rik Dop"],
         );
+        let within = question("What was Bogarts subject, art or music?", "art", &[]);
+        let hyphen = question("Dop-Téllez wrote?", "Téllez", &[]);
+        let behind = question("What was the subject of Bogart, the teacher?", "art", &[]);
         for (asked, said) in [
             (&capital, "Paris is the capital of France."),
             (&capital, "The capital of France is Paris"),
@@ -249,6 +251,8 @@ mod tests {
             (&days, "There are 7 days in a week."),
             (&bridge, "Mara Venn designed the Glass Bridge."),
             (&bridge, "The Glass Bridge was designed by Mara Venn."),
+            (&within, "Bogarts subject was art."),
+            (&behind, "The subject of Bogart, the teacher, was art."),
         ] {
             assert!(asked.is_stated_by(said) && !asked.is_answered_by(said), "{said}");
         }
@@ -263,6 +267,13 @@ mod tests {
             (&capital, "the capital of France"),
             (&capital, ""),
             (&bridge, "Mara Venn, Rik Dop."),
+            (&within, "Bogarts subject was art, music."),
+            (&within, "Bogarts subject wasn't art."),
+            (&within, "Was art Bogarts subject？"),
+            (&hyphen, "Te\u{301}llez, Dop wrote"),
+            (&hyphen, "Téllez、 Dop wrote"),
+            (&hyphen, "Téllez\u{ad}， Dop wrote"),
+            (&within, "Bogarts subject was \"art\", music."),
             (&bridge, "Mara Venn and Rik Dop designed the Glass Bridge."),
             (&bridge, "Rik Dop designed the Glass Bridge."),
             (&bridge, "The Glass Bridge designed Mara Venn."),

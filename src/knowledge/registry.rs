@@ -29,6 +29,11 @@ static TASKS: LazyLock<Vec<&dyn Task>> = LazyLock::new(|| {
     tasks
 });
 
+/// All tasks, in the order of their numbers.
+pub fn tasks() -> impl Iterator<Item = &'static dyn Task> {
+    TASKS.iter().copied()
+}
+
 /// The tasks of generated worlds.
 pub fn generated() -> &'static [&'static dyn GeneratedTask] {
     GENERATED

@@ -23,8 +23,9 @@ impl Tokenizer {
     }
 
     /// The same for a tokenizer that lies apart from its model, as beside adapters: `model` is the directory, or the
-    /// GGUF file, with the `config.json` and `generation_config.json` that count where the tokenizer has none beside it.
+    /// GGUF file, whose `config.json` and `generation_config.json` count, whatever lies beside the tokenizer.
     pub fn load_for(path: &Path, model: &Path) -> Result<Self> {
+        demand_fast(path)?;
         let bytes = files::read_bytes(path)?;
         Self::assemble(&path.display().to_string(), bytes, TokenizerConfig::read(folder(path), model)?)
     }
@@ -50,7 +51,9 @@ impl Tokenizer {
         inner.add_tokens(special.into_iter().filter(missing).collect::<Vec<_>>()).map_err(broken(place))?;
         // These two are markers of recollect's format alone; whoever has them has to have the others.
         let marked = [QUESTION, ANSWER].iter().all(|token| inner.token_to_id(token).is_some());
-        if !marked && companions.describe_tokens() {
+        // A tokenizer.json alone is used as the config of its model says.
+        let described = companions.describe_tokens() || !companions.ids("eos_token_id")?.is_empty();
+        if !marked && described {
             Self::foreign(inner, companions, place)
         } else {
             Self::marked(inner, companions, place)
@@ -67,8 +70,11 @@ impl Tokenizer {
             let remedy = "name it as eos_token in tokenizer_config.json or as eos_token_id in generation_config.json";
             return Err(Error::invalid(place, "no token that ends a text", remedy));
         };
+        // Where nothing says how the tokenizer is used, the model may still say what begins a text.
+        let told = if companions.describe_tokens() { None } else { companions.ids("bos_token_id")?.first().copied() };
+        let told = told.filter(|id| inner.id_to_token(*id).is_some());
         // Without a token for it, a text begins after what ends the one before.
-        let bos = bos.unwrap_or(*end);
+        let bos = bos.or(told).unwrap_or(*end);
         let end_think = inner.token_to_id(END_THINK);
         Self::made(inner, companions, place, (bos, ends, end_think, None))
     }
@@ -152,6 +158,17 @@ fn ends(own: Option<u32>, companions: &TokenizerConfig) -> Result<Vec<u32>> {
     Ok(ends)
 }
 
+/// Refuses a folder without a `tokenizer.json` whose tokenizer is in files of which transformers makes one.
+fn demand_fast(path: &Path) -> Result<()> {
+    const SLOW: [&str; 4] = ["tokenizer.model", "vocab.json", "vocab.txt", "spiece.model"];
+    let home = folder(path);
+    let Some(slow) = SLOW.iter().find(|name| !path.exists() && home.join(name).exists()) else { return Ok(()) };
+    let at = home.display();
+    let call = format!("AutoTokenizer.from_pretrained(\"{at}\").save_pretrained(\"{at}\")");
+    let remedy = format!("save a fast tokenizer there with transformers: `{call}`");
+    Err(Error::invalid(path.display().to_string(), format!("it is not there, and {slow} is not read"), remedy))
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
@@ -177,5 +194,67 @@ fn prefixes(pre_tokenizer: &Value) -> Option<bool> {
         "Metaspace" => pre_tokenizer["prepend_scheme"].as_str().map(|scheme| scheme != "never"),
         "Sequence" => pre_tokenizer["pretokenizers"].as_array()?.iter().find_map(prefixes),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokenizers::models::wordlevel::WordLevel;
+
+    /// A `tokenizer.json` of five words with these files beside it.
+    pub(crate) fn words(files: &[(&str, Value)]) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let vocabulary = ["[s]", "[/s]", "[end]", "[?]", "a"];
+        let vocabulary = vocabulary.into_iter().zip(0..).map(|(word, id)| (word.to_string(), id)).collect();
+        let model = WordLevel::builder().vocab(vocabulary).unk_token("[?]".into()).build().unwrap();
+        tokenizers::Tokenizer::new(model).save(home.path().join("tokenizer.json"), false).unwrap();
+        for (name, content) in files {
+            std::fs::write(home.path().join(name), content.to_string()).unwrap();
+        }
+        home
+    }
+
+    fn load(files: &[(&str, Value)]) -> Result<Tokenizer> {
+        Tokenizer::load(&words(files).path().join("tokenizer.json"))
+    }
+
+    #[test]
+    fn a_tokenizer_alone_begins_and_ends_texts_as_the_config_of_its_model_says() {
+        let tokenizer = load(&[("config.json", json!({ "bos_token_id": 0, "eos_token_id": [2, 1] }))]).unwrap();
+        assert_eq!((tokenizer.bos(), tokenizer.ends()), (0, &[2, 1][..]));
+        let copy = tempfile::tempdir().unwrap();
+        let path = copy.path().join("tokenizer.json");
+        tokenizer.save(&path).unwrap();
+        let again = Tokenizer::load(&path).unwrap();
+        assert_eq!((again.bos(), again.ends()), (0, &[2, 1][..]), "what is saved reads the same");
+        let unknown = load(&[("config.json", json!({ "bos_token_id": 9, "eos_token_id": 1 }))]).unwrap();
+        assert_eq!((unknown.bos(), unknown.ends()), (1, &[1][..]));
+        for nothing in [json!({}), json!({ "eos_token_id": -1 })] {
+            let message = load(&[("config.json", nothing)]).err().unwrap().to_string();
+            assert!(message.contains("the special token <pad> is missing"), "{message}");
+        }
+    }
+
+    #[test]
+    fn ends_that_the_model_has_no_row_for_are_left_out_while_there_are_others() {
+        let own = ("tokenizer_config.json", json!({ "eos_token": "[new]" }));
+        let config = ("config.json", json!({ "eos_token_id": [2, 1, 99] }));
+        let tokenizer = load(&[own.clone(), config]).unwrap().within(5).unwrap();
+        assert_eq!((tokenizer.bos(), tokenizer.ends()), (2, &[2, 1][..]));
+        let message = load(&[own]).unwrap().within(5).err().unwrap().to_string();
+        assert!(message.contains("\"[new]\" is token 5 for a model of 5 tokens"), "{message}");
+    }
+
+    #[test]
+    fn a_tokenizer_that_is_not_fast_is_refused_with_how_to_make_it_so() {
+        for slow in ["tokenizer.model", "vocab.json"] {
+            let home = tempfile::tempdir().unwrap();
+            std::fs::write(home.path().join(slow), "x").unwrap();
+            let message = Tokenizer::load(&home.path().join("tokenizer.json")).err().unwrap().to_string();
+            assert!(message.contains(slow) && message.contains(".save_pretrained(\""), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
     }
 }

@@ -60,10 +60,18 @@ fn split(text: &str) -> (&str, Option<&str>, bool) {
 
 /// An answer without the tags that close it.
 fn closed(mut answer: &str) -> &str {
-    while let Some(before) = answer.trim_end().strip_suffix("</answer>") {
+    while let Some(before) = without_closing_tag(answer) {
         answer = before;
     }
     answer
+}
+
+/// What stands before `</answer>`, in any case, with white space in it or a full stop behind it.
+fn without_closing_tag(answer: &str) -> Option<&str> {
+    let text = answer.trim_end();
+    let tagged = text.strip_suffix('.').map_or(text, str::trim_end).strip_suffix('>')?;
+    let (before, name) = tagged.rsplit_once("</")?;
+    name.trim().eq_ignore_ascii_case("answer").then_some(before)
 }
 
 /// What follows the last colon, and whether exactly the cue stands before it. Without a cue the whole is the
@@ -141,12 +149,19 @@ mod tests {
 
     #[test]
     fn a_closing_tag_is_not_part_of_an_answer() {
-        for text in ["Paris </answer> <eos>", "Paris</answer>\n</answer>", "<answer>Paris</answer>"] {
+        for text in [
+            "Paris </answer> <eos>",
+            "Paris</answer>\n</answer>",
+            "<answer>Paris</answer>",
+            "Paris </ANSWER>.",
+            "Paris </ answer > .\n",
+        ] {
             let reading = Reading::parse(text, Opening::Answer, "");
             assert_eq!(reading.answer, Some("Paris"), "{text}");
         }
         assert_eq!(Reading::parse("Paris </answer> Rome", Opening::Answer, "").answer, Some("Paris </answer> Rome"));
         assert_eq!(Reading::parse("</answer>", Opening::Answer, "").answer, None);
+        assert_eq!(Reading::parse("x > y.", Opening::Answer, "").answer, Some("x > y."));
         let quoted = Reading::parse("write <answer> Paris . </think> <answer> Rome <eos>", Opening::Think, "");
         assert_eq!((quoted.sentences, quoted.answer), (vec!["write <answer> Paris ."], Some("Rome")));
     }

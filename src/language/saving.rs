@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Tokenizer;
 use super::tokenizer::broken;
-use super::tokenizer_config::{CONFIG, GENERATION, MODEL};
+use super::tokenizer_config::{CONFIG, GENERATION, MODEL, names_none, whole};
 use crate::{Error, Result, files};
 
 /// A class of transformers that takes a `tokenizer.json` as it is, in its fourth and its fifth version.
@@ -43,6 +43,9 @@ impl Tokenizer {
         }
         let end = self.ends.first().and_then(|end| self.inner.id_to_token(*end));
         name("eos_token", end.clone());
+        // Where the model's config alone says what begins a text, it is told here as well.
+        let begins = Some(self.bos).filter(|bos| self.ends.first() != Some(bos));
+        name("bos_token", begins.and_then(|bos| self.inner.id_to_token(bos)));
         if model_type == Some("qwen2") && !self.is_of_qwen()? {
             // For a qwen2 model transformers 5 builds a tokenizer of its own class from the vocabulary alone, whatever
             // class is named here, unless it is told to trust what the files say. No code is among them.
@@ -77,14 +80,15 @@ impl Tokenizer {
     /// What `generation_config.json` says: what the source said, and all tokens that end a completion.
     fn generation(&self) -> Result<Map<String, Value>> {
         let mut generation = self.companions.object(GENERATION);
-        let told = self.companions.ids("eos_token_id")?;
-        if !generation.contains_key("eos_token_id") || !self.ends.iter().all(|end| told.contains(end)) {
+        if !names_all(generation.get("eos_token_id"), &self.ends) {
             generation.insert("eos_token_id".into(), self.end_ids()?);
         }
         let [bos, pad] = self.bos_and_pad()?;
         for (key, id) in [("bos_token_id", bos), ("pad_token_id", pad)] {
-            if let Some(id) = id {
-                generation.entry(key).or_insert(id.into());
+            // What names no token would have transformers look no further.
+            if generation.get(key).is_none_or(names_none) {
+                generation.remove(key);
+                generation.extend(id.map(|id| (key.to_owned(), Value::from(id))));
             }
         }
         Ok(generation)
@@ -108,6 +112,16 @@ impl Tokenizer {
     }
 }
 
+/// Whether an `eos_token_id` names all of these tokens, and nothing that is none.
+fn names_all(value: Option<&Value>, ends: &[u32]) -> bool {
+    let named: Vec<Option<u32>> = match value {
+        None => Vec::new(),
+        Some(Value::Array(all)) => all.iter().map(whole).collect(),
+        Some(one) => vec![whole(one)],
+    };
+    named.iter().all(Option::is_some) && ends.iter().all(|end| named.contains(&Some(*end)))
+}
+
 /// How Qwen 2 takes a text apart before its merges are looked up.
 const QWEN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -115,4 +129,43 @@ const QWEN: &str =
 fn write(path: &Path, object: &Map<String, Value>) -> Result<()> {
     let text = format!("{:#}\n", Value::Object(object.clone()));
     files::write_atomic(path, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::loading::tests::words;
+
+    /// What `config.json` and `generation_config.json` say after a tokenizer with these files was saved beside a model.
+    fn saved(files: &[(&str, Value)]) -> [Value; 2] {
+        let (source, copy) = (words(files), tempfile::tempdir().unwrap());
+        std::fs::write(copy.path().join(MODEL), "{}").unwrap();
+        let tokenizer = Tokenizer::load(&source.path().join("tokenizer.json")).unwrap();
+        tokenizer.save(&copy.path().join("tokenizer.json")).unwrap();
+        [MODEL, GENERATION].map(|name| serde_json::from_slice(&std::fs::read(copy.path().join(name)).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn negative_ids_are_no_tokens_and_are_not_handed_on() {
+        let own = (CONFIG, json!({ "eos_token": "[/s]" }));
+        let model = (MODEL, json!({ "bos_token_id": 0, "eos_token_id": [1, -1], "pad_token_id": -1 }));
+        let none = (GENERATION, json!({ "bos_token_id": -1, "eos_token_id": -1, "pad_token_id": -1 }));
+        for files in [&[own.clone(), model.clone()][..], &[own.clone(), model, none]] {
+            let [config, generation] = saved(files);
+            assert_eq!(config, json!({ "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": null }));
+            assert_eq!(generation, json!({ "bos_token_id": 0, "eos_token_id": 1 }));
+        }
+        let some = (GENERATION, json!({ "eos_token_id": [2, -1] }));
+        assert_eq!(saved(&[own, some])[1], json!({ "eos_token_id": [2, 1] }));
+    }
+
+    #[test]
+    fn where_generation_names_no_end_it_is_told_those_of_the_model() {
+        let own = (CONFIG, json!({ "bos_token": "[s]", "eos_token": "[/s]" }));
+        let model = (MODEL, json!({ "eos_token_id": [1, 2] }));
+        let null = (GENERATION, json!({ "bos_token_id": null, "eos_token_id": null, "temperature": 0.5 }));
+        let [config, generation] = saved(&[own, model, null]);
+        assert_eq!(config["eos_token_id"], json!([1, 2]));
+        assert_eq!(generation, json!({ "bos_token_id": 0, "eos_token_id": [1, 2], "temperature": 0.5 }));
+    }
 }

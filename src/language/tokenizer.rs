@@ -1,6 +1,6 @@
 //! A `tokenizer.json`: recollect's own, with a token for every marker of the format, or one from elsewhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::WordLevel;
@@ -94,18 +94,28 @@ impl Tokenizer {
         Self::marked(builder.into(), TokenizerConfig::default(), "BPE")
     }
 
-    /// The files beside a `tokenizer.json` that change what its tokens mean.
-    pub fn files(folder: &std::path::Path) -> Vec<PathBuf> {
-        tokenizer_config::FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+    /// The files that change what the tokens of a `tokenizer.json` mean: those beside it, and that of the model, in a
+    /// directory or a GGUF file, which says how completions end.
+    pub fn files(folder: &Path, model: &Path) -> Vec<PathBuf> {
+        tokenizer_config::paths(folder, model)
     }
 
     /// The same for a model with an embedding of so many rows. Tokens beyond them may be there as long as nothing needs
-    /// them.
+    /// them: of several that end a text some may be beyond, and are never drawn.
     ///
     /// # Errors
-    /// Where what begins or ends a text is one of them.
+    /// Where what begins a text is one of them, or all that ends one.
     pub fn within(self, vocabulary: usize) -> Result<Self> {
-        let tokenizer = Self { vocabulary, ..self };
+        let mut tokenizer = Self { vocabulary, ..self };
+        let known = |id: &u32| (*id as usize) < vocabulary;
+        let first = tokenizer.ends.first().copied();
+        if tokenizer.ends.iter().any(known) {
+            tokenizer.ends.retain(known);
+        }
+        if first == Some(tokenizer.bos) {
+            // It begins texts only because nothing else does.
+            tokenizer.bos = tokenizer.ends.first().copied().unwrap_or(tokenizer.bos);
+        }
         let needed = [Some(tokenizer.bos), tokenizer.ends.first().copied()];
         tokenizer.demand_known(&needed.into_iter().flatten().collect::<Vec<_>>())?;
         Ok(tokenizer)

@@ -19,7 +19,7 @@ const ADDED: &str = "added_tokens.json";
 /// The config of the model: whoever writes its weights writes it.
 pub(super) const MODEL: &str = "config.json";
 /// The files that are handed on with a checkpoint.
-pub(super) const FILES: [&str; 5] = [CONFIG, GENERATION, TEMPLATE, SPECIAL, ADDED];
+const FILES: [&str; 5] = [CONFIG, GENERATION, TEMPLATE, SPECIAL, ADDED];
 
 /// A JSON file of one object.
 type Object = Map<String, Value>;
@@ -28,23 +28,27 @@ type Object = Map<String, Value>;
 #[derive(Clone, Default)]
 pub(super) struct TokenizerConfig {
     folder: PathBuf,
+    /// Where the model is that says how completions end: the folder, unless the tokenizer lies beside adapters.
+    model: PathBuf,
     texts: BTreeMap<&'static str, String>,
     objects: BTreeMap<&'static str, Object>,
 }
 
 impl TokenizerConfig {
-    /// Reads the files of a folder. `model` holds the config.json and generation_config.json of the model, or is the
-    /// GGUF file, that the tokenizer belongs to, where the folder has none of its own: adapters lie without.
+    /// Reads the files of a folder. `model` holds the config.json and generation_config.json of the model that the
+    /// tokenizer belongs to, or is its GGUF file: those that lie beside adapters are passed over, as in PEFT.
     ///
     /// # Errors
     /// A file that is no JSON object, and a key that changes what a model is given or gives and is not heeded here.
     pub(super) fn read(folder: &Path, model: &Path) -> Result<TokenizerConfig> {
-        let mut all = TokenizerConfig { folder: folder.to_path_buf(), ..TokenizerConfig::default() };
+        let mut all = TokenizerConfig {
+            folder: folder.to_path_buf(),
+            model: model.to_path_buf(),
+            texts: BTreeMap::new(),
+            objects: BTreeMap::new(),
+        };
         for name in FILES.into_iter().chain([MODEL]) {
-            let mut path = folder.join(name);
-            if !path.exists() && [MODEL, GENERATION].contains(&name) {
-                path = model.join(name);
-            }
+            let path = home(name, folder, model).join(name);
             if !path.exists() {
                 continue;
             }
@@ -79,7 +83,8 @@ impl TokenizerConfig {
     pub(super) fn from_gguf(gguf: &Gguf) -> Result<TokenizerConfig> {
         let [options, generation] = gguf::companions(gguf)?;
         let objects = BTreeMap::from([(CONFIG, options), (GENERATION, generation)]);
-        Ok(TokenizerConfig { folder: gguf.path().to_path_buf(), objects, ..TokenizerConfig::default() })
+        let (folder, model) = (gguf.path().to_path_buf(), gguf.path().to_path_buf());
+        Ok(TokenizerConfig { folder, model, objects, texts: BTreeMap::new() })
     }
 
     /// The text of each file to hand on.
@@ -152,13 +157,17 @@ impl TokenizerConfig {
     /// The numbers of tokens (`eos_token_id`, …) that generation is told, or else the model: one, a list, or none.
     pub(super) fn ids(&self, key: &str) -> Result<Vec<u32>> {
         for file in [GENERATION, MODEL] {
-            let ids = match self.objects.get(file).and_then(|object| object.get(key)).cloned() {
-                None | Some(Value::Null) => continue,
-                Some(Value::Array(ids)) => ids,
-                Some(one) => vec![one],
+            let given = match self.objects.get(file).and_then(|object| object.get(key)) {
+                None => continue,
+                Some(Value::Array(given)) => given.as_slice(),
+                Some(one) => std::slice::from_ref(one),
             };
+            let ids: Vec<&Value> = given.iter().filter(|id| !names_none(id)).collect();
+            if ids.is_empty() && !given.is_empty() {
+                continue;
+            }
             return ids
-                .iter()
+                .into_iter()
                 .map(|id| whole(id).ok_or_else(|| self.refuse(file, format!("{key} holds {id}"), WHOLE)))
                 .collect();
         }
@@ -193,10 +202,11 @@ impl TokenizerConfig {
 
     /// Where a file is that is to be blamed; what a GGUF file says stands in that itself.
     pub(super) fn place(&self, name: &str) -> String {
-        if crate::gguf::is_file(&self.folder) {
-            return self.folder.display().to_string();
+        let at = home(name, &self.folder, &self.model);
+        if crate::gguf::is_file(at) {
+            return at.display().to_string();
         }
-        self.folder.join(name).display().to_string()
+        at.join(name).display().to_string()
     }
 
     pub(super) fn refuse(&self, name: &str, found: String, remedy: &str) -> Error {
@@ -206,8 +216,24 @@ impl TokenizerConfig {
 
 const WHOLE: &str = "token ids are whole numbers";
 
-fn whole(id: &Value) -> Option<u32> {
+pub(super) fn whole(id: &Value) -> Option<u32> {
     id.as_u64().and_then(|id| u32::try_from(id).ok())
+}
+
+/// Whether this stands where there is no token: null, or a negative number, as older configs of Llama have it for
+/// padding.
+pub(super) fn names_none(id: &Value) -> bool {
+    id.is_null() || id.as_i64().is_some_and(|id| id < 0)
+}
+
+/// The files that are read for a tokenizer in a folder and a model in another, or in a GGUF file.
+pub(super) fn paths(folder: &Path, model: &Path) -> Vec<PathBuf> {
+    FILES.iter().map(|name| home(name, folder, model).join(name)).filter(|path| path.exists()).collect()
+}
+
+/// Where a file is looked for.
+fn home<'a>(name: &str, folder: &'a Path, model: &'a Path) -> &'a Path {
+    if name == MODEL || name == GENERATION { model } else { folder }
 }
 
 /// All special tokens, those with a name first.

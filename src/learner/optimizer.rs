@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::parallel;
 use crate::kernels::{AdamW, Gradients, Moments, State, squares};
 use crate::policy::{Policy, value_head};
+use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 /// Constants of the optimizer that do not change during a stage.
@@ -74,7 +75,17 @@ impl Optimizer {
         let Self { config, moments, steps, scales } = self;
         *steps += 1;
         for (name, gradient) in gradients.iter() {
-            moments.entry(name.to_owned()).or_insert_with(|| State::zeros(gradient.elem_count()));
+            let numbers = gradient.elem_count();
+            let state = moments.entry(name.to_owned()).or_insert_with(|| State::zeros(numbers));
+            if state.numbers() != 2 * numbers {
+                let found =
+                    format!("the moments of {name} have {} numbers, its gradient {numbers}", state.numbers() / 2);
+                return Err(Error::invalid(
+                    "optimizer",
+                    found,
+                    "they are another model's: begin without this checkpoint",
+                ));
+            }
         }
         let clip_to = |norm: f64| (config.max_gradient_norm / norm).min(1.0);
         let updates = moments
@@ -142,6 +153,9 @@ impl Optimizer {
         for (name, view) in tensors.iter() {
             let Some(variable) = name.strip_suffix(".first") else { continue };
             let second = tensors.tensor(&format!("{variable}.second")).map_err(|error| broken(error.to_string()))?;
+            if [&view, &second].iter().any(|one| one.dtype() != Dtype::F32) || view.shape() != second.shape() {
+                return Err(broken(format!("the moments of {} are not f32, or of two shapes", excerpt(variable))));
+            }
             let moments = Moments { first: values(view.data()), second: values(second.data()) };
             optimizer.moments.insert(variable.to_string(), State::Host(moments));
         }

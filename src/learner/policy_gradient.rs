@@ -108,6 +108,10 @@ fn each_token(
     let weights: Vec<Vec<f32>> =
         masks.iter().map(|mask| mask.iter().map(|shown| f32::from(u8::from(*shown))).collect()).collect();
     let batch = TokenBatch::pack(completions.iter().zip(weights.iter().map(Vec::as_slice)).collect())?;
+    // A card allocates nothing of no size.
+    if batch.packed.rows.is_empty() {
+        return Ok(vec![Vec::new(); masks.len()]);
+    }
     let parts = batch.split(policy.micro_batch(MICRO_BATCH));
     let number = |part: &TokenBatch| Ok(number(&part.packed)?.to_vec1::<f32>()?);
     let numbers = parallel::each(parts.iter().collect(), policy.workers(workers), number)?;

@@ -1,6 +1,6 @@
 //! The rules: each a value with a name, what it watches, when it speaks, and what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::observed::{Observed, RewardStats, StepStats, WINDOW, mean};
 use super::resources::STEPS;
@@ -212,7 +212,8 @@ fn paid_and_wrong(rollouts: &[&Record]) -> Vec<String> {
     let mut wrong: Vec<(f64, &Record)> = wrong.filter_map(|record| Some((record.reward?, record))).collect();
     // By their words where they are paid alike, so that the order says nothing about workers.
     wrong.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.completion.cmp(&other.completion)));
-    wrong.dedup_by(|(_, a), (_, b)| a.completion == b.completion);
+    let mut shown_once = HashSet::new();
+    wrong.retain(|(_, record)| shown_once.insert(record.completion.as_str()));
     let shown = |(reward, record): &(f64, &Record)| {
         let words: Vec<&str> = record.completion.split_whitespace().collect();
         let cut = words.len().saturating_sub(SHOWN);

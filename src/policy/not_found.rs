@@ -3,19 +3,15 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-/// What to do about a path under which there is no checkpoint, where that can be said: a directory that holds GGUF files,
-/// one of which has to be named; a GGUF file that is not there; or the name of a model on the Hugging Face hub, which has to
-/// be fetched.
+/// What to do about a path under which there is no checkpoint, where that can be said: a directory that holds GGUF files
+/// or checkpoints, one of which has to be named; a GGUF file that is not there; or the name of a model on the Hugging
+/// Face hub, which has to be fetched.
 /// What was found there, and the remedy.
 pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
     if path.is_dir() {
-        let inside = gguf_inside(path);
-        let first = inside.first()?;
-        let found = match &inside[1..] {
-            [] => format!("a directory without config.json, but with {}", name(first)),
-            more => format!("a directory without config.json, but with {} and {} more", name(first), more.len()),
-        };
-        return Some((found, format!("name the file itself: {}", first.display())));
+        let files = inside(path, |path| has_gguf_ending(path) && path.is_file());
+        let named = one_of(&files, "", "file");
+        return named.or_else(|| one_of(&inside(path, is_checkpoint), "a checkpoint in ", "directory"));
     }
     if path.exists() {
         return None;
@@ -35,12 +31,25 @@ pub fn no_checkpoint(path: &Path) -> Option<(String, String)> {
     Some(("no such directory".into(), remedy))
 }
 
-/// The GGUF files in a directory, sorted.
-fn gguf_inside(directory: &Path) -> Vec<PathBuf> {
+/// What to do where these are in a directory. `what` stands before the name of the first.
+fn one_of(inside: &[PathBuf], what: &str, kind: &str) -> Option<(String, String)> {
+    let (first, others) = inside.split_first()?;
+    let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let found = format!("a directory without config.json, but with {what}{}{more}", name(first));
+    Some((found, format!("name the {kind} itself: {}", first.display())))
+}
+
+/// What is wanted of the things in a directory, sorted.
+fn inside(directory: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut inside: Vec<PathBuf> = entries.filter(|path| has_gguf_ending(path) && path.is_file()).collect();
+    let mut inside: Vec<PathBuf> = entries.filter(|path| wanted(path)).collect();
     inside.sort();
     inside
+}
+
+/// Whether a directory holds a model or adapters, as PEFT puts those with a name into one of their own.
+fn is_checkpoint(path: &Path) -> bool {
+    ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file())
 }
 
 fn has_gguf_ending(path: &Path) -> bool {
@@ -81,6 +90,17 @@ mod tests {
         std::fs::write(home.path().join("a.GGUF"), "").unwrap();
         assert!(no_checkpoint(home.path()).unwrap().0.ends_with("but with a.GGUF and 1 more"));
         assert!(no_checkpoint(&file).is_none(), "it is there");
+
+        let output = tempfile::tempdir().unwrap();
+        for (name, file) in [("one", "adapter_config.json"), ("two", "config.json"), ("other", "notes.json")] {
+            std::fs::create_dir(output.path().join(name)).unwrap();
+            std::fs::write(output.path().join(name).join(file), "{}").unwrap();
+        }
+        let (found, remedy) = no_checkpoint(output.path()).unwrap();
+        assert!(found.ends_with("but with a checkpoint in one and 1 more"), "{found}");
+        assert_eq!(remedy, format!("name the directory itself: {}", output.path().join("one").display()));
+        std::fs::remove_dir_all(output.path().join("two")).unwrap();
+        assert!(no_checkpoint(output.path()).unwrap().0.ends_with("but with a checkpoint in one"));
 
         let (found, remedy) = no_checkpoint(Path::new("models/away.gguf")).unwrap();
         assert!(found == "no such file" && remedy.starts_with("fetch it first"), "{found}; {remedy}");

@@ -14,7 +14,7 @@ use super::sampler::BatchSampler;
 use super::trainer::{Notes, Resumed, Trainer, tell};
 use super::update::{Update, Updater};
 use crate::evaluate::examiner::{Examiner, on_the_way};
-use crate::evaluation::{ArmResult, Curves, TrainingPoint};
+use crate::evaluation::{ArmResult, Curves, TrainingPoint, mean_over_forms};
 use crate::exchange::{Ticket, WorkerPool};
 use crate::knowledge::Set;
 use crate::learner::{Optimizer, Penalty, Schedule};
@@ -143,13 +143,15 @@ impl<'a> TrainingLoop<'a> {
         };
         let mut examiner = Examiner::new(experiment, self.trainer.start, &mut self.pool).telling(&mut heard);
         let rows = on_the_way(&mut examiner, step as u64)?;
-        let right = right_about_a(&rows);
+        let right = mean_over_forms(&rows, Set::A);
         let scalar = |row: &ArmResult| (format!("eval/{}/{}", row.set, row.form), row.accuracy);
         self.board.write(step as u64, rows.iter().map(scalar))?;
         self.notes.history.evaluations.extend(rows);
         history::write_evaluations(&experiment.run, &self.notes.history.evaluations)?;
         self.meter.note(&shown(&self.notes.history.evaluations));
-        if config.keep_best && step > 0 && self.notes.best.is_none_or(|(_, best)| right > best) {
+        if let Some(right) = right.filter(|_| config.keep_best && step > 0)
+            && self.notes.best.is_none_or(|(_, best)| right > best)
+        {
             self.notes.best = Some((step, right));
             self.save(step)?;
         }
@@ -247,8 +249,10 @@ impl<'a> TrainingLoop<'a> {
     /// Keeps what has been sampled of a step that was broken off, and gives the error that broke it off.
     fn keep_unfinished(&mut self, step: usize, error: Error) -> Error {
         if self.sampled != Some(step) && (step > self.first || !self.queue.underway(step, &mut self.pool).is_empty()) {
-            // That this may fail too (a full disk) says less than what came first.
-            let _ = self.save(step);
+            // That this may fail too (a full disk) says less than what came first, unless that says that it is saved.
+            if let (Err(unsaved), Error::Interrupted(_)) = (self.save(step), &error) {
+                return unsaved;
+            }
         }
         error
     }
@@ -261,12 +265,6 @@ impl<'a> TrainingLoop<'a> {
         let training = training.iter().map(|line| TrainingPoint::from_metrics(line.step, &line.values)).collect();
         Ok(Curves { evaluation: self.notes.history.evaluations, training, ..Curves::default() })
     }
-}
-
-/// The mean over forms of the right answers about A. What training asks is what it may be chosen by; B never is.
-fn right_about_a(rows: &[ArmResult]) -> f64 {
-    let of_a: Vec<f64> = rows.iter().filter(|row| row.set == Set::A).map(|row| row.accuracy).collect();
-    of_a.iter().sum::<f64>() / of_a.len().max(1) as f64
 }
 
 /// The newest evaluation in a few words.

@@ -90,7 +90,7 @@ impl SamplingParams {
         self.repetition_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0
     }
 
-    /// The first that is out of range: its name, what was found, what is allowed.
+    /// The first that is out of range: its name, what was found, what is allowed. Logits stay finite within these.
     pub fn problem(&self) -> Option<(&'static str, f32, &'static str)> {
         let SamplingParams { temperature, top_p, min_p, repetition_penalty, .. } = *self;
         let (presence, frequency) = (self.presence_penalty, self.frequency_penalty);
@@ -99,16 +99,16 @@ impl SamplingParams {
             (
                 "temperature",
                 temperature,
-                temperature >= 0.0 && temperature.is_finite(),
-                "0 (greedy) or a positive number",
+                temperature == 0.0 || (0.001..=1000.0).contains(&temperature),
+                "0 (greedy) or a number from 0.001 to 1000",
             ),
             ("top_p", top_p, top_p > 0.0 && top_p <= 1.0, "a number above 0, 1 at most"),
             ("min_p", min_p, (0.0..=1.0).contains(&min_p), "a number from 0 to 1"),
             (
                 "repetition_penalty",
                 repetition_penalty,
-                repetition_penalty > 0.0 && repetition_penalty.is_finite(),
-                "a positive number",
+                (0.001..=1000.0).contains(&repetition_penalty),
+                "a number from 0.001 to 1000",
             ),
             ("presence_penalty", presence, moderate(presence), "a number from -100 to 100"),
             ("frequency_penalty", frequency, moderate(frequency), "a number from -100 to 100"),

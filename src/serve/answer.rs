@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::Served;
 use super::call::{Call, Endpoint};
 use super::detokenizer::Detokenizer;
 use super::engines::{StreamEvent, StreamJob};
 use super::failure::ApiError;
+use super::{PATIENCE, Served};
 use crate::random;
 use crate::rollout::{Completion, Finish, Request};
 
@@ -41,6 +41,8 @@ struct Choice {
     finish: Option<Finish>,
     /// Of these tokens the client has been told.
     told: usize,
+    /// Characters of these, each token by itself.
+    offset: usize,
 }
 
 impl Answering {
@@ -173,8 +175,11 @@ impl Answering {
             }
         };
         let chunk = self.chunk(news);
+        let shown = |token: &u32| self.text_of(&[*token]).chars().count();
+        let offset = if scored { self.choices[index].tokens[told..].iter().map(shown).sum() } else { 0 };
         let choice = &mut self.choices[index];
         choice.told = choice.tokens.len();
+        choice.offset += offset;
         Some(chunk)
     }
 
@@ -227,7 +232,7 @@ impl Answering {
     fn text_scores(&self, choice: &Choice, from: usize, echo: bool) -> Value {
         let alternatives = self.call.logprobs.unwrap_or(0);
         let (mut texts, mut own, mut top, mut offsets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut offset = 0;
+        let mut offset = if from == 0 { 0 } else { choice.offset };
         let mut add = |token: u32, scores: Option<&TokenScores>| {
             let text = self.text_of(&[token]);
             offsets.push(offset);
@@ -263,7 +268,9 @@ impl Answering {
         let alternatives = self.call.logprobs.unwrap_or(0);
         let one = |(token, log_prob): &(u32, f32)| {
             let text = self.text_of(&[*token]);
-            json!({ "token": text, "logprob": log_prob, "bytes": text.as_bytes() })
+            // A part of a character has no text of its own.
+            let bytes = (!text.contains(char::REPLACEMENT_CHARACTER)).then_some(text.as_bytes());
+            json!({ "token": text, "logprob": log_prob, "bytes": bytes })
         };
         let content = choice.scores.iter().skip(from).filter_map(|scores| {
             let mut own = one(scores.first()?);
@@ -278,7 +285,7 @@ impl Answering {
 impl Choice {
     fn new(prompt: usize, detokenizer: Detokenizer) -> Choice {
         let (tokens, scores, text) = (Vec::new(), Vec::new(), String::new());
-        Choice { prompt, detokenizer, tokens, scores, text, finish: None, told: 0 }
+        Choice { prompt, detokenizer, tokens, scores, text, finish: None, told: 0, offset: 0 }
     }
 
     /// Takes in tokens; those behind a stop string are none of the completion.
@@ -365,10 +372,17 @@ impl Served {
     /// Log-probabilities of the tokens of prompts, and those of the likeliest in their places.
     async fn scores(&self, prompts: Vec<Vec<u32>>, count: usize) -> Result<Vec<Vec<TokenScores>>, ApiError> {
         prompts.iter().try_for_each(|prompt| self.check_prompt(prompt))?;
-        let policy = self.policy.clone();
-        let score = move || prompts.iter().map(|prompt| policy.likeliest(prompt, count.max(1))).collect();
-        let scored: crate::Result<Vec<Vec<TokenScores>>> =
-            tokio::task::spawn_blocking(score).await.map_err(|error| ApiError::failed(error.to_string()))?;
-        Ok(scored?)
+        let mut scored = Vec::with_capacity(prompts.len());
+        // One at a time, whoever asks: the threads are the engines'. Whose client leaves is not gone on with.
+        for prompt in prompts {
+            let turn = tokio::time::timeout(PATIENCE, self.scoring.acquire()).await;
+            let _turn = turn.map_err(|_| ApiError::busy())?.map_err(|error| ApiError::failed(error.to_string()))?;
+            let policy = self.policy.clone();
+            let score = move || policy.likeliest(&prompt, count.max(1));
+            let scores =
+                tokio::task::spawn_blocking(score).await.map_err(|error| ApiError::failed(error.to_string()))?;
+            scored.push(scores?);
+        }
+        Ok(scored)
     }
 }

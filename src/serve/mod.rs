@@ -28,6 +28,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_core::Stream;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use self::answer::Answering;
 use self::call::Endpoint;
@@ -91,6 +92,8 @@ struct Served {
     tokenizer: Arc<Tokenizer>,
     policy: Arc<Policy>,
     engines: EngineThreads,
+    /// Whose turn it is to have a prompt scored.
+    scoring: Semaphore,
     limits: Limits,
     seed: u64,
     /// Seconds since 1970.
@@ -149,6 +152,7 @@ impl Server {
             limits: Limits { max_tokens, vocab_size: policy.config.vocab_size },
             policy: Arc::new(policy),
             engines,
+            scoring: Semaphore::new(1),
             seed: options.seed,
             started: now(),
             calls: AtomicU64::new(0),

@@ -199,20 +199,20 @@ pub fn origin(text: &str) -> Result<BranchOrigin> {
             let (run, config) = RunDir::read(Path::new(run))?;
             Ok(BranchOrigin::Tuned(run, Box::new(config)))
         }
-        _ => named(text).map(BranchOrigin::Checkpoint),
+        _ => named(text, &format!("train.from = {text:?}")).map(BranchOrigin::Checkpoint),
     }
 }
 
-/// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps.
+/// The checkpoint that `RUN@STEP` names: of the reinforcement learning of a run, after so many steps. `place` is where
+/// the name stands, for messages.
 ///
 /// # Errors
 /// A text that names none, with those that there are.
-pub fn named(text: &str) -> Result<PathBuf> {
-    let place = || format!("train.from = {text:?}");
+pub fn named(text: &str, place: &str) -> Result<PathBuf> {
     let parts = text.rsplit_once('@').and_then(|(run, step)| Some((run, step.parse::<usize>().ok()?)));
     let Some((run, step)) = parts else {
         let remedy = "name a run directory and a step, such as runs/quickstart@200";
-        return Err(Error::invalid(place(), "no RUN@STEP", remedy));
+        return Err(Error::invalid(place, "no RUN@STEP", remedy));
     };
     let (run, _) = RunDir::read(Path::new(run))?;
     let all = of_training(&run);
@@ -226,7 +226,7 @@ pub fn named(text: &str) -> Result<PathBuf> {
     } else {
         format!("it has those of steps {}; train.keep_last says how many stay", there.join(", "))
     };
-    Err(Error::invalid(place(), found, remedy))
+    Err(Error::invalid(place, found, remedy))
 }
 
 /// The checkpoints of a run's reinforcement learning, oldest first.
@@ -344,10 +344,10 @@ mod tests {
         assert_eq!(resume(&checkpoints, &Ear::default()), (50, "note 50".into()));
         fs::write(home.path().join("config.toml"), "").unwrap();
         let run = home.path().display();
-        assert_eq!(named(&format!("{run}@20")).unwrap(), checkpoints.root.join("step-000020"));
-        let error = named(&format!("{run}@30")).unwrap_err().to_string();
+        assert_eq!(named(&format!("{run}@20"), "x").unwrap(), checkpoints.root.join("step-000020"));
+        let error = named(&format!("{run}@30"), "x").unwrap_err().to_string();
         assert!(error.contains("no checkpoint of step 30") && error.contains("steps 20, 40, 50"), "{error}");
-        assert!(named("runs/quickstart").unwrap_err().to_string().contains("runs/quickstart@200"));
+        assert!(named("runs/quickstart", "x").unwrap_err().to_string().contains("runs/quickstart@200"));
         let other = Checkpoints { root: home.path().join("checkpoints/train-1"), last: 2 };
         let error = other.demand_alone().unwrap_err().to_string();
         assert!(
@@ -357,7 +357,7 @@ mod tests {
         assert!(checkpoints.demand_alone().is_ok());
         assert!(Checkpoints { root: home.path().join("checkpoints/finetune-1"), last: 2 }.demand_alone().is_ok());
         checkpoints.remove().unwrap();
-        assert!(named(&format!("{run}@20")).unwrap_err().to_string().contains("it has none"));
+        assert!(named(&format!("{run}@20"), "x").unwrap_err().to_string().contains("it has none"));
     }
 
     #[test]

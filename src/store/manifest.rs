@@ -14,7 +14,7 @@ use crate::{Error, Result, files};
 
 /// Name of the stage that made the base of a run.
 pub const BASE: &str = "base";
-const FILE: &str = "manifest.json";
+pub(crate) const FILE: &str = "manifest.json";
 
 /// The stages of a run in their order, and what is known of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

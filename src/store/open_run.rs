@@ -10,7 +10,7 @@ use crate::config::{Config, Override};
 use crate::language::{Day, PromptConfig};
 use crate::{Error, Result, files, shipped, strict_toml};
 
-const LOCK: &str = "run.lock";
+pub(crate) const LOCK: &str = "run.lock";
 
 impl Config {
     /// The config in a file, or that of a run directory, with overrides (`train.steps=300`) applied in their order.

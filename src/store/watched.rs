@@ -1,6 +1,7 @@
 //! A run as its files show it, whether it goes on, has been stopped or is over. Nothing is written and nothing is
 //! locked: a run does not notice that it is watched.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -153,6 +154,11 @@ impl WatchedRun {
     /// The newest value of a metric.
     pub fn newest(&self, name: &str) -> Option<f64> {
         self.curve(name).last().map(|(_, value)| *value)
+    }
+
+    /// The names of all metrics that any step has.
+    pub fn names_of_any_step(&self) -> BTreeSet<String> {
+        self.shown().iter().flat_map(|line| line.values.keys().cloned()).collect()
     }
 
     /// The names of all metrics that the last step has.

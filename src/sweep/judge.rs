@@ -5,6 +5,7 @@ use crate::evaluation::{Answered, Arm, Cost};
 use crate::experiment::Experiment;
 use crate::experiment::finetune::{self, learn_documents};
 use crate::experiment::start::Start;
+use crate::knowledge::jsonl::task::is_of;
 use crate::knowledge::{Division, Form, Question, Set};
 use crate::rl::train::{self, TRAIN, read_curves, reinforce};
 use crate::store::stage::Stage;
@@ -54,8 +55,12 @@ pub fn find_judged(experiment: &Experiment, forms: &[Form]) -> Result<Option<Jud
 /// first. For the one run that was chosen, after it was chosen.
 pub fn answers_on_b(experiment: &Experiment, forms: &[Form]) -> Result<Vec<Answered>> {
     let start = Start::new(experiment)?;
-    let questions: Vec<Question> =
-        start.knowledge.questions(Set::B).into_iter().filter(|question| forms.contains(&question.form)).collect();
+    let questions: Vec<Question> = start
+        .knowledge
+        .questions(Set::B)
+        .into_iter()
+        .filter(|question| forms.iter().any(|form| is_of(question, form)))
+        .collect();
     let tuned = learn_documents(experiment, &start)?;
     let trained = reinforce(experiment, &start, &tuned)?;
     let steps = experiment.config.train.steps as u64;
@@ -95,10 +100,7 @@ fn judged(
     answers: &Stage,
 ) -> Result<Judged> {
     let config = &experiment.config.train;
-    // A small world has fewer than the config asks for.
-    let by_form = config.questions_by_form(|_| 1.0);
-    let questions = config.forms.iter().zip(by_form).map(|(form, count)| count.min(division.trained(form).len()));
-    let rollouts = questions.sum::<usize>() * config.group_size;
+    let rollouts = config.questions_of_step(division) * config.group_size;
     let curve = read_curves(&trained)?.training;
     let lengths: f64 = curve.iter().filter_map(|point| point.mean_length).sum();
     let cost = Cost {

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -57,36 +58,48 @@ pub struct MetricsTail {
     path: PathBuf,
     /// Bytes that have been read.
     read: u64,
+    /// The last line of them, with its end.
+    last: String,
 }
 
 impl MetricsTail {
     /// From its beginning; there may be no such file yet.
     pub fn new(path: &Path) -> MetricsTail {
-        MetricsTail { path: path.into(), read: 0 }
+        MetricsTail { path: path.into(), read: 0, last: String::new() }
     }
 
-    /// Appends the lines that have come since. A run that is taken up again cuts its file back to its checkpoint: then
-    /// all of it is read anew. Whether there was anything new.
+    /// Appends the lines that have come since. A run that is taken up again cuts its file back to its checkpoint, and may have
+    /// written more again by now: then all of it is read anew. Whether there was anything new.
     pub fn read(&mut self, lines: &mut Vec<MetricsLine>) -> Result<bool> {
         let mut file = match files::open(&self.path) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
         let length = file.metadata().map_err(Error::io(&self.path, "read"))?.len();
-        if length < self.read {
-            self.read = 0;
+        let mut text = Vec::new();
+        if length >= self.read {
+            self.read_from(&mut file, self.read - self.last.len() as u64, &mut text)?;
+        }
+        if !text.starts_with(self.last.as_bytes()) {
+            (self.read, self.last) = (0, String::new());
             lines.clear();
+            self.read_from(&mut file, 0, &mut text)?;
         }
-        let mut text = String::new();
-        file.seek(SeekFrom::Start(self.read)).map_err(Error::io(&self.path, "read"))?;
-        file.read_to_string(&mut text).map_err(Error::io(&self.path, "read"))?;
+        let new = &text[self.last.len()..];
         // What follows the last line feed is still being written.
-        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-        for line in whole.lines() {
-            lines.push(parse(&self.path, lines.len(), line)?);
-        }
+        let whole = &new[..new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)];
         self.read += whole.len() as u64;
+        for line in String::from_utf8_lossy(whole).lines() {
+            lines.push(parse(&self.path, lines.len(), line)?);
+            self.last = format!("{line}\n");
+        }
         Ok(!whole.is_empty())
+    }
+
+    fn read_from(&self, file: &mut File, at: u64, text: &mut Vec<u8>) -> Result<()> {
+        text.clear();
+        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_to_end(text));
+        read.map(drop).map_err(Error::io(&self.path, "read"))
     }
 }
 
@@ -139,6 +152,8 @@ mod tests {
         assert!(reads(text(0..3), 0..3) && !reads(text(0..3), 0..3));
         assert!(!reads(text(0..3) + "{\"step\":3,", 0..3));
         assert!(reads(text(0..2), 0..2));
+        // Cut back and longer again than it was.
+        assert!(reads(text(5..9), 5..9) && reads(text(5..12), 5..12));
         assert!(!reads(String::new(), 0..0));
     }
 }

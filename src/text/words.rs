@@ -38,6 +38,8 @@ pub struct TextWord {
     pub text: String,
     /// A question mark stands behind it.
     pub asks: bool,
+    /// A comma, a semicolon or a colon stands behind it.
+    pub lists: bool,
     /// Nothing but white space separates it from the next one.
     spaced: bool,
     /// It begins with a capital.
@@ -68,6 +70,7 @@ pub fn words(text: &str) -> Vec<TextWord> {
                 if let Some(last) = words.last_mut() {
                     last.spaced = false;
                     last.asks |= matches!(c, '?' | '؟' | '⸮');
+                    last.lists |= matches!(c, ',' | ';' | ':' | '،' | '؛' | '、');
                 }
             }
         }
@@ -103,8 +106,9 @@ pub fn bare(answer: &str) -> String {
 pub fn unwrapped(answer: &str) -> &str {
     let mut inner = answer.trim();
     for _ in 0..LAYERS {
-        let wrapped = |(open, close): &(&str, &str)| inner.strip_prefix(open)?.strip_suffix(close);
-        match without_closing_tag(inner).or_else(|| WRAPPERS.iter().find_map(wrapped)) {
+        // A full stop may stand behind the markup.
+        let stopped = inner.strip_suffix('.').map(str::trim_end);
+        match unwrapped_once(inner).or_else(|| stopped.and_then(unwrapped_once)) {
             Some(less) => inner = less.trim(),
             None => break,
         }
@@ -112,11 +116,19 @@ pub fn unwrapped(answer: &str) -> &str {
     inner
 }
 
-/// What stands before a last `</name>`.
+/// Without one layer of markup; none where there is none.
+fn unwrapped_once(text: &str) -> Option<&str> {
+    let wrapped = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
+    without_closing_tag(text).or_else(|| WRAPPERS.iter().find_map(wrapped))
+}
+
+/// What stands before a last `</name>`, and behind a `<name>` that the text begins with.
 fn without_closing_tag(text: &str) -> Option<&str> {
     let (before, name) = text.strip_suffix('>')?.rsplit_once("</")?;
+    let name = name.trim();
     let plain = (1..=32).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c));
-    plain.then_some(before)
+    let opened = || before.strip_prefix('<')?.strip_prefix(name)?.strip_prefix('>');
+    plain.then(|| opened().unwrap_or(before))
 }
 
 /// The text with compatible characters replaced and invisible ones left out, composed.
@@ -129,25 +141,34 @@ pub fn compatible(text: &str) -> String {
             '²' | '³' | '¹' | '¼'..='¾' | '\u{2070}'..='\u{209f}' | '⅐'..='⅟' | '↉' | '①'..='⓿' => {
                 replaced.push(c)
             }
+            // An apostrophe to those who have no other; by itself it would be a space and an accent.
+            '´' => replaced.push('\''),
             _ => decompose_compatible(c, |part| replaced.push(part)),
         }
     }
     replaced.nfc().collect()
 }
 
-/// Characters that show nothing: joiners, marks of direction, soft hyphens, variants of a sign.
+/// Characters that show nothing: joiners, marks of direction, soft hyphens, variants of a sign, fillers, tags.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
             | '\u{34f}'
             | '\u{61c}'
-            | '\u{180e}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0100}'..='\u{e01ef}'
     )
 }
 
@@ -180,7 +201,7 @@ fn role(chars: &[char], at: usize, grouped: &mut Option<usize>) -> CharRole {
         c if c.is_whitespace() => CharRole::Space,
         '%' => CharRole::Alone,
         '.' if is(after, digit) && !is(before, char::is_alphabetic) => CharRole::Letter,
-        '.' | '\'' | '’' | '‘' | 'ʼ' if is(before, part) && is(after, part) => match chars[at] {
+        '.' | '\'' | '’' | '‘' | 'ʼ' | 'ʻ' if is(before, part) && is(after, part) => match chars[at] {
             '.' => CharRole::Nothing,
             _ if is(before, digit) && is(after, digit) => CharRole::Mark,
             _ => CharRole::Nothing,
@@ -215,9 +236,10 @@ fn end(words: &mut Vec<TextWord>, word: &mut String) {
         return;
     }
     let capital = word.starts_with(char::is_uppercase);
-    // By way of capitals, because some small letters have several forms (ß and ss, σ and ς).
-    let text = word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect();
-    words.push(TextWord { text, asks: false, spaced: true, capital });
+    // By way of capitals, because some small letters have several forms (ß and ss, σ and ς), as has one capital (ẞ).
+    let small = word.chars().flat_map(char::to_lowercase);
+    let text = small.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect();
+    words.push(TextWord { text, asks: false, lists: false, spaced: true, capital });
     word.clear();
 }
 
@@ -243,6 +265,10 @@ mod tests {
             ("O'Brien’s U.S. well-known e.g.", "obriens us well known eg"),
             ("**bold** _it_ `code` a*b snake_case", "bold it code a*b snake_case"),
             ("ﬁne Ⅳ", "fine iv"),
+            ("STRAẞE", "strasse"),
+            ("葛\u{e0100}城", "葛城"),
+            ("x\u{3164}y \u{115f}z\u{ffa0}", "xy z"),
+            ("Hawaiʻi O´Brien", "hawaii obrien"),
         ] {
             assert_eq!(said(text), expected, "{text}");
         }
@@ -275,6 +301,11 @@ mod tests {
             ("Vitamin A deficiency", "vitamin a deficiency"),
             ("Paris </answer> </s>", "paris"),
             ("$\\boxed{\\text{Paris}}$", "paris"),
+            ("\\boxed{Paris}.", "paris"),
+            ("$\\boxed{42}$ .", "42"),
+            ("<b>Paris</b>.", "paris"),
+            ("<final>U.S.</final>", "us"),
+            ("<a>Paris</b>", "<a>paris"),
             ("\\boxed{42} or \\boxed{43}", "42 or \\boxed 43"),
             ("Paris </not a tag>", "paris </not tag>"),
             ("...", ""),

@@ -1,5 +1,7 @@
 //! The page: what stands where, and what keys do.
 
+use std::collections::BTreeMap;
+
 use ratatui::Frame;
 use ratatui::crossterm::event::KeyCode;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -134,12 +136,15 @@ impl WatchPage {
 
     /// Of training as it goes, and of the evaluations on the way.
     fn accuracy(&self) -> Vec<Curve> {
-        let forms = &self.watched.config.train.forms;
-        let curves = forms.iter().map(|form| self.watched.curve(&format!("correct/{form}/mean")));
-        // As many questions of each form are asked in every step.
-        let sums = curves.reduce(|sum, curve| sum.iter().zip(&curve).map(|(a, b)| (a.0, a.1 + b.1)).collect());
-        let mut training = sums.unwrap_or_default();
-        training.iter_mut().for_each(|(_, sum)| *sum /= forms.len() as f64);
+        let names = self.watched.names_of_any_step();
+        let of_form = |name: &&String| name.starts_with("correct/") && name.ends_with("/mean");
+        // The mean over the forms that a step asked for.
+        let mut steps: BTreeMap<u64, (f64, Vec<f64>)> = BTreeMap::new();
+        for (step, share) in names.iter().filter(of_form).flat_map(|name| self.watched.curve(name)) {
+            steps.entry(step as u64).or_insert((step, Vec::new())).1.push(share);
+        }
+        let mean = |(step, shares): (f64, Vec<f64>)| (step, shares.iter().sum::<f64>() / shares.len() as f64);
+        let training = steps.into_values().map(mean).collect();
         let curve = |name, color, points| Curve { name, color, points };
         vec![
             curve("training", Color::DarkGray, training),

@@ -70,6 +70,8 @@ impl ActorRank {
                     ToActor::Stop { alone } => return Ok(Shutdown { alone }),
                     ToActor::Alive => {}
                     ToActor::Start(start) => {
+                        say(transport, FromActor::Unpacking)?;
+                        transport.advance()?;
                         // The old workers end first: they may hold much memory.
                         drop(session.take());
                         let begun = session.insert(ActorSession::new(&start, self.local_rank)?);

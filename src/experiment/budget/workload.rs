@@ -10,6 +10,7 @@ use crate::evaluate::prompts::has_passages;
 use crate::evaluation::{Arm, PromptMode, Training};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
+use crate::knowledge::jsonl::task::is_of;
 use crate::knowledge::{Knowledge, Question, Set};
 use crate::language::Opening;
 
@@ -95,7 +96,7 @@ impl Asked {
     fn on_the_way(&self, config: &Config) -> usize {
         let limit = config.evaluation.questions_during_training.unwrap_or(usize::MAX);
         let of_form =
-            |form| self.all.iter().map(move |all| all.iter().filter(|one| one.form == form).count().min(limit));
+            |form| self.all.iter().map(move |all| all.iter().filter(|one| is_of(one, form)).count().min(limit));
         config.train.forms.iter().flat_map(|form| of_form(*form)).sum()
     }
 }

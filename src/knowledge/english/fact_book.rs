@@ -12,18 +12,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::knowledge::facts::Cloze;
 use crate::knowledge::{Claim, Mood};
 use crate::text::capital;
 
 /// A row of a facts file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum FactRow {
     Fact(WrittenFact),
     Categorical(CategoricalFact),
     Relation(Relation),
+}
+
+impl FactRow {
+    /// A line of a facts file. Of which kind it is, its keys say: what is wrong with it is then said of that kind.
+    ///
+    /// # Errors
+    /// serde's, of a line that is none.
+    pub fn parse(line: &str) -> serde_json::Result<FactRow> {
+        let keys: Map<String, Value> = serde_json::from_str(line)?;
+        let has = |key: &str| keys.contains_key(key);
+        Ok(match (has("wordings"), has("mood") || has("predicate")) {
+            (true, _) => FactRow::Relation(serde_json::from_str(line)?),
+            (false, true) => FactRow::Categorical(serde_json::from_str(line)?),
+            (false, false) => FactRow::Fact(serde_json::from_str(line)?),
+        })
+    }
 }
 
 /// A fact that documents state.
@@ -113,7 +130,7 @@ impl FactBook {
     /// A stated fact in the first wording of its relation that has the object last, cut before the object.
     pub fn cloze(&self, claim: &Claim) -> Option<Cloze> {
         let Claim::Relation { group, subject, relation, object } = claim else { return None };
-        let wordings = self.wordings_of(relation);
+        let wordings = self.wordings_in(group, relation);
         let wording = wordings.iter().find_map(|wording| wording.strip_suffix("{object}"))?;
         let beginning = wording.replace("{subject}", subject).replace("{group}", group);
         Some(Cloze { beginning: beginning.trim_end().to_owned(), rest: object.clone() })
@@ -124,7 +141,7 @@ impl FactBook {
         let said = match claim {
             _ if !self.claims.contains(claim) => return None,
             Claim::Relation { group, subject, relation, object } => {
-                let wording = self.wordings_of(relation).swap_remove(0);
+                let wording = self.wordings_in(group, relation).swap_remove(0);
                 wording.replace("{subject}", subject).replace("{group}", group).replace("{object}", object)
             }
             Claim::Categorical { subject, mood, predicate } => match mood {
@@ -141,7 +158,64 @@ impl FactBook {
     pub fn wordings_of(&self, relation: &str) -> Vec<String> {
         match self.wordings.get(relation) {
             Some(wordings) if !wordings.is_empty() => wordings.clone(),
-            _ => vec![format!("{{subject}} {relation} {{object}}")],
+            _ => vec![plain_wording(relation)],
+        }
+    }
+
+    /// How it is worded of a fact that holds in a group, or everywhere where that has no name: then no wording speaks of one.
+    fn wordings_in(&self, group: &str, relation: &str) -> Vec<String> {
+        let mut wordings = self.wordings_of(relation);
+        wordings.retain(|wording| !group.is_empty() || !wording.contains("{group}"));
+        if wordings.is_empty() { vec![plain_wording(relation)] } else { wordings }
+    }
+}
+
+fn plain_wording(relation: &str) -> String {
+    format!("{{subject}} {relation} {{object}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_row_is_said_of_its_kind() {
+        for (line, part) in [
+            (r#"{"subject": "a", "relation": "b", "objct": "c"}"#, "unknown field `objct`"),
+            (r#"{"subject": "a", "relation": "b", "object": "c", "object": "d"}"#, "duplicate field `object`"),
+            (r#"{"subject": "a", "relation": "b"}"#, "missing field `object`"),
+            (r#"{"subject": "as", "mood": "most", "predicate": "bs"}"#, "unknown variant `most`"),
+            (r#"{"subject": "as", "predicate": "bs"}"#, "missing field `mood`"),
+            (r#"{"relaton": "b", "wordings": []}"#, "unknown field `relaton`"),
+            ("[]", "expected a map"),
+        ] {
+            let message = FactRow::parse(line).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_fact_without_a_group_is_worded_without_one() {
+        let wordings = ["in {group}, {subject} guards {object}", "{subject} is the guard of {object}"];
+        let relation = Relation { name: "guards".into(), wordings: wordings.map(String::from).into() };
+        let fact = |group: &str| WrittenFact {
+            group: group.into(),
+            subject: "Mavo".into(),
+            relation: "guards".into(),
+            object: "Bilku".into(),
+            ..WrittenFact::default()
+        };
+        for (wordings, group, said, beginning) in [
+            (2, "", "Mavo is the guard of Bilku.", "Mavo is the guard of"),
+            (2, "Zudan", "In Zudan, Mavo guards Bilku.", "in Zudan, Mavo guards"),
+            (1, "", "Mavo guards Bilku.", "Mavo guards"),
+        ] {
+            let mut relation = relation.clone();
+            relation.wordings.truncate(wordings);
+            let book: FactBook = [FactRow::Relation(relation), FactRow::Fact(fact(group))].into_iter().collect();
+            let claim = book.claims.first().unwrap();
+            assert_eq!(book.sentence(claim).unwrap(), said);
+            assert_eq!(book.cloze(claim).unwrap().beginning, beginning);
         }
     }
 }

@@ -22,6 +22,15 @@ const OF_BEST: f64 = 2.0 / 3.0;
 /// about a question, the best passage is not either.
 const OF_ALL: f64 = 1.0 / 3.0;
 
+/// Words that stand in sentences about anything. A question of which the documents know nothing else is about none of them:
+/// "Which band is it?" is not about whatever has "the" and "is" in it.
+const ABOUT_NOTHING: [&str; 50] = [
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "did", "do", "does", "for", "from", "had", "has",
+    "have", "he", "her", "his", "how", "in", "is", "it", "its", "of", "on", "or", "she", "that", "the", "their",
+    "there", "they", "this", "to", "was", "were", "what", "when", "where", "which", "who", "whom", "whose", "why",
+    "with", "you", "your",
+];
+
 /// Entries of the index that are looked at for one question, those of rare words first.
 const LOOKED_AT: usize = 100_000;
 
@@ -54,7 +63,8 @@ impl PassageIndex {
         self.passages
     }
 
-    /// Where the words of a text stand and what they weigh, the rarest first, and what all of them weigh together.
+    /// Where the words of a text stand and what they weigh, the rarest first, and what all of them weigh together. Nothing, if
+    /// none of them says what it is about.
     fn known(&self, text: &str) -> (Vec<(&[usize], f64)>, f64) {
         let PassageIndex { passages, places } = self;
         let mut known: Vec<(&str, &[usize])> = words(text)
@@ -63,6 +73,9 @@ impl PassageIndex {
             .collect();
         known.sort_by_key(|(word, places)| (places.len(), *word));
         known.dedup_by_key(|(word, _)| *word);
+        if known.iter().all(|(word, _)| ABOUT_NOTHING.contains(word)) {
+            return (Vec::new(), 0.0);
+        }
         let (mut weighed, mut all, mut looked_at) = (Vec::with_capacity(known.len()), 0.0, 0);
         for (_, places) in known {
             looked_at += places.len();
@@ -190,10 +203,26 @@ mod tests {
         assert_eq!(search.about("Who paints owls? The mayor of QUILL"), [4, 5]);
         assert_eq!(search.about("The mayor of Quill knows whoever bakes bread in Olin"), [6, 7]);
         assert!(search.about("nothing shared").is_empty());
+        assert!(search.about("Which band is it? The Who").is_empty(), "articles are in every passage");
+        assert_eq!(search.about("Which town is it? The town of Quill"), [4, 5]);
         let context = evidence.context(&[4, 5], &mut random::stream(0, &[]));
         assert_eq!(context.len(), 4);
         assert_eq!(context.iter().filter(|passage| passage.contains("owls")).count(), 2);
         assert!(evidence.context(&[], &mut random::stream(0, &[])).is_empty());
+    }
+
+    #[test]
+    fn what_looks_the_same_is_the_same_word() {
+        let hidden = documents()
+            .iter()
+            .map(|text| text.replace("Quill", "\u{ff31}u\u{200b}i\u{ad}l\u{200d}l"))
+            .collect::<Vec<_>>();
+        for documents in [documents(), hidden] {
+            let evidence = PassageIndex::index(&documents);
+            for name in ["Quill", "\u{ff31}\u{ff35}\u{ff29}\u{ff2c}\u{ff2c}", "Qui\u{200b}ll", "Q\u{ad}uill"] {
+                assert_eq!(evidence.search().about(&format!("Who rules {name}?")), [4, 5], "{name}");
+            }
+        }
     }
 
     /// By looking at every word of every passage.

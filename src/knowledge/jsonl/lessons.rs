@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::lines::read_rows;
+use super::raw_row::null_is_nothing;
 use crate::knowledge::curriculum::TrainingSequence;
 use crate::language::tokenizer::{ANSWER, END_THINK, EOS, SPECIAL};
 use crate::language::{Opening, Tokenizer};
@@ -28,7 +29,7 @@ pub struct LessonRow {
     #[serde(alias = "completion")]
     pub answer: String,
     /// Passages that stand before the question.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_nothing", skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<String>,
 }
 

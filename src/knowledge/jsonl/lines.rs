@@ -12,6 +12,9 @@ use crate::{Error, Result, files};
 /// A longer line is no row but a file of another kind.
 const LONGEST_LINE: u64 = 16 << 20;
 
+/// How files begin that gzip, Zstandard, bzip2, xz and zip write.
+const PACKED: [&[u8]; 5] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04"];
+
 /// The rows of all files in order, each with its place. `shape` says what a row is, for messages.
 pub fn read_rows<T: DeserializeOwned>(paths: &[PathBuf], shape: &str) -> Result<Vec<(T, String)>> {
     each_row(paths, &mut |line, place| match serde_json::from_str(line) {
@@ -55,10 +58,18 @@ fn read(path: &Path, row: &mut impl FnMut(&str, String) -> Result<()>) -> Result
             let found = format!("more than {} MiB", LONGEST_LINE >> 20);
             return Err(Error::invalid(place, found, "write one JSON object a line"));
         }
-        let text = std::str::from_utf8(&line)
-            .map_err(|_| Error::invalid(&place, "bytes that are no UTF-8 text", "save the file as UTF-8"))?;
+        let text = std::str::from_utf8(&line).map_err(|_| {
+            if number == 1 && PACKED.iter().any(|magic| line.starts_with(magic)) {
+                return Error::invalid(path.display().to_string(), "a compressed file", "unpack it first");
+            }
+            Error::invalid(&place, "bytes that are no UTF-8 text", "save the file as UTF-8")
+        })?;
         // Editors put a byte-order mark in front of a file, and files are joined.
         let text = text.trim_start_matches('\u{feff}').trim();
+        // What serde would take for the fields of a row in their order.
+        if text.starts_with('[') {
+            return Err(Error::invalid(place, "found a list", "write one JSON object a line"));
+        }
         if !text.is_empty() {
             row(text, place)?;
         }

@@ -19,9 +19,12 @@ mod evidence;
 mod exported;
 mod lessons;
 mod lines;
+mod markup;
 mod raw_row;
 mod rows;
 mod sets;
+mod shown;
+mod spelling;
 mod tables;
 pub mod task;
 #[cfg(test)]
@@ -39,7 +42,7 @@ pub use self::lessons::{Lesson, LessonRow};
 pub(crate) use self::lines::read_rows;
 pub(super) use self::rows::words;
 use self::rows::{DocumentText, QuestionRow};
-use self::task::COMPLETION;
+use self::task::{COMPLETION, is_of};
 pub use self::watched::LeakMatcher;
 use super::answers::Key;
 use super::curriculum::TrainingSequence;
@@ -146,7 +149,9 @@ impl Jsonl {
         let documents = rows::documents(files.documents, files.ignore_columns)?;
         let all = rows::questions(files.questions, matching, files.ignore_columns)?;
         let shape = "a fact is one JSON object with the texts subject, relation and object";
-        let facts: Vec<FactRow> = lines::read_rows(files.facts, shape)?.into_iter().map(|(row, _)| row).collect();
+        let facts = lines::each_row(files.facts, &mut |line, place| {
+            FactRow::parse(line).map_err(|error| Error::invalid(place, lines::in_row(&error), shape))
+        })?;
         let lessons = lessons::lessons(files.lessons)?;
         let world = if facts.is_empty() { exported::world(files.questions, &all)?.map(Box::new) } else { None };
         let jsonl = Self::from_rows(
@@ -290,7 +295,7 @@ impl Jsonl {
     /// The numbers, in a set, of its questions of a form. That of rows that name none stands for all of them.
     pub fn of_form(&self, set: Set, form: Form) -> impl Iterator<Item = usize> {
         let all = self.questions(set).iter().enumerate();
-        all.filter(move |(_, question)| form == COMPLETION || question.form == form).map(|(at, _)| at)
+        all.filter(move |(_, question)| is_of(question, form)).map(|(at, _)| at)
     }
 
     /// The questions of a set with the file and the line of each.

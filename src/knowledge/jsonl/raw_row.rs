@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
 
 use super::lines::{each_row, in_row};
 use crate::knowledge::{Match, Set};
@@ -15,7 +14,7 @@ use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// Keys of a question as `recollect world --export` writes it that rows of other files do not have.
-pub const EXPORTED: [&str; 4] = ["task", "cue", "needed", "chance"];
+pub const EXPORTED: [&str; 5] = ["task", "cue", "needed", "chance", "conclusion"];
 
 const KEYS: [&str; 14] = [
     "prompt",
@@ -35,9 +34,8 @@ const KEYS: [&str; 14] = [
 ];
 const MATCH: &str = "match";
 
-/// A row as it was found.
+/// A row as it was found, without what else stands in it.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RawRow {
     pub prompt: Option<String>,
     pub question: Option<String>,
@@ -45,15 +43,15 @@ pub struct RawRow {
     pub completion: Option<AnswerList>,
     pub answer: Option<AnswerList>,
     pub answers: Option<AnswerList>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_nothing")]
     pub aliases: Vec<String>,
     pub id: Option<u64>,
     set: Option<String>,
     pub form: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_nothing")]
     pub choices: Vec<String>,
     /// The choices stand below the question.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_nothing")]
     pub show_choices: bool,
     pub context: Option<Vec<String>>,
     messages: Option<Vec<ChatMessage>>,
@@ -64,6 +62,16 @@ pub struct RawRow {
     cue: Option<IgnoredAny>,
     needed: Option<IgnoredAny>,
     chance: Option<IgnoredAny>,
+    conclusion: Option<IgnoredAny>,
+}
+
+/// Files whose rows all have the same columns write null where there is nothing.
+pub fn null_is_nothing<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What somebody says in a conversation.
@@ -125,7 +133,7 @@ impl RawRow {
 
     /// Whether `recollect world --export` wrote it.
     pub fn is_exported(&self) -> bool {
-        let keys = [&self.task, &self.cue, &self.needed, &self.chance];
+        let keys = [&self.task, &self.cue, &self.needed, &self.chance, &self.conclusion];
         keys.into_iter().any(Option::is_some)
     }
 
@@ -180,33 +188,56 @@ pub fn read_all<T>(
     make: &mut impl FnMut(&str, RawRow, String) -> Result<T>,
 ) -> Result<Vec<T>> {
     each_row(paths, &mut |line, place| {
-        let known = if ignore_columns { without_unknown(line) } else { None };
-        let line = known.as_deref().unwrap_or(line);
-        let found: RawRow = serde_json::from_str(line).map_err(|error| explain(line, &place, &error))?;
+        let refuse = |error| refused(&place, &error);
+        let RowKeys(keys) = serde_json::from_str(line).map_err(refuse)?;
+        if let Some(key) = keys.iter().filter(|key| !ignore_columns && !is_known(key)).min() {
+            return Err(unknown(key, &place));
+        }
+        let found: RawRow = serde_json::from_str(line).map_err(refuse)?;
         let found = found.unfolded(&place)?;
         found.check(&place)?;
         make(line, found, place)
     })
 }
 
-/// A row with the columns that are known; none where it is no object, which is told of elsewhere.
-fn without_unknown(line: &str) -> Option<String> {
-    let mut object: Map<String, Value> = serde_json::from_str(line).ok()?;
-    object.retain(|key, _| is_known(key));
-    Some(Value::Object(object).to_string())
+/// The keys of an object, whatever stands under them.
+struct RowKeys(Vec<String>);
+
+impl<'de> Deserialize<'de> for RowKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = RowKeys;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("one JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<RowKeys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = object.next_entry()? {
+                    keys.push(key);
+                }
+                Ok(RowKeys(keys))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 fn is_known(key: &str) -> bool {
     KEYS.contains(&key) || key == MATCH || EXPORTED.contains(&key)
 }
 
+fn unknown(key: &str, place: &str) -> Error {
+    let remedy = suggest(key, &KEYS, "") + "; take other columns out of the file, or set world.jsonl.ignore_columns";
+    // White space at its ends would not be seen.
+    let quoted = format!("\"{key}\"");
+    let shown = excerpt(if key.trim() == key { key } else { &quoted });
+    Error::invalid(format!("{place}: {shown}"), "unknown key", remedy)
+}
+
 /// What is wrong with a row, in our words.
-pub fn explain(line: &str, place: &str, error: &serde_json::Error) -> Error {
-    let object: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
-    if let Some(key) = object.keys().find(|key| !is_known(key)) {
-        let remedy =
-            suggest(key, &KEYS, "") + "; take other columns out of the file, or set world.jsonl.ignore_columns";
-        return Error::invalid(format!("{place}: {}", excerpt(key)), "unknown key", remedy);
-    }
+pub fn refused(place: &str, error: &serde_json::Error) -> Error {
     Error::invalid(place, in_row(error), "a row is one JSON object with the texts prompt and completion")
 }

@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use unicode_normalization::UnicodeNormalization;
-
-use super::raw_row::{AnswerList, EXPORTED, RawRow, explain, read_all};
+use super::raw_row::{AnswerList, EXPORTED, RawRow, read_all, refused};
 use super::task::{COMPLETION, named};
 use crate::knowledge::{Match, Question, Set};
-use crate::text::excerpt;
+use crate::text::{compatible, excerpt};
 use crate::{Error, Result};
 
 /// One row of a document file.
@@ -41,7 +39,7 @@ impl QuestionRow {
 
     /// A question that `recollect world --export` wrote.
     fn from_exported(line: &str, place: String) -> Result<QuestionRow> {
-        let question: Question = serde_json::from_str(line).map_err(|error| match explain(line, &place, &error) {
+        let question: Question = serde_json::from_str(line).map_err(|error| match refused(&place, &error) {
             Error::Invalid { place, found, .. } => {
                 let keys = EXPORTED.join(", ");
                 let remedy = format!("a row with one of {keys} is a question as `recollect world --export` writes it");
@@ -85,10 +83,13 @@ impl QuestionRow {
             answer: answers.next().unwrap_or_default(),
             aliases: answers.collect(),
             matching: row.matching.unwrap_or(matching),
-            chance: if choices.is_empty() { 0.0 } else { 1.0 / choices.len() as f64 },
             choices,
             ..Question::blank(form)
         };
+        // Several choices may be right.
+        let right = question.choices.iter().filter(|choice| question.is_answered_by(choice)).count();
+        let chance = if right == 0 { 0.0 } else { right as f64 / question.choices.len() as f64 };
+        let question = Question { chance, ..question };
         Ok(QuestionRow { question, exported: false, id: row.id, set, context: row.context, place })
     }
 
@@ -128,11 +129,12 @@ fn joined(one: &str, other: &str) -> String {
     [one, space, other].concat().trim().into()
 }
 
-/// The words of a text for a search: composed, in small letters, without what surrounds each.
+/// The words of a text for a search: composed, compatible forms replaced and invisible characters left out, in small letters,
+/// without what surrounds each.
 pub fn words(text: &str) -> impl Iterator<Item = String> + use<> {
-    let composed: String = text.nfc().collect();
+    let plain = compatible(text);
     let inner = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    let words: Vec<String> = composed.split_whitespace().map(inner).filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> = plain.split_whitespace().map(inner).filter(|word| !word.is_empty()).collect();
     words.into_iter()
 }
 
@@ -245,6 +247,29 @@ mod tests {
         assert!(refused(row).contains("score: unknown key"));
         let found = file(row, |paths| questions(paths, Match::Normalised, true)).unwrap().remove(0);
         assert_eq!(found.question.answer, "b");
+        // Whatever stands in a column that is left out; what is wrong elsewhere is told with its place in the file.
+        let left_out = |row: &[u8]| file(row, |paths| questions(paths, Match::Normalised, true));
+        let row = format!(
+            r#"{{"score": [1e999, {}0{}], "prompt": "a?", "completion": "b"}}"#,
+            "[".repeat(99),
+            "]".repeat(99)
+        );
+        assert_eq!(left_out(row.as_bytes()).unwrap()[0].question.answer, "b");
+        let message = line(left_out(br#"{"score": 1, "prompt": 3, "completion": "b"}"#));
+        assert!(message.starts_with("line 1: invalid type: integer `3`, expected a string (column 24)"), "{message}");
+        let message = line(left_out(br#"{"score": NaN, "prompt": "a", "completion": "b"}"#));
+        assert!(message.starts_with("line 1: expected value (column 11)"), "{message}");
+        let message = line(left_out(br#"{"x": 1, "prompt": "a", "completion": "b", "completion": "c"}"#));
+        assert!(message.starts_with("line 1: duplicate field `completion`"), "{message}");
+    }
+
+    #[test]
+    fn where_nothing_stands_there_may_be_null_and_several_choices_may_be_right() {
+        let row = br#"{"prompt": "a?", "completion": "b", "aliases": null, "choices": null, "show_choices": null, "set": null}"#;
+        let found = asked(row).unwrap().remove(0).question;
+        assert_eq!((found.choices.len(), found.aliases.len(), found.chance), (0, 0, 0.0));
+        let row = br#"{"prompt": "a?", "completion": "b", "aliases": ["c"], "choices": ["b", "c", "d", "e"]}"#;
+        assert_eq!(asked(row).unwrap()[0].question.chance, 0.5);
     }
 
     #[test]
@@ -306,7 +331,9 @@ mod tests {
             (r#"{"prompt": 3, "completion": "b"}"#, "line 3: invalid type: integer `3`, expected a string (column 12)"),
             (r#"{"prompt": "a", "prompt": "a"}"#, "line 3: duplicate field `prompt` (column 24)"),
             (r#"{"prompt": "a", "completion": "b""#, "line 3: EOF while parsing an object (column 33)"),
-            (r#"[{"prompt": "a", "completion": "b"}]"#, "line 3: invalid type: map, expected a string"),
+            (r#"[{"prompt": "a", "completion": "b"}]"#, "line 3: found a list; write one JSON object a line"),
+            (r#""prompt""#, "line 3: invalid type: string \"prompt\", expected one JSON object"),
+            (r#"{" prompt": "a", "completion": "b"}"#, "line 3: \" prompt\": unknown key; did you mean prompt?"),
             ("prompt,completion", "line 3: expected value (column 1)"),
             (r#"{"prompt": "a", "completion": "b"} {}"#, "line 3: trailing characters (column 36)"),
             (r#"{"prompt": "a", "completion": "b", "id": -1}"#, "line 3: invalid value: integer `-1`"),
@@ -323,6 +350,8 @@ mod tests {
         assert!(line(told(br#"{"prompt": "a", "completion": ["b", "c"]}"#)).starts_with("line 1: 2 completions"));
         assert!(refused(br#"{"prompt": "a", "completion": "b", "source": 1}"#).contains("take other columns out"));
         assert!(refused(b"\xFF\xFE{\0\"\0").starts_with("line 1: bytes that are no UTF-8 text"));
+        let packed = asked(b"\x1f\x8b\x08\0\0\0\0\0").err().unwrap().to_string();
+        assert!(packed.contains("x.jsonl: a compressed file; unpack it first"), "{packed}");
         assert!(refused(b" \n\r\n").starts_with("no rows; ") || refused(b"").contains("no rows"));
         let deep = "[".repeat(100_000);
         assert!(refused(deep.as_bytes()).starts_with("line 1: "));

@@ -5,11 +5,12 @@
 //! the answer in other words, and what is trained on one question would help on the other. Exported questions say what
 //! they need: those belong together that need the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rand::seq::SliceRandom;
 
 use super::rows::QuestionRow;
+use super::shown::without_choices;
 use crate::knowledge::answers::Key;
 use crate::knowledge::{Claim, Match, Set};
 use crate::{Error, Result, random};
@@ -61,8 +62,10 @@ pub fn assign(rows: &[QuestionRow], facts: &[Vec<usize>], seed: u64) -> Result<V
 pub fn facts(rows: &[QuestionRow], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut first: Vec<usize> = (0..rows.len()).collect();
     let mut tied: HashMap<Tie, usize> = HashMap::new();
+    let asked = rows.iter().map(|row| &row.question).filter(|question| question.needed.is_empty());
+    let prompts: HashSet<Key> = asked.map(|question| prompt(&question.text)).collect();
     for (index, row) in rows.iter().enumerate() {
-        for tie in ties(row, &about[index]) {
+        for tie in ties(row, &about[index], &prompts) {
             let other = *tied.entry(tie).or_insert(index);
             let (one, other) = (root(&mut first, index), root(&mut first, other));
             first[one.max(other)] = one.min(other);
@@ -76,9 +79,17 @@ pub fn facts(rows: &[QuestionRow], about: &[Vec<usize>]) -> Vec<Vec<usize>> {
     facts
 }
 
+/// A prompt as it is compared.
+fn prompt(text: &str) -> Key {
+    Match::Normalised.key(text)
+}
+
 /// What ties a row to others: its answers and its prompt as they are compared and the passages that it is about, or else what
 /// it is known to need.
-fn ties<'a>(row: &'a QuestionRow, about: &'a [usize]) -> Vec<Tie<'a>> {
+///
+/// The prompt without the choices that it shows is one of `prompts`, if another row asks the same without any. Rows that all show
+/// some may be about different things ("Which of these is true?").
+fn ties<'a>(row: &'a QuestionRow, about: &'a [usize], prompts: &HashSet<Key>) -> Vec<Tie<'a>> {
     let question = &row.question;
     if !question.needed.is_empty() {
         return question.needed.iter().map(Tie::Needed).collect();
@@ -89,8 +100,9 @@ fn ties<'a>(row: &'a QuestionRow, about: &'a [usize]) -> Vec<Tie<'a>> {
         _ => Match::Normalised.key(answer),
     };
     let answers = question.right_answers().map(|answer| Tie::Answer(same(answer)));
-    let prompt = Tie::Prompt(Match::Normalised.key(&question.text));
-    answers.chain([prompt]).chain(about.iter().map(|passage| Tie::Passage(*passage))).collect()
+    let plain = without_choices(&question.text).map(prompt).filter(|plain| prompts.contains(plain));
+    let asked = [prompt(&question.text)].into_iter().chain(plain).map(Tie::Prompt);
+    answers.chain(asked).chain(about.iter().map(|passage| Tie::Passage(*passage))).collect()
 }
 
 /// The first row that a row is tied to, by way of others.

@@ -1,5 +1,6 @@
 //! Rows of tables as the JSON objects that they stand for: CSV (`.csv`, `.tsv`) and Parquet (`.parquet`).
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use crate::text::excerpt;
 use crate::{Error, Result, files};
 
 /// Columns that hold lists.
-const LISTS: [&str; 7] = ["answers", "aliases", "choices", "context", "wordings", "subject_aliases", "object_aliases"];
+const LISTS: [&str; 8] =
+    ["answers", "aliases", "choices", "context", "wordings", "subject_aliases", "object_aliases", "predicate_aliases"];
 /// Columns that hold no text.
 const NUMBERS: [&str; 1] = ["id"];
 const FLAGS: [&str; 1] = ["show_choices"];
@@ -39,6 +41,11 @@ fn csv(path: &Path, delimiter: u8, row: &mut EachRow) -> Result<()> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).trim(Trim::All).from_reader(file);
     let headers = reader.headers().map_err(|error| broken(path, error))?.clone();
     let names: Vec<String> = headers.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
+        let place = format!("{}: line 1: {}", path.display(), excerpt(twice));
+        return Err(Error::invalid(place, "two columns of this name", "call each by a name of its own"));
+    }
     for record in reader.into_records() {
         let record = record.map_err(|error| broken(path, error))?;
         let place = format!("{}: line {}", path.display(), record.position().map_or(0, csv::Position::line));
@@ -165,6 +172,7 @@ mod tests {
             ("question,answer,id\nWho?,Ann,first\n", "line 2: id: found \"first\"; allowed is a whole number"),
             ("question,answer,choices\nWho?,Ann,[Ann\n", "line 2: choices: found \"[Ann\""),
             ("question,answer,show_choices\nWho?,Ann,maybe\n", "allowed are true and false"),
+            ("question,answer,answer\nWho?,Ann,Bo\n", "x.csv: line 1: answer: two columns of this name"),
             ("question,answer\n", "no rows"),
         ] {
             let read = table("x.csv", text.as_bytes(), |paths| questions(paths, Match::Normalised, false));

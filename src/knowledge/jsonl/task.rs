@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::knowledge::form::{FormInfo, TaskInfo};
 use crate::knowledge::registry::generated_forms;
 use crate::knowledge::task::Task;
-use crate::knowledge::{Form, TaskId};
+use crate::knowledge::{Form, Question, TaskId};
 use crate::text::excerpt;
 use crate::{Error, Result};
 
@@ -16,6 +16,11 @@ pub const JSONL: TaskId = &TaskInfo { number: 2, name: "jsonl", plural: "questio
 /// A prompt to be completed: the form of rows that name none.
 pub const COMPLETION: Form =
     &FormInfo { task: JSONL, number: 4, name: "completion", title: "prompt to complete", asks_subject: false };
+
+/// Whether a form that questions are asked for in has this one: that of rows that name none stands for all.
+pub fn is_of(question: &Question, form: Form) -> bool {
+    form == COMPLETION || question.form == form
+}
 
 /// The forms that rows have named so far. A process reads few files, so what they name stays.
 static NAMED: Mutex<BTreeMap<String, Form>> = Mutex::new(BTreeMap::new());

@@ -230,6 +230,74 @@ fn a_leak_is_named_by_file_line_and_question() {
     assert!(error.contains("q.jsonl: line 1)") && error.len() < 1_000 && !error.contains('\n'), "{error}");
 }
 
+#[test]
+fn a_question_that_shows_its_choices_is_watched_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let capital = |answer: &str, choices: &str, more: &str| {
+        let shown = format!(", \"choices\": [{choices}], \"show_choices\": true{more}");
+        row("What is the capital of France?", answer, &shown)
+    };
+    let asked = capital("Paris", r#""Paris", "Lyon""#, ", \"set\": \"B\"") + &row("Who?", "Rik", ", \"set\": \"A\"");
+    let refused = |document: &str, more: &str| {
+        let documents = write(dir.path(), "d.jsonl", &row(document, "", ""));
+        let questions = write(dir.path(), "q.jsonl", &(asked.clone() + more));
+        let jsonl = load(&[documents], &[questions], 0).unwrap();
+        leak::check(&Knowledge::Files(Box::new(jsonl))).err().map_or(String::new(), |error| error.to_string())
+    };
+    let of_a = ", \"set\": \"A\"";
+    assert_eq!(refused("Nothing", &capital("Nice", r#""Lille", "Nice""#, of_a)), "", "another question");
+    for (document, more, expected) in [
+        ("What is the capital of France? Paris", String::new(), "d.jsonl: line 1: an answer of the evaluation"),
+        ("Nothing", row("What is the capital of France?", "Paris", of_a), "q.jsonl: line 3: a question of the eval"),
+        ("Nothing", capital("Paris", r#""Lyon", "Paris""#, of_a), "q.jsonl: line 3: an answer of the evaluation"),
+    ] {
+        let error = refused(document, &more);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_question_with_choices_and_the_same_without_are_about_one_fact() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = |choices: &str| format!(", \"choices\": [{choices}], \"show_choices\": true");
+    let rows = [
+        row("Which is true ?", "one", &shown(r#""one", "two""#)),
+        row("Which is true ?", "three", ""),
+        row("Which is odd ?", "four", &shown(r#""four", "five""#)),
+        row("Which is odd ?", "six", &shown(r#""six", "seven""#)),
+        row("Which is even ?", "eight", ""),
+    ];
+    let mut apart = false;
+    for seed in 0..24 {
+        let jsonl = asked(dir.path(), &rows.concat(), seed).unwrap();
+        let in_a = |part: &str| jsonl.questions(Set::A).iter().filter(|q| q.text.contains(part)).count();
+        assert!(matches!(in_a("true"), 0 | 2), "seed {seed}");
+        apart |= in_a("odd") == 1;
+    }
+    assert!(apart, "other choices make another question");
+}
+
+#[test]
+fn a_leak_across_the_parts_of_a_lesson_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let documents = [write(dir.path(), "d.jsonl", &row("Nothing", "here", ""))];
+    let rows = row("Who sang Bb ?", "Tal Bo", ", \"set\": \"B\"") + &row("Who?", "Rik", ", \"set\": \"A\"");
+    let questions = [write(dir.path(), "q.jsonl", &rows)];
+    for (lesson, leaks) in [
+        (r#"{"prompt": "Look. Who sang Bb ?", "thought": "Tal Bo did. It is late.", "answer": "late"}"#, true),
+        (r#"{"prompt": "Is it late?", "thought": "I see. Who sang Bb ?", "answer": "Tal Bo"}"#, true),
+        (r#"{"prompt": "Tal Bo is late?", "context": ["Who sang Bb ?"], "answer": "yes"}"#, true),
+        (r#"{"prompt": "Is it late?", "context": ["Who?"], "thought": "Tal Bo sang.", "answer": "yes"}"#, false),
+    ] {
+        let lessons = [write(dir.path(), "l.jsonl", lesson)];
+        let files = JsonlFiles { lessons: &lessons, ..files(&documents, &questions) };
+        let jsonl = Jsonl::load(files, Match::Normalised, 0).unwrap();
+        let error = leak::check(&Knowledge::Files(Box::new(jsonl))).err().map(|error| error.to_string());
+        let found = error.as_ref().is_some_and(|error| error.contains("l.jsonl: line 1: an answer of the evaluation"));
+        assert_eq!((found, error.is_some()), (leaks, leaks), "{lesson} {error:?}");
+    }
+}
+
 /// Seconds that this thread has had a processor: a busy machine does not change them.
 fn processor_seconds() -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -17,7 +17,7 @@ pub const SQUARE: usize = 4;
 pub fn square(premises: usize, import: Import, random: &mut Stream) -> Result<[ChainShape; SQUARE]> {
     if !(2..MAX_TERMS).contains(&premises) {
         let found = format!("chains of {premises} premises");
-        return Err(Error::invalid("world.premises", found, format!("2 to {} are possible", MAX_TERMS - 1)));
+        return Err(Error::invalid("known.premises", found, format!("2 to {} are possible", MAX_TERMS - 1)));
     }
     if premises == 2 {
         static BOTH: [OnceLock<Vec<[ChainShape; 4]>>; 2] = [OnceLock::new(), OnceLock::new()];

@@ -74,6 +74,9 @@ pub(super) const KEYS: [(&str, AdapterKeyEffect); 42] = [
 /// The name of the file.
 pub(super) const CONFIG: &str = "adapter_config.json";
 
+/// What PEFT takes for `r` and for `lora_alpha` where the file leaves them out.
+const DEFAULT: f64 = 8.0;
+
 /// The two keys whose fields are tried one after the other.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -108,6 +111,11 @@ impl AdapterFields {
         self.fields.get(key).unwrap_or(&Value::Null)
     }
 
+    /// A number, or the default where it is left out: null is not left out.
+    fn number(&self, key: &str) -> Option<f64> {
+        self.fields.get(key).map_or(Some(DEFAULT), Value::as_f64)
+    }
+
     /// An error that names a key and what it says.
     pub fn refuse<T>(&self, key: &str, remedy: &str) -> Result<T> {
         Err(Error::invalid(&self.place, format!("{key} is {}", self.get(key)), remedy))
@@ -117,10 +125,10 @@ impl AdapterFields {
     pub fn lora(&self, layers: impl FnOnce(&AdapterFields) -> Result<Vec<String>>) -> Result<LoraLayers> {
         self.refuse_what_is_not_computed()?;
         let whole = |value: f64| (value.fract() == 0.0 && (0.0..1e9).contains(&value)).then_some(value as usize);
-        let Some(rank) = self.get("r").as_f64().and_then(whole) else {
+        let Some(rank) = self.number("r").and_then(whole) else {
             return self.refuse("r", "it has to be a whole number");
         };
-        let Some(alpha) = self.get("lora_alpha").as_f64() else {
+        let Some(alpha) = self.number("lora_alpha") else {
             return self.refuse("lora_alpha", "it has to be a number");
         };
         let (ranks, alphas) = (self.compiled("rank_pattern")?, self.compiled("alpha_pattern")?);

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use super::fields::{AdapterFields, CONFIG};
 use super::{LoraLayers, targets};
 use crate::gguf;
-use crate::policy::Policy;
 use crate::policy::value_head::is_of_trl;
 use crate::policy::weight_files::{StoredPrecision, decode, map, parse, write};
+use crate::policy::{Policy, no_checkpoint};
 use crate::{Error, Result, files};
 
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -19,6 +19,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 const PICKLED: &str = "adapter_model.bin";
 /// What PEFT puts before the name of a weight.
 const PREFIX: &str = "base_model.model.";
+/// A weight that a model may come with that shares its head with the embedding.
+const HEAD: &str = "lm_head.weight";
 
 /// Whether a folder holds adapters rather than whole weights.
 pub(in crate::policy) fn is_adapter(folder: &Path) -> bool {
@@ -47,8 +49,11 @@ pub(in crate::policy) fn adapted_base(folder: &Path) -> Result<PathBuf> {
         .find(|path| path.is_dir() || gguf::is_file(path))
     {
         Some(path) => Ok(path),
-        None => fields
-            .refuse(key, "there is no such directory or GGUF file; it has to be that of the model that they belong to"),
+        None => {
+            let theirs = || "it has to be that of the model that they belong to".to_owned();
+            let remedy = no_checkpoint(named).map_or_else(theirs, |(_, remedy)| remedy);
+            fields.refuse(key, &format!("there is no such directory or GGUF file; {remedy}"))
+        }
     }
 }
 
@@ -60,6 +65,11 @@ fn moved_together<'a>(folder: &'a Path, named: &'a Path) -> impl Iterator<Item =
         named.file_name().and_then(|name| Some(Path::new(named.parent()?.file_name()?).join(name)));
     let above = folder.ancestors().skip(1).take(4);
     beside.into_iter().chain(above.filter_map(move |above| two.as_ref().map(|two| above.join(two))))
+}
+
+/// The name of a weight without what PEFT puts before it.
+fn unprefixed(name: &str) -> &str {
+    name.strip_prefix(PREFIX).unwrap_or(name)
 }
 
 impl Policy {
@@ -74,14 +84,26 @@ impl Policy {
             return Err(Error::invalid(folder.display().to_string(), found, remedy));
         }
         let map = map(&path)?;
+        let tensors = parse(&place, &map)?;
+        self.demand_adapters_alone(&place, tensors.iter().map(|(name, _)| unprefixed(name)))?;
         let mut adapters = BTreeMap::new();
-        for (name, view) in parse(&place, &map)?.iter() {
-            let name = name.strip_prefix(PREFIX).unwrap_or(name);
+        for (name, view) in tensors.iter() {
+            let name = unprefixed(name);
             if !is_of_trl(name) {
                 adapters.insert(name.to_owned(), decode(&place, name, &view)?);
             }
         }
         self.with_adapters(&place, Arc::new(lora), adapters)
+    }
+
+    /// Refuses weights of the model itself among those of adapters: an embedding and a head that were trained as well.
+    fn demand_adapters_alone<'a>(&self, place: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let whole = self.config.weight_shapes();
+        // The first by name: in a file they come in any order.
+        let Some(name) = names.filter(|name| *name == HEAD || whole.contains_key(*name)).min() else { return Ok(()) };
+        let remedy = "extra trained weights are not computed here: merge the adapters with PEFT (merge_and_unload) and \
+                      save the whole model";
+        Err(Error::invalid(place, format!("{name} is beside the adapters, a weight of the model itself"), remedy))
     }
 
     /// Writes the adapters alone, each file whole or not at all. They name the weights that they belong to by an
@@ -261,6 +283,32 @@ mod tests {
         let added = value(&found) - below;
         let single = value(&Policy::load(&home.path().join("first")).unwrap()) - below;
         assert!(single.abs() > 1e-3 && (added - 2.0 * single).abs() < 1e-5, "{added} for twice {single}");
+    }
+
+    #[test]
+    fn weights_of_the_model_among_those_of_adapters_are_refused_with_what_to_do() {
+        let home = tempfile::tempdir().unwrap();
+        let policy = adapted(Family::Llama, &[Target::VProj]);
+        policy.save(home.path()).unwrap();
+        let all: BTreeMap<String, _> =
+            policy.weights().unwrap().into_iter().map(|(name, weight)| (format!("{PREFIX}{name}"), weight)).collect();
+        for name in [HEAD, "model.embed_tokens.weight"] {
+            let mut more = all.clone();
+            more.insert(format!("{PREFIX}{name}"), crate::policy::Weight { shape: vec![1], values: vec![0.5] });
+            write(&home.path().join(WEIGHTS), &more, StoredPrecision::F32).unwrap();
+            let message = Policy::saved_on(home.path(), || Ok(policy.clone())).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains("merge_and_unload"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_model_on_the_hub_that_adapters_belong_to_is_to_be_fetched() {
+        let home = tempfile::tempdir().unwrap();
+        let text = r#"{"peft_type": "LORA", "base_model_name_or_path": "an-owner/a-model"}"#;
+        std::fs::write(home.path().join(CONFIG), text).unwrap();
+        let message = Checkpoint::open(home.path()).err().unwrap().to_string();
+        assert!(message.contains("base_model_name_or_path is \"an-owner/a-model\""), "{message}");
+        assert!(message.ends_with("`hf download an-owner/a-model --local-dir an-owner/a-model`"), "{message}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn facts(proposal: &Proposal) -> Vec<&WrittenFact> {
 /// The rows as they are read back from a file.
 fn read_back(proposal: &Proposal) -> Vec<FactRow> {
     let lines = proposal.rows.iter().map(|row| serde_json::to_string(row).unwrap());
-    lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+    lines.map(|line| FactRow::parse(&line).unwrap()).collect()
 }
 
 /// Every proposed fact is read as itself in a sentence of the documents, beside those before it.

@@ -15,6 +15,9 @@ pub const WORDINGS: usize = 8;
 /// How much there can be of anything: names are made up, and have to differ.
 const MOST: usize = 2000;
 
+/// Lessons of a kind: each is written out when a world is made.
+const MOST_LESSONS: usize = 100_000;
+
 /// What documents and questions are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,11 +70,11 @@ pub struct EnglishSize {
     pub facts: usize,
     /// Pairs of premises, a multiple of 4.
     pub syllogisms: usize,
-    /// Pairs of kinds of which one is larger, faster or safer.
+    /// Pairs of kinds of which one is larger, faster or safer; none or two at least.
     pub comparisons: usize,
     /// Pairs of premises that stand in one article.
     pub conclusions: usize,
-    /// People with descriptions, half of them named first.
+    /// People with descriptions, half of them named first; none or four at least: choices are of one half.
     pub descriptions: usize,
     /// Families of eleven kinds, none or two at least: candidates are of several.
     pub families: usize,
@@ -170,8 +173,21 @@ impl EnglishConfig {
             if largest > MOST {
                 return refuse(key, largest, format!("at most {MOST} of a task are possible"));
             }
-            if size.families == 1 && self.has(EnglishTask::Hierarchy) {
-                return refuse(&format!("{key}.families"), 1, "0, or 2 or more: candidates are of several".into());
+            // Of fewer the right choice would stand alone.
+            for (task, name, least, reason) in [
+                (EnglishTask::Hierarchy, "families", 2, "candidates are of several"),
+                (EnglishTask::Comparison, "comparisons", 2, "one is asked for among two"),
+                (
+                    EnglishTask::Description,
+                    "descriptions",
+                    4,
+                    "half of them are named first, and choices are of one half",
+                ),
+            ] {
+                let found = size.of(task);
+                if self.has(task) && (1..least).contains(&found) {
+                    return refuse(&format!("{key}.{name}"), found, format!("0, or {least} or more: {reason}"));
+                }
             }
         }
         for (key, count) in [("questions.a", self.questions.a), ("questions.b", self.questions.b)] {
@@ -180,6 +196,11 @@ impl EnglishConfig {
             }
         }
         let LessonCounts { thinking, reading, direct } = self.lessons;
+        for (key, count) in [("thinking", thinking), ("reading", reading), ("direct", direct)] {
+            if count > MOST_LESSONS {
+                return refuse(&format!("lessons.{key}"), count, format!("at most {MOST_LESSONS} are possible"));
+            }
+        }
         if thinking + reading + direct > 0 && !self.tasks.iter().any(|task| self.c.of(*task) > 0) {
             return refuse("c", 0, "lessons are about set C: it has to hold something".into());
         }
@@ -208,5 +229,68 @@ impl EnglishSize {
             EnglishTask::Hierarchy => self.families,
             EnglishTask::Codebook => self.codes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::{Table, Value};
+
+    use super::*;
+
+    fn all_tasks() -> EnglishConfig {
+        let tasks = [
+            EnglishTask::Reversal,
+            EnglishTask::Syllogism,
+            EnglishTask::Comparison,
+            EnglishTask::Conclusion,
+            EnglishTask::Description,
+            EnglishTask::Hierarchy,
+            EnglishTask::Codebook,
+        ];
+        EnglishConfig { tasks: tasks.into(), ..EnglishConfig::default() }
+    }
+
+    #[test]
+    fn no_number_is_too_large_to_be_refused() {
+        fn enlarge(table: &Table, key: &str, refused: &mut usize, check: &dyn Fn(Table) -> Result<()>) {
+            for (name, value) in table {
+                let key = format!("{key}.{name}");
+                let changed = |value: Value| Table::from_iter(table.clone().into_iter().chain([(name.clone(), value)]));
+                match value {
+                    Value::Table(inner) => enlarge(inner, &key, refused, &|inner| check(changed(inner.into()))),
+                    Value::Integer(_) => {
+                        let message = check(changed(i64::MAX.into())).unwrap_err().to_string();
+                        let set = key.rsplit_once('.').unwrap().0;
+                        assert!(
+                            message.starts_with(&key) || message.starts_with(&format!("{set}:")),
+                            "{key}: {message}"
+                        );
+                        *refused += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let config = all_tasks();
+        config.check().unwrap();
+        let mut refused = 0;
+        let check = |table: Table| table.try_into::<EnglishConfig>().unwrap().check();
+        enlarge(&Table::try_from(&config).unwrap(), "english", &mut refused, &check);
+        assert_eq!(refused, 3 * 7 + 2 + 2 + 3);
+    }
+
+    #[test]
+    fn no_question_has_a_single_choice() {
+        for (changed, key) in [
+            (EnglishSize { families: 1, ..EnglishSize::default() }, "families"),
+            (EnglishSize { comparisons: 1, ..EnglishSize::default() }, "comparisons"),
+            (EnglishSize { descriptions: 3, ..EnglishSize::default() }, "descriptions"),
+        ] {
+            let message = EnglishConfig { b: changed, ..all_tasks() }.check().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("english.b.{key}: found ")), "{message}");
+        }
+        let none = EnglishSize { families: 0, comparisons: 0, descriptions: 0, ..EnglishSize::default() };
+        EnglishConfig { b: none, ..all_tasks() }.check().unwrap();
     }
 }

@@ -121,7 +121,7 @@ impl NameBook {
                 return Ok(name);
             }
         }
-        Err(Error::invalid("english", format!("there are too few names of a {kind}"), "make the sets smaller"))
+        Err(Error::invalid("world.english", format!("there are too few names of a {kind}"), "make the sets smaller"))
     }
 
     /// One that differs from all others within its first four letters.
@@ -194,7 +194,7 @@ impl NameBook {
                 return Ok(thing);
             }
         }
-        Err(Error::invalid("english", "there are too few names of things", "make the sets smaller"))
+        Err(Error::invalid("world.english", "there are too few names of things", "make the sets smaller"))
     }
 
     /// "the baker who crossed the salt plain on stilts"

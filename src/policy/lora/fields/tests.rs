@@ -155,3 +155,18 @@ fn the_documentation_says_of_every_key_what_it_does() {
         assert!(table.lines().any(|line| line.starts_with(&beginning)), "src/policy/README.md: {beginning} …");
     }
 }
+
+#[test]
+fn rank_and_strength_that_are_left_out_are_those_of_peft() {
+    let home = tempfile::tempdir().unwrap();
+    let read = |text: &str| {
+        std::fs::write(home.path().join(CONFIG), text).unwrap();
+        AdapterFields::read(home.path()).unwrap().lora(|_| Ok(vec!["layer".to_owned()]))
+    };
+    let layers = read(r#"{"peft_type": "LORA"}"#).unwrap();
+    assert_eq!(layers.get("layer"), Some(LoraLayer { rank: 8, alpha: 8.0 }));
+    for key in ["r", "lora_alpha"] {
+        let message = read(&format!(r#"{{"peft_type": "LORA", "{key}": null}}"#)).unwrap_err().to_string();
+        assert!(message.contains(&format!("{key} is null")), "{message}");
+    }
+}
