@@ -210,3 +210,24 @@ pub(crate) fn run_and_step(text: &str) -> Result<Option<(MadeRun, u64)>> {
     })?;
     Ok(Some((run, step)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_lies_in_a_run_and_not_in_whatever_has_a_config() {
+        let home = tempfile::tempdir().unwrap();
+        let (site, model) = (home.path().join("config.toml"), home.path().join("models/m"));
+        fs::create_dir_all(&model).unwrap();
+        fs::write(&site, "[site]\ntitle = 'notes'\n").unwrap();
+        assert!(MadeRun::around(&model).unwrap().is_none());
+        fs::write(&site, Config::default().to_toml().unwrap()).unwrap();
+        assert!(MadeRun::around(&model).unwrap().is_none(), "it has made nothing");
+        fs::write(home.path().join(LOCK), "1").unwrap();
+        let found = MadeRun::around(&model).unwrap().unwrap();
+        assert_eq!(found.root, home.path().canonicalize().unwrap());
+    }
+}

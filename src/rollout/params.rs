@@ -216,6 +216,9 @@ mod tests {
         assert_eq!(usual.problem(), None);
         for (params, name) in [
             (SamplingParams { temperature: -1.0, ..usual }, "temperature"),
+            // Logits divided by so little are not finite.
+            (SamplingParams { temperature: 1e-40, ..usual }, "temperature"),
+            (SamplingParams { repetition_penalty: 1e-40, ..usual }, "repetition_penalty"),
             (SamplingParams { top_p: 0.0, ..usual }, "top_p"),
             (SamplingParams { top_p: f32::NAN, ..usual }, "top_p"),
             (SamplingParams { min_p: 1.5, ..usual }, "min_p"),

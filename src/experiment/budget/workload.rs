@@ -10,9 +10,11 @@ use crate::evaluate::prompts::has_passages;
 use crate::evaluation::{Arm, PromptMode, Training};
 use crate::experiment::Experiment;
 use crate::experiment::start::Start;
+use crate::knowledge::curriculum::lesson::{ANSWER, THINK};
 use crate::knowledge::jsonl::task::is_of;
-use crate::knowledge::{Knowledge, Question, Set};
+use crate::knowledge::{Knowledge, Question, Set, World};
 use crate::language::Opening;
+use crate::random;
 
 /// Questions, and lessons, whose lengths stand for all.
 const LOOKED_AT: usize = 48;
@@ -101,9 +103,13 @@ impl Asked {
     }
 }
 
-/// The mean length of what lessons with or without a thought teach to write, where there is a warm-up that learns them.
+/// The mean length of what lessons with or without a thought teach to write, where there are some: those that a generated world
+/// rehearses, or those of a warm-up.
 fn of_lessons(start: &Start, config: &Config, thinking: bool) -> Result<Option<f64>> {
-    let Knowledge::Files(jsonl) = &start.knowledge else { return Ok(None) };
+    let jsonl = match &start.knowledge {
+        Knowledge::Generated(world) => return Ok(Some(rehearsed(config, world, thinking))),
+        Knowledge::Files(jsonl) => jsonl,
+    };
     let of_kind: Vec<_> = jsonl.lessons().iter().filter(|lesson| lesson.row.thought.is_some() == thinking).collect();
     if config.warmup.is_none() || of_kind.is_empty() {
         return Ok(None);
@@ -116,6 +122,21 @@ fn of_lessons(start: &Start, config: &Config, thinking: bool) -> Result<Option<f
         looked_at += 1;
     }
     Ok(Some(tokens as f64 / f64::from(looked_at)))
+}
+
+/// The mean length of what stands behind the question in some lessons of a generated world.
+fn rehearsed(config: &Config, world: &World, thinking: bool) -> f64 {
+    let curriculum = config.finetune.curriculum(world);
+    let mut random = random::stream(config.finetune.seed, &[LOOKED_AT as u64]);
+    let mut written = || {
+        let (lesson, opening) = if thinking {
+            (curriculum.think(&mut random), THINK)
+        } else {
+            (curriculum.answer_at_once(&mut random), ANSWER)
+        };
+        lesson.tokens.iter().rev().take_while(|token| **token != opening).count()
+    };
+    (0..LOOKED_AT).map(|_| written()).sum::<usize>() as f64 / LOOKED_AT as f64
 }
 
 /// All questions put to the policy of a training, in the arms that are asked for and those that are asked with them.
@@ -197,6 +218,16 @@ mod tests {
         assert_eq!((whole.sampled, whole.learned, whole.read), (2400.0, 10.0 * (30.0 + 240.0 + 7.0), 300.0));
         let lengths = Lengths { thinking: Some(5.0), direct: None };
         assert_eq!(learning(&config, &asked, lengths, 6).unwrap().sampled, 4.0 * 12.0 * 5.0);
+    }
+
+    #[test]
+    fn lessons_of_a_generated_world_say_how_long_completions_are() {
+        let config = Config::default();
+        let base = crate::base::Base::load(crate::base::Place::from_name("embedded")).unwrap();
+        let world = crate::experiment::start::generated(&config, base.known.as_ref()).unwrap();
+        let [thought, direct] = [true, false].map(|thinking| rehearsed(&config, &world, thinking));
+        // A sentence has five tokens or six; an answer its cue, a colon, itself and an end.
+        assert!((8.0..60.0).contains(&thought) && (3.0..10.0).contains(&direct), "{thought} {direct}");
     }
 
     #[test]

@@ -62,11 +62,11 @@ impl Spellings {
 
     /// Those that would stand in it if it had no articles; nothing where it has none.
     pub fn without_articles(&self, read: &Unspaced) -> Vec<Hit> {
-        let letters = Letters::of(&read.words, |word| !ARTICLES.contains(&word));
+        let letters = JoinedLetters::of(&read.words, |word| !ARTICLES.contains(&word));
         if letters.places.len() == read.words.len() { Vec::new() } else { self.in_letters(&letters) }
     }
 
-    fn in_letters(&self, letters: &Letters) -> Vec<Hit> {
+    fn in_letters(&self, letters: &JoinedLetters) -> Vec<Hit> {
         let whole = self.search.find_overlapping_iter(&letters.text).filter_map(|found| {
             let (from, to) = (letters.starts.binary_search(&found.start()).ok()?, letters.word_before(found.end())?);
             let last = to.checked_sub(1)?;
@@ -79,13 +79,13 @@ impl Spellings {
 /// A text in which others are looked for.
 pub struct Unspaced {
     pub words: Vec<TextWord>,
-    letters: Letters,
+    letters: JoinedLetters,
 }
 
 impl Unspaced {
     pub fn new(text: &str) -> Unspaced {
         let words = words(text);
-        let letters = Letters::of(&words, |_| true);
+        let letters = JoinedLetters::of(&words, |_| true);
         Unspaced { words, letters }
     }
 
@@ -97,7 +97,7 @@ impl Unspaced {
 
 /// The letters of a text, or of some of its words, without what stands between them.
 #[derive(Default)]
-struct Letters {
+struct JoinedLetters {
     text: String,
     /// Where in it each word begins.
     starts: Vec<usize>,
@@ -105,9 +105,9 @@ struct Letters {
     places: Vec<usize>,
 }
 
-impl Letters {
-    fn of(words: &[TextWord], kept: impl Fn(&str) -> bool) -> Letters {
-        let mut letters = Letters::default();
+impl JoinedLetters {
+    fn of(words: &[TextWord], kept: impl Fn(&str) -> bool) -> JoinedLetters {
+        let mut letters = JoinedLetters::default();
         for (place, word) in words.iter().enumerate().filter(|(_, word)| kept(&word.text)) {
             letters.starts.push(letters.text.len());
             letters.places.push(place);

@@ -36,13 +36,13 @@ const OF_A_NUMBER: usize = 4;
 pub struct LeakMatcher {
     questions: Spellings,
     answers: Spellings,
-    known: Known,
+    known: WatchedTexts,
 }
 
 /// What is known of the texts of questions and answers, by their numbers among the different ones. Each comes with the number
 /// of a question in the set.
 #[derive(Debug, Default)]
-struct Known {
+struct WatchedTexts {
     /// Which of the answers answer which of the questions.
     pairs: HashMap<(usize, usize), usize>,
     /// The same of answers that are compared as numbers, by their value.
@@ -165,7 +165,7 @@ fn value(number: &Number) -> Key {
 struct Gathered {
     questions: NumberedTexts,
     answers: NumberedTexts,
-    known: Known,
+    known: WatchedTexts,
 }
 
 /// What answers a question: texts by their numbers among the different ones, and numbers.
